@@ -1,0 +1,1 @@
+"""Board tops, pin-outs and bitstream builds."""

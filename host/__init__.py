@@ -1,0 +1,1 @@
+"""Host side: device drivers, data sets, trainer, reports, command line."""

@@ -1,0 +1,1 @@
+"""Gateware in Amaranth: one unit a file, the core, the link."""

@@ -1,0 +1,1 @@
+"""Golden model, simulated devices, cocotb benches."""

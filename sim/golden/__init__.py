@@ -1,0 +1,1 @@
+"""Golden model: the executable specification of the chip, in NumPy, integers only."""

@@ -1,0 +1,16 @@
+"""Errors that a user can cause or meet."""
+
+
+class OpzoError(Exception):
+    """Something the user gave cannot work (a file, a value, a device); the message says what and what to do.
+
+    The command line prints it as one line, ``opzo: error: ...``, and exits with code 2.
+    """
+
+
+class NetworkError(OpzoError, ValueError):
+    """A network that cannot exist, or that a device cannot hold; the message names the limit."""
+
+
+class LinkError(OpzoError):
+    """The link to the device broke or the device stopped answering on the way; exit code 1."""

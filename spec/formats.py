@@ -1,0 +1,119 @@
+"""Number formats of the chip, shared by gateware, golden model and host.
+
+All arithmetic is two's complement; ``>>`` floors. Formats are written Qm.n, the sign bit not counted.
+"""
+
+from dataclasses import dataclass
+from math import log2
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A signed fixed-point format Q``int_bits``.``frac_bits``."""
+
+    int_bits: int
+    frac_bits: int
+
+    def __post_init__(self) -> None:
+        if self.int_bits < 0 or self.frac_bits < 0 or self.width > 64:
+            raise ValueError(f"Q{self.int_bits}.{self.frac_bits} is not a format of 1 to 64 bits")
+
+    @property
+    def width(self) -> int:
+        """Bits, sign included."""
+        return 1 + self.int_bits + self.frac_bits
+
+    @property
+    def min(self) -> int:
+        """Smallest raw value."""
+        return -(1 << (self.width - 1))
+
+    @property
+    def max(self) -> int:
+        """Largest raw value."""
+        return (1 << (self.width - 1)) - 1
+
+    @property
+    def one(self) -> int:
+        """Raw value of 1.0."""
+        return 1 << self.frac_bits
+
+
+WEIGHT = Fixed(3, 12)
+"""Weights and biases."""
+MEMBRANE = Fixed(7, 12)
+"""Membrane potentials, input currents and read-out values ``o``; saturating."""
+ACCUMULATOR = Fixed(15, 16)
+"""Sum of weight x input; wide enough for 4,096 rows, so that it never wraps."""
+THRESHOLD = MEMBRANE.one
+"""Firing threshold: 1.0 in MEMBRANE."""
+
+INPUT_BITS = 8
+"""Input values are unsigned, value / 256."""
+BIAS_INPUT = 255
+"""Value of the bias row of a frame input, which is always on."""
+SPIKE_INPUT = 1 << INPUT_BITS
+"""Value with which a spike enters Integrate: 1.0."""
+
+ERROR = Fixed(1, 8)
+"""Error ``e`` of one class and time step; saturates symmetrically at +-ERROR.max."""
+SCALED_ERROR = Fixed(9, 8)
+"""Error times the 8-bit step size: what Feedback multiplies with."""
+RATE_BITS = 8
+"""Step size: unsigned mantissa; a weight moves by rate x credit / 2**16 raw units."""
+LOSS_BITS = 16
+"""Loss of one time step: unsigned, 8 fraction bits, in bits (log base 2); saturating."""
+LOSS_FRAC_BITS = 8
+
+FEEDBACK_ENTRY = Fixed(11, 4)
+"""One entry of a momentum feedback matrix M in memory: 2**-4 of a read-out unit, i.e. 2**8 raw units of ``o``."""
+FEEDBACK_FACTOR_BITS = 9
+"""M as used: entry >> feedback shift, saturated to this many bits, sign included."""
+FEEDBACK_SHIFT_MAX = 15
+FEEDBACK_REFRESH = 64
+"""The feedback shifts are chosen anew every this many training samples."""
+FEEDBACK_MEAN_MAX = 64
+"""A feedback shift is the smallest that brings the mean of abs(entry) >> shift below this."""
+
+UPDATE_FRAC_BITS = 11
+"""Fraction bits of an update below the least significant bit of a weight or feedback entry."""
+CREDIT = Fixed(5, 11)
+"""delta times step size of one neuron and time step, in weight units with UPDATE_FRAC_BITS more; saturating."""
+FILTERED = Fixed(6, 11)
+"""Credit filtered backwards in time, E[k] = delta[k] + (E[k+1] >> 1); never saturates."""
+FRAME_CREDIT = FILTERED
+"""Sum of E over the sample, for inputs that are constant over the sample; saturating."""
+DELTA_SHIFT = 9
+"""Credit = Feedback sum >> (DELTA_SHIFT + surrogate code), rounded half up."""
+SURROGATE_OFF = 8
+"""Surrogate code from abs(v - threshold) >= 2 on: derivative 0; below, the derivative is 2**-code."""
+SURROGATE_SHIFT = MEMBRANE.frac_bits - 2
+"""Surrogate code = abs(v - threshold) >> SURROGATE_SHIFT: quarters of a threshold."""
+
+ALPHA_BITS = 12
+"""Noise amplitude alpha: unsigned, 12 fraction bits."""
+ACTIVITY_BITS = 12
+"""Activity cost as added to the credit of a neuron that spiked: unsigned, CREDIT units."""
+
+HISTORY_STEPS = 8
+"""Time steps that a presynaptic trace register (spike history) holds."""
+LFSR_BITS = 32
+LFSR_TAPS = (0, 3, 10, 14)
+"""b[n+32] is the XOR of b[n+tap]: x^32 + x^14 + x^10 + x^3 + 1 (primitive)."""
+DRAW_BITS = 16
+"""Fresh bits a lane's LFSR gives each time it is drawn."""
+
+OUTPUT_SUM = Fixed(15, 12)
+"""Read-out summed over the time steps of a sample."""
+LOSS_SUM_BITS = 24
+"""Loss summed over the time steps of a sample."""
+
+EXP2_FRAC_BITS = 6
+EXP2_ONE_BITS = 15
+EXP2 = tuple(round(2 ** (EXP2_ONE_BITS - f / 64)) for f in range(1 << EXP2_FRAC_BITS))
+"""2**-x for the fraction of x in 64ths, 15 fraction bits."""
+LOG2 = tuple(round(256 * (log2(1 + f / 64))) for f in range(64))
+"""log2(1 + f/64) with 8 fraction bits."""
+LOG2E_NUMERATOR = 369
+"""log2(e) = 369 / 2**8, rounded."""
+LOG2E_FRAC_BITS = 8

@@ -1,0 +1,211 @@
+"""Network description, the limits of a device, and where a network lies in the device's memories."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from opzo.spec.errors import NetworkError
+from opzo.spec.formats import HISTORY_STEPS
+
+MAX_HIDDEN = 3
+"""Hidden layers that the register map has room for."""
+
+
+class Rule(IntEnum):
+    """How the error reaches the hidden layers; the value is the content of register RULE."""
+
+    OPZO = 0
+    """Momentum feedback matrices, learned from injected noise (the paper's method)."""
+    DFA = 1
+    """Fixed random feedback matrices; no noise."""
+    ZO = 2
+    """Zeroth order: loss times noise; no feedback matrix."""
+    READOUT = 3
+    """Hidden layers frozen; only the read-out learns."""
+
+    @property
+    def noise(self) -> bool:
+        """Whether training injects noise before the neuron."""
+        return self in (Rule.OPZO, Rule.ZO)
+
+    @property
+    def feedback(self) -> bool:
+        """Whether feedback matrices exist."""
+        return self in (Rule.OPZO, Rule.DFA)
+
+    @classmethod
+    def parse(cls, name: str) -> "Rule":
+        """Rule of a name as written on the command line; NetworkError for an unknown one."""
+        try:
+            return cls[name.upper()]
+        except KeyError:
+            names = ", ".join(rule.name.lower() for rule in cls)
+            raise NetworkError(f"there is no learning rule '{name}'; choose one of {names}") from None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a device was built for; Identify reports it.
+
+    Parameters
+    ----------
+    lanes : int
+        Lanes P: a power of two, 4 to 128.
+    rows : int
+        Row-words of the weight memory (P entries of 16 bits each).
+    inputs : int
+        Largest number of input addresses n_0.
+    words : int
+        Words (of P neurons) of all hidden layers together.
+    classes : int
+        Largest number of classes C.
+    steps : int
+        Largest number of time steps T.
+    """
+
+    lanes: int
+    rows: int
+    inputs: int
+    words: int
+    classes: int
+    steps: int = HISTORY_STEPS
+
+    def __post_init__(self) -> None:
+        if self.lanes not in (4, 8, 16, 32, 64, 128):
+            raise NetworkError(f"lanes must be a power of two from 4 to 128, not {self.lanes}")
+        for name, value, top in (
+            ("rows", self.rows, 1 << 20),
+            ("inputs", self.inputs, 4095),
+            ("words", self.words, 1024),
+            ("classes", self.classes, 64),
+            ("steps", self.steps, HISTORY_STEPS),
+        ):
+            if not 1 <= value <= top:
+                raise NetworkError(f"{name} must be in 1..{top}, not {value}")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of weights: where it lies, and the shape of its postsynaptic words.
+
+    Row ``i`` of word ``w`` is row-word ``weight_base + w * rows + i``; the bias is the last row. Entry ``k`` of
+    the feedback matrix for word ``w`` is row-word ``feedback_base + w * classes + k``. ``word_base`` is the layer's
+    first word in the per-lane memories (membrane, surrogate, credit).
+    """
+
+    rows: int
+    neurons: int
+    words: int
+    tail: int
+    weight_base: int
+    feedback_base: int
+    word_base: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """A spiking network: ``sizes`` = (inputs, hidden ..., classes), ``steps`` = time steps T a sample.
+
+    Raises NetworkError for a network that no device could hold.
+    """
+
+    sizes: tuple[int, ...]
+    steps: int = 6
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(int(n) for n in self.sizes))
+        if not 3 <= len(self.sizes) <= MAX_HIDDEN + 2:
+            raise NetworkError(
+                f"a network has 1 to {MAX_HIDDEN} hidden layers, written inputs-hidden-...-classes; "
+                f"'{self}' has {max(len(self.sizes) - 2, 0)}"
+            )
+        for position, size in enumerate(self.sizes):
+            if size < 1:
+                raise NetworkError(f"layer {position} of {self} has {size} neurons; the least is 1")
+        if self.classes < 2:
+            raise NetworkError(f"{self} has {self.classes} class; the least is 2")
+        if self.steps < 1:
+            raise NetworkError(f"T is {self.steps} time steps; the least is 1")
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self.sizes))
+
+    @classmethod
+    def parse(cls, text: str, steps: int = 6) -> "Network":
+        """Network of a text like ``784-256-256-10``."""
+        try:
+            sizes = tuple(int(part) for part in text.split("-"))
+        except ValueError:
+            raise NetworkError(f"'{text}' is not a network; write it like 64-64-64-10") from None
+        return cls(sizes, steps)
+
+    @property
+    def inputs(self) -> int:
+        """Input addresses n_0."""
+        return self.sizes[0]
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer."""
+        return self.sizes[1:-1]
+
+    @property
+    def classes(self) -> int:
+        """Classes C."""
+        return self.sizes[-1]
+
+    def check(self, limits: Limits) -> None:
+        """Raise NetworkError, naming the limit, where a device with ``limits`` cannot hold the network."""
+        words = sum(-(-n // limits.lanes) for n in self.hidden)
+        layers = self._place(limits.lanes)
+        needed = layers[-1].weight_base + layers[-1].rows * layers[-1].words
+        for what, value, limit in (
+            ("inputs", self.inputs, limits.inputs),
+            ("classes", self.classes, limits.classes),
+            ("time steps", self.steps, limits.steps),
+            (f"words of {limits.lanes} hidden neurons", words, limits.words),
+            (f"row-words of {limits.lanes} weights", needed, limits.rows),
+        ):
+            if value > limit:
+                raise NetworkError(f"{self} needs {value} {what}; the device has {limit}")
+
+    def layout(self, limits: Limits) -> tuple[Layer, ...]:
+        """Place the network in a device; one Layer for each layer of weights, the read-out last.
+
+        Raises NetworkError where it does not fit.
+        """
+        self.check(limits)
+        return self._place(limits.lanes)
+
+    def limits(self, lanes: int) -> Limits:
+        """Smallest usual device with ``lanes`` lanes that holds the network, sizes rounded up so that builds recur."""
+        layers = self._place(lanes)
+        rows = layers[-1].weight_base + layers[-1].rows * layers[-1].words
+        return Limits(
+            lanes=lanes,
+            rows=-(-rows // 1024) * 1024,
+            inputs=min(4095, max(256, 1 << self.inputs.bit_length())),
+            words=max(8, 1 << (sum(layer.words for layer in layers[:-1]) - 1).bit_length()),
+            classes=16 if self.classes <= 16 else 64,
+        )
+
+    def _place(self, lanes: int) -> tuple[Layer, ...]:
+        layers = []
+        address = word = 0
+        for rows, neurons in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+            words = -(-neurons // lanes)
+            last = len(layers) == len(self.hidden)
+            weights = 0 if last else self.classes * words
+            layers.append(
+                Layer(
+                    rows=rows + 1,
+                    neurons=neurons,
+                    words=words,
+                    tail=neurons - (words - 1) * lanes,
+                    weight_base=address + weights,
+                    feedback_base=address,
+                    word_base=0 if last else word,
+                )
+            )
+            address += weights + (rows + 1) * words
+            word += words
+        return tuple(layers)

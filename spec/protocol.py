@@ -1,0 +1,294 @@
+"""Link protocol: frames over a byte stream, commands, and who may repeat what.
+
+Byte layer (RFC 1055, SLIP)
+    A frame is sent as END, escaped bytes, END: END is written ESC ESC_END, ESC is written ESC ESC_ESC. An empty frame
+    is silently dropped, so noise between frames costs nothing. ESC followed by any other byte spoils the frame.
+
+Frame (before escaping; little-endian)
+    ======  ====  =======================================================================
+    bytes   name  meaning
+    ======  ====  =======================================================================
+    0-1     len   bytes of payload, 0..MAX_PAYLOAD towards the device
+    2       seq   sequence number, counts modulo 256
+    3       code  Command; in replies Command | REPLY, or NAK
+    4...    data  payload
+    last 4  crc   CRC-32 (zlib.crc32) of all bytes before it
+    ======  ====  =======================================================================
+    A frame shorter than OVERHEAD, whose len differs from its size, longer than MAX_PAYLOAD + OVERHEAD, spoilt by a
+    bad escape, or with a wrong crc is answered by NAK (with the reason) and has no other effect.
+
+Order
+    The device takes frames in order of seq: it executes the frame with seq = expected, then counts expected up. Every
+    executed frame gets exactly one reply with its seq; the first byte of its payload is a Status. Frames that were
+    executed before (seq in expected-REPLAY .. expected-1) are never executed twice where that matters:
+
+    - RUN: its stored reply is sent again if it is ready; if the sample is still queued or in the engine nothing is
+      sent (the reply comes by itself).
+    - EVENTS, and every frame that was answered with an error: the stored status is sent again.
+    - all others: executed again if seq = expected-1 (doing so changes nothing), else nothing is sent.
+
+    Any other seq is answered by NAK with reason ORDER. NAK carries reason and expected, and its own seq is expected:
+    the host goes back and sends again from there. After a reset there is no session: everything but SYNC is answered
+    by NAK with reason NO_SESSION.
+
+    SYNC is taken whatever its seq is. With a nonce that differs from the session's it starts a session: it waits until
+    the engine is idle, discards an unfinished sample (events received without RUN), forgets stored replies and sets
+    expected = seq + 1. With the session's own nonce it changes nothing. It is answered with an Identity either way.
+
+Flow control
+    A device has Identity.credits sample buffers. The host keeps at most that many RUN frames unanswered, so that one
+    sample travels while another is in the engine. Every command other than EVENTS and RUN waits until the engine is
+    idle, and the host sends it only when no RUN is unanswered. A WRITE_REGISTERS or WRITE_MEMORY is therefore never
+    seen by a sample that was sent before it.
+
+Events
+    Input values are sent as pairs (gap, value) in ascending order of address: the address starts at 0 in each sample;
+    each pair adds ``gap`` to it; if ``value`` is not 0 that is an event, and the address advances by one. A pair with
+    value 0 only skips. EVENTS appends to the sample, RUN appends its own pairs and then runs the sample.
+    An address at or above the network's inputs makes the sample invalid: RUN is answered BAD_EVENT, nothing is trained.
+"""
+
+import struct
+import zlib
+from dataclasses import astuple, dataclass
+from enum import IntEnum, IntFlag
+
+from opzo.spec.network import Limits
+
+VERSION = 1
+"""Protocol and register map version; host and device must agree."""
+MAGIC = 0x4F5A504F
+"""'OPZO' read as a little-endian word."""
+
+END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
+
+HEADER = struct.Struct("<HBB")
+CRC = struct.Struct("<I")
+OVERHEAD = HEADER.size + CRC.size
+MAX_PAYLOAD = 1024
+"""Largest payload towards the device. Replies to READ_MEMORY may be as long as rows x lanes x 2 + 1."""
+REPLAY = 4
+"""Number of last frames whose replies the device keeps."""
+CREDITS = 2
+"""Sample buffers of the device."""
+
+
+class Command(IntEnum):
+    """Commands to the device, with their payloads and the payloads of their OK replies (after the Status byte)."""
+
+    SYNC = 0x01
+    """u32 nonce -> Identity."""
+    READ_REGISTERS = 0x02
+    """u8 address, u8 count (1..255) -> count x u32. Addresses wrap at 256; an address that is not in the map reads 0."""
+    WRITE_REGISTERS = 0x03
+    """u8 address, n x u32 -> nothing. Writes address, address + 1, ...; an address not in the map is ignored."""
+    READ_MEMORY = 0x04
+    """u8 Space, u32 address, u16 rows (1 or more) -> rows x lanes x u16."""
+    WRITE_MEMORY = 0x05
+    """u8 Space, u32 address, n x lanes x u16 (n >= 1) -> nothing."""
+    EVENTS = 0x06
+    """pairs -> nothing. Appends to the sample."""
+    RUN = 0x07
+    """u8 RunFlag, u8 label, pairs -> u8 prediction, u32 loss, and with OUTPUTS: C x i32 summed read-outs."""
+    RESET = 0x08
+    """nothing -> nothing. Discards an unfinished sample. Memories, registers, session and counters stay."""
+
+
+REPLY = 0x80
+NAK = 0xFF
+"""u8 NakReason, u8 expected."""
+
+
+class NakReason(IntEnum):
+    """Why a frame was not taken."""
+
+    MALFORMED = 1
+    """Wrong size, escape or crc."""
+    ORDER = 2
+    NO_SESSION = 3
+
+
+class Status(IntEnum):
+    """First byte of every reply but NAK."""
+
+    OK = 0
+    BAD_COMMAND = 1
+    BAD_LENGTH = 2
+    BAD_ADDRESS = 3
+    """A memory space or row that does not exist, or is read-only."""
+    BAD_EVENT = 4
+    """Event address at or above the network's inputs."""
+    BAD_LABEL = 5
+    """Label at or above the network's classes."""
+
+
+class RunFlag(IntFlag):
+    """What RUN does with the sample."""
+
+    TRAIN = 1
+    """Learn from it; without, only infer (no noise, no update)."""
+    OUTPUTS = 2
+    """Answer with the summed read-outs as well."""
+
+
+class Space(IntEnum):
+    """Memories; one row is one u16 for each lane."""
+
+    WEIGHTS = 0
+    """Weights and feedback entries, two's complement; row = row-word. Read and write."""
+    LFSR = 1
+    """Row 0: low halves of the lanes' LFSR states, row 1: high halves. Read and write."""
+    MEMBRANE = 2
+    """Row 2 w: low 16 bits of the potentials of word w after the last step, row 2 w + 1: high 4 bits, sign-extended.
+    Read only."""
+    HISTORY = 3
+    """Row w: spike histories of the neurons of word w; bit t = spike in step t of the last training sample in which
+    the neuron spiked. Read only."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a device says of itself; unsigned, packed in this order."""
+
+    magic: int
+    version: int
+    lanes: int
+    classes: int
+    steps: int
+    inputs: int
+    words: int
+    rows: int
+    max_payload: int
+    credits: int
+    clock_khz: int
+    """Clock of the engine, 0 where it has none (golden model, simulation)."""
+
+    STRUCT = struct.Struct("<IHHHHHHIHHI")
+
+    @classmethod
+    def of(cls, limits: Limits, clock_khz: int = 0) -> "Identity":
+        """Identity of a device with ``limits``."""
+        return cls(
+            magic=MAGIC,
+            version=VERSION,
+            lanes=limits.lanes,
+            classes=limits.classes,
+            steps=limits.steps,
+            inputs=limits.inputs,
+            words=limits.words,
+            rows=limits.rows,
+            max_payload=MAX_PAYLOAD,
+            credits=CREDITS,
+            clock_khz=clock_khz,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of the device."""
+        return Limits(self.lanes, self.rows, self.inputs, self.words, self.classes, self.steps)
+
+    def pack(self) -> bytes:
+        """Bytes as sent."""
+        return self.STRUCT.pack(*astuple(self))
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Identity":
+        """Identity of bytes as received; struct.error where the size is wrong."""
+        return cls(*cls.STRUCT.unpack(data))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame without escapes and crc."""
+
+    seq: int
+    code: int
+    data: bytes = b""
+
+    def encode(self) -> bytes:
+        """Bytes on the wire, END to END."""
+        body = HEADER.pack(len(self.data), self.seq, self.code) + self.data
+        body += CRC.pack(zlib.crc32(body))
+        body = body.replace(bytes([ESC]), bytes([ESC, ESC_ESC])).replace(bytes([END]), bytes([ESC, ESC_END]))
+        return bytes([END]) + body + bytes([END])
+
+    @classmethod
+    def decode(cls, body: bytes) -> "Frame | None":
+        """Frame of the unescaped bytes between two ENDs; None where it is malformed (size or crc)."""
+        if len(body) < OVERHEAD:
+            return None
+        size, seq, code = HEADER.unpack_from(body)
+        if len(body) != size + OVERHEAD or CRC.unpack(body[-CRC.size :])[0] != zlib.crc32(body[: -CRC.size]):
+            return None
+        return cls(seq, code, body[HEADER.size : -CRC.size])
+
+
+class Unescape:
+    """Split a byte stream into unescaped frame bodies; keeps what is incomplete for the next call.
+
+    Parameters
+    ----------
+    max_body : int or None
+        Bytes above which a body is given up; it then comes out as None, like one with a bad escape.
+    """
+
+    def __init__(self, max_body: int | None = None) -> None:
+        self.max_body = max_body
+        self._body = bytearray()
+        self._escaped = self._spoilt = False
+
+    def feed(self, data: bytes) -> list[bytes | None]:
+        """Bodies that end in ``data``, None for a spoilt one; empty ones are dropped."""
+        bodies: list[bytes | None] = []
+        for byte in data:
+            if byte == END:
+                if self._spoilt or self._escaped:
+                    bodies.append(None)
+                elif self._body:
+                    bodies.append(bytes(self._body))
+                self._body.clear()
+                self._escaped = self._spoilt = False
+            elif self._escaped:
+                self._escaped = False
+                if byte == ESC_END:
+                    self._append(END)
+                elif byte == ESC_ESC:
+                    self._append(ESC)
+                else:
+                    self._spoilt = True
+            elif byte == ESC:
+                self._escaped = True
+            else:
+                self._append(byte)
+        return bodies
+
+    def _append(self, byte: int) -> None:
+        if self.max_body is not None and len(self._body) >= self.max_body:
+            self._spoilt = True
+        else:
+            self._body.append(byte)
+
+
+def encode_events(events: list[tuple[int, int]]) -> bytes:
+    """Pairs (gap, value) of events (address, value 1..255) in strictly ascending order of address."""
+    pairs = bytearray()
+    position = 0
+    for address, value in events:
+        gap = address - position
+        while gap > 255:
+            pairs += bytes((255, 0))
+            gap -= 255
+        pairs += bytes((gap, value))
+        position = address + 1
+    return bytes(pairs)
+
+
+def decode_events(pairs: bytes, position: int = 0) -> tuple[list[tuple[int, int]], int]:
+    """Events of ``pairs`` (even length) and the address after them, starting from address ``position``."""
+    events = []
+    for gap, value in zip(pairs[::2], pairs[1::2], strict=True):
+        position += gap
+        if value:
+            events.append((position, value))
+            position += 1
+    return events, position

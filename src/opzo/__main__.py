@@ -1,0 +1,8 @@
+"""``python -m opzo``: the same as the console script ``opzo``."""
+
+import sys
+
+from opzo.host.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
