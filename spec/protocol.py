@@ -46,6 +46,12 @@ Events
     each pair adds ``gap`` to it; if ``value`` is not 0 that is an event, and the address advances by one. A pair with
     value 0 only skips. EVENTS appends to the sample, RUN appends its own pairs and then runs the sample.
     An address at or above the network's inputs makes the sample invalid: RUN is answered BAD_EVENT, nothing is trained.
+
+Errors, in the order checked
+    BAD_COMMAND: unknown code. BAD_LENGTH: payload of the wrong size (odd pairs, no rows, rows not whole, a reply longer
+    than a frame can say). BAD_ADDRESS: space unknown, read-only for WRITE_MEMORY, or rows beyond its end (WEIGHTS has
+    Identity.rows rows, LFSR 2, MEMBRANE 2 x words, HISTORY words). BAD_EVENT, then BAD_LABEL: RUN only; an EVENTS with
+    a bad address is answered OK and remembered. A RUN that is answered with an error discards its sample.
 """
 
 import struct
