@@ -111,9 +111,10 @@ class Counter(IntEnum):
     ACTIVE_2 = 13
     ACTIVE_3 = 14
     MEMBRANE_SATURATIONS = 15
-    """Words (hidden or read-out) in which the potential or read-out of some lane saturated."""
+    """Words and time steps in which the potential or read-out of some lane, or the input current from spikes that made
+    it, saturated."""
     CREDIT_SATURATIONS = 16
-    """Words and time steps in which the credit of some lane saturated."""
+    """Hidden words and time steps in which the credit of some lane saturated."""
     WEIGHT_SATURATIONS = 17
     """Row-words written by Learn in which some lane saturated."""
     FEEDBACK_SATURATIONS = 18

@@ -1,0 +1,140 @@
+"""The core: registers, memories, counters, and samples through them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from opzo.sim.golden.counters import Counters
+from opzo.sim.golden.lfsr import LaneLFSRs
+from opzo.sim.golden.sample import run_sample
+from opzo.spec.formats import LFSR_BITS
+from opzo.spec.network import MAX_HIDDEN, Layer, Limits, Rule
+from opzo.spec.protocol import Space
+from opzo.spec.registers import (
+    COUNTER,
+    LAYER_REG_BITS,
+    READOUT_LAYER,
+    REG_BITS,
+    LayerReg,
+    Reg,
+    layer_register,
+)
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """Answer to one sample."""
+
+    prediction: int
+    """Class with the largest summed read-out; the lowest of equals."""
+    loss: int
+    """Sum over the steps, LOSS_FRAC_BITS fraction bits, in bits."""
+    outputs: tuple[int, ...]
+    """Read-outs summed over the steps, OUTPUT_SUM."""
+
+
+_REGISTER_BITS = {int(register): bits for register, bits in REG_BITS.items()} | {
+    layer_register(slot, field): bits for slot in range(MAX_HIDDEN + 1) for field, bits in LAYER_REG_BITS.items()
+}
+"""Bits of each writable register, by address."""
+
+
+class GoldenCore:
+    """State of a core with ``limits``; everything that the gateware keeps from sample to sample is here.
+
+    Attributes
+    ----------
+    memory : int32 (rows, lanes)
+        Weights and feedback entries.
+    lfsrs : LaneLFSRs
+    membrane : int64 (words, lanes)
+        Potentials of the hidden neurons after the last step.
+    history : uint8 (words, lanes)
+        Spike histories of the hidden neurons.
+    counters : Counters
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.registers = dict.fromkeys(_REGISTER_BITS, 0)
+        self.memory = np.zeros((limits.rows, limits.lanes), np.int32)
+        self.lfsrs = LaneLFSRs(np.zeros(limits.lanes, np.uint32))
+        self.membrane = np.zeros((limits.words, limits.lanes), np.int64)
+        self.history = np.zeros((limits.words, limits.lanes), np.uint8)
+        self.counters = Counters()
+
+    def __getitem__(self, register: Reg) -> int:
+        return self.registers[int(register)]
+
+    @property
+    def rule(self) -> Rule:
+        """Learning rule in force."""
+        return Rule(self[Reg.RULE])
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Weight layers as the registers describe them, the read-out last."""
+        slots = (*range(self[Reg.HIDDEN_LAYERS]), READOUT_LAYER)
+        return tuple(self._layer(slot) for slot in slots)
+
+    def _layer(self, slot: int) -> Layer:
+        rows, words, tail, weights, feedback, word = (
+            self.registers[layer_register(slot, field)]
+            for field in (
+                LayerReg.ROWS,
+                LayerReg.WORDS,
+                LayerReg.TAIL,
+                LayerReg.WEIGHT_BASE,
+                LayerReg.FEEDBACK_BASE,
+                LayerReg.WORD_BASE,
+            )
+        )
+        neurons = (words - 1) * self.limits.lanes + tail
+        return Layer(rows, neurons, words, tail, weights, feedback, word)
+
+    def weights(self, layer: Layer) -> np.ndarray:
+        """View of a layer's weights: (words, rows, lanes)."""
+        block = self.memory[layer.weight_base : layer.weight_base + layer.words * layer.rows]
+        return block.reshape(layer.words, layer.rows, -1)
+
+    def feedback(self, layer: Layer) -> np.ndarray:
+        """View of a hidden layer's feedback matrix: (words, classes, lanes)."""
+        classes = self[Reg.CLASSES]
+        block = self.memory[layer.feedback_base : layer.feedback_base + layer.words * classes]
+        return block.reshape(layer.words, classes, -1)
+
+    def read_register(self, address: int) -> int:
+        """Register or half of a counter; 0 where nothing is."""
+        counter, high = divmod(address - COUNTER, 2)
+        if 0 <= counter < len(self.counters):
+            return self.counters.word(counter, high)
+        return self.registers.get(address, 0)
+
+    def write_register(self, address: int, value: int) -> None:
+        """Write a register, keeping the bits it has; addresses that are not writable are ignored."""
+        if address == Reg.CLEAR_COUNTERS:
+            self.counters.clear()
+        elif address in self.registers:
+            self.registers[address] = value & ((1 << _REGISTER_BITS[address]) - 1)
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        """One row of a memory: uint16 (lanes,). The address must exist."""
+        if space == Space.WEIGHTS:
+            return self.memory[row].astype(np.uint16)
+        if space == Space.LFSR:
+            return (self.lfsrs.states >> np.uint32(row * LFSR_BITS // 2)).astype(np.uint16)
+        if space == Space.MEMBRANE:
+            return (self.membrane[row // 2] >> (16 * (row % 2))).astype(np.uint16)
+        return self.history[row].astype(np.uint16)
+
+    def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
+        """Write one row of WEIGHTS or LFSR: uint16 (lanes,). The address must exist."""
+        if space == Space.WEIGHTS:
+            self.memory[row] = data.astype(np.int16)
+        else:
+            shift = np.uint32(row * LFSR_BITS // 2)
+            kept = self.lfsrs.states & ~(np.uint32(0xFFFF) << shift)
+            self.lfsrs = LaneLFSRs(kept | (data.astype(np.uint32) << shift))
+
+    def run(self, events: list[tuple[int, int]], label: int, train: bool) -> SampleResult:
+        """Run one sample: ``events`` of (address, value 1..255) in ascending order of address."""
+        return SampleResult(*run_sample(self, events, label, train))

@@ -1,0 +1,44 @@
+"""Credit filter: moves the presynaptic trace to the postsynaptic side.
+
+``sum_t trace_i[t] c_j[t]`` equals ``sum_k s_i[k] E_j[k]`` with ``E_j[k] = c_j[k] + E_j[k+1] / 2``, so a presynaptic
+neuron needs no more than its spike history.
+"""
+
+import numpy as np
+
+from opzo.sim.golden.saturate import saturate
+from opzo.spec.formats import FRAME_CREDIT, INPUT_BITS
+
+
+def filter_credit(credits: np.ndarray) -> np.ndarray:
+    """E: int (steps, words, lanes), FILTERED, of credits of the same shape, CREDIT."""
+    filtered = credits.copy()
+    for step in range(len(credits) - 2, -1, -1):
+        filtered[step] += filtered[step + 1] >> 1
+    return filtered
+
+
+def spike_update(filtered: np.ndarray, histories: np.ndarray) -> np.ndarray:
+    """Update of rows with spike histories: int (words, rows, lanes), units of 2**-UPDATE_FRAC_BITS weight units.
+
+    Parameters
+    ----------
+    filtered : int (steps, words, lanes)
+    histories : int (rows,)
+        Bit k set: the row's neuron spiked in step k.
+    """
+    bits = (histories[:, None] >> np.arange(len(filtered))) & 1
+    return np.tensordot(filtered, bits, axes=(0, 1)).transpose(0, 2, 1)
+
+
+def event_update(filtered: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Update of rows with a constant input: int (words, rows, lanes), ``value x D`` rounded half up.
+
+    Parameters
+    ----------
+    filtered : int (steps, words, lanes)
+    values : int (rows,)
+        0..255.
+    """
+    total, _ = saturate(filtered.sum(axis=0), FRAME_CREDIT.width)
+    return (total[:, None, :] * values[:, None] + (1 << (INPUT_BITS - 1))) >> INPUT_BITS

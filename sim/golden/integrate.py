@@ -1,0 +1,30 @@
+"""Integrate: weighted sum of the active rows."""
+
+import numpy as np
+
+from opzo.sim.golden.saturate import saturate
+from opzo.spec.formats import ACCUMULATOR, INPUT_BITS, MEMBRANE, WEIGHT
+
+# Product of a weight and an input value has this many fraction bits more than the accumulator keeps.
+PRODUCT_SHIFT = WEIGHT.frac_bits + INPUT_BITS - ACCUMULATOR.frac_bits
+
+
+def integrate(weights: np.ndarray, values: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """Input current of each neuron (paper eq. 1, ``W s + b``).
+
+    Parameters
+    ----------
+    weights : int (words, rows, lanes)
+        Rows of the active presynaptic neurons, bias included; WEIGHT.
+    values : int (rows,) or int
+        Input values 0..256 (256 is a spike), one a row or the same for all.
+
+    Returns
+    -------
+    current : int (words, lanes)
+        MEMBRANE, saturated; each product and the sum floor.
+    saturated : bool (words, lanes)
+    """
+    products = weights * (values if isinstance(values, int) else values[:, None])
+    total = (products >> PRODUCT_SHIFT).sum(axis=1)
+    return saturate(total >> (ACCUMULATOR.frac_bits - MEMBRANE.frac_bits), MEMBRANE.width)
