@@ -20,38 +20,44 @@ Frame (before escaping; little-endian)
 Order
     The device takes frames in order of seq: it executes the frame with seq = expected, then counts expected up. Every
     executed frame gets exactly one reply with its seq; the first byte of its payload is a Status. Frames that were
-    executed before (seq in expected-REPLAY .. expected-1) are never executed twice where that matters:
+    executed before in this session (seq in expected-REPLAY .. expected-1, and the code that was executed) are never
+    executed twice where that matters:
 
     - RUN: its stored reply is sent again if it is ready; if the sample is still queued or in the engine nothing is
       sent (the reply comes by itself).
     - EVENTS, and every frame that was answered with an error: the stored status is sent again.
     - all others: executed again if seq = expected-1 (doing so changes nothing), else nothing is sent.
 
-    Any other seq is answered by NAK with reason ORDER. NAK carries reason and expected, and its own seq is expected:
+    Any other frame is answered by NAK with reason ORDER. NAK carries reason and expected, and its own seq is expected:
     the host goes back and sends again from there. After a reset there is no session: everything but SYNC is answered
-    by NAK with reason NO_SESSION.
+    by NAK with reason NO_SESSION, and expected is 0.
 
     SYNC is taken whatever its seq is. With a nonce that differs from the session's it starts a session: it waits until
     the engine is idle, discards an unfinished sample (events received without RUN), forgets stored replies and sets
-    expected = seq + 1. With the session's own nonce it changes nothing. It is answered with an Identity either way.
+    expected = seq + 1. With the session's own nonce it changes nothing. It is answered with an Identity either way; one
+    of the wrong size is answered BAD_LENGTH and changes nothing. SYNC itself is not among the executed frames above.
 
 Flow control
     A device has Identity.credits sample buffers. The host keeps at most that many RUN frames unanswered, so that one
     sample travels while another is in the engine. Every command other than EVENTS and RUN waits until the engine is
     idle, and the host sends it only when no RUN is unanswered. A WRITE_REGISTERS or WRITE_MEMORY is therefore never
-    seen by a sample that was sent before it.
+    seen by a sample that was sent before it. The host keeps at most REPLAY frames unanswered, so that each can be sent
+    again; the device does not execute a frame before the RUN that is REPLAY frames older has been answered.
 
 Events
     Input values are sent as pairs (gap, value) in ascending order of address: the address starts at 0 in each sample;
     each pair adds ``gap`` to it; if ``value`` is not 0 that is an event, and the address advances by one. A pair with
     value 0 only skips. EVENTS appends to the sample, RUN appends its own pairs and then runs the sample.
-    An address at or above the network's inputs makes the sample invalid: RUN is answered BAD_EVENT, nothing is trained.
+    An event at or above the network's inputs makes the sample invalid: RUN is answered BAD_EVENT, nothing is trained.
 
 Errors, in the order checked
-    BAD_COMMAND: unknown code. BAD_LENGTH: payload of the wrong size (odd pairs, no rows, rows not whole, a reply longer
-    than a frame can say). BAD_ADDRESS: space unknown, read-only for WRITE_MEMORY, or rows beyond its end (WEIGHTS has
-    Identity.rows rows, LFSR 2, MEMBRANE 2 x words, HISTORY words). BAD_EVENT, then BAD_LABEL: RUN only; an EVENTS with
-    a bad address is answered OK and remembered. A RUN that is answered with an error discards its sample.
+    BAD_COMMAND: unknown code; the reply's code is code | REPLY all the same (a NAK differs by its payload, two bytes).
+    BAD_LENGTH: payload of the wrong size (odd pairs, no registers or rows, rows not whole, a reply longer than a frame
+    can say); such an EVENTS appends nothing. BAD_ADDRESS: space unknown, read-only for WRITE_MEMORY, or rows beyond its
+    end (WEIGHTS has Identity.rows rows, LFSR 2, MEMBRANE 2 x words, HISTORY words). BAD_EVENT, then BAD_LABEL, only for
+    RUN; an EVENTS with a bad address is answered OK and remembered. What counts are the network's inputs and classes
+    (registers INPUTS and CLASSES), or the device's where those are fewer. A RUN that is answered with an error discards
+    its sample.
 """
 
 import struct
@@ -85,7 +91,7 @@ class Command(IntEnum):
     SYNC = 0x01
     """u32 nonce -> Identity."""
     READ_REGISTERS = 0x02
-    """u8 address, u8 count (1..255) -> count x u32. Addresses wrap at 256; an address that is not in the map reads 0."""
+    """u8 address, u8 count (1..255) -> count x u32. Addresses wrap at 256; one that is not in the map reads 0."""
     WRITE_REGISTERS = 0x03
     """u8 address, n x u32 -> nothing. Writes address, address + 1, ...; an address not in the map is ignored."""
     READ_MEMORY = 0x04
@@ -129,7 +135,7 @@ class Status(IntEnum):
 
 
 class RunFlag(IntFlag):
-    """What RUN does with the sample."""
+    """What RUN does with the sample; other bits are ignored."""
 
     TRAIN = 1
     """Learn from it; without, only infer (no noise, no update)."""
