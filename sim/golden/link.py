@@ -1,0 +1,258 @@
+"""The device side of the link over a golden core; ``opzo.spec.protocol`` tells the rules.
+
+The engine of a golden core answers at once, so the reply of a RUN is never outstanding.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from opzo.spec.network import Limits
+from opzo.spec.protocol import (
+    MAX_PAYLOAD,
+    NAK,
+    OVERHEAD,
+    REPLAY,
+    REPLY,
+    Command,
+    Frame,
+    Identity,
+    NakReason,
+    RunFlag,
+    Space,
+    Status,
+    Unescape,
+    decode_events,
+)
+from opzo.spec.registers import Reg
+
+_MAX_REPLY = 0xFFFF
+"""Payload that the length field of a reply can say."""
+_MEMORY = struct.Struct("<BIH")
+_MEMORY_WRITE = struct.Struct("<BI")
+
+
+class Result(Protocol):
+    """Answer of a core to a sample."""
+
+    @property
+    def prediction(self) -> int:
+        """Class."""
+
+    @property
+    def loss(self) -> int:
+        """Unsigned, 32 bits."""
+
+    @property
+    def outputs(self) -> Sequence[int]:
+        """Summed read-outs, signed, 32 bits."""
+
+
+class Core(Protocol):
+    """What the link needs of a core; `opzo.sim.golden.core.GoldenCore` and the fake one of the tests have it."""
+
+    limits: Limits
+
+    def read_register(self, address: int) -> int:
+        """Register; 0 where nothing is."""
+
+    def write_register(self, address: int, value: int) -> None:
+        """Write a register; ignored where nothing is."""
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        """One row: uint16 (lanes,)."""
+
+    def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
+        """Write one row: uint16 (lanes,)."""
+
+    def run(self, events: list[tuple[int, int]], label: int, train: bool) -> Result:
+        """Run one sample."""
+
+
+@dataclass(frozen=True)
+class _Executed:
+    code: int
+    status: Status
+    reply: bytes
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: Status) -> None:
+        self.status = status
+
+
+def _require(condition: bool, status: Status) -> None:
+    if not condition:
+        raise _RefusedError(status)
+
+
+class GoldenLink:
+    """Answer a host's bytes by means of ``core``.
+
+    Parameters
+    ----------
+    core : Core
+        Executes the commands.
+    clock_khz : int
+        Clock to report, 0 for none.
+
+    Attributes
+    ----------
+    expected : int
+        Sequence number of the next frame.
+    nonce : int or None
+        Nonce of the session; None without one.
+    """
+
+    def __init__(self, core: Core, clock_khz: int = 0) -> None:
+        self.core = core
+        self.expected = 0
+        self.nonce: int | None = None
+        self._identity = Identity.of(core.limits, clock_khz).pack()
+        self._unescape = Unescape(MAX_PAYLOAD + OVERHEAD)
+        self._executed: dict[int, _Executed] = {}
+        self._commands: dict[int, Callable[[bytes], bytes]] = {
+            Command.READ_REGISTERS: self._read_registers,
+            Command.WRITE_REGISTERS: self._write_registers,
+            Command.READ_MEMORY: self._read_memory,
+            Command.WRITE_MEMORY: self._write_memory,
+            Command.EVENTS: self._append,
+            Command.RUN: self._run,
+            Command.RESET: self._reset,
+        }
+        self._events: list[tuple[int, int]] = []
+        self._position = 0
+        self._invalid = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes from the host and return the frames of all replies to them."""
+        return b"".join(reply.encode() for body in self._unescape.feed(data) for reply in self._answer(body))
+
+    def _answer(self, body: bytes | None) -> list[Frame]:
+        frame = None if body is None else Frame.decode(body)
+        if frame is None:
+            return [self._nak(NakReason.MALFORMED)]
+        if frame.code == Command.SYNC:
+            return [Frame(frame.seq, frame.code | REPLY, self._sync(frame))]
+        if self.nonce is None:
+            return [self._nak(NakReason.NO_SESSION)]
+        if frame.seq != self.expected:
+            return self._repeat(frame)
+        reply = self._execute(frame)
+        self.expected = (self.expected + 1) % 256
+        self._executed.pop((self.expected - REPLAY - 1) % 256, None)
+        return [reply]
+
+    def _nak(self, reason: NakReason) -> Frame:
+        return Frame(self.expected, NAK, bytes((reason, self.expected)))
+
+    def _sync(self, frame: Frame) -> bytes:
+        if len(frame.data) != 4:
+            return bytes((Status.BAD_LENGTH,))
+        nonce = int.from_bytes(frame.data, "little")
+        if nonce != self.nonce:
+            self.nonce = nonce
+            self.expected = (frame.seq + 1) % 256
+            self._executed.clear()
+            self._discard()
+        return bytes((Status.OK,)) + self._identity
+
+    def _repeat(self, frame: Frame) -> list[Frame]:
+        executed = self._executed.get(frame.seq)
+        if executed is None or executed.code != frame.code:
+            return [self._nak(NakReason.ORDER)]
+        if frame.code in (Command.RUN, Command.EVENTS) or executed.status != Status.OK:
+            return [Frame(frame.seq, frame.code | REPLY, executed.reply)]
+        if frame.seq == (self.expected - 1) % 256:
+            return [self._execute(frame)]
+        return []
+
+    def _execute(self, frame: Frame) -> Frame:
+        try:
+            _require(frame.code in self._commands, Status.BAD_COMMAND)
+            status, payload = Status.OK, self._commands[frame.code](frame.data)
+        except _RefusedError as refused:
+            status, payload = refused.status, b""
+            if frame.code == Command.RUN:
+                self._discard()
+        reply = bytes((status,)) + payload
+        # Only what may be sent again as it is: a reply of READ_MEMORY may be long, and is made anew.
+        kept = reply if frame.code == Command.RUN else reply[:1]
+        self._executed[frame.seq] = _Executed(frame.code, status, kept)
+        return Frame(frame.seq, frame.code | REPLY, reply)
+
+    def _read_registers(self, data: bytes) -> bytes:
+        _require(len(data) == 2 and data[1] > 0, Status.BAD_LENGTH)
+        values = [self.core.read_register((data[0] + k) % 256) for k in range(data[1])]
+        return struct.pack(f"<{len(values)}I", *values)
+
+    def _write_registers(self, data: bytes) -> bytes:
+        _require(len(data) % 4 == 1, Status.BAD_LENGTH)
+        for k, (value,) in enumerate(struct.iter_unpack("<I", data[1:])):
+            self.core.write_register((data[0] + k) % 256, value)
+        return b""
+
+    def _read_memory(self, data: bytes) -> bytes:
+        _require(len(data) == _MEMORY.size, Status.BAD_LENGTH)
+        space, first, rows = _MEMORY.unpack(data)
+        _require(0 < rows and 1 + rows * self.core.limits.lanes * 2 <= _MAX_REPLY, Status.BAD_LENGTH)
+        _require(first + rows <= self._rows(space), Status.BAD_ADDRESS)
+        return b"".join(self.core.read_row(Space(space), first + k).astype("<u2").tobytes() for k in range(rows))
+
+    def _write_memory(self, data: bytes) -> bytes:
+        lanes = self.core.limits.lanes
+        rows, rest = divmod(len(data) - _MEMORY_WRITE.size, lanes * 2)
+        _require(rows > 0 and rest == 0, Status.BAD_LENGTH)
+        space, first = _MEMORY_WRITE.unpack_from(data)
+        _require(space in (Space.WEIGHTS, Space.LFSR), Status.BAD_ADDRESS)
+        _require(first + rows <= self._rows(space), Status.BAD_ADDRESS)
+        block = np.frombuffer(data, "<u2", offset=_MEMORY_WRITE.size).astype(np.uint16).reshape(rows, lanes)
+        for k, row in enumerate(block):
+            self.core.write_row(Space(space), first + k, row)
+        return b""
+
+    def _rows(self, space: int) -> int:
+        limits = self.core.limits
+        rows: dict[int, int] = {
+            Space.WEIGHTS: limits.rows,
+            Space.LFSR: 2,
+            Space.MEMBRANE: 2 * limits.words,
+            Space.HISTORY: limits.words,
+        }
+        return rows.get(space, 0)
+
+    def _append(self, pairs: bytes) -> bytes:
+        _require(len(pairs) % 2 == 0, Status.BAD_LENGTH)
+        inputs = min(self.core.read_register(Reg.INPUTS), self.core.limits.inputs)
+        events, self._position = decode_events(pairs, self._position)
+        good = [event for event in events if event[0] < inputs]
+        self._events += good
+        self._invalid |= len(good) < len(events)
+        return b""
+
+    def _run(self, data: bytes) -> bytes:
+        _require(len(data) >= 2 and len(data) % 2 == 0, Status.BAD_LENGTH)
+        flags, label = data[:2]
+        self._append(data[2:])
+        _require(not self._invalid, Status.BAD_EVENT)
+        classes = min(self.core.read_register(Reg.CLASSES), self.core.limits.classes)
+        _require(label < classes, Status.BAD_LABEL)
+        result = self.core.run(self._events, label, bool(flags & RunFlag.TRAIN))
+        self._discard()
+        reply = struct.pack("<BI", result.prediction, result.loss)
+        if flags & RunFlag.OUTPUTS:
+            reply += struct.pack(f"<{len(result.outputs)}i", *result.outputs)
+        return reply
+
+    def _reset(self, data: bytes) -> bytes:
+        _require(not data, Status.BAD_LENGTH)
+        self._discard()
+        return b""
+
+    def _discard(self) -> None:
+        self._events = []
+        self._position = 0
+        self._invalid = False
