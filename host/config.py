@@ -1,0 +1,131 @@
+"""Configuration of a training run: defaults, then a TOML file, then flags."""
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from opzo.spec.errors import OpzoError
+from opzo.spec.network import Network, Rule
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """How to learn, in units of the algorithm; ``opzo.host.rates`` makes register values of them.
+
+    Raises OpzoError for a value that cannot be, naming it.
+    """
+
+    rule: str = "opzo"
+    seed: int = 0
+    epochs: int = 30
+    rate: int = 84
+    """Step size at the start, 0..255; falls to 0 by cosine over the run."""
+    alpha: float = 0.2
+    """Noise amplitude at the start, in thresholds."""
+    alpha_end: float = 0.1
+    """Noise amplitude at the end; linear in between."""
+    kappa: float = 8.0
+    """Activity cost of a spike; more means fewer spikes. 0 is off."""
+    decay: int = 23
+    """Weight decay: a touched weight loses step size x 2**-decay of itself. 0 is off."""
+    leak: int = 15
+    """Leak of the feedback matrices M: 2**-leak a pair of time steps. 0 is off."""
+    mse: int = 7
+    """Share of the squared error beside the cross entropy: 2**-mse. 0 is off."""
+
+    def __post_init__(self) -> None:
+        Rule.parse(self.rule)
+        for key, low, high in (
+            ("seed", 0, 2**63 - 1),
+            ("epochs", 1, 100_000),
+            ("rate", 0, 255),
+            ("alpha", 0, 0.999),
+            ("alpha_end", 0, 0.999),
+            ("kappa", 0, 500),
+            ("decay", 0, 40),
+            ("leak", 0, 26),
+            ("mse", 0, 15),
+        ):
+            value = getattr(self, key)
+            if not low <= value <= high:
+                raise OpzoError(f"{key} must be in {low}..{high}, not {value}")
+        if 0 < self.leak < 12:
+            raise OpzoError(f"leak must be 0 (off) or in 12..26, not {self.leak}")
+
+
+@dataclass(frozen=True)
+class Config(Hyperparameters):
+    """Hyper-parameters, and what to train on what data. Empty ``net`` and 0 ``epochs`` are filled in from the data."""
+
+    net: str = ""
+    """Neurons of each layer, like 64-64-64-10."""
+    steps: int = 6
+    """Time steps T a sample."""
+    data: str = "digits"
+    """digits, mnist, or an .npz file."""
+    data_root: str = ""
+    """Folder of the MNIST files."""
+    lanes: int = 16
+    """Lanes of a simulated device; a board has its own."""
+    checkpoint_every: int = 0
+    """Training samples between checkpoints within an epoch; 0 = only at its end."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.net:
+            Network.parse(self.net, self.steps)
+        if self.checkpoint_every < 0:
+            raise OpzoError(f"checkpoint_every must be 0 or more, not {self.checkpoint_every}")
+
+    @property
+    def network(self) -> Network:
+        """The network that ``net`` and ``steps`` describe."""
+        return Network.parse(self.net, self.steps)
+
+    @classmethod
+    def of(cls, values: dict[str, Any], source: str) -> Self:
+        """Configuration of keys and values; OpzoError names an unknown key or a wrong type, and ``source``."""
+        return cls(**checked(values, source))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Configuration of a TOML file."""
+        return cls.of(read_toml(path), str(path))
+
+    def with_values(self, values: dict[str, Any]) -> Self:
+        """The same with some keys changed."""
+        return replace(self, **values)
+
+    def toml(self) -> str:
+        """As a TOML file that ``load`` reads."""
+        # For str, int, float and bool, TOML writes what JSON writes.
+        return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(self).items())
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Keys and values of a TOML file; OpzoError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise OpzoError(f"cannot read {path}: {error.strerror}; give a TOML file of hyper-parameters") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OpzoError(f"{path} is not a TOML file: {error}") from None
+
+
+def checked(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """``values`` with whole numbers turned into floats where a float is due."""
+    kinds = {field.name: field.type for field in fields(Config)}
+    result = dict(values)
+    for key, value in values.items():
+        if key not in kinds:
+            raise OpzoError(f"unknown key '{key}' in {source}; the keys are {', '.join(kinds)}")
+        kind = kinds[key]
+        if kind is float and type(value) is int:
+            result[key] = float(value)
+        elif type(value) is not kind:
+            name = getattr(kind, "__name__", str(kind))
+            raise OpzoError(f"'{key}' in {source} must be of type {name}, not {value!r}")
+    return result

@@ -1,0 +1,166 @@
+"""Data sets: frames of pixels 0..255 with labels, checked, and as the samples that travel to a device."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from opzo.host.device import Sample
+from opzo.host.idx import read_idx
+from opzo.spec.errors import OpzoError
+from opzo.spec.network import Network
+from opzo.spec.protocol import encode_events
+
+MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+PIXEL_MAX = 255
+DIGITS_PIXEL_MAX = 16
+DIGITS_TEST_EVERY = 5
+LABEL_MAX = 63
+"""The chip has at most 64 classes."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Images and their labels: uint8 (count, inputs) and uint8 (count,)."""
+
+    x: NDArray[np.uint8]
+    y: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, x: ArrayLike, y: ArrayLike, name: str = "x", label_name: str = "y") -> "Frames":
+        """Frames of arrays of any numeric kind; OpzoError says what does not fit. Images are flattened."""
+        pixels = check_pixels(x, name)
+        labels = _numeric(y, label_name)
+        if labels.shape != (len(pixels),):
+            raise OpzoError(f"{label_name} has shape {labels.shape}; {name} needs one label for each of {len(pixels)}")
+        if not np.array_equal(labels, np.floor(labels)) or labels.min() < 0 or labels.max() > LABEL_MAX:
+            raise OpzoError(f"{label_name} must hold whole numbers from 0 to classes - 1 (at most {LABEL_MAX})")
+        return cls(pixels, labels.astype(np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def samples(self, order: NDArray[np.intp] | None = None) -> Iterator[Sample]:
+        """Samples, in this order of indices."""
+        for index in range(len(self)) if order is None else order:
+            yield Sample(encode_frame(self.x[index]), int(self.y[index]))
+
+    def check(self, network: Network, name: str) -> None:
+        """Raise OpzoError where ``network`` does not fit the frames."""
+        if self.x.shape[1] != network.inputs:
+            raise OpzoError(
+                f"{name} has {self.x.shape[1]} pixels a frame; network {network} has {network.inputs} inputs"
+            )
+        if self.y.max() >= network.classes:
+            raise OpzoError(f"{name} has label {self.y.max()}; network {network} has classes 0..{network.classes - 1}")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: training and test frames."""
+
+    name: str
+    train: Frames
+    test: Frames
+
+    def check(self, network: Network) -> None:
+        """Raise OpzoError where ``network`` does not fit the data."""
+        self.train.check(network, f"{self.name} (training)")
+        self.test.check(network, f"{self.name} (test)")
+
+    @property
+    def digest(self) -> int:
+        """CRC-32 of the training frames, in order: tells whether a resumed run has the same ones."""
+        return zlib.crc32(self.train.y.tobytes(), zlib.crc32(self.train.x.tobytes()))
+
+
+def encode_frame(frame: NDArray[np.uint8]) -> bytes:
+    """Pairs of the pixels that are not 0, in ascending order of address."""
+    addresses = np.flatnonzero(frame)
+    return encode_events(list(zip(addresses.tolist(), frame[addresses].tolist(), strict=True)))
+
+
+def check_pixels(x: ArrayLike, name: str = "x") -> NDArray[np.uint8]:
+    """Images as uint8 (count, inputs); OpzoError where they are not pixels 0..255."""
+    pixels = _numeric(x, name)
+    if pixels.ndim < 2 or pixels.size == 0:
+        raise OpzoError(f"{name} has shape {pixels.shape}; (count, pixels) or (count, height, width) expected")
+    if np.isnan(pixels).any():
+        raise OpzoError(f"{name} holds NaN; pixels are numbers from 0 to {PIXEL_MAX}")
+    low, high = pixels.min(), pixels.max()
+    if low < 0 or high > PIXEL_MAX:
+        raise OpzoError(f"{name} has values from {low:g} to {high:g}; pixels are numbers from 0 to {PIXEL_MAX}")
+    if pixels.dtype.kind == "f" and 0 < high <= 1:
+        raise OpzoError(f"{name} is scaled to 0..1; multiply it by {PIXEL_MAX}")
+    frames: NDArray[np.uint8] = np.rint(pixels).astype(np.uint8).reshape(len(pixels), -1)
+    return frames
+
+
+def load_data(name: str, root: str | Path = "") -> Data:
+    """Data set ``digits``, ``mnist`` (``root``: folder of its four IDX files, gzipped or not) or an ``.npz`` file."""
+    if name == "digits":
+        return _digits()
+    if name == "mnist":
+        if not root:
+            raise OpzoError("mnist needs the folder of its four IDX files; give --data-root DIR")
+        return _mnist(Path(root))
+    if name.endswith(".npz"):
+        return _npz(Path(name))
+    raise OpzoError(f"there is no data set '{name}'; choose digits, mnist or an .npz file")
+
+
+def _digits() -> Data:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = np.rint(digits.data * (PIXEL_MAX / DIGITS_PIXEL_MAX))
+    test = np.arange(len(pixels)) % DIGITS_TEST_EVERY == DIGITS_TEST_EVERY - 1
+    return Data(
+        "digits",
+        Frames.of(pixels[~test], digits.target[~test]),
+        Frames.of(pixels[test], digits.target[test]),
+    )
+
+
+def _mnist(root: Path) -> Data:
+    arrays = []
+    for name, dimensions in zip(MNIST_FILES, (3, 1, 3, 1), strict=True):
+        candidates = [root / name, root / f"{name}.gz"]
+        path = next((path for path in candidates if path.exists()), None)
+        if path is None:
+            raise OpzoError(f"there is no {name}[.gz] in {root}; give the folder of the four MNIST files")
+        arrays.append(read_idx(path, dimensions))
+    x_train, y_train, x_test, y_test = arrays
+    return Data("mnist", Frames.of(x_train, y_train, *MNIST_FILES[:2]), Frames.of(x_test, y_test, *MNIST_FILES[2:]))
+
+
+def _npz(path: Path) -> Data:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in NPZ_ARRAYS if name not in file]
+            if missing:
+                raise OpzoError(f"{path} lacks {', '.join(missing)}; it needs the arrays {', '.join(NPZ_ARRAYS)}")
+            x_train, y_train, x_test, y_test = (file[name] for name in NPZ_ARRAYS)
+    except FileNotFoundError:
+        raise OpzoError(f"there is no file {path}; give an .npz file with {', '.join(NPZ_ARRAYS)}") from None
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise OpzoError(f"cannot read {path}: {error}; write it with numpy.savez, without pickled objects") from None
+    names = [f"{name} in {path}" for name in NPZ_ARRAYS]
+    train = Frames.of(x_train, y_train, names[0], names[1])
+    test = Frames.of(x_test, y_test, names[2], names[3])
+    if train.x.shape[1] != test.x.shape[1]:
+        raise OpzoError(f"{path}: training frames have {train.x.shape[1]} pixels, test frames {test.x.shape[1]}")
+    return Data(path.name, train, test)
+
+
+def _numeric(values: ArrayLike, name: str) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "buif":
+        raise OpzoError(f"{name} is of type {array.dtype}; numbers expected")
+    return array

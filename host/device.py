@@ -1,0 +1,266 @@
+"""A device: typed calls over the link, the same for a board, the simulated chip and the golden model."""
+
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.link import Exchange, Link
+from opzo.host.rows import pack_rows, unpack_rows
+from opzo.host.transport import connection
+from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.network import Layer, Limits, Network, Rule
+from opzo.spec.protocol import Command, Identity, RunFlag, Space
+from opzo.spec.registers import (
+    COUNTER,
+    Counter,
+    LayerReg,
+    Reg,
+    layer_register,
+    network_registers,
+)
+
+MEMORY_ADDRESS = struct.Struct("<BI")
+READ_BYTES = 8192
+"""Size of one reply to READ_MEMORY: a tenth of a second on a fast UART, so that a lost one costs little."""
+RESULT = struct.Struct("<BI")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample as it travels: ``pairs`` (``opzo.spec.protocol``, "Events") and its class."""
+
+    pairs: bytes
+    label: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """Answer to one sample.
+
+    Attributes
+    ----------
+    prediction : int
+    loss : int
+        Summed over the time steps, 8 fraction bits, in bits.
+    outputs : int32 (classes,)
+        Summed read-outs, 12 fraction bits; empty unless asked for.
+    """
+
+    prediction: int
+    loss: int
+    outputs: NDArray[np.int32]
+
+
+class Device:
+    """A device that is ready for commands. Close it, or use it in a ``with`` statement.
+
+    Attributes
+    ----------
+    name : str
+        Device string it was opened by.
+    identity : Identity
+    limits : Limits
+        What the device was built for.
+    network : Network or None
+        Network it is configured for.
+    """
+
+    def __init__(self, name: str, link: Link) -> None:
+        self.name = name
+        self.identity: Identity = link.identity
+        self.limits: Limits = link.identity.limits
+        self.network: Network | None = None
+        self._link = link
+        self._layers: tuple[Layer, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the device; it keeps its state."""
+        self._link.close()
+
+    def reset(self) -> None:
+        """Discard a half-sent sample; memories, registers and counters stay."""
+        self._link.call(Command.RESET)
+
+    def configure(self, network: Network, rule: Rule) -> None:
+        """Set the device up for ``network``; NetworkError, naming the limit, where it is too small for it."""
+        self._layers = network.layout(self.limits)
+        self.network = network
+        self.write_registers(network_registers(network, self.limits, rule))
+
+    def read_registers(self, address: int, count: int = 1) -> list[int]:
+        """``count`` (1..255) registers from ``address`` on."""
+        data = self._link.call(Command.READ_REGISTERS, bytes((address, count)))
+        return [int(value) for value in self._array(data, "<u4", count)]
+
+    def write_registers(self, values: dict[int, int]) -> None:
+        """Write registers by address; neighbours travel in one frame."""
+        block: list[int] = []
+        for address in sorted(values):
+            if block and address != block[-1] + 1:
+                self._write_block(block, values)
+                block = []
+            block.append(address)
+        if block:
+            self._write_block(block, values)
+
+    def read_weights(self, layer: int) -> NDArray[np.int16]:
+        """Weights of layer ``layer`` (0 = the first): (n_in + 1, n_out), last row the bias; 12 fraction bits."""
+        place = self._layers[layer]
+        return self._read_matrix(place.weight_base, place.rows, place)
+
+    def write_weights(self, layer: int, weights: NDArray[np.int16]) -> None:
+        """Write what ``read_weights`` reads."""
+        place = self._layers[layer]
+        self._write_matrix(place.weight_base, place.rows, place, weights)
+
+    def read_feedback(self, layer: int) -> NDArray[np.int16]:
+        """Feedback matrix M of hidden layer ``layer``: (classes, n); 4 fraction bits."""
+        place = self._layers[layer]
+        return self._read_matrix(place.feedback_base, self._classes, place)
+
+    def write_feedback(self, layer: int, feedback: NDArray[np.int16]) -> None:
+        """Write what ``read_feedback`` reads."""
+        place = self._layers[layer]
+        self._write_matrix(place.feedback_base, self._classes, place, feedback)
+
+    def read_feedback_shifts(self) -> NDArray[np.uint8]:
+        """Feedback shift of each hidden layer."""
+        hidden = range(len(self._layers) - 1)
+        return np.array(
+            [self.read_registers(layer_register(layer, LayerReg.FEEDBACK_SHIFT))[0] for layer in hidden], np.uint8
+        )
+
+    def write_feedback_shifts(self, shifts: NDArray[np.uint8]) -> None:
+        """Write what ``read_feedback_shifts`` reads."""
+        self.write_registers(
+            {layer_register(layer, LayerReg.FEEDBACK_SHIFT): int(shift) for layer, shift in enumerate(shifts)}
+        )
+
+    def read_lfsr(self) -> NDArray[np.uint32]:
+        """LFSR states: (lanes,)."""
+        halves = self.read_memory(Space.LFSR, 0, 2).astype(np.uint32)
+        states: NDArray[np.uint32] = halves[0] | (halves[1] << np.uint32(16))
+        return states
+
+    def write_lfsr(self, states: NDArray[np.uint32]) -> None:
+        """Write LFSR states, (lanes,), none of them 0."""
+        self.write_memory(Space.LFSR, 0, np.stack([states & 0xFFFF, states >> 16]).astype(np.uint16))
+
+    def read_samples(self) -> int:
+        """Training samples since the seed was set."""
+        return self.read_registers(Reg.SAMPLES)[0]
+
+    def write_samples(self, samples: int) -> None:
+        """Write what ``read_samples`` reads."""
+        self.write_registers({Reg.SAMPLES: samples})
+
+    def read_membranes(self, layer: int) -> NDArray[np.int32]:
+        """Membrane potentials of hidden layer ``layer`` after the last sample: (n,); 12 fraction bits."""
+        place = self._layers[layer]
+        rows = self.read_memory(Space.MEMBRANE, 2 * place.word_base, 2 * place.words)
+        values = rows[0::2].astype(np.int32) | (rows[1::2].view(np.int16).astype(np.int32) << 16)
+        return values.reshape(-1)[: place.neurons]
+
+    def read_histories(self, layer: int) -> NDArray[np.uint8]:
+        """Spike histories of hidden layer ``layer``: (n,); bit t = spike in step t."""
+        place = self._layers[layer]
+        rows = self.read_memory(Space.HISTORY, place.word_base, place.words)
+        return rows.reshape(-1)[: place.neurons].astype(np.uint8)
+
+    def counters(self) -> dict[Counter, int]:
+        """Statistics counters."""
+        words = self.read_registers(COUNTER, 2 * len(Counter))
+        return {counter: words[2 * counter] | words[2 * counter + 1] << 32 for counter in Counter}
+
+    def clear_counters(self) -> None:
+        """Set the statistics counters to 0."""
+        self.write_registers({Reg.CLEAR_COUNTERS: 0})
+
+    def run(self, samples: Iterable[Sample], *, train: bool = False, outputs: bool = False) -> Iterator[Result]:
+        """Stream samples through the device; results in order, while later samples are already on their way.
+
+        Every sample taken from ``samples`` is run and answered, whether or not its result is asked for.
+        """
+        flags = (RunFlag.TRAIN if train else RunFlag(0)) | (RunFlag.OUTPUTS if outputs else RunFlag(0))
+        underway: deque[Exchange] = deque()
+        for sample in samples:
+            underway.append(self._link.start_sample(flags, sample.label, sample.pairs))
+            if len(underway) >= self.identity.credits:
+                yield self._result(underway.popleft(), outputs)
+        while underway:
+            yield self._result(underway.popleft(), outputs)
+
+    def read_memory(self, space: Space, address: int, rows: int) -> NDArray[np.uint16]:
+        """``rows`` rows of a memory: (rows, lanes)."""
+        lanes = self.limits.lanes
+        chunk = max(1, READ_BYTES // (2 * lanes))
+        parts = []
+        for start in range(0, rows, chunk):
+            count = min(chunk, rows - start)
+            payload = MEMORY_ADDRESS.pack(space, address + start) + struct.pack("<H", count)
+            parts.append(self._array(self._link.call(Command.READ_MEMORY, payload), "<u2", count * lanes))
+        return np.concatenate(parts).astype(np.uint16).reshape(rows, lanes)
+
+    def write_memory(self, space: Space, address: int, rows: NDArray[np.uint16]) -> None:
+        """Write rows of a memory: (rows, lanes)."""
+        chunk = (self.identity.max_payload - MEMORY_ADDRESS.size) // (2 * self.limits.lanes)
+        for start in range(0, len(rows), chunk):
+            data = rows[start : start + chunk].astype("<u2").tobytes()
+            self._link.call(Command.WRITE_MEMORY, MEMORY_ADDRESS.pack(space, address + start) + data)
+
+    @property
+    def _classes(self) -> int:
+        assert self.network is not None, "configure() comes first"
+        return self.network.classes
+
+    def _write_block(self, addresses: list[int], values: dict[int, int]) -> None:
+        words = struct.pack(f"<{len(addresses)}I", *(values[address] for address in addresses))
+        self._link.call(Command.WRITE_REGISTERS, bytes((addresses[0],)) + words)
+
+    def _read_matrix(self, base: int, rows: int, place: Layer) -> NDArray[np.int16]:
+        return unpack_rows(self.read_memory(Space.WEIGHTS, base, rows * place.words).view(np.int16), place.neurons)
+
+    def _write_matrix(self, base: int, rows: int, place: Layer, matrix: NDArray[np.int16]) -> None:
+        if matrix.shape != (rows, place.neurons):
+            raise OpzoError(f"the matrix has shape {matrix.shape}; this layer needs {(rows, place.neurons)}")
+        self.write_memory(Space.WEIGHTS, base, pack_rows(matrix, self.limits.lanes).view(np.uint16))
+
+    def _result(self, exchange: Exchange, outputs: bool) -> Result:
+        data = self._link.finish(exchange)
+        if len(data) < RESULT.size:
+            raise LinkError(f"{self.name} answered a sample with {len(data)} bytes; at least {RESULT.size} expected")
+        prediction, loss = RESULT.unpack_from(data)
+        sums = self._array(data[RESULT.size :], "<i4", self._classes if outputs else 0)
+        return Result(prediction, loss, sums.astype(np.int32))
+
+    def _array(self, data: bytes, kind: str, count: int) -> NDArray[Any]:
+        values = np.frombuffer(data, kind) if len(data) % np.dtype(kind).itemsize == 0 else None
+        if values is None or len(values) != count:
+            raise LinkError(f"{self.name} answered with {len(data)} bytes; {count * np.dtype(kind).itemsize} expected")
+        return values
+
+
+def open_device(name: str, network: Network | None = None, lanes: int = 16) -> Device:
+    """Open a device by its string: ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
+
+    The simulated ones are built with ``lanes`` lanes and large enough for ``network``; a board is what it is.
+    """
+    limits = None
+    if network is not None and name in ("golden", "rtl"):
+        limits = network.limits(lanes)
+        network.check(limits)
+    return Device(name, Link(connection(name, limits)))

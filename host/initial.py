@@ -1,0 +1,47 @@
+"""What a seed stands for before the first sample: weights and feedback matrices."""
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.spec.formats import WEIGHT
+from opzo.spec.network import Network, Rule
+
+INPUT_SCALE, HIDDEN_SCALE, READOUT_SCALE = 1.5, 3.0, 1.0
+"""Weights are uniform in +-scale / sqrt(n_in)."""
+FEEDBACK_RANGE = 12288
+"""Entries of a random feedback matrix are uniform in +-this, so that their mean size is in the middle between two
+feedback shifts and every seed gets the same one."""
+_WEIGHTS, _FEEDBACK, ORDER = range(3)
+"""Streams of random numbers that one seed stands for."""
+
+
+def generator(seed: int, *stream: int) -> np.random.Generator:
+    """Random numbers of one purpose, independent of those of any other."""
+    return np.random.default_rng((seed, *stream))
+
+
+def initial_weights(network: Network, seed: int) -> list[NDArray[np.int16]]:
+    """Weights of each layer, (n_in + 1, n_out) in Q3.12; the last row, the bias, is 0."""
+    random = generator(seed, _WEIGHTS)
+    weights = []
+    for layer, (n_in, n_out) in enumerate(zip(network.sizes[:-1], network.sizes[1:], strict=True)):
+        scale = INPUT_SCALE if layer == 0 else READOUT_SCALE if layer == len(network.hidden) else HIDDEN_SCALE
+        bound = scale / sqrt(n_in) * WEIGHT.one
+        matrix = np.zeros((n_in + 1, n_out), np.int16)
+        drawn = np.rint(random.uniform(-bound, bound, (n_in, n_out)))
+        matrix[:-1] = np.clip(drawn, WEIGHT.min, WEIGHT.max)
+        weights.append(matrix)
+    return weights
+
+
+def initial_feedback(network: Network, rule: Rule, seed: int) -> list[NDArray[np.int16]]:
+    """Feedback matrix of each hidden layer, (classes, n): random for ``dfa``, 0 for ``opzo``; [] for the others."""
+    if not rule.feedback:
+        return []
+    random = generator(seed, _FEEDBACK)
+    shapes = [(network.classes, n) for n in network.hidden]
+    if rule is Rule.OPZO:
+        return [np.zeros(shape, np.int16) for shape in shapes]
+    return [random.integers(-FEEDBACK_RANGE, FEEDBACK_RANGE, shape, np.int16, endpoint=True) for shape in shapes]

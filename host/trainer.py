@@ -1,0 +1,195 @@
+"""Training on a device: epochs, schedules, evaluation; stops and resumes between any two samples."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.checkpoint import Checkpoint
+from opzo.host.config import Hyperparameters
+from opzo.host.data import Frames
+from opzo.host.device import Device, Sample
+from opzo.host.initial import ORDER, generator
+from opzo.host.rates import BLOCK, rate_registers
+from opzo.host.state import State
+from opzo.host.statistics import Tally, counter_array
+from opzo.spec.network import Network, Rule
+from opzo.spec.registers import Reg
+
+REPORT_SECONDS = 0.5
+"""Least time between two progress reports."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a running epoch stands."""
+
+    epoch: int
+    position: int
+    count: int
+    """Training samples an epoch."""
+    tally: Tally
+    seconds: float
+    """Time spent in this epoch by this process."""
+    done: int
+    """Samples trained in that time."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch came to."""
+
+    epoch: int
+    """Counted from 1."""
+    train: Tally
+    """While training: with noise, and weights that still change."""
+    test: Tally
+    rate: int
+    samples_per_second: float
+
+    def row(self, network: Network, lanes: int) -> dict[str, Any]:
+        """One line of metrics.jsonl."""
+        return {
+            "epoch": self.epoch,
+            "rate": self.rate,
+            "samples_per_second": self.samples_per_second,
+            "train": self.train.figures(network, lanes),
+            "test": self.test.figures(network, lanes),
+        }
+
+
+class Watcher:
+    """What goes on beside training; override what is of interest."""
+
+    def stop(self) -> bool:
+        """Whether to stop after the sample under way."""
+        return False
+
+    def progress(self, progress: Progress) -> None:
+        """Hear of the running epoch, about twice a second."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """Hear of a completed epoch; a checkpoint follows."""
+
+    def save(self, trainer: "Trainer") -> None:
+        """Keep a checkpoint."""
+
+
+class Trainer:
+    """A network in training on a device.
+
+    Parameters
+    ----------
+    device : Device
+        Is configured and filled from ``checkpoint``, or from the seed.
+    network : Network
+    hyper : Hyperparameters
+    checkpoint : Checkpoint or None
+        Where to go on.
+    """
+
+    def __init__(
+        self, device: Device, network: Network, hyper: Hyperparameters, checkpoint: Checkpoint | None = None
+    ) -> None:
+        self.device, self.network, self.hyper = device, network, hyper
+        self.rule = Rule.parse(hyper.rule)
+        self.epoch = self.position = 0
+        self.tally = Tally()
+        state = State.initial(network, self.rule, hyper.seed, device.limits.lanes)
+        if checkpoint is not None:
+            checkpoint.check(network, self.rule)
+            self.epoch, self.position, state = checkpoint.epoch, checkpoint.position, checkpoint.state
+            self.tally.add_tally(checkpoint.tally)
+        device.configure(network, self.rule)
+        state.write(device)
+        self._rates: dict[int, int] = {}
+
+    def checkpoint(self, settings: dict[str, Any] | None = None, data_digest: int = 0) -> Checkpoint:
+        """Where training stands."""
+        tally = Tally()
+        tally.add_tally(self.tally)
+        state = State.read(self.device, self.rule)
+        return Checkpoint(self.network, self.rule, state, self.epoch, self.position, tally, settings or {}, data_digest)
+
+    def fit(self, train: Frames, test: Frames, watcher: Watcher | None = None, *, checkpoint_every: int = 0) -> bool:
+        """Train up to ``hyper.epochs`` epochs; False where the watcher stopped it before.
+
+        ``checkpoint_every`` (samples, 0 = never) asks the watcher to save within an epoch as well.
+        """
+        watcher = watcher or Watcher()
+        while self.epoch < self.hyper.epochs:
+            begin = time.monotonic(), self.position
+            if not self._train_epoch(train, watcher, checkpoint_every):
+                return False
+            speed = (self.position - begin[1]) / max(1e-9, time.monotonic() - begin[0])
+            tested = self.evaluate(test, watcher.stop)
+            if watcher.stop():
+                return False
+            report = EpochReport(self.epoch + 1, self.tally, tested, self._rates.get(Reg.RATE, 0), speed)
+            self.epoch, self.position, self.tally = self.epoch + 1, 0, Tally()
+            watcher.epoch(report)
+            watcher.save(self)
+        return True
+
+    def evaluate(self, frames: Frames, stop: Callable[[], bool] = lambda: False) -> Tally:
+        """Test on frames, without noise and without learning."""
+        tally = Tally()
+        before = counter_array(self.device.counters())
+        results = self.device.run(_until(stop, frames.samples()))
+        for result, label in zip(results, frames.y.tolist(), strict=False):
+            tally.add(result, label)
+        tally.add_counters(before, counter_array(self.device.counters()))
+        return tally
+
+    def predict(self, frames: Frames) -> NDArray[np.intp]:
+        """Predicted class of each frame."""
+        return np.array([result.prediction for result in self.device.run(frames.samples())], np.intp)
+
+    def _train_epoch(self, frames: Frames, watcher: Watcher, checkpoint_every: int) -> bool:
+        """Go on with the epoch to its end; False where the watcher stopped it before."""
+        count = len(frames)
+        order = generator(self.hyper.seed, ORDER, self.epoch).permutation(count)
+        begin = reported = time.monotonic()
+        first = saved = self.position
+        while self.position < count and not watcher.stop():
+            block = order[self.position : self.position + self._block(count)]
+            self._set_rates(count)
+            self._train(frames, block, watcher.stop)
+            if checkpoint_every and self.position - saved >= checkpoint_every and self.position < count:
+                saved = self.position
+                watcher.save(self)
+            now = time.monotonic()
+            if now - reported >= REPORT_SECONDS or self.position == count:
+                reported = now
+                done = self.position - first
+                watcher.progress(Progress(self.epoch, self.position, count, self.tally, now - begin, done))
+        return self.position == count
+
+    def _block(self, count: int) -> int:
+        """Samples until the registers change or the epoch ends."""
+        return min(BLOCK - (self.epoch * count + self.position) % BLOCK, count - self.position)
+
+    def _set_rates(self, count: int) -> None:
+        sample = self.epoch * count + self.position
+        rates = rate_registers(self.hyper, sample - sample % BLOCK, self.hyper.epochs * count)
+        self.device.write_registers(dict(rates.items() - self._rates.items()))
+        self._rates = rates
+
+    def _train(self, frames: Frames, indices: NDArray[np.intp], stop: Callable[[], bool]) -> None:
+        before = counter_array(self.device.counters())
+        results = self.device.run(_until(stop, frames.samples(indices)), train=True)
+        for result, label in zip(results, frames.y[indices].tolist(), strict=False):
+            self.tally.add(result, label)
+            self.position += 1
+        self.tally.add_counters(before, counter_array(self.device.counters()))
+
+
+def _until(stop: Callable[[], bool], samples: Iterator[Sample]) -> Iterator[Sample]:
+    """Samples until ``stop``."""
+    for sample in samples:
+        if stop():
+            return
+        yield sample
