@@ -1,0 +1,220 @@
+"""Spike scanner: words of spike bits in, one spike a cycle out."""
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import MAX_HIDDEN, Limits
+
+GROUP = 8
+"""Lanes that are encoded at once."""
+
+
+def word_bits(limits: Limits) -> int:
+    """Bits of a word's number."""
+    return ceil_log2(max(2, limits.words))
+
+
+def lane_bits(limits: Limits) -> int:
+    """Bits of a lane's number."""
+    return ceil_log2(limits.lanes)
+
+
+def fired_layout(limits: Limits) -> data.StructLayout:
+    """Spikes of one word at one time step.
+
+    ``first``: those for the first time in the sample; ``last``: the layer's last word of this step.
+    """
+    return data.StructLayout(
+        {
+            "layer": range(MAX_HIDDEN),
+            "parity": 1,
+            "step": range(HISTORY_STEPS),
+            "word": word_bits(limits),
+            "spikes": limits.lanes,
+            "first": limits.lanes,
+            "last": 1,
+        }
+    )
+
+
+FINISHED = data.StructLayout({"valid": 1, "layer": range(MAX_HIDDEN), "step": range(HISTORY_STEPS)})
+"""Strobe: all spikes of this layer and time step have been emitted."""
+
+
+def spike_layout(limits: Limits) -> data.StructLayout:
+    """One spike: neuron ``row`` of ``layer``, entry ``neuron`` of the memories that hold all layers."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "layer": range(MAX_HIDDEN),
+            "parity": 1,
+            "step": range(HISTORY_STEPS),
+            "row": word_bits(limits) + lane_bits(limits),
+            "neuron": word_bits(limits) + lane_bits(limits),
+            "first": 1,
+        }
+    )
+
+
+def lowest(bits: Value) -> Value:
+    """Lowest bit that is set, alone."""
+    return Cat(bit if n == 0 else bit & ~bits[:n].any() for n, bit in enumerate(bits))
+
+
+def at_most_one(bits: Value) -> Value:
+    """Whether fewer than two bits are set; a tree of LUT4s instead of a carry chain."""
+    nodes = [(bits[n : n + 4].any(), _several(bits[n : n + 4])) for n in range(0, len(bits), 4)]
+    return ~(Cat(several for _, several in nodes).any() | _several(Cat(some for some, _ in nodes)))
+
+
+def _several(bits: Value) -> Value:
+    """Whether two or more of up to four bits are set."""
+    return Cat(bits[n] & bits[:n].any() for n in range(1, len(bits))).any()
+
+
+class SpikeScanner(wiring.Component):
+    """Queue words and emit their spikes in ascending order, one a cycle.
+
+    Words without spikes take one cycle, and none where an earlier word keeps the output busy. A word is encoded in two
+    stages: the lowest group of GROUP lanes with spikes moves on, then the lowest lanes of the group one by one.
+
+    Parameters
+    ----------
+    limits : Limits
+        The queue holds ``limits.words`` words.
+
+    Members
+    -------
+    fired : In(stream of fired_layout)
+        Words.
+    word_base : In(array of MAX_HIDDEN)
+        First word of each layer in memories that hold all layers.
+    spike : Out(spike_layout)
+        Strobe. The first one of a word comes 6 cycles after it was taken by an empty queue.
+    finished : Out(FINISHED)
+        Strobe in the cycle of the last ``spike`` of a ``last`` word, or when that would have been.
+    pending : Out(1)
+        A word or spike is under way; rises the cycle after a word was taken and falls with the last ``spike``.
+    """
+
+    fired: stream.Interface
+    word_base: data.View
+    spike: data.View
+    finished: data.View
+    pending: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.groups = -(-limits.lanes // GROUP)
+        self.group_lanes = min(GROUP, limits.lanes)
+        super().__init__(
+            {
+                "fired": In(stream.Signature(fired_layout(limits))),
+                "word_base": In(data.ArrayLayout(word_bits(limits), MAX_HIDDEN)),
+                "spike": Out(spike_layout(limits)),
+                "finished": Out(FINISHED),
+                "pending": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        fired = fired_layout(self.limits)
+        lanes = data.ArrayLayout(self.group_lanes, self.groups)
+        tags = data.StructLayout({"layer": range(MAX_HIDDEN), "parity": 1, "step": range(HISTORY_STEPS)})
+        words = word_bits(self.limits)
+
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=fired.size, depth=self.limits.words + 1)
+        # The queue's output comes straight from a block RAM: register it before anything looks at it.
+        head_valid = Signal()
+        head = Signal(fired, reset_less=True)
+        head_groups = Cat(group.any() for group in _groups(head.spikes, self.group_lanes))
+
+        groups = Signal(self.groups)
+        pick = Signal(self.groups, reset_less=True)
+        word_spikes, word_first = Signal(lanes, reset_less=True), Signal(lanes, reset_less=True)
+        word_tags = Signal(tags, reset_less=True)
+        word, slot = Signal(words, reset_less=True), Signal(words, reset_less=True)
+
+        bits = Signal(self.group_lanes)
+        first = Signal(self.group_lanes, reset_less=True)
+        group_tags = Signal(tags, reset_less=True)
+        group_row, group_neuron = (
+            Signal(words + ceil_log2(self.groups), name=name, reset_less=True) for name in ("row", "neuron")
+        )
+        lane = lowest(bits)
+        # Marks travel with the last word of a layer: beside groups, then beside bits, then out with the spike.
+        word_mark, group_mark = Signal(FINISHED), Signal(FINISHED)
+
+        group_free, word_free, head_free = Signal(), Signal(), Signal()
+        m.d.comb += [
+            # All of groups and bits are 0 where there is no word and no group.
+            group_free.eq(at_most_one(bits)),
+            # Without groups the word is done with, but its mark must not overtake the one before it.
+            word_free.eq(Mux(groups.any(), at_most_one(groups) & group_free, ~word_mark.valid | group_free)),
+            head_free.eq(~head_valid | word_free),
+            queue.w_data.eq(self.fired.p),
+            queue.w_en.eq(self.fired.valid),
+            self.fired.ready.eq(queue.w_rdy),
+            queue.r_en.eq(head_free),
+            self.pending.eq((queue.level != 0) | head_valid | groups.any() | bits.any() | self.spike.valid),
+        ]
+        with m.If(head_free):
+            m.d.sync += [head_valid.eq(queue.r_rdy), head.eq(queue.r_data)]
+        with m.If(word_free):
+            m.d.sync += [
+                groups.eq(Mux(head_valid, head_groups, 0)),
+                pick.eq(lowest(head_groups)),
+                word_spikes.eq(head.spikes),
+                word_first.eq(head.first),
+                word.eq(head.word),
+                slot.eq(self.word_base[head.layer] + head.word),
+                word_mark.valid.eq(head_valid & head.last),
+                word_mark.layer.eq(head.layer),
+                word_mark.step.eq(head.step),
+            ]
+            m.d.sync += [word_tags[name].eq(head[name]) for name in ("layer", "parity", "step")]
+        with m.Elif(group_free):
+            m.d.sync += [groups.eq(groups & ~pick), pick.eq(lowest(groups & ~pick))]
+        with m.If(group_free):
+            m.d.sync += [
+                bits.eq(Mux(groups.any(), _select(pick, word_spikes), 0)),
+                first.eq(_select(pick, word_first)),
+                group_tags.eq(word_tags),
+                group_row.eq(Cat(_encode(pick), word)),
+                group_neuron.eq(Cat(_encode(pick), slot)),
+            ]
+            m.d.sync += [group_mark.eq(word_mark), group_mark.valid.eq(word_mark.valid & word_free)]
+        with m.Else():
+            m.d.sync += bits.eq(bits & ~lane)
+        m.d.sync += [
+            self.finished.eq(group_mark),
+            self.finished.valid.eq(group_mark.valid & group_free),
+            self.spike.valid.eq(bits.any()),
+            self.spike.row.eq(Cat(_encode(lane), group_row)),
+            self.spike.neuron.eq(Cat(_encode(lane), group_neuron)),
+            self.spike.first.eq((first & lane).any()),
+        ]
+        m.d.sync += [self.spike[name].eq(group_tags[name]) for name in ("layer", "parity", "step")]
+        return m
+
+
+def _groups(bits: Value, size: int) -> list[Value]:
+    return [bits[n : n + size] for n in range(0, len(bits), size)]
+
+
+def _encode(one_hot: Value) -> Value:
+    """Number of the bit that is set; 0 bits wide for a single bit."""
+    width = ceil_log2(len(one_hot))
+    return Cat(Cat(bit for n, bit in enumerate(one_hot) if n >> position & 1).any() for position in range(width))
+
+
+def _select(one_hot: Value, choices: data.View) -> Value:
+    """Element of an array whose bit is set."""
+    result: Value = choices[0] & one_hot[0].replicate(len(choices[0]))
+    for n in range(1, len(one_hot)):
+        result |= choices[n] & one_hot[n].replicate(len(choices[n]))
+    return result
