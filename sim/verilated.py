@@ -100,6 +100,7 @@ def build_verilated(
     objects: Sequence[Path],
     control: str = "",
     options: Sequence[str] = (),
+    flags: Sequence[str] = (),
     optimise: Sequence[str] = ("-O1",),
     link: Sequence[str] = (),
 ) -> None:
@@ -109,8 +110,8 @@ def build_verilated(
     ----------
     control : str
         Verilator control file, such as which signals are public.
-    options, optimise, link : sequences of str
-        Further options of Verilator, of the compiler (for what runs every cycle) and of the linker.
+    options, flags, optimise, link : sequences of str
+        Further options of Verilator, of the compiler, of the compiler for what runs every cycle, and of the linker.
     """
     tools = find_toolchain()
     build = work / "build"
@@ -133,7 +134,7 @@ def build_verilated(
     fast = sorted(set(build.glob("*.cpp")) - set(slow))
     if sum(path.stat().st_size for path in [*fast, *slow]) < SMALL:
         fast, slow = [_joined(build / "fast.cpp", fast)], [_joined(build / "slow.cpp", slow)]
-    jobs = [*((path, optimise) for path in [*fast, *sources]), *((path, ("-O0",)) for path in slow)]
+    jobs = [*((path, (*flags, *optimise)) for path in [*fast, *sources]), *((path, (*flags, "-O0")) for path in slow)]
     # Largest first, so that the last one to run is short.
     jobs.sort(key=lambda job: -job[0].stat().st_size)
     compiled = [*_compile(tools, jobs, build), *objects]

@@ -1,0 +1,43 @@
+"""The ``golden`` device: the golden model behind the host's byte transport."""
+
+from opzo.sim.golden.core import GoldenCore
+from opzo.sim.golden.link import GoldenLink
+from opzo.spec.network import Limits
+
+
+class GoldenTransport:
+    """A golden core and its side of the link, in this process.
+
+    Attributes
+    ----------
+    core : GoldenCore
+        The model itself, for tests.
+    busy : bool
+        Always False: whatever is written has been answered.
+    """
+
+    busy = False
+
+    def __init__(self, limits: Limits) -> None:
+        self.core = GoldenCore(limits)
+        self._link = GoldenLink(self.core)
+        self._replies = bytearray()
+        self._closed = False
+
+    def write(self, data: bytes) -> None:
+        """Send ``data`` and execute what it asks for."""
+        if self._closed:
+            raise OSError("the golden device was closed")
+        self._replies += self._link.feed(data)
+
+    def read(self, timeout: float) -> bytes:
+        """Replies to what was written since; never waits."""
+        if self._closed:
+            raise OSError("the golden device was closed")
+        data = bytes(self._replies)
+        self._replies.clear()
+        return data
+
+    def close(self) -> None:
+        """Release the model; a second call does nothing."""
+        self._closed = True
