@@ -93,7 +93,7 @@ class RtlTransport:
         )
         del self._input[: consumed.value]
         self.cycles += ran.value
-        return Stop(stop), self._output[: produced.value]
+        return Stop(stop), ctypes.string_at(self._output, produced.value)
 
 
 @cache

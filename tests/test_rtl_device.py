@@ -173,7 +173,7 @@ def test_missing_compiler_is_explained(monkeypatch):
 @pytest.mark.usefixtures("fresh_toolchain")
 def test_compiler_that_does_not_run_is_explained(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler -O9")
-    with pytest.raises(OpzoError, match="'no-such-compiler -O9' does not run.*--device golden"):
+    with pytest.raises(OpzoError, match=r"'no-such-compiler -O9' does not run.*--device golden"):
         rtl_library.chip_library(LIMITS)
 
 
