@@ -26,6 +26,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             temporary.unlink()
 
 
+def write_text(path: Path, text: str) -> None:
+    """Replace ``path`` by a text in UTF-8, as `write_atomically` does."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def _sync_folder(folder: Path) -> None:
     """Make the new name last through a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

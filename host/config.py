@@ -2,12 +2,18 @@
 
 import json
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from opzo.host.transport import DEVICES
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network, Rule
+
+
+def option(default: Any, text: str) -> Any:
+    """Dataclass field with the text that ``--help`` and a reader see."""
+    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True)
@@ -17,23 +23,16 @@ class Hyperparameters:
     Raises OpzoError for a value that cannot be, naming it.
     """
 
-    rule: str = "opzo"
-    seed: int = 0
-    epochs: int = 30
-    rate: int = 84
-    """Step size at the start, 0..255; falls to 0 by cosine over the run."""
-    alpha: float = 0.2
-    """Noise amplitude at the start, in thresholds."""
-    alpha_end: float = 0.1
-    """Noise amplitude at the end; linear in between."""
-    kappa: float = 8.0
-    """Activity cost of a spike; more means fewer spikes. 0 is off."""
-    decay: int = 23
-    """Weight decay: a touched weight loses step size x 2**-decay of itself. 0 is off."""
-    leak: int = 15
-    """Leak of the feedback matrices M: 2**-leak a pair of time steps. 0 is off."""
-    mse: int = 7
-    """Share of the squared error beside the cross entropy: 2**-mse. 0 is off."""
+    rule: str = option("opzo", "learning rule: opzo, dfa, zo or readout")
+    seed: int = option(0, "seed of weights, noise and order of the samples")
+    epochs: int = option(30, "passes over the training data")
+    rate: int = option(84, "step size at the start, 0..255; falls to 0 by cosine over the run")
+    alpha: float = option(0.2, "noise amplitude at the start, in thresholds")
+    alpha_end: float = option(0.1, "noise amplitude at the end; linear in between")
+    kappa: float = option(8.0, "activity cost of a spike; more means fewer spikes, 0 is off")
+    decay: int = option(23, "weight decay: a touched weight loses step size x 2^-decay of itself; 0 is off")
+    leak: int = option(15, "leak of the feedback matrices: 2^-leak a pair of time steps; 0 is off")
+    mse: int = option(7, "share of the squared error beside the cross entropy: 2^-mse; 0 is off")
 
     def __post_init__(self) -> None:
         Rule.parse(self.rule)
@@ -57,25 +56,19 @@ class Hyperparameters:
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Hyper-parameters, and what to train on what data. Empty ``net`` and 0 ``epochs`` are filled in from the data."""
+    """Hyper-parameters, and what to train on what data and device."""
 
-    net: str = ""
-    """Neurons of each layer, like 64-64-64-10."""
-    steps: int = 6
-    """Time steps T a sample."""
-    data: str = "digits"
-    """digits, mnist, or an .npz file."""
-    data_root: str = ""
-    """Folder of the MNIST files."""
-    lanes: int = 16
-    """Lanes of a simulated device; a board has its own."""
-    checkpoint_every: int = 0
-    """Training samples between checkpoints within an epoch; 0 = only at its end."""
+    net: str = option("64-64-64-10", "neurons of each layer")
+    steps: int = option(6, "time steps T a sample")
+    data: str = option("digits", "digits, mnist, or an .npz file of x_train, y_train, x_test, y_test")
+    data_root: str = option("", "folder of the MNIST files")
+    device: str = option("rtl", f"device: {DEVICES}")
+    lanes: int = option(16, "lanes of a simulated device, 4..128; a board has its own")
+    checkpoint_every: int = option(0, "training samples between checkpoints within an epoch; 0 is only at its end")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.net:
-            Network.parse(self.net, self.steps)
+        Network.parse(self.net, self.steps)
         if self.checkpoint_every < 0:
             raise OpzoError(f"checkpoint_every must be 0 or more, not {self.checkpoint_every}")
 
@@ -89,17 +82,8 @@ class Config(Hyperparameters):
         """Configuration of keys and values; OpzoError names an unknown key or a wrong type, and ``source``."""
         return cls(**checked(values, source))
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Configuration of a TOML file."""
-        return cls.of(read_toml(path), str(path))
-
-    def with_values(self, values: dict[str, Any]) -> Self:
-        """The same with some keys changed."""
-        return replace(self, **values)
-
     def toml(self) -> str:
-        """As a TOML file that ``load`` reads."""
+        """As a TOML file that ``read_toml`` reads."""
         # For str, int, float and bool, TOML writes what JSON writes.
         return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(self).items())
 
@@ -117,7 +101,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def checked(values: dict[str, Any], source: str) -> dict[str, Any]:
     """``values`` with whole numbers turned into floats where a float is due."""
-    kinds = {field.name: field.type for field in fields(Config)}
+    kinds = {entry.name: entry.type for entry in fields(Config)}
     result = dict(values)
     for key, value in values.items():
         if key not in kinds:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from opzo.host.link import Exchange, Link
 from opzo.host.rows import pack_rows, unpack_rows
-from opzo.host.transport import connection
+from opzo.host.transport import SIMULATED, connection
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.network import Layer, Limits, Network, Rule
 from opzo.spec.protocol import Command, Identity, RunFlag, Space
@@ -260,7 +260,7 @@ def open_device(name: str, network: Network | None = None, lanes: int = 16) -> D
     The simulated ones are built with ``lanes`` lanes and large enough for ``network``; a board is what it is.
     """
     limits = None
-    if network is not None and name in ("golden", "rtl"):
+    if network is not None and name in SIMULATED:
         limits = network.limits(lanes)
         network.check(limits)
     return Device(name, Link(connection(name, limits)))

@@ -114,7 +114,9 @@ class Trainer:
         state = State.read(self.device, self.rule)
         return Checkpoint(self.network, self.rule, state, self.epoch, self.position, tally, settings or {}, data_digest)
 
-    def fit(self, train: Frames, test: Frames, watcher: Watcher | None = None, *, checkpoint_every: int = 0) -> bool:
+    def fit(
+        self, train: Frames, test: Frames | None, watcher: Watcher | None = None, *, checkpoint_every: int = 0
+    ) -> bool:
         """Train up to ``hyper.epochs`` epochs; False where the watcher stopped it before.
 
         ``checkpoint_every`` (samples, 0 = never) asks the watcher to save within an epoch as well.
@@ -125,7 +127,7 @@ class Trainer:
             if not self._train_epoch(train, watcher, checkpoint_every):
                 return False
             speed = (self.position - begin[1]) / max(1e-9, time.monotonic() - begin[0])
-            tested = self.evaluate(test, watcher.stop)
+            tested = Tally() if test is None else self.evaluate(test, watcher.stop)
             if watcher.stop():
                 return False
             report = EpochReport(self.epoch + 1, self.tally, tested, self._rates.get(Reg.RATE, 0), speed)
@@ -136,13 +138,7 @@ class Trainer:
 
     def evaluate(self, frames: Frames, stop: Callable[[], bool] = lambda: False) -> Tally:
         """Test on frames, without noise and without learning."""
-        tally = Tally()
-        before = counter_array(self.device.counters())
-        results = self.device.run(_until(stop, frames.samples()))
-        for result, label in zip(results, frames.y.tolist(), strict=False):
-            tally.add(result, label)
-        tally.add_counters(before, counter_array(self.device.counters()))
-        return tally
+        return evaluate(self.device, frames, stop)
 
     def predict(self, frames: Frames) -> NDArray[np.intp]:
         """Predicted class of each frame."""
@@ -185,6 +181,17 @@ class Trainer:
             self.tally.add(result, label)
             self.position += 1
         self.tally.add_counters(before, counter_array(self.device.counters()))
+
+
+def evaluate(device: Device, frames: Frames, stop: Callable[[], bool] = lambda: False) -> Tally:
+    """Test a device that holds a network on frames, until ``stop``."""
+    tally = Tally()
+    before = counter_array(device.counters())
+    results = device.run(_until(stop, frames.samples()))
+    for result, label in zip(results, frames.y.tolist(), strict=False):
+        tally.add(result, label)
+    tally.add_counters(before, counter_array(device.counters()))
+    return tally
 
 
 def _until(stop: Callable[[], bool], samples: Iterator[Sample]) -> Iterator[Sample]:

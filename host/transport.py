@@ -15,6 +15,7 @@ from opzo.spec.network import Limits
 DEFAULT_BAUD = 1_000_000
 WRITE_TIMEOUT = 10.0
 """Seconds in which the operating system must take one frame."""
+SIMULATED = ("golden", "rtl")
 DEVICES = "golden, rtl or serial:/dev/ttyUSB0[@baud]"
 
 
@@ -29,6 +30,13 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Release the device; a second call does nothing."""
+
+
+class SimulatedTransport(Transport, Protocol):
+    """A byte stream to a device that exists only behind it."""
+
+    busy: bool
+    """Whether it has something to do."""
 
 
 class SerialTransport:
@@ -98,13 +106,12 @@ def connection(device: str, limits: Limits | None = None) -> Connection:
     if kind == "serial" and rest:
         port, baud = _split_baud(rest)
         return Connection(device, lambda: SerialTransport(port, baud), patience=1.0, reopens=True)
-    if device not in ("golden", "rtl"):
+    if device not in SIMULATED:
         raise OpzoError(f"'{device}' is not a device; choose {DEVICES}")
     if limits is None:
         raise OpzoError(f"device '{device}' is built for a network; name the network (--net)")
-    opener = _golden if device == "golden" else _rtl
-    # Nothing is lost on the way to a simulated device, which may compute for long before it answers.
-    return Connection(device, lambda: opener(limits), patience=120.0, reopens=False)
+    # Nothing is lost on the way to a simulated device, but it may compute for long before it answers.
+    return Connection(device, lambda: simulated(device, limits), patience=5.0, reopens=False)
 
 
 def _split_baud(text: str) -> tuple[str, int]:
@@ -116,13 +123,16 @@ def _split_baud(text: str) -> tuple[str, int]:
     return port, int(baud)
 
 
-def _golden(limits: Limits) -> Transport:
-    from opzo.sim.golden_transport import GoldenTransport
+def simulated(device: str, limits: Limits) -> SimulatedTransport:
+    """Simulated device ``golden`` or ``rtl``, built for ``limits``; OpzoError where what it needs is missing."""
+    if device == "golden":
+        from opzo.sim.golden_transport import GoldenTransport
 
-    return GoldenTransport(limits)
-
-
-def _rtl(limits: Limits) -> Transport:
-    from opzo.sim.rtl import RtlTransport
-
+        return GoldenTransport(limits)
+    try:
+        from opzo.sim.rtl import RtlTransport
+    except ModuleNotFoundError as error:
+        raise OpzoError(
+            f"device rtl needs the package {error.name}; pip install 'opzo[sim]', or use --device golden"
+        ) from None
     return RtlTransport(limits)

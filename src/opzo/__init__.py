@@ -1,3 +1,73 @@
-"""opzo: an FPGA accelerator that trains spiking neural networks on the chip, and its host driver."""
+"""opzo: an FPGA accelerator that trains spiking neural networks on the chip, and its host driver.
+
+>>> import opzo
+>>> data = opzo.load_data("digits")
+>>> network = opzo.Network((64, 64, 64, 10), steps=6)
+>>> device = opzo.connect("golden", network)
+>>> model = opzo.Model(network, device, rule="opzo", seed=0)
+>>> history = model.fit(data.train.x, data.train.y, epochs=1, progress=False)
+>>> model.evaluate(data.test.x, data.test.y)["accuracy"] > 0.5
+True
+>>> model.predict(data.test.x[:3]).shape
+(3,)
+>>> model.save("digits.npz")
+>>> again = opzo.Model.load("digits.npz", "golden")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opzo.host.config import Hyperparameters
+    from opzo.host.data import Data, Frames, load_data
+    from opzo.host.device import Device
+    from opzo.host.model import Model, connect
+    from opzo.spec.errors import LinkError, NetworkError, OpzoError
+    from opzo.spec.network import Limits, Network, Rule
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Data": "host.data",
+    "Device": "host.device",
+    "Frames": "host.data",
+    "Hyperparameters": "host.config",
+    "Limits": "spec.network",
+    "LinkError": "spec.errors",
+    "Model": "host.model",
+    "Network": "spec.network",
+    "NetworkError": "spec.errors",
+    "OpzoError": "spec.errors",
+    "Rule": "spec.network",
+    "connect": "host.model",
+    "load_data": "host.data",
+}
+"""Public names and the modules they come from; loaded when first used, so that ``import opzo`` is quick."""
+
+__all__ = [
+    "Data",
+    "Device",
+    "Frames",
+    "Hyperparameters",
+    "Limits",
+    "LinkError",
+    "Model",
+    "Network",
+    "NetworkError",
+    "OpzoError",
+    "Rule",
+    "connect",
+    "load_data",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'opzo' has no attribute '{name}'")
+    value: object = getattr(import_module(f"opzo.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,62 @@
+"""Command line ``opzo``: parses, runs a subcommand, and turns errors into one line and an exit code."""
+
+import logging
+import os
+import sys
+from importlib import import_module
+
+import opzo
+from opzo.host.options import Parser, say
+from opzo.spec.errors import LinkError, OpzoError
+
+COMMANDS = {
+    "train": ("train", "train a network on a device"),
+    "eval": ("evaluate", "test a trained network"),
+    "info": ("info", "show what a device is, or what a checkpoint holds"),
+    "verilog": ("verilog", "write the core and the top as plain Verilog"),
+    "simulate": ("simulate", "offer a simulated device as a serial port"),
+}
+"""Subcommands: module in ``opzo.host.commands``, and help."""
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``opzo``; exit code: 0 done, 1 failed on its way, 2 what the user gave cannot work, 130 interrupted."""
+    try:
+        arguments = _parser().parse_args(argv)
+        _configure_logging(verbose=arguments.verbose, quiet=arguments.quiet)
+        code: int = arguments.run_command(arguments)
+    except OpzoError as error:
+        # A message of another library may have several lines; the user gets one.
+        say(f"opzo: error: {' '.join(str(error).split())}")
+        return FAILED if isinstance(error, LinkError) else USAGE
+    except KeyboardInterrupt:
+        say("opzo: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has gone; nothing may be written there at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return code
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="opzo", description="Train spiking neural networks on the chip.")
+    parser.add_argument("--version", action="version", version=f"opzo {opzo.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (module_name, text) in COMMANDS.items():
+        module = import_module(f"opzo.host.commands.{module_name}")
+        command = commands.add_parser(name, help=text, description=module.__doc__, allow_abbrev=False)
+        module.add(command)
+        command.set_defaults(run_command=module.run)
+    return parser
+
+
+def _configure_logging(*, verbose: bool, quiet: bool) -> None:
+    """Send the log of opzo to stderr."""
+    logger = logging.getLogger("opzo")
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("opzo: %(message)s"))
+        logger.addHandler(handler)

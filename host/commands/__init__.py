@@ -1,0 +1,1 @@
+"""Subcommands of ``opzo``: each module has ``add`` for its options and ``run``."""

@@ -1,0 +1,59 @@
+"""``opzo eval``: test a trained network on a device."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import opzo
+from opzo.host.checkpoint import Checkpoint
+from opzo.host.config import Config
+from opzo.host.data import load_data
+from opzo.host.device import open_device
+from opzo.host.options import add_config, add_output, given
+from opzo.host.run_folder import checkpoint_path
+from opzo.host.trainer import evaluate
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("run", type=Path, help="run folder or checkpoint of opzo train")
+    parser.add_argument("--set", choices=("test", "train"), default="test", help="which frames (default: test)")
+    same = "as in training"
+    add_config(parser, ("data", "data_root", "device", "lanes"), data=same, data_root=same, device=same, lanes=same)
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate; exit code."""
+    checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
+    network, rule = checkpoint.network, checkpoint.rule
+    config = Config.of(checkpoint.settings | given(arguments), str(arguments.run))
+    data = load_data(config.data, config.data_root)
+    frames = data.test if arguments.set == "test" else data.train
+    frames.check(network, config.data)
+    with open_device(config.device, network, config.lanes) as device:
+        device.configure(network, rule)
+        checkpoint.state.write_weights(device)
+        tally = evaluate(device, frames)
+        lanes = device.limits.lanes
+    figures = tally.figures(network, lanes)
+    if arguments.json:
+        facts: dict[str, Any] = {
+            "version": opzo.__version__,
+            "device": config.device,
+            "data": config.data,
+            "set": arguments.set,
+            "network": str(network),
+            "steps": network.steps,
+            "lanes": lanes,
+            "rule": rule.name.lower(),
+        }
+        print(json.dumps(facts | {f"{arguments.set}_accuracy": tally.accuracy} | figures))
+    else:
+        rates = " ".join(f"{rate:.3f}" for rate in figures["firing_rates"])
+        print(f"accuracy {tally.accuracy:.2%} on {tally.samples} frames ({arguments.set} set of {config.data})")
+        print(f"loss {figures['loss']:.3f} bits a time step")
+        print(f"firing rates {rates} spikes a neuron and time step")
+        print(f"cycles {figures['cycles_per_sample']:,.0f} a sample")
+    return 0

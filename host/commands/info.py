@@ -1,0 +1,57 @@
+"""``opzo info``: what a device is, or what a checkpoint holds."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import opzo
+from opzo.host.checkpoint import Checkpoint
+from opzo.host.config import Config
+from opzo.host.device import open_device
+from opzo.host.options import add_config, add_output, given
+from opzo.host.run_folder import checkpoint_path
+from opzo.spec.formats import WEIGHT
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("run", type=Path, nargs="?", help="run folder or checkpoint; without it, the device is asked")
+    add_config(parser, ("device", "net", "steps", "lanes"))
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print facts, one a line; exit code."""
+    facts = _checkpoint(arguments.run) if arguments.run else _device(Config.of(given(arguments), "the settings"))
+    if arguments.json:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            print(f"{name.replace('_', ' ')}: {value}")
+    return 0
+
+
+def _device(config: Config) -> dict[str, Any]:
+    with open_device(config.device, config.network, config.lanes) as device:
+        identity = asdict(device.identity)
+        del identity["magic"]
+        return {"opzo": opzo.__version__, "device": config.device, "protocol": identity.pop("version")} | identity
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    checkpoint = Checkpoint.load(checkpoint_path(path))
+    state = checkpoint.state
+    return {
+        "network": str(checkpoint.network),
+        "steps": checkpoint.network.steps,
+        "rule": checkpoint.rule.name.lower(),
+        "lanes": checkpoint.lanes,
+        "epochs_done": checkpoint.epoch,
+        "samples_of_next_epoch": checkpoint.position,
+        "samples": state.samples,
+        "largest_weights": [int(abs(matrix.astype(int)).max()) / WEIGHT.one for matrix in state.weights],
+        "feedback_shift": state.feedback_shift.tolist(),
+        "settings": checkpoint.settings,
+    }

@@ -1,0 +1,38 @@
+"""``opzo simulate``: a simulated device as a serial port for any program."""
+
+import argparse
+from pathlib import Path
+
+from opzo.host.config import Config
+from opzo.host.interrupt import Interrupt
+from opzo.host.options import add_config, add_verbosity, given, say
+from opzo.host.transport import SIMULATED, simulated
+from opzo.spec.errors import OpzoError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    text = "serve on a pseudo-terminal, as is the default; LINK is a symbolic link to make to it"
+    parser.add_argument("--pty", type=Path, nargs="?", metavar="LINK", help=text)
+    add_config(parser, ("device", "net", "steps", "lanes"))
+    add_verbosity(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C; exit code."""
+    config = Config.of(given(arguments), "the settings")
+    if config.device not in SIMULATED:
+        raise OpzoError(f"'{config.device}' is no simulated device; choose golden or rtl")
+    from opzo.sim.pty import PtyDevice
+
+    limits = config.network.limits(config.lanes)
+    config.network.check(limits)
+    device = PtyDevice(simulated(config.device, limits), arguments.pty)
+    with Interrupt(device.stop):
+        print(f"serial:{arguments.pty or device.path}", flush=True)
+        say("opzo: give this as --device to another opzo; Ctrl-C ends it")
+        try:
+            device.run()
+        finally:
+            device.close()
+    return 0

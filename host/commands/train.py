@@ -1,0 +1,201 @@
+"""``opzo train``: train a network on a device and keep the run in a folder."""
+
+import argparse
+import json
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import opzo
+from opzo.host.checkpoint import Checkpoint
+from opzo.host.config import Config
+from opzo.host.curve import draw_curve
+from opzo.host.data import Data, load_data
+from opzo.host.device import Device, open_device
+from opzo.host.interrupt import Interrupt
+from opzo.host.options import CLOCK, absolute, add_clock, add_config, add_output, given
+from opzo.host.progress import TABLE_HEAD, TrainingBar, table_row
+from opzo.host.run_folder import RunFolder
+from opzo.host.statistics import Tally
+from opzo.host.trainer import EpochReport, Progress, Trainer, Watcher
+from opzo.spec.errors import LinkError, OpzoError
+
+logger = logging.getLogger(__name__)
+
+NETWORKS = {"digits": "64-64-64-10", "mnist": "784-256-256-10"}
+EPOCHS = {"digits": 30, "mnist": 10}
+OTHER_HIDDEN = "128-128"
+RESUMABLE = frozenset({"device", "data_root", "checkpoint_every"})
+"""Keys that may differ when a run goes on; all others would make it another run."""
+INTERRUPTED = 130
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file of the settings below; flags win over it"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: a new one in runs/)")
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
+    networks = ", ".join(f"{net} for {data}" for data, net in NETWORKS.items())
+    epochs = ", ".join(f"{count} for {data}" for data, count in EPOCHS.items())
+    add_config(parser, net=f"{networks}, pixels-{OTHER_HIDDEN}-classes for a file", epochs=f"{epochs}, 30 for a file")
+    add_clock(parser, f"clock for which to say how long the cycles take (default: the device's, or {CLOCK:g})")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train; exit code."""
+    values = given(arguments)
+    if arguments.resume is None:
+        data, config = _configure(values)
+        folder = RunFolder.create(arguments.out or _new_folder(config), config)
+        checkpoint = None
+    else:
+        _check_resume(arguments, values)
+        folder, checkpoint = RunFolder.reopen(arguments.resume)
+        config = Config.of(checkpoint.settings | {"lanes": checkpoint.lanes} | values, str(arguments.resume))
+        data = load_data(config.data, config.data_root)
+        if data.digest != checkpoint.data_digest:
+            raise OpzoError(
+                f"{config.data} is not the data that {arguments.resume} was trained on; give the same files"
+            )
+    data.check(config.network)
+    with open_device(config.device, config.network, config.lanes) as device:
+        return _Run(arguments, config, data, device, folder, checkpoint).go()
+
+
+def _configure(values: dict[str, Any]) -> tuple[Data, Config]:
+    """Data, and configuration with what the data decide filled in."""
+    config = Config.of(values, "the settings")
+    data = load_data(config.data, config.data_root)
+    net = f"{data.train.x.shape[1]}-{OTHER_HIDDEN}-{max(data.train.y.max(), data.test.y.max()) + 1}"
+    defaults = {"net": NETWORKS.get(config.data, net), "epochs": EPOCHS.get(config.data, config.epochs)}
+    paths = {"data_root": absolute(config.data_root)}
+    if config.data not in NETWORKS:
+        paths["data"] = absolute(config.data)
+    return data, Config.of(defaults | values | paths, "the settings")
+
+
+def _check_resume(arguments: argparse.Namespace, values: dict[str, Any]) -> None:
+    other = sorted("--" + key.replace("_", "-") for key in values.keys() - RESUMABLE)
+    other += [f"--{name}" for name in ("out", "config") if getattr(arguments, name) is not None]
+    if other:
+        raise OpzoError(f"a resumed run keeps its settings; leave {', '.join(other)} out, or start a new run")
+
+
+def _new_folder(config: Config) -> Path:
+    name = f"{Path(config.data).stem}-{config.rule}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    base = path = Path("runs") / name
+    number = 2
+    while path.exists():
+        path, number = base.with_name(f"{name}-{number}"), number + 1
+    return path
+
+
+class _Run(Watcher):
+    """One training run: what the trainer reports goes to the terminal and into the folder."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        config: Config,
+        data: Data,
+        device: Device,
+        folder: RunFolder,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self.config, self.data, self.device, self.folder = config, data, device, folder
+        self.json: bool = arguments.json
+        clock = getattr(arguments, "clock", None) or device.identity.clock_khz / 1000 or CLOCK
+        self.trainer = Trainer(device, config.network, config, checkpoint)
+        self.bar = TrainingBar(config.network, config.epochs, clock, enabled=not arguments.quiet)
+        self.interrupt = Interrupt(lambda: self.bar.tell("opzo: stopping and saving; Ctrl-C again quits at once"))
+        self.report: EpochReport | None = None
+        self.begin = time.monotonic()
+
+    def go(self) -> int:
+        """Train to the end or to a Ctrl-C; exit code."""
+        logger.info("%s on %s with %d lanes", self.config.network, self.device.name, self.device.limits.lanes)
+        resume = f"opzo train --resume {self.folder.path}"
+        self.save(self.trainer)
+        if not self.json:
+            print(TABLE_HEAD, flush=True)
+        try:
+            with self.interrupt, self.bar:
+                done = self.trainer.fit(
+                    self.data.train, self.data.test, self, checkpoint_every=self.config.checkpoint_every
+                )
+                if not done:
+                    self.save(self.trainer)
+                    self.bar.tell(f"opzo: saved; go on with: {resume}")
+                    return INTERRUPTED
+                test = self.report.test if self.report else self.trainer.evaluate(self.data.test)
+        except LinkError as error:
+            raise LinkError(f"{error}; go on from the last checkpoint with: {resume}") from error
+        self._finish(test)
+        return 0
+
+    def stop(self) -> bool:
+        return self.interrupt.requested
+
+    def progress(self, progress: Progress) -> None:
+        self.bar.show(progress)
+
+    def epoch(self, report: EpochReport) -> None:
+        self.report = report
+        self.folder.add_row(report.row(self.config.network, self.device.limits.lanes))
+        if not self.json:
+            print(table_row(report, self.config.network), flush=True)
+
+    def save(self, trainer: Trainer) -> None:
+        settings = asdict(self.config) | {"lanes": self.device.limits.lanes}
+        self.folder.save(trainer.checkpoint(settings, self.data.digest))
+
+    def _finish(self, test: Tally) -> None:
+        figures = self._figures(test)
+        self.folder.write_figures(figures)
+        if self.folder.rows:
+            self.folder.write_curve(draw_curve)
+        if self.json:
+            print(json.dumps(figures))
+        else:
+            print(
+                f"test accuracy {test.accuracy:.2%}, {figures['cycles_per_train_sample']:,.0f} cycles a training sample"
+            )
+            print(f"run folder {self.folder.path}")
+
+    def _figures(self, test: Tally) -> dict[str, Any]:
+        """Final figures; those of training are the last epoch's."""
+        config, lanes = self.config, self.device.limits.lanes
+        tested = test.figures(config.network, lanes)
+        row = self.folder.rows[-1] if self.folder.rows else {}
+        trained = row.get("train") or Tally().figures(config.network, lanes)
+        return {
+            "version": opzo.__version__,
+            "device": self.device.name,
+            "data": config.data,
+            "network": str(config.network),
+            "steps": config.steps,
+            "lanes": lanes,
+            "rule": config.rule,
+            "seed": config.seed,
+            "epochs": config.epochs,
+            "test_accuracy": tested["accuracy"],
+            "train_accuracy": trained["accuracy"],
+            "test_loss": tested["loss"],
+            "train_loss": trained["loss"],
+            "firing_rates": tested["firing_rates"],
+            "firing_rates_train": trained["firing_rates"],
+            "cycles_per_train_sample": trained["cycles_per_sample"],
+            "cycles_per_test_sample": tested["cycles_per_sample"],
+            "synaptic_operations_per_train_sample": trained["synaptic_operations_per_sample"],
+            "synaptic_operations_per_test_sample": tested["synaptic_operations_per_sample"],
+            "weight_updates_per_train_sample": trained["weight_updates_per_sample"],
+            "saturations": trained["saturations"],
+            "samples_per_second": row.get("samples_per_second", 0.0),
+            "seconds": time.monotonic() - self.begin,
+            "run_folder": str(self.folder.path),
+        }

@@ -1,0 +1,38 @@
+"""``opzo verilog``: write the core and the top as plain Verilog."""
+
+import argparse
+from pathlib import Path
+
+from opzo.host.atomic import write_text
+from opzo.host.config import Config
+from opzo.host.options import add_clock, add_config, add_verbosity, given
+from opzo.spec.errors import OpzoError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: .)")
+    add_config(parser, ("net", "steps", "lanes"))
+    add_clock(parser, "clock that the device reports (default: none)")
+    add_verbosity(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the files and print their names; exit code."""
+    config = Config.of(given(arguments), "the settings")
+    limits = config.network.limits(config.lanes)
+    config.network.check(limits)
+    try:
+        from opzo.hw.verilog import CORE, TOP, write_verilog
+    except ModuleNotFoundError as error:
+        raise OpzoError(f"opzo verilog needs the package {error.name}; pip install 'opzo[sim]'") from None
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OpzoError(f"cannot make the folder {arguments.out}: {error.strerror}; give another --out") from None
+    texts = write_verilog(limits, round(getattr(arguments, "clock", 0) * 1000))
+    for part, module in (("core", CORE), ("top", TOP)):
+        path = arguments.out / f"{module}.v"
+        write_text(path, texts[part])
+        print(path)
+    return 0

@@ -1,0 +1,47 @@
+"""Ctrl-C that lets the sample under way finish."""
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt:
+    """While in its ``with`` block, the first Ctrl-C (or SIGTERM) only asks to stop; a second one interrupts at once.
+
+    Parameters
+    ----------
+    tell : callable
+        Called at the first one, to answer the user.
+
+    Attributes
+    ----------
+    requested : bool
+        Whether there was one.
+    """
+
+    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
+        self.requested = False
+        self._tell = tell
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        # Signals belong to the main thread; elsewhere (a notebook's worker) there is nothing to catch.
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        self._tell()

@@ -1,0 +1,157 @@
+"""The Python API: a network on a device, with fit, evaluate, predict, save and load."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from opzo.host.checkpoint import Checkpoint
+from opzo.host.config import Hyperparameters
+from opzo.host.data import Frames, check_pixels
+from opzo.host.device import Device, open_device
+from opzo.host.interrupt import Interrupt
+from opzo.host.progress import TrainingBar
+from opzo.host.run_folder import checkpoint_path
+from opzo.host.state import State
+from opzo.host.trainer import EpochReport, Progress, Trainer, Watcher
+from opzo.spec.errors import OpzoError
+from opzo.spec.formats import WEIGHT
+from opzo.spec.network import Network
+
+CLOCK = 100.0
+"""MHz for which the progress bar turns simulated cycles into time."""
+
+
+def connect(device: str = "rtl", network: Network | None = None, *, lanes: int = 16) -> Device:
+    """Open a device: ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
+
+    The simulated ones are built for ``network`` with ``lanes`` lanes; a board is what it is. Raises OpzoError where the
+    device is absent, busy, of another version, or too small.
+    """
+    return open_device(device, network, lanes)
+
+
+class Model:
+    """A network on a device.
+
+    Parameters
+    ----------
+    network : Network
+    device : Device
+        From `connect`; the model fills it and needs it as long as it lives.
+    **hyper
+        Fields of ``opzo.host.config.Hyperparameters``: ``rule``, ``seed``, ``epochs``, ``rate``, ``kappa``, ...
+
+    Raises OpzoError where the device is too small or a value cannot be.
+    """
+
+    def __init__(self, network: Network, device: Device, **hyper: Any) -> None:
+        self._trainer = Trainer(device, network, _hyper(hyper))
+
+    @classmethod
+    def load(cls, path: str | Path, device: Device | str = "rtl") -> "Model":
+        """Model of a checkpoint or run folder, on an open device or a simulated one that is opened for it."""
+        checkpoint = Checkpoint.load(checkpoint_path(Path(path)))
+        if isinstance(device, str):
+            device = open_device(device, checkpoint.network, checkpoint.lanes)
+        fields = Hyperparameters.__dataclass_fields__
+        hyper = {key: value for key, value in checkpoint.settings.items() if key in fields}
+        model = cls.__new__(cls)
+        model._trainer = Trainer(device, checkpoint.network, _hyper(hyper), _anew(checkpoint))
+        return model
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint (.npz); whole or not at all."""
+        self._trainer.checkpoint(asdict(self.hyper)).save(Path(path))
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        return self._trainer.network
+
+    @property
+    def device(self) -> Device:
+        """The device it is on."""
+        return self._trainer.device
+
+    @property
+    def hyper(self) -> Hyperparameters:
+        """The hyper-parameters."""
+        return self._trainer.hyper
+
+    @property
+    def weights(self) -> list[NDArray[np.float64]]:
+        """Weights of each layer, (n_in + 1, n_out), read from the device; the last row is the bias."""
+        return [matrix / WEIGHT.one for matrix in State.read(self.device, self._trainer.rule).weights]
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        test: tuple[ArrayLike, ArrayLike] | None = None,
+        epochs: int | None = None,
+        progress: bool = True,
+    ) -> list[dict[str, Any]]:
+        """Train on images ``x`` (count, ...) of pixels 0..255 with classes ``y``; the metrics of each epoch.
+
+        A second call trains on from where the first ended, with the schedules of step size and noise from their start.
+        Ctrl-C stops after a whole sample; the model is then as far as it came.
+        """
+        train, tested = Frames.of(x, y), None if test is None else Frames.of(*test, "test x", "test y")
+        for frames in (train, tested):
+            if frames is not None:
+                frames.check(self.network, "x")
+        hyper = self.hyper if epochs is None else replace(self.hyper, epochs=epochs)
+        if self._trainer.epoch or self._trainer.position or hyper is not self.hyper:
+            self._trainer = Trainer(self.device, self.network, hyper, _anew(self._trainer.checkpoint()))
+        bar = TrainingBar(self.network, hyper.epochs, CLOCK, enabled=progress)
+        with Interrupt() as interrupt, bar:
+            watcher = _Fit(self._trainer, bar, interrupt)
+            done = self._trainer.fit(train, tested, watcher)
+        if not done:
+            raise KeyboardInterrupt
+        return watcher.rows
+
+    def evaluate(self, x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
+        """Figures on labelled images: ``accuracy``, ``loss``, ``firing_rates``, ``cycles_per_sample``, ..."""
+        frames = Frames.of(x, y)
+        frames.check(self.network, "x")
+        return self._trainer.evaluate(frames).figures(self.network, self.device.limits.lanes)
+
+    def predict(self, x: ArrayLike) -> NDArray[np.intp]:
+        """Class of each image."""
+        pixels = check_pixels(x)
+        frames = Frames(pixels, np.zeros(len(pixels), np.uint8))
+        frames.check(self.network, "x")
+        return self._trainer.predict(frames)
+
+
+class _Fit(Watcher):
+    def __init__(self, trainer: Trainer, bar: TrainingBar, interrupt: Interrupt) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._trainer, self._bar, self._interrupt = trainer, bar, interrupt
+
+    def stop(self) -> bool:
+        return self._interrupt.requested
+
+    def progress(self, progress: Progress) -> None:
+        self._bar.show(progress)
+
+    def epoch(self, report: EpochReport) -> None:
+        self.rows.append(report.row(self._trainer.network, self._trainer.device.limits.lanes))
+
+
+def _anew(checkpoint: Checkpoint) -> Checkpoint:
+    """The same state at the start of its schedules."""
+    return Checkpoint(checkpoint.network, checkpoint.rule, checkpoint.state)
+
+
+def _hyper(values: dict[str, Any]) -> Hyperparameters:
+    known = Hyperparameters.__dataclass_fields__
+    for key in values:
+        if key not in known:
+            raise OpzoError(f"there is no hyper-parameter '{key}'; there are {', '.join(known)}")
+    return Hyperparameters(**values)

@@ -1,0 +1,85 @@
+"""Command-line options that subcommands share."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from opzo.host.config import Config, checked, read_toml
+from opzo.spec.errors import OpzoError
+
+CLOCK = 100.0
+"""MHz for which simulated cycles are turned into time, unless the device has a clock of its own."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument parser whose errors are OpzoErrors: one line, no usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OpzoError(f"{message}; see {self.prog} --help")
+
+
+def add_config(parser: argparse.ArgumentParser, keys: Sequence[str] | None = None, **defaults: str) -> None:
+    """Add one option for each key of Config (or for ``keys``); what is not given stays out of the namespace.
+
+    ``defaults`` says in the help what stands in for a key that is not given, where that is not Config's default.
+    """
+    for entry in fields(Config):
+        if keys is not None and entry.name not in keys:
+            continue
+        assert isinstance(entry.type, type)
+        default = defaults.get(entry.name, str(entry.default) or "none")
+        parser.add_argument(
+            "--" + entry.name.replace("_", "-"),
+            type=entry.type,
+            default=argparse.SUPPRESS,
+            metavar=entry.type.__name__.upper() if entry.type is not str else entry.name.upper(),
+            help=f"{entry.metadata['help'].replace('%', '%%')} (default: {default})",
+        )
+
+
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Keys of Config that the command line gives, over those of its ``--config`` file."""
+    names = {entry.name for entry in fields(Config)}
+    values: dict[str, Any] = {}
+    if getattr(arguments, "config", None):
+        values = checked(read_toml(arguments.config), str(arguments.config))
+    return values | {key: value for key, value in vars(arguments).items() if key in names}
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add the options on how much to say, and how."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    add_verbosity(parser)
+
+
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """Add ``-v`` and ``-q``."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-v", "--verbose", action="store_true", help="say more on stderr")
+    group.add_argument("-q", "--quiet", action="store_true", help="say only warnings, show no progress bar")
+
+
+def add_clock(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--clock``."""
+    parser.add_argument("--clock", type=positive, default=argparse.SUPPRESS, metavar="MHZ", help=text)
+
+
+def positive(text: str) -> float:
+    """Number above 0, for argparse."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def absolute(text: str) -> str:
+    """Absolute path of a file or folder name, so that a run can be resumed from anywhere; '' stays."""
+    return str(Path(text).absolute()) if text else ""
+
+
+def say(message: str) -> None:
+    """Tell the user something that is no result: on stderr."""
+    print(message, file=sys.stderr, flush=True)

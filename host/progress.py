@@ -1,0 +1,91 @@
+"""What a user sees of a training run: a progress bar on stderr and a line for each epoch."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from opzo.host.statistics import Tally
+from opzo.host.trainer import EpochReport
+from opzo.host.trainer import Progress as Standing
+from opzo.spec.network import Network
+
+TABLE_HEAD = "epoch  train %   test %  test loss  firing rates     cycles/sample  samples/s"
+
+
+class TrainingBar:
+    """Progress bar of the running epoch; silent where stderr is no terminal.
+
+    Parameters
+    ----------
+    network : Network
+    epochs : int
+    clock : float
+        Clock in MHz for which to say how long the counted cycles take.
+    enabled : bool
+    """
+
+    def __init__(self, network: Network, epochs: int, clock: float, *, enabled: bool = True) -> None:
+        self._network, self._epochs, self._clock = network, epochs, clock
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=self._console,
+            # Results on a terminal must not tear the bar; results into a pipe must stay there.
+            redirect_stdout=sys.stdout.isatty(),
+            disable=not (enabled and self._console.is_terminal),
+        )
+        self._task = self._bar.add_task("", total=None, epoch=1, text="starting")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, standing: Standing) -> None:
+        """Update the bar."""
+        speed = standing.done / max(1e-9, standing.seconds)
+        text = f"{speed:,.0f}/s  {describe(standing.tally, self._network, self._clock)}"
+        self._bar.update(
+            self._task, total=standing.count, completed=standing.position, epoch=standing.epoch + 1, text=text
+        )
+
+    def tell(self, message: str) -> None:
+        """Say something above the bar, on stderr."""
+        self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+
+def describe(tally: Tally, network: Network, clock: float) -> str:
+    """Accuracy, firing rates, cycles and their time at ``clock`` MHz."""
+    rates = " ".join(f"{rate:.3f}" for rate in tally.firing_rates(network))
+    return (
+        f"{tally.accuracy:.1%} right  rates {rates}  {tally.cycles:,} cycles = "
+        f"{duration(tally.cycles / (clock * 1e6))} at {clock:g} MHz"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in a handy unit."""
+    if seconds >= 60:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+def table_row(report: EpochReport, network: Network) -> str:
+    """Line of an epoch below TABLE_HEAD."""
+    rates = " ".join(f"{rate:.3f}" for rate in report.test.firing_rates(network))
+    cycles = report.train.cycles / max(1, report.train.samples)
+    return (
+        f"{report.epoch:5d}  {100 * report.train.accuracy:7.2f}  {100 * report.test.accuracy:7.2f}"
+        f"  {report.test.loss_mean(network.steps):9.3f}  {rates:15s}  {cycles:13,.0f}"
+        f"  {report.samples_per_second:9,.0f}"
+    )

@@ -1,0 +1,80 @@
+"""The folder of a training run: configuration, metrics, checkpoint, figures, learning curve."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from opzo.host.atomic import write_atomically, write_text
+from opzo.host.checkpoint import Checkpoint
+from opzo.host.config import Config
+from opzo.spec.errors import OpzoError
+
+CHECKPOINT = "checkpoint.npz"
+
+
+class RunFolder:
+    """A run folder; every file in it is always whole.
+
+    Attributes
+    ----------
+    path : Path
+    rows : list of dict
+        Metrics of the completed epochs, the lines of ``metrics.jsonl``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+
+    @classmethod
+    def create(cls, path: Path, config: Config) -> "RunFolder":
+        """A new run's folder; OpzoError where it cannot be, or holds a run already."""
+        if (path / CHECKPOINT).exists():
+            raise OpzoError(f"{path} holds a run already; go on with --resume {path}, or give another --out")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OpzoError(f"cannot make the folder {path}: {error.strerror}; give another --out") from None
+        folder = cls(path)
+        folder._write("config.toml", config.toml())
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path) -> tuple["RunFolder", Checkpoint]:
+        """Folder of an earlier run and its checkpoint; metrics behind the checkpoint are dropped."""
+        checkpoint = Checkpoint.load(checkpoint_path(path))
+        folder = cls(path)
+        metrics = path / "metrics.jsonl"
+        try:
+            lines = metrics.read_text().splitlines() if metrics.exists() else []
+            rows = [json.loads(line) for line in lines]
+            folder.rows = [row for row in rows if row["epoch"] <= checkpoint.epoch]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OpzoError(f"cannot read {metrics}: {error}; remove it to go on without it") from None
+        return folder, checkpoint
+
+    def add_row(self, row: dict[str, Any]) -> None:
+        """Append the metrics of an epoch."""
+        self.rows.append(row)
+        self._write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in self.rows))
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint."""
+        checkpoint.save(self.path / CHECKPOINT)
+
+    def write_figures(self, figures: dict[str, Any]) -> None:
+        """Write the final figures."""
+        self._write("figures.json", json.dumps(figures, indent=2) + "\n")
+
+    def write_curve(self, draw: Callable[[list[dict[str, Any]], BinaryIO], None]) -> None:
+        """Write the learning curve as a picture, drawn by ``draw``."""
+        write_atomically(self.path / "learning-curve.png", lambda file: draw(self.rows, file))
+
+    def _write(self, name: str, text: str) -> None:
+        write_text(self.path / name, text)
+
+
+def checkpoint_path(path: Path) -> Path:
+    """Checkpoint of a run folder, or the file itself."""
+    return path / CHECKPOINT if path.is_dir() else path
