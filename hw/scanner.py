@@ -97,7 +97,7 @@ class SpikeScanner(wiring.Component):
     finished : Out(FINISHED)
         Strobe in the cycle of the last ``spike`` of a ``last`` word, or when that would have been.
     pending : Out(1)
-        A word or spike is under way; rises the cycle after a word was taken and falls with the last ``spike``.
+        A word or spike is under way; rises the cycle after a word was taken and is low again after the last ``spike`` and ``finished``.
     """
 
     fired: stream.Interface
@@ -130,26 +130,27 @@ class SpikeScanner(wiring.Component):
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=fired.size, depth=self.limits.words + 1)
         # The queue's output comes straight from a block RAM: register it before anything looks at it.
         head_valid = Signal()
-        head = Signal(fired, reset_less=True)
+        head = _register(fired, "head")
         head_groups = Cat(group.any() for group in _groups(head.spikes, self.group_lanes))
 
         groups = Signal(self.groups)
         pick = Signal(self.groups, reset_less=True)
-        word_spikes, word_first = Signal(lanes, reset_less=True), Signal(lanes, reset_less=True)
-        word_tags = Signal(tags, reset_less=True)
+        word_spikes, word_first = _register(lanes, "word_spikes"), _register(lanes, "word_first")
+        word_tags = _register(tags, "word_tags")
         word, slot = Signal(words, reset_less=True), Signal(words, reset_less=True)
 
         bits = Signal(self.group_lanes)
         first = Signal(self.group_lanes, reset_less=True)
-        group_tags = Signal(tags, reset_less=True)
+        group_tags = _register(tags, "group_tags")
         group_row, group_neuron = (
             Signal(words + ceil_log2(self.groups), name=name, reset_less=True) for name in ("row", "neuron")
         )
         lane = lowest(bits)
         # Marks travel with the last word of a layer: beside groups, then beside bits, then out with the spike.
-        word_mark, group_mark = Signal(FINISHED), Signal(FINISHED)
+        word_mark, group_mark = data.View(FINISHED, Signal(FINISHED.size)), data.View(FINISHED, Signal(FINISHED.size))
 
         group_free, word_free, head_free = Signal(), Signal(), Signal()
+        marked = word_mark.valid | group_mark.valid | self.finished.valid
         m.d.comb += [
             # All of groups and bits are 0 where there is no word and no group.
             group_free.eq(at_most_one(bits)),
@@ -160,7 +161,7 @@ class SpikeScanner(wiring.Component):
             queue.w_en.eq(self.fired.valid),
             self.fired.ready.eq(queue.w_rdy),
             queue.r_en.eq(head_free),
-            self.pending.eq((queue.level != 0) | head_valid | groups.any() | bits.any() | self.spike.valid),
+            self.pending.eq((queue.r_level != 0) | head_valid | groups.any() | bits.any() | self.spike.valid | marked),
         ]
         with m.If(head_free):
             m.d.sync += [head_valid.eq(queue.r_rdy), head.eq(queue.r_data)]
@@ -200,6 +201,10 @@ class SpikeScanner(wiring.Component):
         ]
         m.d.sync += [self.spike[name].eq(group_tags[name]) for name in ("layer", "parity", "step")]
         return m
+
+
+def _register(layout: data.Layout, name: str) -> data.View:
+    return data.View(layout, Signal(layout.size, name=name, reset_less=True))
 
 
 def _groups(bits: Value, size: int) -> list[Value]:
