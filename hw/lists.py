@@ -1,0 +1,107 @@
+"""Lists of spiking neurons in one memory."""
+
+from amaranth import Array, Cat, Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.scanner import lane_bits, spike_layout, word_bits
+from opzo.spec.network import MAX_HIDDEN, Limits
+
+
+class SpikeLists(wiring.Component):
+    """Lists of rows, ``lists`` of them for each hidden layer: one, or one for each parity of the time step.
+
+    Memory word: row; address: parity (where there are two lists), then word_base of the layer * lanes + index, which
+    leaves each layer room for all of its neurons.
+
+    Parameters
+    ----------
+    limits : Limits
+    lists : int
+        1 or 2.
+
+    Members
+    -------
+    word_base : In(array of MAX_HIDDEN)
+        First word of each layer.
+    spike : In(spike_layout)
+        Strobe: append ``row`` to a list.
+    empty : In({valid 1, layer, parity 1})
+        Strobe: one list becomes empty. Not while something is appended to it.
+    clear : In(1)
+        Strobe: all lists become empty.
+    layer, parity, index : In
+        Entry that is ``row`` one cycle later, and ``count`` are the entries that its list had when it was read.
+    """
+
+    word_base: data.View
+    spike: data.View
+    empty: data.View
+    clear: Signal
+    layer: Signal
+    parity: Signal
+    index: Signal
+    row: Signal
+    count: Signal
+
+    def __init__(self, limits: Limits, *, lists: int) -> None:
+        if lists not in (1, 2):
+            raise ValueError(f"lists must be 1 or 2, not {lists}")
+        self.limits, self.lists = limits, lists
+        row = word_bits(limits) + lane_bits(limits)
+        super().__init__(
+            {
+                "word_base": In(data.ArrayLayout(word_bits(limits), MAX_HIDDEN)),
+                "spike": In(spike_layout(limits)),
+                "empty": In(data.StructLayout({"valid": 1, "layer": range(MAX_HIDDEN), "parity": 1})),
+                "clear": In(1),
+                "layer": In(range(MAX_HIDDEN)),
+                "parity": In(1),
+                "index": In(row),
+                "row": Out(row),
+                "count": Out(range(limits.words * limits.lanes + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = lane_bits(self.limits)
+        width = len(self.index)
+        memory: Memory = Memory(shape=width, depth=self.lists << width, init=[])
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
+        counts = Array(
+            Array(Signal.like(self.count, name=f"count_{layer}_{number}") for number in range(self.lists))
+            for layer in range(MAX_HIDDEN)
+        )
+
+        def select(parity: Value) -> Value:
+            return parity[: self.lists - 1]
+
+        def address(layer: Value, parity: Value, index: Value) -> Value:
+            word = (index[lanes:] + self.word_base[layer])[: width - lanes]
+            return Cat(index[:lanes], word, select(parity))
+
+        fill = Signal.like(self.count)
+        m.d.comb += [
+            fill.eq(counts[self.spike.layer][select(self.spike.parity)]),
+            write.addr.eq(address(self.spike.layer, self.spike.parity, fill[:width])),
+            write.data.eq(self.spike.row),
+            write.en.eq(self.spike.valid),
+            read.addr.eq(address(self.layer, self.parity, self.index)),
+            self.row.eq(read.data),
+        ]
+        m.d.sync += self.count.eq(counts[self.layer][select(self.parity)])
+        for layer in range(MAX_HIDDEN):
+            for number in range(self.lists):
+                count = counts[layer][number]
+                emptied, appended = (
+                    strobe.valid & (strobe.layer == layer) & (select(strobe.parity) == number)
+                    for strobe in (self.empty, self.spike)
+                )
+                with m.If(self.clear | emptied):
+                    m.d.sync += count.eq(0)
+                with m.Elif(appended):
+                    m.d.sync += count.eq(count + 1)
+        return m
