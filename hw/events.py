@@ -1,0 +1,111 @@
+"""Double buffer of input events between link and engine."""
+
+from amaranth import Array, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from opzo.hw.interface import EVENT, RUN
+from opzo.spec.network import Limits
+
+
+class EventBuffer(wiring.Component):
+    """Collect the events of one sample while the engine reads those of the sample before.
+
+    Two halves; ``run`` closes the one that is being filled, ``release`` opens the oldest closed one again. An event
+    taken in the same cycle as ``run`` still belongs to the half that ``run`` closes. Events beyond the depth of a half
+    are dropped. Memory word: EVENT; address: half, index.
+
+    Parameters
+    ----------
+    limits : Limits
+        Depth of a half: power of two that holds ``limits.inputs`` events.
+
+    Members
+    -------
+    event, run, discard
+        As in CoreSignature: not ready while both halves are closed. ``discard`` empties the half that is being filled,
+        an event of the same cycle included, and does nothing while both are closed.
+    sample_valid : Out(1)
+        A half is closed; ``sample`` and ``count`` are those of the oldest.
+    sample : Out(RUN)
+        What ``run`` said.
+    count : Out
+        Its events.
+    index : In
+        Event of that half whose ``address`` and ``value`` are there one cycle later.
+    release : In(1)
+        Strobe: the oldest closed half is free. Only while ``sample_valid``.
+    queued : Out(1)
+        Some half is closed.
+    """
+
+    event: stream.Interface
+    run: stream.Interface
+    discard: Signal
+    sample_valid: Signal
+    sample: data.View
+    count: Signal
+    index: Signal
+    address: Signal
+    value: Signal
+    release: Signal
+    queued: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self.index_bits = ceil_log2(max(2, limits.inputs))
+        super().__init__(
+            {
+                "event": In(stream.Signature(EVENT)),
+                "run": In(stream.Signature(RUN)),
+                "discard": In(1),
+                "sample_valid": Out(1),
+                "sample": Out(RUN),
+                "count": Out(self.index_bits + 1),
+                "index": In(self.index_bits),
+                "address": Out(EVENT["address"].shape),
+                "value": Out(EVENT["value"].shape),
+                "release": In(1),
+                "queued": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        memory: Memory = Memory(shape=EVENT, depth=2 << self.index_bits, init=[])
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
+
+        filling, oldest = Signal(), Signal()
+        closed = Array(Signal(name=f"closed_{half}") for half in range(2))
+        counts = Array(Signal(self.index_bits + 1, name=f"count_{half}") for half in range(2))
+        samples = Array(Signal(RUN, name=f"sample_{half}", reset_less=True) for half in range(2))
+        is_open = ~closed[filling]
+        fill = Signal.like(self.count)
+
+        m.d.comb += [
+            fill.eq(counts[filling]),
+            self.event.ready.eq(is_open),
+            self.run.ready.eq(is_open),
+            write.addr.eq(fill[:-1] | (filling << self.index_bits)),
+            write.data.eq(self.event.p),
+            write.en.eq(self.event.valid & is_open & ~fill[-1]),
+            read.addr.eq(self.index | (oldest << self.index_bits)),
+            self.address.eq(read.data.address),
+            self.value.eq(read.data.value),
+            self.sample_valid.eq(closed[oldest]),
+            self.sample.eq(samples[oldest]),
+            self.count.eq(counts[oldest]),
+            self.queued.eq(closed[0] | closed[1]),
+        ]
+        with m.If(self.discard & is_open):
+            m.d.sync += counts[filling].eq(0)
+        with m.Elif(write.en):
+            m.d.sync += counts[filling].eq(fill + 1)
+        with m.If(self.run.valid & is_open):
+            m.d.sync += [samples[filling].eq(self.run.p), closed[filling].eq(1), filling.eq(~filling)]
+        # Never the half that is being filled: a closed half is not open.
+        with m.If(self.release & closed[oldest]):
+            m.d.sync += [closed[oldest].eq(0), counts[oldest].eq(0), oldest.eq(~oldest)]
+        return m
