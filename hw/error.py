@@ -1,0 +1,281 @@
+"""Error unit: error, loss and prediction from the read-outs."""
+
+from amaranth import Array, Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from opzo.hw import error_scale, reciprocal
+from opzo.hw.error_scale import ErrorScaler
+from opzo.hw.exponential import POWER_CYCLES
+from opzo.hw.loss import LossUnit
+from opzo.hw.outputs import OutputSums
+from opzo.hw.readouts import DIFFERENCE_BITS, ReadoutMemory
+from opzo.hw.softmax import Softmax
+from opzo.spec.formats import ERROR, LOSS_SUM_BITS, MEMBRANE, OUTPUT_SUM, RATE_BITS, SCALED_ERROR
+from opzo.spec.network import Limits
+
+CLASS_BITS = 6
+"""Bits of a class at the ports, whatever the limits are."""
+LOSS_SHIFT = 2
+"""The zero-order rule uses min(loss >> LOSS_SHIFT, ERROR.max)."""
+
+# Stages of a walk over the classes: in stage 0 the read-out is asked for, in stage 2 it is there.
+_READOUT = 2
+_POWER = _READOUT + POWER_CYCLES
+_ERROR = _READOUT + error_scale.CYCLES
+
+
+class ErrorUnit(wiring.Component):
+    """Softmax cross entropy with a share of squared error, loss, and the sums over the steps of a sample.
+
+    Golden twin: ``opzo.sim.golden.error.error_step``. ``busy`` falls 2 C + 30 cycles after the last read-out: one walk
+    over the classes sums their powers, one scales them with the reciprocal of the sum.
+
+    Memories: power and error; word: power of the class, scaled error; address: class, and for errors parity, class.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    classes, label, rate, mse_shift : In
+        Settings, stable while ``busy``.
+    start : In(1)
+        Strobe, while not ``busy``: a time step begins, ``first_step`` and ``last_step`` of a sample, ``odd`` or even.
+    o_valid : In(1), o_data : In(signed)
+        Strobed read-outs (MEMBRANE) of all classes in order, from the cycle after ``start``, one a cycle or slower.
+    busy : Out(1)
+        From the cycle after ``start`` until all results of the step can be read.
+    error : Out({valid 1, class 6, value signed})
+        Strobes of the scaled errors in order, one a cycle.
+    read_parity, read_class : In
+        Time step and class whose ``read_error`` is there one cycle later; ``read_difference``, too, which is
+        o[t-1] - o[t] of the last odd t whatever ``read_parity`` is.
+    loss_scaled : Out(18)
+        rate * min(loss >> LOSS_SHIFT, ERROR.max) of the last step with ``read_parity``; in the same cycle.
+    prediction : Out(6), loss_sum : Out(24)
+        Of the sample, from the fall of ``busy`` after its last step to that of the next sample.
+    sum_class : In
+        Class whose ``sum_data`` (OUTPUT_SUM, sum of its read-outs over the steps) is there one cycle later; only while
+        not ``busy``.
+    """
+
+    classes: Signal
+    label: Signal
+    rate: Signal
+    mse_shift: Signal
+    start: Signal
+    first_step: Signal
+    last_step: Signal
+    odd: Signal
+    o_valid: Signal
+    o_data: Signal
+    busy: Signal
+    error: data.View
+    read_parity: Signal
+    read_class: Signal
+    read_error: Signal
+    read_difference: Signal
+    loss_scaled: Signal
+    prediction: Signal
+    loss_sum: Signal
+    sum_class: Signal
+    sum_data: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        scaled = signed(SCALED_ERROR.width)
+        super().__init__(
+            {
+                "classes": In(CLASS_BITS + 1),
+                "label": In(CLASS_BITS),
+                "rate": In(RATE_BITS),
+                "mse_shift": In(4),
+                "start": In(1),
+                "first_step": In(1),
+                "last_step": In(1),
+                "odd": In(1),
+                "o_valid": In(1),
+                "o_data": In(signed(MEMBRANE.width)),
+                "busy": Out(1),
+                "error": Out(data.StructLayout({"valid": 1, "class": CLASS_BITS, "value": scaled})),
+                "read_parity": In(1),
+                "read_class": In(CLASS_BITS),
+                "read_error": Out(scaled),
+                "read_difference": Out(signed(DIFFERENCE_BITS)),
+                "loss_scaled": Out(SCALED_ERROR.width),
+                "prediction": Out(CLASS_BITS),
+                "loss_sum": Out(LOSS_SUM_BITS),
+                "sum_class": In(CLASS_BITS),
+                "sum_data": Out(signed(OUTPUT_SUM.width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bits = ceil_log2(max(2, self.limits.classes))
+        m.submodules.readouts = readouts = ReadoutMemory(self.limits)
+        m.submodules.sums = sums = OutputSums(self.limits)
+        m.submodules.walk = walk = ClassWalk(bits)
+        m.submodules.softmax = softmax = Softmax(self.limits)
+        m.submodules.scaler = scaler = ErrorScaler()
+        m.submodules.loss = loss = LossUnit(softmax.total_bits)
+        errors: Memory = Memory(shape=signed(SCALED_ERROR.width), depth=2 << bits, init=[])
+        m.submodules.errors = errors
+        error_write, error_read = errors.write_port(), errors.read_port()
+
+        first_step, last_step, odd = Signal(), Signal(), Signal()
+        o_valid = Signal()
+        o = Signal(signed(MEMBRANE.width), reset_less=True)
+        top = Signal(signed(MEMBRANE.width), reset_less=True)
+        o_class, next_class = Signal(bits, reset_less=True), Signal(bits, reset_less=True)
+        last_class = Signal(bits, reset_less=True)
+        is_label = Signal(reset_less=True)
+        loss_scaled = Array(Signal.like(self.loss_scaled, name=f"loss_scaled_{n}", reset_less=True) for n in range(2))
+        loss_sum = Signal.like(self.loss_sum, reset_less=True)
+        division = Signal(range(reciprocal.CYCLES))
+        divided = Signal()
+
+        m.d.sync += [
+            last_class.eq(self.classes - 1),
+            o_valid.eq(self.o_valid),
+            o.eq(self.o_data),
+            o_class.eq(next_class),
+            is_label.eq(walk.number[_READOUT - 1] == self.label),
+        ]
+        with m.If(self.o_valid):
+            m.d.sync += next_class.eq(next_class + 1)
+        with m.If(o_valid & ((o_class == 0) | (o > top))):
+            m.d.sync += top.eq(o)
+        for unit in (readouts, sums):
+            m.d.comb += [unit.valid.eq(o_valid), unit.number.eq(o_class), unit.o.eq(o)]
+        m.d.comb += [
+            walk.last.eq(last_class),
+            readouts.odd.eq(odd),
+            readouts.index.eq(walk.number[0]),
+            readouts.difference_index.eq(self.read_class),
+            sums.first_step.eq(first_step),
+            sums.sum_class.eq(self.sum_class),
+            softmax.number.eq(walk.number[_READOUT]),
+            softmax.is_label.eq(is_label),
+            softmax.o.eq(readouts.stored),
+            softmax.top.eq(top),
+            # Its product comes three cycles later, in time for the scaler.
+            softmax.read_number.eq(walk.number[_READOUT + error_scale.PROBABILITY_CYCLES - 3]),
+            scaler.o.eq(readouts.stored),
+            scaler.is_label.eq(is_label),
+            scaler.probability.eq(softmax.product),
+            scaler.mse_shift.eq(self.mse_shift),
+            scaler.rate.eq(self.rate),
+            loss.exponent.eq(softmax.label_exponent),
+            loss.total.eq(softmax.total),
+            scaler.loan_factor.eq(Mux(loss.loss >= ERROR.max << LOSS_SHIFT, ERROR.max, loss.loss >> LOSS_SHIFT)),
+            self.error["class"].eq(walk.number[_ERROR]),
+            self.error.value.eq(scaler.scaled),
+            error_write.addr.eq(walk.number[_ERROR] | (odd << bits)),
+            error_write.data.eq(scaler.scaled),
+            error_write.en.eq(self.error.valid),
+            error_read.addr.eq(self.read_class[:bits] | (self.read_parity << bits)),
+            self.read_error.eq(error_read.data),
+            self.read_difference.eq(readouts.difference),
+            self.loss_scaled.eq(loss_scaled[self.read_parity]),
+            self.sum_data.eq(sums.sum_data),
+        ]
+
+        with m.FSM() as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+            with m.State("IDLE"):
+                m.d.sync += next_class.eq(0)
+                with m.If(self.start):
+                    m.d.sync += [first_step.eq(self.first_step), last_step.eq(self.last_step), odd.eq(self.odd)]
+                    m.next = "COLLECT"
+            with m.State("COLLECT"):
+                m.d.comb += softmax.clear.eq(1)
+                with m.If(o_valid & (o_class == last_class)):
+                    m.d.comb += walk.start.eq(1)
+                    m.next = "SUM"
+            with m.State("SUM"):
+                m.d.comb += softmax.valid.eq(walk.valid[_READOUT])
+                m.d.sync += division.eq(0)
+                with m.If(walk.ends[_POWER]):
+                    m.d.comb += softmax.divide.eq(1)
+                    m.next = "DIVIDE"
+            with m.State("DIVIDE"):
+                # The multiplier of the errors is free; long before the quotient the loss has passed through it.
+                m.d.comb += scaler.loan.eq(1)
+                m.d.sync += division.eq(division + 1)
+                with m.If(divided):
+                    m.d.comb += walk.start.eq(1)
+                    m.d.sync += [
+                        loss_scaled[odd].eq(scaler.scaled),
+                        loss_sum.eq(Mux(first_step, 0, loss_sum) + loss.loss),
+                    ]
+                    m.next = "SCALE"
+            with m.State("SCALE"):
+                m.d.comb += self.error.valid.eq(walk.valid[_ERROR])
+                with m.If(walk.ends[_ERROR]):
+                    m.next = "IDLE"
+                    with m.If(last_step):
+                        m.d.sync += [self.prediction.eq(sums.best), self.loss_sum.eq(loss_sum)]
+        # The second walk is in the stage that multiplies with the quotient when the quotient is there.
+        m.d.comb += divided.eq(division == reciprocal.CYCLES - _READOUT - 1)
+        return m
+
+
+class ClassWalk(wiring.Component):
+    """Count through the classes, and tell when a class is in which stage of a pipeline.
+
+    Parameters
+    ----------
+    bits : int
+        Bits of a class.
+
+    Members
+    -------
+    start : In(1)
+        Strobe; class 0 is in stage 0 in the next cycle.
+    last : In
+        Last class.
+    number, valid, ends : Out(array of _ERROR + 1)
+        Class in each stage, whether there is one, whether it is the last.
+    """
+
+    start: Signal
+    last: Signal
+    number: data.View
+    valid: Signal
+    ends: Signal
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(
+            {
+                "start": In(1),
+                "last": In(bits),
+                "number": Out(data.ArrayLayout(bits, _ERROR + 1)),
+                "valid": Out(_ERROR + 1),
+                "ends": Out(_ERROR + 1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bits = len(self.last)
+        number = [Signal(bits, name=f"number_{n}", reset_less=n > 0) for n in range(_ERROR + 1)]
+        valid = Signal(_ERROR + 1)
+        ends = Signal(_ERROR)
+        is_last = valid[0] & (number[0] == self.last)
+        with m.If(self.start):
+            m.d.sync += [valid[0].eq(1), number[0].eq(0)]
+        with m.Elif(valid[0]):
+            m.d.sync += [valid[0].eq(~is_last), number[0].eq(number[0] + 1)]
+        m.d.sync += [valid[1:].eq(valid), ends.eq(Cat(is_last, ends))]
+        m.d.sync += [number[n + 1].eq(number[n]) for n in range(_ERROR)]
+        m.d.comb += [
+            [self.number[n].eq(number[n]) for n in range(_ERROR + 1)],
+            self.valid.eq(valid),
+            self.ends.eq(Cat(is_last, ends)),
+        ]
+        return m
