@@ -9,6 +9,11 @@ from opzo.hw.scanner import lane_bits, spike_layout, word_bits
 from opzo.spec.network import MAX_HIDDEN, Limits
 
 
+def counts_layout(limits: Limits, lists: int) -> data.ArrayLayout:
+    """Entries of ``lists`` lists for each hidden layer."""
+    return data.ArrayLayout(data.ArrayLayout(range(limits.words * limits.lanes + 1), lists), MAX_HIDDEN)
+
+
 class SpikeLists(wiring.Component):
     """Lists of rows, ``lists`` of them for each hidden layer: one, or one for each parity of the time step.
 
@@ -33,6 +38,8 @@ class SpikeLists(wiring.Component):
         Strobe: all lists become empty.
     layer, parity, index : In
         Entry that is ``row`` one cycle later, and ``count`` are the entries that its list had when it was read.
+    counts : Out(array of MAX_HIDDEN arrays of ``lists``)
+        Entries of every list.
     """
 
     word_base: data.View
@@ -44,6 +51,7 @@ class SpikeLists(wiring.Component):
     index: Signal
     row: Signal
     count: Signal
+    counts: data.View
 
     def __init__(self, limits: Limits, *, lists: int) -> None:
         if lists not in (1, 2):
@@ -61,6 +69,7 @@ class SpikeLists(wiring.Component):
                 "index": In(row),
                 "row": Out(row),
                 "count": Out(range(limits.words * limits.lanes + 1)),
+                "counts": Out(counts_layout(limits, lists)),
             }
         )
 
@@ -96,6 +105,7 @@ class SpikeLists(wiring.Component):
         for layer in range(MAX_HIDDEN):
             for number in range(self.lists):
                 count = counts[layer][number]
+                m.d.comb += self.counts[layer][number].eq(count)
                 emptied, appended = (
                     strobe.valid & (strobe.layer == layer) & (select(strobe.parity) == number)
                     for strobe in (self.empty, self.spike)

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from opzo.hw.history import HistoryMemory
-from opzo.hw.lists import SpikeLists
+from opzo.hw.lists import SpikeLists, counts_layout
 from opzo.hw.scanner import FINISHED, SpikeScanner, fired_layout, lane_bits, word_bits
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Limits
@@ -48,6 +48,8 @@ class SpikeEncoder(wiring.Component):
         Strobe for each spike.
     finished : Out(FINISHED)
         Strobe: the step list of this layer and step can be read from the next cycle on, the active list with it.
+    step_counts, active_counts : Out
+        Entries of every list, by layer and number (parity) of the list.
     """
 
     clear: Signal
@@ -66,6 +68,8 @@ class SpikeEncoder(wiring.Component):
     history: Signal
     spike_count: data.View
     finished: data.View
+    step_counts: data.View
+    active_counts: data.View
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -89,6 +93,8 @@ class SpikeEncoder(wiring.Component):
                 "history": Out(HISTORY_STEPS),
                 "spike_count": Out(SPIKE_COUNT),
                 "finished": Out(FINISHED),
+                "step_counts": Out(counts_layout(limits, 2)),
+                "active_counts": Out(counts_layout(limits, 1)),
             }
         )
 
@@ -126,6 +132,8 @@ class SpikeEncoder(wiring.Component):
             self.spike_count.layer.eq(spike.layer),
             self.spike_count.first.eq(spike.first),
             self.finished.eq(scanner.finished),
+            self.step_counts.eq(steps.counts),
+            self.active_counts.eq(actives.counts),
             self.done.eq(~busy),
         ]
         with m.If(taken):
