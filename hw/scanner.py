@@ -97,7 +97,7 @@ class SpikeScanner(wiring.Component):
     finished : Out(FINISHED)
         Strobe in the cycle of the last ``spike`` of a ``last`` word, or when that would have been.
     pending : Out(1)
-        A word or spike is under way; rises the cycle after a word was taken, falls after the last ``spike`` or ``finished``.
+        Something is under way; rises the cycle after a word was taken, falls after the last ``spike`` or ``finished``.
     """
 
     fired: stream.Interface
