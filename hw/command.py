@@ -1,0 +1,293 @@
+"""Command processor of the link: which frames are executed, by whom, and what is answered."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from opzo.hw.executor import OPERAND_BYTES, ExecutorSignature
+from opzo.hw.frame import RECEIVED, SIZE_BITS, ReplySignature
+from opzo.hw.replies import STATUS_BITS, ReplyControl
+from opzo.spec.protocol import NAK, REPLY, Command, NakReason, Status
+
+SESSION, REGISTERS, ROWS, SAMPLES = range(4)
+"""Executors, by number."""
+EXECUTORS = 4
+COMMANDS = {
+    Command.SYNC: (SESSION, 0, 4),
+    Command.READ_REGISTERS: (REGISTERS, 0, 2),
+    Command.WRITE_REGISTERS: (REGISTERS, 1, 1),
+    Command.READ_MEMORY: (ROWS, 0, 7),
+    Command.WRITE_MEMORY: (ROWS, 1, 5),
+    Command.EVENTS: (SAMPLES, 0, 0),
+    Command.RUN: (SAMPLES, 1, 2),
+    Command.RESET: (SESSION, 1, 0),
+}
+"""Executor, whether it is its second command, and bytes of operands."""
+
+
+class CommandProcessor(wiring.Component):
+    """Take frames in order, have them executed, answer them, and repeat answers.
+
+    Golden twin: ``opzo.sim.golden.link.GoldenLink``. A frame is kept until its reply has left; only the reply of a RUN
+    with status OK comes later, from the `ReplyStore`.
+
+    Members
+    -------
+    frame, payload : In(stream)
+        From the `FrameReceiver`.
+    executors : Out(ExecutorSignature) x 4
+        SESSION, REGISTERS, ROWS, SAMPLES.
+    active, begin : In(1)
+        From the session.
+    idle : In(1)
+        The core is idle.
+    store : Out(ReplyControl)
+        To the reply store.
+    reply : Out(ReplySignature)
+        Replies and NAKs.
+    """
+
+    frame: In(stream.Signature(RECEIVED))
+    payload: In(stream.Signature(8))
+    executors: Out(ExecutorSignature()).array(EXECUTORS)
+    active: In(1)
+    begin: In(1)
+    idle: In(1)
+    store: Out(ReplyControl())
+    reply: Out(ReplySignature())
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dispatcher = dispatcher = CommandDispatcher()
+        m.submodules.composer = composer = ReplyComposer()
+        for k, executor in enumerate(self.executors):
+            connect(m, dispatcher.executors[k], flipped(executor))
+        connect(m, flipped(self.payload), dispatcher.payload)
+        connect(m, dispatcher.reply, composer.tail)
+        connect(m, composer.reply, flipped(self.reply))
+        frame, store = self.frame.p, self.store
+        expected = Signal(8)
+        # Of the frame that is offered: its place in the order, and whether it was executed before.
+        current, latest, known, is_sync = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [
+            current.eq(frame.seq == expected),
+            latest.eq(frame.seq == (expected - 1)[:8]),
+            known.eq(store.known & (store.found.code == frame.code)),
+            is_sync.eq(frame.code == Command.SYNC),
+        ]
+        m.d.comb += [
+            dispatcher.code.eq(frame.code),
+            dispatcher.size.eq(frame.size),
+            store.seq.eq(frame.seq),
+            store.executed.seq.eq(frame.seq),
+            store.executed.code.eq(frame.code),
+            store.executed.status.eq(dispatcher.status),
+            composer.seq.eq(frame.seq),
+            composer.code.eq(frame.code),
+            composer.expected.eq(expected),
+        ]
+
+        def refuse(reason: NakReason) -> None:
+            m.d.sync += [composer.is_nak.eq(1), composer.head.eq(reason)]
+            m.next = "SEND"
+
+        with m.FSM():
+            with m.State("RECEIVE"):
+                m.d.sync += composer.is_nak.eq(0)
+                with m.If(self.frame.valid):
+                    m.next = "LOOK_UP"
+            with m.State("LOOK_UP"):
+                m.next = "ORDER"
+            with m.State("ORDER"):
+                m.d.sync += [composer.head.eq(store.found.status), composer.tail_size.eq(0)]
+                with m.If(~frame.good):
+                    refuse(NakReason.MALFORMED)
+                with m.Elif(is_sync):
+                    m.next = "HOLD"
+                with m.Elif(~self.active):
+                    refuse(NakReason.NO_SESSION)
+                with m.Elif(current):
+                    m.next = "HOLD"
+                with m.Elif(~known):
+                    refuse(NakReason.ORDER)
+                with m.Elif((store.found.status != Status.OK) | (frame.code == Command.EVENTS)):
+                    m.next = "SEND"
+                with m.Elif((frame.code == Command.RUN) & ~store.unanswered):
+                    m.d.comb += store.resend.eq(1)
+                    m.next = "REPEAT"
+                with m.Elif((frame.code != Command.RUN) & latest):
+                    m.next = "HOLD"
+                with m.Else():
+                    m.next = "RELEASE"
+            with m.State("HOLD"):
+                m.d.comb += dispatcher.start.eq(Mux(dispatcher.is_sample, ~store.unanswered, self.idle & store.idle))
+                with m.If(dispatcher.start):
+                    m.next = "EXECUTE"
+            with m.State("EXECUTE"):
+                m.d.sync += [composer.head.eq(dispatcher.status), composer.tail_size.eq(dispatcher.reply_size)]
+                with m.If(dispatcher.done):
+                    m.d.comb += store.store.eq(~is_sync)
+                    with m.If(self.begin):
+                        m.d.sync += expected.eq(frame.seq + 1)
+                    with m.Elif(current & ~is_sync):
+                        m.d.sync += expected.eq(expected + 1)
+                    m.next = "SEND"
+                    with m.If((frame.code == Command.RUN) & (dispatcher.status == Status.OK)):
+                        m.next = "RELEASE"
+            with m.State("SEND"):
+                m.d.comb += composer.send.eq(1)
+                with m.If(composer.reply.header.ready):
+                    m.next = "RELEASE"
+            with m.State("REPEAT"):
+                with m.If(~store.unanswered):
+                    m.next = "RELEASE"
+            with m.State("RELEASE"):
+                m.d.comb += self.frame.ready.eq(~dispatcher.busy)
+                with m.If(~dispatcher.busy):
+                    m.next = "RECEIVE"
+        return m
+
+
+class CommandDispatcher(wiring.Component):
+    """Take the operands of a command from the payload and have the command executed.
+
+    Members
+    -------
+    code, size : In(8), In(11)
+        Command and bytes of payload, stable from the cycle before ``start`` until not ``busy``.
+    is_sample : Out(1)
+        EVENTS or RUN, which need not wait for the engine; valid in the cycle after ``code``.
+    payload : In(stream)
+        Payload.
+    executors : Out(ExecutorSignature) x 4
+        As in `CommandProcessor`.
+    start, busy, done, status, reply_size, reply
+        As in `ExecutorSignature`; BAD_COMMAND comes from here.
+    """
+
+    code: In(8)
+    size: In(SIZE_BITS)
+    is_sample: Out(1)
+    payload: In(stream.Signature(8))
+    executors: Out(ExecutorSignature()).array(EXECUTORS)
+    start: In(1)
+    busy: Out(1)
+    done: Out(1)
+    status: Out(STATUS_BITS)
+    reply_size: Out(16)
+    reply: Out(stream.Signature(8))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        executors = self.executors
+        chosen = Signal(len(executors))
+        second = Signal()
+        operand_bytes = Signal(range(OPERAND_BYTES + 1))
+        missing = Signal.like(operand_bytes)
+        left = Signal.like(self.size)
+        operands = Signal(8 * OPERAND_BYTES)
+        m.d.sync += [chosen.eq(0), second.eq(0), operand_bytes.eq(0)]
+        with m.Switch(self.code):
+            for code, (executor, is_second, count) in COMMANDS.items():
+                with m.Case(code):
+                    m.d.sync += [chosen.eq(1 << executor), second.eq(is_second), operand_bytes.eq(count)]
+        m.d.comb += [self.is_sample.eq(chosen[SAMPLES]), self.status.eq(Status.BAD_COMMAND)]
+        for k, executor in enumerate(executors):
+            m.d.comb += [
+                executor.second.eq(second),
+                executor.short.eq(missing != 0),
+                executor.operands.eq(operands),
+                executor.size.eq(left),
+                executor.payload.p.eq(self.payload.p),
+                executor.payload.valid.eq(self.payload.valid),
+                executor.reply.ready.eq(self.reply.ready),
+            ]
+            with m.If(chosen[k]):
+                m.d.comb += [
+                    self.status.eq(executor.status),
+                    self.reply_size.eq(executor.reply_size),
+                    self.reply.p.eq(executor.reply.p),
+                    self.reply.valid.eq(executor.reply.valid),
+                    self.payload.ready.eq(executor.payload.ready),
+                ]
+        with m.FSM() as fsm:
+            with m.State("WAIT"):
+                m.d.sync += [missing.eq(operand_bytes), left.eq(self.size)]
+                with m.If(self.start):
+                    m.next = "LOAD"
+            with m.State("LOAD"):
+                with m.If((missing == 0) | (left == 0)):
+                    m.next = "START"
+                with m.Else():
+                    m.d.comb += self.payload.ready.eq(1)
+                with m.If(self.payload.ready & self.payload.valid):
+                    m.d.sync += [
+                        operands.eq(Cat(operands[8:], self.payload.p)),
+                        missing.eq(missing - 1),
+                        left.eq(left - 1),
+                    ]
+            with m.State("START"):
+                m.next = "EXECUTE"
+                for k, executor in enumerate(executors):
+                    m.d.comb += executor.start.eq(chosen[k])
+                with m.If(~chosen.any()):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "WAIT"
+            with m.State("EXECUTE"):
+                busy = Signal()
+                for k, executor in enumerate(executors):
+                    with m.If(chosen[k]):
+                        m.d.comb += [self.done.eq(executor.done), busy.eq(executor.busy)]
+                with m.If(~busy):
+                    m.next = "WAIT"
+        m.d.comb += self.busy.eq(~fsm.ongoing("WAIT"))
+        return m
+
+
+class ReplyComposer(wiring.Component):
+    """Make a frame of a reply's first byte and what follows, or a NAK.
+
+    Members
+    -------
+    send : In(1)
+        Send; held, like all that follows, until the header is taken.
+    seq, code : In(8)
+        Of the frame that is answered.
+    head : In(8)
+        Status or NakReason.
+    tail_size, tail : In(16), In(stream)
+        What follows the status.
+    is_nak, expected : In(1), In(8)
+        Send a NAK; then only ``head`` and ``expected`` count.
+    reply : Out(ReplySignature)
+        The frame.
+    """
+
+    send: In(1)
+    seq: In(8)
+    code: In(8)
+    head: In(8)
+    tail_size: In(16)
+    tail: In(stream.Signature(8))
+    is_nak: In(1)
+    expected: In(8)
+    reply: Out(ReplySignature())
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        header, payload = self.reply.header, self.reply.payload
+        head_sent = Signal()
+        m.d.comb += [
+            header.valid.eq(self.send),
+            header.p.seq.eq(Mux(self.is_nak, self.expected, self.seq)),
+            header.p.code.eq(Mux(self.is_nak, NAK, self.code | REPLY)),
+            header.p.size.eq(Mux(self.is_nak, 2, self.tail_size + 1)),
+            payload.valid.eq(self.send & (~head_sent | self.is_nak | self.tail.valid)),
+            payload.p.eq(Mux(~head_sent, self.head, Mux(self.is_nak, self.expected, self.tail.p))),
+            self.tail.ready.eq(self.send & head_sent & ~self.is_nak & payload.ready),
+        ]
+        with m.If(header.valid & header.ready):
+            m.d.sync += head_sent.eq(0)
+        with m.Elif(payload.valid & payload.ready):
+            m.d.sync += head_sent.eq(1)
+        return m

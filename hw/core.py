@@ -1,0 +1,279 @@
+"""The core: everything between a sample in the event buffer and its answer."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from opzo.hw.counters import Counters
+from opzo.hw.error import ErrorUnit
+from opzo.hw.events import EventBuffer
+from opzo.hw.interface import RUN, CoreSignature
+from opzo.hw.issue import Issue
+from opzo.hw.lane import CURRENT, RESULT, ROW, STAGES
+from opzo.hw.lane_command import Post
+from opzo.hw.lanes import Lanes
+from opzo.hw.memory_port import MemoryPort
+from opzo.hw.passes import Kind, tag_layout
+from opzo.hw.read_out import ReadOutShifter
+from opzo.hw.registers import RegisterFile
+from opzo.hw.results import Results
+from opzo.hw.scale import ScaleEstimator
+from opzo.hw.sequencer import Sequencer
+from opzo.hw.spikes import SpikeEncoder
+from opzo.spec.formats import FEEDBACK_REFRESH
+from opzo.spec.network import MAX_HIDDEN, Limits, Rule
+from opzo.spec.registers import COUNTER, Counter
+
+
+class Core(wiring.Component):
+    """Engine of a device with ``limits``: lanes, sequencer, error unit, memories, registers, counters.
+
+    Golden twin: ``opzo.sim.golden.core.GoldenCore``. ``docs/machine.md`` tells what happens when.
+
+    Members
+    -------
+    link : Out(CoreSignature)
+    """
+
+    link: Out(CoreSignature())
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        limits = self.limits
+        m.submodules.registers = self._registers = RegisterFile()
+        m.submodules.counters = self._counters = Counters()
+        m.submodules.events = self._events = EventBuffer(limits)
+        m.submodules.sequencer = self._sequencer = Sequencer(limits)
+        m.submodules.issue = self._issue = Issue(limits)
+        m.submodules.lanes = self._lanes = Lanes(limits)
+        m.submodules.encoder = self._encoder = SpikeEncoder(limits)
+        m.submodules.error = self._error = ErrorUnit(limits)
+        m.submodules.shifter = self._shifter = ReadOutShifter(limits)
+        m.submodules.memory_port = self._memory_port = MemoryPort(limits)
+        m.submodules.results = self._results = Results(limits)
+        # Tags accompany the commands; tag s belongs to the command at stage s, the last one to registered results.
+        self._tags = [Signal(tag_layout(limits), name=f"tag_{s}") for s in range(STAGES + 1)]
+        m.d.sync += self._tags[0].eq(self._issue.tag)
+        m.d.sync += [after.eq(before) for after, before in zip(self._tags[1:], self._tags[:-1], strict=True)]
+
+        self._run_samples(m)
+        self._wire_host(m)
+        self._wire_issue(m)
+        self._wire_spikes(m)
+        self._wire_read_out(m)
+        self._estimate_scales(m)
+        self._count(m)
+        return m
+
+    def _run_samples(self, m: Module) -> None:
+        """One sample after another: start, wait, close, answer."""
+        events, sequencer, results = self._events, self._sequencer, self._results
+        self._sample = sample = Signal(RUN)
+        self._start = start = Signal()
+        self._scales_done = Signal()
+        self._refresh = Signal()
+        self._working = working = Signal()
+        self._close = close = Signal()
+        m.d.comb += [
+            sequencer.start.eq(start),
+            sequencer.train.eq(Mux(start, events.sample.train, sample.train)),
+            sequencer.config.eq(self._registers.config),
+            sequencer.layers.eq(self._registers.layers),
+            sequencer.event_count.eq(events.count),
+            self._encoder.clear.eq(start),
+            self._registers.sample_done.eq(close & sample.train),
+            events.release.eq(close),
+            results.start.eq(close),
+            results.sample.eq(sample),
+            results.classes.eq(self._registers.config.classes),
+            results.prediction.eq(self._error.prediction),
+            results.loss.eq(self._error.loss_sum),
+            results.sum.eq(self._error.sum_data),
+            self._error.sum_class.eq(results.sum_class),
+        ]
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(events.sample_valid & ~self._memory_port.busy & ~results.busy):
+                    m.d.comb += start.eq(1)
+                    m.d.sync += sample.eq(events.sample)
+                    m.next = "WORK"
+            with m.State("WORK"):
+                m.d.comb += working.eq(1)
+                with m.If(sequencer.done & self._scales_done):
+                    m.next = "CLOSE"
+            with m.State("CLOSE"):
+                m.d.comb += close.eq(1)
+                m.next = "IDLE"
+
+    def _wire_host(self, m: Module) -> None:
+        """Registers, memories, events and results to and from the link."""
+        link, registers, counters, port = self.link, self._registers, self._counters, self._memory_port
+        engine_idle = Signal()
+        address = Signal.like(link.register_addr, reset_less=True)
+        m.d.sync += address.eq(link.register_addr)
+        m.d.comb += [
+            registers.address.eq(link.register_addr),
+            registers.write_data.eq(link.register_w_data),
+            registers.write_en.eq(link.register_w_en),
+            counters.clear.eq(registers.clear_counters),
+            counters.half.eq(link.register_addr[0]),
+            counters.index.eq(link.register_addr[1:]),
+            link.register_r_data.eq(Mux(address[6:] == COUNTER >> 6, counters.data, registers.read_data)),
+            engine_idle.eq(~self._events.queued & ~self._start & ~self._working & ~self._close & ~self._results.busy),
+            port.enable.eq(engine_idle),
+            link.idle.eq(engine_idle & ~port.busy & ~counters.busy),
+            self._events.discard.eq(link.discard),
+        ]
+        wiring.connect(m, wiring.flipped(link.memory_command), port.command)
+        wiring.connect(m, wiring.flipped(link.memory_w), port.write)
+        wiring.connect(m, port.read, wiring.flipped(link.memory_r))
+        wiring.connect(m, wiring.flipped(link.event), self._events.event)
+        wiring.connect(m, wiring.flipped(link.run), self._events.run)
+        wiring.connect(m, self._results.o, wiring.flipped(link.result))
+
+    def _wire_issue(self, m: Module) -> None:
+        """From the sequencer's items to the lanes' commands."""
+        issue, item, encoder, error = self._issue, self._sequencer.item, self._encoder, self._error
+        lanes, port = self._lanes, self._memory_port
+        config = self._registers.config
+        m.d.comb += [
+            issue.item.eq(item),
+            issue.event_address.eq(self._events.address),
+            issue.event_value.eq(self._events.value),
+            issue.step_row.eq(encoder.step_row),
+            issue.active_row.eq(encoder.active_row),
+            issue.error.eq(error.read_error),
+            issue.difference.eq(error.read_difference),
+            issue.loss.eq(error.loss_scaled),
+            issue.history.eq(encoder.history),
+            issue.config.eq(config),
+            issue.train.eq(self._sample.train),
+            issue.measure.eq(self._refresh),
+            self._events.index.eq(item.index),
+            encoder.step_list.layer.eq(self._sequencer.below),
+            encoder.step_list.parity.eq(item.step[0]),
+            encoder.step_index.eq(item.index),
+            encoder.active_layer.eq(self._sequencer.below),
+            encoder.active_index.eq(item.index),
+            encoder.history_index.eq(Mux(port.busy, port.history_index, issue.history_index)),
+            error.read_class.eq(item.index),
+            error.read_parity.eq(item.step[0]),
+            lanes.command.eq(Mux(port.busy, port.lane_command, issue.command)),
+            lanes.filter.eq(self._sequencer.filter),
+            lanes.alpha.eq(config.alpha),
+            lanes.activity.eq(config.activity),
+            lanes.shift.eq(port.shift | self._shifter.shift),
+            lanes.chain_in.eq(port.chain_in),
+            port.chain.eq(lanes.chain),
+            port.history.eq(encoder.history),
+        ]
+
+    def _wire_spikes(self, m: Module) -> None:
+        """Fired words to the encoder, and its state to the sequencer."""
+        encoder, sequencer, lanes = self._encoder, self._sequencer, self._lanes
+        tag = self._tags[RESULT + 1]
+        m.d.comb += [
+            encoder.fired.valid.eq(tag.post == Post.FIRE),
+            encoder.fired.p.layer.eq(tag.layer),
+            encoder.fired.p.parity.eq(tag.step[0]),
+            encoder.fired.p.step.eq(tag.step),
+            encoder.fired.p.word.eq(tag.word),
+            encoder.fired.p.spikes.eq(lanes.spikes),
+            encoder.fired.p.first.eq(lanes.first_spikes),
+            encoder.fired.p.last.eq(tag.last_word),
+            sequencer.step_counts.eq(encoder.step_counts),
+            sequencer.active_counts.eq(encoder.active_counts),
+            sequencer.finished.eq(encoder.finished),
+            sequencer.lists_done.eq(encoder.done),
+        ]
+        m.d.comb += [encoder.word_base[n].eq(self._registers.layers[n].word_base) for n in range(MAX_HIDDEN)]
+
+    def _wire_read_out(self, m: Module) -> None:
+        """Read-outs from the chain to the error unit, and its errors to the lanes."""
+        shifter, error, lanes = self._shifter, self._error, self._lanes
+        config = self._registers.config
+        # The chain is loaded at the end of stage CURRENT.
+        tag = self._tags[CURRENT]
+        step = Signal.like(tag.step)
+        m.d.comb += [
+            shifter.load.eq(tag.post == Post.READ_OUT),
+            shifter.lanes.eq(Mux(tag.last_word, self._registers.layers[MAX_HIDDEN].tail, self.limits.lanes)),
+            error.start.eq(shifter.load & tag.first_word),
+            error.first_step.eq(tag.step == 0),
+            error.last_step.eq(tag.step + 1 == config.steps),
+            error.odd.eq(tag.step[0]),
+            error.classes.eq(config.classes),
+            error.label.eq(self._sample.label),
+            error.rate.eq(config.rate),
+            error.mse_shift.eq(config.mse_shift),
+            error.o_valid.eq(shifter.valid),
+            error.o_data.eq(lanes.chain),
+            lanes.error.valid.eq(error.error.valid),
+            lanes.error.class_.eq(error.error["class"]),
+            lanes.error.value.eq(error.error.value),
+            lanes.error.step.eq(step),
+            self._sequencer.error_busy.eq(error.busy),
+            self._sequencer.read_out_busy.eq(shifter.busy),
+        ]
+        with m.If(error.start):
+            m.d.sync += step.eq(tag.step)
+
+    def _estimate_scales(self, m: Module) -> None:
+        """Feedback shifts, chosen anew in one of FEEDBACK_REFRESH training samples."""
+        registers = self._registers
+        config = registers.config
+        tag = self._tags[ROW]
+        refresh = self._refresh
+        due = config.samples % FEEDBACK_REFRESH == 0
+        with m.If(self._start):
+            m.d.sync += refresh.eq(
+                self._events.sample.train & due & ((config.rule == Rule.OPZO) | (config.rule == Rule.DFA))
+            )
+        pending = Signal(MAX_HIDDEN)
+        for layer in range(MAX_HIDDEN):
+            m.submodules[f"scale_{layer}"] = scale = ScaleEstimator(self.limits)
+            measured = tag.measure & (tag.layer == layer)
+            m.d.comb += [
+                scale.clear.eq(self._start),
+                scale.entry.valid.eq(measured),
+                scale.entry.value.eq(self._lanes.lane_0_row),
+                scale.finish.eq(measured & tag.last & tag.last_word),
+                registers.shifts[layer].eq(scale.shift),
+                registers.shifts_mask[layer].eq(layer < config.hidden_layers),
+            ]
+            with m.If(scale.finish):
+                m.d.sync += pending[layer].eq(1)
+            with m.Elif(scale.done):
+                m.d.sync += pending[layer].eq(0)
+        m.d.comb += [self._scales_done.eq(~pending.any()), registers.shifts_en.eq(self._close & refresh)]
+
+    def _count(self, m: Module) -> None:
+        """Statistics."""
+        command, item, lanes = self._issue.command, self._sequencer.item, self._lanes
+        train = self._sample.train
+        tag = self._tags[RESULT + 1]
+        spike = self._encoder.spike_count
+        amounts = {
+            Counter.TRAIN_SAMPLES: self._close & train,
+            Counter.TEST_SAMPLES: self._close & ~train,
+            Counter.TRAIN_CYCLES: (self._working | self._close) & train,
+            Counter.TEST_CYCLES: (self._working | self._close) & ~train,
+            Counter.INTEGRATE: command.integrate,
+            Counter.FIRE: command.kept & (command.post == Post.FIRE),
+            Counter.FEEDBACK: command.feedback,
+            Counter.LEARN: command.learn,
+            Counter.EVENTS: item.valid & (item.kind == Kind.INPUT) & item.first_word & ~item.bias,
+            Counter.MEMBRANE_SATURATIONS: lanes.membrane_saturated,
+            Counter.CREDIT_SATURATIONS: lanes.credit_saturated,
+            Counter.WEIGHT_SATURATIONS: lanes.row_saturated & ~tag.feedback,
+            Counter.FEEDBACK_SATURATIONS: lanes.row_saturated & tag.feedback,
+        }
+        for layer in range(MAX_HIDDEN):
+            spikes = spike.valid & (spike.layer == layer)
+            amounts[Counter(Counter.SPIKES_1 + layer)] = spikes
+            amounts[Counter(Counter.ACTIVE_1 + layer)] = spikes & spike.first & train
+        m.d.comb += [self._counters.increment[counter].eq(amount) for counter, amount in amounts.items()]

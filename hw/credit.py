@@ -1,0 +1,63 @@
+"""Credit: what a feedback sum means for one neuron and time step."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.saturate import Saturate
+from opzo.spec.formats import ACCUMULATOR, ACTIVITY_BITS, CREDIT, DELTA_SHIFT, SURROGATE_OFF
+
+LATENCY = 3
+
+
+class Credit(wiring.Component):
+    """Feedback sum times surrogate derivative, plus the activity cost of a spike.
+
+    LATENCY cycles, one neuron a cycle. Golden twin: ``opzo.sim.golden.feedback.credit``.
+
+    Members
+    -------
+    total : In(signed)
+        Feedback sum.
+    surrogate : In
+        Code 0..8.
+    spike, valid : In(1)
+        Two cycles after ``total``.
+    activity : In
+        Activity cost; constant during a sample.
+    credit : Out(signed)
+        CREDIT, saturated; 0 where ``valid`` is 0.
+    saturated : Out(1)
+    """
+
+    total: In(signed(ACCUMULATOR.width))
+    surrogate: In(range(SURROGATE_OFF + 1))
+    spike: In(1)
+    valid: In(1)
+    activity: In(ACTIVITY_BITS)
+    credit: Out(signed(CREDIT.width))
+    saturated: Out(1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        # One fraction bit is kept to round half up.
+        shifted_width = ACCUMULATOR.width - (DELTA_SHIFT - 1)
+        shifted = Signal(signed(shifted_width), reset_less=True)
+        with m.If(self.surrogate == SURROGATE_OFF):
+            m.d.sync += shifted.eq(0)
+        with m.Else():
+            m.d.sync += shifted.eq((self.total >> (DELTA_SHIFT - 1)) >> self.surrogate[:3])
+
+        m.submodules.scale = scale = Saturate(shifted_width, CREDIT.width)
+        scaled = Signal(signed(CREDIT.width), reset_less=True)
+        saturated = Signal(reset_less=True)
+        m.d.comb += scale.i.eq((shifted + 1) >> 1)
+        m.d.sync += [scaled.eq(scale.o), saturated.eq(scale.saturated)]
+
+        m.submodules.cost = cost = Saturate(CREDIT.width + 1, CREDIT.width)
+        m.d.comb += cost.i.eq(scaled + Mux(self.spike, self.activity, 0))
+        m.d.sync += [
+            self.credit.eq(Mux(self.valid, cost.o, 0)),
+            self.saturated.eq((saturated | cost.saturated) & self.valid),
+        ]
+        return m

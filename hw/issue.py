@@ -1,0 +1,164 @@
+"""Issue: from a row of a pass to the command for the lanes."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.lane_command import Post, lane_command
+from opzo.hw.passes import Kind, item_layout, tag_layout
+from opzo.hw.registers import CONFIG
+from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
+from opzo.spec.network import Limits, Rule
+
+LATENCY = 2
+"""Cycles from an item to its command."""
+
+
+class Issue(wiring.Component):
+    """Find out what an item's row is, and make the command.
+
+    In the cycle of ``item`` the lists, the events and the errors are asked for entry ``item.index``; the answers come
+    one cycle later. In that cycle the history memory is asked, whose answer goes with the command.
+
+    Members
+    -------
+    item : In(item_layout)
+    event_address, event_value, step_row, active_row : In
+        Answers one cycle after ``item``.
+    error, difference, loss : In
+        Scaled error of class ``index``, difference of its read-outs, scaled loss (in the cycle of ``item``).
+    history_index : Out, history : In
+        Asked for one cycle after ``item``, answered one later.
+    config : In(CONFIG), train : In(1), measure : In(1)
+        Settings; ``measure``: feedback entries of step 0 go to the scale estimators.
+    command : Out(lane_command), tag : Out(tag_layout)
+        LATENCY cycles after ``item``.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        neuron = (max(limits.words, 2) - 1).bit_length() + (limits.lanes - 1).bit_length()
+        super().__init__(
+            {
+                "item": In(item_layout(limits)),
+                "event_address": In(12),
+                "event_value": In(8),
+                "step_row": In(neuron),
+                "active_row": In(neuron),
+                "error": In(SCALED_ERROR.width),
+                "difference": In(MEMBRANE.width + 1),
+                "loss": In(SCALED_ERROR.width),
+                "history_index": Out(neuron),
+                "history": In(HISTORY_STEPS),
+                "config": In(CONFIG),
+                "train": In(1),
+                "measure": In(1),
+                "command": Out(lane_command(limits)),
+                "tag": Out(tag_layout(limits)),
+            }
+        )
+
+    item: data.View
+    event_address: Signal
+    event_value: Signal
+    step_row: Signal
+    active_row: Signal
+    error: Signal
+    difference: Signal
+    loss: Signal
+    history_index: Signal
+    history: Signal
+    config: data.View
+    train: Signal
+    measure: Signal
+    command: data.View
+    tag: data.View
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        zero_order = Signal()
+        momentum = Signal()
+        m.d.comb += [zero_order.eq(config.rule == Rule.ZO), momentum.eq(config.rule == Rule.OPZO)]
+
+        # One cycle after the item: its row is there.
+        item = Signal.like(self.item)
+        loss = Signal.like(self.loss, reset_less=True)
+        m.d.sync += [item.eq(self.item), loss.eq(self.loss)]
+        events = (item.kind == Kind.INPUT) | (item.kind == Kind.LEARN_EVENTS)
+        row = Signal(12)
+        with m.If(item.bias):
+            m.d.comb += row.eq(item.bias_row)
+        with m.Elif(events):
+            m.d.comb += row.eq(self.event_address)
+        with m.Elif(item.kind == Kind.SPIKES):
+            m.d.comb += row.eq(self.step_row)
+        with m.Elif(item.kind == Kind.LEARN_SPIKES):
+            m.d.comb += row.eq(self.active_row)
+        with m.Else():
+            m.d.comb += row.eq(item.index)
+        lane_bits = (self._limits.lanes - 1).bit_length()
+        m.d.comb += self.history_index.eq(self.active_row + (item.below_base << lane_bits))
+
+        # Two cycles after it: the command, but for the history.
+        command = Signal.like(self.command)
+        tag = Signal.like(self.tag)
+        listed_history = Signal(reset_less=True)
+        learn = (item.kind == Kind.LEARN_EVENTS) | (item.kind == Kind.LEARN_SPIKES)
+        feedback = item.kind == Kind.FEEDBACK
+        odd = item.step[0]
+        updates = momentum & odd
+        noise = self.train & (zero_order | momentum)
+        post = Signal(Post)
+        with m.If(item.last & item.valid):
+            with m.Switch(item.kind):
+                with m.Case(Kind.INPUT):
+                    m.d.comb += post.eq(Post.STORE)
+                with m.Case(Kind.FIRE):
+                    m.d.comb += post.eq(Post.FIRE)
+                with m.Case(Kind.SPIKES):
+                    m.d.comb += post.eq(Mux(item.read_out, Post.READ_OUT.value, Post.FIRE.value))
+        m.d.sync += [
+            command.address.eq(item.base + row),
+            command.integrate.eq(item.valid & ((item.kind == Kind.INPUT) | (item.kind == Kind.SPIKES))),
+            command.feedback.eq(item.valid & feedback),
+            command.zero_order.eq(zero_order),
+            command.learn.eq(item.valid & learn),
+            command.first.eq(item.first),
+            command.load.eq(item.valid & learn & item.first),
+            command.update.eq(item.valid & (learn | (feedback & updates))),
+            command.draw.eq(item.valid & (learn | (feedback & updates) | ((post == Post.FIRE) & noise & ~odd))),
+            command.post.eq(post),
+            command.kept.eq(item.kind == Kind.FIRE),
+            command.credit.eq(item.valid & feedback & item.last),
+            command.difference.eq(self.difference),
+            command.feedback_shift.eq(item.feedback_shift),
+            command.decay_shift.eq(Mux(feedback, config.leak_shift, config.decay_shift)),
+            command.noise.eq(noise),
+            command.word.eq(item.word_base + item.word),
+            command.step.eq(item.step),
+            command.valid_lanes.eq(item.valid_lanes),
+            listed_history.eq((item.kind == Kind.LEARN_SPIKES) & ~item.bias),
+            command.history.eq(Mux(item.kind == Kind.LEARN_SPIKES, ~(~0 << config.steps), 0)[:HISTORY_STEPS]),
+            tag.post.eq(post),
+            tag.layer.eq(item.layer),
+            tag.step.eq(item.step),
+            tag.word.eq(item.word),
+            tag.first_word.eq(item.first_word),
+            tag.last_word.eq(item.last_word),
+            tag.measure.eq(item.valid & feedback & self.measure & (item.step == 0)),
+            tag.feedback.eq(item.valid & feedback),
+            tag.last.eq(item.last),
+        ]
+        with m.If(item.kind == Kind.SPIKES):
+            m.d.sync += command.operand.eq(SPIKE_INPUT)
+        with m.Elif(item.kind == Kind.LEARN_SPIKES):
+            m.d.sync += command.operand.eq(0)
+        with m.Elif(events):
+            m.d.sync += command.operand.eq(Mux(item.bias, BIAS_INPUT, self.event_value))
+        with m.Else():
+            m.d.sync += command.operand.eq(Mux(zero_order, loss, self.error))
+        m.d.comb += [self.command.eq(command), self.tag.eq(tag)]
+        with m.If(listed_history):
+            m.d.comb += self.command.history.eq(self.history)
+        return m

@@ -1,0 +1,268 @@
+"""One lane: multiplier, accumulator, neuron, credit filter, row update, random generator."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.accumulate import Accumulator
+from opzo.hw.credit import Credit
+from opzo.hw.filter import SUM_WIDTH, CreditFilter
+from opzo.hw.fire import Fire
+from opzo.hw.lane_command import ChainOp, Post, lane_command
+from opzo.hw.lane_state import LaneState
+from opzo.hw.lfsr import LaneLFSR
+from opzo.hw.multiplier import Multiplier
+from opzo.hw.saturate import Saturate
+from opzo.hw.update import RowUpdate
+from opzo.spec.formats import (
+    ACTIVITY_BITS,
+    ALPHA_BITS,
+    CREDIT,
+    DRAW_BITS,
+    FEEDBACK_ENTRY,
+    FEEDBACK_FACTOR_BITS,
+    INPUT_BITS,
+    LFSR_BITS,
+    MEMBRANE,
+    SCALED_ERROR,
+    UPDATE_FRAC_BITS,
+    WEIGHT,
+)
+from opzo.spec.network import Limits
+
+STAGES = 10
+"""Cycles a command travels: it is at stage 0 when it arrives, row data is there at stage 3, results leave at stage 9."""
+ROW, ACCUMULATED, CURRENT, RESULT = 3, 6, 7, 9
+ZO_FACTOR = 64
+DIFFERENCE_SHIFT = UPDATE_FRAC_BITS - (WEIGHT.frac_bits - FEEDBACK_ENTRY.frac_bits)
+
+
+class Lane(wiring.Component):
+    """Lane ``index`` of a device with ``limits``: what one command means for one neuron and one weight.
+
+    Pipeline, by stage: 3 row word; 4 multiplier operands, decay, random bits; 5 product; 6 sum; 7 current, update;
+    8 potential, exact row; 9 spike, credit, new row. Golden twins: those of the submodules; the order of
+    random draws is that of the commands.
+
+    Members
+    -------
+    stage : In(array of STAGES commands)
+        The command pipeline of the lane's group.
+    filter_en, filter_first, filter_read_out : In(1)
+        The credit asked for in the last cycle enters the filter.
+    filter_address : In
+        ``step`` and ``word`` of the credit that is wanted, step in the low bits.
+    row : In(16)
+        Row word at stage ROW.
+    result : Out(16), result_saturated : Out(1)
+        New row at stage RESULT.
+    error_en : In(1), error : In(signed), error_address : In
+        Credit of a read-out neuron of this lane, from the error unit.
+    alpha, activity : In
+        Noise amplitude and activity cost, constant during a sample.
+    shift : In(1), chain_in : In, chain : Out
+        Chain: takes ``chain_in``, the next lane's ``chain``.
+    spike, spike_first, membrane_saturated, credit_saturated : Out(1)
+        At stage RESULT.
+    """
+
+    def __init__(self, limits: Limits, index: int) -> None:
+        self._limits, self._index = limits, index
+        self.state = LaneState(limits)
+        super().__init__(
+            {
+                "stage": In(data.ArrayLayout(lane_command(limits), STAGES)),
+                "filter_en": In(1),
+                "filter_first": In(1),
+                "filter_read_out": In(1),
+                "filter_address": In(self.state.filter_address.shape()),
+                "row": In(signed(WEIGHT.width)),
+                "result": Out(signed(WEIGHT.width)),
+                "result_saturated": Out(1),
+                "error_en": In(1),
+                "error": In(signed(SCALED_ERROR.width)),
+                "error_address": In(self.state.error_address.shape()),
+                "alpha": In(ALPHA_BITS),
+                "activity": In(ACTIVITY_BITS),
+                "shift": In(1),
+                "chain_in": In(MEMBRANE.width),
+                "chain": Out(MEMBRANE.width),
+                "spike": Out(1),
+                "spike_first": Out(1),
+                "membrane_saturated": Out(1),
+                "credit_saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.state = self.state
+        m.submodules.multiplier = self.multiplier = Multiplier()
+        m.submodules.accumulator = self.accumulator = Accumulator()
+        m.submodules.lfsr = self.lfsr = LaneLFSR()
+        m.submodules.filter = self.filter = CreditFilter()
+        # valid[s]: this lane holds a neuron of the word of the command at stage s.
+        self.valid = [Signal(name=f"valid_{s}", reset_less=True) for s in range(STAGES)]
+        m.d.comb += self.valid[0].eq(self._index < self.stage[0].valid_lanes)
+        m.d.sync += [after.eq(before) for after, before in zip(self.valid[1:], self.valid[:-1], strict=True)]
+        self._multiply(m)
+        self._fire(m)
+        self._credit(m)
+        self._update(m)
+        self._chain(m)
+        return m
+
+    def _multiply(self, m: Module) -> None:
+        """Stages 3 to 6: operands, product, sum."""
+        stage, row = self.stage, self.row
+        m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
+        command = stage[ROW]
+        negative = self.state.code.negative ^ command.step[0]
+        m.d.comb += [
+            factor.i.eq(row >> command.feedback_shift),
+            self.multiplier.b.eq(command.operand),
+            self.accumulator.product.eq(self.multiplier.product),
+            self.accumulator.en.eq(stage[5].integrate | stage[5].feedback),
+            self.accumulator.first.eq(stage[5].first),
+            self.accumulator.integrate.eq(stage[5].integrate),
+        ]
+        with m.If(command.learn):
+            m.d.comb += self.multiplier.a.eq(self.filter.frame_credit)
+        with m.Elif(command.zero_order):
+            m.d.comb += self.multiplier.a.eq(Mux(negative, -ZO_FACTOR, ZO_FACTOR))
+        with m.Elif(command.feedback):
+            m.d.comb += self.multiplier.a.eq(factor.o)
+        with m.Else():
+            m.d.comb += self.multiplier.a.eq(row)
+
+    def _fire(self, m: Module) -> None:
+        """Stages 7 to 9: one time step of the neuron."""
+        stage, state = self.stage, self.state
+        m.submodules.fire = fire = Fire()
+        # The sign is drawn at even steps and turned at odd ones.
+        drawn = Signal(4, reset_less=True)
+        negative = Signal(reset_less=True)
+        m.d.sync += drawn.eq(Cat(~self.lfsr.bits[-1], drawn[:-1]))
+        m.d.comb += [
+            self.lfsr.draw.eq(stage[ROW].draw),
+            state.membrane_word.eq(stage[ACCUMULATED].word),
+            state.code_word.eq(stage[ROW - 1].word),
+            state.code_step.eq(stage[ROW - 1].step),
+            fire.v.eq(Mux(stage[CURRENT].step == 0, 0, state.v)),
+            fire.current.eq(Mux(stage[CURRENT].kept, state.current, self.accumulator.current)),
+            fire.alpha.eq(self.alpha),
+            fire.noise.eq(stage[8].noise),
+            fire.negative.eq(negative ^ stage[8].step[0]),
+            fire.valid.eq(self.valid[8]),
+        ]
+        # At stage 7 the draw of stage 3 (bits at 4) is three cycles old.
+        seen = Signal(2, reset_less=True)
+        current_saturated = Signal(2, reset_less=True)
+        sign = Signal(reset_less=True)
+        m.d.sync += [
+            negative.eq(Mux(stage[CURRENT].step[0], state.negative, drawn[2])),
+            sign.eq(negative),
+            seen.eq(Cat(state.seen & (stage[CURRENT].step != 0), seen[0])),
+            current_saturated.eq(Cat(self.accumulator.saturated & ~stage[CURRENT].kept, current_saturated[0])),
+        ]
+        fired = stage[RESULT].post == Post.FIRE
+        m.d.comb += [
+            self.spike.eq(fire.spike),
+            self.spike_first.eq(fire.spike & ~seen[1]),
+            self.membrane_saturated.eq(
+                (fired & (fire.saturated | current_saturated[1]))
+                | ((stage[RESULT].post == Post.READ_OUT) & current_saturated[1])
+            ),
+            state.current_en.eq(stage[CURRENT].post == Post.STORE),
+            state.current_word.eq(stage[CURRENT].word),
+            state.current_next.eq(self.accumulator.current),
+            state.fired_en.eq(fired),
+            state.fired_word.eq(stage[RESULT].word),
+            state.fired_step.eq(stage[RESULT].step),
+            state.v_next.eq(fire.v_next),
+            state.seen_next.eq(seen[1] | fire.spike),
+            state.negative_next.eq(sign),
+            state.spike_next.eq(fire.spike),
+            state.surrogate_next.eq(fire.surrogate),
+        ]
+
+    def _credit(self, m: Module) -> None:
+        """Stages 6 to 9: feedback sum to credit; and the filter that Learn uses."""
+        stage, state = self.stage, self.state
+        m.submodules.credit = credit = Credit()
+        codes = [Signal.like(state.code, name=f"code_{s}", reset_less=True) for s in range(ROW + 1, 9)]
+        m.d.sync += codes[0].eq(state.code)
+        m.d.sync += [after.eq(before) for after, before in zip(codes[1:], codes[:-1], strict=True)]
+        m.d.comb += [
+            credit.total.eq(self.accumulator.total),
+            credit.surrogate.eq(codes[ACCUMULATED - ROW - 1].surrogate),
+            credit.spike.eq(codes[8 - ROW - 1].spike),
+            credit.valid.eq(self.valid[8]),
+            credit.activity.eq(self.activity),
+            self.credit_saturated.eq(credit.saturated & stage[RESULT].credit),
+            state.credit_en.eq(stage[RESULT].credit),
+            state.credit_next.eq(credit.credit),
+            state.error_en.eq(self.error_en),
+            state.error_address.eq(self.error_address),
+            state.filter_address.eq(self.filter_address),
+            self.filter.credit.eq(Mux(self.filter_read_out, state.error_credit, state.credit)),
+            self.filter.en.eq(self.filter_en),
+            self.filter.first.eq(self.filter_first),
+            self.filter.load.eq(stage[ROW - 1].load),
+            self.filter.history.eq(stage[ROW].history),
+        ]
+        m.submodules.error_credit = error_credit = Saturate(SCALED_ERROR.width, CREDIT.width)
+        m.d.comb += [error_credit.i.eq(self.error), state.error_next.eq(error_credit.o)]
+
+    def _update(self, m: Module) -> None:
+        """Stages 3 to 9: read-modify-write of the row word."""
+        stage = self.stage
+        m.submodules.update = update = RowUpdate()
+        negative = Signal(3, reset_less=True)
+        event = Signal(signed(SUM_WIDTH), reset_less=True)
+        step = Signal(signed(update.update.shape().width), reset_less=True)
+        difference = stage[ACCUMULATED].difference << DIFFERENCE_SHIFT
+        m.d.sync += [
+            negative.eq(Cat(self.state.code.negative, negative[:-1])),
+            # Rounded half up: the last bit cut off is a carry.
+            event.eq((self.multiplier.product >> INPUT_BITS) + self.multiplier.product[INPUT_BITS - 1]),
+        ]
+        with m.If(stage[ACCUMULATED].learn):
+            m.d.sync += step.eq(self.filter.selected + event)
+        with m.Elif(~self.valid[ACCUMULATED]):
+            m.d.sync += step.eq(0)
+        with m.Else():
+            m.d.sync += step.eq(Mux(negative[2], difference, -difference))
+        m.d.comb += [
+            update.row.eq(self.row),
+            update.decay_shift.eq(stage[ROW].decay_shift),
+            update.random.eq(self.lfsr.bits[DRAW_BITS - UPDATE_FRAC_BITS :]),
+            update.update.eq(step),
+            self.result.eq(Mux(stage[RESULT].update, update.result, self.chain[: WEIGHT.width].as_signed())),
+            self.result_saturated.eq(update.saturated & stage[RESULT].update),
+        ]
+
+    def _chain(self, m: Module) -> None:
+        """The chain's sources, and the random state that it can set."""
+        stage, lfsr = self.stage, self.lfsr
+        chain = Signal(MEMBRANE.width, reset_less=True)
+        half = LFSR_BITS // 2
+        m.d.comb += [
+            self.chain.eq(chain),
+            lfsr.load_low.eq(stage[ROW].chain == ChainOp.STORE_LFSR_LOW),
+            lfsr.load_high.eq(stage[ROW].chain == ChainOp.STORE_LFSR_HIGH),
+            lfsr.load_data.eq(chain),
+        ]
+        with m.If(self.shift):
+            m.d.sync += chain.eq(self.chain_in)
+        with m.If(stage[CURRENT].post == Post.READ_OUT):
+            m.d.sync += chain.eq(self.accumulator.current)
+        with m.Elif(stage[CURRENT].chain == ChainOp.LOAD_MEMBRANE):
+            m.d.sync += chain.eq(self.state.v)
+        with m.Elif(stage[ROW].chain == ChainOp.LOAD_ROW):
+            m.d.sync += chain.eq(self.row)
+        with m.Elif(stage[ROW].chain == ChainOp.LOAD_LFSR_LOW):
+            m.d.sync += chain.eq(lfsr.state[:half])
+        with m.Elif(stage[ROW].chain == ChainOp.LOAD_LFSR_HIGH):
+            m.d.sync += chain.eq(lfsr.state[half:])
+        return

@@ -1,0 +1,82 @@
+"""What the sequencer tells all lanes in one cycle."""
+
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data
+from amaranth.lib import enum as hdl_enum
+
+from opzo.spec.formats import HISTORY_STEPS, MEMBRANE, SCALED_ERROR
+from opzo.spec.network import Limits
+
+
+class ChainOp(hdl_enum.Enum, shape=3):
+    """What a command does with the chain, the shift register through which rows and read-outs leave the lanes."""
+
+    NONE = 0
+    LOAD_ROW = 1
+    """Chain <- row-word."""
+    LOAD_LFSR_LOW = 2
+    LOAD_LFSR_HIGH = 3
+    LOAD_MEMBRANE = 4
+    """Chain <- potential of ``word``, all MEMBRANE bits."""
+    STORE_ROW = 5
+    """Row-word <- chain."""
+    STORE_LFSR_LOW = 6
+    STORE_LFSR_HIGH = 7
+
+
+class Post(hdl_enum.Enum, shape=2):
+    """What becomes of an accumulated sum; set on the last command of a word."""
+
+    NONE = 0
+    STORE = 1
+    """Keep the input current of ``word`` (first layer)."""
+    FIRE = 2
+    """Fire ``word`` with it, or with the kept current (``kept``)."""
+    READ_OUT = 3
+    """Load it into the chain."""
+
+
+def lane_command(limits: Limits) -> data.StructLayout:
+    """Layout of a command to lanes of a device with ``limits``."""
+    fields: dict[str, Shape | object] = {
+        "address": range(max(limits.rows, 2)),
+        "integrate": 1,
+        "feedback": 1,
+        "zero_order": 1,
+        "learn": 1,
+        "first": 1,
+        "load": 1,
+        "update": 1,
+        "draw": 1,
+        "post": Post,
+        "kept": 1,
+        "credit": 1,
+        "operand": signed(SCALED_ERROR.width),
+        "history": HISTORY_STEPS,
+        "difference": signed(MEMBRANE.width + 1),
+        "feedback_shift": 4,
+        "decay_shift": 4,
+        "noise": 1,
+        "word": range(max(limits.words, 2)),
+        "step": range(HISTORY_STEPS),
+        "valid_lanes": range(limits.lanes + 1),
+        "chain": ChainOp,
+    }
+    return data.StructLayout(fields)
+
+
+def filter_command(limits: Limits) -> data.StructLayout:
+    """Layout of a command to the credit filters.
+
+    ``read_out`` reads the credits of read-out word ``word``, else those of hidden word ``word``; ``first`` goes with the
+    last time step.
+    """
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "first": 1,
+            "read_out": 1,
+            "word": unsigned(max((limits.words - 1).bit_length(), (limits.classes - 1).bit_length(), 1)),
+            "step": range(HISTORY_STEPS),
+        }
+    )

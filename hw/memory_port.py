@@ -1,0 +1,148 @@
+"""Memory port: rows of the memories, from and to the host."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.interface import MEMORY_COMMAND
+from opzo.hw.lane import STAGES
+from opzo.hw.lane_command import ChainOp, lane_command
+from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
+from opzo.spec.network import Limits
+from opzo.spec.protocol import Space
+
+WORD = 16
+
+
+class MemoryPort(wiring.Component):
+    """Move one row between the host and the lanes through the chain, or out of the history memory.
+
+    Members
+    -------
+    enable : In(1)
+        The engine is idle.
+    busy : Out(1)
+        A row is under way.
+    command, write, read
+        As in CoreSignature.
+    lane_command : Out(lane_command), shift : Out(1), chain_in : Out
+        To the lanes.
+    chain : In(MEMBRANE)
+        End of the chain.
+    history_index : Out, history : In
+        Answered one cycle later.
+    """
+
+    command: stream.Interface
+    write: stream.Interface
+    read: stream.Interface
+    enable: Signal
+    busy: Signal
+    lane_command: data.View
+    shift: Signal
+    chain_in: Signal
+    chain: Signal
+    history_index: Signal
+    history: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        neuron = (max(limits.words, 2) - 1).bit_length() + (limits.lanes - 1).bit_length()
+        super().__init__(
+            {
+                "enable": In(1),
+                "busy": Out(1),
+                "command": In(stream.Signature(MEMORY_COMMAND)),
+                "write": In(stream.Signature(WORD)),
+                "read": Out(stream.Signature(WORD)),
+                "lane_command": Out(lane_command(limits)),
+                "shift": Out(1),
+                "chain_in": Out(MEMBRANE.width),
+                "chain": In(signed(MEMBRANE.width)),
+                "history_index": Out(neuron),
+                "history": In(HISTORY_STEPS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        request = Signal(MEMORY_COMMAND)
+        lane = Signal(range(self._limits.lanes))
+        wait = Signal(range(STAGES + 3))
+        lane_bits = (self._limits.lanes - 1).bit_length()
+        last = lane == self._limits.lanes - 1
+        odd = request.address[0]
+        weights = request.space == Space.WEIGHTS
+
+        m.d.comb += [
+            self.history_index.eq(lane | (request.address << lane_bits)),
+            self.lane_command.address.eq(request.address),
+            self.lane_command.word.eq(request.address >> 1),
+        ]
+        with m.Switch(request.space):
+            with m.Case(Space.HISTORY):
+                m.d.comb += self.read.p.eq(self.history)
+            with m.Case(Space.MEMBRANE):
+                m.d.comb += self.read.p.eq(Mux(odd, self.chain >> WORD, self.chain))
+            with m.Default():
+                m.d.comb += self.read.p.eq(self.chain)
+
+        with m.FSM() as fsm:
+            with m.State("IDLE"):
+                m.d.comb += self.command.ready.eq(self.enable)
+                m.d.sync += [request.eq(self.command.p), lane.eq(0)]
+                with m.If(self.command.valid & self.enable):
+                    with m.If(self.command.p.write):
+                        m.next = "GATHER"
+                    with m.Else():
+                        m.next = "LOAD"
+            with m.State("LOAD"):
+                with m.Switch(request.space):
+                    with m.Case(Space.WEIGHTS):
+                        m.d.comb += self.lane_command.chain.eq(ChainOp.LOAD_ROW)
+                    with m.Case(Space.LFSR):
+                        m.d.comb += self.lane_command.chain.eq(
+                            Mux(odd, ChainOp.LOAD_LFSR_HIGH.value, ChainOp.LOAD_LFSR_LOW.value)
+                        )
+                    with m.Case(Space.MEMBRANE):
+                        m.d.comb += self.lane_command.chain.eq(ChainOp.LOAD_MEMBRANE)
+                m.d.sync += wait.eq(STAGES)
+                m.next = "WAIT"
+            with m.State("WAIT"):
+                m.d.sync += wait.eq(wait - 1)
+                with m.If(wait == 0):
+                    m.next = "SEND"
+            with m.State("SEND"):
+                m.d.comb += self.read.valid.eq(1)
+                with m.If(self.read.ready):
+                    m.d.comb += self.shift.eq(1)
+                    m.d.sync += [lane.eq(lane + 1), wait.eq(1)]
+                    m.next = "WAIT"
+                    with m.If(last):
+                        m.next = "IDLE"
+            with m.State("GATHER"):
+                m.d.comb += [self.write.ready.eq(1), self.shift.eq(self.write.valid)]
+                with m.If(self.write.valid):
+                    m.d.sync += [self.chain_in.eq(self.write.p), lane.eq(lane + 1), wait.eq(1)]
+                    with m.If(last):
+                        m.next = "SETTLE"
+            with m.State("SETTLE"):
+                m.d.sync += wait.eq(wait - 1)
+                with m.If(wait == 0):
+                    m.next = "STORE"
+            with m.State("STORE"):
+                m.d.comb += self.lane_command.chain.eq(
+                    Mux(
+                        weights,
+                        ChainOp.STORE_ROW.value,
+                        Mux(odd, ChainOp.STORE_LFSR_HIGH.value, ChainOp.STORE_LFSR_LOW.value),
+                    )
+                )
+                m.d.sync += wait.eq(STAGES)
+                m.next = "FINISH"
+            with m.State("FINISH"):
+                m.d.sync += wait.eq(wait - 1)
+                with m.If(wait == 0):
+                    m.next = "IDLE"
+        m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+        return m

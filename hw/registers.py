@@ -1,0 +1,81 @@
+"""Register file: the settings that the host writes."""
+
+from amaranth.hdl import Array, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.spec.network import MAX_HIDDEN
+from opzo.spec.registers import LAYER_REG_BITS, REG_BITS, LayerReg, Reg, layer_register
+
+CONFIG = data.StructLayout({register.name.lower(): bits for register, bits in REG_BITS.items()})
+"""One field for each Reg that is kept."""
+LAYER = data.StructLayout({field.name.lower(): bits for field, bits in LAYER_REG_BITS.items()})
+"""One field for each LayerReg."""
+LAYERS = data.ArrayLayout(LAYER, MAX_HIDDEN + 1)
+"""The three layers into hidden layers, then the read-out."""
+SHIFTS = data.ArrayLayout(LAYER_REG_BITS[LayerReg.FEEDBACK_SHIFT], MAX_HIDDEN)
+
+
+class RegisterFile(wiring.Component):
+    """Registers of ``opzo.spec.registers``, without the counters.
+
+    Members
+    -------
+    address : In(8)
+    write_data : In(32), write_en : In(1)
+    read_data : Out(32)
+        One cycle after ``address``; 0 where no register is.
+    clear_counters : Out(1)
+        Strobe: CLEAR_COUNTERS was written.
+    config : Out(CONFIG), layers : Out(LAYERS)
+    sample_done : In(1)
+        Strobe: SAMPLES counts one up.
+    shifts_en : In(1), shifts : In(SHIFTS), shifts_mask : In(MAX_HIDDEN)
+        Strobe: FEEDBACK_SHIFT of the layers in the mask takes a new value.
+    """
+
+    address: In(8)
+    write_data: In(32)
+    write_en: In(1)
+    read_data: Out(32)
+    clear_counters: Out(1)
+    config: Out(CONFIG)
+    layers: Out(LAYERS)
+    sample_done: In(1)
+    shifts_en: In(1)
+    shifts: In(SHIFTS)
+    shifts_mask: In(MAX_HIDDEN)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = Signal(CONFIG)
+        layers = Signal(LAYERS)
+        m.d.comb += [self.config.eq(config), self.layers.eq(layers)]
+
+        # The host writes only while the engine is idle, so the two sources of a register never meet.
+        with m.If(self.sample_done):
+            m.d.sync += config.samples.eq(config.samples + 1)
+        for slot in range(MAX_HIDDEN):
+            with m.If(self.shifts_en & self.shifts_mask[slot]):
+                m.d.sync += layers[slot].feedback_shift.eq(self.shifts[slot])
+
+        single = {int(register): config[register.name.lower()] for register in REG_BITS}
+        by_layer = {
+            layer_register(slot, field): layers[slot][field.name.lower()]
+            for slot in range(MAX_HIDDEN + 1)
+            for field in LAYER_REG_BITS
+        }
+        top = 1 + max(*single, *by_layer)
+        values = single | by_layer
+        with m.If(self.write_en):
+            with m.Switch(self.address):
+                for address, value in values.items():
+                    with m.Case(address):
+                        m.d.sync += value.eq(self.write_data)
+        m.d.sync += [
+            self.clear_counters.eq(self.write_en & (self.address == Reg.CLEAR_COUNTERS)),
+            self.read_data.eq(0),
+        ]
+        with m.If(self.address < top):
+            m.d.sync += self.read_data.eq(Array(values.get(a, 0) for a in range(top))[self.address])
+        return m

@@ -1,0 +1,85 @@
+"""Results: a sample's answer as a stream of words."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.interface import RESULT, RUN
+from opzo.spec.formats import LOSS_SUM_BITS, OUTPUT_SUM
+from opzo.spec.network import Limits
+
+
+class Results(wiring.Component):
+    """Send prediction, loss and, if the sample asked for them, the summed read-outs.
+
+    Members
+    -------
+    start : In(1), sample : In(RUN)
+        Strobe: the results of ``sample`` stand at the inputs, and stay until ``busy`` falls.
+    classes, prediction, loss : In
+    sum_class : Out, sum : In(signed)
+        Summed read-out of a class, one cycle after it was asked for.
+    o : Out(stream of RESULT)
+    busy : Out(1)
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(
+            {
+                "start": In(1),
+                "sample": In(RUN),
+                "classes": In(7),
+                "prediction": In(6),
+                "loss": In(LOSS_SUM_BITS),
+                "sum_class": Out(6),
+                "sum": In(signed(OUTPUT_SUM.width)),
+                "o": Out(stream.Signature(RESULT)),
+                "busy": Out(1),
+            }
+        )
+
+    start: Signal
+    sample: data.View
+    classes: Signal
+    prediction: Signal
+    loss: Signal
+    sum_class: Signal
+    sum: Signal
+    o: stream.Interface
+    busy: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        next_class = Signal.like(self.sum_class)
+        m.d.comb += [self.sum_class.eq(next_class), self.o.p.tag.eq(self.sample.tag)]
+        with m.FSM() as fsm:
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.next = "PREDICTION"
+            with m.State("PREDICTION"):
+                m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self.prediction), self.o.p.first.eq(1)]
+                m.d.sync += next_class.eq(0)
+                with m.If(self.o.ready):
+                    m.next = "LOSS"
+            with m.State("LOSS"):
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.p.data.eq(self.loss),
+                    self.o.p.last.eq(~self.sample.outputs),
+                ]
+                with m.If(self.o.ready):
+                    m.next = "IDLE"
+                    with m.If(self.sample.outputs):
+                        m.next = "ASK"
+            with m.State("ASK"):
+                m.next = "SUM"
+            with m.State("SUM"):
+                last = next_class + 1 == self.classes
+                m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self.sum), self.o.p.last.eq(last)]
+                with m.If(self.o.ready):
+                    m.d.sync += next_class.eq(next_class + 1)
+                    m.next = "ASK"
+                    with m.If(last):
+                        m.next = "IDLE"
+        m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+        return m

@@ -1,0 +1,124 @@
+"""Pass runner: goes through the words and rows of one pass after another, one row a cycle."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.passes import PASS, Kind, item_layout
+from opzo.spec.network import Limits
+
+
+class PassRunner(wiring.Component):
+    """Turn passes into items. Passes follow each other without a gap where the next one may start in time.
+
+    Every word has ``items`` rows; where rows come from a list the last of them is the bias.
+
+    Members
+    -------
+    passes : In(stream of PASS)
+    may_start : In(1), items : In
+        Whether the waiting pass may start, and how many items a word of it has; both may lag by a cycle behind
+        ``passes.p``, but not stay up for the next one: see ``taken``.
+    taken : Out(1)
+        The waiting pass is taken in this cycle.
+    word_ready : In(1)
+        The first item of a word may be issued.
+    current : Out(PASS)
+        The pass that ``item`` belongs to.
+    item : Out(item_layout)
+        Combinational; ``index`` is what the lists are to be read at.
+    running : Out(1)
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.item_bits = 13
+        super().__init__(
+            {
+                "passes": In(stream.Signature(PASS)),
+                "may_start": In(1),
+                "items": In(self.item_bits),
+                "classes": In(7),
+                "taken": Out(1),
+                "word_ready": In(1),
+                "current": Out(PASS),
+                "item": Out(item_layout(limits)),
+                "running": Out(1),
+            }
+        )
+
+    passes: stream.Interface
+    may_start: Signal
+    items: Signal
+    classes: Signal
+    taken: Signal
+    word_ready: Signal
+    current: data.View
+    item: data.View
+    running: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        current = Signal(PASS)
+        last_index = Signal(self.item_bits)
+        index = Signal(self.item_bits)
+        base = Signal.like(self.item.base)
+        word = Signal.like(self.item.word)
+        go, ends_word, ends_pass = Signal(), Signal(), Signal()
+        settings = current.settings
+        last_word = Signal()
+        m.d.comb += [
+            self.current.eq(current),
+            go.eq(self.running & ((index != 0) | self.word_ready)),
+            ends_word.eq(index == last_index),
+            last_word.eq(word == settings.words - 1),
+            ends_pass.eq(go & ends_word & last_word),
+            self.taken.eq(self.passes.valid & self.may_start & (~self.running | ends_pass)),
+            self.passes.ready.eq(self.taken),
+        ]
+        with m.If(go):
+            m.d.sync += index.eq(index + 1)
+            with m.If(ends_word):
+                m.d.sync += [
+                    index.eq(0),
+                    word.eq(word + 1),
+                    base.eq(base + Mux(current.kind == Kind.FEEDBACK, self.classes, settings.rows)),
+                ]
+        with m.If(ends_pass):
+            m.d.sync += self.running.eq(0)
+        with m.If(self.taken):
+            waiting = self.passes.p
+            m.d.sync += [
+                self.running.eq(1),
+                current.eq(waiting),
+                last_index.eq(self.items - 1),
+                index.eq(0),
+                word.eq(0),
+                base.eq(
+                    Mux(waiting.kind == Kind.FEEDBACK, waiting.settings.feedback_base, waiting.settings.weight_base)
+                ),
+            ]
+
+        item = self.item
+        listed = (current.kind != Kind.FEEDBACK) & (current.kind != Kind.FIRE)
+        m.d.comb += [
+            item.valid.eq(go),
+            item.kind.eq(current.kind),
+            item.read_out.eq(current.read_out),
+            item.layer.eq(current.layer),
+            item.step.eq(current.step),
+            item.first.eq(index == 0),
+            item.last.eq(ends_word),
+            item.bias.eq(listed & ends_word),
+            item.first_word.eq(word == 0),
+            item.last_word.eq(last_word),
+            item.base.eq(base),
+            item.bias_row.eq(settings.rows - 1),
+            item.index.eq(index),
+            item.word.eq(word),
+            item.word_base.eq(settings.word_base),
+            item.below_base.eq(current.below_base),
+            item.valid_lanes.eq(Mux(last_word, settings.tail, self._limits.lanes)),
+            item.feedback_shift.eq(settings.feedback_shift),
+        ]
+        return m

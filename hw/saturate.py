@@ -1,0 +1,36 @@
+"""Saturation of a signed value to fewer bits."""
+
+from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import signed as signed_shape
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+
+class Saturate(wiring.Component):
+    """Combinational clip of ``i`` (signed, ``width_in`` bits) to ``width_out`` bits; ``saturated`` where it changed.
+
+    Golden twin: ``opzo.sim.golden.saturate.saturate``.
+    """
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        if not 1 < width_out <= width_in:
+            raise ValueError(f"saturation goes from {width_in} bits to fewer, not to {width_out}")
+        self._width_out = width_out
+        super().__init__(
+            {
+                "i": In(signed_shape(width_in)),
+                "o": Out(signed_shape(width_out)),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        low, top = self.i[: self._width_out - 1], self.i[self._width_out - 1 :]
+        sign = self.i[-1]
+        m.d.comb += [
+            # In range where all bits above the result's magnitude equal the sign.
+            self.saturated.eq(top.any() & ~top.all()),
+            self.o.eq(Cat(Mux(self.saturated, (~sign).replicate(len(low)), low), sign)),
+        ]
+        return m

@@ -1,0 +1,49 @@
+"""The whole accelerator: byte stream in, byte stream out."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.core import Core
+from opzo.hw.link import Link
+from opzo.spec.network import Limits
+
+
+class Top(wiring.Component):
+    """Link and core, for a UART, a FIFO or a simulator around them.
+
+    Parameters
+    ----------
+    limits : Limits
+        What to build for.
+    clock_khz : int
+        Clock that the device reports, 0 for none.
+
+    Members
+    -------
+    rx : In(stream)
+        Bytes from the host.
+    tx : Out(stream)
+        Bytes to the host.
+    busy : Out(1)
+        Something is going on that does not wait for the host: a sample, a memory access, a frame to be answered, a
+        reply not yet sent. While it is low and ``rx`` idle nothing changes.
+    """
+
+    rx: In(stream.Signature(8))
+    tx: Out(stream.Signature(8))
+    busy: Out(1)
+
+    def __init__(self, limits: Limits, clock_khz: int = 0) -> None:
+        self.limits, self.clock_khz = limits, clock_khz
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.core = core = Core(self.limits)
+        m.submodules.link = link = Link(self.limits, self.clock_khz)
+        wiring.connect(m, link.core, core.link)
+        wiring.connect(m, wiring.flipped(self.rx), link.rx)
+        wiring.connect(m, link.tx, wiring.flipped(self.tx))
+        m.d.comb += self.busy.eq(link.busy | ~core.link.idle)
+        return m

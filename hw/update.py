@@ -1,0 +1,70 @@
+"""Row update: decay, stochastic rounding and saturation of one weight or feedback entry."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.saturate import Saturate
+from opzo.spec.formats import UPDATE_FRAC_BITS, WEIGHT
+
+LATENCY = 6
+UPDATE_DELAY = 4
+"""Cycles from ``row`` to ``update``."""
+UPDATE_WIDTH = 25
+"""Holds the sum of a spike row's and an event row's update, and eight times a difference of read-outs."""
+EXACT_WIDTH = WEIGHT.width + UPDATE_FRAC_BITS + 1
+
+
+class RowUpdate(wiring.Component):
+    """``row - decay(row) - update`` with UPDATE_FRAC_BITS more fraction bits, randomly rounded, saturated.
+
+    LATENCY cycles from ``row`` to ``result``, one row a cycle. Golden twin: ``opzo.sim.golden.update.update_rows``.
+
+    Members
+    -------
+    row : In(signed)
+        Weight or feedback entry.
+    decay_shift : In(4)
+        With ``row``; 0 is no decay.
+    random : In(UPDATE_FRAC_BITS)
+        One cycle after ``row``.
+    update : In(signed)
+        UPDATE_DELAY cycles after ``row``, units of 2**-UPDATE_FRAC_BITS.
+    result : Out(signed)
+    saturated : Out(1)
+    """
+
+    row: In(signed(WEIGHT.width))
+    decay_shift: In(4)
+    random: In(UPDATE_FRAC_BITS)
+    update: In(signed(UPDATE_WIDTH))
+    result: Out(signed(WEIGHT.width))
+    saturated: Out(1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        row = Signal(signed(WEIGHT.width), reset_less=True)
+        # Decay rounds half up: the last bit shifted out is the carry of the subtraction.
+        decay = Signal(signed(WEIGHT.width), reset_less=True)
+        half = Signal(reset_less=True)
+        twice = Signal(signed(WEIGHT.width + 1))
+        m.d.comb += twice.eq((self.row << 1) >> self.decay_shift)
+        m.d.sync += row.eq(self.row)
+        with m.If(self.decay_shift == 0):
+            m.d.sync += [decay.eq(0), half.eq(0)]
+        with m.Else():
+            m.d.sync += [decay.eq(twice >> 1), half.eq(twice[0])]
+
+        # The random bits are the fraction of the row: the join costs no adder.
+        kept = [Signal(signed(EXACT_WIDTH), name=f"kept_{k}", reset_less=True) for k in range(UPDATE_DELAY - 1)]
+        m.d.sync += [
+            kept[0].eq((row << UPDATE_FRAC_BITS) + self.random - decay - half),
+            *(into.eq(out) for into, out in zip(kept[1:], kept[:-1], strict=True)),
+        ]
+
+        exact = Signal(signed(EXACT_WIDTH + 1), reset_less=True)
+        m.submodules.saturate = saturate = Saturate(EXACT_WIDTH + 1 - UPDATE_FRAC_BITS, WEIGHT.width)
+        m.d.sync += exact.eq(kept[-1] - self.update)
+        m.d.comb += saturate.i.eq(exact >> UPDATE_FRAC_BITS)
+        m.d.sync += [self.result.eq(saturate.o), self.saturated.eq(saturate.saturated)]
+        return m
