@@ -1,0 +1,290 @@
+"""Testbench of the spike encoder."""
+
+from random import Random
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, ReadOnly, with_timeout
+from cocotb.utils import get_sim_time
+
+from opzo.hw.scanner import FINISHED, fired_layout
+from opzo.hw.spikes import LIST, SPIKE_COUNT
+from opzo.sim import bench
+from opzo.sim.compare import assert_equal
+from opzo.sim.golden.spikes import extend_active, step_list, update_history
+from opzo.sim.streams import StreamSource, pack, unpack
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import MAX_HIDDEN, Limits
+
+FILL_CYCLES = 12
+"""From the first word to done, beyond one cycle a spike."""
+EMPTY = np.zeros(0, np.int64)
+
+
+class Encoder:
+    """The unit, its model, and a reader that watches the lists grow."""
+
+    def __init__(self, dut: Any, rng: Random, stall: float) -> None:
+        p = bench.parameters()
+        self.dut, self.rng = dut, rng
+        self.lanes, self.words = p["lanes"], p["layers"]
+        limits = Limits(lanes=self.lanes, rows=1024, inputs=256, words=p["words"], classes=16)
+        self.bases = [sum(self.words[:layer]) for layer in range(len(self.words))]
+        self.source = StreamSource(dut, dut.clk, "fired", rng, stall, shape=fired_layout(limits))
+        self.history = np.zeros((p["words"], self.lanes), np.uint8)
+        base_bits = len(dut.word_base) // MAX_HIDDEN
+        dut.word_base.value = sum(base << base_bits * layer for layer, base in enumerate(self.bases))
+        self.clear_inputs()
+        cocotb.start_soon(self._count())
+
+    def clear_inputs(self) -> None:
+        """All inputs but the stream 0."""
+        for name in ("clear", "step_list", "step_index", "active_layer", "active_index", "history_index"):
+            getattr(self.dut, name).value = 0
+
+    async def adopt_histories(self) -> None:
+        """Take what earlier tests left in the memory."""
+        history = await self.read(self.dut.history_index, self.dut.history, self.history.size)
+        self.history = np.array(history, np.uint8).reshape(self.history.shape)
+
+    async def clear(self) -> None:
+        """Start a sample."""
+        layers = range(len(self.words))
+        self.step_lists: dict[tuple[int, int], np.ndarray] = {}
+        self.old_lists: dict[tuple[int, int], np.ndarray] = {}
+        self.actives = [EMPTY for _ in layers]
+        self.counts, self.firsts = [0 for _ in layers], [0 for _ in layers]
+        self.finished: list[tuple[int, int]] = []
+        self.dut.clear.value = 1
+        await FallingEdge(self.dut.clk)
+        self.dut.clear.value = 0
+
+    def put(self, layer: int, step: int, spikes: np.ndarray) -> None:
+        """Queue the words of one layer and step; ``spikes``: bool (words, lanes)."""
+        before = np.zeros(spikes.size, bool)
+        before[self.actives[layer]] = True
+        first = spikes & ~before.reshape(spikes.shape)
+        key = (layer, step % 2)
+        self.old_lists[key] = self.step_lists.get(key, EMPTY)
+        self.step_lists[key] = step_list(spikes)
+        self.actives[layer] = extend_active(self.actives[layer], first)
+        rows = slice(self.bases[layer], self.bases[layer] + self.words[layer])
+        self.history[rows] = update_history(self.history[rows], spikes, first, step=step)
+        for word in range(len(spikes)):
+            self.last = self.source.put(
+                {
+                    "layer": layer,
+                    "parity": step % 2,
+                    "step": step,
+                    "word": word,
+                    "last": word == len(spikes) - 1,
+                    "spikes": bits(spikes[word]),
+                    "first": bits(first[word]),
+                }
+            )
+
+    async def taken(self) -> None:
+        """Wait until all words were taken."""
+        await with_timeout(self.last.wait(), 1, "ms")
+
+    async def done(self) -> None:
+        """Wait until all words were taken and encoded."""
+        await self.taken()
+        while not self.dut.done.value:
+            await FallingEdge(self.dut.clk)
+
+    async def check_lists(self) -> None:
+        """Compare all lists, once done."""
+        dut = self.dut
+        for layer in range(len(self.words)):
+            for parity in range(2):
+                expected = self.step_lists.get((layer, parity), EMPTY)
+                dut.step_list.value = pack(LIST, {"layer": layer, "parity": parity})
+                rows = await self.read(dut.step_index, dut.step_row, len(expected))
+                assert int(dut.step_count.value) == len(expected), f"step list {layer}, {parity}"
+                assert_equal(rows, expected, what=f"step list {layer}, {parity}", seed=bench.seed())
+            dut.active_layer.value = layer
+            rows = await self.read(dut.active_index, dut.active_row, len(self.actives[layer]))
+            assert int(dut.active_count.value) == len(self.actives[layer]), f"active list {layer}"
+            assert_equal(rows, self.actives[layer], what=f"active list {layer}", seed=bench.seed())
+            assert (self.counts[layer], self.firsts[layer]) == (self.spikes(layer), len(self.actives[layer]))
+
+    async def check_histories(self) -> None:
+        """Compare all histories, once done."""
+        history = await self.read(self.dut.history_index, self.dut.history, self.history.size)
+        assert_equal(history, self.history.reshape(-1), what="histories", seed=bench.seed())
+
+    def spikes(self, layer: int) -> int:
+        """Spikes of a layer in this sample, from the histories of its active neurons."""
+        rows = slice(self.bases[layer], self.bases[layer] + self.words[layer])
+        return sum(int(h).bit_count() for h in self.history[rows].reshape(-1)[self.actives[layer]])
+
+    async def read(self, index: Any, row: Any, count: int) -> list[int]:
+        """Entries 0 to count - 1, and one cycle at least."""
+        values = []
+        for n in range(max(1, count)):
+            index.value = n
+            await FallingEdge(self.dut.clk)
+            values.append(int(row.value))
+        return values[:count]
+
+    async def watch(self) -> None:
+        """Read random entries until cancelled: what lies below the count is right, whether or not more is coming."""
+        dut, rng = self.dut, self.rng
+        complete: list[tuple[int, int]] = []
+        while True:
+            layer, parity = rng.randrange(len(self.words)), rng.getrandbits(1)
+            must_be_complete = bool(complete)
+            if complete:
+                layer, step = complete.pop()
+                parity = step % 2
+            limit = self.words[layer] * self.lanes
+            index, active_index = rng.randrange(limit), rng.randrange(limit)
+            dut.step_list.value, dut.step_index.value = pack(LIST, {"layer": layer, "parity": parity}), index
+            dut.active_layer.value, dut.active_index.value = layer, active_index
+            finished = int(dut.finished.value)
+            await FallingEdge(dut.clk)
+            now = self.step_lists.get((layer, parity), EMPTY)
+            count, row = int(dut.step_count.value), int(dut.step_row.value)
+            if must_be_complete:
+                assert count == len(now), f"{count} of {len(now)} entries when finished"
+            choices = [now] if must_be_complete else [now, self.old_lists.get((layer, parity), EMPTY)]
+            assert any(count <= len(rows) and (index >= count or rows[index] == row) for rows in choices)
+            count, row = int(dut.active_count.value), int(dut.active_row.value)
+            active = self.actives[layer]
+            assert count <= len(active)
+            assert active_index >= count or active[active_index] == row
+            if finished & 1:
+                strobe = unpack(FINISHED, finished)
+                complete.append((strobe["layer"], strobe["step"]))
+
+    async def _count(self) -> None:
+        while True:
+            await FallingEdge(self.dut.clk)
+            if self.dut.rst.value:
+                continue
+            # Bit 0 of both is valid.
+            if int(self.dut.spike_count.value) & 1:
+                spike = unpack(SPIKE_COUNT, int(self.dut.spike_count.value))
+                self.counts[spike["layer"]] += 1
+                self.firsts[spike["layer"]] += spike["first"]
+            if int(self.dut.finished.value) & 1:
+                finished = unpack(FINISHED, int(self.dut.finished.value))
+                self.finished.append((finished["layer"], finished["step"]))
+
+
+def bits(flags: np.ndarray) -> int:
+    """Bit n is flag n."""
+    return sum(1 << int(n) for n in np.flatnonzero(flags))
+
+
+def draw_spikes(rng: Random, words: int, lanes: int) -> np.ndarray:
+    """Spikes of a layer, bool (words, lanes): empty, full, single ones, or of any density, word by word."""
+    spikes = np.zeros((words, lanes), bool)
+    for word in range(words):
+        density = rng.choice((0, 0, 0.05, 0.2, 0.5, 1))
+        spikes[word] = [rng.random() < density for _ in range(lanes)]
+        if rng.random() < 0.3:
+            spikes[word, rng.choice((0, lanes - 1, rng.randrange(lanes)))] = True
+    return spikes
+
+
+async def run_sample(encoder: Encoder, steps: int, spikes: Any = draw_spikes) -> None:
+    """Run a sample with the layers one step apart, as the sequencer does."""
+    layers = len(encoder.words)
+    expected = []
+    await encoder.clear()
+    watcher = cocotb.start_soon(encoder.watch())
+    for macro in range(steps + layers - 1):
+        for layer in range(layers):
+            if 0 <= macro - layer < steps:
+                encoder.put(layer, macro - layer, spikes(encoder.rng, encoder.words[layer], encoder.lanes))
+                expected.append((layer, macro - layer))
+        # A list is written again two steps later.
+        if macro % 2 or macro == steps + layers - 2:
+            await encoder.done()
+    watcher.cancel()
+    assert encoder.finished == expected
+    await encoder.check_lists()
+    await encoder.check_histories()
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms")
+async def matches_golden(dut: Any) -> None:
+    p, rng = bench.parameters(), Random(bench.seed())
+    encoder = Encoder(dut, rng, 0)
+    await bench.start(dut)
+    await encoder.adopt_histories()
+    for fill in (False, True):
+        await run_sample(encoder, 2, lambda _, words, lanes, fill=fill: np.full((words, lanes), fill))
+    for lane in (0, encoder.lanes - 1):
+        await run_sample(
+            encoder, HISTORY_STEPS, lambda _, words, lanes, lane=lane: np.tile(np.arange(lanes) == lane, (words, 1))
+        )
+    for _ in range(p["samples"]):
+        encoder.source.stall = rng.choice((0, 0.3, 0.9))
+        await run_sample(encoder, rng.choice((1, 2, HISTORY_STEPS)))
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms")
+async def takes_one_cycle_a_spike(dut: Any) -> None:
+    p, rng = bench.parameters(), Random(bench.seed())
+    encoder = Encoder(dut, rng, 0)
+    await bench.start(dut)
+    await encoder.adopt_histories()
+    for words in [np.full((p["layers"][0], p["lanes"]), True), np.full((p["layers"][0], p["lanes"]), False)] + [
+        draw_spikes(rng, p["layers"][0], p["lanes"]) for _ in range(100)
+    ]:
+        await encoder.clear()
+        begin = get_sim_time("ns")
+        encoder.put(0, 0, words)
+        await encoder.taken()
+        assert (get_sim_time("ns") - begin) / 10 == 1 + len(words), "the queue did not take a word a cycle"
+        await encoder.done()
+        cycles = (get_sim_time("ns") - begin) / 10
+        empty = int((~words.any(axis=1)).sum())
+        assert cycles <= words.sum() + empty + FILL_CYCLES
+        await encoder.check_lists()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def same_neuron_in_consecutive_cycles_keeps_its_history(dut: Any) -> None:
+    rng = Random(bench.seed())
+    encoder = Encoder(dut, rng, 0)
+    await bench.start(dut)
+    await encoder.adopt_histories()
+    for sample in range(60):
+        await encoder.clear()
+        others = rng.randrange(encoder.lanes) if sample % 3 else 0
+        for step in range(HISTORY_STEPS):
+            spikes = np.zeros((encoder.words[0], encoder.lanes), bool)
+            # One, sometimes two neurons, so that the same one comes again after one, two or three cycles.
+            spikes[0, 0] = rng.random() < 0.8
+            spikes[0, others] = rng.random() < 0.8
+            encoder.put(0, step, spikes)
+        await encoder.done()
+        await encoder.check_histories()
+        assert (encoder.counts[0], encoder.firsts[0]) == (encoder.spikes(0), len(encoder.actives[0]))
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def reset_empties_everything(dut: Any) -> None:
+    rng = Random(bench.seed())
+    encoder = Encoder(dut, rng, 0)
+    await bench.start(dut)
+    await encoder.adopt_histories()
+    for _ in range(20):
+        await encoder.clear()
+        encoder.put(0, 0, np.full((encoder.words[0], encoder.lanes), True))
+        await encoder.taken()
+        for _ in range(rng.randrange(encoder.words[0] * encoder.lanes)):
+            await FallingEdge(dut.clk)
+        dut.rst.value = 1
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        await ReadOnly()
+        assert dut.done.value == 1
+        await FallingEdge(dut.clk)
+        await encoder.adopt_histories()
+        await run_sample(encoder, 3)
