@@ -39,11 +39,15 @@ class Link(wiring.Component):
         Bytes from and to the host.
     core : In(CoreSignature)
         The core's side of `CoreSignature`, flipped.
+    busy : Out(1)
+        A whole frame is being executed or answered, or bytes have not been looked at. Low where only the rest of a
+        frame is missing.
     """
 
     rx: In(stream.Signature(8))
     tx: Out(stream.Signature(8))
     core: In(CoreSignature())
+    busy: Out(1)
 
     def __init__(self, limits: Limits, clock_khz: int = 0) -> None:
         self.limits, self.clock_khz = limits, clock_khz
@@ -97,5 +101,14 @@ class Link(wiring.Component):
             core.register_w_en.eq(registers.w_en),
             registers.r_data.eq(core.register_r_data),
             samples.register_r_data.eq(core.register_r_data),
+            # The receiver takes no bytes while it has a frame, and keeps that until it is answered, RUN excepted.
+            self.busy.eq(
+                (fifo.level != 0)
+                | decoder.o.valid
+                | ~receiver.i.ready
+                | ~replies.control.idle
+                | arbiter.o.header.valid
+                | sender.o.valid
+            ),
         ]
         return m

@@ -1,7 +1,5 @@
 """Plain Verilog of the core and of the top."""
 
-from typing import Any
-
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 
@@ -29,7 +27,7 @@ def write_verilog(limits: Limits, clock_khz: int = 0) -> dict[str, str]:
     return {"core": core_verilog(limits), "top": top_verilog(limits, clock_khz)}
 
 
-def _convert(component: Component[Any], name: str, limits: Limits, clock: str = "") -> str:
+def _convert(component: Component, name: str, limits: Limits, clock: str = "") -> str:
     sizes = ", ".join(f"{size} {what}" for what, size in vars(limits).items())
     text: str = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     return f"// {name} of opzo {opzo.__version__}: {sizes}{clock}\n{text}"

@@ -1,0 +1,88 @@
+"""How fast the simulated chip runs: python bench/simulation.py --lanes 16 --json
+
+Trains on digits (or on images of noise of the size of the network's input) and prints clock cycles a second of the rtl
+device on one core, samples a second, and the time that compiling took (0.1 s or so where it was kept).
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from opzo.host.config import Hyperparameters
+from opzo.host.data import encode_frame, load_data
+from opzo.host.device import Device, Sample
+from opzo.host.link import Link
+from opzo.host.rates import rate_registers
+from opzo.host.trainer import Trainer
+from opzo.host.transport import Connection
+from opzo.sim.rtl import RtlTransport
+from opzo.spec.network import Network
+
+DIGITS_INPUTS = 64
+NOISE_DENSITY = 0.19
+"""Share of pixels that are not 0, as in MNIST."""
+
+
+def samples(network: Network, count: int) -> Iterator[Sample]:
+    """Training samples that suit the network."""
+    if network.inputs == DIGITS_INPUTS and network.classes >= 10:
+        train = load_data("digits").train
+        for index in range(count):
+            at = index % len(train.y)
+            yield Sample(encode_frame(train.x[at]), int(train.y[at]))
+        return
+    rng = np.random.default_rng(1)
+    for _ in range(count):
+        frame = rng.integers(0, 256, network.inputs, dtype=np.uint8) * (rng.random(network.inputs) < NOISE_DENSITY)
+        yield Sample(encode_frame(frame.astype(np.uint8)), int(rng.integers(network.classes)))
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", default="64-64-64-10", help="neurons of each layer (default: %(default)s)")
+    parser.add_argument("--lanes", type=int, default=16, help="lanes of the chip (default: %(default)s)")
+    parser.add_argument("--samples", type=int, default=1000, help="training samples (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args()
+
+    network = Network.parse(args.net)
+    begin = time.perf_counter()
+    transport = RtlTransport(network.limits(args.lanes))
+    built = time.perf_counter() - begin
+    device = Device("rtl", Link(Connection("rtl", lambda: transport, patience=120.0, reopens=False)))
+    hyper = Hyperparameters()
+    Trainer(device, network, hyper)
+    device.write_registers(rate_registers(hyper, 0, args.samples))
+    work = list(samples(network, args.samples))
+    cycles, wall, cpu = transport.cycles, time.perf_counter(), time.process_time()
+    correct = sum(
+        result.prediction == sample.label for result, sample in zip(device.run(work, train=True), work, strict=True)
+    )
+    cycles, wall, cpu = transport.cycles - cycles, time.perf_counter() - wall, time.process_time() - cpu
+    figures = {
+        "net": str(network),
+        "lanes": args.lanes,
+        "samples": args.samples,
+        "cycles_per_second": round(cycles / wall),
+        "cycles_per_cpu_second": round(cycles / cpu),
+        "samples_per_second": round(args.samples / wall, 1),
+        "cycles_per_sample": round(cycles / args.samples, 1),
+        "train_accuracy": round(correct / args.samples, 4),
+        "start_seconds": round(built, 2),
+    }
+    device.close()
+    if args.json:
+        print(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            print(f"{name}: {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
