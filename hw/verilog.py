@@ -18,7 +18,7 @@ def core_verilog(limits: Limits) -> str:
 
 
 def top_verilog(limits: Limits, clock_khz: int = 0) -> str:
-    """Verilog of module ``opzo_top``: `Top`, byte streams ``rx__...`` and ``tx__...``, ``busy``, ``clk`` and ``rst``."""
+    """Verilog of module ``opzo_top``: `Top`, ports ``rx__...`` and ``tx__...`` (bytes), ``busy``, ``clk``, ``rst``."""
     return _convert(Top(limits, clock_khz), TOP, limits, f", clock {clock_khz} kHz" if clock_khz else "")
 
 
