@@ -1,0 +1,147 @@
+"""A core for the testbench of the link: answers ``CoreSignature`` from a fake core, as late as it likes."""
+
+from collections import deque
+from random import Random
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import Event, FallingEdge, ReadOnly
+
+from opzo.hw.interface import EVENT, MEMORY_COMMAND, RESULT, RUN
+from opzo.sim.fake_core import FakeCore
+from opzo.sim.streams import StreamSink, StreamSource
+from opzo.spec.protocol import CREDITS, Space
+
+
+class CorePort:
+    """Behavioural core at the port ``core`` of the link; checks that the link keeps the rules of ``docs/machine.md``.
+
+    Parameters
+    ----------
+    dut : cocotb handle
+        The link.
+    core : FakeCore
+        What executes.
+    rng : random.Random
+        Decides delays.
+    stall : float
+        Probability of a stall on each stream and cycle.
+    sample_cycles : int
+        Most cycles that a sample takes.
+
+    Attributes
+    ----------
+    held : bool
+        While set, no sample finishes.
+    """
+
+    def __init__(self, dut: Any, core: FakeCore, rng: Random, stall: float = 0.0, sample_cycles: int = 0) -> None:
+        self.core = core
+        self.held = False
+        self._dut, self._rng, self._stall, self._sample_cycles = dut, rng, stall, sample_cycles
+        self._events: list[tuple[int, int]] = []
+        # Samples whose half is closed, and results and rows under way.
+        self._closed: deque[tuple[list[tuple[int, int]], dict[str, int]]] = deque()
+        self._results = self._rows = 0
+        self._wake = Event()
+        self._sinks = {
+            name: StreamSink(dut, dut.clk, f"core__{name}", rng, stall, shape=shape)
+            for name, shape in (
+                ("event", EVENT),
+                ("run", RUN),
+                ("memory_command", MEMORY_COMMAND),
+                ("memory_w", None),
+            )
+        }
+        self._result = StreamSource(dut, dut.clk, "core__result", rng, stall, shape=RESULT)
+        self._memory_r = StreamSource(dut, dut.clk, "core__memory_r", rng, stall)
+        dut.core__idle.value = 1
+        dut.core__register_r_data.value = 0
+        for task in (self._ports(), self._collect(), self._engine(), self._memory()):
+            cocotb.start_soon(task)
+
+    @property
+    def idle(self) -> bool:
+        """No sample queued or running, no result waiting, no memory row under way."""
+        return not self._closed and self._results == 0 and self._rows == 0
+
+    async def _ports(self) -> None:
+        dut = self._dut
+        await FallingEdge(dut.rst)
+        data = 0
+        while True:
+            await FallingEdge(dut.clk)
+            dut.core__register_r_data.value = data
+            dut.core__idle.value = int(self.idle)
+            await ReadOnly()
+            address = dut.core__register_addr.value.to_unsigned()
+            data = self.core.read_register(address)
+            if dut.core__register_w_en.value:
+                assert self.idle, "a register was written while a sample ran"
+                self.core.write_register(address, dut.core__register_w_data.value.to_unsigned())
+            if dut.core__discard.value:
+                assert len(self._closed) < CREDITS, "discard while no half is being filled"
+                await self._fetch_events()
+                assert self._events, "discard of nothing"
+                self._events = []
+
+    async def _fetch_events(self) -> None:
+        sink = self._sinks["event"]
+        events = await sink.receive_all(len(sink))
+        self._events += [(event["address"], event["value"]) for event in events]
+
+    async def _collect(self) -> None:
+        while True:
+            run = await self._sinks["run"].receive()
+            await self._fetch_events()
+            self._closed.append((self._events, run))
+            self._events = []
+            self._gate()
+            self._wake.set()
+
+    def _gate(self) -> None:
+        full = len(self._closed) >= CREDITS
+        self._sinks["event"].stall = self._sinks["run"].stall = 1.0 if full else self._stall
+
+    async def _engine(self) -> None:
+        while True:
+            while not self._closed:
+                self._wake.clear()
+                await self._wake.wait()
+            events, run = self._closed[0]
+            while self.held:
+                await FallingEdge(self._dut.clk)
+            for _ in range(self._rng.randint(0, self._sample_cycles)):
+                await FallingEdge(self._dut.clk)
+            result = self.core.run(events, run["label"], bool(run["train"]))
+            words = [result.prediction, result.loss, *(result.outputs if run["outputs"] else ())]
+            last = len(words) - 1
+            self._results += 1
+            taken = [
+                self._result.put({"data": word, "first": k == 0, "last": k == last, "tag": run["tag"]})
+                for k, word in enumerate(words)
+            ]
+            self._closed.popleft()
+            self._gate()
+            await taken[-1].wait()
+            self._results -= 1
+
+    async def _memory(self) -> None:
+        while True:
+            command = await self._sinks["memory_command"].receive()
+            assert self.idle, "a row was asked for while the core was busy"
+            self._rows = 1
+            self._sinks["memory_command"].stall = 1.0
+            space, row = Space(command["space"]), command["address"]
+            if command["write"]:
+                words = await self._sinks["memory_w"].receive_all(self.core.limits.lanes)
+                for _ in range(self._rng.randint(0, 5)):
+                    await FallingEdge(self._dut.clk)
+                self.core.write_row(space, row, np.array(words, np.uint16))
+            else:
+                for _ in range(self._rng.randint(0, 5)):
+                    await FallingEdge(self._dut.clk)
+                await self._memory_r.send_all(int(word) for word in self.core.read_row(space, row))
+            self._rows = 0
+            self._sinks["memory_command"].stall = self._stall

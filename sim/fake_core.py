@@ -1,0 +1,90 @@
+"""A core without neurons: what the tests of the link need to see that a command had exactly the right effect."""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from opzo.spec.network import Limits
+from opzo.spec.protocol import Space
+from opzo.spec.registers import REG_BITS, Reg
+
+
+@dataclass(frozen=True)
+class FakeResult:
+    """Answer to one sample."""
+
+    prediction: int
+    loss: int
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FakeSample:
+    """A sample as it was run."""
+
+    events: tuple[tuple[int, int], ...]
+    label: int
+    train: bool
+
+
+class FakeCore:
+    """Core whose answers are hashes of its history, so that a sample lost, repeated or reordered shows for ever after.
+
+    Attributes
+    ----------
+    samples : list of FakeSample
+        All samples run, in order.
+    writes : list of (str, int, bytes)
+        All writes of registers (``"register"``) and rows (name of the space), in order.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.samples: list[FakeSample] = []
+        self.writes: list[tuple[str, int, bytes]] = []
+        self._registers = {int(register): 0 for register in REG_BITS}
+        shapes = {
+            Space.WEIGHTS: limits.rows,
+            Space.LFSR: 2,
+            Space.MEMBRANE: 2 * limits.words,
+            Space.HISTORY: limits.words,
+        }
+        index = np.arange(max(shapes.values()) * limits.lanes, dtype=np.uint32)
+        # END and ESC are frequent in what is read, so that replies are full of escapes.
+        content = np.where(index % 3 == 0, 0xC0DB, index * 40503 >> 5).astype(np.uint16).reshape(-1, limits.lanes)
+        self._memories = {space: content[:rows] + np.uint16(space) for space, rows in shapes.items()}
+        self._state = 1
+
+    def read_register(self, address: int) -> int:
+        """Register; 0 where nothing is."""
+        return self._registers.get(address, 0)
+
+    def write_register(self, address: int, value: int) -> None:
+        """Write a register; ignored where nothing is."""
+        self.writes.append(("register", address, value.to_bytes(4, "little")))
+        if address in self._registers:
+            self._registers[address] = value & ((1 << REG_BITS[Reg(address)]) - 1)
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        """One row: uint16 (lanes,)."""
+        content: np.ndarray = self._memories[space][row].copy()
+        return content
+
+    def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
+        """Write one row: uint16 (lanes,)."""
+        self.writes.append((space.name, row, data.astype("<u2").tobytes()))
+        self._memories[space][row] = data
+
+    def run(self, events: list[tuple[int, int]], label: int, train: bool) -> FakeResult:
+        """Run one sample; training adds to every weight of one row and to SAMPLES."""
+        sample = FakeSample(tuple(events), label, train)
+        self.samples.append(sample)
+        self._state = zlib.crc32(repr(sample).encode(), self._state)
+        rng = np.random.default_rng(self._state)
+        classes = min(self._registers[Reg.CLASSES], self.limits.classes)
+        if train:
+            self._memories[Space.WEIGHTS][self._state % self.limits.rows] += np.uint16(self._state & 0xFFFF)
+            self._registers[Reg.SAMPLES] = (self._registers[Reg.SAMPLES] + 1) & 0xFFFFFFFF
+        outputs = rng.integers(-(1 << 22), 1 << 22, classes)
+        return FakeResult(int(outputs.argmax()), int(rng.integers(0, 1 << 32)), tuple(map(int, outputs)))

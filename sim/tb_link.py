@@ -1,0 +1,190 @@
+"""Testbench of the link: its replies and what reaches the core, against the golden link."""
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+import cocotb
+from cocotb.triggers import ClockCycles
+
+from opzo.sim.bench import parameters, seed, start
+from opzo.sim.core_port import CorePort
+from opzo.sim.fake_core import FakeCore
+from opzo.sim.streams import StreamSink, StreamSource
+from opzo.sim.traffic import TEST_LIMITS, Exchange, Traffic, frames, is_sample_reply
+from opzo.spec.protocol import NAK, REPLY, Command, Frame, RunFlag, Status, encode_events
+
+SETTLE_CYCLES = 3000
+"""Cycles after which nothing more can come: a longest frame and a slowest sample."""
+
+
+class Host:
+    """The link with a host and a core, and the traffic that the golden link has answered already."""
+
+    def __init__(self, dut: Any, stall: float = 0.0, sample_cycles: int = 0) -> None:
+        self.dut = dut
+        rng = Random(seed())
+        self.rng = rng
+        self.traffic = Traffic(rng)
+        self.rx = StreamSource(dut, dut.clk, "rx", Random(rng.random()), stall)
+        self.tx = StreamSink(dut, dut.clk, "tx", Random(rng.random()), stall)
+        self.core = FakeCore(TEST_LIMITS)
+        self.port = CorePort(dut, self.core, Random(rng.random()), stall, sample_cycles)
+
+    async def in_step(self, exchange: Exchange) -> None:
+        """Send, and wait for exactly the golden bytes."""
+        await self.rx.send_all(exchange.sent)
+        answered = bytes(await self.tx.receive_all(len(exchange.answered)))
+        assert answered == exchange.answered, (
+            f"to {exchange.sent.hex(' ')} the link answered {answered.hex(' ')}, golden {exchange.answered.hex(' ')}"
+        )
+
+    async def settle(self) -> bytes:
+        """All that still comes."""
+        answered = b""
+        while True:
+            await ClockCycles(self.dut.clk, SETTLE_CYCLES)
+            if not len(self.tx):
+                return answered
+            answered += bytes(await self.tx.receive_all(len(self.tx)))
+
+    async def finish(self) -> None:
+        """Nothing more comes, and the same reached the core as the golden one."""
+        assert await self.settle() == b""
+        self.check_core()
+
+    def check_core(self) -> None:
+        assert self.core.samples == self.traffic.core.samples
+        assert self.core.writes == self.traffic.core.writes
+
+    async def recover(self) -> None:
+        """A session can be begun and works, whatever was before."""
+        for exchange in self.traffic.begin():
+            await self.in_step(exchange)
+        for _ in range(10):
+            await self.in_step(self.traffic.ordinary())
+        await self.finish()
+
+
+@cocotb.test(timeout_time=40, timeout_unit="ms")
+async def equals_golden_in_step(dut: Any) -> None:
+    host = Host(dut, **parameters())
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+    for _ in range(500):
+        await host.in_step(host.traffic.hostile())
+    await host.finish()
+    await host.recover()
+
+
+@cocotb.test(timeout_time=40, timeout_unit="ms")
+async def loses_and_repeats_nothing_when_flooded(dut: Any) -> None:
+    host = Host(dut, **parameters())
+    await start(dut)
+    exchanges = host.traffic.begin() + [host.traffic.hostile() for _ in range(500)]
+    await host.rx.send_all(b"".join(exchange.sent for exchange in exchanges))
+    answered = await host.settle()
+    compare_late(frames(answered), frames(b"".join(exchange.answered for exchange in exchanges)))
+    host.check_core()
+    await host.recover()
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def nothing_before_a_session_and_noise_is_survived(dut: Any) -> None:
+    host = Host(dut, **parameters())
+    await start(dut)
+    for code in (*Command, 0, 0x7F):
+        if code != Command.SYNC:
+            await host.in_step(host.traffic.exchange(Frame(0, code).encode()))
+    await host.in_step(host.traffic.exchange(host.rng.randbytes(4000)))
+    await host.recover()
+    assert host.core.samples
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def bounds_are_those_of_the_device_too(dut: Any) -> None:
+    host = Host(dut, **parameters())
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+    limits, link = TEST_LIMITS, host.traffic.link
+
+    async def status(code: Command, data: bytes) -> Status:
+        exchange = host.traffic.exchange(Frame(link.expected, code, data).encode())
+        await host.in_step(exchange)
+        return Status(frames(exchange.answered)[0].data[0])
+
+    for inputs, classes in ((4095, 127), (limits.inputs, limits.classes), (limits.inputs - 1, limits.classes - 1)):
+        values = classes.to_bytes(4, "little") + inputs.to_bytes(4, "little")
+        assert await status(Command.WRITE_REGISTERS, b"\x02" + values) == Status.OK
+        inputs, classes = min(inputs, limits.inputs), min(classes, limits.classes)
+        for top, label, expected in (
+            (inputs - 1, classes - 1, Status.OK),
+            (inputs, classes - 1, Status.BAD_EVENT),
+            (4095, 0, Status.BAD_EVENT),
+            (4096, 0, Status.BAD_EVENT),
+            (8191, 0, Status.BAD_EVENT),
+            (8192, 0, Status.BAD_EVENT),
+            (16384 + 5, 0, Status.BAD_EVENT),
+            (inputs - 1, classes, Status.BAD_LABEL),
+            (inputs - 1, 255, Status.BAD_LABEL),
+            (inputs, 255, Status.BAD_EVENT),
+        ):
+            pairs = encode_events([(0, 7), (top, 9)])
+            assert await status(Command.EVENTS, pairs[:64]) == Status.OK
+            assert await status(Command.RUN, bytes((RunFlag.TRAIN, label)) + pairs[64:]) == expected
+    # Skipping beyond the end is no event, however far it goes.
+    skips = bytes((255, 0)) * 40
+    assert await status(Command.RUN, b"\x00\x00" + bytes((3, 1)) + skips) == Status.OK
+    await host.finish()
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def samples_overlap(dut: Any) -> None:
+    """The next sample is received while one runs; a frame that came twice meanwhile is answered once."""
+    host = Host(dut, sample_cycles=0)
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+    host.port.held = True
+    run = [Frame((host.traffic.link.expected + k) % 256, Command.RUN, bytes((1, k, 2, 5))).encode() for k in range(3)]
+    exchanges = [host.traffic.exchange(wire) for wire in run]
+    await host.rx.send_all(run[0] + run[1] + run[0] + run[1] + run[1])
+    await ClockCycles(dut.clk, 1000)
+    assert len(host.tx) == 0
+    host.port.held = False
+    await host.rx.send_all(run[2])
+    answered = b"".join(exchange.answered for exchange in exchanges)
+    assert bytes(await host.tx.receive_all(len(answered))) == answered
+    await host.finish()
+
+
+def compare_late(answered: list[Frame], golden: list[Frame]) -> None:
+    """Compare replies to a flood with the golden ones.
+
+    Whether the repeat of a RUN finds its reply ready, and behind which replies that of a RUN comes, depends on time.
+    So: all but the results of samples are the same in the same order; the results come each in the golden order, at
+    least once and at most as often as golden; and before a reply for which the engine had to be idle have come exactly
+    the results that golden has there.
+    """
+    assert [f for f in answered if not is_sample_reply(f)] == [f for f in golden if not is_sample_reply(f)]
+    assert list(dict.fromkeys(results(answered))) == list(dict.fromkeys(results(golden)))
+    often, most = Counter(results(answered)), Counter(results(golden))
+    assert all(often[result] <= most[result] for result in often)
+    assert results_before_barriers(answered) == results_before_barriers(golden)
+
+
+def results(replies: list[Frame]) -> list[Frame]:
+    return [frame for frame in replies if is_sample_reply(frame)]
+
+
+def results_before_barriers(replies: list[Frame]) -> list[tuple[Frame, int]]:
+    counts = []
+    seen: set[Frame] = set()
+    for frame in replies:
+        if is_sample_reply(frame):
+            seen.add(frame)
+        elif frame.code not in (NAK, Command.EVENTS | REPLY) and frame.data[0] == Status.OK:
+            counts.append((frame, len(seen)))
+    return counts
