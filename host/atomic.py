@@ -2,19 +2,17 @@
 
 import contextlib
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from opzo.spec.errors import OpzoError
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replace ``path`` by what ``write`` puts into a file; OpzoError where that fails, and the old file stays."""
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace ``path`` by a file of ``data``; OpzoError where that fails, and then the old file stays."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            write(file)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -24,11 +22,6 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace ``path`` by a text in UTF-8, as `write_atomically` does."""
-    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _sync_folder(folder: Path) -> None:

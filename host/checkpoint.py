@@ -1,17 +1,17 @@
 """Checkpoints: named NumPy arrays in an .npz file, without pickled objects, the same names on every device."""
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.atomic import write_atomically
+from opzo.host.npz import load_arrays
 from opzo.host.state import State
 from opzo.host.statistics import Tally
 from opzo.spec.errors import OpzoError
@@ -55,33 +55,26 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Write to ``path``, whole or not at all; OpzoError where that fails."""
-        arrays = self._arrays()
-
-        def write(file: BinaryIO) -> None:
-            np.savez(file, allow_pickle=False, **arrays)
-
-        write_atomically(path, write)
+        file = BytesIO()
+        np.savez(file, allow_pickle=False, **self._arrays())
+        write_atomically(path, file.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
         """Checkpoint of a file; OpzoError where it is none, of another format version, or inconsistent."""
+        arrays = load_arrays(path, "give a run folder or checkpoint of opzo train")
+        if "format_version" not in arrays:
+            raise OpzoError(f"{path} is not a checkpoint of opzo; give one that opzo train wrote")
+        version = arrays["format_version"].tolist()
+        if version != FORMAT_VERSION:
+            raise OpzoError(
+                f"{path} is of checkpoint format {version}, this opzo reads {FORMAT_VERSION}; "
+                "use the release that wrote it"
+            )
         try:
-            with np.load(path, allow_pickle=False) as file:
-                if not isinstance(file, np.lib.npyio.NpzFile) or "format_version" not in file:
-                    raise OpzoError(f"{path} is not a checkpoint of opzo; give one that opzo train wrote")
-                version = int(file["format_version"])
-                if version != FORMAT_VERSION:
-                    raise OpzoError(
-                        f"{path} is of checkpoint format {version}, this opzo reads {FORMAT_VERSION}; "
-                        "use the release that wrote it"
-                    )
-                return _checkpoint(file)
-        except FileNotFoundError:
-            raise OpzoError(f"there is no checkpoint {path}; give a run folder or checkpoint of opzo train") from None
-        except KeyError as error:
-            raise OpzoError(f"{path} is incomplete: {error.args[0]}; use an earlier checkpoint") from None
-        except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-            raise OpzoError(f"{path} is damaged or not a checkpoint: {error}; use an earlier one") from None
+            return _checkpoint(arrays)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise OpzoError(f"{path} is damaged ({error}); use an earlier checkpoint") from None
 
     def check(self, network: Network, rule: Rule) -> None:
         """Raise OpzoError where it is of another network or rule."""
@@ -147,6 +140,8 @@ def _checkpoint(file: Mapping[str, NDArray[Any]]) -> Checkpoint:
 
 
 def _array(file: Mapping[str, NDArray[Any]], name: str, kind: type, shape: tuple[int, ...]) -> NDArray[Any]:
+    if name not in file:
+        raise ValueError(f"{name} is missing")
     array = file[name]
     if array.dtype != kind or array.shape != shape:
         raise ValueError(f"{name} is {array.dtype} {array.shape}, {kind.__name__} {shape} expected")

@@ -56,7 +56,7 @@ def _configure_logging(*, verbose: bool, quiet: bool) -> None:
     """Send the log of opzo to stderr."""
     logger = logging.getLogger("opzo")
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("opzo: %(message)s"))
-        logger.addHandler(handler)
+    # A new handler each time: it keeps the stderr of its making, and main may be called more than once.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("opzo: %(message)s"))
+    logger.handlers = [handler]

@@ -1,13 +1,15 @@
 """Picture of a training run."""
 
-from typing import Any, BinaryIO
-
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from io import BytesIO
+from typing import Any
 
 
-def draw_curve(rows: list[dict[str, Any]], file: BinaryIO) -> None:
-    """Draw accuracy and firing rates over the epochs of ``metrics.jsonl``; PNG."""
+def curve_png(rows: list[dict[str, Any]]) -> bytes:
+    """Accuracy and firing rates over the epochs of ``metrics.jsonl``, one or more, as a PNG picture."""
+    # Loaded only here: it takes longer than all else that a short command does.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     figure = Figure(figsize=(8, 6), layout="constrained")
     accuracy, rates = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     epochs = [row["epoch"] for row in rows]
@@ -25,4 +27,6 @@ def draw_curve(rows: list[dict[str, Any]], file: BinaryIO) -> None:
     rates.xaxis.set_major_locator(MaxNLocator(integer=True))
     rates.legend(loc="upper right")
     rates.grid(alpha=0.3)
+    file = BytesIO()
     figure.savefig(file, format="png", dpi=120)
+    return file.getvalue()

@@ -1,6 +1,5 @@
 """Data sets: frames of pixels 0..255 with labels, checked, and as the samples that travel to a device."""
 
-import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.device import Sample
 from opzo.host.idx import read_idx
+from opzo.host.npz import load_arrays
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network
 from opzo.spec.protocol import encode_events
@@ -141,16 +141,12 @@ def _mnist(root: Path) -> Data:
 
 
 def _npz(path: Path) -> Data:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in NPZ_ARRAYS if name not in file]
-            if missing:
-                raise OpzoError(f"{path} lacks {', '.join(missing)}; it needs the arrays {', '.join(NPZ_ARRAYS)}")
-            x_train, y_train, x_test, y_test = (file[name] for name in NPZ_ARRAYS)
-    except FileNotFoundError:
-        raise OpzoError(f"there is no file {path}; give an .npz file with {', '.join(NPZ_ARRAYS)}") from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise OpzoError(f"cannot read {path}: {error}; write it with numpy.savez, without pickled objects") from None
+    remedy = f"write it with numpy.savez, as arrays {', '.join(NPZ_ARRAYS)}"
+    arrays = load_arrays(path, remedy)
+    missing = [name for name in NPZ_ARRAYS if name not in arrays]
+    if missing:
+        raise OpzoError(f"{path} lacks {', '.join(missing)}; {remedy}")
+    x_train, y_train, x_test, y_test = (arrays[name] for name in NPZ_ARRAYS)
     names = [f"{name} in {path}" for name in NPZ_ARRAYS]
     train = Frames.of(x_train, y_train, names[0], names[1])
     test = Frames.of(x_test, y_test, names[2], names[3])

@@ -1,13 +1,13 @@
 """The folder of a training run: configuration, metrics, checkpoint, figures, learning curve."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from opzo.host.atomic import write_atomically, write_text
+from opzo.host.atomic import write_atomically
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
+from opzo.host.curve import curve_png
 from opzo.spec.errors import OpzoError
 
 CHECKPOINT = "checkpoint.npz"
@@ -67,12 +67,12 @@ class RunFolder:
         """Write the final figures."""
         self._write("figures.json", json.dumps(figures, indent=2) + "\n")
 
-    def write_curve(self, draw: Callable[[list[dict[str, Any]], BinaryIO], None]) -> None:
-        """Write the learning curve as a picture, drawn by ``draw``."""
-        write_atomically(self.path / "learning-curve.png", lambda file: draw(self.rows, file))
+    def write_curve(self) -> None:
+        """Draw the learning curve."""
+        write_atomically(self.path / "learning-curve.png", curve_png(self.rows))
 
     def _write(self, name: str, text: str) -> None:
-        write_text(self.path / name, text)
+        write_atomically(self.path / name, text.encode())
 
 
 def checkpoint_path(path: Path) -> Path:

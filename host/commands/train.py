@@ -11,7 +11,6 @@ from typing import Any
 import opzo
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
-from opzo.host.curve import draw_curve
 from opzo.host.data import Data, load_data
 from opzo.host.device import Device, open_device
 from opzo.host.interrupt import Interrupt
@@ -158,7 +157,7 @@ class _Run(Watcher):
         figures = self._figures(test)
         self.folder.write_figures(figures)
         if self.folder.rows:
-            self.folder.write_curve(draw_curve)
+            self.folder.write_curve()
         if self.json:
             print(json.dumps(figures))
         else:

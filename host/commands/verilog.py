@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from opzo.host.atomic import write_text
+from opzo.host.atomic import write_atomically
 from opzo.host.config import Config
 from opzo.host.options import add_clock, add_config, add_verbosity, given
 from opzo.spec.errors import OpzoError
@@ -33,6 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
     texts = write_verilog(limits, round(getattr(arguments, "clock", 0) * 1000))
     for part, module in (("core", CORE), ("top", TOP)):
         path = arguments.out / f"{module}.v"
-        write_text(path, texts[part])
+        write_atomically(path, texts[part].encode())
         print(path)
     return 0

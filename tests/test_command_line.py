@@ -1,0 +1,381 @@
+"""The command line: results on stdout, everything else on stderr, exit codes, one line for every error."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from opzo.host import atomic
+from opzo.host.checkpoint import Checkpoint
+from opzo.host.cli import main
+from opzo.host.device import Device
+from opzo.sim.golden_transport import GoldenTransport
+from opzo.sim.pty import PtyDevice
+from opzo.spec.errors import LinkError
+from opzo.spec.network import Network
+from opzo.spec.protocol import Identity
+
+NET = "9-8-3"
+SMALL = ["--device", "golden", "--net", NET, "--lanes", "4", "--epochs", "2"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    rng = np.random.default_rng(0)
+    labels = np.arange(260) % 3
+    pixels = np.clip(np.kron(np.eye(3), np.ones(3))[labels] * 200 + rng.integers(0, 55, (260, 9)), 0, 255)
+    path = tmp_path_factory.mktemp("data") / "mine.npz"
+    np.savez(path, x_train=pixels[:200], y_train=labels[:200], x_test=pixels[200:], y_test=labels[200:])
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def finished(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    assert main(["train", "--data", data, "--out", str(folder), "--json", *SMALL]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A finished run."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) -> str:
+    """The one line of an error; checks that there is nothing else."""
+    assert main([*arguments]) == code
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("opzo: error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in captured.err
+    assert captured.err.splitlines()[-1] == lines[0]
+    return lines[0]
+
+
+def assert_same_weights(a: Path, b: Path) -> None:
+    first, second = (Checkpoint.load(path / "checkpoint.npz") for path in (a, b))
+    for x, y in zip(
+        first.state.weights + first.state.feedback, second.state.weights + second.state.feedback, strict=True
+    ):
+        np.testing.assert_array_equal(x, y)
+    np.testing.assert_array_equal(first.state.lfsr, second.state.lfsr)
+    assert first.epoch == second.epoch
+
+
+def test_json_is_one_object_and_nothing_else(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--data", data, "--out", str(tmp_path / "r"), "--json", "--seed", "3", *SMALL]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["test_accuracy"] > 0.6
+    assert (figures["device"], figures["seed"], figures["network"], figures["rule"]) == ("golden", 3, NET, "opzo")
+    assert (figures["epochs"], figures["lanes"], figures["steps"]) == (2, 4, 6)
+    assert figures["cycles_per_train_sample"] > figures["cycles_per_test_sample"] > 0
+    assert len(figures["firing_rates"]) == 1
+    for key in ("train_accuracy", "samples_per_second", "test_loss", "version", "synaptic_operations_per_train_sample"):
+        assert figures[key]
+    assert json.loads((tmp_path / "r" / "figures.json").read_text()) == figures
+
+
+def test_run_folder_holds_what_a_run_is(run: Path) -> None:
+    names = {"config.toml", "metrics.jsonl", "checkpoint.npz", "learning-curve.png", "figures.json"}
+    assert set(os.listdir(run)) == names
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[1]["test"]["samples"] == 60
+    assert (run / "learning-curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_table_has_a_line_for_each_epoch(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--data", data, "--out", str(tmp_path / "r"), *SMALL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("epoch  train %   test %")
+    assert [line.split()[0] for line in lines[1:3]] == ["1", "2"]
+    assert lines[3].startswith("test accuracy")
+    assert lines[4] == f"run folder {tmp_path / 'r'}"
+
+
+def test_flags_win_over_the_toml_file(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(f'data = "{data}"\nnet = "9-4-3"\nepochs = 1\ndevice = "golden"\nlanes = 4\nkappa = 4\n')
+    assert main(["train", "--config", str(config), "--out", str(tmp_path / "r"), "--json", "--net", "9-5-3"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["network"], figures["epochs"]) == ("9-5-3", 1)
+    assert "kappa = 4.0" in (tmp_path / "r" / "config.toml").read_text()
+
+
+def test_configuration_of_a_run_repeats_it(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--config", str(run / "config.toml"), "--out", str(tmp_path / "again"), "--json"]) == 0
+    assert_same_weights(run, tmp_path / "again")
+
+
+def test_network_is_chosen_by_the_data(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--data", data, "--device", "golden", "--epochs", "1", "--out", str(tmp_path / "r"), "--json"]
+    assert main(["train", *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["network"] == "9-128-128-3"
+
+
+def test_eval_has_the_accuracy_of_training_on_any_number_of_lanes(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = json.loads((run / "figures.json").read_text())["test_accuracy"]
+    for lanes in ("4", "16"):
+        assert main(["eval", str(run), "--lanes", lanes, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["test_accuracy"] == expected
+    assert main(["eval", str(run / "checkpoint.npz"), "--set", "train"]) == 0
+    assert "200 frames (train set" in capsys.readouterr().out
+
+
+def test_info_of_device_and_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--device", "golden", "--net", NET, "--lanes", "8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lanes"] == 8
+    assert main(["info", str(run)]) == 0
+    assert "network: 9-8-3\n" in capsys.readouterr().out
+
+
+def test_resume_of_a_finished_run_says_the_same_again(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = json.loads((run / "figures.json").read_text())
+    assert main(["train", "--resume", str(run), "--json"]) == 0
+    after = json.loads(capsys.readouterr().out)
+    same = set(before) - {"seconds", "run_folder"}
+    assert {key: after[key] for key in same} == {key: before[key] for key in same}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--foo"], "unrecognized arguments: --foo"),
+        (["train", "--rate", "x"], "argument --rate: invalid int value: 'x'; see opzo train --help"),
+        (["train", "--clock", "0"], "argument --clock: invalid positive value"),
+        (["trian"], "invalid choice: 'trian'"),
+        ([], "required: COMMAND"),
+        (["train", "--rule", "backprop"], "no learning rule 'backprop'"),
+        (["train", "--rate", "300"], "rate must be in 0..255, not 300"),
+        (["train", "--net", "64-10"], "1 to 3 hidden layers"),
+        (["train", "--net", "64-0-10"], "has 0 neurons"),
+        (["train", "--steps", "0"], "T is 0 time steps"),
+        (["train", "--steps", "9", "--device", "golden"], "needs 9 time steps; the device has 8"),
+        (["train", "--net", "65-8-10"], "network 65-8-10 has 65 inputs"),
+        (["train", "--net", "64-8-9"], "has label 9; network 64-8-9 has classes 0..8"),
+        (["train", "--net", "64-8-70", "--device", "golden"], "needs 70 classes; the device has 64"),
+        (["train", "--lanes", "5", "--device", "golden"], "lanes must be a power of two from 4 to 128, not 5"),
+        (["train", "--device", "fpga"], "'fpga' is not a device"),
+        (["train", "--device", "serial:/dev/ttyUSB77"], "no device at /dev/ttyUSB77; is the board plugged in?"),
+        (["train", "--data", "nowhere.npz"], "there is no file nowhere.npz"),
+        (["train", "--data", "mnist"], "give --data-root DIR"),
+        (["train", "--config", "nowhere.toml"], "cannot read nowhere.toml"),
+        (["train", "--resume", "nowhere"], "there is no file nowhere"),
+        (["eval", "nowhere"], "there is no file nowhere"),
+        (["simulate", "--device", "serial:/dev/ttyUSB0"], "is no simulated device; choose golden or rtl"),
+        (["verilog", "--lanes", "3"], "lanes must be a power of two"),
+    ],
+)
+def test_what_cannot_work_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in error_of(arguments, capsys)
+
+
+def test_unknown_toml_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.toml").write_text("kapa = 8\n")
+    message = error_of(["train", "--config", str(tmp_path / "c.toml")], capsys)
+    assert "unknown key 'kapa' in" in message
+    assert "the keys are rule, seed" in message
+
+
+def test_resume_refuses_other_settings(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = error_of(["train", "--resume", str(run), "--epochs", "9", "--out", "x"], capsys)
+    assert "leave --epochs, --out out" in message
+
+
+def test_resume_refuses_other_data(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(data) as file:
+        arrays = dict(file)
+    copy, folder = str(tmp_path / "copy.npz"), str(tmp_path / "r")
+    np.savez(copy, **arrays)
+    assert main(["train", "--data", copy, "--out", folder, "--json", *SMALL]) == 0
+    np.savez(copy, **arrays | {"x_train": 255 - arrays["x_train"]})
+    assert "is not the data that" in error_of(["train", "--resume", folder], capsys)
+
+
+def test_run_folder_in_use_and_full_disk(
+    run: Path, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["train", "--data", data, *SMALL]
+    assert "holds a run already" in error_of([*arguments, "--out", str(run)], capsys)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    before = (run / "checkpoint.npz").read_bytes()
+    assert "No space left on device" in error_of([*arguments, "--out", str(tmp_path / "r")], capsys)
+    assert "No space left on device" in error_of(["train", "--resume", str(run)], capsys)
+    assert (run / "checkpoint.npz").read_bytes() == before
+
+
+def test_lost_link_is_exit_code_1_and_says_how_to_go_on(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Device.run
+    calls: list[int] = []
+
+    def run(self: Device, *arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 6:
+            raise LinkError("golden has stopped answering; check cable and power")
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Device, "run", run)
+    folder = tmp_path / "r"
+    message = error_of(["train", "--data", data, "--out", str(folder), *SMALL], capsys, code=1)
+    assert message.endswith(f"go on from the last checkpoint with: opzo train --resume {folder}")
+    monkeypatch.undo()
+    assert main(["train", "--resume", str(folder), "--json"]) == 0
+
+
+def test_device_of_another_version_busy_or_too_small(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Network((9, 4, 3)).limits(4)
+    with PtyDevice(GoldenTransport(limits)) as served:
+        serial = f"serial:{served.path}"
+        assert "needs 784 inputs; the device has 256" in error_of(
+            ["train", "--device", serial, "--net", "784-8-10", "--data", "mnist", "--data-root", mnist_root()], capsys
+        )
+        from opzo.host.device import open_device
+
+        with open_device(serial):
+            assert "is busy; close the other program" in error_of(["info", "--device", serial], capsys)
+    real = Identity.of
+    monkeypatch.setattr(Identity, "of", lambda limits, clock_khz=0: _other_version(real(limits, clock_khz)))
+    with PtyDevice(GoldenTransport(limits)) as served:
+        message = error_of(["info", "--device", f"serial:{served.path}"], capsys)
+        assert "speaks protocol version 9, this opzo 1" in message
+
+
+def _other_version(identity: Identity) -> Identity:
+    from dataclasses import replace
+
+    return replace(identity, version=9)
+
+
+def mnist_root() -> str:
+    """Folder of a tiny MNIST: 28 x 28 frames."""
+    import tempfile
+
+    from opzo.host.data import MNIST_FILES
+
+    root = Path(tempfile.mkdtemp())
+    for name, shape in zip(MNIST_FILES, ((4, 28, 28), (4,), (2, 28, 28), (2,)), strict=True):
+        head = bytes((0, 0, 8, len(shape))) + b"".join(size.to_bytes(4, "big") for size in shape)
+        (root / name).write_bytes(head + bytes(int(np.prod(shape))))
+    return str(root)
+
+
+def start(arguments: list[str], cwd: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "opzo", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
+
+
+def wait_for_epoch(folder: Path) -> None:
+    """Wait until a run has completed its first epoch."""
+    end = time.monotonic() + 60
+    while not (folder / "metrics.jsonl").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+LONG = ["--device", "golden", "--net", NET, "--lanes", "4", "--epochs", "8"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert main(["train", "--data", data, "--out", str(folder), "--json", *LONG]) == 0
+    return folder
+
+
+def test_ctrl_c_saves_and_says_how_to_resume(data: str, tmp_path: Path, undisturbed: Path) -> None:
+    folder = tmp_path / "stopped"
+    process = start(["train", "--data", data, "--out", str(folder), "--json", *LONG], tmp_path)
+    wait_for_epoch(folder)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert f"go on with: opzo train --resume {folder}" in err
+    assert "Traceback" not in err
+    assert Checkpoint.load(folder / "checkpoint.npz").epoch < 8
+    assert main(["train", "--resume", str(folder), "--json"]) == 0
+    assert_same_weights(folder, undisturbed)
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 8
+
+
+def test_killed_run_goes_on_from_its_last_checkpoint(data: str, tmp_path: Path, undisturbed: Path) -> None:
+    folder = tmp_path / "killed"
+    arguments = ["train", "--data", data, "--out", str(folder), "--checkpoint-every", "64", *LONG]
+    process = start(arguments, tmp_path)
+    wait_for_epoch(folder)
+    process.kill()
+    process.communicate(timeout=60)
+    assert main(["train", "--resume", str(folder), "--json"]) == 0
+    assert_same_weights(folder, undisturbed)
+    rows = [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert rows == list(range(1, 9))
+
+
+def test_simulated_device_trains_like_the_one_in_process(data: str, tmp_path: Path, run: Path) -> None:
+    process = start(["simulate", "--pty", "port", "--device", "golden", "--net", NET, "--lanes", "4"], tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "serial:port\n"
+    folder = tmp_path / "over-serial"
+    arguments = ["--data", data, "--net", NET, "--epochs", "2", "--device", f"serial:{tmp_path / 'port'}"]
+    assert main(["train", "--out", str(folder), "--json", *arguments]) == 0
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not (tmp_path / "port").exists()
+    assert_same_weights(folder, run)
+
+
+def test_reader_that_goes_away_ends_it_quietly(data: str, tmp_path: Path) -> None:
+    process = start(["train", "--data", data, "--out", str(tmp_path / "r"), *LONG], tmp_path)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    assert process.wait(60) == 1
+
+
+def test_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, data: str, tmp_path: Path) -> None:
+    def broken(self: Device) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Device, "counters", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["train", "--data", data, "--out", str(tmp_path / "r"), *SMALL])
+
+
+def test_verbosity(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--data", data, "--out", str(tmp_path / "r"), "-q", *SMALL]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("train", "eval", "info", "verilog", "simulate"))

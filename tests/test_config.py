@@ -1,0 +1,151 @@
+"""Settings: defaults, TOML, what is refused; schedules; initial state."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from opzo.host.config import Config, Hyperparameters, checked, read_toml
+from opzo.host.initial import initial_feedback, initial_weights
+from opzo.host.rates import BLOCK, decay_shift, feedback_shift, rate_registers
+from opzo.host.state import State
+from opzo.sim.golden import scale
+from opzo.spec.errors import NetworkError, OpzoError
+from opzo.spec.network import Network, Rule
+from opzo.spec.registers import REG_BITS, Reg
+
+NETWORK = Network((784, 256, 100, 10))
+
+
+def test_toml_of_a_configuration_reads_back(tmp_path: Path) -> None:
+    config = Config(rule="dfa", alpha=0.05, data='a "strange"\\ näme.npz', decay=0)
+    path = tmp_path / "config.toml"
+    path.write_text(config.toml())
+    assert Config.of(read_toml(path), "there") == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kapa": 8}, "unknown key 'kapa' in here; the keys are rule, seed, epochs, rate"),
+        ({"rate": "84"}, "'rate' in here must be of type int, not '84'"),
+        ({"rate": 84.0}, "must be of type int"),
+        ({"rate": True}, "must be of type int"),
+        ({"net": 64}, "must be of type str"),
+        ({"learning": {"rate": 84}}, "unknown key 'learning'"),
+        ({"rate": 256}, r"rate must be in 0..255, not 256"),
+        ({"epochs": 0}, r"epochs must be in 1..100000, not 0"),
+        ({"alpha": 1.5}, "alpha must be in"),
+        ({"alpha": float("nan")}, "alpha must be in"),
+        ({"seed": -1}, "seed must be in"),
+        ({"leak": 5}, r"leak must be 0 \(off\) or in 12..26, not 5"),
+        ({"checkpoint_every": -1}, "checkpoint_every must be 0 or more"),
+        ({"rule": "backprop"}, "no learning rule 'backprop'; choose one of opzo, dfa, zo, readout"),
+        ({"net": "64"}, "1 to 3 hidden layers"),
+        ({"net": "64-0-10"}, "layer 1 of 64-0-10 has 0 neurons"),
+        ({"net": "64-x-10"}, "'64-x-10' is not a network"),
+        ({"steps": 0}, "T is 0 time steps; the least is 1"),
+    ],
+)
+def test_refuses_with_a_message_that_names_the_key(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(OpzoError, match=message):
+        Config.of(values, "here")
+
+
+def test_whole_numbers_do_for_floats() -> None:
+    assert checked({"kappa": 8}, "here") == {"kappa": 8.0}
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"rate =", "not a TOML file"), (b"\xff\xfe", "not a TOML file")])
+def test_refuses_what_is_no_toml(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    with pytest.raises(OpzoError, match=message):
+        read_toml(path)
+    with pytest.raises(OpzoError, match="cannot read"):
+        read_toml(tmp_path / "absent.toml")
+
+
+def test_schedules_begin_and_end_as_in_the_prototype() -> None:
+    hyper = Hyperparameters()
+    total = 30 * 1438
+    assert rate_registers(hyper, 0, total) == {
+        Reg.ALPHA: 819,
+        Reg.RATE: 84,
+        Reg.ACTIVITY: 21,
+        Reg.DECAY_SHIFT: 6,
+        Reg.LEAK_SHIFT: 4,
+        Reg.MSE_SHIFT: 7,
+    }
+    assert rate_registers(hyper, total // 2, total)[Reg.RATE] == 42
+    assert rate_registers(hyper, total // 2, total)[Reg.ALPHA] == 614
+    last = rate_registers(hyper, total, total)
+    assert (last[Reg.ALPHA], last[Reg.RATE], last[Reg.ACTIVITY], last[Reg.DECAY_SHIFT]) == (410, 0, 0, 0)
+
+
+def test_registers_never_exceed_their_bits() -> None:
+    extremes = Hyperparameters(rate=255, alpha=0.999, alpha_end=0.0, kappa=500.0, decay=40, leak=26, mse=15)
+    for hyper in (Hyperparameters(), extremes, Hyperparameters(rate=0, decay=1, leak=0, mse=0)):
+        for sample in range(0, 10_000, BLOCK):
+            for register, value in rate_registers(hyper, sample, 10_000).items():
+                assert 0 <= value < 1 << REG_BITS[Reg(register)]
+
+
+@pytest.mark.parametrize("rule", ["dfa", "readout"])
+def test_rules_without_noise_have_no_amplitude(rule: str) -> None:
+    assert rate_registers(Hyperparameters(rule=rule), 0, 1000)[Reg.ALPHA] == 0
+
+
+def test_decay_is_off_where_it_is_too_small_or_nothing_moves() -> None:
+    assert decay_shift(0, 84) == decay_shift(23, 0) == decay_shift(30, 1) == 0
+    assert decay_shift(23, 1) == 12
+    assert decay_shift(1, 255) == 1
+
+
+@pytest.mark.parametrize("lanes", [4, 16, 64])
+def test_feedback_shift_of_a_random_matrix_is_what_the_chip_would_choose(lanes: int) -> None:
+    rng = np.random.default_rng(lanes)
+    for bound in (0, 1, 63, 64, 130, 4000, 32767):
+        matrix = rng.integers(-bound, bound + 1, (10, 100)).astype(np.int16)
+        words = np.zeros((10, -(-100 // lanes) * lanes), np.int16)
+        words[:, :100] = matrix
+        lane = words.reshape(10, -1, lanes)[:, :, 0].T
+        assert feedback_shift(matrix, lanes) == scale.feedback_shift(lane)
+
+
+def test_initial_weights_lie_in_their_ranges_and_biases_are_0() -> None:
+    weights = initial_weights(NETWORK, seed=5)
+    for matrix, scale_factor, n_in in zip(weights, (1.5, 3, 1), (784, 256, 100), strict=True):
+        assert matrix.dtype == np.int16
+        bound = scale_factor / np.sqrt(n_in) * 4096
+        assert 0.98 * bound < np.abs(matrix).max() <= bound + 0.5
+        assert abs(matrix[:-1].mean()) < 0.04 * bound
+        assert not matrix[-1].any()
+    again = initial_weights(NETWORK, seed=5)
+    assert all((a == b).all() for a, b in zip(weights, again, strict=True))
+    assert (initial_weights(NETWORK, seed=6)[0] != weights[0]).any()
+
+
+def test_feedback_matrices_are_random_only_for_dfa() -> None:
+    assert not any(matrix.any() for matrix in initial_feedback(NETWORK, Rule.OPZO, 0))
+    assert initial_feedback(NETWORK, Rule.ZO, 0) == initial_feedback(NETWORK, Rule.READOUT, 0) == []
+    matrices = initial_feedback(NETWORK, Rule.DFA, 0)
+    assert [matrix.shape for matrix in matrices] == [(10, 256), (10, 100)]
+    assert [feedback_shift(matrix, 16) for matrix in matrices] == [7, 7]
+
+
+def test_initial_state_has_distinct_lanes_that_are_not_0() -> None:
+    state = State.initial(NETWORK, Rule.DFA, seed=1, lanes=64)
+    assert len(set(state.lfsr.tolist())) == 64
+    assert 0 not in state.lfsr
+    assert state.feedback_shift.tolist() == [7, 7]
+
+
+def test_network_errors_are_opzo_errors() -> None:
+    assert issubclass(NetworkError, OpzoError)
+
+
+def test_every_key_has_help() -> None:
+    assert all(Config.__dataclass_fields__[key].metadata["help"] for key in asdict(Config()))

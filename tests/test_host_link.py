@@ -1,0 +1,303 @@
+"""The host's side of the link against a device behind a bad line."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from opzo.host import link as link_module
+from opzo.host.link import Link
+from opzo.host.transport import Connection, Transport
+from opzo.sim.fake_core import FakeCore, FakeSample
+from opzo.sim.golden.link import GoldenLink
+from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.network import Limits
+from opzo.spec.protocol import (
+    NAK,
+    REPLY,
+    Command,
+    Frame,
+    Identity,
+    RunFlag,
+    Unescape,
+    encode_events,
+)
+from opzo.spec.registers import Reg
+
+LIMITS = Limits(lanes=4, rows=64, inputs=4000, words=8, classes=4)
+PATIENCE = 0.02
+
+
+def fake_core() -> FakeCore:
+    core = FakeCore(LIMITS)
+    core.write_register(Reg.INPUTS, LIMITS.inputs)
+    core.write_register(Reg.CLASSES, LIMITS.classes)
+    return core
+
+
+class Line:
+    """A transport to a device in this process; ``to`` and ``back`` may spoil what passes, reads come in bits."""
+
+    def __init__(self, device: GoldenLink, *, to: Callable[[bytes], bytes], back: Callable[[bytes], bytes]) -> None:
+        self.device, self.to, self.back = device, to, back
+        self.arrived = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.arrived += self.back(self.device.feed(self.to(data)))
+
+    def read(self, timeout: float) -> bytes:
+        data, self.arrived = self.arrived[:7], self.arrived[7:]
+        return data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def clean(data: bytes) -> bytes:
+    return data
+
+
+def spoiler(random: np.random.Generator, rate: float) -> Callable[[bytes], bytes]:
+    """Change, drop, repeat or insert bytes now and then, or repeat all of them."""
+
+    def spoil(data: bytes) -> bytes:
+        result = bytearray()
+        for byte in data:
+            kind = random.integers(4) if random.random() < rate else 4
+            result += (bytes((byte ^ 0x10,)), b"", bytes((byte, byte)), bytes((byte, 0xC0)), bytes((byte,)))[kind]
+        return bytes(result) * (2 if random.random() < rate else 1)
+
+    return spoil
+
+
+def connect(open_line: Callable[[], Transport], *, reopens: bool = False) -> Link:
+    return Link(Connection("serial:/dev/test", open_line, PATIENCE, reopens))
+
+
+def clean_link() -> tuple[Link, FakeCore, Line]:
+    core = fake_core()
+    line = Line(GoldenLink(core), to=clean, back=clean)
+    return connect(lambda: line), core, line
+
+
+def samples(count: int, random: np.random.Generator) -> list[tuple[list[tuple[int, int]], int]]:
+    """Samples of which some need several frames."""
+    result = []
+    for index in range(count):
+        size = (0, 3, 40, 511, 512, 1100, 1700)[index % 7]
+        addresses = np.sort(random.permutation(4000)[:size])
+        result.append(([(int(a), int(random.integers(1, 256))) for a in addresses], index % 4))
+    return result
+
+
+def run_all(link: Link, given: list[tuple[list[tuple[int, int]], int]]) -> list[tuple[int, int]]:
+    started = [link.start_sample(RunFlag.TRAIN, label, encode_events(events)) for events, label in given]
+    return [struct.unpack("<BI", link.finish(exchange)) for exchange in started]
+
+
+def assert_each_trained_once(
+    core: FakeCore, given: list[tuple[list[tuple[int, int]], int]], answers: list[tuple[int, int]]
+) -> None:
+    """The core ran the samples in order, each once, and the host got what the core answers to that."""
+    assert core.samples == [FakeSample(tuple(events), label, True) for events, label in given]
+    twin = fake_core()
+    results = [twin.run(events, label, True) for events, label in given]
+    assert answers == [(result.prediction, result.loss) for result in results]
+
+
+@pytest.mark.parametrize("where", ["to", "back", "both"])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_sample_is_trained_once_and_in_order_over_a_bad_line(
+    where: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "ATTEMPTS", 1000)
+    random = np.random.default_rng(seed)
+    core = fake_core()
+    line = Line(GoldenLink(core), to=clean, back=clean)
+    link = connect(lambda: line)
+    bad = spoiler(random, 1 / 2000)
+    if where != "back":
+        line.to = bad
+    if where != "to":
+        line.back = bad
+    given = samples(70, random)
+    answers = run_all(link, given)
+    assert_each_trained_once(core, given, answers)
+
+
+def test_no_more_samples_underway_than_credits() -> None:
+    link, _, line = clean_link()
+    held: list[bytes] = []
+    line.back = lambda data: (held.append(data), b"")[1]
+    link.start_sample(RunFlag.TRAIN, 0, b"")
+    link.start_sample(RunFlag.TRAIN, 1, b"")
+    line.back = lambda data: (data, held.append(b""))[0]
+    assert link._running() == link.identity.credits == 2
+    line.arrived = held[0]
+    link.start_sample(RunFlag.TRAIN, 2, b"")
+    assert link._running() <= 2
+
+
+def test_call_waits_until_no_sample_is_underway() -> None:
+    link, core, _ = clean_link()
+    first = link.start_sample(RunFlag.TRAIN, 3, b"")
+    link.call(Command.WRITE_REGISTERS, b"\x06" + struct.pack("<I", 84))
+    assert first.reply is not None
+    assert core.read_register(Reg.RATE) == 84
+
+
+def test_error_reply_may_overtake_an_earlier_result() -> None:
+    link, _, line = clean_link()
+    early: list[bytes] = []
+    line.back = lambda data: (early.append(data), b"")[1]
+    good = link.start_sample(RunFlag.TRAIN, 1, b"")
+    line.back = clean
+    bad = link.start_sample(RunFlag.TRAIN, 9, b"")
+    with pytest.raises(LinkError, match="refused RUN: BAD_LABEL"):
+        link.finish(bad)
+    assert good.reply is None
+    line.arrived += early[0]
+    assert len(link.finish(good)) == 5
+
+
+def test_lost_session_tells_that_training_resumes_from_the_checkpoint() -> None:
+    link, core, line = clean_link()
+    line.device = GoldenLink(core)
+    with pytest.raises(LinkError, match=r"lost its session.*checkpoint"):
+        link.call(Command.RESET)
+
+
+def test_silent_device_ends_in_a_link_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "ATTEMPTS", 3)
+    link, _, line = clean_link()
+    line.back = lambda data: b""
+    with pytest.raises(LinkError, match="stopped answering; check cable"):
+        link.call(Command.RESET)
+
+
+def test_broken_transport_is_opened_again_within_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "REOPEN_PAUSE", 0.0)
+    core = fake_core()
+    device = GoldenLink(core)
+    opened: list[Line] = []
+
+    def open_line() -> Line:
+        if len(opened) == 3:
+            opened.append(Line(device, to=clean, back=clean))
+            raise OpzoError("not back yet")
+        opened.append(Line(device, to=clean, back=clean))
+        return opened[-1]
+
+    def unplug(data: bytes) -> bytes:
+        raise OSError("unplugged")
+
+    link = connect(open_line, reopens=True)
+    given = samples(9, np.random.default_rng(0))
+    answers = run_all(link, given[:3])
+    opened[0].to = unplug
+    answers += run_all(link, given[3:6])
+    # The second time the device has trained before the line breaks: its answers are lost, not its work.
+    opened[1].back = unplug
+    answers += run_all(link, given[6:])
+    assert_each_trained_once(core, given, answers)
+    assert opened[0].closed
+    assert opened[1].closed
+
+
+def test_broken_transport_that_stays_away_ends_in_a_link_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "REOPEN_PAUSE", 0.0)
+    core = fake_core()
+    lines = iter([Line(GoldenLink(core), to=clean, back=clean)])
+
+    def open_line() -> Line:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise OpzoError("no device at /dev/test") from None
+
+    link = connect(open_line, reopens=True)
+
+    def unplug(data: bytes) -> bytes:
+        raise OSError("unplugged")
+
+    link._transport.to = unplug  # type: ignore[attr-defined]
+    with pytest.raises(LinkError, match=r"unplugged.*did not come back"):
+        link.call(Command.RESET)
+
+
+class Impostor:
+    """Something that answers SYNC with whatever it likes."""
+
+    def __init__(self, answer: Callable[[Frame], bytes]) -> None:
+        self.answer = answer
+        self.unescape = Unescape()
+        self.arrived = b""
+
+    def write(self, data: bytes) -> None:
+        for body in self.unescape.feed(data):
+            frame = Frame.decode(body or b"")
+            assert frame is not None
+            self.arrived += self.answer(frame)
+
+    def read(self, timeout: float) -> bytes:
+        data, self.arrived = self.arrived, b""
+        return data
+
+    def close(self) -> None:
+        pass
+
+
+def identity_reply(identity: Identity) -> Callable[[Frame], bytes]:
+    return lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + identity.pack()).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (identity_reply(replace(Identity.of(LIMITS), version=2)), "protocol version 2, this opzo 1"),
+        (identity_reply(replace(Identity.of(LIMITS), magic=7)), "not an opzo device: it calls itself 0x00000007"),
+        (
+            lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + Identity.of(LIMITS).pack()[:-1]).encode(),
+            "identity of 27 bytes instead of 28",
+        ),
+        (lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"").encode(), "not an opzo device"),
+        (lambda frame: b"login: ", "answers, but not as an opzo device"),
+        (lambda frame: b"", "does not answer; is the board programmed"),
+    ],
+)
+def test_refuses_what_is_no_device_of_this_version(
+    answer: Callable[[Frame], bytes], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "SYNC_PATIENCE", PATIENCE)
+    monkeypatch.setattr(link_module, "SYNC_ATTEMPTS", 2)
+    with pytest.raises(OpzoError, match=message) as caught:
+        connect(lambda: Impostor(answer), reopens=True)
+    assert not isinstance(caught.value, LinkError)
+
+
+def test_sync_ignores_what_an_earlier_session_left_on_the_line() -> None:
+    core = fake_core()
+    line = Line(GoldenLink(core), to=clean, back=clean)
+    stale = Frame(3, Command.RUN | REPLY, b"\0\1\0\0\0\0").encode() + Frame(3, NAK, bytes((2, 3))).encode()
+    line.arrived = b"\xdb\x01half a frame" + stale
+    assert connect(lambda: line).identity == Identity.of(LIMITS)
+
+
+def test_answers_to_frames_behind_a_lost_one_do_not_multiply_what_is_sent() -> None:
+    link, _, line = clean_link()
+    sent: list[Frame] = []
+    unescape = Unescape()
+
+    def spoil_first(data: bytes) -> bytes:
+        frames = [Frame.decode(body) for body in unescape.feed(data) if body]
+        sent.extend(frame for frame in frames if frame is not None)
+        return data if len(sent) > 1 else data[:5] + b"\x55" + data[6:]
+
+    line.to = spoil_first
+    pairs = encode_events([(address, 1) for address in range(1200)])
+    link.finish(link.start_sample(RunFlag.TRAIN, 0, pairs))
+    # EVENTS, EVENTS, RUN, and the three of them once more.
+    assert len(sent) == 6
