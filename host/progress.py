@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from opzo.host.statistics import Tally
 from opzo.host.trainer import EpochReport
@@ -32,8 +32,7 @@ class TrainingBar:
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=10),
             TextColumn("{task.fields[text]}"),
             console=self._console,
             # Results on a terminal must not tear the bar; results into a pipe must stay there.
@@ -54,7 +53,7 @@ class TrainingBar:
     def show(self, standing: Standing) -> None:
         """Update the bar."""
         speed = standing.done / max(1e-9, standing.seconds)
-        text = f"{speed:,.0f}/s  {describe(standing.tally, self._network, self._clock)}"
+        text = f"{speed:,.0f}/s {describe(standing.tally, self._network, self._clock)}"
         self._bar.update(
             self._task, total=standing.count, completed=standing.position, epoch=standing.epoch + 1, text=text
         )
@@ -66,18 +65,25 @@ class TrainingBar:
 
 def describe(tally: Tally, network: Network, clock: float) -> str:
     """Accuracy, firing rates, cycles and their time at ``clock`` MHz."""
-    rates = " ".join(f"{rate:.3f}" for rate in tally.firing_rates(network))
-    return (
-        f"{tally.accuracy:.1%} right  rates {rates}  {tally.cycles:,} cycles = "
-        f"{duration(tally.cycles / (clock * 1e6))} at {clock:g} MHz"
-    )
+    rates = " ".join(f"{rate:.2f}" for rate in tally.firing_rates(network))
+    cycles = tally.cycles
+    return f"{tally.accuracy:.1%} rates {rates} {compact(cycles)} cycles={duration(cycles / clock)}@{clock:g} MHz"
 
 
-def duration(seconds: float) -> str:
-    """Seconds in a handy unit."""
-    if seconds >= 60:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+def compact(count: int) -> str:
+    """A count in at most five characters."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}" if count < 1000 * size else f"{count // size}{unit}"
+    return str(count)
+
+
+def duration(microseconds: float) -> str:
+    """A time in a handy unit."""
+    for unit, size in (("min", 60e6), ("s", 1e6), ("ms", 1e3)):
+        if microseconds >= size:
+            return f"{microseconds / size:.3g} {unit}"
+    return f"{microseconds:.3g} us"
 
 
 def table_row(report: EpochReport, network: Network) -> str:

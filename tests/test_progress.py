@@ -1,0 +1,50 @@
+"""What a user sees while a network trains."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from opzo.host import progress
+from opzo.host.progress import TrainingBar, compact, duration
+from opzo.host.statistics import Tally
+from opzo.host.trainer import Progress
+from opzo.spec.network import Network
+from opzo.spec.registers import Counter
+
+
+def test_bar_fits_80_columns_and_says_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(progress, "Console", lambda stderr: console)
+    tally = Tally(samples=1000, correct=875)
+    tally.counters[Counter.TRAIN_CYCLES] = 1_234_567
+    for layer, spikes in enumerate((64_000, 128_000, 192_000)):
+        tally.counters[Counter.SPIKES_1 + layer] = spikes
+    network = Network((64, 64, 64, 64, 10), 8)
+    with TrainingBar(network, 30, 100.0) as bar:
+        bar.show(Progress(11, 1000, 1438, tally, seconds=2.0, done=1000))
+    last = [line for line in screen.getvalue().splitlines() if "epoch" in line][-1]
+    assert "epoch 12/30 " in last
+    assert last.rstrip().endswith("500/s 87.5% rates 0.12 0.25 0.38 1.23M cycles=12.3 ms@100 MHz")
+
+
+def test_bar_is_silent_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingBar(Network((4, 4, 2)), 3, 100.0) as bar:
+        bar.show(Progress(0, 1, 2, Tally(), 1.0, 1))
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (999, "999"), (1000, "1k"), (12_345, "12.3k"), (7_654_321, "7.65M"), (10**12, "1000G")],
+)
+def test_compact_counts(count: int, text: str) -> None:
+    assert compact(count) == text
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"), [(0.5, "0.5 us"), (1500, "1.5 ms"), (2e6, "2 s"), (90e6, "1.5 min"), (7.2e9, "120 min")]
+)
+def test_durations(microseconds: float, text: str) -> None:
+    assert duration(microseconds) == text
