@@ -108,7 +108,7 @@ def _build(text: str, name: str, public: bool) -> Path:
     else:
         ports = re.search(rf"^module {TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
         assert ports is not None
-        for port in re.split(r"\s*,\s*", ports[1].strip()):
+        for port in re.findall(r"\w+", ports[1]):
             control += f'public_flat_rw -module "{TOP}" -var "{port}"\n'
     link = [f"-L{libs}", f"-Wl,-rpath,{libs}", "-lcocotbvpi_verilator"]
     key = content_hash(text, control, options, link, version("cocotb"), find_toolchain().key)
