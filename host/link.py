@@ -31,7 +31,13 @@ from opzo.spec.protocol import (
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 8
-"""Times that unanswered frames are sent before the link gives up."""
+"""Times that unanswered frames are sent into silence before the link gives up."""
+PATIENCE_GROWTH = 1.25
+"""How much longer each of them is waited for than the one before."""
+CHATTER = 10
+"""Times its patience that the link listens to bytes without an answer among them."""
+GO_BACKS = 100
+"""Times in a row that the device may ask for the same frames."""
 SYNC_ATTEMPTS = 6
 SYNC_PATIENCE = 0.5
 REOPEN_ATTEMPTS = 20
@@ -79,6 +85,7 @@ class Link:
         """In order of seq; the first is always unanswered, later ones may be answered already."""
         self._asked = self._stale_naks = 0
         """Frame that a NAK made the link go back to, and answers still to come to frames sent behind it before that."""
+        self._go_backs = 0
         self._seq = secrets.randbelow(256)
         try:
             self.identity = self._synchronize(secrets.randbits(32))
@@ -127,24 +134,24 @@ class Link:
         """Take frames from the device until ``done``; send again what it lost."""
         patience = self._connection.patience
         attempts = 1
-        deadline = time.monotonic() + patience
+        since = heard = time.monotonic()
         while not done():
+            deadline = min(heard + patience, since + CHATTER * patience)
             data = self._read(max(0.0, deadline - time.monotonic()))
-            answered = False
-            for frame in self._frames(data):
-                answered |= self._take(frame)
-            if answered:
-                attempts, patience = 1, self._connection.patience
+            now = time.monotonic()
             if data:
-                deadline = time.monotonic() + patience
-            elif time.monotonic() >= deadline:
+                heard = now
+            # All frames are taken, also behind an answer.
+            if any([self._take(frame) for frame in self._frames(data)]):
+                attempts, patience, since, self._go_backs = 1, self._connection.patience, now, 0
+            elif now >= deadline:
                 if attempts == ATTEMPTS:
                     raise LinkError(f"{self._connection.name} has stopped answering; check cable and power")
-                attempts, patience = attempts + 1, patience * 1.5
+                attempts, patience = attempts + 1, patience * PATIENCE_GROWTH
                 logger.debug("no answer to frame %d; sending again", self._unanswered[0].seq)
                 self._stale_naks = 0
                 self._write([exchange for exchange in self._unanswered if exchange.reply is None])
-                deadline = time.monotonic() + patience
+                since = heard = time.monotonic()
 
     def _frames(self, data: bytes) -> Iterator[Frame]:
         """Whole frames that end in ``data``; spoilt ones are dropped, the device or the clock asks again."""
@@ -181,6 +188,9 @@ class Link:
         if reason == NakReason.ORDER and self._stale_naks:
             self._stale_naks -= 1
         elif again:
+            self._go_backs += 1
+            if self._go_backs > GO_BACKS:
+                raise LinkError(f"{self._connection.name} does not get a frame whole; check cable and baud rate")
             logger.debug("device asks again from frame %d (NAK %d)", expected, reason)
             self._asked, self._stale_naks = expected, len(again) - 1
             self._write(again)

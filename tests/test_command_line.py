@@ -16,6 +16,7 @@ import pytest
 from opzo.host import atomic
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.cli import main
+from opzo.host.commands import train
 from opzo.host.device import Device
 from opzo.sim.golden_transport import GoldenTransport
 from opzo.sim.pty import PtyDevice
@@ -367,6 +368,17 @@ def test_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, data: str, tmp
     monkeypatch.setattr(Device, "counters", broken)
     with pytest.raises(ZeroDivisionError):
         main(["train", "--data", data, "--out", str(tmp_path / "r"), *SMALL])
+
+
+@pytest.mark.parametrize(("factor", "told"), [(0.0, False), (3.1, True)])
+def test_accuracy_near_chance_is_told(
+    factor: float, told: bool, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "CHANCE_FACTOR", factor)
+    arguments = ["train", "--config", str(run / "config.toml"), "--out", str(run / "r"), "--json", "--epochs", "1"]
+    assert main(arguments) == 0
+    message = "warning: test accuracy is near chance (33%); try a smaller --rate"
+    assert (message in capsys.readouterr().err) == told
 
 
 def test_verbosity(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

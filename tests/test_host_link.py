@@ -178,6 +178,21 @@ def test_silent_device_ends_in_a_link_error(monkeypatch: pytest.MonkeyPatch) -> 
         link.call(Command.RESET)
 
 
+def test_device_that_only_chatters_ends_in_a_link_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "ATTEMPTS", 2)
+    link, _, line = clean_link()
+    line.read = lambda timeout: b"garbage"  # type: ignore[method-assign]
+    with pytest.raises(LinkError, match="stopped answering"):
+        link.call(Command.RESET)
+
+
+def test_device_that_asks_for_the_same_frame_for_ever_ends_in_a_link_error() -> None:
+    link, _, line = clean_link()
+    line.to = lambda data: data[:5] + bytes((data[5] ^ 1,)) + data[6:]
+    with pytest.raises(LinkError, match="does not get a frame whole; check cable and baud rate"):
+        link.call(Command.RESET)
+
+
 def test_broken_transport_is_opened_again_within_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "REOPEN_PAUSE", 0.0)
     core = fake_core()

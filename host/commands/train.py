@@ -29,6 +29,8 @@ OTHER_HIDDEN = "128-128"
 RESUMABLE = frozenset({"device", "data_root", "checkpoint_every"})
 """Keys that may differ when a run goes on; all others would make it another run."""
 INTERRUPTED = 130
+CHANCE_FACTOR = 1.5
+"""Times the accuracy of guessing below which training has failed, as it does with too large steps."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -148,6 +150,9 @@ class _Run(Watcher):
         self.folder.add_row(report.row(self.config.network, self.device.limits.lanes))
         if not self.json:
             print(table_row(report, self.config.network), flush=True)
+        chance = 1 / self.config.network.classes
+        if report.test.accuracy < CHANCE_FACTOR * chance:
+            self.bar.tell(f"opzo: warning: test accuracy is near chance ({chance:.0%}); try a smaller --rate")
 
     def save(self, trainer: Trainer) -> None:
         settings = asdict(self.config) | {"lanes": self.device.limits.lanes}
