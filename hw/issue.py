@@ -122,7 +122,7 @@ class Issue(wiring.Component):
             command.address.eq(item.base + row),
             command.integrate.eq(item.valid & ((item.kind == Kind.INPUT) | (item.kind == Kind.SPIKES))),
             command.feedback.eq(item.valid & feedback),
-            command.zero_order.eq(zero_order),
+            command.zero_order.eq(zero_order & feedback),
             command.learn.eq(item.valid & learn),
             command.first.eq(item.first),
             command.load.eq(item.valid & learn & item.first),

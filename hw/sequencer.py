@@ -197,10 +197,12 @@ class Sequencer(wiring.Component):
 
         waiting = runner.passes
         learn_waits = waiting.valid & ((waiting.p.kind == Kind.LEARN_EVENTS) | (waiting.p.kind == Kind.LEARN_SPIKES))
-        errors_complete = Signal()
-        m.d.sync += errors_complete.eq(self.train & (self._error_steps == self.config.steps))
+        complete, was_complete = Signal(), Signal()
+        m.d.sync += was_complete.eq(complete)
         m.d.comb += [
-            filler.start.eq(self.train & (self._error_steps == self.config.steps) & ~errors_complete),
+            # In the cycle of start the count is still that of the sample before.
+            complete.eq(self.train & ~self.start & (self._error_steps == self.config.steps)),
+            filler.start.eq(complete & ~was_complete),
             filler.hidden_ready.eq((learn_waits | learns) & self._feedback_quiet),
             filler.loaded.eq(loading),
         ]

@@ -1,0 +1,77 @@
+"""Looks into a simulated core from a cocotb testbench: memories and registers by their places in the hierarchy."""
+
+from typing import Any
+
+import numpy as np
+from cocotb.handle import ArrayObject, HierarchyObject
+
+from opzo.hw.lane_group import GROUP
+from opzo.hw.row_memory import BANK_ROWS
+from opzo.spec.formats import MEMBRANE
+from opzo.spec.network import Limits
+
+
+class CoreState:
+    """State of the core ``dut`` (built with ``public=True``), read and written without spending cycles.
+
+    Parameters
+    ----------
+    dut : cocotb handle
+        Top of the hierarchy, an ``opzo.hw.core.Core``.
+    limits : Limits
+    """
+
+    def __init__(self, dut: Any, limits: Limits) -> None:
+        self._limits = limits
+        size = min(GROUP, limits.lanes)
+        lanes = child(dut, "lanes", HierarchyObject)
+        groups = [child(lanes, f"group_{n}", HierarchyObject) for n in range(limits.lanes // size)]
+        memories = [child(group, "memory", HierarchyObject) for group in groups]
+        banks = -(-limits.rows // BANK_ROWS)
+        self._banks = [[child(memory, f"bank_{n}", ArrayObject) for n in range(banks)] for memory in memories]
+        each = [child(group, f"lane_{n}", HierarchyObject) for group in groups for n in range(size)]
+        self._lfsrs = [child(lane, "lfsr", HierarchyObject).state for lane in each]
+        self._membranes = [child(child(lane, "state", HierarchyObject), "membrane", ArrayObject) for lane in each]
+        encoder = child(dut, "encoder", HierarchyObject)
+        self._history = child(child(encoder, "history", HierarchyObject), "memory", ArrayObject)
+        self._size = size
+
+    def rows(self, count: int) -> np.ndarray:
+        """First ``count`` rows of the weight memory: int32 (count, lanes)."""
+        parts = []
+        for banks in self._banks:
+            words = [int(banks[row // BANK_ROWS][row % BANK_ROWS].value) for row in range(count)]
+            data = b"".join(word.to_bytes(2 * self._size, "little") for word in words)
+            parts.append(np.frombuffer(data, "<i2").reshape(count, self._size))
+        return np.concatenate(parts, axis=1).astype(np.int32)
+
+    def lfsrs(self) -> np.ndarray:
+        """LFSR states: uint32 (lanes,)."""
+        return np.array([int(state.value) for state in self._lfsrs], np.uint32)
+
+    def membranes(self, words: int) -> np.ndarray:
+        """Potentials of the first ``words`` hidden words: int64 (words, lanes)."""
+        raw = np.array([[int(memory[word].value) for memory in self._membranes] for word in range(words)], np.int64)
+        value = raw & ((1 << MEMBRANE.width) - 1)
+        return np.where(value > MEMBRANE.max, value - (1 << MEMBRANE.width), value)
+
+    def histories(self, words: int) -> np.ndarray:
+        """Histories of the first ``words`` hidden words: uint8 (words, lanes)."""
+        lanes = self._limits.lanes
+        return np.array([int(self._history[n].value) for n in range(words * lanes)], np.uint8).reshape(words, lanes)
+
+    def write_rows(self, rows: np.ndarray) -> None:
+        """Set the first rows of the weight memory: int (count, lanes)."""
+        words = rows.astype("<i2")
+        for group, banks in enumerate(self._banks):
+            part = np.ascontiguousarray(words[:, group * self._size : (group + 1) * self._size])
+            for row, word in enumerate(part):
+                banks[row // BANK_ROWS][row % BANK_ROWS].value = int.from_bytes(word.tobytes(), "little")
+
+
+def child(handle: Any, name: str, kind: type) -> Any:
+    """Member ``name`` of a handle that is of ``kind``; the Verilog writer keeps equal names apart by a suffix."""
+    for item in handle:
+        if isinstance(item, kind) and item._name.strip("\\ ").split("$")[0] == name:
+            return item
+    raise AttributeError(f"{handle._path} has no {name}; it has {', '.join(item._name for item in handle)}")

@@ -1,0 +1,168 @@
+"""Testbench of the whole core: every bit of its state against the golden model after every sample."""
+
+from random import Random
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from opzo.hw.interface import EVENT, MEMORY_COMMAND, RESULT, RUN
+from opzo.sim import bench
+from opzo.sim.compare import assert_equal
+from opzo.sim.core_state import CoreState
+from opzo.sim.golden.core import GoldenCore
+from opzo.sim.streams import StreamSink, StreamSource
+from opzo.spec.lfsr import lane_states
+from opzo.spec.network import Limits, Network, Rule
+from opzo.spec.protocol import Space
+from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter, LayerReg, Reg, layer_register, network_registers
+
+
+class CoreBench:
+    """A simulated core and its golden twin, fed alike."""
+
+    def __init__(self, dut: Any, limits: Limits, rng: Random, stall: float) -> None:
+        self.dut, self.limits, self.rng = dut, limits, rng
+        self.golden = GoldenCore(limits)
+        self.state = CoreState(dut, limits)
+        self.events = StreamSource(dut, dut.clk, "link__event", rng, stall, shape=EVENT)
+        self.runs = StreamSource(dut, dut.clk, "link__run", rng, stall, shape=RUN)
+        self.results = StreamSink(dut, dut.clk, "link__result", rng, stall, shape=RESULT)
+        self.commands = StreamSource(dut, dut.clk, "link__memory_command", rng, stall, shape=MEMORY_COMMAND)
+        self.words_in = StreamSource(dut, dut.clk, "link__memory_w", rng, stall)
+        self.words_out = StreamSink(dut, dut.clk, "link__memory_r", rng, stall)
+        for name in ("register_addr", "register_w_data", "register_w_en", "discard"):
+            getattr(dut, f"link__{name}").value = 0
+
+    async def write_register(self, address: int, value: int) -> None:
+        """Write a register of both."""
+        dut = self.dut
+        self.golden.write_register(address, value)
+        dut.link__register_addr.value, dut.link__register_w_data.value = address, value
+        dut.link__register_w_en.value = 1
+        await FallingEdge(dut.clk)
+        dut.link__register_w_en.value = 0
+
+    async def read_register(self, address: int) -> int:
+        """Read a register of the gateware."""
+        self.dut.link__register_addr.value = address
+        await FallingEdge(self.dut.clk)
+        await FallingEdge(self.dut.clk)
+        return int(self.dut.link__register_r_data.value)
+
+    async def write_row(self, space: Space, row: int, values: np.ndarray) -> None:
+        """Write a memory row of both, through the memory port."""
+        self.golden.write_row(space, row, values)
+        self.commands.put({"space": space, "address": row, "write": 1})
+        for value in values:
+            self.words_in.put(int(value))
+        await self.idle()
+
+    async def read_row(self, space: Space, row: int) -> list[int]:
+        """Read a memory row of the gateware through the memory port."""
+        self.commands.put({"space": space, "address": row, "write": 0})
+        return await self.words_out.receive_all(self.limits.lanes)
+
+    async def idle(self) -> None:
+        """Wait until the core is idle."""
+        await FallingEdge(self.dut.clk)
+        await FallingEdge(self.dut.clk)
+        while not self.dut.link__idle.value:
+            await RisingEdge(self.dut.link__idle)
+            await FallingEdge(self.dut.clk)
+
+    async def configure(self, network: Network, rule: Rule, settings: dict[str, int]) -> None:
+        """Set registers, random weights, LFSRs and, for DFA, feedback entries of both."""
+        rng = np.random.default_rng(self.rng.getrandbits(32))
+        for address, value in network_registers(network, self.limits, rule).items():
+            await self.write_register(address, value)
+        for name, value in settings.items():
+            await self.write_register(Reg[name], value)
+        for slot in range(3):
+            await self.write_register(layer_register(slot, LayerReg.FEEDBACK_SHIFT), 0)
+        golden = self.golden
+        golden.memory[...] = 0
+        for layer in golden.layers():
+            weights = golden.weights(layer)
+            scale = rng.choice([1500, 4000, 30000], p=[0.5, 0.4, 0.1])
+            weights[...] = rng.integers(-scale, scale + 1, weights.shape)
+            if rule.feedback and layer is not golden.layers()[-1]:
+                entries = golden.feedback(layer)
+                top = 1 << int(rng.integers(4, 16))
+                entries[...] = rng.integers(-top, top, entries.shape)
+            unused = np.arange(layer.words * self.limits.lanes).reshape(layer.words, 1, -1) >= layer.neurons
+            weights[np.broadcast_to(unused, weights.shape)] = 0
+        self.used = max(layer.weight_base + layer.words * layer.rows for layer in golden.layers())
+        self.state.write_rows(golden.memory[: self.used])
+        states = lane_states(self.rng.getrandbits(32), self.limits.lanes)
+        for row in range(2):
+            await self.write_row(Space.LFSR, row, ((states >> np.uint32(16 * row)) & 0xFFFF).astype(np.uint16))
+
+    async def run(self, events: list[tuple[int, int]], label: int, train: bool, outputs: bool, what: str) -> None:
+        """Run a sample on both; compare the answers."""
+        tag = self.rng.randrange(4)
+        await self.events.send_all([{"address": address, "value": value} for address, value in events])
+        self.runs.put({"train": train, "outputs": outputs, "label": label, "tag": tag})
+        expected = self.golden.run(events, label, train)
+        words = [await self.results.receive() for _ in range(2 + outputs * self.golden[Reg.CLASSES])]
+        data = [word["data"] - (word["data"] >> 31 << 32) for word in words]
+        where = f"{what}: "
+        assert all(word["tag"] == tag for word in words), f"{where}tags"
+        assert [word["first"] for word in words] == [1] + [0] * (len(words) - 1), f"{where}first"
+        assert [word["last"] for word in words] == [0] * (len(words) - 1) + [1], f"{where}last"
+        assert_equal(data[:2], [expected.prediction, expected.loss], what=f"{where}answer", seed=bench.seed())
+        assert_equal(data[2:], expected.outputs if outputs else (), what=f"{where}read-outs", seed=bench.seed())
+
+    async def compare(self, what: str) -> None:
+        """Compare all state."""
+        golden, state, seed = self.golden, self.state, bench.seed()
+        hidden = golden.layers()[:-1]
+        words = sum(layer.words for layer in hidden)
+        assert_equal(state.rows(self.used), golden.memory[: self.used], what=f"rows {what}", seed=seed)
+        assert_equal(state.lfsrs(), golden.lfsrs.states, what=f"LFSRs {what}", seed=seed)
+        assert_equal(state.membranes(words), golden.membrane[:words], what=f"membranes {what}", seed=seed)
+        assert_equal(state.histories(words), golden.history[:words], what=f"histories {what}", seed=seed)
+        for slot in range(len(hidden)):
+            address = layer_register(slot, LayerReg.FEEDBACK_SHIFT)
+            assert await self.read_register(address) == golden.registers[address], f"feedback shift {slot} {what}"
+        assert await self.read_register(Reg.SAMPLES) == golden[Reg.SAMPLES], f"SAMPLES {what}"
+
+    async def compare_counters(self, what: str) -> None:
+        """Compare the statistics, but for cycles."""
+        await self.idle()
+        for counter in Counter:
+            if counter not in TIMING_COUNTERS:
+                count = await self.read_register(COUNTER + 2 * counter)
+                count |= await self.read_register(COUNTER + 2 * counter + 1) << 32
+                expected = self.golden.counters[counter]
+                assert count == expected, f"counter {counter.name} {what}: {count}, expected {expected}"
+
+
+@cocotb.test()
+async def matches_golden(dut: Any) -> None:
+    """Train and test samples; equal state after each of them."""
+    parameters = bench.parameters()
+    rng = Random(bench.seed())
+    limits = Limits(**parameters["limits"])
+    core = CoreBench(dut, limits, rng, parameters["stall"])
+    await bench.start(dut)
+    for case in parameters["cases"]:
+        network = Network(tuple(case["sizes"]), case["steps"])
+        rule = Rule.parse(case["rule"])
+        name = f"{network}, T = {network.steps}, {case['rule']}, {case['settings']}"
+        await core.configure(network, rule, case["settings"])
+        await core.write_register(Reg.CLEAR_COUNTERS, 0)
+        for sample in range(case["samples"]):
+            density = rng.choice((0.0, 0.2, 0.5, 1.0))
+            events = [
+                (a, rng.choice((1, 255, rng.randint(1, 255)))) for a in range(network.inputs) if rng.random() < density
+            ]
+            train = rng.random() < 0.9
+            what = f"after sample {sample} of {name}"
+            await core.run(events, rng.randrange(network.classes), train, rng.random() < 0.3, what)
+            await core.compare(what)
+        await core.compare_counters(f"after {name}")
+        for row in (0, core.used // 2, core.used - 1):
+            expected = core.golden.memory[row] & 0xFFFF
+            assert_equal(await core.read_row(Space.WEIGHTS, row), expected, what=f"row {row} through the port, {name}")

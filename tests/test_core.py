@@ -1,0 +1,48 @@
+from dataclasses import asdict
+
+import pytest
+
+from opzo.hw.core import Core
+from opzo.sim.bench import run_bench
+from opzo.spec.network import Network, Rule
+
+NETWORKS = [((64, 64, 64, 10), 16), ((20, 13, 7, 3), 8), ((9, 5, 2), 4), ((30, 17, 16, 33, 5), 16)]
+STEPS = (1, 2, 6, 8)
+USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT": 4, "MSE_SHIFT": 7, "SAMPLES": 0}
+LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
+STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "SAMPLES": 60}
+RATES = (USUAL, STILL, LARGEST)
+
+
+def run(sizes, lanes, cases, stall):
+    limits = Network(sizes).limits(lanes)
+    run_bench(
+        Core(limits),
+        name=f"core-{lanes}",
+        test_module="opzo.sim.tb_core",
+        public=True,
+        parameters={"limits": asdict(limits), "stall": stall, "cases": cases},
+    )
+
+
+def case(sizes, steps, rule, settings, samples):
+    return {"sizes": sizes, "steps": steps, "rule": rule.name, "settings": settings, "samples": samples}
+
+
+@pytest.mark.parametrize(("sizes", "lanes"), NETWORKS)
+def test_core_matches_golden(sizes, lanes):
+    # Every rule with every number of steps; the step sizes take turns.
+    cases = [
+        case(sizes, steps, rule, RATES[(n + int(rule)) % len(RATES)], 25)
+        for n, steps in enumerate(STEPS)
+        for rule in Rule
+    ]
+    run(sizes, lanes, cases, 0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize(("sizes", "lanes"), NETWORKS)
+def test_core_matches_golden_for_200_samples(sizes, lanes, rule):
+    cases = [case(sizes, steps, rule, settings, 200) for steps in STEPS for settings in (USUAL, STILL, LARGEST)]
+    run(sizes, lanes, cases, 0.0)
