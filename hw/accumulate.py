@@ -1,6 +1,6 @@
 """Accumulate: the sum that Integrate and Feedback build, and the input current it makes."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

@@ -1,6 +1,6 @@
 """The core: everything between a sample in the event buffer and its answer."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -15,6 +15,7 @@ from opzo.hw.lanes import Lanes
 from opzo.hw.memory_port import MemoryPort
 from opzo.hw.passes import Kind, tag_layout
 from opzo.hw.read_out import ReadOutShifter
+from opzo.hw.record import record
 from opzo.hw.registers import RegisterFile
 from opzo.hw.results import Results
 from opzo.hw.scale import ScaleEstimator
@@ -56,7 +57,7 @@ class Core(wiring.Component):
         m.submodules.memory_port = self._memory_port = MemoryPort(limits)
         m.submodules.results = self._results = Results(limits)
         # Tags accompany the commands; tag s belongs to the command at stage s, the last one to registered results.
-        self._tags = [Signal(tag_layout(limits), name=f"tag_{s}") for s in range(STAGES + 1)]
+        self._tags = [record(tag_layout(limits), f"tag_{s}") for s in range(STAGES + 1)]
         m.d.sync += self._tags[0].eq(self._issue.tag)
         m.d.sync += [after.eq(before) for after, before in zip(self._tags[1:], self._tags[:-1], strict=True)]
 
@@ -72,7 +73,7 @@ class Core(wiring.Component):
     def _run_samples(self, m: Module) -> None:
         """One sample after another: start, wait, close, answer."""
         events, sequencer, results = self._events, self._sequencer, self._results
-        self._sample = sample = Signal(RUN)
+        self._sample = sample = record(RUN, "sample")
         self._start = start = Signal()
         self._scales_done = Signal()
         self._refresh = Signal()

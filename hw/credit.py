@@ -1,6 +1,6 @@
 """Credit: what a feedback sum means for one neuron and time step."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

@@ -1,6 +1,6 @@
 """Filler of the credit filters: reads the credits of the next word while Learn works on this one."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 

@@ -1,6 +1,6 @@
 """Credit filter: credits filtered backwards in time, and the sum of them that a spike history selects."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

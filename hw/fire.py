@@ -1,6 +1,6 @@
 """Fire: one time step of a leaky integrate-and-fire neuron."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

@@ -1,6 +1,6 @@
 """Issue: from a row of a pass to the command for the lanes."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 

@@ -1,6 +1,6 @@
 """One lane: multiplier, accumulator, neuron, credit filter, row update, random generator."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,7 +31,7 @@ from opzo.spec.formats import (
 from opzo.spec.network import Limits
 
 STAGES = 10
-"""Cycles a command travels: it is at stage 0 when it arrives, row data is there at stage 3, results leave at stage 9."""
+"""Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at RESULT the results leave."""
 ROW, ACCUMULATED, CURRENT, RESULT = 3, 6, 7, 9
 ZO_FACTOR = 64
 DIFFERENCE_SHIFT = UPDATE_FRAC_BITS - (WEIGHT.frac_bits - FEEDBACK_ENTRY.frac_bits)
@@ -65,6 +65,27 @@ class Lane(wiring.Component):
     spike, spike_first, membrane_saturated, credit_saturated : Out(1)
         At stage RESULT.
     """
+
+    stage: data.View
+    filter_en: Signal
+    filter_first: Signal
+    filter_read_out: Signal
+    filter_address: Signal
+    row: Signal
+    result: Signal
+    result_saturated: Signal
+    error_en: Signal
+    error: Signal
+    error_address: Signal
+    alpha: Signal
+    activity: Signal
+    shift: Signal
+    chain_in: Signal
+    chain: Signal
+    spike: Signal
+    spike_first: Signal
+    membrane_saturated: Signal
+    credit_saturated: Signal
 
     def __init__(self, limits: Limits, index: int) -> None:
         self._limits, self._index = limits, index

@@ -1,6 +1,6 @@
 """What the sequencer tells all lanes in one cycle."""
 
-from amaranth.hdl import Shape, signed, unsigned
+from amaranth import Shape, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
@@ -68,8 +68,8 @@ def lane_command(limits: Limits) -> data.StructLayout:
 def filter_command(limits: Limits) -> data.StructLayout:
     """Layout of a command to the credit filters.
 
-    ``read_out`` reads the credits of read-out word ``word``, else those of hidden word ``word``; ``first`` goes with the
-    last time step.
+    ``read_out`` reads the credits of read-out word ``word``, else those of hidden word ``word``; ``first`` goes with
+    the last time step.
     """
     return data.StructLayout(
         {

@@ -1,12 +1,13 @@
 """A group of lanes with its share of the row memory and its own copy of the command."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lane import RESULT, ROW, STAGES, Lane
 from opzo.hw.lane_command import ChainOp, filter_command, lane_command
 from opzo.hw.lane_state import STEP_BITS
+from opzo.hw.record import record
 from opzo.hw.row_memory import READ_LATENCY, RowMemory
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, MEMBRANE, SCALED_ERROR, WEIGHT
 from opzo.spec.network import Limits
@@ -41,6 +42,21 @@ class LaneGroup(wiring.Component):
         Row of the group's first lane at stage ROW.
     """
 
+    command: data.View
+    filter: data.View
+    error: data.View
+    alpha: Signal
+    activity: Signal
+    shift: Signal
+    chain_in: Signal
+    chain: Signal
+    spikes: Signal
+    first_spikes: Signal
+    membrane_saturated: Signal
+    credit_saturated: Signal
+    row_saturated: Signal
+    lane_0_row: Signal
+
     def __init__(self, limits: Limits, first: int, size: int) -> None:
         self._limits, self._first, self._size = limits, first, size
         super().__init__(
@@ -73,14 +89,14 @@ class LaneGroup(wiring.Component):
             m.submodules[f"lane_{offset}"] = lane
             lanes.append(lane)
 
-        stages = Signal(data.ArrayLayout(lane_command(self._limits), STAGES))
+        stages = record(data.ArrayLayout(lane_command(self._limits), STAGES), "stages")
         m.d.sync += stages[0].eq(self.command)
         for stage in range(1, STAGES):
             m.d.sync += stages[stage].eq(stages[stage - 1])
         shift = Signal()
-        fill = Signal(filter_command(self._limits))
-        arrived = Signal(filter_command(self._limits))
-        error = Signal(error_command(self._limits))
+        fill = record(filter_command(self._limits), "fill")
+        arrived = record(filter_command(self._limits), "arrived")
+        error = record(error_command(self._limits), "error")
         m.d.sync += [shift.eq(self.shift), fill.eq(self.filter), arrived.eq(fill), error.eq(self.error)]
 
         result = stages[RESULT]

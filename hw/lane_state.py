@@ -1,6 +1,6 @@
 """What one lane remembers of its neurons: small memories with synchronous reads."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,6 +31,34 @@ class LaneState(wiring.Component):
         Write of ``credit_next`` at ``fired_word``, ``fired_step``.
     error_en, error_address, error_next : In
     """
+
+    membrane_word: Signal
+    v: Signal
+    seen: Signal
+    negative: Signal
+    current: Signal
+    code_word: Signal
+    code_step: Signal
+    code: data.View
+    filter_address: Signal
+    credit: Signal
+    error_credit: Signal
+    fired_en: Signal
+    fired_word: Signal
+    fired_step: Signal
+    v_next: Signal
+    seen_next: Signal
+    negative_next: Signal
+    spike_next: Signal
+    surrogate_next: Signal
+    current_en: Signal
+    current_word: Signal
+    current_next: Signal
+    credit_en: Signal
+    credit_next: Signal
+    error_en: Signal
+    error_address: Signal
+    error_next: Signal
 
     def __init__(self, limits: Limits) -> None:
         self._words = limits.words
@@ -74,11 +102,13 @@ class LaneState(wiring.Component):
         m = Module()
         neuron = data.StructLayout({"v": signed(MEMBRANE.width), "seen": 1, "negative": 1})
         by_step = self._words * HISTORY_STEPS
-        membrane = memory.Memory(shape=neuron, depth=self._words, init=[])
-        current = memory.Memory(shape=signed(MEMBRANE.width), depth=self._words, init=[])
-        code = memory.Memory(shape=CODE, depth=by_step, init=[])
-        credit = memory.Memory(shape=signed(CREDIT.width), depth=by_step, init=[])
-        error = memory.Memory(shape=signed(CREDIT.width), depth=self._read_out_words * HISTORY_STEPS, init=[])
+        membrane: memory.Memory = memory.Memory(shape=neuron, depth=self._words, init=[])
+        current: memory.Memory = memory.Memory(shape=signed(MEMBRANE.width), depth=self._words, init=[])
+        code: memory.Memory = memory.Memory(shape=CODE, depth=by_step, init=[])
+        credit: memory.Memory = memory.Memory(shape=signed(CREDIT.width), depth=by_step, init=[])
+        error: memory.Memory = memory.Memory(
+            shape=signed(CREDIT.width), depth=self._read_out_words * HISTORY_STEPS, init=[]
+        )
         m.submodules.membrane, m.submodules.current = membrane, current
         m.submodules.code, m.submodules.credit, m.submodules.error = code, credit, error
         fired_address = Signal(self.filter_address.shape())

@@ -1,6 +1,6 @@
 """All lanes, in groups."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 

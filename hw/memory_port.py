@@ -1,12 +1,13 @@
 """Memory port: rows of the memories, from and to the host."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.interface import MEMORY_COMMAND
 from opzo.hw.lane import STAGES
 from opzo.hw.lane_command import ChainOp, lane_command
+from opzo.hw.record import record
 from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
 from opzo.spec.network import Limits
 from opzo.spec.protocol import Space
@@ -66,7 +67,7 @@ class MemoryPort(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        request = Signal(MEMORY_COMMAND)
+        request = record(MEMORY_COMMAND, "request")
         lane = Signal(range(self._limits.lanes))
         wait = Signal(range(STAGES + 3))
         lane_bits = (self._limits.lanes - 1).bit_length()

@@ -1,6 +1,6 @@
 """Signed multiplier with registered inputs and output."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

@@ -1,6 +1,6 @@
 """What the sequencer's parts say to each other: passes, and the items they consist of."""
 
-from amaranth.hdl import unsigned
+from amaranth import unsigned
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
@@ -36,7 +36,11 @@ PASS = data.StructLayout(
         "settings": LAYER,
     }
 )
-"""One pass: ``layer`` is the register slot, ``below`` the hidden layer that its rows come from; ``last`` of a sample."""
+"""One pass; ``last`` of a sample.
+
+``layer`` is the register slot, ``below`` the hidden layer that its rows come from, ``below_base`` that layer's first
+word.
+"""
 
 
 def item_layout(limits: Limits) -> data.StructLayout:

@@ -1,6 +1,6 @@
 """Read-out shifter: takes the read-outs of a word out of the chain, one a cycle."""
 
-from amaranth.hdl import Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

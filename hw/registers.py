@@ -1,9 +1,10 @@
 """Register file: the settings that the host writes."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth import Array, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.record import record
 from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import LAYER_REG_BITS, REG_BITS, LayerReg, Reg, layer_register
 
@@ -48,8 +49,8 @@ class RegisterFile(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config = Signal(CONFIG)
-        layers = Signal(LAYERS)
+        config = record(CONFIG, "config")
+        layers = record(LAYERS, "layers")
         m.d.comb += [self.config.eq(config), self.layers.eq(layers)]
 
         # The host writes only while the engine is idle, so the two sources of a register never meet.

@@ -1,6 +1,6 @@
 """Results: a sample's answer as a stream of words."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 

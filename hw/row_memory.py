@@ -1,6 +1,6 @@
 """Row memory of a group of lanes: weights and feedback entries."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth import Array, Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,12 @@ class RowMemory(wiring.Component):
     bank, register behind the bank select; so no select logic sits between a block RAM and a register. A row read
     in the cycle in which it is written gives the old word; the sequencer never does that.
     """
+
+    read_address: Signal
+    read_data: Signal
+    write_address: Signal
+    write_data: Signal
+    write_en: Signal
 
     def __init__(self, rows: int, width: int) -> None:
         if rows < 1:
@@ -38,7 +44,7 @@ class RowMemory(wiring.Component):
         write_bank = self.write_address >> bank_bits
         for index in range(-(-self._rows // BANK_ROWS)):
             depth = min(BANK_ROWS, self._rows - index * BANK_ROWS)
-            bank = memory.Memory(shape=self._width, depth=depth, init=[])
+            bank: memory.Memory = memory.Memory(shape=self._width, depth=depth, init=[])
             m.submodules[f"bank_{index}"] = bank
             read, write = bank.read_port(), bank.write_port()
             data = Signal(self._width, name=f"data_{index}", reset_less=True)

@@ -1,10 +1,11 @@
 """Pass runner: goes through the words and rows of one pass after another, one row a cycle."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.passes import PASS, Kind, item_layout
+from opzo.hw.record import record
 from opzo.spec.network import Limits
 
 
@@ -59,7 +60,7 @@ class PassRunner(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        current = Signal(PASS)
+        current = record(PASS, "current")
         last_index = Signal(self.item_bits)
         index = Signal(self.item_bits)
         base = Signal.like(self.item.base)

@@ -1,7 +1,7 @@
 """Saturation of a signed value to fewer bits."""
 
-from amaranth.hdl import Cat, Module, Mux
-from amaranth.hdl import signed as signed_shape
+from amaranth import Cat, Module, Mux, Signal
+from amaranth import signed as signed_shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,10 @@ class Saturate(wiring.Component):
 
     Golden twin: ``opzo.sim.golden.saturate.saturate``.
     """
+
+    i: Signal
+    o: Signal
+    saturated: Signal
 
     def __init__(self, width_in: int, width_out: int) -> None:
         if not 1 < width_out <= width_in:

@@ -1,10 +1,11 @@
 """Schedule: the passes of a sample, in order."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.passes import PASS, Kind
+from opzo.hw.record import record
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Rule
@@ -78,7 +79,7 @@ class Schedule(wiring.Component):
         m.d.comb += step.eq(macro - offset)
         exists = enabled & (macro >= offset) & (step < steps)
 
-        chosen = Signal(PASS)
+        chosen = record(PASS, "chosen")
         m.d.comb += [
             chosen.layer.eq(layer),
             chosen.read_out.eq(layer == READOUT_LAYER),

@@ -1,6 +1,6 @@
 """Sequencer: runs the passes of a sample, each as soon as what it needs is there."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 

@@ -1,6 +1,6 @@
 """Row update: decay, stochastic rounding and saturation of one weight or feedback entry."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

@@ -69,7 +69,7 @@ class CoreState:
                 banks[row // BANK_ROWS][row % BANK_ROWS].value = int.from_bytes(word.tobytes(), "little")
 
 
-def child(handle: Any, name: str, kind: type) -> Any:
+def child(handle: Any, name: str, kind: type[Any]) -> Any:
     """Member ``name`` of a handle that is of ``kind``; the Verilog writer keeps equal names apart by a suffix."""
     for item in handle:
         if isinstance(item, kind) and item._name.strip("\\ ").split("$")[0] == name:

@@ -189,7 +189,7 @@ class Network:
         )
 
     def _place(self, lanes: int) -> tuple[Layer, ...]:
-        layers = []
+        layers: list[Layer] = []
         address = word = 0
         for rows, neurons in zip(self.sizes[:-1], self.sizes[1:], strict=True):
             words = -(-neurons // lanes)

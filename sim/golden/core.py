@@ -119,12 +119,14 @@ class GoldenCore:
     def read_row(self, space: Space, row: int) -> np.ndarray:
         """One row of a memory: uint16 (lanes,). The address must exist."""
         if space == Space.WEIGHTS:
-            return self.memory[row].astype(np.uint16)
-        if space == Space.LFSR:
-            return (self.lfsrs.states >> np.uint32(row * LFSR_BITS // 2)).astype(np.uint16)
-        if space == Space.MEMBRANE:
-            return (self.membrane[row // 2] >> (16 * (row % 2))).astype(np.uint16)
-        return self.history[row].astype(np.uint16)
+            values = self.memory[row]
+        elif space == Space.LFSR:
+            values = self.lfsrs.states >> np.uint32(row * LFSR_BITS // 2)
+        elif space == Space.MEMBRANE:
+            values = self.membrane[row // 2] >> (16 * (row % 2))
+        else:
+            values = self.history[row]
+        return np.asarray(values).astype(np.uint16)
 
     def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
         """Write one row of WEIGHTS or LFSR: uint16 (lanes,). The address must exist."""

@@ -41,4 +41,5 @@ def event_update(filtered: np.ndarray, values: np.ndarray) -> np.ndarray:
         0..255.
     """
     total, _ = saturate(filtered.sum(axis=0), FRAME_CREDIT.width)
-    return (total[:, None, :] * values[:, None] + (1 << (INPUT_BITS - 1))) >> INPUT_BITS
+    update: np.ndarray = (total[:, None, :] * values[:, None] + (1 << (INPUT_BITS - 1))) >> INPUT_BITS
+    return update

@@ -22,7 +22,8 @@ def feedback_sum(entries: np.ndarray, shift: int, errors: np.ndarray) -> np.ndar
         SCALED_ERROR.
     """
     factors, _ = saturate(entries >> shift, FEEDBACK_FACTOR_BITS)
-    return (factors * errors[:, None]).sum(axis=1)
+    total: np.ndarray = (factors * errors[:, None]).sum(axis=1)
+    return total
 
 
 def credit(

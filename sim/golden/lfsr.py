@@ -32,7 +32,8 @@ class LaneLFSRs:
     def states(self) -> np.ndarray:
         """Present states, uint32 (lanes,)."""
         low, high = self._words[self._next - 2 : self._next].astype(np.uint32)
-        return low | (high << np.uint32(DRAW_BITS))
+        states: np.ndarray = low | (high << np.uint32(DRAW_BITS))
+        return states
 
     def draw(self, count: int) -> np.ndarray:
         """Next ``count`` draws: uint16 (count, lanes)."""

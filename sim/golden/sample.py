@@ -17,6 +17,7 @@ from opzo.sim.golden.fire import fire
 from opzo.sim.golden.integrate import integrate
 from opzo.sim.golden.saturate import saturate
 from opzo.sim.golden.scale import feedback_shift
+from opzo.sim.golden.spikes import extend_active, step_list, update_history
 from opzo.sim.golden.update import update_rows
 from opzo.spec.formats import (
     BIAS_INPUT,
@@ -66,7 +67,7 @@ class _Hidden:
         self.signs = np.zeros((steps, *shape), np.int64)
         self.credits = np.zeros((steps, *shape), np.int64)
         self.active = np.zeros(0, np.int64)
-        self.shift = None
+        self.shift: int | None = None
         """Feedback shift that comes into force after the sample; None: the old one."""
 
 
@@ -98,7 +99,7 @@ class _Sample:
         for macro in range(self.steps + depth + 1):
             if macro < self.steps:
                 self._count(Counter.FIRE, self.hidden[0].layer.words)
-                self._fire(0, macro, current, np.False_)
+                self._fire(0, macro, current, np.zeros_like(current, bool))
             if 0 <= macro - depth < self.steps:
                 self._read_out(macro - depth)
             for index in range(1, depth):
@@ -156,10 +157,10 @@ class _Sample:
         return integrate(self.core.weights(layer)[:, rows], values)
 
     def _integrate_spikes(self, index: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Input current, and where it saturated, of hidden layer ``index`` (the read-out for index = depth) from the spikes below it."""
+        """Input current of hidden layer ``index`` (the read-out for index = depth), and where it saturated."""
         below = self.hidden[index - 1]
         layer = self.hidden[index].layer if index < len(self.hidden) else self.readout
-        rows = np.append(np.flatnonzero(below.spikes[step]), layer.rows - 1)
+        rows = np.append(step_list(below.spikes[step]), layer.rows - 1)
         return self._integrate(layer, rows, SPIKE_INPUT)
 
     def _fire(self, index: int, step: int, current: np.ndarray, saturated: np.ndarray) -> None:
@@ -172,14 +173,12 @@ class _Sample:
         hidden.v, hidden.surrogate[step], hidden.signs[step] = fired.v, fired.surrogate, sign
         first = fired.spikes & ~hidden.spikes[:step].any(axis=0)
         hidden.spikes[step] = fired.spikes
-        hidden.active = np.append(hidden.active, np.flatnonzero(first))
-        base = hidden.layer.word_base
-        history = core.history[base : base + hidden.layer.words]
-        history[first] = 0
-        history[fired.spikes] |= 1 << step
-        self._count(Counter.SPIKES_1 + index, int(fired.spikes.sum()))
+        hidden.active = extend_active(hidden.active, first)
+        words = slice(hidden.layer.word_base, hidden.layer.word_base + hidden.layer.words)
+        core.history[words] = update_history(core.history[words], fired.spikes, first, step=step)
+        self._count(Counter(Counter.SPIKES_1 + index), int(fired.spikes.sum()))
         if self.train:
-            self._count(Counter.ACTIVE_1 + index, int(first.sum()))
+            self._count(Counter(Counter.ACTIVE_1 + index), int(first.sum()))
         self._count_words(Counter.MEMBRANE_SATURATIONS, fired.saturated | saturated)
 
     def _read_out(self, step: int) -> None:
