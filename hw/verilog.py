@@ -1,9 +1,9 @@
 """Plain Verilog of the core and of the top."""
 
-from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 
 import opzo
+from opzo.hw.convert import convert
 from opzo.hw.core import Core
 from opzo.hw.top import Top
 from opzo.spec.network import Limits
@@ -14,12 +14,12 @@ CORE, TOP = "opzo_core", "opzo_top"
 
 def core_verilog(limits: Limits) -> str:
     """Verilog of module ``opzo_core``: `Core`, ports ``link__...`` as in `CoreSignature`, ``clk`` and ``rst``."""
-    return _convert(Core(limits), CORE, limits)
+    return _titled(Core(limits), CORE, limits)
 
 
 def top_verilog(limits: Limits, clock_khz: int = 0) -> str:
     """Verilog of module ``opzo_top``: `Top`, ports ``rx__...`` and ``tx__...`` (bytes), ``busy``, ``clk``, ``rst``."""
-    return _convert(Top(limits, clock_khz), TOP, limits, f", clock {clock_khz} kHz" if clock_khz else "")
+    return _titled(Top(limits, clock_khz), TOP, limits, f", clock {clock_khz} kHz" if clock_khz else "")
 
 
 def write_verilog(limits: Limits, clock_khz: int = 0) -> dict[str, str]:
@@ -27,7 +27,6 @@ def write_verilog(limits: Limits, clock_khz: int = 0) -> dict[str, str]:
     return {"core": core_verilog(limits), "top": top_verilog(limits, clock_khz)}
 
 
-def _convert(component: Component, name: str, limits: Limits, clock: str = "") -> str:
+def _titled(component: Component, name: str, limits: Limits, clock: str = "") -> str:
     sizes = ", ".join(f"{size} {what}" for what, size in vars(limits).items())
-    text: str = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    return f"// {name} of opzo {opzo.__version__}: {sizes}{clock}\n{text}"
+    return f"// {name} of opzo {opzo.__version__}: {sizes}{clock}\n{convert(component, name)}"

@@ -55,9 +55,9 @@ def run_bench(
         Give the testbench all inner signals and memories too, not only the ports; slower.
     """
     # Only here, because the testbench imports this module too and needs neither of them.
-    from amaranth.back import verilog
+    from opzo.hw.convert import convert
 
-    text = verilog.convert(component, name=TOP, strip_internal_attrs=True)
+    text = convert(component, TOP)
     program = _build(text, name, public)
     chosen = int(os.environ.get("OPZO_SEED", DEFAULT_SEED)) if seed is None else seed
     _run(program.parent, test_module, parameters or {}, chosen, testcase)

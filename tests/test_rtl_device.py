@@ -6,11 +6,11 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 from amaranth import Module, Signal
-from amaranth.back import verilog
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.convert import convert
 from opzo.sim import rtl_library, verilated
 from opzo.sim.cache import cached
 from opzo.sim.rtl import RtlTransport
@@ -54,7 +54,7 @@ class Echo(wiring.Component):
 
 @pytest.fixture(scope="module")
 def echo_library():
-    return build_library(verilog.convert(Echo(), name="opzo_top", emit_src=False, strip_internal_attrs=True))
+    return build_library(convert(Echo(), "opzo_top"))
 
 
 @pytest.fixture
