@@ -5,7 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from opzo.hw.command import REGISTERS, ROWS, SAMPLES, SESSION, CommandProcessor
+from opzo.hw.command import CommandProcessor
+from opzo.hw.dispatcher import REGISTERS, ROWS, SAMPLES, SESSION
 from opzo.hw.frame import FrameReceiver, FrameSender, ReplyArbiter
 from opzo.hw.interface import CoreSignature
 from opzo.hw.register_access import RegisterAccess
@@ -103,7 +104,7 @@ class Link(wiring.Component):
             samples.register_r_data.eq(core.register_r_data),
             # The receiver takes no bytes while it has a frame, and keeps that until it is answered, RUN excepted.
             self.busy.eq(
-                (fifo.level != 0)
+                (fifo.r_level != 0)
                 | decoder.o.valid
                 | ~receiver.i.ready
                 | ~replies.control.idle

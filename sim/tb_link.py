@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import cocotb
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
 from opzo.sim.bench import parameters, seed, start
 from opzo.sim.core_port import CorePort
@@ -16,6 +16,9 @@ from opzo.spec.protocol import NAK, REPLY, Command, Frame, RunFlag, Status, enco
 
 SETTLE_CYCLES = 3000
 """Cycles after which nothing more can come: a longest frame and a slowest sample."""
+
+BUSY_CYCLES = 100_000
+"""Cycles that a frame may take: the longest reply, or waiting for two samples, with stalls."""
 
 
 class Host:
@@ -32,9 +35,14 @@ class Host:
         self.port = CorePort(dut, self.core, Random(rng.random()), stall, sample_cycles)
 
     async def in_step(self, exchange: Exchange) -> None:
-        """Send, and wait for exactly the golden bytes."""
+        """Send, and wait for exactly the golden bytes; when the link is no longer busy, all have come."""
         await self.rx.send_all(exchange.sent)
-        answered = bytes(await self.tx.receive_all(len(exchange.answered)))
+        for _ in range(BUSY_CYCLES):
+            await FallingEdge(self.dut.clk)
+            await ReadOnly()
+            if not self.dut.busy.value:
+                break
+        answered = bytes(await self.tx.receive_all(len(self.tx)))
         assert answered == exchange.answered, (
             f"to {exchange.sent.hex(' ')} the link answered {answered.hex(' ')}, golden {exchange.answered.hex(' ')}"
         )
@@ -51,6 +59,7 @@ class Host:
     async def finish(self) -> None:
         """Nothing more comes, and the same reached the core as the golden one."""
         assert await self.settle() == b""
+        assert not self.dut.busy.value
         self.check_core()
 
     def check_core(self) -> None:
@@ -66,23 +75,23 @@ class Host:
         await self.finish()
 
 
-@cocotb.test(timeout_time=40, timeout_unit="ms")
+@cocotb.test(timeout_time=20, timeout_unit="ms")
 async def equals_golden_in_step(dut: Any) -> None:
     host = Host(dut, **parameters())
     await start(dut)
     for exchange in host.traffic.begin():
         await host.in_step(exchange)
-    for _ in range(500):
+    for _ in range(300):
         await host.in_step(host.traffic.hostile())
     await host.finish()
     await host.recover()
 
 
-@cocotb.test(timeout_time=40, timeout_unit="ms")
+@cocotb.test(timeout_time=20, timeout_unit="ms")
 async def loses_and_repeats_nothing_when_flooded(dut: Any) -> None:
     host = Host(dut, **parameters())
     await start(dut)
-    exchanges = host.traffic.begin() + [host.traffic.hostile() for _ in range(500)]
+    exchanges = host.traffic.begin() + [host.traffic.hostile() for _ in range(300)]
     await host.rx.send_all(b"".join(exchange.sent for exchange in exchanges))
     answered = await host.settle()
     compare_late(frames(answered), frames(b"".join(exchange.answered for exchange in exchanges)))

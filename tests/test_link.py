@@ -5,9 +5,7 @@ from opzo.sim.bench import run_bench
 from opzo.sim.traffic import TEST_LIMITS
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize(("stall", "sample_cycles"), [(0.0, 0), (0.0, 4000), (0.3, 500), (0.6, 2000)])
-def test_gateware_equals_golden(stall: float, sample_cycles: int, seed: int) -> None:
+def run(stall: float, sample_cycles: int, seed: int | None = None) -> None:
     run_bench(
         Link(TEST_LIMITS),
         name="link",
@@ -15,3 +13,14 @@ def test_gateware_equals_golden(stall: float, sample_cycles: int, seed: int) -> 
         parameters={"stall": stall, "sample_cycles": sample_cycles},
         seed=seed,
     )
+
+
+@pytest.mark.parametrize(("stall", "sample_cycles"), [(0.0, 0), (0.0, 4000), (0.4, 500)])
+def test_gateware_equals_golden(stall: float, sample_cycles: int) -> None:
+    run(stall, sample_cycles)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_gateware_equals_golden_for_many_seeds(seed: int) -> None:
+    run((0.0, 0.1, 0.5)[seed % 3], (0, 100, 1000, 10_000)[seed % 4], seed)
