@@ -141,11 +141,18 @@ def test_no_more_samples_underway_than_credits() -> None:
     assert link._running() <= 2
 
 
-def test_call_waits_until_no_sample_is_underway() -> None:
-    link, core, _ = clean_link()
+def test_call_is_sent_only_after_all_samples_are_answered() -> None:
+    link, core, line = clean_link()
     first = link.start_sample(RunFlag.TRAIN, 3, b"")
+    answered_when_sent: list[bool] = []
+
+    def watch(data: bytes) -> bytes:
+        answered_when_sent.append(first.reply is not None)
+        return data
+
+    line.to = watch
     link.call(Command.WRITE_REGISTERS, b"\x06" + struct.pack("<I", 84))
-    assert first.reply is not None
+    assert answered_when_sent == [True]
     assert core.read_register(Reg.RATE) == 84
 
 
