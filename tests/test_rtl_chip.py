@@ -1,0 +1,140 @@
+"""The whole chip on the rtl device, through the driver, beside the golden model."""
+
+import time
+from collections.abc import Iterator
+from random import Random
+
+import numpy as np
+import pytest
+
+from opzo.host.config import Hyperparameters
+from opzo.host.device import Device, Sample
+from opzo.host.link import Link
+from opzo.host.rates import rate_registers
+from opzo.host.state import State
+from opzo.host.transport import Connection, Transport, connection
+from opzo.sim.compare import assert_equal
+from opzo.sim.golden_transport import GoldenTransport
+from opzo.sim.pty import PtyDevice
+from opzo.sim.rtl import RtlTransport
+from opzo.spec.network import Limits, Network, Rule
+from opzo.spec.protocol import END, ESC, Command, Frame, Space, encode_events
+from opzo.spec.registers import TIMING_COUNTERS, Reg
+
+LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
+SEED = 5
+
+
+@pytest.fixture
+def chip() -> Iterator[RtlTransport]:
+    transport = RtlTransport(LIMITS)
+    yield transport
+    transport.close()
+
+
+def device_on(transport: Transport, name: str) -> Device:
+    return Device(name, Link(Connection(name, lambda: transport, 60.0, reopens=False)))
+
+
+def replies(transport: RtlTransport | GoldenTransport, sent: bytes) -> bytes:
+    transport.write(sent)
+    received = b""
+    while data := transport.read(60.0):
+        received += data
+    return received
+
+
+def test_chip_says_what_it_was_built_for(chip: RtlTransport) -> None:
+    device = device_on(chip, "rtl")
+    assert device.limits == LIMITS
+    assert device.identity == device_on(GoldenTransport(LIMITS), "golden").identity
+
+
+def test_registers_keep_what_was_written(chip: RtlTransport) -> None:
+    device, golden = device_on(chip, "rtl"), device_on(GoldenTransport(LIMITS), "golden")
+    rng = np.random.default_rng(SEED)
+    values = {address: int(rng.integers(1 << 32)) for address in (*range(Reg.CLEAR_COUNTERS), *range(0x10, 0x40))}
+    for each in (device, golden):
+        each.write_registers(values)
+    assert device.read_registers(0, 255) == golden.read_registers(0, 255)
+
+
+def test_memories_read_back_what_was_written(chip: RtlTransport) -> None:
+    device = device_on(chip, "rtl")
+    rng = np.random.default_rng(SEED)
+    weights = rng.integers(0, 1 << 16, (LIMITS.rows, LIMITS.lanes), np.uint16)
+    weights[::7, 0] = END | ESC << 8
+    lfsr = rng.integers(1, 1 << 16, (2, LIMITS.lanes), np.uint16)
+    device.write_memory(Space.WEIGHTS, 0, weights)
+    device.write_memory(Space.LFSR, 0, lfsr)
+    assert_equal(device.read_memory(Space.WEIGHTS, 0, LIMITS.rows), weights, what="weights", seed=SEED)
+    assert_equal(device.read_memory(Space.LFSR, 0, 2), lfsr, what="lfsr", seed=SEED)
+
+
+@pytest.mark.parametrize("rule", ["opzo", "readout"])
+@pytest.mark.parametrize("net", ["9-5-2", "20-13-7-3"])
+def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str) -> None:
+    network, hyper = Network.parse(net, steps=4), Hyperparameters(rule=rule, seed=SEED)
+    rng = np.random.default_rng(SEED)
+    samples = []
+    for _ in range(70):
+        lit = np.flatnonzero(rng.random(network.inputs) < 0.6).tolist()
+        pairs = encode_events([(address, int(rng.integers(1, 256))) for address in lit])
+        samples.append(Sample(pairs, int(rng.integers(network.classes))))
+    devices = [device_on(chip, "rtl"), device_on(GoldenTransport(LIMITS), "golden")]
+    results, states, counters = [], [], []
+    for device in devices:
+        device.configure(network, Rule.parse(rule))
+        State.initial(network, Rule.parse(rule), SEED, LIMITS.lanes).write(device)
+        device.write_registers(rate_registers(hyper, 0, 1000))
+        trained = list(device.run(samples, train=True, outputs=True))
+        tested = list(device.run(samples[:5], outputs=True))
+        results.append([(r.prediction, r.loss, *r.outputs.tolist()) for r in trained + tested])
+        states.append(State.read(device, Rule.parse(rule)))
+        counters.append({k: v for k, v in device.counters().items() if k not in TIMING_COUNTERS})
+    assert_equal(results[0], results[1], what="predictions, losses, outputs", seed=SEED)
+    for layer, (actual, expected) in enumerate(zip(states[0].weights, states[1].weights, strict=True)):
+        assert_equal(actual, expected, what=f"weights of layer {layer}", seed=SEED)
+    for layer, (actual, expected) in enumerate(zip(states[0].feedback, states[1].feedback, strict=True)):
+        assert_equal(actual, expected, what=f"feedback of layer {layer}", seed=SEED)
+    assert_equal(states[0].feedback_shift, states[1].feedback_shift, what="feedback shifts", seed=SEED)
+    assert_equal(states[0].lfsr, states[1].lfsr, what="LFSR states", seed=SEED)
+    assert states[0].samples == states[1].samples
+    assert counters[0] == counters[1]
+
+
+def test_noise_on_the_line_gets_the_golden_answers(chip: RtlTransport) -> None:
+    rng = Random(SEED)
+    golden = GoldenTransport(LIMITS)
+    sync = Frame(7, Command.SYNC, b"nonc").encode()
+    good = Frame(8, Command.READ_REGISTERS, bytes((0, 3))).encode()
+    noise = bytes(rng.choice((END, ESC, 0x01, 0xDC, rng.randrange(256))) for _ in range(3000))
+    flipped = bytearray(good)
+    flipped[4] ^= 0x10
+    for sent in (good, noise + bytes([END]), sync, bytes(flipped), noise + bytes([END]), good, good, sync):
+        assert replies(chip, sent) == replies(golden, sent)
+
+
+def test_half_a_frame_leaves_the_chip_idle(chip: RtlTransport) -> None:
+    sync = Frame(7, Command.SYNC, b"nonc").encode()
+    begin = time.monotonic()
+    assert replies(chip, sync[:9]) == b""
+    assert time.monotonic() - begin < 30
+    assert not chip.busy
+    assert chip.cycles < 100
+    assert len(replies(chip, sync[9:])) > 9
+    cycles = chip.cycles
+    assert chip.read(60.0) == b""
+    assert chip.cycles == cycles
+
+
+def test_chip_behind_a_serial_port(chip: RtlTransport) -> None:
+    with PtyDevice(chip) as port:
+        device = Device("rtl", Link(connection(f"serial:{port.path}")))
+        assert device.limits == LIMITS
+        rows = np.arange(400, dtype=np.uint16).reshape(100, 4) * 163
+        device.write_memory(Space.WEIGHTS, 0, rows)
+        device.close()
+        device = Device("rtl", Link(connection(f"serial:{port.path}")))
+        assert_equal(device.read_memory(Space.WEIGHTS, 0, 100), rows, what="weights")
+        device.close()
