@@ -129,10 +129,11 @@ def simulated(device: str, limits: Limits) -> SimulatedTransport:
         from opzo.sim.golden_transport import GoldenTransport
 
         return GoldenTransport(limits)
+    from opzo.sim.rtl import RtlTransport
+
     try:
-        from opzo.sim.rtl import RtlTransport
+        return RtlTransport(limits)
     except ModuleNotFoundError as error:
         raise OpzoError(
             f"device rtl needs the package {error.name}; pip install 'opzo[sim]', or use --device golden"
         ) from None
-    return RtlTransport(limits)

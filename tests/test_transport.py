@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from opzo.host.transport import DEFAULT_BAUD, SerialTransport, connection
+from opzo.sim import rtl
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits
+
+LIMITS = Limits(4, 64, 64, 4, 4)
 
 
 @pytest.fixture
@@ -100,6 +103,17 @@ def test_baud_rate_reaches_the_port(terminal: tuple[int, str]) -> None:
         port.close()
 
 
+def test_missing_package_of_the_simulated_chip_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chip_library(limits: Limits) -> Path:
+        raise ModuleNotFoundError("No module named 'amaranth'", name="amaranth")
+
+    monkeypatch.setattr(rtl, "chip_library", chip_library)
+    with pytest.raises(
+        OpzoError, match=r"needs the package amaranth; pip install 'opzo\[sim\]', or use --device golden"
+    ):
+        connection("rtl", LIMITS).open()
+
+
 def test_simulated_devices_cannot_be_opened_again() -> None:
-    assert not connection("golden", Limits(4, 64, 64, 4, 4)).reopens
+    assert not connection("golden", LIMITS).reopens
     assert connection("serial:/dev/ttyUSB0").reopens
