@@ -31,7 +31,7 @@ class SpikeLists(wiring.Component):
     word_base : In(array of MAX_HIDDEN)
         First word of each layer.
     spike : In(spike_layout)
-        Strobe: append ``row`` to a list.
+        Strobe: append ``row`` to a list; it is written one cycle later.
     empty : In({valid 1, layer, parity 1})
         Strobe: one list becomes empty. Not while something is appended to it.
     clear : In(1)
@@ -92,16 +92,24 @@ class SpikeLists(wiring.Component):
             word = (index[lanes:] + self.word_base[layer])[: width - lanes]
             return Cat(index[:lanes], word, select(parity))
 
-        fill = Signal.like(self.count)
+        fill, listed = Signal.like(self.count), Signal.like(self.count)
+        written = data.View(self.spike.shape(), Signal(self.spike.shape().size))
+        write_address = Signal.like(write.addr, reset_less=True)
+        not_yet = written.valid & (written.layer == self.layer) & (select(written.parity) == select(self.parity))
+        m.d.sync += [
+            written.eq(self.spike),
+            write_address.eq(address(self.spike.layer, self.spike.parity, fill[:width])),
+        ]
         m.d.comb += [
             fill.eq(counts[self.spike.layer][select(self.spike.parity)]),
-            write.addr.eq(address(self.spike.layer, self.spike.parity, fill[:width])),
-            write.data.eq(self.spike.row),
-            write.en.eq(self.spike.valid),
+            listed.eq(counts[self.layer][select(self.parity)]),
+            write.addr.eq(write_address),
+            write.data.eq(written.row),
+            write.en.eq(written.valid),
             read.addr.eq(address(self.layer, self.parity, self.index)),
             self.row.eq(read.data),
         ]
-        m.d.sync += self.count.eq(counts[self.layer][select(self.parity)])
+        m.d.sync += self.count.eq(listed - not_yet)
         for layer in range(MAX_HIDDEN):
             for number in range(self.lists):
                 count = counts[layer][number]

@@ -97,7 +97,7 @@ class SpikeScanner(wiring.Component):
     finished : Out(FINISHED)
         Strobe in the cycle of the last ``spike`` of a ``last`` word, or when that would have been.
     pending : Out(1)
-        Something is under way; rises the cycle after a word was taken, falls after the last ``spike`` or ``finished``.
+        Something is under way; rises the cycle after a word was taken, falls with the last ``spike`` or ``finished``.
     """
 
     fired: stream.Interface
@@ -127,11 +127,13 @@ class SpikeScanner(wiring.Component):
         tags = data.StructLayout({"layer": range(MAX_HIDDEN), "parity": 1, "step": range(HISTORY_STEPS)})
         words = word_bits(self.limits)
 
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=fired.size, depth=self.limits.words + 1)
+        # Which groups have spikes is found before the queue, where there is time for it.
+        queued = data.StructLayout({"word": fired, "groups": self.groups})
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=queued.size, depth=self.limits.words + 1)
         # The queue's output comes straight from a block RAM: register it before anything looks at it.
         head_valid = Signal()
-        head = _register(fired, "head")
-        head_groups = Cat(group.any() for group in _groups(head.spikes, self.group_lanes))
+        head_register = _register(queued, "head")
+        head, head_groups = head_register.word, head_register.groups
 
         groups = Signal(self.groups)
         pick = Signal(self.groups, reset_less=True)
@@ -150,21 +152,23 @@ class SpikeScanner(wiring.Component):
         word_mark, group_mark = data.View(FINISHED, Signal(FINISHED.size)), data.View(FINISHED, Signal(FINISHED.size))
 
         group_free, word_free, head_free = Signal(), Signal(), Signal()
-        marked = word_mark.valid | group_mark.valid | self.finished.valid
+        marked = word_mark.valid | group_mark.valid
         m.d.comb += [
             # All of groups and bits are 0 where there is no word and no group.
             group_free.eq(at_most_one(bits)),
             # Without groups the word is done with, but its mark must not overtake the one before it.
             word_free.eq(Mux(groups.any(), at_most_one(groups) & group_free, ~word_mark.valid | group_free)),
             head_free.eq(~head_valid | word_free),
-            queue.w_data.eq(self.fired.p),
+            queue.w_data.eq(
+                Cat(self.fired.p, (group.any() for group in _groups(self.fired.p.spikes, self.group_lanes)))
+            ),
             queue.w_en.eq(self.fired.valid),
             self.fired.ready.eq(queue.w_rdy),
             queue.r_en.eq(head_free),
-            self.pending.eq((queue.r_level != 0) | head_valid | groups.any() | bits.any() | self.spike.valid | marked),
+            self.pending.eq((queue.r_level != 0) | head_valid | groups.any() | bits.any() | marked),
         ]
         with m.If(head_free):
-            m.d.sync += [head_valid.eq(queue.r_rdy), head.eq(queue.r_data)]
+            m.d.sync += [head_valid.eq(queue.r_rdy), head_register.eq(queue.r_data)]
         with m.If(word_free):
             m.d.sync += [
                 groups.eq(Mux(head_valid, head_groups, 0)),

@@ -35,7 +35,8 @@ class SpikeEncoder(wiring.Component):
     word_base : In(array of MAX_HIDDEN)
         First word of each layer; constant while not ``done``.
     done : Out(1)
-        Nothing pending: all lists, counts and histories are complete. Falls the cycle after a word was taken.
+        Nothing pending: all lists, counts and histories are complete and the last ``finished`` was strobed. Falls the
+        cycle after a word was taken.
     step_list, step_index : In
         Entry of a step list, whose ``step_row`` is there one cycle later, and so is the ``step_count`` of the list.
     step_count : Out
@@ -131,13 +132,14 @@ class SpikeEncoder(wiring.Component):
             self.spike_count.valid.eq(spike.valid),
             self.spike_count.layer.eq(spike.layer),
             self.spike_count.first.eq(spike.first),
-            self.finished.eq(scanner.finished),
             self.step_counts.eq(steps.counts),
             self.active_counts.eq(actives.counts),
             self.done.eq(~busy),
         ]
+        # The last spike is in the list a cycle after it was found.
+        m.d.sync += self.finished.eq(scanner.finished)
         with m.If(taken):
             m.d.sync += busy.eq(1)
-        with m.Elif(~scanner.pending & ~history.pending):
+        with m.Elif(~scanner.pending & ~history.pending & ~scanner.finished.valid):
             m.d.sync += busy.eq(0)
         return m

@@ -132,32 +132,33 @@ class Encoder:
     async def watch(self) -> None:
         """Read random entries until cancelled: what lies below the count is right, whether or not more is coming."""
         dut, rng = self.dut, self.rng
-        complete: list[tuple[int, int]] = []
+        complete: list[tuple[int, int, np.ndarray]] = []
         while True:
             layer, parity = rng.randrange(len(self.words)), rng.getrandbits(1)
-            must_be_complete = bool(complete)
+            whole: np.ndarray | None = None
             if complete:
-                layer, step = complete.pop()
-                parity = step % 2
+                layer, parity, whole = complete.pop()
             limit = self.words[layer] * self.lanes
             index, active_index = rng.randrange(limit), rng.randrange(limit)
             dut.step_list.value, dut.step_index.value = pack(LIST, {"layer": layer, "parity": parity}), index
             dut.active_layer.value, dut.active_index.value = layer, active_index
-            finished = int(dut.finished.value)
+            # Bit 0 is valid. The list is the expected one now; in the next cycle another may have been sent.
+            if int(dut.finished.value) & 1:
+                strobe = unpack(FINISHED, int(dut.finished.value))
+                key = strobe["layer"], strobe["step"] % 2
+                complete.append((*key, self.step_lists[key]))
             await FallingEdge(dut.clk)
-            now = self.step_lists.get((layer, parity), EMPTY)
             count, row = int(dut.step_count.value), int(dut.step_row.value)
-            if must_be_complete:
-                assert count == len(now), f"{count} of {len(now)} entries when finished"
-            choices = [now] if must_be_complete else [now, self.old_lists.get((layer, parity), EMPTY)]
+            if whole is not None:
+                assert count == len(whole), f"{count} of {len(whole)} entries when finished"
+                choices = [whole]
+            else:
+                choices = [lists.get((layer, parity), EMPTY) for lists in (self.step_lists, self.old_lists)]
             assert any(count <= len(rows) and (index >= count or rows[index] == row) for rows in choices)
             count, row = int(dut.active_count.value), int(dut.active_row.value)
             active = self.actives[layer]
             assert count <= len(active)
             assert active_index >= count or active[active_index] == row
-            if finished & 1:
-                strobe = unpack(FINISHED, finished)
-                complete.append((strobe["layer"], strobe["step"]))
 
     async def _count(self) -> None:
         while True:
@@ -172,6 +173,11 @@ class Encoder:
             if int(self.dut.finished.value) & 1:
                 finished = unpack(FINISHED, int(self.dut.finished.value))
                 self.finished.append((finished["layer"], finished["step"]))
+
+
+def cycles_since(begin: float) -> int:
+    """Clock cycles since a time in ns."""
+    return round((get_sim_time("ns") - begin) / 10)
 
 
 def bits(flags: np.ndarray) -> int:
@@ -240,11 +246,10 @@ async def takes_one_cycle_a_spike(dut: Any) -> None:
         begin = get_sim_time("ns")
         encoder.put(0, 0, words)
         await encoder.taken()
-        assert (get_sim_time("ns") - begin) / 10 == 1 + len(words), "the queue did not take a word a cycle"
+        assert cycles_since(begin) == 1 + len(words), "the queue did not take a word a cycle"
         await encoder.done()
-        cycles = (get_sim_time("ns") - begin) / 10
         empty = int((~words.any(axis=1)).sum())
-        assert cycles <= words.sum() + empty + FILL_CYCLES
+        assert cycles_since(begin) <= words.sum() + empty + FILL_CYCLES
         await encoder.check_lists()
 
 
