@@ -169,6 +169,29 @@ async def samples_overlap(dut: Any) -> None:
     await host.finish()
 
 
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def a_result_and_a_repeat_may_meet_in_any_cycle(dut: Any) -> None:
+    host = Host(dut)
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+    for delay in range(40):
+        first, second = (Frame((host.traffic.link.expected + k) % 256, Command.RUN, bytes((0, k))) for k in range(2))
+        answered = host.traffic.exchange(first.encode())
+        await host.in_step(answered)
+        late = host.traffic.exchange(second.encode())
+        host.port.held = True
+        await host.rx.send_all(second.encode())
+        await ClockCycles(dut.clk, 50)
+        task = cocotb.start_soon(host.rx.send_all(first.encode()))
+        await ClockCycles(dut.clk, delay + 1)
+        host.port.held = False
+        await task
+        replies = await host.tx.receive_all(len(answered.answered + late.answered))
+        assert set(frames(bytes(replies))) == set(frames(answered.answered + late.answered)), f"delay {delay}"
+    await host.finish()
+
+
 def compare_late(answered: list[Frame], golden: list[Frame]) -> None:
     """Compare replies to a flood with the golden ones.
 
