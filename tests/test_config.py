@@ -79,7 +79,7 @@ def test_schedules_begin_and_end_as_in_the_prototype() -> None:
         Reg.LEAK_SHIFT: 4,
         Reg.MSE_SHIFT: 7,
     }
-    assert rate_registers(hyper, total // 2, total)[Reg.RATE] == 42
+    assert [rate_registers(hyper, total * k // 4, total)[Reg.RATE] for k in range(5)] == [84, 72, 42, 12, 0]
     assert rate_registers(hyper, total // 2, total)[Reg.ALPHA] == 614
     last = rate_registers(hyper, total, total)
     assert (last[Reg.ALPHA], last[Reg.RATE], last[Reg.ACTIVITY], last[Reg.DECAY_SHIFT]) == (410, 0, 0, 0)
@@ -113,6 +113,8 @@ def test_feedback_shift_of_a_random_matrix_is_what_the_chip_would_choose(lanes: 
         words[:, :100] = matrix
         lane = words.reshape(10, -1, lanes)[:, :, 0].T
         assert feedback_shift(matrix, lanes) == scale.feedback_shift(lane)
+    means = (0, 63, 64, 127, 128, 32767)
+    assert [feedback_shift(np.full((10, 100), mean, np.int16), lanes) for mean in means] == [0, 0, 1, 1, 2, 9]
 
 
 def test_initial_weights_lie_in_their_ranges_and_biases_are_0() -> None:

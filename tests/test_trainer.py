@@ -125,6 +125,28 @@ def test_every_checkpoint_within_an_epoch_leads_to_the_same_state(
         assert_equal_states(State.read(again.device, again.rule), whole("opzo")[0])
 
 
+@pytest.mark.parametrize("rule", [Rule.OPZO, Rule.DFA])
+def test_device_begins_with_what_the_seed_stands_for(rule: Rule) -> None:
+    one = trainer(Hyperparameters(rule=rule.name, seed=4))
+    assert_equal_states(State.read(one.device, rule), State.initial(NETWORK, rule, 4, LANES))
+
+
+def test_every_epoch_has_every_sample_once_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[int] = []
+    real = Frames.samples
+
+    def samples(self: Frames, order: np.ndarray | None = None) -> object:
+        orders.extend(() if order is None else order.tolist())
+        return real(self, order)
+
+    monkeypatch.setattr(Frames, "samples", samples)
+    trainer(Hyperparameters(epochs=2)).fit(TRAIN, TEST)
+    first, second = orders[:150], orders[150:]
+    assert sorted(first) == sorted(second) == list(range(150))
+    assert first != second
+    assert first != sorted(first)
+
+
 def test_other_seeds_give_other_weights() -> None:
     states = []
     for seed in (0, 1):
