@@ -1,7 +1,8 @@
 """How fast the simulated chip runs: python bench/simulation.py --lanes 16 --json
 
 Trains on digits (or on images of noise of the size of the network's input) and prints clock cycles a second of the rtl
-device on one core, samples a second, and the time that compiling took (0.1 s or so where it was kept).
+device, driver included and without it (CPU time), samples a second, and the time until the chip was there: compiled, or
+in a fraction of a second where it was kept.
 """
 
 import argparse
@@ -25,6 +26,18 @@ from opzo.spec.network import Network
 DIGITS_INPUTS = 64
 NOISE_DENSITY = 0.19
 """Share of pixels that are not 0, as in MNIST."""
+
+
+class TimedTransport(RtlTransport):
+    """Chip that counts the CPU time it takes, apart from the driver's."""
+
+    seconds = 0.0
+
+    def read(self, timeout: float) -> bytes:
+        begin = time.thread_time()
+        data = super().read(timeout)
+        self.seconds += time.thread_time() - begin
+        return data
 
 
 def samples(network: Network, count: int) -> Iterator[Sample]:
@@ -52,24 +65,24 @@ def main() -> int:
 
     network = Network.parse(args.net)
     begin = time.perf_counter()
-    transport = RtlTransport(network.limits(args.lanes))
+    transport = TimedTransport(network.limits(args.lanes))
     built = time.perf_counter() - begin
     device = Device("rtl", Link(Connection("rtl", lambda: transport, patience=120.0, reopens=False)))
     hyper = Hyperparameters()
     Trainer(device, network, hyper)
     device.write_registers(rate_registers(hyper, 0, args.samples))
     work = list(samples(network, args.samples))
-    cycles, wall, cpu = transport.cycles, time.perf_counter(), time.process_time()
+    cycles, wall, chip = transport.cycles, time.perf_counter(), transport.seconds
     correct = sum(
         result.prediction == sample.label for result, sample in zip(device.run(work, train=True), work, strict=True)
     )
-    cycles, wall, cpu = transport.cycles - cycles, time.perf_counter() - wall, time.process_time() - cpu
+    cycles, wall, chip = transport.cycles - cycles, time.perf_counter() - wall, transport.seconds - chip
     figures = {
         "net": str(network),
         "lanes": args.lanes,
         "samples": args.samples,
         "cycles_per_second": round(cycles / wall),
-        "cycles_per_cpu_second": round(cycles / cpu),
+        "chip_cycles_per_cpu_second": round(cycles / chip),
         "samples_per_second": round(args.samples / wall, 1),
         "cycles_per_sample": round(cycles / args.samples, 1),
         "train_accuracy": round(correct / args.samples, 4),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opzo.sim.cache import cache_root, cached, content_hash
-from opzo.sim.verilated import build_verilated, find_toolchain, runtime_objects
+from opzo.sim.verilated import BuildError, build_verilated, find_toolchain, runtime_objects
 
 if TYPE_CHECKING:
     from amaranth.lib.wiring import Component
@@ -124,7 +124,10 @@ def _build(text: str, name: str, public: bool) -> Path:
         options=options,
         link=link,
     )
-    return cached(bench_root() / f"{name}-{key}", build) / TOP
+    try:
+        return cached(bench_root() / f"{name}-{key}", build) / TOP
+    except BuildError as error:
+        raise AssertionError(f"{name} does not compile:\n{error.output}") from error
 
 
 def _run(

