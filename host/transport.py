@@ -131,9 +131,4 @@ def simulated(device: str, limits: Limits) -> SimulatedTransport:
         return GoldenTransport(limits)
     from opzo.sim.rtl import RtlTransport
 
-    try:
-        return RtlTransport(limits)
-    except ModuleNotFoundError as error:
-        raise OpzoError(
-            f"device rtl needs the package {error.name}; pip install 'opzo[sim]', or use --device golden"
-        ) from None
+    return RtlTransport(limits)

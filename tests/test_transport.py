@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from opzo.host.transport import DEFAULT_BAUD, SerialTransport, connection
-from opzo.sim import rtl
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits
 
@@ -101,17 +100,6 @@ def test_baud_rate_reaches_the_port(terminal: tuple[int, str]) -> None:
         assert isinstance(port, SerialTransport)
         assert port._serial.baudrate == baud
         port.close()
-
-
-def test_missing_package_of_the_simulated_chip_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chip_library(limits: Limits) -> Path:
-        raise ModuleNotFoundError("No module named 'amaranth'", name="amaranth")
-
-    monkeypatch.setattr(rtl, "chip_library", chip_library)
-    with pytest.raises(
-        OpzoError, match=r"needs the package amaranth; pip install 'opzo\[sim\]', or use --device golden"
-    ):
-        connection("rtl", LIMITS).open()
 
 
 def test_simulated_devices_cannot_be_opened_again() -> None:
