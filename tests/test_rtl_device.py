@@ -67,7 +67,7 @@ def echo(echo_library):
 
 def read_all(transport):
     data = b""
-    while got := transport.read(1.0):
+    while got := transport.read(60.0):
         data += got
     return data
 
@@ -107,6 +107,12 @@ def test_read_waits_for_a_working_chip(echo):
     echo.write(bytes([WORK]))
     assert echo.read(60.0) == bytes([WORK])
     assert WORK_CYCLES < echo.cycles < WORK_CYCLES + 10
+
+
+def test_input_waits_while_the_chip_is_not_ready(echo):
+    sent = bytes([WORK, *range(100)])
+    echo.write(sent)
+    assert read_all(echo) == sent
 
 
 def test_read_keeps_its_timeout(echo):

@@ -1,0 +1,31 @@
+import re
+
+import opzo
+from opzo.hw.verilog import write_verilog
+from opzo.spec.network import Limits
+
+LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
+
+
+def ports(text: str, module: str) -> set[str]:
+    header = re.search(rf"^module {module}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
+    assert header is not None
+    return {name.strip() for name in header[1].split(",")}
+
+
+def test_core_and_top_have_stable_names_and_ports() -> None:
+    texts = write_verilog(LIMITS, clock_khz=25_000)
+    assert set(texts) == {"core", "top"}
+    bytes_in_and_out = {f"{way}__{part}" for way in ("rx", "tx") for part in ("payload", "valid", "ready")}
+    assert ports(texts["top"], "opzo_top") == {"clk", "rst", "busy", *bytes_in_and_out}
+    core = ports(texts["core"], "opzo_core")
+    assert {"clk", "rst", "link__idle", "link__run__payload", "link__result__valid", "link__register_addr"} <= core
+    assert all(name.startswith("link__") for name in core - {"clk", "rst"})
+
+
+def test_texts_say_what_they_are() -> None:
+    texts = write_verilog(LIMITS, clock_khz=25_000)
+    sizes = "4 lanes, 1024 rows, 256 inputs, 8 words, 16 classes, 8 steps"
+    assert texts["core"].splitlines()[0] == f"// opzo_core of opzo {opzo.__version__}: {sizes}"
+    assert texts["top"].splitlines()[0] == f"// opzo_top of opzo {opzo.__version__}: {sizes}, clock 25000 kHz"
+    assert "src = " not in texts["top"]
