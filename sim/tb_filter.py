@@ -1,0 +1,118 @@
+"""Testbench of the credit filter."""
+
+from random import Random
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from opzo.hw.filter import TREE_LATENCY, CreditFilter
+from opzo.sim import bench
+from opzo.sim.compare import assert_equal
+from opzo.sim.golden.credit import event_update, filter_credit, spike_update
+from opzo.sim.pipeline import PipelinedUnit
+from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, INPUT_BITS
+
+INPUTS = {"credit": 0, "en": 0, "first": 0, "load": 0, "history": 0}
+# A load is to be seen in the cycle after it, when the histories of the new word begin.
+OUTPUTS = {"frame_credit": 0, "selected": TREE_LATENCY}
+
+
+class Script:
+    """What the filter is told in each cycle, and what it then shows.
+
+    A word is loaded, then histories come in every cycle while the next word is filled in; its first credit may come in
+    the cycle of the load, its last one in the cycle before the next load.
+    """
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self.vectors: dict[str, list[int]] = {name: [] for name in INPUTS}
+        self.frame_credits: list[int] = []
+        self.selected: list[int] = []
+        self._frame_credit = 0
+        self._active = np.zeros((HISTORY_STEPS, 1, 1), np.int64)
+        self._shadow: np.ndarray | None = None
+
+    def word(self, credits: np.ndarray, histories: list[int], gap: float) -> None:
+        """Load the word before, use it with ``histories``, and fill in ``credits``, first time step first.
+
+        ``gap`` is the probability of another cycle before a credit.
+        """
+        fill: list[tuple[int, int, int]] = []
+        for n, credit in enumerate(credits[::-1].tolist()):
+            while self._rng.random() < gap:
+                fill.append(self._nothing())
+            fill.append((credit, 1, n == 0))
+        cycles = max(len(fill), len(histories) + 1)
+        late = self._rng.choice((0, cycles - len(fill)))
+        fill = [self._nothing() for _ in range(late)] + fill
+        fill += [self._nothing() for _ in range(cycles - len(fill))]
+        # In the cycle of the load the word before is still there.
+        histories = [self._history(), *histories]
+        histories += [self._history() for _ in range(cycles - len(histories))]
+        for n, history in enumerate(histories):
+            self._cycle(*fill[n], load=n == 0, history=history & (1 << len(self._active)) - 1)
+            if n == 0 and self._shadow is not None:
+                self._active = self._shadow
+                self._frame_credit = int(event_update(self._active, np.array([1 << INPUT_BITS]))[0, 0, 0])
+        self._shadow = filter_credit(credits[:, None, None])
+
+    def _nothing(self) -> tuple[int, int, int]:
+        return self._rng.randrange(CREDIT.min, CREDIT.max + 1), 0, self._rng.getrandbits(1)
+
+    def _history(self) -> int:
+        return self._rng.getrandbits(HISTORY_STEPS)
+
+    def _cycle(self, credit: int, en: int, first: int, load: int, history: int) -> None:
+        for name, value in zip(INPUTS, (credit, en, first, load, history), strict=True):
+            self.vectors[name].append(value)
+        self.frame_credits.append(self._frame_credit)
+        self.selected.append(int(spike_update(self._active, np.array([history]))[0, 0, 0]))
+
+
+def corner_words() -> list[np.ndarray]:
+    """Credits of all step counts: constant, alternating, one step alone, and sums that just saturate."""
+    words = []
+    for steps in range(1, HISTORY_STEPS + 1):
+        for value in (CREDIT.min, -1, 0, 1, CREDIT.max):
+            words.append(np.full(steps, value))
+            words.append(np.where(np.arange(steps) % 2, value, -value - 1))
+        for step in range(steps):
+            for value in (CREDIT.min, -1, 1, CREDIT.max):
+                words.append(np.where(np.arange(steps) == step, value, 0))
+    # Sums one to three units around both ends: the later of two steps counts one and a half times.
+    for end, late in ((FRAME_CREDIT.min, CREDIT.min), (FRAME_CREDIT.max, CREDIT.max)):
+        words += [np.array([end + d - late - (late >> 1), late]) for d in (-2, -1, 0, 1, 2)]
+    return words
+
+
+def random_credits(rng: Random, steps: int) -> list[int]:
+    """Credits of some steps, all of one magnitude."""
+    scale = 1 << rng.randrange(1, CREDIT.width)
+    return [rng.randrange(-scale, scale) for _ in range(steps)]
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def matches_golden(dut: Any) -> None:
+    rng = Random(bench.seed())
+    unit = PipelinedUnit(dut, CreditFilter().signature, INPUTS, OUTPUTS, rng)
+    await bench.start(dut)
+    histories = list(range(1 << HISTORY_STEPS))
+    script = Script(rng)
+    for _ in range(2):
+        script.word(np.zeros(HISTORY_STEPS, np.int64), [], 0)
+    # Before, the active registers hold what no word has put there.
+    defined = len(script.selected)
+    for credits in corner_words():
+        # All steps together, each alone, and none.
+        script.word(credits, [histories[-1], *(1 << k for k in range(HISTORY_STEPS)), 0], rng.choice((0, 0.5)))
+    for steps in range(1, HISTORY_STEPS + 1):
+        for values in ([CREDIT.min] * steps, [CREDIT.max] * steps, random_credits(rng, steps)):
+            script.word(np.array(values), histories[: 1 << steps], 0)
+    for _ in range(1000):
+        some = rng.choices(histories, k=rng.choice((0, 1, 8)))
+        script.word(np.array(random_credits(rng, rng.randint(1, HISTORY_STEPS))), some, rng.choice((0, 0.3)))
+    results = await unit.run(script.vectors)
+    for name, expected in (("frame_credit", script.frame_credits), ("selected", script.selected)):
+        assert_equal(results[name][defined:], expected[defined:], what=f"{name} by cycle", seed=bench.seed())

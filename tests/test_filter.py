@@ -1,0 +1,50 @@
+import numpy as np
+
+from opzo.hw.filter import CreditFilter
+from opzo.sim.bench import run_bench
+from opzo.sim.golden.credit import event_update, filter_credit, spike_update
+from opzo.spec.formats import CREDIT, FRAME_CREDIT
+
+
+def by_step(*credits):
+    """Credits of one neuron: (steps, 1, 1)."""
+    return np.array(credits)[:, None, None]
+
+
+def test_unit_matches_golden():
+    run_bench(CreditFilter(), name="filter", test_module="opzo.sim.tb_filter")
+
+
+def test_golden_by_hand():
+    # Halves floor.
+    filtered = filter_credit(by_step(10, -3, 5))
+    assert filtered[:, 0, 0].tolist() == [9, -1, 5]
+    assert spike_update(filtered, np.array([0b000, 0b001, 0b010, 0b100, 0b111, 0b101]))[0, :, 0].tolist() == [
+        0,
+        9,
+        -1,
+        5,
+        13,
+        14,
+    ]
+    # 13 * 255 / 256 = 12.95, 13 * 10 / 256 = 0.51, 13 * 9 / 256 = 0.46.
+    assert event_update(filtered, np.array([255, 10, 9, 0]))[0, :, 0].tolist() == [13, 1, 0, 0]
+    for end, sign in ((CREDIT.max, 1), (CREDIT.min, -1)):
+        filtered = filter_credit(by_step(*[end] * 8))
+        assert sign * filtered[0, 0, 0] > 2 * CREDIT.max - CREDIT.max // 64
+        limit = FRAME_CREDIT.max if sign > 0 else FRAME_CREDIT.min
+        assert event_update(filtered, np.array([256]))[0, 0, 0] == limit
+
+
+def test_filter_is_the_trace_seen_from_the_other_side():
+    # Credits whose halves are whole: the sum over steps of trace times credit, trace = trace / 2 + spike.
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        steps = int(rng.integers(1, 9))
+        credits = rng.integers(-100, 101, steps) << 8
+        history = int(rng.integers(1 << steps))
+        trace, expected = 0.0, 0.0
+        for step in range(steps):
+            trace = trace / 2 + (history >> step & 1)
+            expected += trace * credits[step]
+        assert spike_update(filter_credit(by_step(*credits)), np.array([history]))[0, 0, 0] == expected
