@@ -1,0 +1,32 @@
+from opzo.hw.passes import Kind
+from opzo.hw.schedule import Schedule
+from opzo.sim.bench import run_bench
+from opzo.sim.tb_schedule import expected_passes
+from opzo.spec.network import Rule
+
+
+def test_unit_matches_the_loops():
+    run_bench(Schedule(), name="schedule", test_module="opzo.sim.tb_schedule")
+
+
+def test_loops_by_hand():
+    assert expected_passes(1, 1, Rule.OPZO, True) == [
+        (Kind.INPUT, 0, 0),
+        (Kind.FIRE, 0, 0),
+        (Kind.SPIKES, 1, 0),
+        (Kind.FEEDBACK, 0, 0),
+        (Kind.LEARN_SPIKES, 1, 0),
+        (Kind.LEARN_EVENTS, 0, 0),
+    ]
+    assert expected_passes(3, 2, Rule.READOUT, True) == [
+        (Kind.INPUT, 0, 0),
+        (Kind.FIRE, 0, 0),
+        (Kind.FIRE, 0, 1),
+        (Kind.SPIKES, 1, 0),
+        (Kind.SPIKES, 1, 1),
+        (Kind.SPIKES, 2, 0),
+        (Kind.SPIKES, 3, 0),
+        (Kind.SPIKES, 2, 1),
+        (Kind.SPIKES, 3, 1),
+        (Kind.LEARN_SPIKES, 3, 0),
+    ]
