@@ -1,0 +1,16 @@
+from dataclasses import asdict
+
+from opzo.hw.memory_port import MemoryPort
+from opzo.sim.bench import run_bench
+from opzo.spec.network import Limits
+
+LIMITS = Limits(lanes=8, rows=100, inputs=64, words=6, classes=10)
+
+
+def test_port_matches_golden():
+    run_bench(
+        MemoryPort(LIMITS),
+        name="memory_port",
+        test_module="opzo.sim.tb_memory_port",
+        parameters={"limits": asdict(LIMITS)},
+    )
