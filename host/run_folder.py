@@ -27,11 +27,16 @@ class RunFolder:
         self.path = path
         self.rows: list[dict[str, Any]] = []
 
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Raise OpzoError where ``path`` holds a run already."""
+        if (path / CHECKPOINT).exists():
+            raise OpzoError(f"{path} holds a run already; go on with --resume {path}, or give another --out")
+
     @classmethod
     def create(cls, path: Path, config: Config) -> "RunFolder":
         """A new run's folder; OpzoError where it cannot be, or holds a run already."""
-        if (path / CHECKPOINT).exists():
-            raise OpzoError(f"{path} holds a run already; go on with --resume {path}, or give another --out")
+        cls.check_free(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -18,10 +18,11 @@ from opzo.host.checkpoint import Checkpoint
 from opzo.host.cli import main
 from opzo.host.commands import train
 from opzo.host.device import Device
+from opzo.hw import verilog
 from opzo.sim.golden_transport import GoldenTransport
 from opzo.sim.pty import PtyDevice
 from opzo.spec.errors import LinkError
-from opzo.spec.network import Network
+from opzo.spec.network import Limits, Network
 from opzo.spec.protocol import Identity
 
 NET = "9-8-3"
@@ -187,6 +188,7 @@ def test_what_cannot_work_is_one_line_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in error_of(arguments, capsys)
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_toml_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -359,6 +361,20 @@ def test_reader_that_goes_away_ends_it_quietly(data: str, tmp_path: Path) -> Non
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
     assert process.wait(60) == 1
+
+
+def test_verilog_is_written_for_the_device_that_holds_the_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_verilog(limits: Limits, clock_khz: int) -> dict[str, str]:
+        return {"core": f"core {limits.lanes}", "top": f"top {limits.rows} {clock_khz}"}
+
+    monkeypatch.setattr(verilog, "write_verilog", write_verilog)
+    out = tmp_path / "deep" / "folder"
+    assert main(["verilog", "--net", NET, "--lanes", "8", "--out", str(out), "--clock", "62.5"]) == 0
+    assert capsys.readouterr().out == f"{out / 'opzo_core.v'}\n{out / 'opzo_top.v'}\n"
+    assert (out / "opzo_core.v").read_text() == "core 8"
+    assert (out / "opzo_top.v").read_text() == "top 1024 62500"
 
 
 def test_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, data: str, tmp_path: Path) -> None:

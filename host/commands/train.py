@@ -52,10 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
     values = given(arguments)
     if arguments.resume is None:
         data, config = _configure(values)
-        folder = RunFolder.create(arguments.out or _new_folder(config), config)
-        checkpoint = None
+        out = arguments.out or _new_folder(config)
+        RunFolder.check_free(out)
+        folder = checkpoint = None
     else:
         _check_resume(arguments, values)
+        out = arguments.resume
         folder, checkpoint = RunFolder.reopen(arguments.resume)
         config = Config.of(checkpoint.settings | {"lanes": checkpoint.lanes} | values, str(arguments.resume))
         data = load_data(config.data, config.data_root)
@@ -65,7 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
             )
     data.check(config.network)
     with open_device(config.device, config.network, config.lanes) as device:
-        return _Run(arguments, config, data, device, folder, checkpoint).go()
+        # Before the folder is made: a device that is too small shall not leave one.
+        config.network.check(device.limits)
+        return _Run(arguments, config, data, device, folder or RunFolder.create(out, config), checkpoint).go()
 
 
 def _configure(values: dict[str, Any]) -> tuple[Data, Config]:
