@@ -60,7 +60,7 @@ class ScaleEstimator(wiring.Component):
         limit = Signal(range(self.entries * FEEDBACK_MEAN_MAX + 1))
 
         m.d.sync += [
-            magnitude_valid.eq(self.entry.valid & ~self.clear),
+            magnitude_valid.eq(self.entry.valid),
             magnitude.eq(Mux(self.entry.value < 0, -self.entry.value, self.entry.value)),
         ]
         with m.If(magnitude_valid):

@@ -135,29 +135,33 @@ class SpikeScanner(wiring.Component):
         head_register = _register(queued, "head")
         head, head_groups = head_register.word, head_register.groups
 
-        groups = Signal(self.groups)
-        pick = Signal(self.groups, reset_less=True)
+        # Stage 1: a word, its lowest group and the groups after that. What a stage waits for is kept in flip-flops of
+        # its own, because it decides about all registers before.
+        word_some, word_more = Signal(), Signal()
+        pick, rest = (Signal(self.groups, name=name, reset_less=True) for name in ("pick", "rest"))
         word_spikes, word_first = _register(lanes, "word_spikes"), _register(lanes, "word_first")
         word_tags = _register(tags, "word_tags")
         word, slot = Signal(words, reset_less=True), Signal(words, reset_less=True)
 
+        # Stage 2: a group, from which lanes are taken; free where at most one is left.
         bits = Signal(self.group_lanes)
+        group_free = Signal(init=1)
         first = Signal(self.group_lanes, reset_less=True)
         group_tags = _register(tags, "group_tags")
         group_row, group_neuron = (
             Signal(words + ceil_log2(self.groups), name=name, reset_less=True) for name in ("row", "neuron")
         )
         lane = lowest(bits)
-        # Marks travel with the last word of a layer: beside groups, then beside bits, then out with the spike.
-        word_mark, group_mark = data.View(FINISHED, Signal(FINISHED.size)), data.View(FINISHED, Signal(FINISHED.size))
+        picked = _select(pick, word_spikes)
+        # Marks travel with the last word of a layer: beside the word, then beside bits, then out with the spike.
+        word_mark, group_mark = (
+            data.View(FINISHED, Signal(FINISHED.size, name=f"{name}_mark")) for name in ("word", "group")
+        )
 
-        group_free, word_free, head_free = Signal(), Signal(), Signal()
-        marked = word_mark.valid | group_mark.valid
+        word_free, head_free = Signal(), Signal()
         m.d.comb += [
-            # All of groups and bits are 0 where there is no word and no group.
-            group_free.eq(at_most_one(bits)),
             # Without groups the word is done with, but its mark must not overtake the one before it.
-            word_free.eq(Mux(groups.any(), at_most_one(groups) & group_free, ~word_mark.valid | group_free)),
+            word_free.eq(Mux(word_some, ~word_more & group_free, ~word_mark.valid | group_free)),
             head_free.eq(~head_valid | word_free),
             queue.w_data.eq(
                 Cat(self.fired.p, (group.any() for group in _groups(self.fired.p.spikes, self.group_lanes)))
@@ -165,14 +169,18 @@ class SpikeScanner(wiring.Component):
             queue.w_en.eq(self.fired.valid),
             self.fired.ready.eq(queue.w_rdy),
             queue.r_en.eq(head_free),
-            self.pending.eq((queue.r_level != 0) | head_valid | groups.any() | bits.any() | marked),
+            self.pending.eq(
+                (queue.r_level != 0) | head_valid | word_some | word_mark.valid | bits.any() | group_mark.valid
+            ),
         ]
         with m.If(head_free):
             m.d.sync += [head_valid.eq(queue.r_rdy), head_register.eq(queue.r_data)]
         with m.If(word_free):
             m.d.sync += [
-                groups.eq(Mux(head_valid, head_groups, 0)),
+                word_some.eq(head_valid & head_groups.any()),
+                word_more.eq(~at_most_one(head_groups)),
                 pick.eq(lowest(head_groups)),
+                rest.eq(head_groups & ~lowest(head_groups)),
                 word_spikes.eq(head.spikes),
                 word_first.eq(head.first),
                 word.eq(head.word),
@@ -183,10 +191,11 @@ class SpikeScanner(wiring.Component):
             ]
             m.d.sync += [word_tags[name].eq(head[name]) for name in ("layer", "parity", "step")]
         with m.Elif(group_free):
-            m.d.sync += [groups.eq(groups & ~pick), pick.eq(lowest(groups & ~pick))]
+            m.d.sync += [word_more.eq(~at_most_one(rest)), pick.eq(lowest(rest)), rest.eq(rest & ~lowest(rest))]
         with m.If(group_free):
             m.d.sync += [
-                bits.eq(Mux(groups.any(), _select(pick, word_spikes), 0)),
+                bits.eq(Mux(word_some, picked, 0)),
+                group_free.eq(~word_some | at_most_one(picked)),
                 first.eq(_select(pick, word_first)),
                 group_tags.eq(word_tags),
                 group_row.eq(Cat(_encode(pick), word)),
@@ -194,7 +203,7 @@ class SpikeScanner(wiring.Component):
             ]
             m.d.sync += [group_mark.eq(word_mark), group_mark.valid.eq(word_mark.valid & word_free)]
         with m.Else():
-            m.d.sync += bits.eq(bits & ~lane)
+            m.d.sync += [bits.eq(bits & ~lane), group_free.eq(at_most_one(bits & ~lane))]
         m.d.sync += [
             self.finished.eq(group_mark),
             self.finished.valid.eq(group_mark.valid & group_free),
