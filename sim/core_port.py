@@ -90,6 +90,8 @@ class CorePort:
         sink = self._sinks["event"]
         events = await sink.receive_all(len(sink))
         self._events += [(event["address"], event["value"]) for event in events]
+        addresses = [address for address, _ in self._events]
+        assert addresses == sorted(set(addresses)), "events out of order"
 
     async def _collect(self) -> None:
         while True:

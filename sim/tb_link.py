@@ -140,12 +140,40 @@ async def bounds_are_those_of_the_device_too(dut: Any) -> None:
             (inputs - 1, 255, Status.BAD_LABEL),
             (inputs, 255, Status.BAD_EVENT),
         ):
-            pairs = encode_events([(0, 7), (top, 9)])
+            # A bad event is followed by another one, which must not look like a good one.
+            pairs = encode_events([(0, 7), (top, 9)]) + bytes((0, 3)) * (expected == Status.BAD_EVENT)
             assert await status(Command.EVENTS, pairs[:64]) == Status.OK
             assert await status(Command.RUN, bytes((RunFlag.TRAIN, label)) + pairs[64:]) == expected
     # Skipping beyond the end is no event, however far it goes.
     skips = bytes((255, 0)) * 40
     assert await status(Command.RUN, b"\x00\x00" + bytes((3, 1)) + skips) == Status.OK
+    await host.finish()
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def a_discarded_sample_leaves_nothing(dut: Any) -> None:
+    host = Host(dut, **parameters())
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+
+    async def send(code: Command, data: bytes = b"") -> None:
+        await host.in_step(host.traffic.exchange(Frame(host.traffic.link.expected, code, data).encode()))
+
+    beyond = encode_events([(TEST_LIMITS.inputs, 1)])
+    for end, data in (
+        (Command.RESET, b""),
+        (Command.SYNC, host.rng.randbytes(4)),
+        (Command.RUN, b"\0"),
+        (Command.RUN, b"\0\0" + beyond),
+        (Command.RUN, b"\0\xff"),
+    ):
+        for pairs in (encode_events([(200, 1)]), b"", beyond):
+            await send(Command.EVENTS, pairs)
+            await send(end, data)
+            await send(Command.RUN, b"\0\0" + encode_events([(1, 2)]))
+            await host.in_step(host.traffic.exchange(Frame(0, Command.SYNC, b"").encode()))
+            assert host.core.samples[-1].events == ((1, 2),)
     await host.finish()
 
 

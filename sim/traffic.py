@@ -121,7 +121,7 @@ class Traffic:
                 lambda: self._frame(Command.RESET, b"x" * (rng.random() < 0.2)),
                 lambda: self._frame(rng.choice((0, 9, 0x7F, REPLY | Command.RUN, 0xFF)), rng.randbytes(3)),
             ),
-            (30, 40, 6, 5, 5, 6, 3, 2),
+            (30, 40, 6, 5, 5, 6, 5, 2),
         )[0]
         frame = make()
         if rng.random() < 0.03:
@@ -155,9 +155,9 @@ class Traffic:
         rng = self._rng
         # Mostly not those that say what an event and a label may be.
         address = rng.choice((Reg.RULE, Reg.SAMPLES, 254, rng.randrange(4, 256), Reg.INPUTS))
-        values = [
-            rng.choice((1, self._limits.inputs, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(rng.randrange(4))
-        ]
+        values = [rng.choice((1, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(rng.randrange(4))]
+        if address == Reg.INPUTS and values and rng.random() < 0.8:
+            values[0] = self._limits.inputs - rng.randrange(2)
         return self._frame(
             Command.WRITE_REGISTERS, bytes((address,)) + b"".join(v.to_bytes(4, "little") for v in values)
         )
