@@ -1,5 +1,7 @@
 """The whole chip on the rtl device, through the driver, beside the golden model."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from random import Random
@@ -48,6 +50,14 @@ def test_chip_says_what_it_was_built_for(chip: RtlTransport) -> None:
     device = device_on(chip, "rtl")
     assert device.limits == LIMITS
     assert device.identity == device_on(GoldenTransport(LIMITS), "golden").identity
+
+
+def test_kept_chip_starts_without_amaranth(chip: RtlTransport) -> None:
+    program = (
+        "import sys\nfrom opzo.sim.rtl import RtlTransport\nfrom opzo.spec.network import Limits\n"
+        f"assert RtlTransport({LIMITS!r}).read(1.0) == b''\nassert 'amaranth' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_registers_keep_what_was_written(chip: RtlTransport) -> None:
