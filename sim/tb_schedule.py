@@ -100,8 +100,8 @@ async def matches_the_loops(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
-async def offers_a_pass_most_cycles(dut: Any) -> None:
-    # A candidate a cycle: a macro step is SLOTS cycles, however few of them are passes.
+async def needs_a_cycle_for_each_candidate(dut: Any) -> None:
+    # A macro step is SLOTS cycles, however few of them are passes.
     rng = Random(bench.seed())
     sink = StreamSink(dut, dut.clk, "passes", rng, shape=PASS)
     dut.start.value = 0

@@ -1,0 +1,174 @@
+"""Testbench of Issue: what each kind of item asks of the lanes."""
+
+from itertools import product
+from random import Random
+from typing import Any
+
+import cocotb
+
+from opzo.hw.issue import LATENCY, Issue
+from opzo.hw.lane_command import ChainOp, Post
+from opzo.hw.passes import Kind, item_layout
+from opzo.hw.registers import CONFIG
+from opzo.sim import bench
+from opzo.sim.pipeline import PipelinedUnit
+from opzo.sim.streams import pack, unpack
+from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, SPIKE_INPUT
+from opzo.spec.network import Limits, Rule
+
+ANSWERS = ("event_address", "event_value", "step_row", "active_row", "error", "difference")
+INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"history": 2}
+OUTPUTS = {"history_index": 1, "command": LATENCY, "tag": LATENCY}
+EVENTS = (Kind.INPUT, Kind.LEARN_EVENTS)
+LEARN = (Kind.LEARN_EVENTS, Kind.LEARN_SPIKES)
+INTEGRATE = (Kind.INPUT, Kind.SPIKES)
+STROBES = ("integrate", "feedback", "learn", "load", "update", "draw", "credit")
+"""Fields of a command that do something by themselves, as ``post`` and ``chain`` do."""
+
+
+class Settings:
+    """Settings of a sample, and what an item means under them."""
+
+    def __init__(self, rng: Random, limits: Limits, rule: Rule, train: int, measure: int) -> None:
+        self.limits, self.rule, self.train, self.measure = limits, rule, train, measure
+        self.config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
+        self.config |= {"rule": int(rule), "steps": rng.randint(1, HISTORY_STEPS)}
+
+    def expected(self, item: dict[str, int], answers: dict[str, int]) -> dict[str, dict[str, int]]:
+        """Fields of command and tag that mean something with ``item``, and the entry of the history memory."""
+        kind, odd = Kind(item["kind"]), item["step"] % 2
+        strobes, post = self._strobes(item)
+        command = {name: int(name in strobes) for name in STROBES} | {"post": post.value, "chain": ChainOp.NONE.value}
+        command |= self._operands(item, answers) if item["valid"] else {}
+        if post is Post.FIRE:
+            command |= {"kept": kind is Kind.FIRE, "noise": self.train and self.rule.noise}
+        if "update" in strobes and kind is Kind.FEEDBACK:
+            assert odd
+            command["difference"] = answers["difference"]
+        feedback = int("feedback" in strobes)
+        tag = {"post": post.value, "feedback": feedback, "measure": feedback and self.measure and item["step"] == 0}
+        if item["valid"]:
+            tag |= {name: item[name] for name in ("layer", "step", "word", "first_word", "last_word", "last")}
+        return {"command": command, "tag": tag}
+
+    def _strobes(self, item: dict[str, int]) -> tuple[set[str], Post]:
+        kind, even = Kind(item["kind"]), item["step"] % 2 == 0
+        if not item["valid"]:
+            return set(), Post.NONE
+        post = Post.NONE
+        if item["last"]:
+            fired = Post.READ_OUT if item["read_out"] else Post.FIRE
+            post = {Kind.INPUT: Post.STORE, Kind.FIRE: Post.FIRE, Kind.SPIKES: fired}.get(kind, Post.NONE)
+        strobes = set()
+        if kind in INTEGRATE:
+            strobes.add("integrate")
+        if kind in LEARN:
+            strobes |= {"learn", "update", "draw"}
+            if item["first"]:
+                strobes.add("load")
+        if kind is Kind.FEEDBACK:
+            strobes.add("feedback")
+            if item["last"]:
+                strobes.add("credit")
+            if self.rule is Rule.OPZO and not even:
+                strobes |= {"update", "draw"}
+        if post is Post.FIRE and self.train and self.rule.noise and even:
+            strobes.add("draw")
+        return strobes, post
+
+    def _operands(self, item: dict[str, int], answers: dict[str, int]) -> dict[str, int]:
+        """Row and numbers of an item, and what it says of the word."""
+        kind, limits = Kind(item["kind"]), self.limits
+        operands = {name: item[name] for name in ("step", "valid_lanes")}
+        operands["word"] = (item["word_base"] + item["word"]) % (1 << (limits.words - 1).bit_length())
+        if kind is Kind.FIRE:
+            return operands
+        operands["first"] = item["first"]
+        row = item["index"]
+        if item["bias"]:
+            row = item["bias_row"]
+        elif kind in EVENTS:
+            row = answers["event_address"]
+        elif kind is Kind.SPIKES:
+            row = answers["step_row"]
+        elif kind is Kind.LEARN_SPIKES:
+            row = answers["active_row"]
+        operands["address"] = (item["base"] + row) % (1 << (limits.rows - 1).bit_length())
+        if kind in EVENTS:
+            operands["operand"] = BIAS_INPUT if item["bias"] else answers["event_value"]
+        elif kind is Kind.SPIKES:
+            operands["operand"] = SPIKE_INPUT
+        elif kind is Kind.LEARN_SPIKES:
+            operands["operand"] = 0
+        if kind in LEARN:
+            always = (1 << self.config["steps"]) - 1
+            spikes = always if item["bias"] else answers["history"]
+            operands |= {
+                "history": spikes if kind is Kind.LEARN_SPIKES else 0,
+                "decay_shift": self.config["decay_shift"],
+                "zero_order": 0,
+            }
+        if kind is Kind.FEEDBACK:
+            zero_order = self.rule is Rule.ZO
+            operands |= {
+                "operand": answers["loss" if zero_order else "error"],
+                "zero_order": zero_order,
+                "feedback_shift": item["feedback_shift"],
+                "decay_shift": self.config["leak_shift"],
+            }
+        return operands
+
+
+class Stimulus:
+    """Items of all kinds, with answers that fit the widths of the unit's inputs."""
+
+    def __init__(self, dut: Any, rng: Random, limits: Limits) -> None:
+        self._rng, self.layout = rng, item_layout(limits)
+        self._widths = {name: len(getattr(dut, name)) for name in INPUTS if name != "item"}
+        self.items: list[dict[str, int]] = []
+        self.answers: list[dict[str, int]] = []
+
+    def add(self, **fields: int) -> None:
+        """Append an item with ``fields``, random in the others."""
+        rng = self._rng
+        item = unpack(self.layout, rng.getrandbits(self.layout.size)) | {"kind": rng.choice(list(Kind)).value} | fields
+        # Only the last row of a word is a bias, and only where rows are listed.
+        item["bias"] = item["last"] and Kind(item["kind"]) not in (Kind.FIRE, Kind.FEEDBACK)
+        self.items.append(item)
+        self.answers.append({name: rng.getrandbits(width) for name, width in self._widths.items()})
+
+    def vectors(self) -> dict[str, list[int]]:
+        """Inputs of the unit."""
+        items = {"item": [pack(self.layout, item) for item in self.items]}
+        return items | {name: [answers[name] for answers in self.answers] for name in self._widths}
+
+
+def part(values: dict[str, int], wanted: dict[str, int], widths: dict[str, int]) -> dict[str, int]:
+    """Fields of ``values`` that are wanted; those of ``widths`` as bits."""
+    return {name: values[name] & ((1 << widths[name]) - 1) if name in widths else values[name] for name in wanted}
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def commands_what_the_item_means(dut: Any) -> None:
+    rng = Random(bench.seed())
+    limits = Limits(**bench.parameters()["limits"])
+    unit = PipelinedUnit(dut, Issue(limits).signature, INPUTS, OUTPUTS, rng)
+    # Answers are bits; these fields of a command are read as signed numbers.
+    widths = {"operand": len(dut.error), "difference": len(dut.difference)}
+    await bench.start(dut)
+    for rule, train, measure in product(Rule, (0, 1), (0, 1)):
+        settings = Settings(rng, limits, rule, train, measure)
+        dut.config.value, dut.train.value, dut.measure.value = pack(CONFIG, settings.config), train, measure
+        stimulus = Stimulus(dut, rng, limits)
+        for kind, valid, first, last, step in product(Kind, (0, 1), (0, 1), (0, 1), (0, 1)):
+            stimulus.add(kind=kind.value, valid=valid, first=first, last=last, step=step)
+        for _ in range(100):
+            stimulus.add()
+        for stall in (0.0, 0.5):
+            results = await unit.run(stimulus.vectors(), stall)
+            for n, (item, answers) in enumerate(zip(stimulus.items, stimulus.answers, strict=True)):
+                where = f"seed {bench.seed()}: {rule.name}, train {train}, measure {measure}, {item}"
+                for name, wanted in settings.expected(item, answers).items():
+                    assert part(results[name][n], wanted, widths) == wanted, f"{name}, {where}"
+                index = answers["active_row"] + item["below_base"] * limits.lanes
+                assert results["history_index"][n] == index % (1 << len(dut.history_index)), where
