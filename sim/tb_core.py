@@ -54,9 +54,8 @@ class CoreBench:
     async def write_row(self, space: Space, row: int, values: np.ndarray) -> None:
         """Write a memory row of both, through the memory port."""
         self.golden.write_row(space, row, values)
-        self.commands.put({"space": space, "address": row, "write": 1})
-        for value in values:
-            self.words_in.put(int(value))
+        await self.commands.send({"space": space, "address": row, "write": 1})
+        await self.words_in.send_all(int(value) for value in values)
         await self.idle()
 
     async def read_row(self, space: Space, row: int) -> list[int]:
