@@ -171,6 +171,7 @@ class Encoder:
                 self.counts[spike["layer"]] += 1
                 self.firsts[spike["layer"]] += spike["first"]
             if int(self.dut.finished.value) & 1:
+                assert self.dut.done.value == 0, "done before the last step list was finished"
                 finished = unpack(FINISHED, int(self.dut.finished.value))
                 self.finished.append((finished["layer"], finished["step"]))
 
