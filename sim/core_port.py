@@ -41,9 +41,9 @@ class CorePort:
         self.held = False
         self._dut, self._rng, self._stall, self._sample_cycles = dut, rng, stall, sample_cycles
         self._events: list[tuple[int, int]] = []
-        # Samples whose half is closed, and results and rows under way.
+        # Samples whose half is closed, and rows under way.
         self._closed: deque[tuple[list[tuple[int, int]], dict[str, int]]] = deque()
-        self._results = self._rows = 0
+        self._rows = 0
         self._wake = Event()
         self._sinks = {
             name: StreamSink(dut, dut.clk, f"core__{name}", rng, stall, shape=shape)
@@ -63,8 +63,8 @@ class CorePort:
 
     @property
     def idle(self) -> bool:
-        """No sample queued or running, no result waiting, no memory row under way."""
-        return not self._closed and self._results == 0 and self._rows == 0
+        """No sample queued or running (its result is taken before it ends), no memory row under way."""
+        return not self._closed and self._rows == 0
 
     async def _ports(self) -> None:
         dut = self._dut
@@ -119,15 +119,16 @@ class CorePort:
             result = self.core.run(events, run["label"], bool(run["train"]))
             words = [result.prediction, result.loss, *(result.outputs if run["outputs"] else ())]
             last = len(words) - 1
-            self._results += 1
             taken = [
                 self._result.put({"data": word, "first": k == 0, "last": k == last, "tag": run["tag"]})
                 for k, word in enumerate(words)
             ]
+            await taken[-1].wait()
+            # The engine may be busy for longer than the answer takes.
+            for _ in range(self._rng.randint(0, self._sample_cycles // 2)):
+                await FallingEdge(self._dut.clk)
             self._closed.popleft()
             self._gate()
-            await taken[-1].wait()
-            self._results -= 1
 
     async def _memory(self) -> None:
         while True:

@@ -168,7 +168,9 @@ class Traffic:
         space = rng.choice((*Space, 4, 255)) if rng.random() < 0.4 else Space.WEIGHTS
         ends = (self._limits.rows, 2, 2 * self._limits.words, self._limits.words)
         end = ends[space] if space < len(ends) else 0
-        first = rng.choice((0, end - rows, end - rows, rng.randrange(end + 1), end - rows + 1, 1 << 20, 0xFFFFFFFF))
+        first = rng.choice(
+            (0, end - rows, end - rows, rng.randrange(end + 1), end - rows + 1, 1 << rng.randint(18, 31), 0xFFFFFFFF)
+        )
         return space, max(first, 0)
 
     def _read_memory(self) -> Frame:
