@@ -25,7 +25,7 @@ def curve_png(rows: list[dict[str, Any]]) -> bytes:
     rates.set_xlabel("epoch")
     rates.set_ylim(bottom=0)
     rates.xaxis.set_major_locator(MaxNLocator(integer=True))
-    rates.legend(loc="upper right")
+    rates.legend(loc="lower left", ncols=3)
     rates.grid(alpha=0.3)
     file = BytesIO()
     figure.savefig(file, format="png", dpi=120)
