@@ -111,11 +111,11 @@ class CommandProcessor(wiring.Component):
                     m.next = "EXECUTE"
             with m.State("EXECUTE"):
                 m.d.sync += [composer.head.eq(dispatcher.status), composer.tail_size.eq(dispatcher.reply_size)]
+                with m.If(self.begin):
+                    m.d.sync += expected.eq(frame.seq + 1)
                 with m.If(dispatcher.done):
                     m.d.comb += store.store.eq(~is_sync)
-                    with m.If(self.begin):
-                        m.d.sync += expected.eq(frame.seq + 1)
-                    with m.Elif(current & ~is_sync):
+                    with m.If(current & ~is_sync):
                         m.d.sync += expected.eq(expected + 1)
                     m.next = "SEND"
                     with m.If((frame.code == Command.RUN) & (dispatcher.status == Status.OK)):

@@ -39,7 +39,7 @@ class CommandDispatcher(wiring.Component):
     executors : Out(ExecutorSignature) x 4
         SESSION, REGISTERS, ROWS, SAMPLES.
     start, busy, done, status, reply_size, reply
-        As in `ExecutorSignature`; BAD_COMMAND comes from here.
+        As in `ExecutorSignature`, the outcome a cycle later; BAD_COMMAND comes from here.
     """
 
     code: In(8)
@@ -68,7 +68,9 @@ class CommandDispatcher(wiring.Component):
             for code, (executor, is_second, count) in COMMANDS.items():
                 with m.Case(code):
                     m.d.sync += [chosen.eq(1 << executor), second.eq(is_second), operand_bytes.eq(count)]
-        m.d.comb += [self.is_sample.eq(chosen[SAMPLES]), self.status.eq(Status.BAD_COMMAND)]
+        # The outcome goes through registers: behind it are the executors' checks, before it the order of frames.
+        m.d.comb += self.is_sample.eq(chosen[SAMPLES])
+        m.d.sync += [self.done.eq(0), self.status.eq(Status.BAD_COMMAND), self.reply_size.eq(0)]
         for k, executor in enumerate(executors):
             m.d.comb += [
                 executor.second.eq(second),
@@ -80,9 +82,8 @@ class CommandDispatcher(wiring.Component):
                 executor.reply.ready.eq(self.reply.ready),
             ]
             with m.If(chosen[k]):
+                m.d.sync += [self.status.eq(executor.status), self.reply_size.eq(executor.reply_size)]
                 m.d.comb += [
-                    self.status.eq(executor.status),
-                    self.reply_size.eq(executor.reply_size),
                     self.reply.p.eq(executor.reply.p),
                     self.reply.valid.eq(executor.reply.valid),
                     self.payload.ready.eq(executor.payload.ready),
@@ -108,13 +109,14 @@ class CommandDispatcher(wiring.Component):
                 for k, executor in enumerate(executors):
                     m.d.comb += executor.start.eq(chosen[k])
                 with m.If(~chosen.any()):
-                    m.d.comb += self.done.eq(1)
+                    m.d.sync += self.done.eq(1)
                     m.next = "WAIT"
             with m.State("EXECUTE"):
                 busy = Signal()
                 for k, executor in enumerate(executors):
                     with m.If(chosen[k]):
-                        m.d.comb += [self.done.eq(executor.done), busy.eq(executor.busy)]
+                        m.d.sync += self.done.eq(executor.done)
+                        m.d.comb += busy.eq(executor.busy)
                 with m.If(~busy):
                     m.next = "WAIT"
         m.d.comb += self.busy.eq(~fsm.ongoing("WAIT"))

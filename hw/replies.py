@@ -162,6 +162,9 @@ class ResultSender(wiring.Component):
         following = Signal(self.index_bits)
         written = Mux(result.p.first, 0, following)
         index = Signal(self.index_bits)
+        # The block RAM's slow output goes straight into a register.
+        word = Signal(32)
+        m.d.sync += word.eq(read.data)
         m.d.comb += [
             # The queue of what is to be sent has one input.
             result.ready.eq(~self.resend),
@@ -172,7 +175,7 @@ class ResultSender(wiring.Component):
             queue.w_en.eq(self.resend | (result.valid & result.p.last)),
             read.addr.eq(Cat(index, self.tag)),
             # The status and the prediction's byte, then words of 4 bytes.
-            to_bytes.i.p.word.eq(Mux(index == 0, Cat(Const(Status.OK, 8), read.data[:8]), read.data)),
+            to_bytes.i.p.word.eq(Mux(index == 0, Cat(Const(Status.OK, 8), word[:8]), word)),
             to_bytes.i.p.last.eq(Mux(index == 0, 1, 3)),
             header.p.seq.eq(self.seq),
             header.p.code.eq(Command.RUN | REPLY),
@@ -190,6 +193,8 @@ class ResultSender(wiring.Component):
                 with m.If(queue.r_rdy):
                     m.next = "FETCH"
             with m.State("FETCH"):
+                m.next = "READ"
+            with m.State("READ"):
                 m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += to_bytes.i.valid.eq(1)

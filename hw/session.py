@@ -27,7 +27,7 @@ class Session(wiring.Component):
     active : Out(1)
         There is a session.
     begin : Out(1)
-        Together with ``command.done``: a session begins.
+        A session begins, in the cycle of ``command.done``.
     clear : Out(1)
         Discard an unfinished sample.
     """
