@@ -9,8 +9,7 @@ from opzo.hw.error import ErrorUnit
 from opzo.hw.events import EventBuffer
 from opzo.hw.interface import RUN, CoreSignature
 from opzo.hw.issue import Issue
-from opzo.hw.lane import CURRENT, RESULT, ROW, STAGES
-from opzo.hw.lane_command import Post
+from opzo.hw.lane_command import CURRENT, RESULT, ROW, STAGES, Post
 from opzo.hw.lanes import Lanes
 from opzo.hw.memory_port import MemoryPort
 from opzo.hw.passes import Kind, tag_layout

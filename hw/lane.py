@@ -8,7 +8,17 @@ from opzo.hw.accumulate import Accumulator
 from opzo.hw.credit import Credit
 from opzo.hw.filter import SUM_WIDTH, CreditFilter
 from opzo.hw.fire import Fire
-from opzo.hw.lane_command import ChainOp, Post, lane_command
+from opzo.hw.lane_command import (
+    ACCUMULATED,
+    CURRENT,
+    LANE_FIELDS,
+    RESULT,
+    ROW,
+    STAGES,
+    ChainOp,
+    Post,
+    lane_stage,
+)
 from opzo.hw.lane_state import LaneState
 from opzo.hw.lfsr import LaneLFSR
 from opzo.hw.multiplier import Multiplier
@@ -30,9 +40,6 @@ from opzo.spec.formats import (
 )
 from opzo.spec.network import Limits
 
-STAGES = 10
-"""Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at RESULT the results leave."""
-ROW, ACCUMULATED, CURRENT, RESULT = 3, 6, 7, 9
 ZO_FACTOR = 64
 DIFFERENCE_SHIFT = UPDATE_FRAC_BITS - (WEIGHT.frac_bits - FEEDBACK_ENTRY.frac_bits)
 
@@ -46,8 +53,8 @@ class Lane(wiring.Component):
 
     Members
     -------
-    stage : In(array of STAGES commands)
-        The command pipeline of the lane's group.
+    stage_S : In(lane_stage), for each S of LANE_FIELDS
+        The command pipeline of the lane's group at stage S.
     filter_en, filter_first, filter_read_out : In(1)
         The credit asked for in the last cycle enters the filter.
     filter_address : In
@@ -66,7 +73,6 @@ class Lane(wiring.Component):
         At stage RESULT.
     """
 
-    stage: data.View
     filter_en: Signal
     filter_first: Signal
     filter_read_out: Signal
@@ -92,7 +98,7 @@ class Lane(wiring.Component):
         self.state = LaneState(limits)
         super().__init__(
             {
-                "stage": In(data.ArrayLayout(lane_command(limits), STAGES)),
+                **{f"stage_{s}": In(lane_stage(limits, s)) for s in LANE_FIELDS},
                 "filter_en": In(1),
                 "filter_first": In(1),
                 "filter_read_out": In(1),
@@ -114,6 +120,7 @@ class Lane(wiring.Component):
                 "credit_saturated": Out(1),
             }
         )
+        self.stage: dict[int, data.View] = {s: getattr(self, f"stage_{s}") for s in LANE_FIELDS}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -1,5 +1,7 @@
 """What the sequencer tells all lanes in one cycle."""
 
+from collections.abc import Iterable
+
 from amaranth import Shape, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
@@ -63,6 +65,46 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "chain": ChainOp,
     }
     return data.StructLayout(fields)
+
+
+STAGES = 10
+"""Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at RESULT the results leave."""
+ROW, ACCUMULATED, CURRENT, RESULT = 3, 6, 7, 9
+LANE_FIELDS: dict[int, tuple[str, ...]] = {
+    0: ("valid_lanes",),
+    ROW - 1: ("word", "step", "load"),
+    ROW: (
+        *("learn", "zero_order", "feedback", "feedback_shift", "operand"),
+        *("step", "draw", "history", "decay_shift", "chain"),
+    ),
+    5: ("integrate", "feedback", "first"),
+    ACCUMULATED: ("word", "learn", "difference"),
+    CURRENT: ("word", "step", "kept", "post", "chain"),
+    8: ("step", "noise"),
+    RESULT: ("word", "step", "post", "credit", "update"),
+}
+"""What a lane looks at in each stage."""
+GROUP_FIELDS: dict[int, tuple[str, ...]] = {0: ("address",), RESULT: ("address", "update", "chain")}
+"""What the row memory of a group looks at."""
+
+
+def lane_stage(limits: Limits, stage: int) -> data.StructLayout:
+    """Layout of what a lane looks at in ``stage``, a key of LANE_FIELDS."""
+    return _part(limits, LANE_FIELDS[stage])
+
+
+def pipeline_stage(limits: Limits, stage: int) -> data.StructLayout:
+    """Layout of what is left of a command in ``stage``: all that is looked at then or later."""
+    needed = {
+        field for fields in (LANE_FIELDS, GROUP_FIELDS) for s, names in fields.items() if s >= stage for field in names
+    }
+    return _part(limits, needed)
+
+
+def _part(limits: Limits, names: Iterable[str]) -> data.StructLayout:
+    command = lane_command(limits)
+    wanted = set(names)
+    return data.StructLayout({name: field.shape for name, field in command if name in wanted})
 
 
 def filter_command(limits: Limits) -> data.StructLayout:

@@ -4,8 +4,17 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.lane import RESULT, ROW, STAGES, Lane
-from opzo.hw.lane_command import ChainOp, filter_command, lane_command
+from opzo.hw.lane import Lane
+from opzo.hw.lane_command import (
+    LANE_FIELDS,
+    RESULT,
+    ROW,
+    STAGES,
+    ChainOp,
+    filter_command,
+    lane_command,
+    pipeline_stage,
+)
 from opzo.hw.lane_state import STEP_BITS
 from opzo.hw.record import record
 from opzo.hw.row_memory import READ_LATENCY, RowMemory
@@ -89,10 +98,9 @@ class LaneGroup(wiring.Component):
             m.submodules[f"lane_{offset}"] = lane
             lanes.append(lane)
 
-        stages = record(data.ArrayLayout(lane_command(self._limits), STAGES), "stages")
-        m.d.sync += stages[0].eq(self.command)
-        for stage in range(1, STAGES):
-            m.d.sync += stages[stage].eq(stages[stage - 1])
+        stages = [record(pipeline_stage(self._limits, n), f"stage_{n}") for n in range(STAGES)]
+        for stage, before in zip(stages, [self.command, *stages[:-1]], strict=True):
+            m.d.sync += [stage[name].eq(before[name]) for name, _ in stage.shape()]
         shift = Signal()
         fill = record(filter_command(self._limits), "fill")
         arrived = record(filter_command(self._limits), "arrived")
@@ -117,7 +125,7 @@ class LaneGroup(wiring.Component):
         chain_in = [*(lane.chain for lane in lanes[1:]), self.chain_in]
         for offset, lane in enumerate(lanes):
             m.d.comb += [
-                lane.stage.eq(stages),
+                *(lane.stage[n][name].eq(stages[n][name]) for n, names in LANE_FIELDS.items() for name in names),
                 lane.row.eq(memory.read_data.word_select(offset, WEIGHT.width)),
                 lane.shift.eq(shift),
                 lane.chain_in.eq(chain_in[offset]),

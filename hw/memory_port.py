@@ -5,8 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.interface import MEMORY_COMMAND
-from opzo.hw.lane import STAGES
-from opzo.hw.lane_command import ChainOp, lane_command
+from opzo.hw.lane_command import STAGES, ChainOp, lane_command
 from opzo.hw.record import record
 from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
 from opzo.spec.network import Limits

@@ -12,7 +12,8 @@ UPDATE_DELAY = 4
 """Cycles from ``row`` to ``update``."""
 UPDATE_WIDTH = 25
 """Holds the sum of a spike row's and an event row's update, and eight times a difference of read-outs."""
-EXACT_WIDTH = WEIGHT.width + UPDATE_FRAC_BITS + 1
+EXACT_WIDTH = WEIGHT.width + UPDATE_FRAC_BITS
+"""Row with its fraction; random bits fill the fraction, and decay only takes towards 0, so neither needs a bit more."""
 
 
 class RowUpdate(wiring.Component):

@@ -127,6 +127,10 @@ class StreamSink:
         """Payloads received and not yet fetched."""
         return len(self._queue)
 
+    def clear(self) -> None:
+        """Forget the payloads received so far."""
+        self._queue.clear()
+
     async def receive(self) -> Any:
         """Next payload."""
         while not self._queue:

@@ -18,6 +18,9 @@ from opzo.spec.network import Limits, Network, Rule
 from opzo.spec.protocol import Space
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter, LayerReg, Reg, layer_register, network_registers
 
+RESETS = 8
+"""Cases in whose first sample the core is reset."""
+
 
 class CoreBench:
     """A simulated core and its golden twin, fed alike."""
@@ -113,6 +116,19 @@ class CoreBench:
         assert_equal(data[:2], [expected.prediction, expected.loss], what=f"{where}answer", seed=bench.seed())
         assert_equal(data[2:], expected.outputs if outputs else (), what=f"{where}read-outs", seed=bench.seed())
 
+    async def forget(self) -> None:
+        """Start the golden twin anew after a reset, with what the gateware's memories still hold."""
+        self.golden = GoldenCore(self.limits)
+        self.golden.membrane[...] = self.state.membranes(self.limits.words)
+        self.golden.history[...] = self.state.histories(self.limits.words)
+        await self.write_register(Reg.CLEAR_COUNTERS, 0)
+
+    def draw_events(self, inputs: int) -> list[tuple[int, int]]:
+        """Random events, from none to all inputs."""
+        density = self.rng.choice((0.0, 0.2, 0.5, 1.0))
+        values = (1, 255, self.rng.randint(1, 255))
+        return [(address, self.rng.choice(values)) for address in range(inputs) if self.rng.random() < density]
+
     async def compare(self, what: str) -> None:
         """Compare all state."""
         golden, state, seed = self.golden, self.state, bench.seed()
@@ -138,30 +154,56 @@ class CoreBench:
                 assert count == expected, f"counter {counter.name} {what}: {count}, expected {expected}"
 
 
+async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
+    """Train and test samples; equal state after each of them."""
+    rng = core.rng
+    network = Network(tuple(case["sizes"]), case["steps"])
+    name = f"{network}, T = {network.steps}, {case['rule']}, {case['settings']}"
+    await core.configure(network, Rule.parse(case["rule"]), case["settings"])
+    await core.write_register(Reg.CLEAR_COUNTERS, 0)
+    for sample in range(case["samples"]):
+        what = f"after sample {sample} of {name}"
+        label = rng.randrange(network.classes)
+        await core.run(core.draw_events(network.inputs), label, rng.random() < 0.9, rng.random() < 0.3, what)
+        await core.compare(what)
+    await core.compare_counters(f"after {name}")
+    for row in (0, core.used // 2, core.used - 1):
+        expected = core.golden.memory[row] & 0xFFFF
+        assert_equal(await core.read_row(Space.WEIGHTS, row), expected, what=f"row {row} through the port, {name}")
+
+
+def core_bench(dut: Any) -> CoreBench:
+    """Core and golden twin with the limits and stalls of the bench's parameters."""
+    parameters = bench.parameters()
+    return CoreBench(dut, Limits(**parameters["limits"]), Random(bench.seed()), parameters["stall"])
+
+
 @cocotb.test()
 async def matches_golden(dut: Any) -> None:
-    """Train and test samples; equal state after each of them."""
-    parameters = bench.parameters()
-    rng = Random(bench.seed())
-    limits = Limits(**parameters["limits"])
-    core = CoreBench(dut, limits, rng, parameters["stall"])
+    """Every case of the parameters."""
+    core = core_bench(dut)
     await bench.start(dut)
-    for case in parameters["cases"]:
+    for case in bench.parameters()["cases"]:
+        await run_case(core, case)
+
+
+@cocotb.test()
+async def starts_anew_after_a_reset_in_the_middle(dut: Any) -> None:
+    """Reset at a random cycle of a sample; then a case as if nothing had been."""
+    core = core_bench(dut)
+    await bench.start(dut)
+    for case in bench.parameters()["cases"][:RESETS]:
         network = Network(tuple(case["sizes"]), case["steps"])
-        rule = Rule.parse(case["rule"])
-        name = f"{network}, T = {network.steps}, {case['rule']}, {case['settings']}"
-        await core.configure(network, rule, case["settings"])
-        await core.write_register(Reg.CLEAR_COUNTERS, 0)
-        for sample in range(case["samples"]):
-            density = rng.choice((0.0, 0.2, 0.5, 1.0))
-            events = [
-                (a, rng.choice((1, 255, rng.randint(1, 255)))) for a in range(network.inputs) if rng.random() < density
-            ]
-            train = rng.random() < 0.9
-            what = f"after sample {sample} of {name}"
-            await core.run(events, rng.randrange(network.classes), train, rng.random() < 0.3, what)
-            await core.compare(what)
-        await core.compare_counters(f"after {name}")
-        for row in (0, core.used // 2, core.used - 1):
-            expected = core.golden.memory[row] & 0xFFFF
-            assert_equal(await core.read_row(Space.WEIGHTS, row), expected, what=f"row {row} through the port, {name}")
+        await core.configure(network, Rule.parse(case["rule"]), case["settings"])
+        await core.events.send_all(
+            [{"address": address, "value": value} for address, value in core.draw_events(network.inputs)]
+        )
+        await core.runs.send({"train": 1, "outputs": 1, "label": 0, "tag": 0})
+        for _ in range(core.rng.randrange(400)):
+            await FallingEdge(dut.clk)
+        dut.rst.value = 1
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        core.results.clear()
+        await core.forget()
+        await run_case(core, case | {"samples": 3})

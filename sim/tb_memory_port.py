@@ -8,8 +8,7 @@ import numpy as np
 from cocotb.triggers import Event, FallingEdge, ReadOnly, with_timeout
 
 from opzo.hw.interface import MEMORY_COMMAND
-from opzo.hw.lane import CURRENT, RESULT, ROW, STAGES
-from opzo.hw.lane_command import ChainOp, lane_command
+from opzo.hw.lane_command import CURRENT, RESULT, ROW, STAGES, ChainOp, lane_command
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.golden.core import GoldenCore

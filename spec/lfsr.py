@@ -7,6 +7,9 @@ from opzo.spec.formats import LFSR_BITS, LFSR_TAPS
 MAX_LANES = 128
 PERIOD = (1 << LFSR_BITS) - 1
 """Bits until the sequence repeats; the recurrence is primitive."""
+LANE_SPACING = (1 << LFSR_BITS) // MAX_LANES - 1
+"""Bits between the starts of two lanes. Not a power of two: the recurrence holds at distances multiplied by one, and
+would then make every lane the XOR of four others."""
 
 
 def _multiply(a: int, b: int) -> int:
@@ -59,9 +62,8 @@ def jump(state: int, bits: int) -> int:
 def lane_states(seed: int, lanes: int) -> np.ndarray:
     """Initial LFSR states, uint32 (lanes,), of a seed (any integer from 0 on).
 
-    The lanes start 2**32 / 128 bits apart on the one maximal sequence, so no lane meets another's numbers at the same
+    The lanes start LANE_SPACING bits apart on the one maximal sequence, so no lane meets another's numbers at the same
     time; the seed decides where lane 0 starts.
     """
     state = int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0]) or 1
-    spacing = (1 << LFSR_BITS) // MAX_LANES
-    return np.array([jump(state, lane * spacing) for lane in range(lanes)], dtype=np.uint32)
+    return np.array([jump(state, lane * LANE_SPACING) for lane in range(lanes)], dtype=np.uint32)
