@@ -37,9 +37,9 @@ class SpikeLists(wiring.Component):
     clear : In(1)
         Strobe: all lists become empty.
     layer, parity, index : In
-        Entry that is ``row`` one cycle later, and ``count`` are the entries that its list had when it was read.
+        Entry that is ``row`` one cycle later.
     counts : Out(array of MAX_HIDDEN arrays of ``lists``)
-        Entries of every list.
+        Entries of every list; they can be read from the next cycle on.
     """
 
     word_base: data.View
@@ -50,7 +50,6 @@ class SpikeLists(wiring.Component):
     parity: Signal
     index: Signal
     row: Signal
-    count: Signal
     counts: data.View
 
     def __init__(self, limits: Limits, *, lists: int) -> None:
@@ -68,7 +67,6 @@ class SpikeLists(wiring.Component):
                 "parity": In(1),
                 "index": In(row),
                 "row": Out(row),
-                "count": Out(range(limits.words * limits.lanes + 1)),
                 "counts": Out(counts_layout(limits, lists)),
             }
         )
@@ -80,8 +78,9 @@ class SpikeLists(wiring.Component):
         memory: Memory = Memory(shape=width, depth=self.lists << width, init=[])
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
+        count_shape = range(self.limits.words * self.limits.lanes + 1)
         counts = Array(
-            Array(Signal.like(self.count, name=f"count_{layer}_{number}") for number in range(self.lists))
+            Array(Signal(count_shape, name=f"count_{layer}_{number}") for number in range(self.lists))
             for layer in range(MAX_HIDDEN)
         )
 
@@ -92,24 +91,21 @@ class SpikeLists(wiring.Component):
             word = (index[lanes:] + self.word_base[layer])[: width - lanes]
             return Cat(index[:lanes], word, select(parity))
 
-        fill, listed = Signal.like(self.count), Signal.like(self.count)
+        fill = Signal(count_shape)
         written = data.View(self.spike.shape(), Signal(self.spike.shape().size))
         write_address = Signal.like(write.addr, reset_less=True)
-        not_yet = written.valid & (written.layer == self.layer) & (select(written.parity) == select(self.parity))
         m.d.sync += [
             written.eq(self.spike),
             write_address.eq(address(self.spike.layer, self.spike.parity, fill[:width])),
         ]
         m.d.comb += [
             fill.eq(counts[self.spike.layer][select(self.spike.parity)]),
-            listed.eq(counts[self.layer][select(self.parity)]),
             write.addr.eq(write_address),
             write.data.eq(written.row),
             write.en.eq(written.valid),
             read.addr.eq(address(self.layer, self.parity, self.index)),
             self.row.eq(read.data),
         ]
-        m.d.sync += self.count.eq(listed - not_yet)
         for layer in range(MAX_HIDDEN):
             for number in range(self.lists):
                 count = counts[layer][number]

@@ -38,10 +38,8 @@ class SpikeEncoder(wiring.Component):
         Nothing pending: all lists, counts and histories are complete and the last ``finished`` was strobed. Falls the
         cycle after a word was taken.
     step_list, step_index : In
-        Entry of a step list, whose ``step_row`` is there one cycle later, and so is the ``step_count`` of the list.
-    step_count : Out
-        Entries of the list that can be read by now.
-    active_layer, active_index, active_row, active_count
+        Entry of a step list, whose ``step_row`` is there one cycle later.
+    active_layer, active_index, active_row
         The same for the active lists.
     history_index : In
         Neuron (word_base of its layer * lanes + row) whose ``history`` is there one cycle later; only while ``done``.
@@ -50,7 +48,7 @@ class SpikeEncoder(wiring.Component):
     finished : Out(FINISHED)
         Strobe: the step list of this layer and step can be read from the next cycle on, the active list with it.
     step_counts, active_counts : Out
-        Entries of every list, by layer and number (parity) of the list.
+        Entries of every list, by layer and number (parity) of the list; they can be read from the next cycle on.
     """
 
     clear: Signal
@@ -60,11 +58,9 @@ class SpikeEncoder(wiring.Component):
     step_list: data.View
     step_index: Signal
     step_row: Signal
-    step_count: Signal
     active_layer: Signal
     active_index: Signal
     active_row: Signal
-    active_count: Signal
     history_index: Signal
     history: Signal
     spike_count: data.View
@@ -75,7 +71,6 @@ class SpikeEncoder(wiring.Component):
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         row = word_bits(limits) + lane_bits(limits)
-        count = range(limits.words * limits.lanes + 1)
         super().__init__(
             {
                 "clear": In(1),
@@ -85,11 +80,9 @@ class SpikeEncoder(wiring.Component):
                 "step_list": In(LIST),
                 "step_index": In(row),
                 "step_row": Out(row),
-                "step_count": Out(count),
                 "active_layer": In(range(MAX_HIDDEN)),
                 "active_index": In(row),
                 "active_row": Out(row),
-                "active_count": Out(count),
                 "history_index": In(row),
                 "history": Out(HISTORY_STEPS),
                 "spike_count": Out(SPIKE_COUNT),
@@ -122,11 +115,9 @@ class SpikeEncoder(wiring.Component):
             steps.parity.eq(self.step_list.parity),
             steps.index.eq(self.step_index),
             self.step_row.eq(steps.row),
-            self.step_count.eq(steps.count),
             actives.layer.eq(self.active_layer),
             actives.index.eq(self.active_index),
             self.active_row.eq(actives.row),
-            self.active_count.eq(actives.count),
             history.index.eq(self.history_index),
             self.history.eq(history.history),
             self.spike_count.valid.eq(spike.valid),

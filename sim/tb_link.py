@@ -15,7 +15,7 @@ from opzo.sim.traffic import TEST_LIMITS, Exchange, Traffic, frames, is_sample_r
 from opzo.spec.protocol import NAK, REPLY, Command, Frame, RunFlag, Status, encode_events
 
 SETTLE_CYCLES = 3000
-"""Cycles after which nothing more can come: a longest frame and a slowest sample."""
+"""Cycles without a reply, and the core idle, after which nothing more can come: a longest frame with stalls."""
 
 BUSY_CYCLES = 100_000
 """Cycles that a frame may take: the longest reply, or waiting for two samples, with stalls."""
@@ -52,7 +52,7 @@ class Host:
         answered = b""
         while True:
             await ClockCycles(self.dut.clk, SETTLE_CYCLES)
-            if not len(self.tx):
+            if not len(self.tx) and self.port.idle:
                 return answered
             answered += bytes(await self.tx.receive_all(len(self.tx)))
 
@@ -70,6 +70,10 @@ class Host:
         """A session can be begun and works, whatever was before."""
         for exchange in self.traffic.begin():
             await self.in_step(exchange)
+        samples = len(self.core.samples)
+        run = Frame(self.traffic.link.expected, Command.RUN, bytes((RunFlag.TRAIN, 0)) + encode_events([(1, 2)]))
+        await self.in_step(self.traffic.exchange(run.encode()))
+        assert len(self.core.samples) == samples + 1
         for _ in range(10):
             await self.in_step(self.traffic.ordinary())
         await self.finish()
@@ -108,7 +112,6 @@ async def nothing_before_a_session_and_noise_is_survived(dut: Any) -> None:
             await host.in_step(host.traffic.exchange(Frame(0, code).encode()))
     await host.in_step(host.traffic.exchange(host.rng.randbytes(4000)))
     await host.recover()
-    assert host.core.samples
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")

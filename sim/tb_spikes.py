@@ -8,6 +8,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly, with_timeout
 from cocotb.utils import get_sim_time
 
+from opzo.hw.lists import counts_layout
 from opzo.hw.scanner import FINISHED, fired_layout
 from opzo.hw.spikes import LIST, SPIKE_COUNT
 from opzo.sim import bench
@@ -29,7 +30,7 @@ class Encoder:
         p = bench.parameters()
         self.dut, self.rng = dut, rng
         self.lanes, self.words = p["lanes"], p["layers"]
-        limits = Limits(lanes=self.lanes, rows=1024, inputs=256, words=p["words"], classes=16)
+        self.limits = limits = Limits(lanes=self.lanes, rows=1024, inputs=256, words=p["words"], classes=16)
         self.bases = [sum(self.words[:layer]) for layer in range(len(self.words))]
         self.source = StreamSource(dut, dut.clk, "fired", rng, stall, shape=fired_layout(limits))
         self.history = np.zeros((p["words"], self.lanes), np.uint8)
@@ -102,11 +103,11 @@ class Encoder:
                 expected = self.step_lists.get((layer, parity), EMPTY)
                 dut.step_list.value = pack(LIST, {"layer": layer, "parity": parity})
                 rows = await self.read(dut.step_index, dut.step_row, len(expected))
-                assert int(dut.step_count.value) == len(expected), f"step list {layer}, {parity}"
+                assert self.step_counts()[layer][parity] == len(expected), f"step list {layer}, {parity}"
                 assert_equal(rows, expected, what=f"step list {layer}, {parity}", seed=bench.seed())
             dut.active_layer.value = layer
             rows = await self.read(dut.active_index, dut.active_row, len(self.actives[layer]))
-            assert int(dut.active_count.value) == len(self.actives[layer]), f"active list {layer}"
+            assert self.active_counts()[layer][0] == len(self.actives[layer]), f"active list {layer}"
             assert_equal(rows, self.actives[layer], what=f"active list {layer}", seed=bench.seed())
             assert (self.counts[layer], self.firsts[layer]) == (self.spikes(layer), len(self.actives[layer]))
 
@@ -133,7 +134,11 @@ class Encoder:
         """Read random entries until cancelled: what lies below the count is right, whether or not more is coming."""
         dut, rng = self.dut, self.rng
         complete: list[tuple[int, int, np.ndarray]] = []
+        steps, actives = self.step_counts(), self.active_counts()
         while True:
+            # An entry can be read from the cycle after that in which it is counted.
+            steps_before, steps = steps, self.step_counts()
+            actives_before, actives = actives, self.active_counts()
             layer, parity = rng.randrange(len(self.words)), rng.getrandbits(1)
             whole: np.ndarray | None = None
             if complete:
@@ -147,18 +152,28 @@ class Encoder:
                 strobe = unpack(FINISHED, int(dut.finished.value))
                 key = strobe["layer"], strobe["step"] % 2
                 complete.append((*key, self.step_lists[key]))
+            count, active_count = steps_before[layer][parity], actives_before[layer][0]
             await FallingEdge(dut.clk)
-            count, row = int(dut.step_count.value), int(dut.step_row.value)
+            row = int(dut.step_row.value)
             if whole is not None:
                 assert count == len(whole), f"{count} of {len(whole)} entries when finished"
                 choices = [whole]
             else:
                 choices = [lists.get((layer, parity), EMPTY) for lists in (self.step_lists, self.old_lists)]
             assert any(count <= len(rows) and (index >= count or rows[index] == row) for rows in choices)
-            count, row = int(dut.active_count.value), int(dut.active_row.value)
-            active = self.actives[layer]
-            assert count <= len(active)
-            assert active_index >= count or active[active_index] == row
+            active, row = self.actives[layer], int(dut.active_row.value)
+            assert active_count <= len(active)
+            assert active_index >= active_count or active[active_index] == row
+
+    def step_counts(self) -> list[list[int]]:
+        """Entries of the step lists, by layer and parity."""
+        counts: list[list[int]] = unpack(counts_layout(self.limits, 2), int(self.dut.step_counts.value))
+        return counts
+
+    def active_counts(self) -> list[list[int]]:
+        """Entries of the active lists, by layer."""
+        counts: list[list[int]] = unpack(counts_layout(self.limits, 1), int(self.dut.active_counts.value))
+        return counts
 
     async def _count(self) -> None:
         while True:
