@@ -30,25 +30,22 @@ def error_command(limits: Limits) -> data.StructLayout:
     return data.StructLayout({"valid": 1, "class_": 6, "step": STEP_BITS, "value": signed(SCALED_ERROR.width)})
 
 
-class LaneGroup(wiring.Component):
-    """Lanes ``first`` .. ``first + size - 1``.
-
-    All inputs are registered once on entry, so a command given in one cycle is at stage 0 in the next. Outputs at stage
-    RESULT.
+class LanePorts(wiring.Component):
+    """Ports of ``lanes`` lanes: of a group, or of the whole device.
 
     Members
     -------
     command, filter, error : In
         Layouts ``lane_command``, ``filter_command``, ``error_command``.
     alpha, activity : In
-        Constant during a sample.
-    shift : In(1), chain_in : In, chain : Out
-        Chain: on ``shift`` every lane takes the next one's, the last ``chain_in``.
-    spikes, first_spikes : Out(size)
+        Noise amplitude and activity cost, constant during a sample.
+    shift : In(1), chain_in : In, chain : Out(signed)
+        Chain: on ``shift`` every lane takes the next one's, the last ``chain_in``; ``chain`` is the first lane's.
+    spikes, first_spikes : Out(lanes)
     membrane_saturated, credit_saturated, row_saturated : Out(1)
         Some lane saturated.
-    lane_0_row : Out
-        Row of the group's first lane at stage ROW.
+    lane_0_row : Out(signed)
+        Row of the first lane at stage ROW.
     """
 
     command: data.View
@@ -66,8 +63,7 @@ class LaneGroup(wiring.Component):
     row_saturated: Signal
     lane_0_row: Signal
 
-    def __init__(self, limits: Limits, first: int, size: int) -> None:
-        self._limits, self._first, self._size = limits, first, size
+    def __init__(self, limits: Limits, lanes: int) -> None:
         super().__init__(
             {
                 "command": In(lane_command(limits)),
@@ -77,15 +73,27 @@ class LaneGroup(wiring.Component):
                 "activity": In(ACTIVITY_BITS),
                 "shift": In(1),
                 "chain_in": In(MEMBRANE.width),
-                "chain": Out(MEMBRANE.width),
-                "spikes": Out(size),
-                "first_spikes": Out(size),
+                "chain": Out(signed(MEMBRANE.width)),
+                "spikes": Out(lanes),
+                "first_spikes": Out(lanes),
                 "membrane_saturated": Out(1),
                 "credit_saturated": Out(1),
                 "row_saturated": Out(1),
                 "lane_0_row": Out(signed(WEIGHT.width)),
             }
         )
+
+
+class LaneGroup(LanePorts):
+    """Lanes ``first`` .. ``first + size - 1``.
+
+    Commands and ``shift`` are registered once on entry, so a command given in one cycle is at stage 0 in the next. Outputs
+    at stage RESULT.
+    """
+
+    def __init__(self, limits: Limits, first: int, size: int) -> None:
+        self._limits, self._first, self._size = limits, first, size
+        super().__init__(limits, size)
 
     def elaborate(self, platform: object) -> Module:
         if READ_LATENCY != ROW:

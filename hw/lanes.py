@@ -1,66 +1,21 @@
 """All lanes, in groups."""
 
-from amaranth import Cat, Module, Signal, signed
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth import Cat, Module
 
-from opzo.hw.lane_command import filter_command, lane_command
-from opzo.hw.lane_group import GROUP, LaneGroup, error_command
-from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, MEMBRANE, WEIGHT
+from opzo.hw.lane_group import GROUP, LaneGroup, LanePorts
 from opzo.spec.network import Limits
 
 
-class Lanes(wiring.Component):
+class Lanes(LanePorts):
     """The lanes of a device, in groups of GROUP.
 
     A command is at stage 0 in the cycle after ``command``. Spikes and saturations come registered, one cycle after
-    stage RESULT of ``opzo.hw.lane``.
-
-    Members
-    -------
-    command, filter, error, alpha, activity, shift, chain_in, chain : see LaneGroup.
-    spikes, first_spikes : Out(lanes)
-    membrane_saturated, credit_saturated, row_saturated : Out(1)
-        Some lane saturated.
-    lane_0_row : Out(signed)
-        Row word of lane 0 at stage ROW.
+    stage RESULT.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        super().__init__(
-            {
-                "command": In(lane_command(limits)),
-                "filter": In(filter_command(limits)),
-                "error": In(error_command(limits)),
-                "alpha": In(ALPHA_BITS),
-                "activity": In(ACTIVITY_BITS),
-                "shift": In(1),
-                "chain_in": In(MEMBRANE.width),
-                "chain": Out(signed(MEMBRANE.width)),
-                "spikes": Out(limits.lanes),
-                "first_spikes": Out(limits.lanes),
-                "membrane_saturated": Out(1),
-                "credit_saturated": Out(1),
-                "row_saturated": Out(1),
-                "lane_0_row": Out(signed(WEIGHT.width)),
-            }
-        )
-
-    command: data.View
-    filter: data.View
-    error: data.View
-    alpha: Signal
-    activity: Signal
-    shift: Signal
-    chain_in: Signal
-    chain: Signal
-    spikes: Signal
-    first_spikes: Signal
-    membrane_saturated: Signal
-    credit_saturated: Signal
-    row_saturated: Signal
-    lane_0_row: Signal
+        super().__init__(limits, limits.lanes)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
