@@ -87,8 +87,8 @@ class LanePorts(wiring.Component):
 class LaneGroup(LanePorts):
     """Lanes ``first`` .. ``first + size - 1``.
 
-    Commands and ``shift`` are registered once on entry, so a command given in one cycle is at stage 0 in the next. Outputs
-    at stage RESULT.
+    Commands and ``shift`` are registered once on entry, so a command given in one cycle is at stage 0 in the next.
+    Outputs at stage RESULT.
     """
 
     def __init__(self, limits: Limits, first: int, size: int) -> None:
