@@ -46,7 +46,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (module_name, text) in COMMANDS.items():
         module = import_module(f"opzo.host.commands.{module_name}")
-        command = commands.add_parser(name, help=text, description=module.__doc__, allow_abbrev=False)
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
         module.add(command)
         command.set_defaults(run_command=module.run)
     return parser
