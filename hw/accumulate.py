@@ -6,9 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.multiplier import WIDTH
 from opzo.hw.saturate import Saturate
-from opzo.spec.formats import ACCUMULATOR, INPUT_BITS, MEMBRANE, WEIGHT
-
-PRODUCT_SHIFT = WEIGHT.frac_bits + INPUT_BITS - ACCUMULATOR.frac_bits
+from opzo.spec.formats import ACCUMULATOR, MEMBRANE, PRODUCT_SHIFT
 
 
 class Accumulator(wiring.Component):

@@ -13,13 +13,11 @@ from opzo.hw.loss import LossUnit
 from opzo.hw.outputs import OutputSums
 from opzo.hw.readouts import DIFFERENCE_BITS, ReadoutMemory
 from opzo.hw.softmax import Softmax
-from opzo.spec.formats import ERROR, LOSS_SUM_BITS, MEMBRANE, OUTPUT_SUM, RATE_BITS, SCALED_ERROR
+from opzo.spec.formats import ERROR, LOSS_SUM_BITS, MEMBRANE, OUTPUT_SUM, RATE_BITS, SCALED_ERROR, ZO_LOSS_SHIFT
 from opzo.spec.network import Limits
 
 CLASS_BITS = 6
 """Bits of a class at the ports, whatever the limits are."""
-LOSS_SHIFT = 2
-"""The zero-order rule uses min(loss >> LOSS_SHIFT, ERROR.max)."""
 
 # Stages of a walk over the classes: in stage 0 the read-out is asked for, in stage 2 it is there.
 _READOUT = 2
@@ -55,7 +53,7 @@ class ErrorUnit(wiring.Component):
         Time step and class whose ``read_error`` is there one cycle later; ``read_difference``, too, which is
         o[t-1] - o[t] of the last odd t whatever ``read_parity`` is.
     loss_scaled : Out(18)
-        rate * min(loss >> LOSS_SHIFT, ERROR.max) of the last step with ``read_parity``; in the same cycle.
+        rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max) of the last step with ``read_parity``; in the same cycle.
     prediction : Out(6), loss_sum : Out(24)
         Of the sample, from the fall of ``busy`` after its last step to that of the next sample.
     sum_class : In
@@ -172,7 +170,7 @@ class ErrorUnit(wiring.Component):
             scaler.rate.eq(self.rate),
             loss.exponent.eq(softmax.label_exponent),
             loss.total.eq(softmax.total),
-            scaler.loan_factor.eq(Mux(loss.loss >= ERROR.max << LOSS_SHIFT, ERROR.max, loss.loss >> LOSS_SHIFT)),
+            scaler.loan_factor.eq(Mux(loss.loss >= ERROR.max << ZO_LOSS_SHIFT, ERROR.max, loss.loss >> ZO_LOSS_SHIFT)),
             self.error["class"].eq(walk.number[_ERROR]),
             self.error.value.eq(scaler.scaled),
             error_write.addr.eq(walk.number[_ERROR] | (odd << bits)),

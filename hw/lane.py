@@ -28,6 +28,7 @@ from opzo.spec.formats import (
     ACTIVITY_BITS,
     ALPHA_BITS,
     CREDIT,
+    DIFFERENCE_SHIFT,
     DRAW_BITS,
     FEEDBACK_ENTRY,
     FEEDBACK_FACTOR_BITS,
@@ -37,11 +38,9 @@ from opzo.spec.formats import (
     SCALED_ERROR,
     UPDATE_FRAC_BITS,
     WEIGHT,
+    ZO_FACTOR,
 )
 from opzo.spec.network import Limits
-
-ZO_FACTOR = 64
-DIFFERENCE_SHIFT = UPDATE_FRAC_BITS - (WEIGHT.frac_bits - FEEDBACK_ENTRY.frac_bits)
 
 
 class Lane(wiring.Component):

@@ -8,7 +8,7 @@ import numpy as np
 from amaranth.hdl import signed
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from opzo.hw.error import CLASS_BITS, LOSS_SHIFT
+from opzo.hw.error import CLASS_BITS
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.golden.error import error_step
@@ -22,6 +22,7 @@ from opzo.spec.formats import (
     OUTPUT_SUM,
     RATE_BITS,
     SCALED_ERROR,
+    ZO_LOSS_SHIFT,
 )
 
 EXPONENT_SHIFT = LOG2E_FRAC_BITS + MEMBRANE.frac_bits - EXP2_FRAC_BITS
@@ -52,7 +53,7 @@ class Driver:
             await self.step(o, step % 2, step == 0, step == len(outputs) - 1, stall)
             error, loss = error_step(o, label, mse_shift=mse_shift)
             loss_sum += loss
-            self.scaled_losses[step % 2] = rate * min(loss >> LOSS_SHIFT, ERROR.max)
+            self.scaled_losses[step % 2] = rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max)
             what = f"step {step}, label {label}, rate {rate}, mse_shift {mse_shift}, o {o.tolist()}"
             assert_equal(self.errors, error * rate, what=f"strobed errors, {what}", seed=bench.seed())
             assert_equal(await self.read_errors(step % 2), error * rate, what=f"errors, {what}", seed=bench.seed())

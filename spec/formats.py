@@ -50,6 +50,8 @@ THRESHOLD = MEMBRANE.one
 
 INPUT_BITS = 8
 """Input values are unsigned, value / 256."""
+PRODUCT_SHIFT = WEIGHT.frac_bits + INPUT_BITS - ACCUMULATOR.frac_bits
+"""Fraction bits that a product of weight and input has more than the accumulator keeps."""
 BIAS_INPUT = 255
 """Value of the bias row of a frame input, which is always on."""
 SPIKE_INPUT = 1 << INPUT_BITS
@@ -64,6 +66,10 @@ RATE_BITS = 8
 LOSS_BITS = 16
 """Loss of one time step: unsigned, 8 fraction bits, in bits (log base 2); saturating."""
 LOSS_FRAC_BITS = 8
+ZO_LOSS_SHIFT = 2
+"""The zero-order rule uses min(loss >> ZO_LOSS_SHIFT, ERROR.max)."""
+ZO_FACTOR = 64
+"""Constant that stands for a feedback entry where the rule is zero-order."""
 
 FEEDBACK_ENTRY = Fixed(11, 4)
 """One entry of a momentum feedback matrix M in memory: 2**-4 of a read-out unit, i.e. 2**8 raw units of ``o``."""
@@ -77,6 +83,8 @@ FEEDBACK_MEAN_MAX = 64
 
 UPDATE_FRAC_BITS = 11
 """Fraction bits of an update below the least significant bit of a weight or feedback entry."""
+DIFFERENCE_SHIFT = UPDATE_FRAC_BITS - (WEIGHT.frac_bits - FEEDBACK_ENTRY.frac_bits)
+"""A difference of read-outs, shifted up by this, is an update of M."""
 CREDIT = Fixed(5, 11)
 """delta times step size of one neuron and time step, in weight units with UPDATE_FRAC_BITS more; saturating."""
 FILTERED = Fixed(6, 11)

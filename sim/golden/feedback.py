@@ -5,9 +5,6 @@ import numpy as np
 from opzo.sim.golden.saturate import saturate
 from opzo.spec.formats import CREDIT, DELTA_SHIFT, FEEDBACK_FACTOR_BITS, SURROGATE_OFF
 
-ZO_FACTOR = 64
-"""Constant that stands for a feedback entry where the rule is zero-order."""
-
 
 def feedback_sum(entries: np.ndarray, shift: int, errors: np.ndarray) -> np.ndarray:
     """M e: int (words, lanes).

@@ -3,10 +3,7 @@
 import numpy as np
 
 from opzo.sim.golden.saturate import saturate
-from opzo.spec.formats import ACCUMULATOR, INPUT_BITS, MEMBRANE, WEIGHT
-
-# Product of a weight and an input value has this many fraction bits more than the accumulator keeps.
-PRODUCT_SHIFT = WEIGHT.frac_bits + INPUT_BITS - ACCUMULATOR.frac_bits
+from opzo.spec.formats import ACCUMULATOR, MEMBRANE, PRODUCT_SHIFT
 
 
 def integrate(weights: np.ndarray, values: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:

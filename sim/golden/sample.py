@@ -12,7 +12,7 @@ import numpy as np
 
 from opzo.sim.golden.credit import event_update, filter_credit, spike_update
 from opzo.sim.golden.error import error_step
-from opzo.sim.golden.feedback import ZO_FACTOR, credit, feedback_sum
+from opzo.sim.golden.feedback import credit, feedback_sum
 from opzo.sim.golden.fire import fire
 from opzo.sim.golden.integrate import integrate
 from opzo.sim.golden.saturate import saturate
@@ -22,23 +22,19 @@ from opzo.sim.golden.update import update_rows
 from opzo.spec.formats import (
     BIAS_INPUT,
     CREDIT,
+    DIFFERENCE_SHIFT,
     DRAW_BITS,
     ERROR,
-    FEEDBACK_ENTRY,
     FEEDBACK_REFRESH,
     SPIKE_INPUT,
-    UPDATE_FRAC_BITS,
-    WEIGHT,
+    ZO_FACTOR,
+    ZO_LOSS_SHIFT,
 )
 from opzo.spec.network import Layer, Rule
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 
 if TYPE_CHECKING:
     from opzo.sim.golden.core import GoldenCore
-
-# An M update in row units: the difference of two read-outs has FEEDBACK_ENTRY.frac_bits fewer fraction bits to lose.
-DIFFERENCE_SHIFT = UPDATE_FRAC_BITS - (WEIGHT.frac_bits - FEEDBACK_ENTRY.frac_bits)
-ZO_LOSS_SHIFT = 2
 
 
 def run_sample(
