@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.record import record
 from opzo.hw.scanner import lane_bits, spike_layout, word_bits
 from opzo.spec.network import MAX_HIDDEN, Limits
 
@@ -92,7 +93,7 @@ class SpikeLists(wiring.Component):
             return Cat(index[:lanes], word, select(parity))
 
         fill = Signal(count_shape)
-        written = data.View(self.spike.shape(), Signal(self.spike.shape().size))
+        written = record(self.spike.shape(), "written")
         write_address = Signal.like(write.addr, reset_less=True)
         m.d.sync += [
             written.eq(self.spike),

@@ -5,6 +5,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from opzo.hw.record import record
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Limits
 
@@ -132,31 +133,32 @@ class SpikeScanner(wiring.Component):
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=queued.size, depth=self.limits.words + 1)
         # The queue's output comes straight from a block RAM: register it before anything looks at it.
         head_valid = Signal()
-        head_register = _register(queued, "head")
+        head_register = record(queued, "head", reset_less=True)
         head, head_groups = head_register.word, head_register.groups
 
         # Stage 1: a word, its lowest group and the groups after that. What a stage waits for is kept in flip-flops of
         # its own, because it decides about all registers before.
         word_some, word_more = Signal(), Signal()
         pick, rest = (Signal(self.groups, name=name, reset_less=True) for name in ("pick", "rest"))
-        word_spikes, word_first = _register(lanes, "word_spikes"), _register(lanes, "word_first")
-        word_tags = _register(tags, "word_tags")
+        word_spikes, word_first = (
+            record(lanes, "word_spikes", reset_less=True),
+            record(lanes, "word_first", reset_less=True),
+        )
+        word_tags = record(tags, "word_tags", reset_less=True)
         word, slot = Signal(words, reset_less=True), Signal(words, reset_less=True)
 
         # Stage 2: a group, from which lanes are taken; free where at most one is left.
         bits = Signal(self.group_lanes)
         group_free = Signal(init=1)
         first = Signal(self.group_lanes, reset_less=True)
-        group_tags = _register(tags, "group_tags")
+        group_tags = record(tags, "group_tags", reset_less=True)
         group_row, group_neuron = (
             Signal(words + ceil_log2(self.groups), name=name, reset_less=True) for name in ("row", "neuron")
         )
         lane = lowest(bits)
         picked = _select(pick, word_spikes)
         # Marks travel with the last word of a layer: beside the word, then beside bits, then out with the spike.
-        word_mark, group_mark = (
-            data.View(FINISHED, Signal(FINISHED.size, name=f"{name}_mark")) for name in ("word", "group")
-        )
+        word_mark, group_mark = (record(FINISHED, f"{name}_mark") for name in ("word", "group"))
 
         word_free, head_free = Signal(), Signal()
         m.d.comb += [
@@ -214,10 +216,6 @@ class SpikeScanner(wiring.Component):
         ]
         m.d.sync += [self.spike[name].eq(group_tags[name]) for name in ("layer", "parity", "step")]
         return m
-
-
-def _register(layout: data.Layout, name: str) -> data.View:
-    return data.View(layout, Signal(layout.size, name=name, reset_less=True))
 
 
 def _groups(bits: Value, size: int) -> list[Value]:
