@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opzo.sim.cache import cache_root, cached, content_hash
-from opzo.sim.verilated import BuildError, build_verilated, find_toolchain, runtime_objects
+from opzo.sim.cxx import BuildError
+from opzo.sim.verilated import build_verilated, find_toolchain, runtime_objects
 
 if TYPE_CHECKING:
     from amaranth.lib.wiring import Component

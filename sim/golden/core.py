@@ -1,6 +1,7 @@
 """The core: registers, memories, counters, and samples through them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,11 +55,13 @@ class GoldenCore:
     counters : Counters
     """
 
+    lfsr_type: type[Any] = LaneLFSRs
+
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.registers = dict.fromkeys(_REGISTER_BITS, 0)
         self.memory = np.zeros((limits.rows, limits.lanes), np.int32)
-        self.lfsrs = LaneLFSRs(np.zeros(limits.lanes, np.uint32))
+        self.lfsrs = self.lfsr_type(np.zeros(limits.lanes, np.uint32))
         self.membrane = np.zeros((limits.words, limits.lanes), np.int64)
         self.history = np.zeros((limits.words, limits.lanes), np.uint8)
         self.counters = Counters()
@@ -135,7 +138,7 @@ class GoldenCore:
         else:
             shift = np.uint32(row * LFSR_BITS // 2)
             kept = self.lfsrs.states & ~(np.uint32(0xFFFF) << shift)
-            self.lfsrs = LaneLFSRs(kept | (data.astype(np.uint32) << shift))
+            self.lfsrs = self.lfsr_type(kept | (data.astype(np.uint32) << shift))
 
     def run(self, events: list[tuple[int, int]], label: int, train: bool) -> SampleResult:
         """Run one sample: ``events`` of (address, value 1..255) in ascending order of address."""

@@ -1,0 +1,103 @@
+"""The fast twin's C++ compiled to a shared library, once for each number of lanes and width of weights, then kept."""
+
+import ctypes
+import logging
+import subprocess
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+
+from opzo.sim.cache import cache_root, cached, content_hash
+from opzo.sim.cxx import find_cxx, run_tool
+from opzo.sim.golden.error import RECIPROCAL_BITS
+from opzo.spec import formats
+from opzo.spec.errors import OpzoError
+from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN, Rule
+from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
+
+logger = logging.getLogger(__name__)
+
+SOURCE = Path(__file__).with_name("core.cpp")
+LIBRARY = "libopzofast.so"
+FLAGS = ("-std=c++20", "-O3", "-march=native", "-fPIC", "-shared")
+
+
+class State(ctypes.Structure):
+    """Arrays of a core, by address."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_void_p) for name in ("memory", "lfsrs", "membrane", "history", "registers", "counters")
+    )
+
+
+class Answer(ctypes.Structure):
+    """Answer to a sample."""
+
+    _fields_ = (
+        ("prediction", ctypes.c_int32),
+        ("loss", ctypes.c_int32),
+        ("outputs", ctypes.c_int32 * MAX_CLASSES),
+    )
+
+
+@cache
+def load(lanes: int, weight_bits: int) -> ctypes.CDLL:
+    """Library for cores with ``lanes`` lanes; OpzoError where it cannot be built."""
+    try:
+        library = ctypes.CDLL(str(_build(lanes, weight_bits)))
+    except OSError as error:
+        raise OpzoError(
+            f"cannot keep the compiled model in {cache_root()} ({error.strerror or error}); set OPZO_CACHE to a folder "
+            "with room, or use --device golden"
+        ) from error
+    library.opzo_fast_new.restype = ctypes.c_void_p
+    library.opzo_fast_new.argtypes = []
+    library.opzo_fast_delete.restype = None
+    library.opzo_fast_delete.argtypes = [ctypes.c_void_p]
+    library.opzo_fast_run.restype = None
+    library.opzo_fast_run.argtypes = [
+        *(ctypes.c_void_p, ctypes.POINTER(State), ctypes.c_void_p, ctypes.c_void_p),
+        *(ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.POINTER(Answer)),
+    ]
+    return library
+
+
+def _build(lanes: int, weight_bits: int) -> Path:
+    cxx = find_cxx()
+    header = spec_header(lanes, weight_bits)
+    # What -march=native means here: a cache may be shared by machines with other instructions.
+    machine = subprocess.run(
+        [*cxx.command, "-march=native", "-dM", "-E", "-x", "c++", "/dev/null"], capture_output=True, text=True
+    ).stdout
+    key = content_hash(SOURCE.read_bytes(), header, FLAGS, cxx.key, machine)
+
+    def build(work: Path) -> None:
+        logger.info("compiling the fast model for %d lanes; done once, takes a few seconds", lanes)
+        (work / "spec.h").write_text(header)
+        run_tool([*cxx.command, *FLAGS, "-I.", "-o", LIBRARY, str(SOURCE)], work)
+
+    return cached(cache_root() / f"fast-{key}", build) / LIBRARY
+
+
+def spec_header(lanes: int, weight_bits: int) -> str:
+    """C++ header with the constants of `opzo.spec` and of the build."""
+    values = {
+        name: value for name, value in vars(formats).items() if isinstance(value, int) and not isinstance(value, bool)
+    }
+    for name, value in vars(formats).items():
+        if isinstance(value, formats.Fixed):
+            values |= {f"{name}_WIDTH": value.width, f"{name}_FRAC": value.frac_bits}
+            values |= {f"{name}_MAX": value.max, f"{name}_ONE": value.one}
+    values |= {f"LFSR_TAP_{n}": tap for n, tap in enumerate(formats.LFSR_TAPS)}
+    enums: tuple[tuple[str, type[IntEnum]], ...] = (
+        ("RULE", Rule), ("REG", Reg), ("LAYER", LayerReg), ("COUNT", Counter)
+    )
+    values |= {f"{prefix}_{item.name}": item.value for prefix, enum in enums for item in enum}
+    values |= {"LAYER_REGISTERS": LAYER, "LAYER_STRIDE": LAYER_STRIDE, "RECIPROCAL_BITS": RECIPROCAL_BITS}
+    values |= {"MAX_HIDDEN": MAX_HIDDEN, "MAX_CLASSES": MAX_CLASSES, "LANES": lanes}
+    values |= {"WEIGHT_BITS": weight_bits, "LOW_BITS": 2 if weight_bits == 12 else 0}
+    lines = ["#pragma once", *(f"constexpr int {name} = {value};" for name, value in values.items())]
+    for name in ("EXP2", "LOG2"):
+        table = getattr(formats, name)
+        lines.append(f"constexpr int {name}[{len(table)}] = {{{', '.join(map(str, table))}}};")
+    return "\n".join(lines) + "\n"
