@@ -1,6 +1,6 @@
 """Credit filter: credits filtered backwards in time, and the sum of them that a spike history selects."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,9 +44,14 @@ class CreditFilter(wiring.Component):
         active = [Signal(signed(FILTERED.width), name=f"active_{k}", reset_less=True) for k in range(HISTORY_STEPS)]
         total = Signal(signed(SUM_WIDTH), reset_less=True)
         filtered = Signal(signed(FILTERED.width))
+        half, carry = Signal(signed(FILTERED.width - 1)), Signal()
         m.submodules.saturate = saturate = Saturate(SUM_WIDTH, FRAME_CREDIT.width)
         m.d.comb += [
-            filtered.eq(self.credit + Mux(self.first, 0, shadow[0] >> 1)),
+            # Half of what came before rounds towards 0: a negative odd number brings a carry, which a bit below the
+            # sum holds so that one adder does all.
+            half.eq(Mux(self.first, 0, shadow[0] >> 1)),
+            carry.eq(~self.first & shadow[0][0] & shadow[0][-1]),
+            filtered.eq((Cat(1, self.credit).as_signed() + Cat(carry, half).as_signed()) >> 1),
             saturate.i.eq(total),
         ]
         with m.If(self.en):

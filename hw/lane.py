@@ -36,7 +36,6 @@ from opzo.spec.formats import (
     LFSR_BITS,
     MEMBRANE,
     SCALED_ERROR,
-    UPDATE_FRAC_BITS,
     WEIGHT,
     ZO_FACTOR,
 )
@@ -58,10 +57,10 @@ class Lane(wiring.Component):
         The credit asked for in the last cycle enters the filter.
     filter_address : In
         ``step`` and ``word`` of the credit that is wanted, step in the low bits.
-    row : In(16)
-        Row word at stage ROW.
-    result : Out(16), result_saturated : Out(1)
-        New row at stage RESULT.
+    row : In(signed)
+        Row word at stage ROW, in units of WEIGHT and FEEDBACK_ENTRY.
+    result : Out(signed), result_saturated : Out(1)
+        New row at stage RESULT, as the memory holds it.
     error_en : In(1), error : In(signed), error_address : In
         Credit of a read-out neuron of this lane, from the error unit.
     alpha, activity : In
@@ -103,7 +102,7 @@ class Lane(wiring.Component):
                 "filter_read_out": In(1),
                 "filter_address": In(self.state.filter_address.shape()),
                 "row": In(signed(WEIGHT.width)),
-                "result": Out(signed(WEIGHT.width)),
+                "result": Out(signed(limits.weight_bits)),
                 "result_saturated": Out(1),
                 "error_en": In(1),
                 "error": In(signed(SCALED_ERROR.width)),
@@ -244,11 +243,12 @@ class Lane(wiring.Component):
     def _update(self, m: Module) -> None:
         """Stages 3 to 9: read-modify-write of the row word."""
         stage = self.stage
-        m.submodules.update = update = RowUpdate()
+        m.submodules.update = update = RowUpdate(self._limits.weight_bits)
+        low_bits = self._limits.low_bits
         negative = Signal(3, reset_less=True)
         event = Signal(signed(SUM_WIDTH), reset_less=True)
         step = Signal(signed(update.update.shape().width), reset_less=True)
-        difference = stage[ACCUMULATED].difference << DIFFERENCE_SHIFT
+        difference = stage[ACCUMULATED].difference << (DIFFERENCE_SHIFT - low_bits)
         m.d.sync += [
             negative.eq(Cat(self.state.code.negative, negative[:-1])),
             # Rounded half up: the last bit cut off is a carry.
@@ -261,11 +261,11 @@ class Lane(wiring.Component):
         with m.Else():
             m.d.sync += step.eq(Mux(negative[2], difference, -difference))
         m.d.comb += [
-            update.row.eq(self.row),
+            update.row.eq(self.row >> low_bits),
             update.decay_shift.eq(stage[ROW].decay_shift),
-            update.random.eq(self.lfsr.bits[DRAW_BITS - UPDATE_FRAC_BITS :]),
+            update.random.eq(self.lfsr.bits[DRAW_BITS - len(update.random) :]),
             update.update.eq(step),
-            self.result.eq(Mux(stage[RESULT].update, update.result, self.chain[: WEIGHT.width].as_signed())),
+            self.result.eq(Mux(stage[RESULT].update, update.result, self.chain[low_bits:][: len(self.result)])),
             self.result_saturated.eq(update.saturated & stage[RESULT].update),
         ]
 

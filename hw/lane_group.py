@@ -99,7 +99,8 @@ class LaneGroup(LanePorts):
         if READ_LATENCY != ROW:
             raise AssertionError("the row memory's latency sets the stage at which rows are there")
         m = Module()
-        m.submodules.memory = memory = RowMemory(self._limits.rows, self._size * WEIGHT.width)
+        weight_bits = self._limits.weight_bits
+        m.submodules.memory = memory = RowMemory(self._limits.rows, self._size * weight_bits)
         lanes = []
         for offset in range(self._size):
             lane = Lane(self._limits, self._first + offset)
@@ -134,7 +135,7 @@ class LaneGroup(LanePorts):
         for offset, lane in enumerate(lanes):
             m.d.comb += [
                 *(lane.stage[n][name].eq(stages[n][name]) for n, names in LANE_FIELDS.items() for name in names),
-                lane.row.eq(memory.read_data.word_select(offset, WEIGHT.width)),
+                lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
                 lane.shift.eq(shift),
                 lane.chain_in.eq(chain_in[offset]),
                 lane.filter_address.eq(fill.step | (fill.word << STEP_BITS)),

@@ -39,10 +39,14 @@ class CoreState:
     def rows(self, count: int) -> np.ndarray:
         """First ``count`` rows of the weight memory: int32 (count, lanes)."""
         parts = []
+        size, bits, low = self._size, self._limits.weight_bits, self._limits.low_bits
         for banks in self._banks:
             words = [int(banks[row // BANK_ROWS][row % BANK_ROWS].value) for row in range(count)]
-            data = b"".join(word.to_bytes(2 * self._size, "little") for word in words)
-            parts.append(np.frombuffer(data, "<i2").reshape(count, self._size))
+            data = b"".join(word.to_bytes(size * bits // 8, "little") for word in words)
+            each = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little").reshape(count, size, bits)
+            weight = 1 << np.arange(bits)
+            weight[-1] = -weight[-1]
+            parts.append(each @ weight << low)
         return np.concatenate(parts, axis=1).astype(np.int32)
 
     def lfsrs(self) -> np.ndarray:
@@ -62,10 +66,12 @@ class CoreState:
 
     def write_rows(self, rows: np.ndarray) -> None:
         """Set the first rows of the weight memory: int (count, lanes)."""
-        words = rows.astype("<i2")
+        size, bits = self._size, self._limits.weight_bits
+        words = rows >> self._limits.low_bits
+        each = (words[:, :, None] >> np.arange(bits) & 1).astype(np.uint8)
         for group, banks in enumerate(self._banks):
-            part = np.ascontiguousarray(words[:, group * self._size : (group + 1) * self._size])
-            for row, word in enumerate(part):
+            part = each[:, group * size : (group + 1) * size].reshape(len(rows), -1)
+            for row, word in enumerate(np.packbits(part, axis=1, bitorder="little")):
                 banks[row // BANK_ROWS][row % BANK_ROWS].value = int.from_bytes(word.tobytes(), "little")
 
 

@@ -85,14 +85,18 @@ class CoreBench:
             await self.write_register(layer_register(slot, LayerReg.FEEDBACK_SHIFT), 0)
         golden = self.golden
         golden.memory[...] = 0
+        # What the memory keeps of a row entry.
+        low, bits = self.limits.low_bits, self.limits.weight_bits
+        top = (1 << (bits + low - 1)) - 1
         for layer in golden.layers():
             weights = golden.weights(layer)
             scale = rng.choice([1500, 4000, 30000], p=[0.5, 0.4, 0.1])
-            weights[...] = rng.integers(-scale, scale + 1, weights.shape)
+            scale = min(scale, top)
+            weights[...] = rng.integers(-scale, scale + 1, weights.shape) >> low << low
             if rule.feedback and layer is not golden.layers()[-1]:
                 entries = golden.feedback(layer)
-                top = 1 << int(rng.integers(4, 16))
-                entries[...] = rng.integers(-top, top, entries.shape)
+                largest = 1 << int(rng.integers(4, bits + low))
+                entries[...] = rng.integers(-largest, largest, entries.shape) >> low << low
             unused = np.arange(layer.words * self.limits.lanes).reshape(layer.words, 1, -1) >= layer.neurons
             weights[np.broadcast_to(unused, weights.shape)] = 0
         self.used = max(layer.weight_base + layer.words * layer.rows for layer in golden.layers())

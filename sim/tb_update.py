@@ -11,66 +11,80 @@ from opzo.hw.update import LATENCY, UPDATE_DELAY, UPDATE_WIDTH, RowUpdate
 from opzo.sim import bench
 from opzo.sim.golden.update import update_rows
 from opzo.sim.pipeline import PipelinedUnit
-from opzo.spec.formats import DRAW_BITS, UPDATE_FRAC_BITS, WEIGHT
+from opzo.spec.formats import DRAW_BITS, ROW_LOW_BITS, UPDATE_FRAC_BITS
 
 INPUTS = {"row": 0, "decay_shift": 0, "random": 1, "update": UPDATE_DELAY}
 OUTPUTS = {"result": LATENCY, "saturated": LATENCY}
 SHIFTS = 16
-ALL_ONES = (1 << UPDATE_FRAC_BITS) - 1
 UPDATE_MIN, UPDATE_MAX = -(1 << (UPDATE_WIDTH - 1)), (1 << (UPDATE_WIDTH - 1)) - 1
 
 
-def corners() -> np.ndarray:
+class Numbers:
+    """Ranges of a row entry and of its fraction in a device with ``weight_bits``."""
+
+    def __init__(self, weight_bits: int) -> None:
+        self.weight_bits, self.low_bits = weight_bits, ROW_LOW_BITS[weight_bits]
+        self.frac_bits = UPDATE_FRAC_BITS + self.low_bits
+        self.max = (1 << (weight_bits - 1)) - 1
+        self.min = -self.max - 1
+        self.all_ones = (1 << self.frac_bits) - 1
+
+
+def corners(numbers: Numbers) -> np.ndarray:
     """Vectors (row, decay_shift, random, update) in which random bits and decay decide the last bit or a saturation."""
-    one = 1 << UPDATE_FRAC_BITS
+    one, low, high, all_ones = 1 << numbers.frac_bits, numbers.min, numbers.max, numbers.all_ones
     vectors = []
     for shift in range(SHIFTS):
-        half = 1 << max(0, shift - 1)
-        rows = {WEIGHT.min, WEIGHT.min + 1, -1, 0, 1, WEIGHT.max - 1, WEIGHT.max}
+        half = 1 << max(0, shift - 1 - numbers.low_bits)
+        rows = {low, low + 1, -1, 0, 1, high - 1, high}
         # Where the decay's rounding turns.
-        rows |= {sign * half + d for sign in (-1, 1) for d in (-1, 0, 1) if WEIGHT.min <= sign * half + d <= WEIGHT.max}
+        rows |= {sign * half + d for sign in (-1, 1) for d in (-1, 0, 1) if low <= sign * half + d <= high}
         updates = (UPDATE_MIN, UPDATE_MIN + 1, -one, 1 - one, -1, 0, 1, one - 1, one, UPDATE_MAX)
-        vectors += list(product(sorted(rows), (shift,), (0, ALL_ONES), updates))
+        vectors += list(product(sorted(rows), (shift,), (0, all_ones), updates))
     # One below, at and one above the sums that just saturate.
-    for row, random, d in product((WEIGHT.min, 0, WEIGHT.max), (0, 1, ALL_ONES), (-1, 0, 1)):
-        for target in (WEIGHT.min << UPDATE_FRAC_BITS, (WEIGHT.max + 1) << UPDATE_FRAC_BITS):
-            update = (row << UPDATE_FRAC_BITS) + random - target + d
+    for row, random, d in product((low, 0, high), (0, 1, all_ones), (-1, 0, 1)):
+        for target in (low << numbers.frac_bits, (high + 1) << numbers.frac_bits):
+            update = (row << numbers.frac_bits) + random - target + d
             if UPDATE_MIN <= update <= UPDATE_MAX:
                 vectors.append((row, 0, random, update))
     return np.array(vectors)
 
 
-def random_vectors(rng: np.random.Generator, count: int) -> np.ndarray:
+def random_vectors(numbers: Numbers, rng: np.random.Generator, count: int) -> np.ndarray:
     """Vectors of all magnitudes."""
-    row_scale = 1 << rng.integers(1, WEIGHT.width, count)
+    all_ones = numbers.all_ones
+    row_scale = 1 << rng.integers(1, numbers.weight_bits, count)
     update_scale = 1 << rng.integers(1, UPDATE_WIDTH, count)
     row, update = rng.integers(-row_scale, row_scale), rng.integers(-update_scale, update_scale)
-    random = rng.choice([0, ALL_ONES, -1], count)
-    random = np.where(random < 0, rng.integers(0, ALL_ONES + 1, count), random)
+    random = rng.choice([0, all_ones, -1], count)
+    random = np.where(random < 0, rng.integers(0, all_ones + 1, count), random)
     return np.stack([row, rng.integers(0, SHIFTS, count), random, update], axis=1)
 
 
-def golden(vectors: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def golden(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows and saturations; the bits of a draw that do not round are random."""
     row, shifts, random, update = vectors.T
-    unused = DRAW_BITS - UPDATE_FRAC_BITS
+    unused, low_bits = DRAW_BITS - numbers.frac_bits, numbers.low_bits
     draws = (random << unused | rng.integers(0, 1 << unused, len(random))).astype(np.uint16)
     result, saturated = np.zeros(len(row), np.int64), np.zeros(len(row), bool)
     for shift in range(SHIFTS):
         at = shifts == shift
-        result[at], saturated[at] = update_rows(row[at], update[at], draws[at], shift)
-    return result, saturated
+        result[at], saturated[at] = update_rows(
+            row[at] << low_bits, update[at], draws[at], shift, weight_bits=numbers.weight_bits
+        )
+    return result >> low_bits, saturated
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def matches_golden(dut: Any) -> None:
     arrays = np.random.default_rng(bench.seed())
-    unit = PipelinedUnit(dut, RowUpdate().signature, INPUTS, OUTPUTS, Random(bench.seed()))
+    numbers = Numbers(bench.parameters()["weight_bits"])
+    unit = PipelinedUnit(dut, RowUpdate(numbers.weight_bits).signature, INPUTS, OUTPUTS, Random(bench.seed()))
     await bench.start(dut)
-    for name, vectors in (("corner", corners()), ("random vector", random_vectors(arrays, 4000))):
+    for name, vectors in (("corner", corners(numbers)), ("random vector", random_vectors(numbers, arrays, 4000))):
         await unit.check(
             dict(zip(INPUTS, vectors.T, strict=True)),
-            dict(zip(OUTPUTS, golden(vectors, arrays), strict=True)),
+            dict(zip(OUTPUTS, golden(numbers, vectors, arrays), strict=True)),
             what=name,
             seed=bench.seed(),
         )

@@ -41,6 +41,10 @@ class Fixed:
 
 WEIGHT = Fixed(3, 12)
 """Weights and biases."""
+ROW_LOW_BITS = {16: 0, 12: 2}
+"""Devices by the bits that a row entry has in memory: how many low bits of WEIGHT a memory of that width leaves out.
+
+12-bit weights are Q1.10. Outside the memory every row entry is a multiple of 2**low bits in the units of WEIGHT."""
 MEMBRANE = Fixed(7, 12)
 """Membrane potentials, input currents and read-out values ``o``; saturating."""
 ACCUMULATOR = Fixed(15, 16)
@@ -72,7 +76,9 @@ ZO_FACTOR = 64
 """Constant that stands for a feedback entry where the rule is zero-order."""
 
 FEEDBACK_ENTRY = Fixed(11, 4)
-"""One entry of a momentum feedback matrix M in memory: 2**-4 of a read-out unit, i.e. 2**8 raw units of ``o``."""
+"""One entry of a momentum feedback matrix M: 2**-4 of a read-out unit, i.e. 2**8 raw units of ``o``.
+
+Where the memory leaves out low bits, an entry's unit is as many bits larger: the range in read-outs stays."""
 FEEDBACK_FACTOR_BITS = 9
 """M as used: entry >> feedback shift, saturated to this many bits, sign included."""
 FEEDBACK_SHIFT_MAX = 15
@@ -84,11 +90,11 @@ FEEDBACK_MEAN_MAX = 64
 UPDATE_FRAC_BITS = 11
 """Fraction bits of an update below the least significant bit of a weight or feedback entry."""
 DIFFERENCE_SHIFT = UPDATE_FRAC_BITS - (WEIGHT.frac_bits - FEEDBACK_ENTRY.frac_bits)
-"""A difference of read-outs, shifted up by this, is an update of M."""
+"""A difference of read-outs, shifted up by this less the low bits that the memory leaves out, is an update of M."""
 CREDIT = Fixed(5, 11)
 """delta times step size of one neuron and time step, in weight units with UPDATE_FRAC_BITS more; saturating."""
 FILTERED = Fixed(6, 11)
-"""Credit filtered backwards in time, E[k] = delta[k] + (E[k+1] >> 1); never saturates."""
+"""Credit filtered backwards in time, E[k] = delta[k] + E[k+1] / 2, the half rounded towards 0; never saturates."""
 FRAME_CREDIT = FILTERED
 """Sum of E over the sample, for inputs that are constant over the sample; saturating."""
 DELTA_SHIFT = 9

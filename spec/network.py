@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from opzo.spec.errors import NetworkError
-from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.formats import HISTORY_STEPS, ROW_LOW_BITS, WEIGHT
 
 MAX_HIDDEN = 3
 """Hidden layers that the register map has room for."""
@@ -54,7 +54,7 @@ class Limits:
     lanes : int
         Lanes P: a power of two, 4 to 128.
     rows : int
-        Row-words of the weight memory (P entries of 16 bits each).
+        Row-words of the weight memory (P entries each).
     inputs : int
         Largest number of input addresses n_0.
     words : int
@@ -63,6 +63,8 @@ class Limits:
         Largest number of classes C.
     steps : int
         Largest number of time steps T.
+    weight_bits : int
+        Bits of a row entry (weight or feedback) in memory: 16 or 12.
     """
 
     lanes: int
@@ -71,10 +73,14 @@ class Limits:
     words: int
     classes: int
     steps: int = HISTORY_STEPS
+    weight_bits: int = WEIGHT.width
 
     def __post_init__(self) -> None:
         if self.lanes not in (4, 8, 16, 32, 64, 128):
             raise NetworkError(f"lanes must be a power of two from 4 to 128, not {self.lanes}")
+        if self.weight_bits not in ROW_LOW_BITS:
+            choices = " or ".join(map(str, ROW_LOW_BITS))
+            raise NetworkError(f"weight_bits must be {choices}, not {self.weight_bits}")
         for name, value, top in (
             ("rows", self.rows, 1 << 20),
             ("inputs", self.inputs, 4095),
@@ -84,6 +90,12 @@ class Limits:
         ):
             if not 1 <= value <= top:
                 raise NetworkError(f"{name} must be in 1..{top}, not {value}")
+
+
+    @property
+    def low_bits(self) -> int:
+        """Low bits of a row entry that the memory leaves out."""
+        return ROW_LOW_BITS[self.weight_bits]
 
 
 @dataclass(frozen=True)
@@ -179,7 +191,7 @@ class Network:
         self.check(limits)
         return self._place(limits.lanes)
 
-    def limits(self, lanes: int) -> Limits:
+    def limits(self, lanes: int, weight_bits: int = WEIGHT.width) -> Limits:
         """Smallest usual device with ``lanes`` lanes that holds the network, sizes rounded up so that builds recur."""
         layers = self._place(lanes)
         rows = layers[-1].weight_base + layers[-1].rows * layers[-1].words
@@ -189,6 +201,7 @@ class Network:
             inputs=min(4095, max(256, 1 << self.inputs.bit_length())),
             words=max(8, 1 << (sum(layer.words for layer in layers[:-1]) - 1).bit_length()),
             classes=16 if self.classes <= 16 else 64,
+            weight_bits=weight_bits,
         )
 
     def _place(self, lanes: int) -> tuple[Layer, ...]:

@@ -67,7 +67,7 @@ from enum import IntEnum, IntFlag
 
 from opzo.spec.network import Limits
 
-VERSION = 1
+VERSION = 2
 """Protocol and register map version; host and device must agree."""
 MAGIC = 0x4F5A504F
 """'OPZO' read as a little-endian word."""
@@ -147,7 +147,8 @@ class Space(IntEnum):
     """Memories; one row is one u16 for each lane."""
 
     WEIGHTS = 0
-    """Weights and feedback entries, two's complement; row = row-word. Read and write."""
+    """Weights and feedback entries, two's complement, in units of WEIGHT whatever the memory's width; row = row-word.
+    Read and write; a 12-bit memory keeps bits 2 to 13."""
     LFSR = 1
     """Row 0: low halves of the lanes' LFSR states, row 1: high halves. Read and write."""
     MEMBRANE = 2
@@ -170,12 +171,13 @@ class Identity:
     inputs: int
     words: int
     rows: int
+    weight_bits: int
     max_payload: int
     credits: int
     clock_khz: int
     """Clock of the engine, 0 where it has none (golden model, simulation)."""
 
-    STRUCT = struct.Struct("<IHHHHHHIHHI")
+    STRUCT = struct.Struct("<IHHHHHHIHHHI")
 
     @classmethod
     def of(cls, limits: Limits, clock_khz: int = 0) -> "Identity":
@@ -189,6 +191,7 @@ class Identity:
             inputs=limits.inputs,
             words=limits.words,
             rows=limits.rows,
+            weight_bits=limits.weight_bits,
             max_payload=MAX_PAYLOAD,
             credits=CREDITS,
             clock_khz=clock_khz,
@@ -197,7 +200,9 @@ class Identity:
     @property
     def limits(self) -> Limits:
         """Limits of the device."""
-        return Limits(self.lanes, self.rows, self.inputs, self.words, self.classes, self.steps)
+        return Limits(
+            self.lanes, self.rows, self.inputs, self.words, self.classes, self.steps, self.weight_bits
+        )
 
     def pack(self) -> bytes:
         """Bytes as sent."""

@@ -6,7 +6,13 @@ from opzo.hw.core import Core
 from opzo.sim.bench import run_bench
 from opzo.spec.network import Network, Rule
 
-NETWORKS = [((64, 64, 64, 10), 16), ((20, 13, 7, 3), 8), ((9, 5, 2), 4), ((30, 17, 16, 33, 5), 16)]
+NETWORKS = [
+    ((64, 64, 64, 10), 16, 16),
+    ((20, 13, 7, 3), 8, 16),
+    ((9, 5, 2), 4, 12),
+    ((30, 17, 16, 33, 5), 16, 12),
+]
+"""Sizes, lanes and bits of a weight."""
 STEPS = (1, 2, 6, 8)
 USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT": 4, "MSE_SHIFT": 7, "SAMPLES": 0}
 LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
@@ -14,11 +20,11 @@ STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "
 RATES = (USUAL, STILL, LARGEST)
 
 
-def run(sizes, lanes, cases, stall):
-    limits = Network(sizes).limits(lanes)
+def run(sizes, lanes, weight_bits, cases, stall):
+    limits = Network(sizes).limits(lanes, weight_bits)
     run_bench(
         Core(limits),
-        name=f"core-{lanes}",
+        name=f"core-{lanes}-{weight_bits}",
         test_module="opzo.sim.tb_core",
         public=True,
         parameters={"limits": asdict(limits), "stall": stall, "cases": cases},
@@ -29,20 +35,20 @@ def case(sizes, steps, rule, settings, samples):
     return {"sizes": sizes, "steps": steps, "rule": rule.name, "settings": settings, "samples": samples}
 
 
-@pytest.mark.parametrize(("sizes", "lanes"), NETWORKS)
-def test_core_matches_golden(sizes, lanes):
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits"), NETWORKS)
+def test_core_matches_golden(sizes, lanes, weight_bits):
     # Every rule with every number of steps; the step sizes take turns.
     cases = [
         case(sizes, steps, rule, RATES[(n + int(rule)) % len(RATES)], 25)
         for n, steps in enumerate(STEPS)
         for rule in Rule
     ]
-    run(sizes, lanes, cases, 0.2)
+    run(sizes, lanes, weight_bits, cases, 0.2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", list(Rule))
-@pytest.mark.parametrize(("sizes", "lanes"), NETWORKS)
-def test_core_matches_golden_for_200_samples(sizes, lanes, rule):
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits"), NETWORKS)
+def test_core_matches_golden_for_200_samples(sizes, lanes, weight_bits, rule):
     cases = [case(sizes, steps, rule, settings, 200) for steps in STEPS for settings in (USUAL, STILL, LARGEST)]
-    run(sizes, lanes, cases, 0.0)
+    run(sizes, lanes, weight_bits, cases, 0.0)

@@ -16,19 +16,19 @@ def test_unit_matches_golden():
 
 
 def test_golden_by_hand():
-    # Halves floor.
+    # Halves round towards 0.
     filtered = filter_credit(by_step(10, -3, 5))
-    assert filtered[:, 0, 0].tolist() == [9, -1, 5]
+    assert filtered[:, 0, 0].tolist() == [10, -1, 5]
     assert spike_update(filtered, np.array([0b000, 0b001, 0b010, 0b100, 0b111, 0b101]))[0, :, 0].tolist() == [
         0,
-        9,
+        10,
         -1,
         5,
-        13,
         14,
+        15,
     ]
-    # 13 * 255 / 256 = 12.95, 13 * 10 / 256 = 0.51, 13 * 9 / 256 = 0.46.
-    assert event_update(filtered, np.array([255, 10, 9, 0]))[0, :, 0].tolist() == [13, 1, 0, 0]
+    # 14 * 255 / 256 = 13.95, 14 * 10 / 256 = 0.55, 14 * 9 / 256 = 0.49.
+    assert event_update(filtered, np.array([255, 10, 9, 0]))[0, :, 0].tolist() == [14, 1, 0, 0]
     for end, sign in ((CREDIT.max, 1), (CREDIT.min, -1)):
         filtered = filter_credit(by_step(*[end] * 8))
         assert sign * filtered[0, 0, 0] > 2 * CREDIT.max - CREDIT.max // 64

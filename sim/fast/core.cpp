@@ -305,7 +305,7 @@ void Sample::feedback(int index, int step) {
                 if (refresh && step == 0) size += entry[0] < 0 ? -entry[0] : entry[0];
                 if (!momentum) continue;
                 // M += z (o[t-1] - o[t]) (paper eq. 7), z of the even step.
-                const int32_t difference = (outputs[step - 1][k] - outputs[step][k]) << DIFFERENCE_SHIFT;
+                const int32_t difference = (outputs[step - 1][k] - outputs[step][k]) << (DIFFERENCE_SHIFT - LOW_BITS);
                 Word update;
                 for (int j = 0; j < P; j++) update[j] = j < valid ? -noise[j] * difference : 0;
                 if (update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT))))
@@ -359,7 +359,7 @@ void Sample::filter(const std::vector<Word>& credits, int words, int word) {
     filtered.resize(steps);
     filtered[steps - 1] = credits[(steps - 1) * words + word];
     for (int k = steps - 2; k >= 0; k--)
-        for (int j = 0; j < P; j++) filtered[k][j] = credits[k * words + word][j] + (filtered[k + 1][j] >> 1);
+        for (int j = 0; j < P; j++) filtered[k][j] = credits[k * words + word][j] + filtered[k + 1][j] / 2;
 }
 
 void Sample::learn_spikes(const Layer& to, const Hidden& below, const std::vector<Word>& credits) {

@@ -29,7 +29,7 @@ class FastCore(GoldenCore):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self.memory = np.zeros((limits.rows, limits.lanes), np.int16)
-        self._library = load(limits.lanes, 16)
+        self._library = load(limits.lanes, limits.weight_bits)
         self._sample = self._library.opzo_fast_new()
         self._registers = np.zeros(REGISTERS, np.int64)
         self._addresses = np.array(list(self.registers))

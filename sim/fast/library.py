@@ -95,7 +95,7 @@ def spec_header(lanes: int, weight_bits: int) -> str:
     values |= {f"{prefix}_{item.name}": item.value for prefix, enum in enums for item in enum}
     values |= {"LAYER_REGISTERS": LAYER, "LAYER_STRIDE": LAYER_STRIDE, "RECIPROCAL_BITS": RECIPROCAL_BITS}
     values |= {"MAX_HIDDEN": MAX_HIDDEN, "MAX_CLASSES": MAX_CLASSES, "LANES": lanes}
-    values |= {"WEIGHT_BITS": weight_bits, "LOW_BITS": 2 if weight_bits == 12 else 0}
+    values |= {"WEIGHT_BITS": weight_bits, "LOW_BITS": formats.ROW_LOW_BITS[weight_bits]}
     lines = ["#pragma once", *(f"constexpr int {name} = {value};" for name, value in values.items())]
     for name in ("EXP2", "LOG2"):
         table = getattr(formats, name)

@@ -8,7 +8,7 @@ import numpy as np
 from opzo.sim.golden.counters import Counters
 from opzo.sim.golden.lfsr import LaneLFSRs
 from opzo.sim.golden.sample import run_sample
-from opzo.spec.formats import LFSR_BITS
+from opzo.spec.formats import LFSR_BITS, WEIGHT
 from opzo.spec.network import MAX_HIDDEN, Layer, Limits, Rule
 from opzo.spec.protocol import Space
 from opzo.spec.registers import (
@@ -46,7 +46,7 @@ class GoldenCore:
     Attributes
     ----------
     memory : int32 (rows, lanes)
-        Weights and feedback entries.
+        Weights and feedback entries, in units of WEIGHT and FEEDBACK_ENTRY.
     lfsrs : LaneLFSRs
     membrane : int64 (words, lanes)
         Potentials of the hidden neurons after the last step.
@@ -134,7 +134,10 @@ class GoldenCore:
     def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
         """Write one row of WEIGHTS or LFSR: uint16 (lanes,). The address must exist."""
         if space == Space.WEIGHTS:
-            self.memory[row] = data.astype(np.int16)
+            # What the memory keeps: weight_bits bits above the low ones it leaves out.
+            low = self.limits.low_bits
+            top = WEIGHT.width - low - self.limits.weight_bits
+            self.memory[row] = (data << top).astype(np.int16) >> (top + low) << low
         else:
             shift = np.uint32(row * LFSR_BITS // 2)
             kept = self.lfsrs.states & ~(np.uint32(0xFFFF) << shift)

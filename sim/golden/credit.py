@@ -11,10 +11,15 @@ from opzo.spec.formats import FRAME_CREDIT, INPUT_BITS
 
 
 def filter_credit(credits: np.ndarray) -> np.ndarray:
-    """E: int (steps, words, lanes), FILTERED, of credits of the same shape, CREDIT."""
+    """E: int (steps, words, lanes), FILTERED, of credits of the same shape, CREDIT.
+
+    The half rounds towards 0: rounded down, every neuron's credit would be a little too small, and where step sizes are
+    small that raises firing rates (docs/learning.md).
+    """
     filtered = credits.copy()
     for step in range(len(credits) - 2, -1, -1):
-        filtered[step] += filtered[step + 1] >> 1
+        later = filtered[step + 1]
+        filtered[step] += (later + (later < 0)) >> 1
     return filtered
 
 

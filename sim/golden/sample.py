@@ -209,9 +209,10 @@ class _Sample:
     def _update_feedback(self, hidden: _Hidden, entries: np.ndarray, step: int) -> None:
         """Momentum update of M from an antithetic pair of steps: M += z (o[t-1] - o[t]) (paper eq. 7)."""
         difference = self.outputs[step - 1] - self.outputs[step]
-        update = -(hidden.signs[step - 1] * hidden.valid)[:, None, :] * (difference << DIFFERENCE_SHIFT)[:, None]
+        shift = DIFFERENCE_SHIFT - self.core.limits.low_bits
+        update = -(hidden.signs[step - 1] * hidden.valid)[:, None, :] * (difference << shift)[:, None]
         draws = self.core.lfsrs.draw(entries.shape[0] * entries.shape[1]).reshape(entries.shape)
-        entries[...], saturated = update_rows(entries, update, draws, self.core[Reg.LEAK_SHIFT])
+        entries[...], saturated = self._update_rows(entries, update, draws, Reg.LEAK_SHIFT)
         self._count_words(Counter.FEEDBACK_SATURATIONS, saturated)
 
     def _learn_spikes(self, layer: Layer, below: _Hidden, filtered: np.ndarray) -> None:
@@ -224,10 +225,14 @@ class _Sample:
     def _learn(self, layer: Layer, rows: np.ndarray, update: np.ndarray) -> None:
         weights = self.core.weights(layer)
         draws = self.core.lfsrs.draw(layer.words * len(rows)).reshape(layer.words, len(rows), -1)
-        result, saturated = update_rows(weights[:, rows], update, draws, self.core[Reg.DECAY_SHIFT])
-        weights[:, rows] = result
+        weights[:, rows], saturated = self._update_rows(weights[:, rows], update, draws, Reg.DECAY_SHIFT)
         self._work(Counter.LEARN, layer.words * len(rows))
         self._count_words(Counter.WEIGHT_SATURATIONS, saturated)
+
+    def _update_rows(
+        self, rows: np.ndarray, update: np.ndarray, draws: np.ndarray, decay: Reg
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return update_rows(rows, update, draws, self.core[decay], weight_bits=self.core.limits.weight_bits)
 
 
 def _valid(layer: Layer, lanes: int) -> np.ndarray:

@@ -3,32 +3,37 @@
 import numpy as np
 
 from opzo.sim.golden.saturate import saturate
-from opzo.spec.formats import DRAW_BITS, UPDATE_FRAC_BITS, WEIGHT
+from opzo.spec.formats import DRAW_BITS, ROW_LOW_BITS, UPDATE_FRAC_BITS
 
 
 def update_rows(
-    rows: np.ndarray, update: np.ndarray, draws: np.ndarray, decay_shift: int
+    rows: np.ndarray, update: np.ndarray, draws: np.ndarray, decay_shift: int, *, weight_bits: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """``row - decay(row) - update`` with stochastic rounding; arrays (words, rows, lanes).
 
     Parameters
     ----------
     rows : int
-        Weights or feedback entries, 16 bits.
+        Weights or feedback entries.
     update : int
         In units of 2**-UPDATE_FRAC_BITS.
     draws : uint16
-        A draw's upper UPDATE_FRAC_BITS bits round.
+        A draw's upper bits round: UPDATE_FRAC_BITS, and one more for each low bit that the memory leaves out.
     decay_shift : int
         Decay is row >> shift, rounded half up, in units of 2**-UPDATE_FRAC_BITS; 0 is none.
+    weight_bits : int
+        Bits of a row entry in memory, a key of ROW_LOW_BITS.
 
     Returns
     -------
     rows : int
-        Saturated to 16 bits.
+        Saturated to what the memory holds.
     saturated : bool
     """
-    exact = (rows << UPDATE_FRAC_BITS) + (draws >> (DRAW_BITS - UPDATE_FRAC_BITS)).astype(np.int64) - update
+    low_bits = ROW_LOW_BITS[weight_bits]
+    frac_bits = UPDATE_FRAC_BITS + low_bits
+    exact = (rows << UPDATE_FRAC_BITS) + (draws >> (DRAW_BITS - frac_bits)).astype(np.int64) - update
     if decay_shift:
         exact -= (rows + (1 << (decay_shift - 1))) >> decay_shift
-    return saturate(exact >> UPDATE_FRAC_BITS, WEIGHT.width)
+    stored, saturated = saturate(exact >> frac_bits, weight_bits)
+    return stored << low_bits, saturated
