@@ -81,6 +81,8 @@ FEEDBACK_ENTRY = Fixed(11, 4)
 Where the memory leaves out low bits, an entry's unit is as many bits larger: the range in read-outs stays."""
 FEEDBACK_FACTOR_BITS = 9
 """M as used: entry >> feedback shift, saturated to this many bits, sign included."""
+LOCAL_SHIFT = 4
+"""Entries of a local read-out (WEIGHT) are shifted by this to be used in Feedback, as those of M are by theirs."""
 FEEDBACK_SHIFT_MAX = 15
 FEEDBACK_REFRESH = 64
 """The feedback shifts are chosen anew every this many training samples."""

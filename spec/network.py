@@ -11,6 +11,8 @@ MAX_HIDDEN = 3
 
 
 MAX_CLASSES = 64
+MAX_LOCAL_CLASSES = 32
+"""Classes with local learning: two sums over so many never leave the accumulator."""
 
 
 class Rule(IntEnum):
@@ -103,8 +105,10 @@ class Layer:
     """One layer of weights: where it lies, and the shape of its postsynaptic words.
 
     Row ``i`` of word ``w`` is row-word ``weight_base + w * rows + i``; the bias is the last row. Entry ``k`` of
-    the feedback matrix for word ``w`` is row-word ``feedback_base + w * classes + k``. ``word_base`` is the layer's
-    first word in the per-lane memories (membrane, surrogate, credit).
+    the feedback matrix for word ``w`` is row-word ``feedback_base + w * classes + k``. Where the layer has a local
+    read-out (``local``), both it and the feedback matrix are ``2 * classes`` row-words a word: first the read-out's
+    entries, then those of the matrix. ``word_base`` is the layer's first word in the per-lane memories (membrane,
+    surrogate, credit).
     """
 
     rows: int
@@ -114,17 +118,20 @@ class Layer:
     weight_base: int
     feedback_base: int
     word_base: int
+    local: bool = False
 
 
 @dataclass(frozen=True)
 class Network:
     """A spiking network: ``sizes`` = (inputs, hidden ..., classes), ``steps`` = time steps T a sample.
 
-    Raises NetworkError for a network that no device could hold.
+    The first ``local`` hidden layers have a local read-out, for local learning. Raises NetworkError for a network that
+    no device could hold.
     """
 
     sizes: tuple[int, ...]
     steps: int = 6
+    local: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(int(n) for n in self.sizes))
@@ -140,18 +147,22 @@ class Network:
             raise NetworkError(f"{self} has {self.classes} class; the least is 2")
         if self.steps < 1:
             raise NetworkError(f"T is {self.steps} time steps; the least is 1")
+        if not 0 <= self.local <= len(self.hidden):
+            raise NetworkError(f"local is {self.local} hidden layers with a local read-out; {self} has {len(self.hidden)}")
+        if self.local and self.classes > MAX_LOCAL_CLASSES:
+            raise NetworkError(f"{self} has {self.classes} classes; local learning allows {MAX_LOCAL_CLASSES}")
 
     def __str__(self) -> str:
         return "-".join(map(str, self.sizes))
 
     @classmethod
-    def parse(cls, text: str, steps: int = 6) -> "Network":
+    def parse(cls, text: str, steps: int = 6, local: int = 0) -> "Network":
         """Network of a text like ``784-256-256-10``."""
         try:
             sizes = tuple(int(part) for part in text.split("-"))
         except ValueError:
             raise NetworkError(f"'{text}' is not a network; write it like 64-64-64-10") from None
-        return cls(sizes, steps)
+        return cls(sizes, steps, local)
 
     @property
     def inputs(self) -> int:
@@ -210,18 +221,20 @@ class Network:
         for rows, neurons in zip(self.sizes[:-1], self.sizes[1:], strict=True):
             words = -(-neurons // lanes)
             last = len(layers) == len(self.hidden)
-            weights = 0 if last else self.classes * words
+            local = len(layers) < self.local
+            feedback = 0 if last else self.classes * words * (1 + local)
             layers.append(
                 Layer(
                     rows=rows + 1,
                     neurons=neurons,
                     words=words,
                     tail=neurons - (words - 1) * lanes,
-                    weight_base=address + weights,
+                    weight_base=address + feedback,
                     feedback_base=address,
                     word_base=0 if last else word,
+                    local=local,
                 )
             )
-            address += weights + (rows + 1) * words
+            address += feedback + (rows + 1) * words
             word += words
         return tuple(layers)

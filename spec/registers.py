@@ -8,6 +8,7 @@ the layers into the hidden layers, l = 3 (READOUT_LAYER) is always the read-out.
 from enum import IntEnum
 
 from opzo.spec import formats
+from opzo.spec.formats import LOCAL_SHIFT
 from opzo.spec.network import MAX_HIDDEN, Limits, Network, Rule
 
 READOUT_LAYER = MAX_HIDDEN
@@ -72,6 +73,8 @@ class LayerReg(IntEnum):
     FEEDBACK_SHIFT = 5
     """Shift of M as used; the device rewrites it every FEEDBACK_REFRESH training samples."""
     WORD_BASE = 6
+    LOCAL_SHIFT = 7
+    """Shift of the local read-out's entries as Feedback uses them; 0: the layer has no local read-out."""
 
 
 LAYER_REG_BITS = {
@@ -82,6 +85,7 @@ LAYER_REG_BITS = {
     LayerReg.FEEDBACK_BASE: 20,
     LayerReg.FEEDBACK_SHIFT: 4,
     LayerReg.WORD_BASE: 10,
+    LayerReg.LOCAL_SHIFT: 4,
 }
 
 
@@ -98,7 +102,7 @@ class Counter(IntEnum):
     FIRE = 5
     """Words fired from a stored input current (first layer)."""
     FEEDBACK = 6
-    """Feedback entries (row-words of M) used."""
+    """Row-words of M and of local read-outs used, by local read-outs or Feedback."""
     LEARN = 7
     """Row-words read and written by Learn."""
     EVENTS = 8
@@ -118,7 +122,7 @@ class Counter(IntEnum):
     WEIGHT_SATURATIONS = 17
     """Row-words written by Learn in which some lane saturated."""
     FEEDBACK_SATURATIONS = 18
-    """Row-words of M written in which some lane saturated."""
+    """Row-words of M or of a local read-out written in which some lane saturated."""
 
 
 TIMING_COUNTERS = (Counter.TRAIN_CYCLES, Counter.TEST_CYCLES)
@@ -151,6 +155,7 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
             (LayerReg.WEIGHT_BASE, layer.weight_base),
             (LayerReg.FEEDBACK_BASE, layer.feedback_base),
             (LayerReg.WORD_BASE, layer.word_base),
+            (LayerReg.LOCAL_SHIFT, LOCAL_SHIFT if layer.local else 0),
         ):
             values[layer_register(slot, field)] = value
     return values

@@ -31,7 +31,7 @@ inline int32_t saturate(int32_t value) {
 }
 
 struct Layer {
-    int rows, words, tail, weight_base, feedback_base, word_base, slot;
+    int rows, words, tail, weight_base, feedback_base, word_base, local_shift, slot;
     int valid_lanes(int word) const { return word == words - 1 ? tail : P; }
 };
 
@@ -45,6 +45,7 @@ struct Hidden {
     std::vector<Word> credits;
     std::vector<int> listed[HISTORY_STEPS];  // rows that spiked in a step, ascending
     std::vector<int> active;                 // rows that spiked, in order of their first spike
+    int32_t local_errors[HISTORY_STEPS][MAX_CLASSES];
     int shift;                               // that comes into force after the sample; -1: the old one
 
     void begin(const Layer& of, int steps) {
@@ -114,7 +115,9 @@ class Sample {
     void fire_word(Hidden& h, int step, int word, const Word& current, bool saturated);
     void read_out(int step);
     int error_step(const int32_t* o, int32_t* errors) const;
+    void local_read_out(int index, int step);
     void feedback(int index, int step);
+    Word local_feedback(Hidden& h, int step, int word);
     bool update_row(int16_t* row, const Word& update, int decay_shift);
     void filter(const std::vector<Word>& credits, int words, int word);
     void learn_spikes(const Layer& to, const Hidden& below, const std::vector<Word>& credits);
@@ -125,7 +128,7 @@ Layer Sample::layer(int slot) const {
     const int64_t* r = core->registers + LAYER_REGISTERS + LAYER_STRIDE * slot;
     auto field = [r](int n) { return static_cast<int>(r[n]); };
     return {field(LAYER_ROWS),          field(LAYER_WORDS),         field(LAYER_TAIL), field(LAYER_WEIGHT_BASE),
-            field(LAYER_FEEDBACK_BASE), field(LAYER_WORD_BASE), slot};
+            field(LAYER_FEEDBACK_BASE), field(LAYER_WORD_BASE), field(LAYER_LOCAL_SHIFT), slot};
 }
 
 // The next 16 bits of every lane.
@@ -282,6 +285,38 @@ int Sample::error_step(const int32_t* o, int32_t* e) const {
     return std::min((exponents[label] << (LOSS_FRAC_BITS - EXP2_FRAC_BITS)) + log_total, (1 << LOSS_BITS) - 1);
 }
 
+// Error of a layer's own read-out.
+void Sample::local_read_out(int index, int step) {
+    Hidden& h = hidden[index];
+    int32_t o[MAX_CLASSES];
+    for (int k = 0; k < classes; k++) {
+        int64_t total = 0;
+        for (const int i : h.listed[step]) total += row(h.layer.feedback_base + i / P * 2 * classes + k)[i % P];
+        o[k] = static_cast<int32_t>(std::clamp(total, int64_t{-MEMBRANE_MAX - 1}, int64_t{MEMBRANE_MAX}));
+    }
+    error_step(o, h.local_errors[step]);
+    for (int k = 0; k < classes; k++) h.local_errors[step][k] *= rate;
+    count_work(COUNT_FEEDBACK, h.layer.words * classes);
+}
+
+// The local read-out's part of the feedback sum of one word; learns its entries.
+Word Sample::local_feedback(Hidden& h, int step, int word) {
+    Word total{};
+    const auto& spikes = h.spikes[step * h.layer.words + word];
+    int16_t* entry = row(h.layer.feedback_base + word * 2 * classes);
+    for (int k = 0; k < classes; k++, entry += P) {
+        const int32_t error = h.local_errors[step][k];
+        Word update;
+        for (int j = 0; j < P; j++) {
+            total[j] += saturate<FEEDBACK_FACTOR_BITS>(entry[j] >> h.layer.local_shift) * error;
+            update[j] = spikes[j] ? error : 0;
+        }
+        if (update_row(entry, update, 0)) count(COUNT_FEEDBACK_SATURATIONS, 1);
+    }
+    count_work(COUNT_FEEDBACK, classes);
+    return total;
+}
+
 void Sample::feedback(int index, int step) {
     Hidden& h = hidden[index];
     const int shift = static_cast<int>(reg(LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT));
@@ -292,12 +327,13 @@ void Sample::feedback(int index, int step) {
     for (int w = 0; w < h.layer.words; w++) {
         const int valid = h.layer.valid_lanes(w);
         const Word& noise = h.noise[step / 2 * h.layer.words + w];
-        Word total{};
+        const bool local = h.layer.local_shift;
+        Word total = local ? local_feedback(h, step, w) : Word{};
         if (rule == RULE_ZO) {
             const int32_t loss = std::min(losses[step] >> ZO_LOSS_SHIFT, ERROR_MAX) * rate;
-            for (int j = 0; j < P; j++) total[j] = sign * noise[j] * ZO_FACTOR * loss;
+            for (int j = 0; j < P; j++) total[j] += sign * noise[j] * ZO_FACTOR * loss;
         } else {
-            int16_t* entry = row(h.layer.feedback_base + w * classes);
+            int16_t* entry = row(h.layer.feedback_base + (local ? 2 * w + 1 : w) * classes);
             for (int k = 0; k < classes; k++, entry += P) {
                 const int32_t error = errors[step][k];
                 for (int j = 0; j < P; j++)
@@ -432,8 +468,10 @@ void Sample::run(State& state, const uint16_t* addresses, const uint8_t* event_v
         if (exists(macro - depth)) read_out(macro - depth);
         for (int index = 1; index < depth; index++)
             if (exists(macro - index)) fire(index, macro - index);
-        if (feeds_back && macro > depth)
-            for (int index = 0; index < depth; index++) feedback(index, macro - depth - 1);
+        for (int index = 0; feeds_back && index < depth; index++) {
+            if (hidden[index].layer.local_shift && exists(macro - index - 1)) local_read_out(index, macro - index - 1);
+            if (macro > depth) feedback(index, macro - depth - 1);
+        }
     }
     if (train) {
         learn_spikes(readout, hidden[depth - 1], readout_credits);

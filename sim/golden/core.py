@@ -80,7 +80,7 @@ class GoldenCore:
         return tuple(self._layer(slot) for slot in slots)
 
     def _layer(self, slot: int) -> Layer:
-        rows, words, tail, weights, feedback, word = (
+        rows, words, tail, weights, feedback, word, local = (
             self.registers[layer_register(slot, field)]
             for field in (
                 LayerReg.ROWS,
@@ -89,10 +89,11 @@ class GoldenCore:
                 LayerReg.WEIGHT_BASE,
                 LayerReg.FEEDBACK_BASE,
                 LayerReg.WORD_BASE,
+                LayerReg.LOCAL_SHIFT,
             )
         )
         neurons = (words - 1) * self.limits.lanes + tail
-        return Layer(rows, neurons, words, tail, weights, feedback, word)
+        return Layer(rows, neurons, words, tail, weights, feedback, word, local=local != 0)
 
     def weights(self, layer: Layer) -> np.ndarray:
         """View of a layer's weights: (words, rows, lanes)."""
@@ -101,9 +102,17 @@ class GoldenCore:
 
     def feedback(self, layer: Layer) -> np.ndarray:
         """View of a hidden layer's feedback matrix: (words, classes, lanes)."""
-        classes = self[Reg.CLASSES]
-        block = self.memory[layer.feedback_base : layer.feedback_base + layer.words * classes]
-        return block.reshape(layer.words, classes, -1)
+        return self.entries(layer)[:, -self[Reg.CLASSES] :]
+
+    def local(self, layer: Layer) -> np.ndarray:
+        """View of a hidden layer's local read-out: (words, classes, lanes)."""
+        return self.entries(layer)[:, : self[Reg.CLASSES]]
+
+    def entries(self, layer: Layer) -> np.ndarray:
+        """View of a hidden layer's local read-out (where it has one) and feedback matrix: (words, entries, lanes)."""
+        entries = self[Reg.CLASSES] * (1 + layer.local)
+        block = self.memory[layer.feedback_base : layer.feedback_base + layer.words * entries]
+        return block.reshape(layer.words, entries, -1)
 
     def read_register(self, address: int) -> int:
         """Register or half of a counter; 0 where nothing is."""

@@ -15,6 +15,7 @@ from opzo.sim.golden.error import error_step
 from opzo.sim.golden.feedback import credit, feedback_sum
 from opzo.sim.golden.fire import fire
 from opzo.sim.golden.integrate import integrate
+from opzo.sim.golden.local import local_read_out
 from opzo.sim.golden.saturate import saturate
 from opzo.sim.golden.scale import feedback_shift
 from opzo.sim.golden.spikes import extend_active, step_list, update_history
@@ -62,6 +63,8 @@ class _Hidden:
         self.surrogate = np.zeros((steps, *shape), np.int64)
         self.signs = np.zeros((steps, *shape), np.int64)
         self.credits = np.zeros((steps, *shape), np.int64)
+        self.local_errors: list[np.ndarray] = []
+        """Scaled errors of the local read-out by step: int (classes,)."""
         self.active = np.zeros(0, np.int64)
         self.shift: int | None = None
         """Feedback shift that comes into force after the sample; None: the old one."""
@@ -101,9 +104,11 @@ class _Sample:
             for index in range(1, depth):
                 if 0 <= macro - index < self.steps:
                     self._fire(index, macro - index, *self._integrate_spikes(index, macro - index))
-            if feedback and macro > depth:
-                for hidden in range(depth):
-                    self._feedback(hidden, macro - depth - 1)
+            for index in range(depth if feedback else 0):
+                if self.hidden[index].layer.local and 0 <= macro - index - 1 < self.steps:
+                    self._local_read_out(index, macro - index - 1)
+                if macro > depth:
+                    self._feedback(index, macro - depth - 1)
 
     def learn(self) -> None:
         """Update the weights, read-out first."""
@@ -187,6 +192,14 @@ class _Sample:
         credits, _ = saturate(self.errors[step], CREDIT.width)
         self.readout_credits[step].reshape(-1)[: self.classes] = credits
 
+    def _local_read_out(self, index: int, step: int) -> None:
+        """Error of a layer's own read-out (paper appendix C.1)."""
+        hidden, core = self.hidden[index], self.core
+        output = local_read_out(core.local(hidden.layer), hidden.spikes[step])
+        self._work(Counter.FEEDBACK, hidden.layer.words * self.classes)
+        error, _ = error_step(output, self.label, mse_shift=core[Reg.MSE_SHIFT])
+        hidden.local_errors.append(error * core[Reg.RATE])
+
     def _feedback(self, index: int, step: int) -> None:
         hidden, core = self.hidden[index], self.core
         if self.rule is Rule.ZO:
@@ -200,20 +213,33 @@ class _Sample:
             self._work(Counter.FEEDBACK, hidden.layer.words * self.classes)
             if step == 0 and self.refresh:
                 hidden.shift = feedback_shift(entries[:, :, 0])
-            if self.rule is Rule.OPZO and step % 2:
-                self._update_feedback(hidden, entries, step)
+        if hidden.layer.local:
+            shift = core.registers[layer_register(index, LayerReg.LOCAL_SHIFT)]
+            total = total + feedback_sum(core.local(hidden.layer), shift, hidden.local_errors[step])
+            self._work(Counter.FEEDBACK, hidden.layer.words * self.classes)
+        self._update_entries(hidden, step)
         result, saturated = credit(total, hidden.surrogate[step], hidden.spikes[step], core[Reg.ACTIVITY], hidden.valid)
         hidden.credits[step] = result
         self._count_words(Counter.CREDIT_SATURATIONS, saturated)
 
-    def _update_feedback(self, hidden: _Hidden, entries: np.ndarray, step: int) -> None:
-        """Momentum update of M from an antithetic pair of steps: M += z (o[t-1] - o[t]) (paper eq. 7)."""
-        difference = self.outputs[step - 1] - self.outputs[step]
-        shift = DIFFERENCE_SHIFT - self.core.limits.low_bits
-        update = -(hidden.signs[step - 1] * hidden.valid)[:, None, :] * (difference << shift)[:, None]
-        draws = self.core.lfsrs.draw(entries.shape[0] * entries.shape[1]).reshape(entries.shape)
-        entries[...], saturated = self._update_rows(entries, update, draws, Reg.LEAK_SHIFT)
-        self._count_words(Counter.FEEDBACK_SATURATIONS, saturated)
+    def _update_entries(self, hidden: _Hidden, step: int) -> None:
+        """Gradient step of the local read-out; momentum update of M from an antithetic pair of steps."""
+        local, momentum = hidden.layer.local, self.rule is Rule.OPZO and step % 2 == 1
+        shape = (hidden.layer.words, self.classes * (local + momentum), self.core.limits.lanes)
+        draws = self.core.lfsrs.draw(shape[0] * shape[1]).reshape(shape)
+        if local:
+            entries = self.core.local(hidden.layer)
+            update = hidden.spikes[step][:, None] * hidden.local_errors[step][:, None]
+            entries[...], saturated = self._update_rows(entries, update, draws[:, : self.classes], None)
+            self._count_words(Counter.FEEDBACK_SATURATIONS, saturated)
+        if momentum:
+            # M += z (o[t-1] - o[t]) (paper eq. 7).
+            entries = self.core.feedback(hidden.layer)
+            difference = self.outputs[step - 1] - self.outputs[step]
+            shift = DIFFERENCE_SHIFT - self.core.limits.low_bits
+            update = -(hidden.signs[step - 1] * hidden.valid)[:, None, :] * (difference << shift)[:, None]
+            entries[...], saturated = self._update_rows(entries, update, draws[:, -self.classes :], Reg.LEAK_SHIFT)
+            self._count_words(Counter.FEEDBACK_SATURATIONS, saturated)
 
     def _learn_spikes(self, layer: Layer, below: _Hidden, filtered: np.ndarray) -> None:
         """Learn with rows of a hidden layer below; the bias row spiked in every step."""
@@ -230,9 +256,10 @@ class _Sample:
         self._count_words(Counter.WEIGHT_SATURATIONS, saturated)
 
     def _update_rows(
-        self, rows: np.ndarray, update: np.ndarray, draws: np.ndarray, decay: Reg
+        self, rows: np.ndarray, update: np.ndarray, draws: np.ndarray, decay: Reg | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        return update_rows(rows, update, draws, self.core[decay], weight_bits=self.core.limits.weight_bits)
+        shift = self.core[decay] if decay else 0
+        return update_rows(rows, update, draws, shift, weight_bits=self.core.limits.weight_bits)
 
 
 def _valid(layer: Layer, lanes: int) -> np.ndarray:

@@ -1,0 +1,19 @@
+"""Local read-out: what a hidden layer alone says of the class (paper appendix C.1)."""
+
+import numpy as np
+
+from opzo.sim.golden.saturate import saturate
+from opzo.spec.formats import MEMBRANE
+
+
+def local_read_out(entries: np.ndarray, spikes: np.ndarray) -> np.ndarray:
+    """``R s`` of one time step: int (classes,), MEMBRANE, saturated.
+
+    Parameters
+    ----------
+    entries : int (words, classes, lanes)
+        WEIGHT.
+    spikes : bool (words, lanes)
+    """
+    total, _ = saturate((entries * spikes[:, None]).sum(axis=(0, 2)), MEMBRANE.width)
+    return total
