@@ -9,8 +9,9 @@ from opzo.hw.error import ErrorUnit
 from opzo.hw.events import EventBuffer
 from opzo.hw.interface import RUN, CoreSignature
 from opzo.hw.issue import Issue
-from opzo.hw.lane_command import CURRENT, RESULT, ROW, STAGES, Post
+from opzo.hw.lane_command import CURRENT, RESULT, ROW, STAGES, Post, local_stage
 from opzo.hw.lanes import Lanes
+from opzo.hw.local import LocalReadOut
 from opzo.hw.memory_port import MemoryPort
 from opzo.hw.passes import Kind, tag_layout
 from opzo.hw.read_out import ReadOutShifter
@@ -22,7 +23,7 @@ from opzo.hw.sequencer import Sequencer
 from opzo.hw.spikes import SpikeEncoder
 from opzo.spec.formats import FEEDBACK_REFRESH
 from opzo.spec.network import MAX_HIDDEN, Limits, Rule
-from opzo.spec.registers import COUNTER, Counter
+from opzo.spec.registers import COUNTER, READOUT_LAYER, Counter
 
 
 class Core(wiring.Component):
@@ -52,11 +53,12 @@ class Core(wiring.Component):
         m.submodules.lanes = self._lanes = Lanes(limits)
         m.submodules.encoder = self._encoder = SpikeEncoder(limits)
         m.submodules.error = self._error = ErrorUnit(limits)
+        m.submodules.local = self._local = LocalReadOut(limits)
         m.submodules.shifter = self._shifter = ReadOutShifter(limits)
         m.submodules.memory_port = self._memory_port = MemoryPort(limits)
         m.submodules.results = self._results = Results(limits)
-        # Tags accompany the commands; tag s belongs to the command at stage s, the last one to registered results.
-        self._tags = [record(tag_layout(limits), f"tag_{s}") for s in range(STAGES + 1)]
+        # Tags accompany the commands; tag s belongs to the command at stage s, tag STAGES to registered results.
+        self._tags = [record(tag_layout(limits), f"tag_{s}") for s in range(max(STAGES, local_stage(limits)) + 1)]
         m.d.sync += self._tags[0].eq(self._issue.tag)
         m.d.sync += [after.eq(before) for after, before in zip(self._tags[1:], self._tags[:-1], strict=True)]
 
@@ -161,7 +163,8 @@ class Core(wiring.Component):
             encoder.active_index.eq(item.index),
             encoder.history_index.eq(Mux(port.busy, port.history_index, issue.history_index)),
             error.read_class.eq(item.index),
-            error.read_parity.eq(item.step[0]),
+            error.read_source.eq(Mux(item.local, item.layer, READOUT_LAYER)),
+            error.read_step.eq(item.step),
             lanes.command.eq(Mux(port.busy, port.lane_command, issue.command)),
             lanes.filter.eq(self._sequencer.filter),
             lanes.alpha.eq(config.alpha),
@@ -193,25 +196,31 @@ class Core(wiring.Component):
         m.d.comb += [encoder.word_base[n].eq(self._registers.layers[n].word_base) for n in range(MAX_HIDDEN)]
 
     def _wire_read_out(self, m: Module) -> None:
-        """Read-outs from the chain to the error unit, and its errors to the lanes."""
+        """Read-outs from the chain or of a layer's own to the error unit, and its errors to the lanes."""
         shifter, error, lanes = self._shifter, self._error, self._lanes
         config = self._registers.config
         # The chain is loaded at the end of stage CURRENT.
         tag = self._tags[CURRENT]
         step = Signal.like(tag.step)
+        local, local_tag = self._local, self._tags[local_stage(self.limits)]
+        local_start = local_tag.local & local_tag.first & local_tag.first_word
         m.d.comb += [
             shifter.load.eq(tag.post == Post.READ_OUT),
             shifter.lanes.eq(Mux(tag.last_word, self._registers.layers[MAX_HIDDEN].tail, self.limits.lanes)),
-            error.start.eq(shifter.load & tag.first_word),
-            error.first_step.eq(tag.step == 0),
+            error.start.eq((shifter.load & tag.first_word) | local_start),
+            error.source.eq(Mux(local_start, local_tag.layer, READOUT_LAYER)),
+            error.step.eq(Mux(local_start, local_tag.step, tag.step)),
             error.last_step.eq(tag.step + 1 == config.steps),
-            error.odd.eq(tag.step[0]),
             error.classes.eq(config.classes),
             error.label.eq(self._sample.label),
             error.rate.eq(config.rate),
             error.mse_shift.eq(config.mse_shift),
-            error.o_valid.eq(shifter.valid),
-            error.o_data.eq(lanes.chain),
+            local.valid.eq(local_tag.local),
+            local.first.eq(local_tag.first),
+            local.last.eq(local_tag.last),
+            local.sum.eq(lanes.local_sum),
+            error.o_valid.eq(shifter.valid | local.o_valid),
+            error.o_data.eq(Mux(local.o_valid, local.o, lanes.chain)),
             lanes.error.valid.eq(error.error.valid),
             lanes.error.class_.eq(error.error["class"]),
             lanes.error.value.eq(error.error.value),
@@ -264,7 +273,7 @@ class Core(wiring.Component):
             Counter.TEST_CYCLES: (self._working | self._close) & ~train,
             Counter.INTEGRATE: command.integrate,
             Counter.FIRE: command.kept & (command.post == Post.FIRE),
-            Counter.FEEDBACK: command.feedback,
+            Counter.FEEDBACK: command.feedback | self._issue.tag.local,
             Counter.LEARN: command.learn,
             Counter.EVENTS: item.valid & (item.kind == Kind.INPUT) & item.first_word & ~item.bias,
             Counter.MEMBRANE_SATURATIONS: lanes.membrane_saturated,

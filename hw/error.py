@@ -13,8 +13,18 @@ from opzo.hw.loss import LossUnit
 from opzo.hw.outputs import OutputSums
 from opzo.hw.readouts import DIFFERENCE_BITS, ReadoutMemory
 from opzo.hw.softmax import Softmax
-from opzo.spec.formats import ERROR, LOSS_SUM_BITS, MEMBRANE, OUTPUT_SUM, RATE_BITS, SCALED_ERROR, ZO_LOSS_SHIFT
-from opzo.spec.network import Limits
+from opzo.spec.formats import (
+    ERROR,
+    HISTORY_STEPS,
+    LOSS_SUM_BITS,
+    MEMBRANE,
+    OUTPUT_SUM,
+    RATE_BITS,
+    SCALED_ERROR,
+    ZO_LOSS_SHIFT,
+)
+from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.registers import READOUT_LAYER
 
 CLASS_BITS = 6
 """Bits of a class at the ports, whatever the limits are."""
@@ -31,7 +41,8 @@ class ErrorUnit(wiring.Component):
     Golden twin: ``opzo.sim.golden.error.error_step``. ``busy`` falls 2 C + 30 cycles after the last read-out: one walk
     over the classes sums their powers, one scales them with the reciprocal of the sum.
 
-    Memories: power and error; word: power of the class, scaled error; address: class, and for errors parity, class.
+    The read-outs are the network's (source READOUT_LAYER) or those of a hidden layer's own; of the latter only the
+    errors count. Memory: errors; word: scaled error; address: source, step, class.
 
     Parameters
     ----------
@@ -42,18 +53,19 @@ class ErrorUnit(wiring.Component):
     classes, label, rate, mse_shift : In
         Settings, stable while ``busy``.
     start : In(1)
-        Strobe, while not ``busy``: a time step begins, ``first_step`` and ``last_step`` of a sample, ``odd`` or even.
+        Strobe, while not ``busy``: time step ``step`` of ``source`` begins, ``last_step`` of a sample or not.
     o_valid : In(1), o_data : In(signed)
         Strobed read-outs (MEMBRANE) of all classes in order, from the cycle after ``start``, one a cycle or slower.
     busy : Out(1)
         From the cycle after ``start`` until all results of the step can be read.
     error : Out({valid 1, class 6, value signed})
-        Strobes of the scaled errors in order, one a cycle.
-    read_parity, read_class : In
-        Time step and class whose ``read_error`` is there one cycle later; ``read_difference``, too, which is
-        o[t-1] - o[t] of the last odd t whatever ``read_parity`` is.
+        Strobes of the network's scaled errors in order, one a cycle.
+    read_source, read_step, read_class : In
+        Source, time step and class whose ``read_error`` is there one cycle later; ``read_difference``, too, which is
+        o[t-1] - o[t] of the network's last odd t whatever ``read_step`` is.
     loss_scaled : Out(18)
-        rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max) of the last step with ``read_parity``; in the same cycle.
+        rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max) of the last step as odd or even as ``read_step``; in the same
+        cycle.
     prediction : Out(6), loss_sum : Out(24)
         Of the sample, from the fall of ``busy`` after its last step to that of the next sample.
     sum_class : In
@@ -66,14 +78,15 @@ class ErrorUnit(wiring.Component):
     rate: Signal
     mse_shift: Signal
     start: Signal
-    first_step: Signal
+    source: Signal
+    step: Signal
     last_step: Signal
-    odd: Signal
     o_valid: Signal
     o_data: Signal
     busy: Signal
     error: data.View
-    read_parity: Signal
+    read_source: Signal
+    read_step: Signal
     read_class: Signal
     read_error: Signal
     read_difference: Signal
@@ -93,14 +106,15 @@ class ErrorUnit(wiring.Component):
                 "rate": In(RATE_BITS),
                 "mse_shift": In(4),
                 "start": In(1),
-                "first_step": In(1),
+                "source": In(range(MAX_HIDDEN + 1)),
+                "step": In(range(HISTORY_STEPS)),
                 "last_step": In(1),
-                "odd": In(1),
                 "o_valid": In(1),
                 "o_data": In(signed(MEMBRANE.width)),
                 "busy": Out(1),
                 "error": Out(data.StructLayout({"valid": 1, "class": CLASS_BITS, "value": scaled})),
-                "read_parity": In(1),
+                "read_source": In(range(MAX_HIDDEN + 1)),
+                "read_step": In(range(HISTORY_STEPS)),
                 "read_class": In(CLASS_BITS),
                 "read_error": Out(scaled),
                 "read_difference": Out(signed(DIFFERENCE_BITS)),
@@ -121,11 +135,13 @@ class ErrorUnit(wiring.Component):
         m.submodules.softmax = softmax = Softmax(self.limits)
         m.submodules.scaler = scaler = ErrorScaler()
         m.submodules.loss = loss = LossUnit(softmax.total_bits)
-        errors: Memory = Memory(shape=signed(SCALED_ERROR.width), depth=2 << bits, init=[])
+        steps = len(self.step) + len(self.source)
+        errors: Memory = Memory(shape=signed(SCALED_ERROR.width), depth=1 << (bits + steps), init=[])
         m.submodules.errors = errors
         error_write, error_read = errors.write_port(), errors.read_port()
 
-        first_step, last_step, odd = Signal(), Signal(), Signal()
+        source, step = Signal.like(self.source), Signal.like(self.step)
+        last_step, local = Signal(), Signal()
         o_valid = Signal()
         o = Signal(signed(MEMBRANE.width), reset_less=True)
         top = Signal(signed(MEMBRANE.width), reset_less=True)
@@ -149,13 +165,17 @@ class ErrorUnit(wiring.Component):
         with m.If(o_valid & ((o_class == 0) | (o > top))):
             m.d.sync += top.eq(o)
         for unit in (readouts, sums):
-            m.d.comb += [unit.valid.eq(o_valid), unit.number.eq(o_class), unit.o.eq(o)]
+            m.d.comb += [unit.number.eq(o_class), unit.o.eq(o)]
         m.d.comb += [
+            local.eq(source != READOUT_LAYER),
+            readouts.valid.eq(o_valid),
+            sums.valid.eq(o_valid & ~local),
             walk.last.eq(last_class),
-            readouts.odd.eq(odd),
+            readouts.odd.eq(step[0]),
+            readouts.local.eq(local),
             readouts.index.eq(walk.number[0]),
             readouts.difference_index.eq(self.read_class),
-            sums.first_step.eq(first_step),
+            sums.first_step.eq(step == 0),
             sums.sum_class.eq(self.sum_class),
             softmax.number.eq(walk.number[_READOUT]),
             softmax.is_label.eq(is_label),
@@ -173,13 +193,12 @@ class ErrorUnit(wiring.Component):
             scaler.loan_factor.eq(Mux(loss.loss >= ERROR.max << ZO_LOSS_SHIFT, ERROR.max, loss.loss >> ZO_LOSS_SHIFT)),
             self.error["class"].eq(walk.number[_ERROR]),
             self.error.value.eq(scaler.scaled),
-            error_write.addr.eq(walk.number[_ERROR] | (odd << bits)),
+            error_write.addr.eq(Cat(walk.number[_ERROR], step, source)),
             error_write.data.eq(scaler.scaled),
-            error_write.en.eq(self.error.valid),
-            error_read.addr.eq(self.read_class[:bits] | (self.read_parity << bits)),
+            error_read.addr.eq(Cat(self.read_class[:bits], self.read_step, self.read_source)),
             self.read_error.eq(error_read.data),
             self.read_difference.eq(readouts.difference),
-            self.loss_scaled.eq(loss_scaled[self.read_parity]),
+            self.loss_scaled.eq(loss_scaled[self.read_step[0]]),
             self.sum_data.eq(sums.sum_data),
         ]
 
@@ -188,7 +207,7 @@ class ErrorUnit(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += next_class.eq(0)
                 with m.If(self.start):
-                    m.d.sync += [first_step.eq(self.first_step), last_step.eq(self.last_step), odd.eq(self.odd)]
+                    m.d.sync += [source.eq(self.source), step.eq(self.step), last_step.eq(self.last_step)]
                     m.next = "COLLECT"
             with m.State("COLLECT"):
                 m.d.comb += softmax.clear.eq(1)
@@ -207,16 +226,17 @@ class ErrorUnit(wiring.Component):
                 m.d.sync += division.eq(division + 1)
                 with m.If(divided):
                     m.d.comb += walk.start.eq(1)
-                    m.d.sync += [
-                        loss_scaled[odd].eq(scaler.scaled),
-                        loss_sum.eq(Mux(first_step, 0, loss_sum) + loss.loss),
-                    ]
                     m.next = "SCALE"
+                    with m.If(~local):
+                        m.d.sync += [
+                            loss_scaled[step[0]].eq(scaler.scaled),
+                            loss_sum.eq(Mux(step == 0, 0, loss_sum) + loss.loss),
+                        ]
             with m.State("SCALE"):
-                m.d.comb += self.error.valid.eq(walk.valid[_ERROR])
+                m.d.comb += [error_write.en.eq(walk.valid[_ERROR]), self.error.valid.eq(walk.valid[_ERROR] & ~local)]
                 with m.If(walk.ends[_ERROR]):
                     m.next = "IDLE"
-                    with m.If(last_step):
+                    with m.If(last_step & ~local):
                         m.d.sync += [self.prediction.eq(sums.best), self.loss_sum.eq(loss_sum)]
         # The second walk is in the stage that multiplies with the quotient when the quotient is there.
         m.d.comb += divided.eq(division == reciprocal.CYCLES - _READOUT - 1)

@@ -26,7 +26,8 @@ class Issue(wiring.Component):
     event_address, event_value, step_row, active_row : In
         Answers one cycle after ``item``.
     error, difference, loss : In
-        Scaled error of class ``index``, difference of its read-outs, scaled loss (in the cycle of ``item``).
+        Scaled error of class ``index`` (of the local read-out where the item is ``local``), difference of its
+        read-outs, scaled loss (in the cycle of ``item``).
     history_index : Out, history : In
         Asked for one cycle after ``item``, answered one later.
     config : In(CONFIG), train : In(1), measure : In(1)
@@ -95,8 +96,7 @@ class Issue(wiring.Component):
             m.d.comb += row.eq(self.step_row)
         with m.Elif(item.kind == Kind.LEARN_SPIKES):
             m.d.comb += row.eq(self.active_row)
-        with m.Else():
-            m.d.comb += row.eq(item.index)
+        # The base of entries is that of the entry itself.
         lane_bits = (self._limits.lanes - 1).bit_length()
         m.d.comb += self.history_index.eq(self.active_row + (item.below_base << lane_bits))
 
@@ -107,7 +107,9 @@ class Issue(wiring.Component):
         learn = (item.kind == Kind.LEARN_EVENTS) | (item.kind == Kind.LEARN_SPIKES)
         feedback = item.kind == Kind.FEEDBACK
         odd = item.step[0]
-        updates = momentum & odd
+        # The local read-out learns in every step, M in the second of a pair.
+        updates = item.local | (momentum & odd)
+        no_class = zero_order & ~item.local
         noise = self.train & (zero_order | momentum)
         post = Signal(Post)
         with m.If(item.last & item.valid):
@@ -122,7 +124,8 @@ class Issue(wiring.Component):
             command.address.eq(item.base + row),
             command.integrate.eq(item.valid & ((item.kind == Kind.INPUT) | (item.kind == Kind.SPIKES))),
             command.feedback.eq(item.valid & feedback),
-            command.zero_order.eq(zero_order & feedback),
+            command.zero_order.eq(no_class & feedback),
+            command.local.eq(item.local),
             command.learn.eq(item.valid & learn),
             command.first.eq(item.first),
             command.load.eq(item.valid & learn & item.first),
@@ -131,9 +134,9 @@ class Issue(wiring.Component):
             command.post.eq(post),
             command.kept.eq(item.kind == Kind.FIRE),
             command.credit.eq(item.valid & feedback & item.last),
-            command.difference.eq(self.difference),
+            command.difference.eq(Mux(item.local, self.error.as_signed(), self.difference.as_signed())),
             command.feedback_shift.eq(item.feedback_shift),
-            command.decay_shift.eq(Mux(feedback, config.leak_shift, config.decay_shift)),
+            command.decay_shift.eq(Mux(item.local, 0, Mux(feedback, config.leak_shift, config.decay_shift))),
             command.noise.eq(noise),
             command.word.eq(item.word_base + item.word),
             command.step.eq(item.step),
@@ -146,8 +149,10 @@ class Issue(wiring.Component):
             tag.word.eq(item.word),
             tag.first_word.eq(item.first_word),
             tag.last_word.eq(item.last_word),
-            tag.measure.eq(item.valid & feedback & self.measure & (item.step == 0)),
+            tag.measure.eq(item.valid & feedback & self.measure & (item.step == 0) & ~item.local),
             tag.feedback.eq(item.valid & feedback),
+            tag.local.eq(item.valid & (item.kind == Kind.LOCAL)),
+            tag.first.eq(item.first),
             tag.last.eq(item.last),
         ]
         with m.If(item.kind == Kind.SPIKES):
@@ -157,7 +162,7 @@ class Issue(wiring.Component):
         with m.Elif(events):
             m.d.sync += command.operand.eq(Mux(item.bias, BIAS_INPUT, self.event_value))
         with m.Else():
-            m.d.sync += command.operand.eq(Mux(zero_order, loss, self.error))
+            m.d.sync += command.operand.eq(Mux(no_class, loss, self.error))
         m.d.comb += [self.command.eq(command), self.tag.eq(tag)]
         with m.If(listed_history):
             m.d.comb += self.command.history.eq(self.history)

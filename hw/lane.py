@@ -69,6 +69,8 @@ class Lane(wiring.Component):
         Chain: takes ``chain_in``, the next lane's ``chain``.
     spike, spike_first, membrane_saturated, credit_saturated : Out(1)
         At stage RESULT.
+    local : Out(signed)
+        Row word where the neuron spiked in the command's step, else 0; at stage ROW + 1.
     """
 
     filter_en: Signal
@@ -90,6 +92,7 @@ class Lane(wiring.Component):
     spike_first: Signal
     membrane_saturated: Signal
     credit_saturated: Signal
+    local: Signal
 
     def __init__(self, limits: Limits, index: int) -> None:
         self._limits, self._index = limits, index
@@ -116,6 +119,7 @@ class Lane(wiring.Component):
                 "spike_first": Out(1),
                 "membrane_saturated": Out(1),
                 "credit_saturated": Out(1),
+                "local": Out(signed(WEIGHT.width)),
             }
         )
         self.stage: dict[int, data.View] = {s: getattr(self, f"stage_{s}") for s in LANE_FIELDS}
@@ -245,12 +249,14 @@ class Lane(wiring.Component):
         stage = self.stage
         m.submodules.update = update = RowUpdate(self._limits.weight_bits)
         low_bits = self._limits.low_bits
-        negative = Signal(3, reset_less=True)
+        negative, spiked = Signal(3, reset_less=True), Signal(3, reset_less=True)
         event = Signal(signed(SUM_WIDTH), reset_less=True)
         step = Signal(signed(update.update.shape().width), reset_less=True)
         difference = stage[ACCUMULATED].difference << (DIFFERENCE_SHIFT - low_bits)
         m.d.sync += [
+            self.local.eq(Mux(self.state.code.spike, self.row, 0)),
             negative.eq(Cat(self.state.code.negative, negative[:-1])),
+            spiked.eq(Cat(self.state.code.spike, spiked[:-1])),
             # Rounded half up: the last bit cut off is a carry.
             event.eq((self.multiplier.product >> INPUT_BITS) + self.multiplier.product[INPUT_BITS - 1]),
         ]
@@ -258,6 +264,9 @@ class Lane(wiring.Component):
             m.d.sync += step.eq(self.filter.selected + event)
         with m.Elif(~self.valid[ACCUMULATED]):
             m.d.sync += step.eq(0)
+        with m.Elif(stage[ACCUMULATED].local):
+            # The gradient of a read-out: its error where the neuron spiked.
+            m.d.sync += step.eq(Mux(spiked[2], stage[ACCUMULATED].difference, 0))
         with m.Else():
             m.d.sync += step.eq(Mux(negative[2], difference, -difference))
         m.d.comb += [

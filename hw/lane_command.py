@@ -45,6 +45,7 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "integrate": 1,
         "feedback": 1,
         "zero_order": 1,
+        "local": 1,
         "learn": 1,
         "first": 1,
         "load": 1,
@@ -78,7 +79,7 @@ LANE_FIELDS: dict[int, tuple[str, ...]] = {
         *("step", "draw", "history", "decay_shift", "chain"),
     ),
     5: ("integrate", "feedback", "first"),
-    ACCUMULATED: ("word", "learn", "difference"),
+    ACCUMULATED: ("word", "learn", "local", "difference"),
     CURRENT: ("word", "step", "kept", "post", "chain"),
     8: ("step", "noise"),
     RESULT: ("word", "step", "post", "credit", "update"),
@@ -86,6 +87,11 @@ LANE_FIELDS: dict[int, tuple[str, ...]] = {
 """What a lane looks at in each stage."""
 GROUP_FIELDS: dict[int, tuple[str, ...]] = {0: ("address",), RESULT: ("address", "update", "chain")}
 """What the row memory of a group looks at."""
+
+
+def local_stage(limits: Limits) -> int:
+    """Stage at which `Lanes.local_sum` is there: gated beside the multiplier, then one level of adders a doubling."""
+    return ROW + 1 + (limits.lanes - 1).bit_length()
 
 
 def lane_stage(limits: Limits, stage: int) -> data.StructLayout:

@@ -16,6 +16,7 @@ from opzo.hw.lane_command import (
     pipeline_stage,
 )
 from opzo.hw.lane_state import STEP_BITS
+from opzo.hw.local import add_tree
 from opzo.hw.record import record
 from opzo.hw.row_memory import READ_LATENCY, RowMemory
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, MEMBRANE, SCALED_ERROR, WEIGHT
@@ -46,6 +47,8 @@ class LanePorts(wiring.Component):
         Some lane saturated.
     lane_0_row : Out(signed)
         Row of the first lane at stage ROW.
+    local_sum : Out(signed)
+        Sum of the lanes' ``local``, one cycle later for each doubling of the lanes.
     """
 
     command: data.View
@@ -62,6 +65,7 @@ class LanePorts(wiring.Component):
     credit_saturated: Signal
     row_saturated: Signal
     lane_0_row: Signal
+    local_sum: Signal
 
     def __init__(self, limits: Limits, lanes: int) -> None:
         super().__init__(
@@ -80,6 +84,7 @@ class LanePorts(wiring.Component):
                 "credit_saturated": Out(1),
                 "row_saturated": Out(1),
                 "lane_0_row": Out(signed(WEIGHT.width)),
+                "local_sum": Out(signed(WEIGHT.width + (lanes - 1).bit_length())),
             }
         )
 
@@ -124,6 +129,7 @@ class LaneGroup(LanePorts):
             memory.write_data.eq(Cat(lane.result for lane in lanes)),
             self.lane_0_row.eq(lanes[0].row),
             self.chain.eq(lanes[0].chain),
+            self.local_sum.eq(add_tree(m, [lane.local for lane in lanes], "local")),
             self.spikes.eq(Cat(lane.spike for lane in lanes)),
             self.first_spikes.eq(Cat(lane.spike_first for lane in lanes)),
             self.membrane_saturated.eq(Cat(lane.membrane_saturated for lane in lanes).any()),

@@ -3,6 +3,7 @@
 from amaranth import Cat, Module
 
 from opzo.hw.lane_group import GROUP, LaneGroup, LanePorts
+from opzo.hw.local import add_tree
 from opzo.spec.network import Limits
 
 
@@ -36,7 +37,11 @@ class Lanes(LanePorts):
                 group.shift.eq(self.shift),
                 group.chain_in.eq(chain_in[number]),
             ]
-        m.d.comb += [self.chain.eq(groups[0].chain), self.lane_0_row.eq(groups[0].lane_0_row)]
+        m.d.comb += [
+            self.chain.eq(groups[0].chain),
+            self.lane_0_row.eq(groups[0].lane_0_row),
+            self.local_sum.eq(add_tree(m, [group.local_sum for group in groups], "local")),
+        ]
         m.d.sync += [
             self.spikes.eq(Cat(group.spikes for group in groups)),
             self.first_spikes.eq(Cat(group.first_spikes for group in groups)),

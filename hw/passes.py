@@ -20,8 +20,11 @@ class Kind(hdl_enum.Enum, shape=3):
     SPIKES = 2
     """Integrate the spikes of the layer below; fire, or read out."""
     FEEDBACK = 3
+    """The layer's local read-out, where it has one, and its feedback matrix: errors to credits."""
     LEARN_EVENTS = 4
     LEARN_SPIKES = 5
+    LOCAL = 6
+    """The layer's local read-out: class by class, all words of each."""
 
 
 PASS = data.StructLayout(
@@ -44,13 +47,18 @@ word.
 
 
 def item_layout(limits: Limits) -> data.StructLayout:
-    """One row of one word of a pass, before its row address is known."""
+    """One row of one word of a pass, before its row address is known.
+
+    Of a FEEDBACK item ``local`` tells that the entry is one of the local read-out. Of a LOCAL item ``first`` and
+    ``last`` are the first and last word of a class, ``first_word`` that the class is the first.
+    """
     word = unsigned(max((limits.words - 1).bit_length(), (limits.classes - 1).bit_length(), 1))
     return data.StructLayout(
         {
             "valid": 1,
             "kind": Kind,
             "read_out": 1,
+            "local": 1,
             "layer": range(MAX_HIDDEN + 1),
             "step": range(HISTORY_STEPS),
             "first": 1,
@@ -83,6 +91,8 @@ def tag_layout(limits: Limits) -> data.StructLayout:
             "last_word": 1,
             "measure": 1,
             "feedback": 1,
+            "local": 1,
+            "first": 1,
             "last": 1,
         }
     )

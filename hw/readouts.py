@@ -1,6 +1,6 @@
 """Read-outs of the present time step, and their differences from the step before."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -15,7 +15,7 @@ DIFFERENCE_BITS = MEMBRANE.width + 1
 class ReadoutMemory(wiring.Component):
     """Keep the read-outs of a step, and at odd steps o[t-1] - o[t].
 
-    Two memories; words: MEMBRANE, and the difference in the same unit; address: class.
+    Two memories; words: MEMBRANE, and the difference in the same unit; address: class, and local above it.
 
     Parameters
     ----------
@@ -25,8 +25,9 @@ class ReadoutMemory(wiring.Component):
     -------
     valid : In(1), number : In, o : In(signed)
         Strobed read-outs of a step, each class once.
-    odd : In(1)
-        Compute differences from what was stored before; stable over the step.
+    odd, local : In(1)
+        Compute differences from what was stored before; keep the read-outs apart from those with the other value of
+        ``local``, without differences. Stable over the step.
     index : In
         Class whose read-out ``stored`` is there two cycles later, where none came in the cycle of ``index``. A read-out
         can be read two cycles after it came.
@@ -38,6 +39,7 @@ class ReadoutMemory(wiring.Component):
     number: Signal
     o: Signal
     odd: Signal
+    local: Signal
     index: Signal
     stored: Signal
     difference_index: Signal
@@ -51,6 +53,7 @@ class ReadoutMemory(wiring.Component):
                 "number": In(self.class_bits),
                 "o": In(signed(MEMBRANE.width)),
                 "odd": In(1),
+                "local": In(1),
                 "index": In(self.class_bits),
                 "stored": Out(signed(MEMBRANE.width)),
                 "difference_index": In(self.class_bits),
@@ -61,7 +64,7 @@ class ReadoutMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = 1 << self.class_bits
-        readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=depth, init=[])
+        readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=2 * depth, init=[])
         differences: Memory = Memory(shape=signed(DIFFERENCE_BITS), depth=depth, init=[])
         m.submodules.readouts, m.submodules.differences = readouts, differences
         write, read = readouts.write_port(), readouts.read_port()
@@ -74,13 +77,13 @@ class ReadoutMemory(wiring.Component):
         m.d.sync += self.stored.eq(read.data)
         m.d.comb += [
             # The old read-out is read one cycle before the new one takes its place.
-            read.addr.eq(Mux(self.valid, self.number, self.index)),
-            write.addr.eq(number[1]),
+            read.addr.eq(Cat(Mux(self.valid, self.number, self.index), self.local)),
+            write.addr.eq(Cat(number[1], self.local)),
             write.data.eq(o[1]),
             write.en.eq(valid[1]),
             difference_write.addr.eq(number[2]),
             difference_write.data.eq(self.stored - o[2]),
-            difference_write.en.eq(valid[2] & self.odd),
+            difference_write.en.eq(valid[2] & self.odd & ~self.local),
             difference_read.addr.eq(self.difference_index),
             self.difference.eq(difference_read.data),
         ]

@@ -12,7 +12,8 @@ from opzo.spec.network import Limits
 class PassRunner(wiring.Component):
     """Turn passes into items. Passes follow each other without a gap where the next one may start in time.
 
-    Every word has ``items`` rows; where rows come from a list the last of them is the bias.
+    Every word has ``items`` rows; where rows come from a list the last of them is the bias. A LOCAL pass goes through
+    the classes instead, each of ``items`` words.
 
     Members
     -------
@@ -64,48 +65,68 @@ class PassRunner(wiring.Component):
         last_index = Signal(self.item_bits)
         index = Signal(self.item_bits)
         base = Signal.like(self.item.base)
+        # Where the word began, or of a LOCAL pass the class; the next one begins a stride later.
+        begin = Signal.like(self.item.base)
+        stride, entries = Signal(13), Signal(len(self.classes) + 1)
         word = Signal.like(self.item.word)
+        number = Signal.like(self.classes)
+        local = Signal()
         go, ends_word, ends_pass = Signal(), Signal(), Signal()
         settings = current.settings
         last_word = Signal()
+        first_base = Signal.like(self.item.base)
+        is_feedback, is_local = current.kind == Kind.FEEDBACK, current.kind == Kind.LOCAL
         m.d.comb += [
             self.current.eq(current),
             go.eq(self.running & ((index != 0) | self.word_ready)),
             ends_word.eq(index == last_index),
-            last_word.eq(word == settings.words - 1),
+            entries.eq(Mux(settings.local_shift != 0, self.classes << 1, self.classes)),
+            stride.eq(Mux(is_local, 1, Mux(is_feedback, entries, settings.rows))),
+            last_word.eq(word == Mux(is_local, self.classes, settings.words) - 1),
             ends_pass.eq(go & ends_word & last_word),
             self.taken.eq(self.passes.valid & self.may_start & (~self.running | ends_pass)),
             self.passes.ready.eq(self.taken),
         ]
         with m.If(go):
-            m.d.sync += index.eq(index + 1)
+            m.d.sync += [index.eq(index + 1), number.eq(number + 1)]
+            # Entries of the local read-out come before those of the feedback matrix.
+            with m.If(number == self.classes - 1):
+                m.d.sync += [number.eq(0), local.eq(0)]
             with m.If(ends_word):
-                m.d.sync += [
-                    index.eq(0),
-                    word.eq(word + 1),
-                    base.eq(base + Mux(current.kind == Kind.FEEDBACK, self.classes, settings.rows)),
-                ]
+                m.d.sync += [index.eq(0), word.eq(word + 1), number.eq(0), local.eq(settings.local_shift != 0)]
+            with m.If(ends_word):
+                m.d.sync += [base.eq(begin + stride), begin.eq(begin + stride)]
+            with m.Elif(is_feedback):
+                m.d.sync += base.eq(base + 1)
+            with m.Elif(is_local):
+                m.d.sync += base.eq(base + entries)
         with m.If(ends_pass):
             m.d.sync += self.running.eq(0)
+        waiting = self.passes.p
+        with m.If((waiting.kind == Kind.FEEDBACK) | (waiting.kind == Kind.LOCAL)):
+            m.d.comb += first_base.eq(waiting.settings.feedback_base)
+        with m.Else():
+            m.d.comb += first_base.eq(waiting.settings.weight_base)
         with m.If(self.taken):
-            waiting = self.passes.p
             m.d.sync += [
                 self.running.eq(1),
                 current.eq(waiting),
                 last_index.eq(self.items - 1),
                 index.eq(0),
                 word.eq(0),
-                base.eq(
-                    Mux(waiting.kind == Kind.FEEDBACK, waiting.settings.feedback_base, waiting.settings.weight_base)
-                ),
+                number.eq(0),
+                local.eq(waiting.settings.local_shift != 0),
+                base.eq(first_base),
+                begin.eq(first_base),
             ]
 
         item = self.item
-        listed = (current.kind != Kind.FEEDBACK) & (current.kind != Kind.FIRE)
+        listed = ~is_feedback & ~is_local & (current.kind != Kind.FIRE)
         m.d.comb += [
             item.valid.eq(go),
             item.kind.eq(current.kind),
             item.read_out.eq(current.read_out),
+            item.local.eq(is_feedback & local),
             item.layer.eq(current.layer),
             item.step.eq(current.step),
             item.first.eq(index == 0),
@@ -115,11 +136,11 @@ class PassRunner(wiring.Component):
             item.last_word.eq(last_word),
             item.base.eq(base),
             item.bias_row.eq(settings.rows - 1),
-            item.index.eq(index),
-            item.word.eq(word),
+            item.index.eq(Mux(is_feedback, number, index)),
+            item.word.eq(Mux(is_local, index, word)),
             item.word_base.eq(settings.word_base),
             item.below_base.eq(current.below_base),
             item.valid_lanes.eq(Mux(last_word, settings.tail, self._limits.lanes)),
-            item.feedback_shift.eq(settings.feedback_shift),
+            item.feedback_shift.eq(Mux(local, settings.local_shift, settings.feedback_shift)),
         ]
         return m

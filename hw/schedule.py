@@ -11,10 +11,11 @@ from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Rule
 from opzo.spec.registers import READOUT_LAYER
 
-SLOTS = 2 * MAX_HIDDEN + 1
-"""Passes of a macro step at most: fire layer 1, read out, integrate layers 2 and 3, feedback of three layers."""
+SLOTS = 3 * MAX_HIDDEN + 1
+"""Passes of a macro step at most: fire layer 1, read out, integrate layers 2 and 3, local read-out and feedback of each
+of three layers."""
 READ_OUT_SLOT = 1
-FEEDBACK_SLOT = MAX_HIDDEN + 1
+LOCAL_SLOT = MAX_HIDDEN + 1
 
 
 class Schedule(wiring.Component):
@@ -57,7 +58,11 @@ class Schedule(wiring.Component):
             m.d.sync += self.passes.valid.eq(0)
 
         # The candidate of this cycle: slot's layer, and its time step if that exists.
-        is_feedback = slot >= FEEDBACK_SLOT
+        is_late = slot >= LOCAL_SLOT
+        late = Signal.like(slot)
+        is_local, is_feedback = is_late & ~late[0], is_late & late[0]
+        m.d.comb += late.eq(slot - LOCAL_SLOT)
+        chosen = record(PASS, "chosen")
         offset = Signal.like(macro)
         layer = Signal(range(MAX_HIDDEN + 1))
         enabled = Signal()
@@ -65,8 +70,14 @@ class Schedule(wiring.Component):
         with m.If(is_feedback):
             m.d.comb += [
                 offset.eq(depth + 1),
-                layer.eq(slot - FEEDBACK_SLOT),
+                layer.eq(late >> 1),
                 enabled.eq(feedback & (layer < depth)),
+            ]
+        with m.Elif(is_local):
+            m.d.comb += [
+                layer.eq(late >> 1),
+                offset.eq(layer + 1),
+                enabled.eq(feedback & (layer < depth) & (chosen.settings.local_shift != 0)),
             ]
         with m.Elif(slot == READ_OUT_SLOT):
             m.d.comb += [offset.eq(depth), layer.eq(READOUT_LAYER), enabled.eq(1)]
@@ -79,7 +90,6 @@ class Schedule(wiring.Component):
         m.d.comb += step.eq(macro - offset)
         exists = enabled & (macro >= offset) & (step < steps)
 
-        chosen = record(PASS, "chosen")
         m.d.comb += [
             chosen.layer.eq(layer),
             chosen.read_out.eq(layer == READOUT_LAYER),
@@ -104,9 +114,9 @@ class Schedule(wiring.Component):
                     emit()
                     m.next = "STEP"
             with m.State("STEP"):
-                m.d.comb += chosen.kind.eq(
-                    Mux(is_feedback, Kind.FEEDBACK.value, Mux(slot == 0, Kind.FIRE.value, Kind.SPIKES.value))
-                )
+                m.d.comb += chosen.kind.eq(Mux(slot == 0, Kind.FIRE.value, Kind.SPIKES.value))
+                with m.If(is_late):
+                    m.d.comb += chosen.kind.eq(Mux(is_local, Kind.LOCAL.value, Kind.FEEDBACK.value))
                 final = (slot == READ_OUT_SLOT) & ~train & (step + 1 == steps)
                 m.d.comb += chosen.last.eq(final)
                 with m.If(free | ~exists):

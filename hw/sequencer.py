@@ -14,6 +14,7 @@ from opzo.hw.scanner import FINISHED
 from opzo.hw.schedule import Schedule
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Limits, Rule
+from opzo.spec.registers import READOUT_LAYER
 
 QUIET = 15
 """Cycles after an item in which it has left the lanes and all memories."""
@@ -113,19 +114,35 @@ class Sequencer(wiring.Component):
         return m
 
     def _progress(self, m: Module) -> None:
-        """How far the sample is: steps fired by layer, steps with errors, cycles since the last item."""
+        """How far the sample is: steps fired by layer, steps with errors by read-out, cycles since the last item."""
         steps = range(HISTORY_STEPS + 1)
         self._fired_steps = Array(Signal(steps, name=f"fired_steps_{n}") for n in range(MAX_HIDDEN))
         self._error_steps = Signal(steps)
+        self._local_steps = Array(Signal(steps, name=f"local_steps_{n}") for n in range(MAX_HIDDEN))
+        # One read-out at a time, the network's or a layer's own, is on its way through the error unit.
+        self._reading_out = Signal()
+        reading_layer = Signal(range(MAX_HIDDEN + 1))
         error_was_busy = Signal()
         m.d.sync += error_was_busy.eq(self.error_busy)
+        waiting = self._runner.passes.p
+        reads_out = (waiting.read_out & (waiting.kind == Kind.SPIKES)) | (waiting.kind == Kind.LOCAL)
+        with m.If(self._runner.taken & reads_out):
+            m.d.sync += [self._reading_out.eq(1), reading_layer.eq(waiting.layer)]
+        with m.Elif(error_was_busy & ~self.error_busy):
+            m.d.sync += self._reading_out.eq(0)
         with m.If(self.start):
-            m.d.sync += [*(fired.eq(0) for fired in self._fired_steps), self._error_steps.eq(0)]
+            m.d.sync += [
+                *(count.eq(0) for counts in (self._fired_steps, self._local_steps) for count in counts),
+                self._error_steps.eq(0),
+            ]
         with m.Else():
             with m.If(self.finished.valid):
                 m.d.sync += self._fired_steps[self.finished.layer].eq(self.finished.step + 1)
             with m.If(error_was_busy & ~self.error_busy):
-                m.d.sync += self._error_steps.eq(self._error_steps + 1)
+                with m.If(reading_layer == READOUT_LAYER):
+                    m.d.sync += self._error_steps.eq(self._error_steps + 1)
+                with m.Else():
+                    m.d.sync += self._local_steps[reading_layer].eq(self._local_steps[reading_layer] + 1)
 
         item = self._runner.item
         since_item = Signal(range(QUIET + 1), init=QUIET)
@@ -158,13 +175,23 @@ class Sequencer(wiring.Component):
                 m.d.comb += may_start.eq(Mux(step == 0, ~runner.running, fired[0] >= step))
                 m.d.comb += items.eq(1)
             with m.Case(Kind.SPIKES):
-                before = Mux(waiting.read_out, self._error_steps, fired[waiting.layer[:2]])
-                m.d.comb += may_start.eq((fired[waiting.below] > step) & (before >= step))
+                ready = Mux(waiting.read_out, ~self._reading_out, fired[waiting.layer[:2]] >= step)
+                m.d.comb += may_start.eq((fired[waiting.below] > step) & ready)
                 m.d.comb += items.eq(Array(self.step_counts[n] for n in range(MAX_HIDDEN))[waiting.below][step[0]] + 1)
             with m.Case(Kind.FEEDBACK):
                 # Entries that the last step updates must be written before they are read again.
-                m.d.comb += may_start.eq((self._error_steps > step) & ((waiting.layer != 0) | self._feedback_quiet))
-                m.d.comb += items.eq(Mux(self.config.rule == Rule.ZO, 1, self.config.classes))
+                local = waiting.settings.local_shift != 0
+                m.d.comb += may_start.eq(
+                    (self._error_steps > step)
+                    & (~local | (self._local_steps[waiting.layer[:2]] > step))
+                    & ((waiting.layer != 0) | self._feedback_quiet)
+                )
+                m.d.comb += items.eq(
+                    Mux(self.config.rule == Rule.ZO, 1, self.config.classes) + Mux(local, self.config.classes, 0)
+                )
+            with m.Case(Kind.LOCAL):
+                m.d.comb += may_start.eq((fired[waiting.layer[:2]] > step) & ~self._reading_out & self._feedback_quiet)
+                m.d.comb += items.eq(waiting.settings.words)
             with m.Case(Kind.LEARN_SPIKES):
                 m.d.comb += may_start.eq((self._error_steps == self.config.steps) & self.lists_done)
                 m.d.comb += items.eq(Array(self.active_counts[n][0] for n in range(MAX_HIDDEN))[waiting.below] + 1)

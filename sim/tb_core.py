@@ -93,8 +93,8 @@ class CoreBench:
             scale = rng.choice([1500, 4000, 30000], p=[0.5, 0.4, 0.1])
             scale = min(scale, top)
             weights[...] = rng.integers(-scale, scale + 1, weights.shape) >> low << low
-            if rule.feedback and layer is not golden.layers()[-1]:
-                entries = golden.feedback(layer)
+            blocks = [golden.feedback(layer)] if rule.feedback and layer is not golden.layers()[-1] else []
+            for entries in [*blocks, *([golden.local(layer)] if layer.local else [])]:
                 largest = 1 << int(rng.integers(4, bits + low))
                 entries[...] = rng.integers(-largest, largest, entries.shape) >> low << low
             unused = np.arange(layer.words * self.limits.lanes).reshape(layer.words, 1, -1) >= layer.neurons
@@ -161,8 +161,8 @@ class CoreBench:
 async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
     """Train and test samples; equal state after each of them."""
     rng = core.rng
-    network = Network(tuple(case["sizes"]), case["steps"])
-    name = f"{network}, T = {network.steps}, {case['rule']}, {case['settings']}"
+    network = Network(tuple(case["sizes"]), case["steps"], case["local"])
+    name = f"{network}, T = {network.steps}, {case['rule']}, local {network.local}, {case['settings']}"
     await core.configure(network, Rule.parse(case["rule"]), case["settings"])
     await core.write_register(Reg.CLEAR_COUNTERS, 0)
     for sample in range(case["samples"]):
@@ -197,7 +197,7 @@ async def starts_anew_after_a_reset_in_the_middle(dut: Any) -> None:
     core = core_bench(dut)
     await bench.start(dut)
     for case in bench.parameters()["cases"][:RESETS]:
-        network = Network(tuple(case["sizes"]), case["steps"])
+        network = Network(tuple(case["sizes"]), case["steps"], case["local"])
         await core.configure(network, Rule.parse(case["rule"]), case["settings"])
         await core.events.send_all(
             [{"address": address, "value": value} for address, value in core.draw_events(network.inputs)]

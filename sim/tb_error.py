@@ -16,6 +16,7 @@ from opzo.sim.streams import unpack
 from opzo.spec.formats import (
     ERROR,
     EXP2_FRAC_BITS,
+    HISTORY_STEPS,
     LOG2E_FRAC_BITS,
     LOG2E_NUMERATOR,
     MEMBRANE,
@@ -24,6 +25,7 @@ from opzo.spec.formats import (
     SCALED_ERROR,
     ZO_LOSS_SHIFT,
 )
+from opzo.spec.registers import READOUT_LAYER
 
 EXPONENT_SHIFT = LOG2E_FRAC_BITS + MEMBRANE.frac_bits - EXP2_FRAC_BITS
 BUSY_CYCLES = 30
@@ -39,31 +41,49 @@ class Driver:
         self.errors: list[int] = []
         self.difference: np.ndarray | None = None
         """Of the last odd step."""
-        for name in ("start", "o_valid", "read_class", "read_parity", "sum_class", "label", "rate", "mse_shift"):
+        for name in ("start", "o_valid", "read_class", "sum_class", "label", "rate", "mse_shift"):
+            getattr(dut, name).value = 0
+        for name in ("read_source", "read_step"):
             getattr(dut, name).value = 0
         dut.classes.value = classes
         cocotb.start_soon(self._collect())
 
-    async def sample(self, outputs: np.ndarray, label: int, rate: int, mse_shift: int, stall: float) -> None:
-        """Run one sample; ``outputs``: read-outs (steps, classes)."""
+    async def sample(
+        self, outputs: np.ndarray, label: int, rate: int, mse_shift: int, stall: float, local: float = 0
+    ) -> None:
+        """Run one sample; ``outputs``: read-outs (steps, classes).
+
+        ``local`` is the probability that a layer's own read-out comes before a step of the network's, which leaves
+        everything of the network as it was.
+        """
         dut = self.dut
         dut.label.value, dut.rate.value, dut.mse_shift.value = label, rate, mse_shift
         loss_sum = 0
+        local_errors: dict[tuple[int, int], np.ndarray] = {}
         for step, o in enumerate(outputs):
-            await self.step(o, step % 2, step == 0, step == len(outputs) - 1, stall)
+            while self.rng.random() < local:
+                source, at = self.rng.randrange(READOUT_LAYER), self.rng.randrange(HISTORY_STEPS)
+                own = np.array(random_outputs(self.rng, self.classes))
+                await self.step(own, source, at, bool(self.rng.getrandbits(1)), stall)
+                assert self.errors == [], "errors of a local read-out for the network's"
+                local_errors[source, at] = error_step(own, label, mse_shift=mse_shift)[0] * rate
+            await self.step(o, READOUT_LAYER, step, step == len(outputs) - 1, stall)
             error, loss = error_step(o, label, mse_shift=mse_shift)
             loss_sum += loss
             self.scaled_losses[step % 2] = rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max)
             what = f"step {step}, label {label}, rate {rate}, mse_shift {mse_shift}, o {o.tolist()}"
             assert_equal(self.errors, error * rate, what=f"strobed errors, {what}", seed=bench.seed())
-            assert_equal(await self.read_errors(step % 2), error * rate, what=f"errors, {what}", seed=bench.seed())
+            local_errors[READOUT_LAYER, step] = error * rate
+            for (source, at), expected in local_errors.items():
+                errors = await self.read_errors(source, at)
+                assert_equal(errors, expected, what=f"errors of source {source}, step {at}, {what}", seed=bench.seed())
             if step % 2:
                 self.difference = outputs[step - 1] - o
             if self.difference is not None:
                 difference = await self.read(dut.read_class, dut.read_difference)
                 assert_equal(difference, self.difference, what=f"differences, {what}", seed=bench.seed())
             for parity in range(1 + (step > 0)):
-                dut.read_parity.value = parity
+                dut.read_step.value = parity
                 await ReadOnly()
                 assert int(dut.loss_scaled.value) == self.scaled_losses[parity], f"loss of parity {parity}, {what}"
                 await FallingEdge(dut.clk)
@@ -73,17 +93,17 @@ class Driver:
         assert_equal(await self.read(dut.sum_class, dut.sum_data), sums, what="sums", seed=bench.seed())
 
     async def step(
-        self, o: np.ndarray, odd: int, first: bool, last: bool, stall: float, others: np.ndarray | None = None
+        self, o: np.ndarray, source: int, step: int, last: bool, stall: float, others: np.ndarray | None = None
     ) -> None:
-        """Run one step, checking the latency and in every cycle, where given, the errors of the other parity."""
+        """Run one step, checking the latency and in every cycle, where given, the errors that are read meanwhile."""
         dut = self.dut
         self.errors = []
-        dut.first_step.value, dut.last_step.value, dut.odd.value, dut.start.value = first, last, odd, 1
+        dut.source.value, dut.step.value, dut.last_step.value, dut.start.value = source, step, last, 1
         await FallingEdge(dut.clk)
         dut.start.value = 0
         # Sampled with start; what comes later is for nobody.
-        for name in ("first_step", "last_step", "odd"):
-            getattr(dut, name).value = self.rng.getrandbits(1)
+        for name in ("source", "step", "last_step"):
+            getattr(dut, name).value = self.rng.getrandbits(len(getattr(dut, name)))
         for value in o.tolist():
             dut.o_valid.value = 0
             while self.rng.random() < stall:
@@ -108,9 +128,9 @@ class Driver:
         await FallingEdge(self.dut.clk)
         assert others is None or self.dut.read_error.value.to_signed() == others[k]
 
-    async def read_errors(self, parity: int) -> list[int]:
-        """Error memory of a parity."""
-        self.dut.read_parity.value = parity
+    async def read_errors(self, source: int, step: int) -> list[int]:
+        """Error memory of a source and step."""
+        self.dut.read_source.value, self.dut.read_step.value = source, step
         return await self.read(self.dut.read_class, self.dut.read_error)
 
     async def read(self, index: Any, signal: Any) -> list[int]:
@@ -188,7 +208,9 @@ async def matches_golden(dut: Any) -> None:
     for _ in range(p["samples"]):
         outputs = np.array([random_outputs(rng, classes) for _ in range(rng.choice((1, 2, 3, 8)))])
         rate, mse_shift = rng.choice((0, 1, 255, rng.getrandbits(RATE_BITS))), rng.choice((0, rng.randrange(16)))
-        await driver.sample(outputs, rng.randrange(classes), rate, mse_shift, rng.choice((0, 0.5)))
+        await driver.sample(
+            outputs, rng.randrange(classes), rate, mse_shift, rng.choice((0, 0.5)), local=rng.choice((0, 0.5))
+        )
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -219,18 +241,19 @@ async def predicts_the_lowest_of_equal_sums(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
-async def other_parity_stays_readable(dut: Any) -> None:
+async def the_step_before_stays_readable(dut: Any) -> None:
     p, rng = bench.parameters(), Random(bench.seed())
     classes = p["classes"]
     driver = Driver(dut, rng, classes)
     await bench.start(dut)
     dut.label.value, dut.rate.value = 1, 200
     steps = [np.array(random_outputs(rng, classes)) for _ in range(20)]
-    await driver.step(steps[0], 0, True, False, 0)
+    dut.read_source.value = READOUT_LAYER
+    await driver.step(steps[0], READOUT_LAYER, 0, False, 0)
     for t in range(1, len(steps)):
-        dut.read_parity.value = (t - 1) % 2
+        dut.read_step.value = (t - 1) % HISTORY_STEPS
         others = error_step(steps[t - 1], 1, mse_shift=0)[0] * 200
-        await driver.step(steps[t], t % 2, False, False, 0.3, others)
+        await driver.step(steps[t], READOUT_LAYER, t % HISTORY_STEPS, False, 0.3, others)
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -240,7 +263,7 @@ async def recovers_from_reset_anywhere(dut: Any) -> None:
     driver = Driver(dut, rng, classes)
     await bench.start(dut)
     for cycles in range(2, 3 * classes + BUSY_CYCLES, max(1, classes // 8)):
-        running = cocotb.start_soon(driver.step(np.array(random_outputs(rng, classes)), 1, True, False, 0))
+        running = cocotb.start_soon(driver.step(np.array(random_outputs(rng, classes)), READOUT_LAYER, 1, False, 0))
         for _ in range(cycles):
             await FallingEdge(dut.clk)
         running.cancel()

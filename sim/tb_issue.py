@@ -13,7 +13,7 @@ from opzo.hw.registers import CONFIG
 from opzo.sim import bench
 from opzo.sim.pipeline import PipelinedUnit
 from opzo.sim.streams import pack, unpack
-from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, SPIKE_INPUT
+from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
 from opzo.spec.network import Limits, Rule
 
 ANSWERS = ("event_address", "event_value", "step_row", "active_row", "error", "difference")
@@ -33,6 +33,7 @@ class Settings:
         self.limits, self.rule, self.train, self.measure = limits, rule, train, measure
         self.config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
         self.config |= {"rule": int(rule), "steps": rng.randint(1, HISTORY_STEPS)}
+        self.error_bits = SCALED_ERROR.width
 
     def expected(self, item: dict[str, int], answers: dict[str, int]) -> dict[str, dict[str, int]]:
         """Fields of command and tag that mean something with ``item``, and the entry of the history memory."""
@@ -42,13 +43,19 @@ class Settings:
         command |= self._operands(item, answers) if item["valid"] else {}
         if post is Post.FIRE:
             command |= {"kept": kind is Kind.FIRE, "noise": self.train and self.rule.noise}
+        if "update" in strobes:
+            command["local"] = item["local"]
         if "update" in strobes and kind is Kind.FEEDBACK:
-            assert odd
-            command["difference"] = answers["difference"]
+            assert odd or item["local"]
+            sign = answers["error"] >> (self.error_bits - 1) << self.error_bits
+            signed = (answers["error"] - sign) % (1 << (MEMBRANE.width + 1))
+            command["difference"] = signed if item["local"] else answers["difference"]
         feedback = int("feedback" in strobes)
-        tag = {"post": post.value, "feedback": feedback, "measure": feedback and self.measure and item["step"] == 0}
+        measured = feedback and self.measure and item["step"] == 0 and not item["local"]
+        tag = {"post": post.value, "feedback": feedback, "measure": measured}
+        tag["local"] = item["valid"] and kind is Kind.LOCAL
         if item["valid"]:
-            tag |= {name: item[name] for name in ("layer", "step", "word", "first_word", "last_word", "last")}
+            tag |= {name: item[name] for name in ("layer", "step", "word", "first_word", "last_word", "first", "last")}
         return {"command": command, "tag": tag}
 
     def _strobes(self, item: dict[str, int]) -> tuple[set[str], Post]:
@@ -70,7 +77,7 @@ class Settings:
             strobes.add("feedback")
             if item["last"]:
                 strobes.add("credit")
-            if self.rule is Rule.OPZO and not even:
+            if item["local"] or (self.rule is Rule.OPZO and not even):
                 strobes |= {"update", "draw"}
         if post is Post.FIRE and self.train and self.rule.noise and even:
             strobes.add("draw")
@@ -84,7 +91,7 @@ class Settings:
         if kind is Kind.FIRE:
             return operands
         operands["first"] = item["first"]
-        row = item["index"]
+        row = item["index"] if kind not in (Kind.FEEDBACK, Kind.LOCAL) else 0
         if item["bias"]:
             row = item["bias_row"]
         elif kind in EVENTS:
@@ -109,12 +116,12 @@ class Settings:
                 "zero_order": 0,
             }
         if kind is Kind.FEEDBACK:
-            zero_order = self.rule is Rule.ZO
+            zero_order = self.rule is Rule.ZO and not item["local"]
             operands |= {
                 "operand": answers["loss" if zero_order else "error"],
                 "zero_order": zero_order,
                 "feedback_shift": item["feedback_shift"],
-                "decay_shift": self.config["leak_shift"],
+                "decay_shift": 0 if item["local"] else self.config["leak_shift"],
             }
         return operands
 
@@ -133,7 +140,8 @@ class Stimulus:
         rng = self._rng
         item = unpack(self.layout, rng.getrandbits(self.layout.size)) | {"kind": rng.choice(list(Kind)).value} | fields
         # Only the last row of a word is a bias, and only where rows are listed.
-        item["bias"] = item["last"] and Kind(item["kind"]) not in (Kind.FIRE, Kind.FEEDBACK)
+        item["bias"] = item["last"] and Kind(item["kind"]) not in (Kind.FIRE, Kind.FEEDBACK, Kind.LOCAL)
+        item["local"] = Kind(item["kind"]) is Kind.FEEDBACK and item["local"]
         self.items.append(item)
         self.answers.append({name: rng.getrandbits(width) for name, width in self._widths.items()})
 

@@ -11,7 +11,7 @@ from opzo.sim import bench
 from opzo.sim.streams import StreamSource, unpack
 from opzo.spec.network import Limits
 
-UNLISTED = (Kind.FIRE, Kind.FEEDBACK)
+UNLISTED = (Kind.FIRE, Kind.FEEDBACK, Kind.LOCAL)
 """Kinds whose last item is not the bias."""
 
 
@@ -36,39 +36,54 @@ class Driver:
         settings = values["settings"]
         settings |= {"rows": rows, "words": words, "tail": rng.randint(1, limits.lanes)}
         settings["weight_base"] = rng.randrange(limits.rows - rows * (words - 1))
-        settings["feedback_base"] = rng.randrange(limits.rows - self.classes * (words - 1))
+        block = 2 * self.classes * words + (items if kind is Kind.FEEDBACK else 2 * self.classes * items)
+        settings["feedback_base"] = rng.randrange(limits.rows - block) if kind in UNLISTED else 0
         settings["word_base"] = rng.randrange(limits.words)
+        settings["local_shift"] = rng.choice((0, rng.randrange(1, 16)))
         return values | {"kind": kind.value, "below_base": rng.randrange(limits.words)}
 
     def expected(self, values: dict[str, Any], items: int) -> list[dict[str, int]]:
-        """Items of a pass, each a row of a word."""
+        """Items of a pass, each a row of a word; of LOCAL each a word of a class."""
         settings, kind = values["settings"], Kind(values["kind"])
         rows = []
-        for word in range(settings["words"]):
-            if kind is Kind.FEEDBACK:
-                base = settings["feedback_base"] + word * self.classes
-            else:
-                base = settings["weight_base"] + word * settings["rows"]
-            last_word = word == settings["words"] - 1
+        outer = self.classes if kind is Kind.LOCAL else settings["words"]
+        for word in range(outer):
+            last_word = word == outer - 1
             for index in range(items):
+                local = kind is Kind.FEEDBACK and settings["local_shift"] > 0 and index < self.classes
+                entries = self.classes * (2 if settings["local_shift"] else 1)
+                if kind is Kind.FEEDBACK:
+                    base = settings["feedback_base"] + word * entries + index
+                elif kind is Kind.LOCAL:
+                    base = settings["feedback_base"] + index * entries + word
+                else:
+                    base = settings["weight_base"] + word * settings["rows"]
+                wanted = self.wanted(settings, kind, word, index) | {"local": local, "base": base}
                 rows.append(
                     {
                         "valid": 1,
                         **{name: values[name] for name in ("kind", "read_out", "layer", "step", "below_base")},
-                        **{name: settings[name] for name in ("word_base", "feedback_shift")},
+                        **wanted,
                         "first": index == 0,
                         "last": index == items - 1,
                         "bias": index == items - 1 and kind not in UNLISTED,
                         "first_word": word == 0,
                         "last_word": last_word,
-                        "base": base,
                         "bias_row": settings["rows"] - 1,
-                        "index": index,
-                        "word": word,
                         "valid_lanes": settings["tail"] if last_word else self.limits.lanes,
                     }
                 )
         return rows
+
+    def wanted(self, settings: dict[str, int], kind: Kind, outer: int, inner: int) -> dict[str, int]:
+        """Fields of an item that depend on what its pass goes through."""
+        word, index = (inner, inner) if kind is Kind.LOCAL else (outer, inner)
+        if kind is Kind.FEEDBACK:
+            index %= self.classes
+        # Only of FEEDBACK does the shift mean something.
+        uses_local = settings["local_shift"] and inner < self.classes
+        shift = settings["local_shift" if uses_local else "feedback_shift"] if kind is Kind.FEEDBACK else None
+        return {"word_base": settings["word_base"], "word": word, "index": index, "feedback_shift": shift}
 
     async def run(self, passes: list[tuple[dict[str, Any], int]], permit: float, ready: float) -> int:
         """Run passes, each with the items of its words; check every item. Returns the cycles without one in between.
@@ -89,6 +104,7 @@ class Driver:
             item = unpack(self.layout, int(dut.item.value))
             if item["valid"]:
                 values, row = want[done]
+                row = {name: item[name] if value is None else value for name, value in row.items()}
                 assert item == row, f"seed {bench.seed()}: item {done}"
                 assert unpack(PASS, int(dut.current.value)) == values, f"seed {bench.seed()}: pass of item {done}"
                 assert dut.running.value == 1
@@ -118,9 +134,12 @@ def random_passes(driver: Driver, count: int, fewest: int = 1) -> list[tuple[dic
     rng = driver.rng
     passes = []
     for _ in range(count):
+        kind = rng.choice(list(Kind))
         items = rng.choice((fewest, rng.randint(fewest, 6), rng.randint(fewest, 40)))
+        if kind is Kind.FEEDBACK and rng.random() < 0.8:
+            items = driver.classes * rng.choice((1, 2))
         words = rng.choice((1, 2, rng.randint(1, 9)))
-        passes.append((driver.random_pass(rng.choice(list(Kind)), items, words), items))
+        passes.append((driver.random_pass(kind, items, words), items))
     return passes
 
 

@@ -16,7 +16,7 @@ from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Rule
 from opzo.spec.registers import READOUT_LAYER
 
-TIMED = (Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK)
+TIMED = (Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK, Kind.LOCAL)
 """Kinds of passes that belong to a time step."""
 LISTED = (Kind.SPIKES, Kind.LEARN_SPIKES)
 """Kinds whose rows come from the layer below."""
@@ -24,15 +24,22 @@ CASES = tuple(product(range(1, MAX_HIDDEN + 1), range(1, HISTORY_STEPS + 1), Rul
 """Hidden layers, time steps, rule, train."""
 
 
-def expected_passes(depth: int, steps: int, rule: Rule, train: int) -> list[tuple[Kind, int, int]]:
-    """Kind, layer (``depth`` is the read-out), time step (0 where there is none) of all passes of a sample."""
+def expected_passes(
+    depth: int, steps: int, rule: Rule, train: int, local: tuple[int, ...] = ()
+) -> list[tuple[Kind, int, int]]:
+    """Kind, layer (``depth`` is the read-out), time step (0 where there is none) of all passes of a sample.
+
+    ``local`` are the layers with a local read-out.
+    """
     feedback = train and rule is not Rule.READOUT
     passes = [(Kind.INPUT, 0, 0)]
     for macro in range(steps + depth + (1 if feedback else 0)):
         candidates = [(Kind.FIRE, 0, macro), (Kind.SPIKES, depth, macro - depth)]
         candidates += [(Kind.SPIKES, layer, macro - layer) for layer in range(1, depth)]
-        if feedback:
-            candidates += [(Kind.FEEDBACK, layer, macro - depth - 1) for layer in range(depth)]
+        for layer in range(depth if feedback else 0):
+            if layer in local:
+                candidates.append((Kind.LOCAL, layer, macro - layer - 1))
+            candidates.append((Kind.FEEDBACK, layer, macro - depth - 1))
         passes += [candidate for candidate in candidates if 0 <= candidate[2] < steps]
     if train:
         passes.append((Kind.LEARN_SPIKES, depth, 0))
@@ -49,9 +56,12 @@ class Sample:
         self.depth, self.steps, self.rule, self.train = case
         self._dut, self._rng = dut, rng
         self.layers = unpack(LAYERS, rng.getrandbits(LAYERS.size))
+        local = tuple(layer for layer in range(MAX_HIDDEN) if rng.random() < 0.5)
+        for number, layer in enumerate(self.layers):
+            layer["local_shift"] = rng.randrange(1, 16) if number in local else 0
         self.config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
         self.config |= {"hidden_layers": self.depth, "steps": self.steps, "rule": int(self.rule)}
-        self.expected = expected_passes(*case)
+        self.expected = expected_passes(*case, local)
 
     async def start(self) -> None:
         """Set everything and strobe start."""

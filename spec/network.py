@@ -93,7 +93,6 @@ class Limits:
             if not 1 <= value <= top:
                 raise NetworkError(f"{name} must be in 1..{top}, not {value}")
 
-
     @property
     def low_bits(self) -> int:
         """Low bits of a row entry that the memory leaves out."""
@@ -148,7 +147,9 @@ class Network:
         if self.steps < 1:
             raise NetworkError(f"T is {self.steps} time steps; the least is 1")
         if not 0 <= self.local <= len(self.hidden):
-            raise NetworkError(f"local is {self.local} hidden layers with a local read-out; {self} has {len(self.hidden)}")
+            raise NetworkError(
+                f"local is {self.local} hidden layers with a local read-out; {self} has {len(self.hidden)}"
+            )
         if self.local and self.classes > MAX_LOCAL_CLASSES:
             raise NetworkError(f"{self} has {self.classes} classes; local learning allows {MAX_LOCAL_CLASSES}")
 

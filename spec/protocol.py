@@ -200,9 +200,7 @@ class Identity:
     @property
     def limits(self) -> Limits:
         """Limits of the device."""
-        return Limits(
-            self.lanes, self.rows, self.inputs, self.words, self.classes, self.steps, self.weight_bits
-        )
+        return Limits(self.lanes, self.rows, self.inputs, self.words, self.classes, self.steps, self.weight_bits)
 
     def pack(self) -> bytes:
         """Bytes as sent."""

@@ -21,7 +21,7 @@ RATES = (USUAL, STILL, LARGEST)
 
 
 def run(sizes, lanes, weight_bits, cases, stall):
-    limits = Network(sizes).limits(lanes, weight_bits)
+    limits = Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits)
     run_bench(
         Core(limits),
         name=f"core-{lanes}-{weight_bits}",
@@ -31,15 +31,16 @@ def run(sizes, lanes, weight_bits, cases, stall):
     )
 
 
-def case(sizes, steps, rule, settings, samples):
-    return {"sizes": sizes, "steps": steps, "rule": rule.name, "settings": settings, "samples": samples}
+def case(sizes, steps, rule, local, settings, samples):
+    parts = {"sizes": sizes, "steps": steps, "rule": rule.name, "local": local}
+    return parts | {"settings": settings, "samples": samples}
 
 
 @pytest.mark.parametrize(("sizes", "lanes", "weight_bits"), NETWORKS)
 def test_core_matches_golden(sizes, lanes, weight_bits):
-    # Every rule with every number of steps; the step sizes take turns.
+    # Every rule with every number of steps; step sizes and numbers of local read-outs take turns.
     cases = [
-        case(sizes, steps, rule, RATES[(n + int(rule)) % len(RATES)], 25)
+        case(sizes, steps, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 25)
         for n, steps in enumerate(STEPS)
         for rule in Rule
     ]
@@ -50,5 +51,10 @@ def test_core_matches_golden(sizes, lanes, weight_bits):
 @pytest.mark.parametrize("rule", list(Rule))
 @pytest.mark.parametrize(("sizes", "lanes", "weight_bits"), NETWORKS)
 def test_core_matches_golden_for_200_samples(sizes, lanes, weight_bits, rule):
-    cases = [case(sizes, steps, rule, settings, 200) for steps in STEPS for settings in (USUAL, STILL, LARGEST)]
+    cases = [
+        case(sizes, steps, rule, local, settings, 200)
+        for steps in STEPS
+        for local in range(0 if rule is not Rule.READOUT else len(sizes) - 2, len(sizes) - 1)
+        for settings in (USUAL, STILL, LARGEST)
+    ]
     run(sizes, lanes, weight_bits, cases, 0.0)

@@ -18,7 +18,27 @@ def test_loops_by_hand():
         (Kind.LEARN_SPIKES, 1, 0),
         (Kind.LEARN_EVENTS, 0, 0),
     ]
-    assert expected_passes(3, 2, Rule.READOUT, True) == [
+    assert expected_passes(2, 2, Rule.DFA, True, local=(0, 1)) == [
+        (Kind.INPUT, 0, 0),
+        (Kind.FIRE, 0, 0),
+        (Kind.FIRE, 0, 1),
+        (Kind.SPIKES, 1, 0),
+        (Kind.LOCAL, 0, 0),
+        (Kind.SPIKES, 2, 0),
+        (Kind.SPIKES, 1, 1),
+        (Kind.LOCAL, 0, 1),
+        (Kind.LOCAL, 1, 0),
+        (Kind.SPIKES, 2, 1),
+        (Kind.FEEDBACK, 0, 0),
+        (Kind.LOCAL, 1, 1),
+        (Kind.FEEDBACK, 1, 0),
+        (Kind.FEEDBACK, 0, 1),
+        (Kind.FEEDBACK, 1, 1),
+        (Kind.LEARN_SPIKES, 2, 0),
+        (Kind.LEARN_SPIKES, 1, 0),
+        (Kind.LEARN_EVENTS, 0, 0),
+    ]
+    assert expected_passes(3, 2, Rule.READOUT, True, local=(0, 1, 2)) == [
         (Kind.INPUT, 0, 0),
         (Kind.FIRE, 0, 0),
         (Kind.FIRE, 0, 1),

@@ -90,7 +90,10 @@ def spec_header(lanes: int, weight_bits: int) -> str:
             values |= {f"{name}_MAX": value.max, f"{name}_ONE": value.one}
     values |= {f"LFSR_TAP_{n}": tap for n, tap in enumerate(formats.LFSR_TAPS)}
     enums: tuple[tuple[str, type[IntEnum]], ...] = (
-        ("RULE", Rule), ("REG", Reg), ("LAYER", LayerReg), ("COUNT", Counter)
+        ("RULE", Rule),
+        ("REG", Reg),
+        ("LAYER", LayerReg),
+        ("COUNT", Counter),
     )
     values |= {f"{prefix}_{item.name}": item.value for prefix, enum in enums for item in enum}
     values |= {"LAYER_REGISTERS": LAYER, "LAYER_STRIDE": LAYER_STRIDE, "RECIPROCAL_BITS": RECIPROCAL_BITS}
