@@ -18,7 +18,7 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network, Rule
 from opzo.spec.registers import Counter
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Checkpoint:
         if (self.network, self.rule) != (network, rule):
             raise OpzoError(
                 f"the checkpoint is of {_describe(self.network, self.rule)}, not {_describe(network, rule)}; "
-                "leave --net, --steps and --rule out, or start anew"
+                "leave --net, --steps, --local and --rule out, or start anew"
             )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -91,7 +91,9 @@ class Checkpoint:
             "sizes": self.network.sizes,
             "steps": self.network.steps,
             "rule": self.rule.name.lower(),
+            "local": self.network.local,
             "lanes": self.lanes,
+            "weight_bits": state.weight_bits,
             "feedback_shift": state.feedback_shift,
             "lfsr": state.lfsr,
             "samples": state.samples,
@@ -104,16 +106,18 @@ class Checkpoint:
         }
         arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(state.weights, 1)}
         arrays |= {f"feedback_{layer}": matrix for layer, matrix in enumerate(state.feedback, 1)}
+        arrays |= {f"local_{layer}": matrix for layer, matrix in enumerate(state.local, 1)}
         return {name: np.asarray(value) for name, value in arrays.items()}
 
 
 def _describe(network: Network, rule: Rule) -> str:
-    return f"{network} with {network.steps} steps and rule {rule.name.lower()}"
+    local = f", {network.local} local read-outs" if network.local else ""
+    return f"{network} with {network.steps} steps{local} and rule {rule.name.lower()}"
 
 
 def _checkpoint(file: Mapping[str, NDArray[Any]]) -> Checkpoint:
     """Checkpoint of the arrays, each checked for shape and type."""
-    network = Network(tuple(file["sizes"].tolist()), int(file["steps"]))
+    network = Network(tuple(file["sizes"].tolist()), int(file["steps"]), int(file["local"]))
     rule = Rule.parse(str(file["rule"]))
     hidden, lanes, classes = len(network.hidden), int(file["lanes"]), network.classes
     shapes = [(n_in + 1, n_out) for n_in, n_out in zip(network.sizes[:-1], network.sizes[1:], strict=True)]
@@ -122,9 +126,14 @@ def _checkpoint(file: Mapping[str, NDArray[Any]]) -> Checkpoint:
         [_array(file, f"feedback_{layer}", np.int16, (classes, n)) for layer, n in enumerate(network.hidden, 1)]
         if rule.feedback
         else [],
+        [
+            _array(file, f"local_{layer}", np.int16, (classes, n))
+            for layer, n in enumerate(network.hidden[: network.local], 1)
+        ],
         _array(file, "feedback_shift", np.uint8, (hidden,)),
         _array(file, "lfsr", np.uint32, (lanes,)),
         int(file["samples"]),
+        int(file["weight_bits"]),
     )
     samples, correct, loss = file["tally"].tolist()
     return Checkpoint(

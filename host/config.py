@@ -32,7 +32,10 @@ class Hyperparameters:
     kappa: float = option(8.0, "activity cost of a spike; more means fewer spikes, 0 is off")
     decay: int = option(23, "weight decay: a touched weight loses step size x 2^-decay of itself; 0 is off")
     leak: int = option(15, "leak of the feedback matrices: 2^-leak a pair of time steps; 0 is off")
-    mse: int = option(7, "share of the squared error beside the cross entropy: 2^-mse; 0 is off")
+    mse: int = option(0, "share of the squared error beside the cross entropy: 2^-mse; 0 is off")
+    rotate: float = option(0.0, "augmentation: training images are turned by up to so many degrees")
+    zoom: float = option(0.0, "augmentation: they grow or shrink by up to this share of their size")
+    shift: float = option(0.0, "augmentation: they move by up to so many pixels")
 
     def __post_init__(self) -> None:
         Rule.parse(self.rule)
@@ -46,6 +49,9 @@ class Hyperparameters:
             ("decay", 0, 40),
             ("leak", 0, 26),
             ("mse", 0, 15),
+            ("rotate", 0, 180),
+            ("zoom", 0, 0.9),
+            ("shift", 0, 1000),
         ):
             value = getattr(self, key)
             if not low <= value <= high:
@@ -60,22 +66,24 @@ class Config(Hyperparameters):
 
     net: str = option("64-64-64-10", "neurons of each layer")
     steps: int = option(6, "time steps T a sample")
+    local: int = option(0, "hidden layers, from the first on, with a local read-out (local learning)")
     data: str = option("digits", "digits, mnist, or an .npz file of x_train, y_train, x_test, y_test")
     data_root: str = option("", "folder of the MNIST files")
     device: str = option("rtl", f"device: {DEVICES}")
     lanes: int = option(16, "lanes of a simulated device, 4..128; a board has its own")
+    weight_bits: int = option(16, "bits of a weight in a simulated device, 16 or 12; a board has its own")
     checkpoint_every: int = option(0, "training samples between checkpoints within an epoch; 0 is only at its end")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        Network.parse(self.net, self.steps)
+        _ = self.network
         if self.checkpoint_every < 0:
             raise OpzoError(f"checkpoint_every must be 0 or more, not {self.checkpoint_every}")
 
     @property
     def network(self) -> Network:
-        """The network that ``net`` and ``steps`` describe."""
-        return Network.parse(self.net, self.steps)
+        """The network that ``net``, ``steps`` and ``local`` describe."""
+        return Network.parse(self.net, self.steps, self.local)
 
     @classmethod
     def of(cls, values: dict[str, Any], source: str) -> Self:

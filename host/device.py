@@ -14,6 +14,7 @@ from opzo.host.link import Exchange, Link
 from opzo.host.rows import pack_rows, unpack_rows
 from opzo.host.transport import SIMULATED, connection
 from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.formats import WEIGHT
 from opzo.spec.network import Layer, Limits, Network, Rule
 from opzo.spec.protocol import Command, Identity, RunFlag, Space
 from opzo.spec.registers import (
@@ -130,12 +131,20 @@ class Device:
     def read_feedback(self, layer: int) -> NDArray[np.int16]:
         """Feedback matrix M of hidden layer ``layer``: (classes, n); 4 fraction bits."""
         place = self._layers[layer]
-        return self._read_matrix(place.feedback_base, self._classes, place)
+        return self._read_entries(place, self._classes if place.local else 0)
 
     def write_feedback(self, layer: int, feedback: NDArray[np.int16]) -> None:
         """Write what ``read_feedback`` reads."""
         place = self._layers[layer]
-        self._write_matrix(place.feedback_base, self._classes, place, feedback)
+        self._write_entries(place, self._classes if place.local else 0, feedback)
+
+    def read_local(self, layer: int) -> NDArray[np.int16]:
+        """Local read-out of hidden layer ``layer``, which must have one: (classes, n); 12 fraction bits."""
+        return self._read_entries(self._layers[layer], 0)
+
+    def write_local(self, layer: int, entries: NDArray[np.int16]) -> None:
+        """Write what ``read_local`` reads."""
+        self._write_entries(self._layers[layer], 0, entries)
 
     def read_feedback_shifts(self) -> NDArray[np.uint8]:
         """Feedback shift of each hidden layer."""
@@ -231,13 +240,33 @@ class Device:
         words = struct.pack(f"<{len(addresses)}I", *(values[address] for address in addresses))
         self._link.call(Command.WRITE_REGISTERS, bytes((addresses[0],)) + words)
 
+    def _read_entries(self, place: Layer, offset: int) -> NDArray[np.int16]:
+        """Entries from ``offset`` on of each word of a hidden layer: (classes, n)."""
+        classes = self._classes
+        words = [self.read_memory(Space.WEIGHTS, base + offset, classes) for base in self._entry_bases(place)]
+        return unpack_rows(np.concatenate(words).view(np.int16), place.neurons)
+
+    def _write_entries(self, place: Layer, offset: int, entries: NDArray[np.int16]) -> None:
+        """Write what ``_read_entries`` reads."""
+        classes = self._classes
+        rows = self._pack(entries, classes, place)
+        for word, base in enumerate(self._entry_bases(place)):
+            self.write_memory(Space.WEIGHTS, base + offset, rows[word * classes : (word + 1) * classes])
+
+    def _entry_bases(self, place: Layer) -> range:
+        stride = self._classes * (1 + place.local)
+        return range(place.feedback_base, place.feedback_base + place.words * stride, stride)
+
     def _read_matrix(self, base: int, rows: int, place: Layer) -> NDArray[np.int16]:
         return unpack_rows(self.read_memory(Space.WEIGHTS, base, rows * place.words).view(np.int16), place.neurons)
 
     def _write_matrix(self, base: int, rows: int, place: Layer, matrix: NDArray[np.int16]) -> None:
+        self.write_memory(Space.WEIGHTS, base, self._pack(matrix, rows, place))
+
+    def _pack(self, matrix: NDArray[np.int16], rows: int, place: Layer) -> NDArray[np.uint16]:
         if matrix.shape != (rows, place.neurons):
             raise OpzoError(f"the matrix has shape {matrix.shape}; this layer needs {(rows, place.neurons)}")
-        self.write_memory(Space.WEIGHTS, base, pack_rows(matrix, self.limits.lanes).view(np.uint16))
+        return pack_rows(matrix, self.limits.lanes).view(np.uint16)
 
     def _result(self, exchange: Exchange, outputs: bool) -> Result:
         data = self._link.finish(exchange)
@@ -254,13 +283,14 @@ class Device:
         return values
 
 
-def open_device(name: str, network: Network | None = None, lanes: int = 16) -> Device:
-    """Open a device by its string: ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
+def open_device(name: str, network: Network | None = None, lanes: int = 16, weight_bits: int = WEIGHT.width) -> Device:
+    """Open a device by its string: ``fast``, ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
 
-    The simulated ones are built with ``lanes`` lanes and large enough for ``network``; a board is what it is.
+    The simulated ones are built with ``lanes`` lanes, ``weight_bits`` (16 or 12) bits a weight and large enough for
+    ``network``; a board is what it is.
     """
     limits = None
     if network is not None and name in SIMULATED:
-        limits = network.limits(lanes)
+        limits = network.limits(lanes, weight_bits)
         network.check(limits)
     return Device(name, Link(connection(name, limits)))

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import Network, Rule
 
-INPUT_SCALE, HIDDEN_SCALE, READOUT_SCALE = 1.5, 3.0, 1.0
-"""Weights are uniform in +-scale / sqrt(n_in)."""
+INPUT_SCALE, HIDDEN_SCALE, READOUT_SCALE, LOCAL_SCALE = 1.5, 3.0, 1.0, 1.0
+"""Weights, and entries of local read-outs, are uniform in +-scale / sqrt(n_in)."""
 FEEDBACK_RANGE = 12288
 """Entries of a random feedback matrix are uniform in +-this, so that their mean size is in the middle between two
 feedback shifts and every seed gets the same one."""
-_WEIGHTS, _FEEDBACK, ORDER = range(3)
+_WEIGHTS, _FEEDBACK, ORDER, AUGMENTATION, _LOCAL = range(5)
 """Streams of random numbers that one seed stands for."""
 
 
@@ -28,12 +28,21 @@ def initial_weights(network: Network, seed: int) -> list[NDArray[np.int16]]:
     weights = []
     for layer, (n_in, n_out) in enumerate(zip(network.sizes[:-1], network.sizes[1:], strict=True)):
         scale = INPUT_SCALE if layer == 0 else READOUT_SCALE if layer == len(network.hidden) else HIDDEN_SCALE
-        bound = scale / sqrt(n_in) * WEIGHT.one
         matrix = np.zeros((n_in + 1, n_out), np.int16)
-        drawn = np.rint(random.uniform(-bound, bound, (n_in, n_out)))
-        matrix[:-1] = np.clip(drawn, WEIGHT.min, WEIGHT.max)
+        matrix[:-1] = _uniform(random, scale / sqrt(n_in), (n_in, n_out))
         weights.append(matrix)
     return weights
+
+
+def initial_local(network: Network, seed: int) -> list[NDArray[np.int16]]:
+    """Entries of the local read-outs, (classes, n) in Q3.12."""
+    random = generator(seed, _LOCAL)
+    return [_uniform(random, LOCAL_SCALE / sqrt(n), (network.classes, n)) for n in network.hidden[: network.local]]
+
+
+def _uniform(random: np.random.Generator, bound: float, shape: tuple[int, int]) -> NDArray[np.int16]:
+    drawn = np.rint(random.uniform(-bound * WEIGHT.one, bound * WEIGHT.one, shape))
+    return np.clip(drawn, WEIGHT.min, WEIGHT.max).astype(np.int16)
 
 
 def initial_feedback(network: Network, rule: Rule, seed: int) -> list[NDArray[np.int16]]:

@@ -24,13 +24,15 @@ CLOCK = 100.0
 """MHz for which the progress bar turns simulated cycles into time."""
 
 
-def connect(device: str = "rtl", network: Network | None = None, *, lanes: int = 16) -> Device:
-    """Open a device: ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
+def connect(
+    device: str = "rtl", network: Network | None = None, *, lanes: int = 16, weight_bits: int = WEIGHT.width
+) -> Device:
+    """Open a device: ``fast``, ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
 
-    The simulated ones are built for ``network`` with ``lanes`` lanes; a board is what it is. Raises OpzoError where the
-    device is absent, busy, of another version, or too small.
+    The simulated ones are built for ``network`` with ``lanes`` lanes and ``weight_bits`` (16 or 12) bits a weight; a
+    board is what it is. Raises OpzoError where the device is absent, busy, of another version, or too small.
     """
-    return open_device(device, network, lanes)
+    return open_device(device, network, lanes, weight_bits)
 
 
 class Model:
@@ -55,7 +57,7 @@ class Model:
         """Model of a checkpoint or run folder, on an open device or a simulated one that is opened for it."""
         checkpoint = Checkpoint.load(checkpoint_path(Path(path)))
         if isinstance(device, str):
-            device = open_device(device, checkpoint.network, checkpoint.lanes)
+            device = open_device(device, checkpoint.network, checkpoint.lanes, checkpoint.state.weight_bits)
         fields = Hyperparameters.__dataclass_fields__
         hyper = {key: value for key, value in checkpoint.settings.items() if key in fields}
         model = cls.__new__(cls)

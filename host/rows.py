@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.spec.formats import WEIGHT
+
 
 def pack_rows(array: NDArray[np.int16], lanes: int) -> NDArray[np.int16]:
     """Row-words of a matrix (rows, neurons): (words x rows, lanes), word by word; lanes without a neuron hold 0."""
@@ -19,3 +21,13 @@ def unpack_rows(memory: NDArray[np.int16], neurons: int) -> NDArray[np.int16]:
     words = -(-neurons // lanes)
     matrix = memory.reshape(words, -1, lanes).transpose(1, 0, 2).reshape(-1, words * lanes)
     return np.ascontiguousarray(matrix[:, :neurons])
+
+
+def round_entries(array: NDArray[np.int16], low_bits: int) -> NDArray[np.int16]:
+    """What a memory that leaves out ``low_bits`` can hold nearest to each entry."""
+    if not low_bits:
+        return array
+    top = (1 << (WEIGHT.width - 1 - 2 * low_bits)) - 1
+    stored = (array.astype(np.int32) + (1 << (low_bits - 1))) >> low_bits
+    rounded: NDArray[np.int16] = (np.clip(stored, -top - 1, top) << low_bits).astype(np.int16)
+    return rounded

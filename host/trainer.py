@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.augment import Augmentation
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Hyperparameters
 from opzo.host.data import Frames
@@ -96,9 +97,10 @@ class Trainer:
     ) -> None:
         self.device, self.network, self.hyper = device, network, hyper
         self.rule = Rule.parse(hyper.rule)
+        self._augmentation = Augmentation(hyper.rotate, hyper.zoom, hyper.shift)
         self.epoch = self.position = 0
         self.tally = Tally()
-        state = State.initial(network, self.rule, hyper.seed, device.limits.lanes)
+        state = State.initial(network, self.rule, hyper.seed, device.limits)
         if checkpoint is not None:
             checkpoint.check(network, self.rule)
             self.epoch, self.position, state = checkpoint.epoch, checkpoint.position, checkpoint.state
@@ -122,6 +124,7 @@ class Trainer:
         ``checkpoint_every`` (samples, 0 = never) asks the watcher to save within an epoch as well.
         """
         watcher = watcher or Watcher()
+        self._augmentation.check(train, "the training data")
         while self.epoch < self.hyper.epochs:
             begin = time.monotonic(), self.position
             if not self._train_epoch(train, watcher, checkpoint_every):
@@ -148,12 +151,17 @@ class Trainer:
         """Go on with the epoch to its end; False where the watcher stopped it before."""
         count = len(frames)
         order = generator(self.hyper.seed, ORDER, self.epoch).permutation(count)
+        draws = self._augmentation.draw(self.hyper.seed, self.epoch, count)
         begin = reported = time.monotonic()
         first = saved = self.position
         while self.position < count and not watcher.stop():
-            block = order[self.position : self.position + self._block(count)]
+            block = slice(self.position, self.position + self._block(count))
             self._set_rates(count)
-            self._train(frames, block, watcher.stop)
+            if self._augmentation:
+                samples = self._augmentation.samples(frames, order[block], draws[block])
+            else:
+                samples = frames.samples(order[block])
+            self._train(samples, frames.y[order[block]], watcher.stop)
             if checkpoint_every and self.position - saved >= checkpoint_every and self.position < count:
                 saved = self.position
                 watcher.save(self)
@@ -174,10 +182,10 @@ class Trainer:
         self.device.write_registers(dict(rates.items() - self._rates.items()))
         self._rates = rates
 
-    def _train(self, frames: Frames, indices: NDArray[np.intp], stop: Callable[[], bool]) -> None:
+    def _train(self, samples: Iterator[Sample], labels: NDArray[np.uint8], stop: Callable[[], bool]) -> None:
         before = counter_array(self.device.counters())
-        results = self.device.run(_until(stop, frames.samples(indices)), train=True)
-        for result, label in zip(results, frames.y[indices].tolist(), strict=False):
+        results = self.device.run(_until(stop, samples), train=True)
+        for result, label in zip(results, labels.tolist(), strict=False):
             self.tally.add(result, label)
             self.position += 1
         self.tally.add_counters(before, counter_array(self.device.counters()))

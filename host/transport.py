@@ -15,8 +15,8 @@ from opzo.spec.network import Limits
 DEFAULT_BAUD = 1_000_000
 WRITE_TIMEOUT = 10.0
 """Seconds in which the operating system must take one frame."""
-SIMULATED = ("golden", "rtl")
-DEVICES = "golden, rtl or serial:/dev/ttyUSB0[@baud]"
+SIMULATED = ("fast", "golden", "rtl")
+DEVICES = "fast, golden, rtl or serial:/dev/ttyUSB0[@baud]"
 
 
 class Transport(Protocol):
@@ -124,11 +124,20 @@ def _split_baud(text: str) -> tuple[str, int]:
 
 
 def simulated(device: str, limits: Limits) -> SimulatedTransport:
-    """Simulated device ``golden`` or ``rtl``, built for ``limits``; OpzoError where what it needs is missing."""
-    if device == "golden":
-        from opzo.sim.golden_transport import GoldenTransport
+    """Simulated device ``fast``, ``golden`` or ``rtl``, built for ``limits``; OpzoError where what it needs is missing.
 
-        return GoldenTransport(limits)
+    ``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle.
+    """
+    if device == "golden":
+        from opzo.sim.golden.core import GoldenCore
+        from opzo.sim.model_transport import ModelTransport
+
+        return ModelTransport(GoldenCore(limits))
+    if device == "fast":
+        from opzo.sim.fast.core import FastCore
+        from opzo.sim.model_transport import ModelTransport
+
+        return ModelTransport(FastCore(limits))
     from opzo.sim.rtl import RtlTransport
 
     return RtlTransport(limits)

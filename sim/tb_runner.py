@@ -42,10 +42,10 @@ class Driver:
         settings["local_shift"] = rng.choice((0, rng.randrange(1, 16)))
         return values | {"kind": kind.value, "below_base": rng.randrange(limits.words)}
 
-    def expected(self, values: dict[str, Any], items: int) -> list[dict[str, int]]:
+    def expected(self, values: dict[str, Any], items: int) -> list[dict[str, int | None]]:
         """Items of a pass, each a row of a word; of LOCAL each a word of a class."""
         settings, kind = values["settings"], Kind(values["kind"])
-        rows = []
+        rows: list[dict[str, int | None]] = []
         outer = self.classes if kind is Kind.LOCAL else settings["words"]
         for word in range(outer):
             last_word = word == outer - 1
@@ -75,8 +75,8 @@ class Driver:
                 )
         return rows
 
-    def wanted(self, settings: dict[str, int], kind: Kind, outer: int, inner: int) -> dict[str, int]:
-        """Fields of an item that depend on what its pass goes through."""
+    def wanted(self, settings: dict[str, int], kind: Kind, outer: int, inner: int) -> dict[str, int | None]:
+        """Fields of an item that depend on what its pass goes through; None for one that means nothing."""
         word, index = (inner, inner) if kind is Kind.LOCAL else (outer, inner)
         if kind is Kind.FEEDBACK:
             index %= self.classes

@@ -62,8 +62,11 @@ Errors, in the order checked
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from enum import IntEnum, IntFlag
+
+import numpy as np
 
 from opzo.spec.network import Limits
 
@@ -73,6 +76,7 @@ MAGIC = 0x4F5A504F
 """'OPZO' read as a little-endian word."""
 
 END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
+_ESCAPED = {bytes([ESC_END]): bytes([END]), bytes([ESC_ESC]): bytes([ESC])}
 
 HEADER = struct.Struct("<HBB")
 CRC = struct.Struct("<I")
@@ -248,62 +252,50 @@ class Unescape:
     """
 
     def __init__(self, max_body: int | None = None) -> None:
-        self.max_body = max_body
-        self._body = bytearray()
-        self._escaped = self._spoilt = False
+        self._max_body = max_body
+        # Two bytes on the wire make at least one of the body: what is longer is given up, whatever follows.
+        self._max_rest = None if max_body is None else 2 * max_body + 1
+        self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes | None]:
         """Bodies that end in ``data``, None for a spoilt one; empty ones are dropped."""
-        bodies: list[bytes | None] = []
-        for byte in data:
-            if byte == END:
-                if self._spoilt or self._escaped:
-                    bodies.append(None)
-                elif self._body:
-                    bodies.append(bytes(self._body))
-                self._body.clear()
-                self._escaped = self._spoilt = False
-            elif self._escaped:
-                self._escaped = False
-                if byte == ESC_END:
-                    self._append(END)
-                elif byte == ESC_ESC:
-                    self._append(ESC)
-                else:
-                    self._spoilt = True
-            elif byte == ESC:
-                self._escaped = True
-            else:
-                self._append(byte)
-        return bodies
+        *whole, rest = (self._rest + data).split(bytes([END]))
+        self._rest = rest[: self._max_rest]
+        return [self._unescape(escaped) for escaped in whole if escaped]
 
-    def _append(self, byte: int) -> None:
-        if self.max_body is not None and len(self._body) >= self.max_body:
-            self._spoilt = True
-        else:
-            self._body.append(byte)
+    def _unescape(self, escaped: bytes) -> bytes | None:
+        first, *others = escaped.split(bytes([ESC]))
+        parts = [first]
+        for part in others:
+            if part[:1] not in _ESCAPED:
+                return None
+            parts += (_ESCAPED[part[:1]], part[1:])
+        body = b"".join(parts)
+        return None if self._max_body is not None and len(body) > self._max_body else body
 
 
-def encode_events(events: list[tuple[int, int]]) -> bytes:
+def encode_events(events: Sequence[tuple[int, int]]) -> bytes:
     """Pairs (gap, value) of events (address, value 1..255) in strictly ascending order of address."""
-    pairs = bytearray()
-    position = 0
-    for address, value in events:
-        gap = address - position
-        while gap > 255:
-            pairs += bytes((255, 0))
-            gap -= 255
-        pairs += bytes((gap, value))
-        position = address + 1
-    return bytes(pairs)
+    addresses, values = np.array(events, np.int64).reshape(-1, 2).T
+    return encode_event_arrays(addresses, values)
+
+
+def encode_event_arrays(addresses: np.ndarray, values: np.ndarray) -> bytes:
+    """As ``encode_events``, of arrays: int (events,) each."""
+    gaps = np.diff(addresses, prepend=-1) - 1
+    skips = np.maximum(gaps - 1, 0) // 255
+    ends = np.cumsum(skips + 1) - 1
+    pairs = np.zeros((ends[-1] + 1 if len(ends) else 0, 2), np.uint8)
+    pairs[:, 0] = 255
+    pairs[ends, 0] = gaps - 255 * skips
+    pairs[ends, 1] = values
+    return pairs.tobytes()
 
 
 def decode_events(pairs: bytes, position: int = 0) -> tuple[list[tuple[int, int]], int]:
     """Events of ``pairs`` (even length) and the address after them, starting from address ``position``."""
-    events = []
-    for gap, value in zip(pairs[::2], pairs[1::2], strict=True):
-        position += gap
-        if value:
-            events.append((position, value))
-            position += 1
-    return events, position
+    gaps, values = np.frombuffer(pairs, np.uint8).reshape(-1, 2).T.astype(np.int64)
+    lit = values > 0
+    after = position + np.cumsum(gaps + lit)
+    events = list(zip((after[lit] - 1).tolist(), values[lit].tolist(), strict=True))
+    return events, int(after[-1]) if len(after) else position

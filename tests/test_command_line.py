@@ -19,7 +19,8 @@ from opzo.host.cli import main
 from opzo.host.commands import train
 from opzo.host.device import Device
 from opzo.hw import verilog
-from opzo.sim.golden_transport import GoldenTransport
+from opzo.sim.golden.core import GoldenCore
+from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
 from opzo.spec.errors import LinkError
 from opzo.spec.network import Limits, Network
@@ -253,7 +254,7 @@ def test_device_of_another_version_busy_or_too_small(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = Network((9, 4, 3)).limits(4)
-    with PtyDevice(GoldenTransport(limits)) as served:
+    with PtyDevice(ModelTransport(GoldenCore(limits))) as served:
         serial = f"serial:{served.path}"
         assert "needs 784 inputs; the device has 256" in error_of(
             ["train", "--device", serial, "--net", "784-8-10", "--data", "mnist", "--data-root", mnist_root()], capsys
@@ -264,7 +265,7 @@ def test_device_of_another_version_busy_or_too_small(
             assert "is busy; close the other program" in error_of(["info", "--device", serial], capsys)
     real = Identity.of
     monkeypatch.setattr(Identity, "of", lambda limits, clock_khz=0: _other_version(real(limits, clock_khz)))
-    with PtyDevice(GoldenTransport(limits)) as served:
+    with PtyDevice(ModelTransport(GoldenCore(limits))) as served:
         message = error_of(["info", "--device", f"serial:{served.path}"], capsys)
         assert "speaks protocol version 9, this opzo 1" in message
 

@@ -10,7 +10,7 @@ from opzo.host.link import Link
 from opzo.host.rows import pack_rows, unpack_rows
 from opzo.host.transport import Connection
 from opzo.sim.golden.core import GoldenCore
-from opzo.sim.golden_transport import GoldenTransport
+from opzo.sim.model_transport import ModelTransport
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.network import Limits, Network, Rule
 from opzo.spec.protocol import encode_events
@@ -20,7 +20,7 @@ NETWORK = Network((30, 17, 16, 33, 5))
 
 
 def device_and_core(network: Network = NETWORK, lanes: int = 16) -> tuple[Device, GoldenCore]:
-    transport = GoldenTransport(network.limits(lanes))
+    transport = ModelTransport(GoldenCore(network.limits(lanes)))
     device = Device("golden", Link(Connection("golden", lambda: transport, 1.0, reopens=False)))
     device.configure(network, Rule.OPZO)
     return device, transport.core
@@ -156,7 +156,9 @@ def test_run_keeps_samples_on_their_way_while_results_are_awaited() -> None:
 def test_too_small_a_device_is_refused_with_the_limit(
     sizes: tuple[int, ...], steps: int, limits: Limits, message: str
 ) -> None:
-    device = Device("golden", Link(Connection("golden", lambda: GoldenTransport(limits), 1.0, reopens=False)))
+    device = Device(
+        "golden", Link(Connection("golden", lambda: ModelTransport(GoldenCore(limits)), 1.0, reopens=False))
+    )
     with pytest.raises(NetworkError, match=message):
         device.configure(Network(sizes, steps), Rule.OPZO)
 

@@ -279,11 +279,11 @@ def identity_reply(identity: Identity) -> Callable[[Frame], bytes]:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (identity_reply(replace(Identity.of(LIMITS), version=2)), "protocol version 2, this opzo 1"),
+        (identity_reply(replace(Identity.of(LIMITS), version=1)), "protocol version 1, this opzo 2"),
         (identity_reply(replace(Identity.of(LIMITS), magic=7)), "not an opzo device: it calls itself 0x00000007"),
         (
             lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + Identity.of(LIMITS).pack()[:-1]).encode(),
-            "identity of 27 bytes instead of 28",
+            "identity of 29 bytes instead of 30",
         ),
         (lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"").encode(), "not an opzo device"),
         (lambda frame: b"login: ", "answers, but not as an opzo device"),

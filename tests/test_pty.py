@@ -7,7 +7,8 @@ import pytest
 
 from opzo.host.link import Link
 from opzo.host.transport import SerialTransport, connection
-from opzo.sim.golden_transport import GoldenTransport
+from opzo.sim.golden.core import GoldenCore
+from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits
@@ -118,7 +119,7 @@ def test_link_never_replaces_a_file(tmp_path):
 
 def test_driver_talks_to_the_golden_model_and_finds_it_again():
     rows = np.arange(8, dtype="<u2").reshape(2, 4) * 24571
-    with PtyDevice(GoldenTransport(LIMITS)) as device:
+    with PtyDevice(ModelTransport(GoldenCore(LIMITS))) as device:
         link = Link(connection(f"serial:{device.path}"))
         assert link.identity.limits == LIMITS
         link.call(Command.WRITE_MEMORY, bytes((Space.WEIGHTS, 5, 0, 0, 0)) + rows.tobytes())
@@ -129,7 +130,7 @@ def test_driver_talks_to_the_golden_model_and_finds_it_again():
 
 
 def test_golden_transport_answers_without_waiting():
-    transport = GoldenTransport(LIMITS)
+    transport = ModelTransport(GoldenCore(LIMITS))
     begin = time.monotonic()
     assert transport.read(60.0) == b""
     link = Link(connection("golden", LIMITS))

@@ -16,7 +16,8 @@ from opzo.host.rates import rate_registers
 from opzo.host.state import State
 from opzo.host.transport import Connection, Transport, connection
 from opzo.sim.compare import assert_equal
-from opzo.sim.golden_transport import GoldenTransport
+from opzo.sim.golden.core import GoldenCore
+from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
 from opzo.sim.rtl import RtlTransport
 from opzo.spec.network import Limits, Network, Rule
@@ -38,7 +39,7 @@ def device_on(transport: Transport, name: str) -> Device:
     return Device(name, Link(Connection(name, lambda: transport, 60.0, reopens=False)))
 
 
-def replies(transport: RtlTransport | GoldenTransport, sent: bytes) -> bytes:
+def replies(transport: RtlTransport | ModelTransport, sent: bytes) -> bytes:
     transport.write(sent)
     received = b""
     while data := transport.read(60.0):
@@ -49,7 +50,7 @@ def replies(transport: RtlTransport | GoldenTransport, sent: bytes) -> bytes:
 def test_chip_says_what_it_was_built_for(chip: RtlTransport) -> None:
     device = device_on(chip, "rtl")
     assert device.limits == LIMITS
-    assert device.identity == device_on(GoldenTransport(LIMITS), "golden").identity
+    assert device.identity == device_on(ModelTransport(GoldenCore(LIMITS)), "golden").identity
 
 
 def test_kept_chip_starts_without_amaranth(chip: RtlTransport) -> None:
@@ -61,7 +62,7 @@ def test_kept_chip_starts_without_amaranth(chip: RtlTransport) -> None:
 
 
 def test_registers_keep_what_was_written(chip: RtlTransport) -> None:
-    device, golden = device_on(chip, "rtl"), device_on(GoldenTransport(LIMITS), "golden")
+    device, golden = device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(LIMITS)), "golden")
     rng = np.random.default_rng(SEED)
     values = {address: int(rng.integers(1 << 32)) for address in (*range(Reg.CLEAR_COUNTERS), *range(0x10, 0x40))}
     for each in (device, golden):
@@ -91,7 +92,7 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
         lit = np.flatnonzero(rng.random(network.inputs) < 0.6).tolist()
         pairs = encode_events([(address, int(rng.integers(1, 256))) for address in lit])
         samples.append(Sample(pairs, int(rng.integers(network.classes))))
-    devices = [device_on(chip, "rtl"), device_on(GoldenTransport(LIMITS), "golden")]
+    devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(LIMITS)), "golden")]
     results, states, counters = [], [], []
     for device in devices:
         device.configure(network, Rule.parse(rule))
@@ -115,7 +116,7 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
 
 def test_noise_on_the_line_gets_the_golden_answers(chip: RtlTransport) -> None:
     rng = Random(SEED)
-    golden = GoldenTransport(LIMITS)
+    golden = ModelTransport(GoldenCore(LIMITS))
     sync = Frame(7, Command.SYNC, b"nonc").encode()
     good = Frame(8, Command.READ_REGISTERS, bytes((0, 3))).encode()
     noise = bytes(rng.choice((END, ESC, 0x01, 0xDC, rng.randrange(256))) for _ in range(3000))

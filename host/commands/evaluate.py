@@ -20,7 +20,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder or checkpoint of opzo train")
     parser.add_argument("--set", choices=("test", "train"), default="test", help="which frames (default: test)")
     same = "as in training"
-    add_config(parser, ("data", "data_root", "device", "lanes"), data=same, data_root=same, device=same, lanes=same)
+    keys = ("data", "data_root", "device", "lanes", "weight_bits")
+    add_config(parser, keys, **dict.fromkeys(keys, same))
     add_output(parser)
 
 
@@ -32,11 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     data = load_data(config.data, config.data_root)
     frames = data.test if arguments.set == "test" else data.train
     frames.check(network, config.data)
-    with open_device(config.device, network, config.lanes) as device:
+    with open_device(config.device, network, config.lanes, config.weight_bits) as device:
         device.configure(network, rule)
         checkpoint.state.write_weights(device)
         tally = evaluate(device, frames)
-        lanes = device.limits.lanes
+        lanes, weight_bits = device.limits.lanes, device.limits.weight_bits
     figures = tally.figures(network, lanes)
     if arguments.json:
         facts: dict[str, Any] = {
@@ -46,7 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
             "set": arguments.set,
             "network": str(network),
             "steps": network.steps,
+            "local": network.local,
             "lanes": lanes,
+            "weight_bits": weight_bits,
             "rule": rule.name.lower(),
         }
         print(json.dumps(facts | {f"{arguments.set}_accuracy": tally.accuracy} | figures))

@@ -18,7 +18,7 @@ from opzo.spec.formats import WEIGHT
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("run", type=Path, nargs="?", help="run folder or checkpoint; without it, the device is asked")
-    add_config(parser, ("device", "net", "steps", "lanes"))
+    add_config(parser, ("device", "net", "steps", "local", "lanes", "weight_bits"))
     add_output(parser)
 
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _device(config: Config) -> dict[str, Any]:
-    with open_device(config.device, config.network, config.lanes) as device:
+    with open_device(config.device, config.network, config.lanes, config.weight_bits) as device:
         identity = asdict(device.identity)
         del identity["magic"]
         return {"opzo": opzo.__version__, "device": config.device, "protocol": identity.pop("version")} | identity
@@ -47,7 +47,9 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         "network": str(checkpoint.network),
         "steps": checkpoint.network.steps,
         "rule": checkpoint.rule.name.lower(),
+        "local": checkpoint.network.local,
         "lanes": checkpoint.lanes,
+        "weight_bits": state.weight_bits,
         "epochs_done": checkpoint.epoch,
         "samples_of_next_epoch": checkpoint.position,
         "samples": state.samples,

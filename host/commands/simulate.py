@@ -14,7 +14,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     text = "serve on a pseudo-terminal, as is the default; LINK is a symbolic link to make to it"
     parser.add_argument("--pty", type=Path, nargs="?", metavar="LINK", help=text)
-    add_config(parser, ("device", "net", "steps", "lanes"))
+    add_config(parser, ("device", "net", "steps", "local", "lanes", "weight_bits"))
     add_verbosity(parser)
 
 
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise OpzoError(f"'{config.device}' is no simulated device; choose golden or rtl")
     from opzo.sim.pty import PtyDevice
 
-    limits = config.network.limits(config.lanes)
+    limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
     device = PtyDevice(simulated(config.device, limits), arguments.pty)
     with Interrupt(device.stop):

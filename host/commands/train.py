@@ -59,14 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
         _check_resume(arguments, values)
         out = arguments.resume
         folder, checkpoint = RunFolder.reopen(arguments.resume)
-        config = Config.of(checkpoint.settings | {"lanes": checkpoint.lanes} | values, str(arguments.resume))
+        built = {"lanes": checkpoint.lanes, "weight_bits": checkpoint.state.weight_bits}
+        config = Config.of(checkpoint.settings | built | values, str(arguments.resume))
         data = load_data(config.data, config.data_root)
         if data.digest != checkpoint.data_digest:
             raise OpzoError(
                 f"{config.data} is not the data that {arguments.resume} was trained on; give the same files"
             )
     data.check(config.network)
-    with open_device(config.device, config.network, config.lanes) as device:
+    with open_device(config.device, config.network, config.lanes, config.weight_bits) as device:
         # Before the folder is made: a device that is too small shall not leave one.
         config.network.check(device.limits)
         return _Run(arguments, config, data, device, folder or RunFolder.create(out, config), checkpoint).go()
@@ -159,7 +160,8 @@ class _Run(Watcher):
             self.bar.tell(f"opzo: warning: test accuracy is near chance ({chance:.0%}); try a smaller --rate")
 
     def save(self, trainer: Trainer) -> None:
-        settings = asdict(self.config) | {"lanes": self.device.limits.lanes}
+        limits = self.device.limits
+        settings = asdict(self.config) | {"lanes": limits.lanes, "weight_bits": limits.weight_bits}
         self.folder.save(trainer.checkpoint(settings, self.data.digest))
 
     def _finish(self, test: Tally) -> None:
@@ -187,7 +189,9 @@ class _Run(Watcher):
             "data": config.data,
             "network": str(config.network),
             "steps": config.steps,
+            "local": config.local,
             "lanes": lanes,
+            "weight_bits": self.device.limits.weight_bits,
             "rule": config.rule,
             "seed": config.seed,
             "epochs": config.epochs,

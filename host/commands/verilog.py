@@ -12,7 +12,7 @@ from opzo.spec.errors import OpzoError
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: .)")
-    add_config(parser, ("net", "steps", "lanes"))
+    add_config(parser, ("net", "steps", "local", "lanes", "weight_bits"))
     add_clock(parser, "clock that the device reports (default: none)")
     add_verbosity(parser)
 
@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the files and print their names; exit code."""
     config = Config.of(given(arguments), "the settings")
-    limits = config.network.limits(config.lanes)
+    limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
     try:
         from opzo.hw.verilog import CORE, TOP, write_verilog

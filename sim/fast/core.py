@@ -7,6 +7,7 @@ import numpy as np
 from opzo.sim.fast.library import Answer, State, load
 from opzo.sim.golden.core import GoldenCore, SampleResult
 from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.protocol import Space
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 
 REGISTERS = 256
@@ -33,23 +34,34 @@ class FastCore(GoldenCore):
         self._sample = self._library.opzo_fast_new()
         self._registers = np.zeros(REGISTERS, np.int64)
         self._addresses = np.array(list(self.registers))
+        self._counts = np.zeros(len(Counter), np.uint64)
         self._answer = Answer()
+        self._point()
 
     def __del__(self) -> None:
         if sample := getattr(self, "_sample", None):
             self._library.opzo_fast_delete(sample)
+
+    def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
+        """Write one row of WEIGHTS or LFSR: uint16 (lanes,). The address must exist."""
+        super().write_row(space, row, data)
+        self._point()
+
+    def _point(self) -> None:
+        """Tell the compiled code where the arrays are."""
+        arrays = (self.memory, self.lfsrs.states, self.membrane, self.history, self._registers, self._counts)
+        self._state = State(*(array.ctypes.data for array in arrays))
 
     def run(self, events: list[tuple[int, int]], label: int, train: bool) -> SampleResult:
         """Run one sample: ``events`` of (address, value 1..255) in ascending order of address."""
         pairs = np.array(events, np.uint16).reshape(-1, 2)
         addresses, values = np.ascontiguousarray(pairs[:, 0]), pairs[:, 1].astype(np.uint8)
         self._registers[self._addresses] = list(self.registers.values())
-        counts = np.zeros(len(Counter), np.uint64)
-        arrays = (self.memory, self.lfsrs.states, self.membrane, self.history, self._registers, counts)
+        self._counts[:] = 0
         answer = self._answer
         self._library.opzo_fast_run(
             self._sample,
-            State(*(array.ctypes.data for array in arrays)),
+            self._state,
             addresses.ctypes.data,
             values.ctypes.data,
             len(values),
@@ -60,6 +72,6 @@ class FastCore(GoldenCore):
         if train:
             for address in _CHANGED:
                 self.registers[address] = int(self._registers[address])
-        for counter, amount in enumerate(counts.tolist()):
+        for counter, amount in enumerate(self._counts.tolist()):
             self.counters.add(counter, amount)
         return SampleResult(answer.prediction, answer.loss, tuple(answer.outputs[: self[Reg.CLASSES]]))

@@ -1,12 +1,11 @@
-"""The ``golden`` device: the golden model behind the host's byte transport."""
+"""The ``golden`` and ``fast`` devices: a model of the core behind the host's byte transport."""
 
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.link import GoldenLink
-from opzo.spec.network import Limits
 
 
-class GoldenTransport:
-    """A golden core and its side of the link, in this process.
+class ModelTransport:
+    """A core and its side of the link, in this process.
 
     Attributes
     ----------
@@ -18,8 +17,8 @@ class GoldenTransport:
 
     busy = False
 
-    def __init__(self, limits: Limits) -> None:
-        self.core = GoldenCore(limits)
+    def __init__(self, core: GoldenCore) -> None:
+        self.core = core
         self._link = GoldenLink(self.core)
         self._replies = bytearray()
         self._closed = False
@@ -27,13 +26,13 @@ class GoldenTransport:
     def write(self, data: bytes) -> None:
         """Send ``data`` and execute what it asks for."""
         if self._closed:
-            raise OSError("the golden device was closed")
+            raise OSError("the simulated device was closed")
         self._replies += self._link.feed(data)
 
     def read(self, timeout: float) -> bytes:
         """Replies to what was written since; never waits."""
         if self._closed:
-            raise OSError("the golden device was closed")
+            raise OSError("the simulated device was closed")
         data = bytes(self._replies)
         self._replies.clear()
         return data

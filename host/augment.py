@@ -1,0 +1,68 @@
+"""Augmentation: every training image a little turned, zoomed and shifted, anew in each epoch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import affine_transform
+
+from opzo.host.data import Frames, encode_frame
+from opzo.host.device import Sample
+from opzo.host.initial import AUGMENTATION, generator
+from opzo.spec.errors import OpzoError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far an image moves at most, to either side; drawn uniformly for each image and epoch.
+
+    Parameters
+    ----------
+    rotate : float
+        Degrees.
+    zoom : float
+        Share of its size by which it grows or shrinks.
+    shift : float
+        Pixels, across and down.
+    """
+
+    rotate: float
+    zoom: float
+    shift: float
+
+    def __bool__(self) -> bool:
+        return bool(self.rotate or self.zoom or self.shift)
+
+    def check(self, frames: Frames, name: str) -> None:
+        """Raise OpzoError where the frames are not square images."""
+        if self and _side(frames) ** 2 != frames.x.shape[1]:
+            raise OpzoError(
+                f"{name} has {frames.x.shape[1]} pixels a frame, which is no square image; "
+                "set rotate, zoom and shift to 0"
+            )
+
+    def draw(self, seed: int, epoch: int, count: int) -> NDArray[np.float64]:
+        """What one epoch does to its images in the order of training: (count, 4) in -1..1."""
+        return generator(seed, AUGMENTATION, epoch).uniform(-1, 1, (count, 4))
+
+    def samples(self, frames: Frames, order: NDArray[np.intp], draws: NDArray[np.float64]) -> Iterator[Sample]:
+        """Samples in this order of indices, each moved as its row of ``draws`` says."""
+        side = _side(frames)
+        for index, draw in zip(order, draws, strict=True):
+            moved = self._move(frames.x[index].reshape(side, side), draw)
+            yield Sample(encode_frame(moved.reshape(-1)), int(frames.y[index]))
+
+    def _move(self, image: NDArray[np.uint8], draw: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Image turned and zoomed about its middle, then shifted; bilinear."""
+        angle, zoom = np.deg2rad(self.rotate * draw[0]), 1 + self.zoom * draw[1]
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+        middle = (np.array(image.shape) - 1) / 2
+        offset = middle - turn @ middle + self.shift * draw[2:]
+        moved: NDArray[np.uint8] = affine_transform(image, turn, offset, output=np.uint8, order=1)
+        return moved
+
+
+def _side(frames: Frames) -> int:
+    return isqrt(frames.x.shape[1])
