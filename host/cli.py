@@ -11,6 +11,7 @@ from opzo.spec.errors import LinkError, OpzoError
 
 COMMANDS = {
     "train": ("train", "train a network on a device"),
+    "sweep": ("sweep", "train with all combinations of some settings"),
     "eval": ("evaluate", "test a trained network"),
     "info": ("info", "show what a device is, or what a checkpoint holds"),
     "verilog": ("verilog", "write the core and the top as plain Verilog"),

@@ -129,7 +129,7 @@ class Device:
         self._write_matrix(place.weight_base, place.rows, place, weights)
 
     def read_feedback(self, layer: int) -> NDArray[np.int16]:
-        """Feedback matrix M of hidden layer ``layer``: (classes, n); 4 fraction bits."""
+        """Feedback matrix M of hidden layer ``layer``: (classes, n); 1 fraction bit."""
         place = self._layers[layer]
         return self._read_entries(place, self._classes if place.local else 0)
 

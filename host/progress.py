@@ -7,12 +7,13 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from opzo.host.health import Health
 from opzo.host.statistics import Tally
 from opzo.host.trainer import EpochReport
 from opzo.host.trainer import Progress as Standing
 from opzo.spec.network import Network
 
-TABLE_HEAD = "epoch  train %   test %  test loss  firing rates     cycles/sample  samples/s"
+TABLE_HEAD = "epoch  train %   test %  test loss  firing rates     saturated w M d %  cycles/sample  samples/s"
 
 
 class TrainingBar:
@@ -86,12 +87,14 @@ def duration(microseconds: float) -> str:
     return f"{microseconds:.3g} us"
 
 
-def table_row(report: EpochReport, network: Network) -> str:
+def table_row(report: EpochReport, network: Network, lanes: int) -> str:
     """Line of an epoch below TABLE_HEAD."""
+    health = Health.of(report.train, network, report.rule, lanes)
+    saturated = " ".join(f"{share:.1%}"[:-1] for share in (health.weights, health.feedback, health.deltas))
     rates = " ".join(f"{rate:.3f}" for rate in report.test.firing_rates(network))
     cycles = report.train.cycles / max(1, report.train.samples)
     return (
         f"{report.epoch:5d}  {100 * report.train.accuracy:7.2f}  {100 * report.test.accuracy:7.2f}"
-        f"  {report.test.loss_mean(network.steps):9.3f}  {rates:15s}  {cycles:13,.0f}"
+        f"  {report.test.loss_mean(network.steps):9.3f}  {rates:15s}  {saturated:>17s}  {cycles:13,.0f}"
         f"  {report.samples_per_second:9,.0f}"
     )

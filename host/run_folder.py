@@ -11,6 +11,8 @@ from opzo.host.curve import curve_png
 from opzo.spec.errors import OpzoError
 
 CHECKPOINT = "checkpoint.npz"
+CONFIG = "config.toml"
+FIGURES = "figures.json"
 
 
 class RunFolder:
@@ -42,7 +44,7 @@ class RunFolder:
         except OSError as error:
             raise OpzoError(f"cannot make the folder {path}: {error.strerror}; give another --out") from None
         folder = cls(path)
-        folder._write("config.toml", config.toml())
+        folder._write(CONFIG, config.toml())
         return folder
 
     @classmethod
@@ -70,7 +72,7 @@ class RunFolder:
 
     def write_figures(self, figures: dict[str, Any]) -> None:
         """Write the final figures."""
-        self._write("figures.json", json.dumps(figures, indent=2) + "\n")
+        self._write(FIGURES, json.dumps(figures, indent=2) + "\n")
 
     def write_curve(self) -> None:
         """Draw the learning curve."""

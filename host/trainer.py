@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Hyperparameters
 from opzo.host.data import Frames
 from opzo.host.device import Device, Sample
+from opzo.host.health import Health
 from opzo.host.initial import ORDER, generator
 from opzo.host.rates import BLOCK, rate_registers
 from opzo.host.state import State
@@ -48,6 +49,7 @@ class EpochReport:
     train: Tally
     """While training: with noise, and weights that still change."""
     test: Tally
+    rule: Rule
     rate: int
     samples_per_second: float
 
@@ -59,6 +61,7 @@ class EpochReport:
             "samples_per_second": self.samples_per_second,
             "train": self.train.figures(network, lanes),
             "test": self.test.figures(network, lanes),
+            "health": asdict(Health.of(self.train, network, self.rule, lanes)),
         }
 
 
@@ -133,7 +136,7 @@ class Trainer:
             tested = Tally() if test is None else self.evaluate(test, watcher.stop)
             if watcher.stop():
                 return False
-            report = EpochReport(self.epoch + 1, self.tally, tested, self._rates.get(Reg.RATE, 0), speed)
+            report = EpochReport(self.epoch + 1, self.tally, tested, self.rule, self._rates.get(Reg.RATE, 0), speed)
             self.epoch, self.position, self.tally = self.epoch + 1, 0, Tally()
             watcher.epoch(report)
             watcher.save(self)

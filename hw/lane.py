@@ -252,7 +252,7 @@ class Lane(wiring.Component):
         negative, spiked = Signal(3, reset_less=True), Signal(3, reset_less=True)
         event = Signal(signed(SUM_WIDTH), reset_less=True)
         step = Signal(signed(update.update.shape().width), reset_less=True)
-        difference = stage[ACCUMULATED].difference << (DIFFERENCE_SHIFT - low_bits)
+        difference = stage[ACCUMULATED].difference << DIFFERENCE_SHIFT
         m.d.sync += [
             self.local.eq(Mux(self.state.code.spike, self.row, 0)),
             negative.eq(Cat(self.state.code.negative, negative[:-1])),

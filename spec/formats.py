@@ -75,10 +75,8 @@ ZO_LOSS_SHIFT = 2
 ZO_FACTOR = 64
 """Constant that stands for a feedback entry where the rule is zero-order."""
 
-FEEDBACK_ENTRY = Fixed(11, 4)
-"""One entry of a momentum feedback matrix M: 2**-4 of a read-out unit, i.e. 2**8 raw units of ``o``.
-
-Where the memory leaves out low bits, an entry's unit is as many bits larger: the range in read-outs stays."""
+FEEDBACK_ENTRY = Fixed(14, 1)
+"""One entry of a momentum feedback matrix M: half a read-out unit, i.e. 2**11 raw units of ``o``."""
 FEEDBACK_FACTOR_BITS = 9
 """M as used: entry >> feedback shift, saturated to this many bits, sign included."""
 LOCAL_SHIFT = 4
@@ -92,7 +90,7 @@ FEEDBACK_MEAN_MAX = 64
 UPDATE_FRAC_BITS = 11
 """Fraction bits of an update below the least significant bit of a weight or feedback entry."""
 DIFFERENCE_SHIFT = UPDATE_FRAC_BITS - (WEIGHT.frac_bits - FEEDBACK_ENTRY.frac_bits)
-"""A difference of read-outs, shifted up by this less the low bits that the memory leaves out, is an update of M."""
+"""A difference of read-outs, shifted up by this, is an update of M."""
 CREDIT = Fixed(5, 11)
 """delta times step size of one neuron and time step, in weight units with UPDATE_FRAC_BITS more; saturating."""
 FILTERED = Fixed(6, 11)

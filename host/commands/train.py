@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import opzo
+from opzo.host import health
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
 from opzo.host.data import Data, load_data
 from opzo.host.device import Device, open_device
 from opzo.host.interrupt import Interrupt
-from opzo.host.options import CLOCK, absolute, add_clock, add_config, add_output, given
+from opzo.host.options import CLOCK, add_clock, add_config, add_output, given
 from opzo.host.progress import TABLE_HEAD, TrainingBar, table_row
+from opzo.host.recipes import OTHER_HIDDEN, configure, described
 from opzo.host.run_folder import RunFolder
 from opzo.host.statistics import Tally
 from opzo.host.trainer import EpochReport, Progress, Trainer, Watcher
@@ -23,14 +25,9 @@ from opzo.spec.errors import LinkError, OpzoError
 
 logger = logging.getLogger(__name__)
 
-NETWORKS = {"digits": "64-64-64-10", "mnist": "784-256-256-10"}
-EPOCHS = {"digits": 30, "mnist": 10}
-OTHER_HIDDEN = "128-128"
 RESUMABLE = frozenset({"device", "data_root", "checkpoint_every"})
 """Keys that may differ when a run goes on; all others would make it another run."""
 INTERRUPTED = 130
-CHANCE_FACTOR = 1.5
-"""Times the accuracy of guessing below which training has failed, as it does with too large steps."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +37,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: a new one in runs/)")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
-    networks = ", ".join(f"{net} for {data}" for data, net in NETWORKS.items())
-    epochs = ", ".join(f"{count} for {data}" for data, count in EPOCHS.items())
-    add_config(parser, net=f"{networks}, pixels-{OTHER_HIDDEN}-classes for a file", epochs=f"{epochs}, 30 for a file")
+    recipes = {key: described(key, str(getattr(Config, key))) for key in ("epochs", "rotate", "zoom", "shift")}
+    add_config(parser, net=described("net", f"pixels-{OTHER_HIDDEN}-classes"), **recipes)
     add_clock(parser, f"clock for which to say how long the cycles take (default: the device's, or {CLOCK:g})")
     add_output(parser)
 
@@ -51,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train; exit code."""
     values = given(arguments)
     if arguments.resume is None:
-        data, config = _configure(values)
+        data, config = configure(values)
         out = arguments.out or _new_folder(config)
         RunFolder.check_free(out)
         folder = checkpoint = None
@@ -71,18 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
         # Before the folder is made: a device that is too small shall not leave one.
         config.network.check(device.limits)
         return _Run(arguments, config, data, device, folder or RunFolder.create(out, config), checkpoint).go()
-
-
-def _configure(values: dict[str, Any]) -> tuple[Data, Config]:
-    """Data, and configuration with what the data decide filled in."""
-    config = Config.of(values, "the settings")
-    data = load_data(config.data, config.data_root)
-    net = f"{data.train.x.shape[1]}-{OTHER_HIDDEN}-{max(data.train.y.max(), data.test.y.max()) + 1}"
-    defaults = {"net": NETWORKS.get(config.data, net), "epochs": EPOCHS.get(config.data, config.epochs)}
-    paths = {"data_root": absolute(config.data_root)}
-    if config.data not in NETWORKS:
-        paths["data"] = absolute(config.data)
-    return data, Config.of(defaults | values | paths, "the settings")
 
 
 def _check_resume(arguments: argparse.Namespace, values: dict[str, Any]) -> None:
@@ -120,6 +104,7 @@ class _Run(Watcher):
         self.bar = TrainingBar(config.network, config.epochs, clock, enabled=not arguments.quiet)
         self.interrupt = Interrupt(lambda: self.bar.tell("opzo: stopping and saving; Ctrl-C again quits at once"))
         self.report: EpochReport | None = None
+        self.warned: set[str] = set()
         self.begin = time.monotonic()
 
     def go(self) -> int:
@@ -149,15 +134,23 @@ class _Run(Watcher):
 
     def progress(self, progress: Progress) -> None:
         self.bar.show(progress)
+        if progress.tally.samples >= health.SAMPLES:
+            self._warn(progress.tally)
 
     def epoch(self, report: EpochReport) -> None:
         self.report = report
         self.folder.add_row(report.row(self.config.network, self.device.limits.lanes))
         if not self.json:
-            print(table_row(report, self.config.network), flush=True)
-        chance = 1 / self.config.network.classes
-        if report.test.accuracy < CHANCE_FACTOR * chance:
-            self.bar.tell(f"opzo: warning: test accuracy is near chance ({chance:.0%}); try a smaller --rate")
+            print(table_row(report, self.config.network, self.device.limits.lanes), flush=True)
+        self._warn(report.train)
+
+    def _warn(self, tally: Tally) -> None:
+        """Tell, once each, what is wrong with the training."""
+        lanes = self.device.limits.lanes
+        for kind, text in health.warnings(tally, self.config.network, self.trainer.rule, lanes):
+            if kind not in self.warned:
+                self.warned.add(kind)
+                self.bar.tell(f"opzo: warning: {text}")
 
     def save(self, trainer: Trainer) -> None:
         limits = self.device.limits
@@ -207,6 +200,7 @@ class _Run(Watcher):
             "synaptic_operations_per_test_sample": tested["synaptic_operations_per_sample"],
             "weight_updates_per_train_sample": trained["weight_updates_per_sample"],
             "saturations": trained["saturations"],
+            "health": row.get("health") or {},
             "samples_per_second": row.get("samples_per_second", 0.0),
             "seconds": time.monotonic() - self.begin,
             "run_folder": str(self.folder.path),

@@ -341,7 +341,7 @@ void Sample::feedback(int index, int step) {
                 if (refresh && step == 0) size += entry[0] < 0 ? -entry[0] : entry[0];
                 if (!momentum) continue;
                 // M += z (o[t-1] - o[t]) (paper eq. 7), z of the even step.
-                const int32_t difference = (outputs[step - 1][k] - outputs[step][k]) << (DIFFERENCE_SHIFT - LOW_BITS);
+                const int32_t difference = (outputs[step - 1][k] - outputs[step][k]) << DIFFERENCE_SHIFT;
                 Word update;
                 for (int j = 0; j < P; j++) update[j] = j < valid ? -noise[j] * difference : 0;
                 if (update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT))))

@@ -236,8 +236,8 @@ class _Sample:
             # M += z (o[t-1] - o[t]) (paper eq. 7).
             entries = self.core.feedback(hidden.layer)
             difference = self.outputs[step - 1] - self.outputs[step]
-            shift = DIFFERENCE_SHIFT - self.core.limits.low_bits
-            update = -(hidden.signs[step - 1] * hidden.valid)[:, None, :] * (difference << shift)[:, None]
+            scaled = difference << DIFFERENCE_SHIFT
+            update = -(hidden.signs[step - 1] * hidden.valid)[:, None, :] * scaled[:, None]
             entries[...], saturated = self._update_rows(entries, update, draws[:, -self.classes :], Reg.LEAK_SHIFT)
             self._count_words(Counter.FEEDBACK_SATURATIONS, saturated)
 

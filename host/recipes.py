@@ -1,0 +1,35 @@
+"""Settings that were found to work for a data set; docs/learning.md tells how."""
+
+from typing import Any
+
+from opzo.host.config import Config
+from opzo.host.data import Data, load_data
+from opzo.host.options import absolute
+
+OTHER_HIDDEN = "128-128"
+RECIPES: dict[str, dict[str, Any]] = {
+    "digits": {"net": "64-64-64-10", "epochs": 30},
+    "mnist": {"net": "784-256-256-10", "epochs": 20, "rotate": 7.0, "zoom": 0.07, "shift": 0.7},
+}
+"""Defaults by data set, over those of Config."""
+
+
+def recipe(data: Data) -> dict[str, Any]:
+    """Defaults for a data set: keys of Config."""
+    classes = max(data.train.y.max(), data.test.y.max()) + 1
+    return RECIPES.get(data.name, {"net": f"{data.train.x.shape[1]}-{OTHER_HIDDEN}-{classes}"})
+
+
+def configure(values: dict[str, Any]) -> tuple[Data, Config]:
+    """Data, and configuration of ``values`` with the recipe of the data filled in; paths absolute."""
+    config = Config.of(values, "the settings")
+    data = load_data(config.data, config.data_root)
+    paths = {"data_root": absolute(config.data_root)}
+    if config.data not in RECIPES:
+        paths["data"] = absolute(config.data)
+    return data, Config.of(recipe(data) | values | paths, "the settings")
+
+
+def described(key: str, other: str) -> str:
+    """Default of a key of Config, for ``--help``; ``other`` is that for a file."""
+    return ", ".join([*(f"{values[key]} for {name}" for name, values in RECIPES.items() if key in values), other])

@@ -1,0 +1,1 @@
+"""Floating-point references in PyTorch, by which the chip is judged."""
