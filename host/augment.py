@@ -37,7 +37,7 @@ class Augmentation:
 
     def check(self, frames: Frames, name: str) -> None:
         """Raise OpzoError where the frames are not square images."""
-        if self and _side(frames) ** 2 != frames.x.shape[1]:
+        if self and isqrt(frames.x.shape[1]) ** 2 != frames.x.shape[1]:
             raise OpzoError(
                 f"{name} has {frames.x.shape[1]} pixels a frame, which is no square image; "
                 "set rotate, zoom and shift to 0"
@@ -49,20 +49,15 @@ class Augmentation:
 
     def samples(self, frames: Frames, order: NDArray[np.intp], draws: NDArray[np.float64]) -> Iterator[Sample]:
         """Samples in this order of indices, each moved as its row of ``draws`` says."""
-        side = _side(frames)
         for index, draw in zip(order, draws, strict=True):
-            moved = self._move(frames.x[index].reshape(side, side), draw)
-            yield Sample(encode_frame(moved.reshape(-1)), int(frames.y[index]))
+            yield Sample(encode_frame(self.move(frames.x[index], draw)), int(frames.y[index]))
 
-    def _move(self, image: NDArray[np.uint8], draw: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Image turned and zoomed about its middle, then shifted; bilinear."""
+    def move(self, frame: NDArray[np.uint8], draw: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Frame (inputs,), a square image, turned and zoomed about its middle, then shifted; bilinear."""
+        image = frame.reshape(isqrt(len(frame)), -1)
         angle, zoom = np.deg2rad(self.rotate * draw[0]), 1 + self.zoom * draw[1]
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
         middle = (np.array(image.shape) - 1) / 2
         offset = middle - turn @ middle + self.shift * draw[2:]
         moved: NDArray[np.uint8] = affine_transform(image, turn, offset, output=np.uint8, order=1)
-        return moved
-
-
-def _side(frames: Frames) -> int:
-    return isqrt(frames.x.shape[1])
+        return moved.reshape(-1)

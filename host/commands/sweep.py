@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     runs = plan(arguments.file, out)
     todo = [planned for planned in runs if planned.figures() is None]
     logger.info("%d runs, %d of them to train", len(runs), len(todo))
-    failed = _train(todo, arguments.jobs, quiet=arguments.quiet)
+    failed = train_runs(todo, arguments.jobs, quiet=arguments.quiet)
     results = [(planned, figures) for planned in runs if (figures := planned.figures()) is not None]
     rows = table(results)
     if rows:
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _train(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> list[PlannedRun]:
+def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> list[PlannedRun]:
     """Train runs in processes of their own; those that did not come to their end."""
     console = Console(stderr=True)
     done = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_train_one)(planned) for planned in runs)

@@ -118,11 +118,14 @@ class Replicas:
             weights.addcmul_(gradient, -rates[:, None, None].expand_as(gradient))
         return outputs.argmax(1)
 
-    def predict(self, replica: int, x: Tensor) -> tuple[Tensor, list[float]]:
-        """Classes of images (count, inputs) by one replica, and firing rates of its hidden layers."""
+    def test(self, replica: int, x: Tensor, y: Tensor, batch: int = 250) -> tuple[float, list[float]]:
+        """Accuracy of one replica on images (count, inputs) in 0..1 of classes (count,); firing rates by layer."""
         one = Replicas.__new__(Replicas)
         one.network = self.network
-        one.weights = [weights[replica : replica + 1].expand(len(x), -1, -1) for weights in self.weights]
-        _, inputs = one.forward(x)
-        rates = [float(spikes[:, :, :-1].mean()) for spikes in inputs[1:-1]]
-        return inputs[-1].sum(1).argmax(1), rates
+        correct, spikes = 0, torch.zeros(len(self.network.hidden))
+        for part, labels in zip(torch.split(x, batch), torch.split(y, batch), strict=True):
+            one.weights = [weights[replica : replica + 1].expand(len(part), -1, -1) for weights in self.weights]
+            _, inputs = one.forward(part)
+            correct += int((inputs[-1].sum(1).argmax(1) == labels).sum())
+            spikes += torch.stack([s[:, :, :-1].mean() * len(part) for s in inputs[1:-1]])
+        return correct / len(x), (spikes / len(x)).tolist()
