@@ -57,16 +57,19 @@ def _share(part: Any, whole: Any) -> float:
     return float(part) / max(1, int(whole))
 
 
-def warnings(tally: Tally, network: Network, rule: Rule, lanes: int) -> Iterator[tuple[str, str]]:
+def warnings(
+    tally: Tally, network: Network, rule: Rule, lanes: int, tested: Tally | None = None
+) -> Iterator[tuple[str, str]]:
     """What is wrong with a stretch of training and what helps: a name for the kind, and one sentence in plain words.
 
-    The stretch should be an epoch, or its first SAMPLES samples and more.
+    The stretch is an epoch with the test after it, or what there is of an epoch from SAMPLES samples on.
     """
     chance = 1 / network.classes
-    if tally.accuracy < CHANCE_FACTOR * chance:
+    accuracy, what = (tally.accuracy, "training") if tested is None else (tested.accuracy, "test")
+    if accuracy < CHANCE_FACTOR * chance:
         yield (
             "chance",
-            f"training accuracy is {tally.accuracy:.0%}, near chance ({chance:.0%}): the network has collapsed or does "
+            f"{what} accuracy is {accuracy:.0%}, near chance ({chance:.0%}): the network has collapsed or does "
             "not learn; start anew with a smaller --rate",
         )
     for layer, rate in enumerate(tally.firing_rates(network), 1):

@@ -60,9 +60,7 @@ def plan(path: Path, out: Path) -> list[PlannedRun]:
     tables = read_toml(path)
     settings, lists = tables.pop(SETTINGS, {}), tables.pop(LISTS, {})
     if tables or not isinstance(settings, dict) or not isinstance(lists, dict) or not lists:
-        raise OpzoError(
-            f"{path} must have a table [{SETTINGS}] of values, and a table [{LISTS}] of lists to go through"
-        )
+        raise OpzoError(f"{path} must have a table [{SETTINGS}] of values and a table [{LISTS}] of lists to go through")
     for key, values in lists.items():
         if not isinstance(values, list) or not values or len(set(map(str, values))) < len(values):
             raise OpzoError(f"'{key}' in [{LISTS}] of {path} must be a list of different values, not {values!r}")

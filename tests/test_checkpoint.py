@@ -19,12 +19,12 @@ from opzo.host.statistics import Tally
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network, Rule
 
-NETWORK = Network((20, 13, 7, 3), 5)
+NETWORK = Network((20, 13, 7, 3), 5, local=1)
 
 
 def checkpoint(rule: Rule = Rule.DFA, **changes: Any) -> Checkpoint:
     tally = Tally(7, 3, 1 << 40, np.arange(19))
-    state = State.initial(NETWORK, rule, seed=1, lanes=8)
+    state = State.initial(NETWORK, rule, seed=1, limits=NETWORK.limits(8, 12))
     return replace(Checkpoint(NETWORK, rule, state, 2, 7, tally, {"seed": 1, "kappa": 8.0}, 123456789), **changes)
 
 
@@ -43,7 +43,8 @@ def test_everything_reads_back(path: Path, rule: Rule) -> None:
     assert (loaded.tally.samples, loaded.tally.correct, loaded.tally.loss) == (7, 3, 1 << 40)
     np.testing.assert_array_equal(loaded.tally.counters, np.arange(19))
     assert loaded.state.samples == saved.state.samples
-    for name in ("weights", "feedback"):
+    assert loaded.state.weight_bits == 12
+    for name in ("weights", "feedback", "local"):
         pairs = zip(getattr(loaded.state, name), getattr(saved.state, name), strict=True)
         assert all((a == b).all() for a, b in pairs)
     np.testing.assert_array_equal(loaded.state.lfsr, saved.state.lfsr)
@@ -69,7 +70,7 @@ def change(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": FORMAT_VERSION + 1}, "is of checkpoint format 2, this opzo reads 1"),
+        ({"format_version": FORMAT_VERSION + 1}, "is of checkpoint format 3, this opzo reads 2"),
         ({"format_version": None}, "is not a checkpoint of opzo"),
         ({"weights_2": None}, r"damaged \(weights_2 is missing\); use an earlier checkpoint"),
         ({"weights_2": np.zeros((13, 7), np.int16)}, r"weights_2 is int16 \(13, 7\), int16 \(14, 7\) expected"),
@@ -111,7 +112,9 @@ def test_refuses_a_changed_byte_and_an_absent_file(path: Path) -> None:
 
 def test_other_network_or_rule_is_named() -> None:
     checkpoint().check(NETWORK, Rule.DFA)
-    message = "the checkpoint is of 20-13-7-3 with 5 steps and rule dfa, not 20-13-7-3 with 5 steps and rule opzo"
+    message = (
+        "20-13-7-3 with 5 steps, 1 local read-outs and rule dfa, not 20-13-7-3 with 5 steps, 1 local read-outs and rule"
+    )
     with pytest.raises(OpzoError, match=message):
         checkpoint().check(NETWORK, Rule.OPZO)
     with pytest.raises(OpzoError, match="not 20-13-3 with 6 steps"):

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from opzo.host import atomic
+from opzo.host import atomic, health
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.cli import main
-from opzo.host.commands import train
 from opzo.host.device import Device
 from opzo.hw import verilog
 from opzo.sim.golden.core import GoldenCore
@@ -267,7 +266,7 @@ def test_device_of_another_version_busy_or_too_small(
     monkeypatch.setattr(Identity, "of", lambda limits, clock_khz=0: _other_version(real(limits, clock_khz)))
     with PtyDevice(ModelTransport(GoldenCore(limits))) as served:
         message = error_of(["info", "--device", f"serial:{served.path}"], capsys)
-        assert "speaks protocol version 9, this opzo 1" in message
+        assert "speaks protocol version 9, this opzo 2" in message
 
 
 def _other_version(identity: Identity) -> Identity:
@@ -391,10 +390,10 @@ def test_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, data: str, tmp
 def test_accuracy_near_chance_is_told(
     factor: float, told: bool, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "CHANCE_FACTOR", factor)
+    monkeypatch.setattr(health, "CHANCE_FACTOR", factor)
     arguments = ["train", "--config", str(run / "config.toml"), "--out", str(run / "r"), "--json", "--epochs", "1"]
     assert main(arguments) == 0
-    message = "warning: test accuracy is near chance (33%); try a smaller --rate"
+    message = "near chance (33%): the network has collapsed or does not learn; start anew with a smaller --rate"
     assert (message in capsys.readouterr().err) == told
 
 
@@ -407,4 +406,4 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(name in out for name in ("train", "eval", "info", "verilog", "simulate"))
+    assert all(name in out for name in ("train", "sweep", "eval", "info", "verilog", "simulate"))

@@ -69,7 +69,7 @@ def test_refuses_what_is_no_toml(tmp_path: Path, content: bytes, message: str) -
 
 
 def test_schedules_begin_and_end_as_in_the_prototype() -> None:
-    hyper = Hyperparameters()
+    hyper = Hyperparameters(rate=84, alpha=0.2, alpha_end=0.1, kappa=8.0, decay=23, leak=15, mse=7)
     total = 30 * 1438
     assert rate_registers(hyper, 0, total) == {
         Reg.ALPHA: 819,
@@ -139,7 +139,7 @@ def test_feedback_matrices_are_random_only_for_dfa() -> None:
 
 
 def test_initial_state_has_distinct_lanes_that_are_not_0() -> None:
-    state = State.initial(NETWORK, Rule.DFA, seed=1, lanes=64)
+    state = State.initial(NETWORK, Rule.DFA, seed=1, limits=NETWORK.limits(64))
     assert len(set(state.lfsr.tolist())) == 64
     assert 0 not in state.lfsr
     assert state.feedback_shift.tolist() == [7, 7]

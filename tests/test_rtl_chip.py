@@ -85,7 +85,7 @@ def test_memories_read_back_what_was_written(chip: RtlTransport) -> None:
 @pytest.mark.parametrize("rule", ["opzo", "readout"])
 @pytest.mark.parametrize("net", ["9-5-2", "20-13-7-3"])
 def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str) -> None:
-    network, hyper = Network.parse(net, steps=4), Hyperparameters(rule=rule, seed=SEED)
+    network, hyper = Network.parse(net, steps=4, local=1), Hyperparameters(rule=rule, seed=SEED)
     rng = np.random.default_rng(SEED)
     samples = []
     for _ in range(70):
@@ -96,7 +96,7 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
     results, states, counters = [], [], []
     for device in devices:
         device.configure(network, Rule.parse(rule))
-        State.initial(network, Rule.parse(rule), SEED, LIMITS.lanes).write(device)
+        State.initial(network, Rule.parse(rule), SEED, LIMITS).write(device)
         device.write_registers(rate_registers(hyper, 0, 1000))
         trained = list(device.run(samples, train=True, outputs=True))
         tested = list(device.run(samples[:5], outputs=True))
@@ -108,6 +108,7 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
         assert_equal(actual, expected, what=f"weights of layer {layer}", seed=SEED)
     for layer, (actual, expected) in enumerate(zip(states[0].feedback, states[1].feedback, strict=True)):
         assert_equal(actual, expected, what=f"feedback of layer {layer}", seed=SEED)
+    assert_equal(states[0].local[0], states[1].local[0], what="local read-out", seed=SEED)
     assert_equal(states[0].feedback_shift, states[1].feedback_shift, what="feedback shifts", seed=SEED)
     assert_equal(states[0].lfsr, states[1].lfsr, what="LFSR states", seed=SEED)
     assert states[0].samples == states[1].samples

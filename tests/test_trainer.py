@@ -88,7 +88,7 @@ def test_every_rule_trains(rule: str, whole: Callable[[str], tuple[State, list[E
     assert state.samples == 450
     assert [report.epoch for report in reports] == [1, 2, 3]
     assert reports[-1].test.accuracy > 0.6
-    before = State.initial(NETWORK, Rule.parse(rule), 0, LANES)
+    before = State.initial(NETWORK, Rule.parse(rule), 0, NETWORK.limits(LANES))
     moved = [bool((a != b).any()) for a, b in zip(state.weights, before.weights, strict=True)]
     assert moved == ([False, False, True] if rule == "readout" else [True, True, True])
 
@@ -128,7 +128,7 @@ def test_every_checkpoint_within_an_epoch_leads_to_the_same_state(
 @pytest.mark.parametrize("rule", [Rule.OPZO, Rule.DFA])
 def test_device_begins_with_what_the_seed_stands_for(rule: Rule) -> None:
     one = trainer(Hyperparameters(rule=rule.name, seed=4))
-    assert_equal_states(State.read(one.device, rule), State.initial(NETWORK, rule, 4, LANES))
+    assert_equal_states(State.read(one.device, rule), State.initial(NETWORK, rule, 4, NETWORK.limits(LANES)))
 
 
 def test_every_epoch_has_every_sample_once_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,8 +182,8 @@ def test_registers_change_at_multiples_of_64_samples_of_the_run(monkeypatch: pyt
     monkeypatch.setattr(one.device, "write_registers", record)
     one.fit(TRAIN, TEST)
     assert [sample for sample, _ in rates] == [0, 64, 128, 192, 256]
-    assert rates[0][1] == 819
-    assert rates[-1][1] == round((0.2 - 0.1 * 256 / 300) * 4096)
+    assert rates[0][1] == 410
+    assert rates[-1][1] == round((0.1 - 0.05 * 256 / 300) * 4096)
 
 
 def test_checkpoint_needs_a_device_of_as_many_lanes() -> None:

@@ -142,12 +142,12 @@ class _Run(Watcher):
         self.folder.add_row(report.row(self.config.network, self.device.limits.lanes))
         if not self.json:
             print(table_row(report, self.config.network, self.device.limits.lanes), flush=True)
-        self._warn(report.train)
+        self._warn(report.train, report.test)
 
-    def _warn(self, tally: Tally) -> None:
+    def _warn(self, tally: Tally, tested: Tally | None = None) -> None:
         """Tell, once each, what is wrong with the training."""
         lanes = self.device.limits.lanes
-        for kind, text in health.warnings(tally, self.config.network, self.trainer.rule, lanes):
+        for kind, text in health.warnings(tally, self.config.network, self.trainer.rule, lanes, tested):
             if kind not in self.warned:
                 self.warned.add(kind)
                 self.bar.tell(f"opzo: warning: {text}")

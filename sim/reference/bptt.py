@@ -22,7 +22,6 @@ BIAS = BIAS_INPUT / (1 << INPUT_BITS)
 """Value of the bias row of the input."""
 
 
-@torch.jit.script
 def fire(current: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Potentials before the reset and spikes, (replicas, steps, n), of currents (replicas, steps or 1, n)."""
     u = torch.zeros_like(current[:, 0])
@@ -36,7 +35,6 @@ def fire(current: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     return torch.stack(potentials, 1), torch.stack(spikes, 1)
 
 
-@torch.jit.script
 def fire_backward(u: Tensor, spikes_gradient: Tensor, width: float) -> Tensor:
     """Gradient of the currents, given that of the spikes; the reset is part of the graph."""
     sigmoid = torch.sigmoid((u - 1.0) / width)

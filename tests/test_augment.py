@@ -1,0 +1,73 @@
+"""Augmentation of training images."""
+
+import numpy as np
+import pytest
+
+from opzo.host.augment import Augmentation
+from opzo.host.config import Hyperparameters
+from opzo.host.data import Frames
+from opzo.host.device import open_device
+from opzo.host.initial import ORDER, generator
+from opzo.host.trainer import Trainer
+from opzo.spec.errors import OpzoError
+from opzo.spec.network import Network
+from opzo.spec.protocol import decode_events
+
+IMAGE = np.zeros((7, 7), np.uint8)
+IMAGE[2, 3], IMAGE[3, 3] = 100, 200
+
+
+def moved(augmentation: Augmentation, *draw: float) -> np.ndarray:
+    return augmentation.move(IMAGE.reshape(-1), np.array(draw)).reshape(7, 7)
+
+
+def test_moves_by_hand() -> None:
+    np.testing.assert_array_equal(moved(Augmentation(0, 0, 2), 0, 0, 0.5, 0), np.roll(IMAGE, -1, axis=0))
+    np.testing.assert_array_equal(moved(Augmentation(0, 0, 2), 0, 0, 0, -1), np.roll(IMAGE, 2, axis=1))
+    np.testing.assert_array_equal(moved(Augmentation(90, 0, 0), 1, 0, 0, 0), np.rot90(IMAGE, -1))
+    half = moved(Augmentation(0, 0, 1), 0, 0, 0, 0.5)
+    assert half[3, 2:4].tolist() == [100, 100]
+    assert half[2, 2:4].tolist() == [50, 50]
+    # Twice as large about the middle, which is pixel (3, 3).
+    assert moved(Augmentation(0, 1, 0), 0, 1, 0, 0)[1:4, 3].tolist() == [100, 150, 200]
+
+
+def test_draws_belong_to_seed_and_epoch() -> None:
+    augmentation = Augmentation(5, 0.1, 1)
+    draws = augmentation.draw(3, 1, 50)
+    assert draws.shape == (50, 4)
+    assert np.abs(draws).max() <= 1
+    np.testing.assert_array_equal(draws, augmentation.draw(3, 1, 50))
+    assert (draws != augmentation.draw(3, 2, 50)).all()
+    assert (draws != augmentation.draw(4, 1, 50)).all()
+
+
+def test_only_square_images_are_moved() -> None:
+    frames = Frames.of(np.full((2, 8), 9), [0, 1])
+    with pytest.raises(OpzoError, match="the training data has 8 pixels a frame, which is no square image"):
+        Augmentation(5, 0, 0).check(frames, "the training data")
+    Augmentation(0, 0, 0).check(frames, "the training data")
+
+
+def test_trainer_sends_the_moved_images_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network((49, 4, 2), 2)
+    frames = Frames.of(np.stack([IMAGE, IMAGE.T] * 40), [0, 1] * 40)
+    hyper = Hyperparameters(epochs=1, seed=5, rotate=10.0, zoom=0.1, shift=1.5)
+    device = open_device("golden", network, 4)
+    sent = []
+    run = type(device).run
+
+    def spy(self, samples, **options):
+        samples = list(samples)
+        sent.extend(samples)
+        return run(self, samples, **options)
+
+    monkeypatch.setattr(type(device), "run", spy)
+    Trainer(device, network, hyper).fit(frames, None)
+    augmentation = Augmentation(10, 0.1, 1.5)
+    draws = augmentation.draw(5, 0, 80)
+    for sample, index, draw in zip(sent, generator(5, ORDER, 0).permutation(80), draws, strict=True):
+        expected = augmentation.move(frames.x[index], draw)
+        events, _ = decode_events(sample.pairs)
+        assert dict(events) == {int(a): int(expected[a]) for a in np.flatnonzero(expected)}
+        assert sample.label == frames.y[index]
