@@ -28,7 +28,7 @@ from opzo.host.recipes import configure
 from opzo.host.sweep import PlannedRun, groups, table
 from opzo.spec.network import Network
 
-EPOCHS = {"784-256-256-10": 20, "784-800-800-10": 20, "784-100-100-100-10": 20}
+EPOCHS = {"784-256-256-10": 20, "784-800-800-10": 12, "784-100-100-100-10": 12}
 """Networks, and epochs of all runs with them."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "opzo": {},
