@@ -38,6 +38,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", default="64-64-64-10", help="neurons of each layer (default: %(default)s)")
+    parser.add_argument("--local", type=int, default=0, help="hidden layers with a local read-out (default: none)")
     parser.add_argument("--lanes", type=int, default=16, help="lanes of the chip (default: %(default)s)")
     parser.add_argument("--data", default="digits", help="digits, mnist or a file (default: %(default)s)")
     parser.add_argument("--data-root", help="folder of the MNIST files")
@@ -48,13 +49,14 @@ def main() -> int:
 
     data = load_data(args.data, args.data_root)
     checkpoint = Checkpoint.load(args.checkpoint) if args.checkpoint else None
-    network = checkpoint.network if checkpoint else Network.parse(args.net)
+    network = checkpoint.network if checkpoint else Network.parse(args.net, local=args.local)
     hyper = Hyperparameters()
     with open_device("rtl", network, args.lanes) as device:
         Trainer(device, network, hyper, checkpoint)
         device.write_registers(rate_registers(hyper, 0, args.samples))
         figures = {
             "network": str(network),
+            "local": network.local,
             "lanes": args.lanes,
             "train": measure(device, data.train, args.samples, train=True),
             "test": measure(device, data.test, args.samples, train=False),

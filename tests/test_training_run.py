@@ -12,6 +12,8 @@ from opzo.host.checkpoint import Checkpoint
 from opzo.host.cli import main
 from opzo.spec.registers import TIMING_COUNTERS
 
+MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+"""The four IDX files, beside the checkout."""
 # With 4 lanes the smallest usual chip, which other tests compile as well.
 SHORT = ["--net", "64-16-10", "--lanes", "4", "--epochs", "1"]
 
@@ -68,6 +70,25 @@ def test_run_begun_on_the_golden_model_is_finished_by_the_chip(golden: Path, tmp
     assert watched[-1].position == 1024
     assert main(["train", "--resume", str(folder), "--device", "rtl", "--json"]) == 0
     assert_equal_runs(folder, golden)
+
+
+def test_fast_twin_ends_with_everything_that_the_golden_model_ends_with(golden: Path, tmp_path: Path) -> None:
+    assert_equal_runs(train(tmp_path / "fast", "--device", "fast", *SHORT), golden)
+
+
+@pytest.mark.parametrize("device", ["fast", "rtl"])
+def test_narrow_weights_and_local_learning_end_as_on_the_golden_model(tmp_path: Path, device: str) -> None:
+    options = [*SHORT, "--weight-bits", "12", "--local", "1", "--rotate", "5", "--shift", "0.5"]
+    folders = [train(tmp_path / name, "--device", name, *options) for name in ("golden", device)]
+    assert_equal_runs(*folders)
+    weights = Checkpoint.load(folders[0] / "checkpoint.npz").state.weights
+    assert all(not (matrix & 3).any() for matrix in weights)
+
+
+@pytest.mark.slow
+def test_epoch_of_mnist_on_the_chip_ends_as_on_the_fast_twin(tmp_path: Path) -> None:
+    options = ["--data", "mnist", "--data-root", str(MNIST), "--lanes", "64", "--epochs", "1"]
+    assert_equal_runs(*(train(tmp_path / device, "--device", device, *options) for device in ("fast", "rtl")))
 
 
 @pytest.mark.slow
