@@ -1,6 +1,9 @@
 """The folder of a training run: configuration, metrics, checkpoint, figures, learning curve."""
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from opzo.spec.errors import OpzoError
 CHECKPOINT = "checkpoint.npz"
 CONFIG = "config.toml"
 FIGURES = "figures.json"
+LOCK = ".lock"
 
 
 class RunFolder:
@@ -60,6 +64,16 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OpzoError(f"cannot read {metrics}: {error}; remove it to go on without it") from None
         return folder, checkpoint
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out of the folder meanwhile; OpzoError where one is at work in it."""
+        with (self.path / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OpzoError(f"another process trains in {self.path}; wait for it, or stop it") from None
+            yield
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Append the metrics of an epoch."""

@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.add_tree import add_tree
 from opzo.hw.saturate import Saturate
 from opzo.spec.formats import CREDIT, FILTERED, FRAME_CREDIT, HISTORY_STEPS
 
@@ -67,11 +68,5 @@ class CreditFilter(wiring.Component):
             ]
 
         terms = [Mux(self.history[k], active[k], 0) for k in range(HISTORY_STEPS)]
-        width = FILTERED.width
-        while len(terms) > 1:
-            width += 1
-            sums = [Signal(signed(width), name=f"sum_{width}_{k}", reset_less=True) for k in range(len(terms) // 2)]
-            m.d.sync += [s.eq(a + b) for s, a, b in zip(sums, terms[::2], terms[1::2], strict=True)]
-            terms = list(sums)
-        m.d.comb += self.selected.eq(terms[0])
+        m.d.comb += self.selected.eq(add_tree(m, terms, "sum"))
         return m

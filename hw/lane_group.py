@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.add_tree import add_tree
 from opzo.hw.lane import Lane
 from opzo.hw.lane_command import (
     LANE_FIELDS,
@@ -16,7 +17,6 @@ from opzo.hw.lane_command import (
     pipeline_stage,
 )
 from opzo.hw.lane_state import STEP_BITS
-from opzo.hw.local import add_tree
 from opzo.hw.record import record
 from opzo.hw.row_memory import READ_LATENCY, RowMemory
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, MEMBRANE, SCALED_ERROR, WEIGHT

@@ -2,8 +2,8 @@
 
 from amaranth import Cat, Module
 
+from opzo.hw.add_tree import add_tree
 from opzo.hw.lane_group import GROUP, LaneGroup, LanePorts
-from opzo.hw.local import add_tree
 from opzo.spec.network import Limits
 
 

@@ -1,22 +1,12 @@
 """Local read-out: what the lanes' gated entries sum up to."""
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.saturate import Saturate
 from opzo.spec.formats import MEMBRANE, WEIGHT
 from opzo.spec.network import Limits
-
-
-def add_tree(m: Module, terms: list[Value], name: str) -> Value:
-    """Sum of a power of two of signed terms, one register level for each doubling."""
-    while len(terms) > 1:
-        width = len(terms[0]) + 1
-        sums = [Signal(signed(width), name=f"{name}_{width}_{n}", reset_less=True) for n in range(len(terms) // 2)]
-        m.d.sync += [total.eq(a + b) for total, a, b in zip(sums, terms[::2], terms[1::2], strict=True)]
-        terms = list(sums)
-    return terms[0]
 
 
 class LocalReadOut(wiring.Component):

@@ -11,7 +11,7 @@ LATENCY = 6
 UPDATE_DELAY = 4
 """Cycles from ``row`` to ``update``."""
 UPDATE_WIDTH = 25
-"""Holds the sum of a spike row's and an event row's update, and eight times a difference of read-outs."""
+"""Holds the sum of a spike row's and an event row's update; all other updates are narrower."""
 
 
 class RowUpdate(wiring.Component):

@@ -2,13 +2,20 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from opzo.host.checkpoint import Checkpoint
 from opzo.host.cli import main
 from opzo.host.commands import sweep
+from opzo.host.run_folder import RunFolder
 from opzo.host.sweep import groups, plan
 from opzo.spec.errors import OpzoError
 
@@ -96,6 +103,48 @@ def test_run_that_fails_is_told_and_the_others_are_kept(
     assert [row["seed"] for row in result["runs"]] == [0, 0]
     assert len(result["failed"]) == 2
     assert "was not trained to its end; the same command goes on with it" in captured.err
+
+
+def test_stopped_by_a_signal_it_stops_its_processes_and_goes_on(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    file.write_text(file.read_text().replace("epochs = 2", "epochs = 100000"))
+    command = [sys.executable, "-m", "opzo", "sweep", str(file), "--out", str(out), "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: len(list(out.glob("*/metrics.jsonl"))) == 2, "two runs to begin")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+    for folder in (path.parent for path in out.glob("*/metrics.jsonl")):
+        # The lock is free once nobody trains there.
+        wait_for(lambda folder=folder: is_free(folder), f"{folder} to be free")
+        Checkpoint.load(folder / "checkpoint.npz")
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+def is_free(folder: Path) -> bool:
+    try:
+        with RunFolder(folder).lock():
+            return True
+    except OpzoError:
+        return False
+
+
+def test_folder_in_use_is_left_alone(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(file, tmp_path / "out", capsys, "--jobs", "1")
+    folder = tmp_path / "out" / "rule=opzo,seed=0"
+    before = (folder / "checkpoint.npz").read_bytes()
+    with RunFolder(folder).lock():
+        assert main(["train", "--resume", str(folder)]) == 2
+    assert f"another process trains in {folder}; wait for it, or stop it" in capsys.readouterr().err
+    assert (folder / "checkpoint.npz").read_bytes() == before
 
 
 def test_table_on_screen(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

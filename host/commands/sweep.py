@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     runs = plan(arguments.file, out)
     todo = [planned for planned in runs if planned.figures() is None]
     logger.info("%d runs, %d of them to train", len(runs), len(todo))
+    # Stopped by a signal or by Ctrl-C alike, it stops the processes that train.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = train_runs(todo, arguments.jobs, quiet=arguments.quiet)
     results = [(planned, figures) for planned in runs if (figures := planned.figures()) is not None]
     rows = table(results)

@@ -66,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     with open_device(config.device, config.network, config.lanes, config.weight_bits) as device:
         # Before the folder is made: a device that is too small shall not leave one.
         config.network.check(device.limits)
-        return _Run(arguments, config, data, device, folder or RunFolder.create(out, config), checkpoint).go()
+        folder = folder or RunFolder.create(out, config)
+        with folder.lock():
+            return _Run(arguments, config, data, device, folder, checkpoint).go()
 
 
 def _check_resume(arguments: argparse.Namespace, values: dict[str, Any]) -> None:
