@@ -55,6 +55,7 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED")
     parser.add_argument("--epochs", type=int, help="instead of each network's own")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time (default: %(default)s)")
+    parser.add_argument("--tabulate", action="store_true", help="train nothing, only tabulate what is there")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
 
@@ -63,10 +64,11 @@ def main() -> int:
         epochs = args.epochs or EPOCHS[net]
         chip = [variant for variant in args.variants if variant != BP]
         runs = plan(net, epochs, chip, args.seeds, args.data_root, args.out)
-        failed += train_runs([run for run in runs if run.figures() is None], args.jobs, quiet=args.json)
+        if not args.tabulate:
+            failed += train_runs([run for run in runs if run.figures() is None], args.jobs, quiet=args.json)
         rows += table((run, figures) for run in runs if (figures := run.figures()) is not None)
         if BP in args.variants:
-            rows += back_propagation(net, epochs, args.seeds, args.data_root, args.out)
+            rows += back_propagation(net, epochs, args.seeds, args.data_root, args.out, train=not args.tabulate)
     merged = groups(rows, ["network", "variant", "epochs"])
     write_atomically(args.out / "learning.md", markdown(merged).encode())
     write_atomically(args.out / "learning.png", picture(merged))
@@ -95,10 +97,14 @@ def plan(
     return runs
 
 
-def back_propagation(net: str, epochs: int, seeds: Sequence[int], data_root: str, out: Path) -> list[dict[str, Any]]:
-    """Rows of floating-point back-propagation, one a seed; trains them together unless ``out`` has them."""
+def back_propagation(
+    net: str, epochs: int, seeds: Sequence[int], data_root: str, out: Path, *, train: bool
+) -> list[dict[str, Any]]:
+    """Rows of floating-point back-propagation, one a seed; where ``out`` lacks them it trains them, or has none."""
     path = out / f"{net},bp,{epochs},{'-'.join(map(str, seeds))}.json"
     if not path.exists():
+        if not train:
+            return []
         out.mkdir(parents=True, exist_ok=True)
         config = configure({"data": "mnist", "data_root": data_root, "net": net, "epochs": epochs})[1]
         results = train_bp(load_data("mnist", data_root), config, seeds, [BP_RATE] * len(seeds))
