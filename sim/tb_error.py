@@ -41,6 +41,8 @@ class Driver:
         self.errors: list[int] = []
         self.difference: np.ndarray | None = None
         """Of the last odd step."""
+        self.answer: tuple[int, int] | None = None
+        """Prediction and loss of the last sample."""
         for name in ("start", "o_valid", "read_class", "sum_class", "label", "rate", "mse_shift"):
             getattr(dut, name).value = 0
         for name in ("read_source", "read_step"):
@@ -66,6 +68,7 @@ class Driver:
                 own = np.array(random_outputs(self.rng, self.classes))
                 await self.step(own, source, at, bool(self.rng.getrandbits(1)), stall)
                 assert self.errors == [], "errors of a local read-out for the network's"
+                assert self.answer in (None, self._answer()), "a local read-out changed the last sample's answer"
                 local_errors[source, at] = error_step(own, label, mse_shift=mse_shift)[0] * rate
             await self.step(o, READOUT_LAYER, step, step == len(outputs) - 1, stall)
             error, loss = error_step(o, label, mse_shift=mse_shift)
@@ -87,6 +90,7 @@ class Driver:
                 await ReadOnly()
                 assert int(dut.loss_scaled.value) == self.scaled_losses[parity], f"loss of parity {parity}, {what}"
                 await FallingEdge(dut.clk)
+        self.answer = self._answer()
         sums = outputs.sum(axis=0)
         assert int(dut.loss_sum.value) == loss_sum
         assert int(dut.prediction.value) == sums.argmax()
@@ -127,6 +131,9 @@ class Driver:
         self.dut.read_class.value = k
         await FallingEdge(self.dut.clk)
         assert others is None or self.dut.read_error.value.to_signed() == others[k]
+
+    def _answer(self) -> tuple[int, int]:
+        return int(self.dut.prediction.value), int(self.dut.loss_sum.value)
 
     async def read_errors(self, source: int, step: int) -> list[int]:
         """Error memory of a source and step."""
@@ -273,6 +280,6 @@ async def recovers_from_reset_anywhere(dut: Any) -> None:
         dut.rst.value = 0
         await FallingEdge(dut.clk)
         assert dut.busy.value == 0
-        driver.difference = None
+        driver.difference = driver.answer = None
         outputs = np.array([random_outputs(rng, classes) for _ in range(2)])
         await driver.sample(outputs, rng.randrange(classes), 255, 2, 0)
