@@ -32,4 +32,6 @@ def configure(values: dict[str, Any]) -> tuple[Data, Config]:
 
 def described(key: str, other: str) -> str:
     """Default of a key of Config, for ``--help``; ``other`` is that for a file."""
-    return ", ".join([*(f"{values[key]} for {name}" for name, values in RECIPES.items() if key in values), other])
+    return ", ".join(
+        [*(f"{values[key]} for {name}" for name, values in RECIPES.items() if key in values), f"else {other}"]
+    )
