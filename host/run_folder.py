@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,6 @@ from opzo.spec.errors import OpzoError
 CHECKPOINT = "checkpoint.npz"
 CONFIG = "config.toml"
 FIGURES = "figures.json"
-LOCK = ".lock"
 
 
 class RunFolder:
@@ -68,12 +68,15 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes out of the folder meanwhile; OpzoError where one is at work in it."""
-        with (self.path / LOCK).open("w") as file:
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise OpzoError(f"another process trains in {self.path}; wait for it, or stop it") from None
             yield
+        finally:
+            os.close(folder)
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Append the metrics of an epoch."""
