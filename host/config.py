@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -66,7 +66,7 @@ class Config(Hyperparameters):
 
     net: str = option("64-64-64-10", "neurons of each layer")
     steps: int = option(6, "time steps T a sample")
-    local: int = option(0, "hidden layers, from the first on, with a local read-out (local learning)")
+    local: int = option(0, "hidden layers, from the first on, with a local read-out (local learning); -1 is all")
     data: str = option("digits", "digits, mnist, or an .npz file of x_train, y_train, x_test, y_test")
     data_root: str = option("", "folder of the MNIST files")
     device: str = option("rtl", f"device: {DEVICES}")
@@ -83,7 +83,8 @@ class Config(Hyperparameters):
     @property
     def network(self) -> Network:
         """The network that ``net``, ``steps`` and ``local`` describe."""
-        return Network.parse(self.net, self.steps, self.local)
+        network = Network.parse(self.net, self.steps)
+        return replace(network, local=len(network.hidden) if self.local == -1 else self.local)
 
     @classmethod
     def of(cls, values: dict[str, Any], source: str) -> Self:

@@ -149,5 +149,14 @@ def test_network_errors_are_opzo_errors() -> None:
     assert issubclass(NetworkError, OpzoError)
 
 
+def test_local_read_outs_are_counted_from_the_first_layer_or_all() -> None:
+    assert [Config(net="9-8-7-3", local=local).network.local for local in (0, 1, 2, -1)] == [0, 1, 2, 2]
+    for local in (3, -2):
+        with pytest.raises(NetworkError, match=f"local is {local} hidden layers with a local read-out; 9-8-7-3 has 2"):
+            Config(net="9-8-7-3", local=local)
+    with pytest.raises(NetworkError, match="has 33 classes; local learning allows 32"):
+        Config(net="9-8-33", local=1)
+
+
 def test_every_key_has_help() -> None:
     assert all(Config.__dataclass_fields__[key].metadata["help"] for key in asdict(Config()))

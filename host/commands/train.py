@@ -184,7 +184,7 @@ class _Run(Watcher):
             "data": config.data,
             "network": str(config.network),
             "steps": config.steps,
-            "local": config.local,
+            "local": config.network.local,
             "lanes": lanes,
             "weight_bits": self.device.limits.weight_bits,
             "rule": config.rule,
