@@ -26,7 +26,6 @@ from opzo.host.data import Data, load_data
 from opzo.host.initial import ORDER, generator
 from opzo.host.recipes import configure
 from opzo.host.sweep import PlannedRun, groups, table
-from opzo.spec.network import Network
 
 EPOCHS = {"784-256-256-10": 20, "784-800-800-10": 12, "784-100-100-100-10": 12}
 """Networks, and epochs of all runs with them."""
@@ -39,7 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "zo": {"rule": "zo"},
     "readout": {"rule": "readout"},
 }
-"""Settings over the recipe; ``local`` -1 stands for all hidden layers."""
+"""Settings over the recipe."""
 BP = "bp (PyTorch)"
 BP_RATE = 0.002
 """Step size at the start, per time step; chosen on 5,000 held-out training images."""
@@ -88,8 +87,6 @@ def plan(
         for seed in seeds:
             settings: dict[str, Any] = {"net": net, "epochs": epochs, "seed": seed, "device": "fast", "lanes": 64}
             settings |= {"data": "mnist", "data_root": data_root} | VARIANTS[variant]
-            if settings.get("local") == -1:
-                settings["local"] = len(Network.parse(net).hidden)
             _, config = configure(settings)
             swept = {"network": net, "variant": variant, "epochs": epochs, "seed": seed}
             name = f"{net},{variant.replace(' ', '')},{epochs},{seed}"
