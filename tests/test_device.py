@@ -7,7 +7,7 @@ import pytest
 
 from opzo.host.device import Device, Sample, open_device
 from opzo.host.link import Link
-from opzo.host.rows import pack_rows, unpack_rows
+from opzo.host.rows import pack_rows, round_entries, unpack_rows
 from opzo.host.transport import Connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
@@ -42,6 +42,40 @@ def test_row_words_hold_neuron_j_in_lane_j_mod_p_of_word_j_div_p(rows: int, neur
             expected[(j // lanes) * rows + i, j % lanes] = matrix[i, j]
     np.testing.assert_array_equal(packed, expected)
     np.testing.assert_array_equal(unpack_rows(packed, neurons), matrix)
+
+
+def test_local_read_outs_and_feedback_lie_side_by_side() -> None:
+    network = Network((6, 9, 5, 3), local=1)
+    device, core = device_and_core(network, lanes=4)
+    rng = np.random.default_rng(2)
+    feedback = [random_matrix(rng, 3, n) for n in network.hidden]
+    local = random_matrix(rng, 3, 9)
+    device.write_local(0, local)
+    for layer, matrix in enumerate(feedback):
+        device.write_feedback(layer, matrix)
+    np.testing.assert_array_equal(device.read_local(0), local)
+    for layer, matrix in enumerate(feedback):
+        np.testing.assert_array_equal(device.read_feedback(layer), matrix)
+    first = core.layers()[0]
+    for j in range(9):
+        np.testing.assert_array_equal(core.local(first)[j // 4, :, j % 4], local[:, j])
+        np.testing.assert_array_equal(core.feedback(first)[j // 4, :, j % 4], feedback[0][:, j])
+    with pytest.raises(OpzoError, match=r"shape \(3, 8\); this layer needs \(3, 9\)"):
+        device.write_local(0, local[:, :8])
+
+
+def test_entries_are_rounded_to_what_a_narrow_memory_holds() -> None:
+    entries = np.array([-32768, -8195, -8192, -3, -2, -1, 0, 1, 2, 5, 6, 8189, 8190, 32767], np.int16)
+    rounded = [-8192, -8192, -8192, -4, 0, 0, 0, 0, 4, 4, 8, 8188, 8188, 8188]
+    assert round_entries(entries, 2).tolist() == rounded
+    np.testing.assert_array_equal(round_entries(entries, 0), entries)
+    # A 12-bit device reads back exactly that.
+    network = Network((3, 4, 2))
+    device = open_device("golden", network, 4, 12)
+    device.configure(network, Rule.OPZO)
+    matrix = round_entries(np.resize(entries, (4, 4)), device.limits.low_bits)
+    device.write_weights(0, matrix)
+    np.testing.assert_array_equal(device.read_weights(0), matrix)
 
 
 @pytest.mark.parametrize("lanes", [4, 16, 128])

@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 
 from opzo.host import progress
-from opzo.host.progress import TrainingBar, compact, duration
+from opzo.host.progress import TABLE_HEAD, TrainingBar, compact, duration, table_row
 from opzo.host.statistics import Tally
-from opzo.host.trainer import Progress
-from opzo.spec.network import Network
+from opzo.host.trainer import EpochReport, Progress
+from opzo.spec.network import Network, Rule
 from opzo.spec.registers import Counter
 
 
@@ -33,6 +33,18 @@ def test_bar_is_silent_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture
     with TrainingBar(Network((4, 4, 2)), 3, 100.0) as bar:
         bar.show(Progress(0, 1, 2, Tally(), 1.0, 1))
     assert capsys.readouterr() == ("", "")
+
+
+def test_row_of_an_epoch_stands_below_its_head() -> None:
+    train, test = Tally(samples=1000, correct=987), Tally(samples=100, correct=99, loss=100 * 6 * 64)
+    counts = {"TRAIN_CYCLES": 2_602_000, "LEARN": 1000, "WEIGHT_SATURATIONS": 5, "CREDIT_SATURATIONS": 600}
+    for name, count in counts.items():
+        train.counters[Counter[name]] = count
+    test.counters[Counter.SPIKES_1], test.counters[Counter.SPIKES_2] = 2400, 1200
+    network = Network((9, 64, 32, 10), 6)
+    row = table_row(EpochReport(7, train, test, Rule.OPZO, 84, 5601.4), network, lanes=64)
+    assert row.split() == ["7", "98.70", "99.00", "0.250", "0.062", "0.062", "0.5", "0.0", "5.0", "2,602", "5,601"]
+    assert len(row) == len(TABLE_HEAD)
 
 
 @pytest.mark.parametrize(
