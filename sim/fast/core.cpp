@@ -5,65 +5,13 @@
 // code of them.
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
-#include "spec.h"
-
-namespace {
-
-constexpr int P = LANES;
-constexpr int ROW_SHIFT = LOW_BITS + UPDATE_FRAC_BITS;  // from an exact row to what the memory stores
-
-struct alignas(64) Word {
-    std::array<int32_t, P> lane;
-    int32_t& operator[](int j) { return lane[j]; }
-    const int32_t& operator[](int j) const { return lane[j]; }
-};
-
-template <int Bits>
-inline int32_t saturate(int32_t value) {
-    constexpr int32_t top = (int32_t{1} << (Bits - 1)) - 1;
-    return std::clamp(value, -top - 1, top);
-}
-
-struct Layer {
-    int rows, words, tail, weight_base, feedback_base, word_base, local_shift, slot;
-    int valid_lanes(int word) const { return word == words - 1 ? tail : P; }
-};
-
-// What one hidden layer remembers during a sample; by time step, then word.
-struct Hidden {
-    Layer layer;
-    std::vector<Word> v, current;
-    std::vector<Word> noise;  // +-1 of the even steps, turned at the odd ones; 0 without noise
-    std::vector<std::array<uint8_t, P>> seen;
-    std::vector<std::array<uint8_t, P>> spikes, surrogate;
-    std::vector<Word> credits;
-    std::vector<int> listed[HISTORY_STEPS];  // rows that spiked in a step, ascending
-    std::vector<int> active;                 // rows that spiked, in order of their first spike
-    int32_t local_errors[HISTORY_STEPS][MAX_CLASSES];
-    int shift;                               // that comes into force after the sample; -1: the old one
-
-    void begin(const Layer& of, int steps) {
-        layer = of;
-        v.assign(layer.words, Word{});
-        noise.assign((steps + 1) / 2 * layer.words, Word{});
-        current.resize(layer.words);
-        seen.assign(layer.words, {});
-        spikes.resize(steps * layer.words);
-        surrogate.resize(steps * layer.words);
-        credits.assign(steps * layer.words, Word{});
-        for (auto& list : listed) list.clear();
-        active.clear();
-        shift = -1;
-    }
-};
-
-}  // namespace
+#include "error.h"
+#include "hidden.h"
+#include "lanes.h"
 
 // State that stays from sample to sample; the arrays belong to Python.
 struct State {
@@ -82,13 +30,6 @@ struct Answer {
 };
 
 namespace {
-
-// Rows that are used soon: at 800 neurons the memory is larger than the caches near the core.
-inline void prefetch(const int16_t* row) {
-    for (int j = 0; j < P; j += 32) __builtin_prefetch(row + j);
-}
-
-constexpr size_t AHEAD = 6;  // rows
 
 class Sample {
   public:
@@ -110,22 +51,20 @@ class Sample {
     uint64_t work;
 
     int64_t reg(int address) const { return core->registers[address]; }
+    int mse_shift() const { return static_cast<int>(reg(REG_MSE_SHIFT)); }
     void count(int counter, uint64_t amount) { core->counters[counter] += amount; }
     void count_work(int counter, uint64_t amount) { count(counter, amount), work += amount; }
     int16_t* row(int address) const { return core->memory + static_cast<size_t>(address) * P; }
 
     Layer layer(int slot) const;
-    Word draw();
     bool integrate_events(int word, Word& current) const;
     bool integrate_spikes(const Layer& to, const std::vector<int>& list, int word, Word& current) const;
     void fire(int index, int step);
     void fire_word(Hidden& h, int step, int word, const Word& current, bool saturated);
     void read_out(int step);
-    int error_step(const int32_t* o, int32_t* errors) const;
     void local_read_out(int index, int step);
     void feedback(int index, int step);
     Word local_feedback(Hidden& h, int step, int word);
-    bool update_row(int16_t* row, const Word& update, int decay_shift);
     void filter(const std::vector<Word>& credits, int words, int word);
     void learn_spikes(const Layer& to, const Hidden& below, const std::vector<Word>& credits);
     void learn_events(const Hidden& h);
@@ -136,18 +75,6 @@ Layer Sample::layer(int slot) const {
     auto field = [r](int n) { return static_cast<int>(r[n]); };
     return {field(LAYER_ROWS),          field(LAYER_WORDS),         field(LAYER_TAIL), field(LAYER_WEIGHT_BASE),
             field(LAYER_FEEDBACK_BASE), field(LAYER_WORD_BASE), field(LAYER_LOCAL_SHIFT), slot};
-}
-
-// The next 16 bits of every lane.
-Word Sample::draw() {
-    Word fresh;
-    for (int j = 0; j < P; j++) {
-        const uint32_t s = lfsrs[j];
-        const uint32_t bits = (s ^ s >> LFSR_TAP_1 ^ s >> LFSR_TAP_2 ^ s >> LFSR_TAP_3) & 0xFFFF;
-        fresh[j] = bits;
-        lfsrs[j] = s >> DRAW_BITS | bits << DRAW_BITS;
-    }
-    return fresh;
 }
 
 // Input current of one word of layer 1; whether a lane saturated.
@@ -195,7 +122,7 @@ void Sample::fire(int index, int step) {
     Hidden& h = hidden[index];
     if (train && (rule == RULE_OPZO || rule == RULE_ZO) && step % 2 == 0)
         for (int w = 0; w < h.layer.words; w++) {
-            const Word fresh = draw();
+            const Word fresh = draw(lfsrs);
             Word& noise = h.noise[step / 2 * h.layer.words + w];
             for (int j = 0; j < P; j++) noise[j] = 2 * (fresh[j] >> (DRAW_BITS - 1)) - 1;
         }
@@ -260,38 +187,11 @@ void Sample::read_out(int step) {
         for (int j = 0; j < P && w * P + j < classes; j++) outputs[step][w * P + j] = current[j];
     }
     count_work(COUNT_INTEGRATE, readout.words * (list.size() + 1));
-    losses[step] = error_step(outputs[step], errors[step]);
+    losses[step] = error_step(outputs[step], classes, label, mse_shift(), errors[step]);
     for (int k = 0; k < classes; k++) {
         errors[step][k] *= rate;
         readout_credits[step * readout.words + k / P][k % P] = saturate<CREDIT_WIDTH>(errors[step][k]);
     }
-}
-
-int Sample::error_step(const int32_t* o, int32_t* e) const {
-    constexpr int exponent_shift = LOG2E_FRAC_BITS + MEMBRANE_FRAC - EXP2_FRAC_BITS;
-    constexpr int fraction_mask = (1 << EXP2_FRAC_BITS) - 1;
-    constexpr int probability_shift = RECIPROCAL_BITS - ERROR_FRAC;
-    constexpr int label_shift = MEMBRANE_FRAC - ERROR_FRAC;
-    const int32_t top = *std::max_element(o, o + classes);
-    int32_t exponents[MAX_CLASSES], powers[MAX_CLASSES];
-    int64_t total = 0;
-    for (int k = 0; k < classes; k++) {
-        exponents[k] = (int64_t{top} - o[k]) * LOG2E_NUMERATOR >> exponent_shift;
-        powers[k] = EXP2[exponents[k] & fraction_mask] >> std::min(exponents[k] >> EXP2_FRAC_BITS, 31);
-        total += powers[k];
-    }
-    const int64_t reciprocal = (int64_t{1} << RECIPROCAL_BITS) / total;
-    const int mse_shift = static_cast<int>(reg(REG_MSE_SHIFT));
-    for (int k = 0; k < classes; k++) {
-        const int32_t target = k == label ? ERROR_ONE : 0;
-        e[k] = static_cast<int32_t>((powers[k] * reciprocal + (int64_t{1} << (probability_shift - 1))) >>
-                                    probability_shift) - target;
-        if (mse_shift) e[k] = std::clamp(e[k] + (((o[k] >> label_shift) - target) >> mse_shift), -ERROR_MAX, ERROR_MAX);
-    }
-    const int whole = std::bit_width(static_cast<uint64_t>(total)) - 1;
-    const int fraction = static_cast<int>(total >> (whole - EXP2_FRAC_BITS)) & fraction_mask;
-    const int log_total = ((whole - EXP2_ONE_BITS) << LOSS_FRAC_BITS) + LOG2[fraction];
-    return std::min((exponents[label] << (LOSS_FRAC_BITS - EXP2_FRAC_BITS)) + log_total, (1 << LOSS_BITS) - 1);
 }
 
 // Error of a layer's own read-out.
@@ -303,7 +203,7 @@ void Sample::local_read_out(int index, int step) {
         for (const int i : h.listed[step]) total += row(h.layer.feedback_base + i / P * 2 * classes + k)[i % P];
         o[k] = static_cast<int32_t>(std::clamp(total, int64_t{-MEMBRANE_MAX - 1}, int64_t{MEMBRANE_MAX}));
     }
-    error_step(o, h.local_errors[step]);
+    error_step(o, classes, label, mse_shift(), h.local_errors[step]);
     for (int k = 0; k < classes; k++) h.local_errors[step][k] *= rate;
     count_work(COUNT_FEEDBACK, h.layer.words * classes);
 }
@@ -320,7 +220,7 @@ Word Sample::local_feedback(Hidden& h, int step, int word) {
             total[j] += saturate<FEEDBACK_FACTOR_BITS>(entry[j] >> h.layer.local_shift) * error;
             update[j] = spikes[j] ? error : 0;
         }
-        if (update_row(entry, update, 0)) count(COUNT_FEEDBACK_SATURATIONS, 1);
+        if (update_row(entry, update, 0, lfsrs)) count(COUNT_FEEDBACK_SATURATIONS, 1);
     }
     count_work(COUNT_FEEDBACK, classes);
     return total;
@@ -353,7 +253,7 @@ void Sample::feedback(int index, int step) {
                 const int32_t difference = (outputs[step - 1][k] - outputs[step][k]) << DIFFERENCE_SHIFT;
                 Word update;
                 for (int j = 0; j < P; j++) update[j] = j < valid ? -noise[j] * difference : 0;
-                if (update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT))))
+                if (update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT)), lfsrs))
                     count(COUNT_FEEDBACK_SATURATIONS, 1);
             }
         }
@@ -381,24 +281,6 @@ void Sample::feedback(int index, int step) {
     }
 }
 
-// Decay, stochastic rounding and saturation of one row; whether a lane saturated.
-bool Sample::update_row(int16_t* row, const Word& update, int decay_shift) {
-    const Word fresh = draw();
-    const int32_t half = decay_shift ? 1 << (decay_shift - 1) : 0;
-    const int32_t decays = decay_shift ? -1 : 0;
-    int32_t saturated = 0;
-    for (int j = 0; j < P; j++) {
-        const int32_t old = row[j];
-        const int32_t exact = (old << UPDATE_FRAC_BITS) + (fresh[j] >> (DRAW_BITS - ROW_SHIFT)) - update[j] -
-                              ((old + half >> decay_shift) & decays);
-        const int32_t stored = exact >> ROW_SHIFT;
-        const int32_t result = saturate<WEIGHT_BITS>(stored);
-        saturated |= result ^ stored;
-        row[j] = static_cast<int16_t>(result << LOW_BITS);
-    }
-    return saturated;
-}
-
 // E[k] of one word, all steps.
 void Sample::filter(const std::vector<Word>& credits, int words, int word) {
     filtered.resize(steps);
@@ -420,7 +302,7 @@ void Sample::learn_spikes(const Layer& to, const Hidden& below, const std::vecto
                 const Word& credit = filtered[std::countr_zero(spiked)];
                 for (int j = 0; j < P; j++) update[j] += credit[j];
             }
-            saturated += update_row(base + i * P, update, decay_shift);
+            saturated += update_row(base + i * P, update, decay_shift, lfsrs);
         };
         for (size_t n = 0; n < below.active.size(); n++) {
             const int i = below.active[n];
@@ -448,7 +330,7 @@ void Sample::learn_events(const Hidden& h) {
             if (n + AHEAD < rows.size()) prefetch(base + rows[n + AHEAD] * P);
             Word update;
             for (int j = 0; j < P; j++) update[j] = (total[j] * values[n] + (1 << (INPUT_BITS - 1))) >> INPUT_BITS;
-            saturated += update_row(base + rows[n] * P, update, decay_shift);
+            saturated += update_row(base + rows[n] * P, update, decay_shift, lfsrs);
         }
     }
     count_work(COUNT_LEARN, to.words * rows.size());

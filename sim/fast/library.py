@@ -17,7 +17,8 @@ from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
 
 logger = logging.getLogger(__name__)
 
-SOURCE = Path(__file__).with_name("core.cpp")
+FOLDER = Path(__file__).parent
+SOURCE = FOLDER / "core.cpp"
 LIBRARY = "libopzofast.so"
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-fPIC", "-shared")
 
@@ -69,12 +70,13 @@ def _build(lanes: int, weight_bits: int) -> Path:
     machine = subprocess.run(
         [*cxx.command, "-march=native", "-dM", "-E", "-x", "c++", "/dev/null"], capture_output=True, text=True
     ).stdout
-    key = content_hash(SOURCE.read_bytes(), header, FLAGS, cxx.key, machine)
+    sources = [path.read_bytes() for path in sorted([SOURCE, *FOLDER.glob("*.h")])]
+    key = content_hash(*sources, header, FLAGS, cxx.key, machine)
 
     def build(work: Path) -> None:
         logger.info("compiling the fast model for %d lanes; done once, takes a few seconds", lanes)
         (work / "spec.h").write_text(header)
-        run_tool([*cxx.command, *FLAGS, "-I.", "-o", LIBRARY, str(SOURCE)], work)
+        run_tool([*cxx.command, *FLAGS, "-I.", f"-I{FOLDER}", "-o", LIBRARY, str(SOURCE)], work)
 
     return cached(cache_root() / f"fast-{key}", build) / LIBRARY
 
