@@ -29,14 +29,16 @@ from opzo.host.sweep import PlannedRun, groups, table
 
 EPOCHS = {"784-256-256-10": 20, "784-800-800-10": 12, "784-100-100-100-10": 12}
 """Networks, and epochs of all runs with them."""
+PLAIN = {"local": 0, "kappa": 10.0}
+"""No local learning, and the activity cost that goes with that."""
 VARIANTS: dict[str, dict[str, Any]] = {
-    "opzo": {},
-    "opzo, 12-bit weights": {"weight_bits": 12},
-    "opzo + LL": {"local": -1, "kappa": 16.0},
-    "dfa": {"rule": "dfa"},
-    "dfa + LL": {"rule": "dfa", "local": -1, "kappa": 16.0},
-    "zo": {"rule": "zo"},
-    "readout": {"rule": "readout"},
+    "opzo": PLAIN,
+    "opzo, 12-bit weights": PLAIN | {"weight_bits": 12},
+    "opzo + LL": {},
+    "dfa": PLAIN | {"rule": "dfa"},
+    "dfa + LL": {"rule": "dfa"},
+    "zo": PLAIN | {"rule": "zo"},
+    "readout": PLAIN | {"rule": "readout"},
 }
 """Settings over the recipe."""
 BP = "bp (PyTorch)"

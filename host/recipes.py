@@ -9,7 +9,10 @@ from opzo.host.options import absolute
 OTHER_HIDDEN = "128-128"
 RECIPES: dict[str, dict[str, Any]] = {
     "digits": {"net": "64-64-64-10", "epochs": 30, "mse": 7},
-    "mnist": {"net": "784-256-256-10", "epochs": 20, "rotate": 7.0, "zoom": 0.07, "shift": 0.7},
+    "mnist": {
+        **{"net": "784-256-256-10", "epochs": 20, "local": -1, "kappa": 16.0},
+        **{"rotate": 7.0, "zoom": 0.07, "shift": 0.7},
+    },
 }
 """Defaults by data set, over those of Config."""
 

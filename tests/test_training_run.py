@@ -87,7 +87,7 @@ def test_narrow_weights_and_local_learning_end_as_on_the_golden_model(tmp_path: 
 
 @pytest.mark.slow
 def test_epoch_of_mnist_on_the_chip_ends_as_on_the_fast_twin(tmp_path: Path) -> None:
-    options = ["--data", "mnist", "--data-root", str(MNIST), "--lanes", "64", "--epochs", "1"]
+    options = ["--data", "mnist", "--data-root", str(MNIST), "--lanes", "64", "--epochs", "1", "--local", "0"]
     assert_equal_runs(*(train(tmp_path / device, "--device", device, *options) for device in ("fast", "rtl")))
 
 

@@ -37,7 +37,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: a new one in runs/)")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
-    recipes = {key: described(key, str(getattr(Config, key))) for key in ("epochs", "mse", "rotate", "zoom", "shift")}
+    recipes = {
+        key: described(key, str(getattr(Config, key)))
+        for key in ("epochs", "mse", "kappa", "local", "rotate", "zoom", "shift")
+    }
     add_config(parser, net=described("net", f"pixels-{OTHER_HIDDEN}-classes"), **recipes)
     add_clock(parser, f"clock for which to say how long the cycles take (default: the device's, or {CLOCK:g})")
     add_output(parser)
