@@ -35,6 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "opzo": PLAIN,
     "opzo, 12-bit weights": PLAIN | {"weight_bits": 12},
     "opzo + LL": {},
+    "opzo + LL, 12-bit weights": {"weight_bits": 12},
     "dfa": PLAIN | {"rule": "dfa"},
     "dfa + LL": {"rule": "dfa"},
     "zo": PLAIN | {"rule": "zo"},
