@@ -12,7 +12,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.convert import convert
-from opzo.sim import rtl_library, verilated
+from opzo.sim import cxx, rtl_library, verilated
 from opzo.sim.cache import cached
 from opzo.sim.rtl import RtlTransport
 from opzo.sim.rtl_library import build_library
@@ -162,9 +162,11 @@ def test_racing_processes_build_once(tmp_path):
 
 @pytest.fixture
 def fresh_toolchain():
-    verilated.find_toolchain.cache_clear()
+    for found in (verilated.find_toolchain, cxx.find_cxx):
+        found.cache_clear()
     yield
-    verilated.find_toolchain.cache_clear()
+    for found in (verilated.find_toolchain, cxx.find_cxx):
+        found.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh_toolchain")
