@@ -81,7 +81,7 @@ def test_port_without_permission(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("fpga", "'fpga' is not a device; choose golden, rtl or serial:"),
+        ("fpga", "'fpga' is not a device; choose fast, golden, rtl or serial:"),
         ("serial:", "is not a device"),
         ("", "is not a device"),
         ("serial:/dev/ttyUSB0@fast", "'fast' is not a baud rate; write serial:/dev/ttyUSB0@1000000"),
