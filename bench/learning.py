@@ -39,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dfa": PLAIN | {"rule": "dfa"},
     "dfa + LL": {"rule": "dfa"},
     "zo": PLAIN | {"rule": "zo"},
+    "zo, gentle": PLAIN | {"rule": "zo", "rate": 14, "kappa": 0.0},
     "readout": PLAIN | {"rule": "readout"},
 }
 """Settings over the recipe."""
