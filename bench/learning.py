@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from math import cos, pi
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,12 @@ def plan(
 ) -> list[PlannedRun]:
     """Runs of the chip's rules with one network."""
     runs = []
+    load = lru_cache(maxsize=1)(load_data)
     for variant in variants:
         for seed in seeds:
             settings: dict[str, Any] = {"net": net, "epochs": epochs, "seed": seed, "device": "fast", "lanes": 64}
             settings |= {"data": "mnist", "data_root": data_root} | VARIANTS[variant]
-            _, config = configure(settings)
+            _, config = configure(settings, load)
             swept = {"network": net, "variant": variant, "epochs": epochs, "seed": seed}
             name = f"{net},{variant.replace(' ', '')},{epochs},{seed}"
             runs.append(PlannedRun(swept, config, out / name))

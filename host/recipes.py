@@ -1,5 +1,6 @@
 """Settings that were found to work for a data set; docs/learning.md tells how."""
 
+from collections.abc import Callable
 from typing import Any
 
 from opzo.host.config import Config
@@ -23,10 +24,10 @@ def recipe(data: Data) -> dict[str, Any]:
     return RECIPES.get(data.name, {"net": f"{data.train.x.shape[1]}-{OTHER_HIDDEN}-{classes}"})
 
 
-def configure(values: dict[str, Any]) -> tuple[Data, Config]:
+def configure(values: dict[str, Any], load: Callable[[str, str], Data] = load_data) -> tuple[Data, Config]:
     """Data, and configuration of ``values`` with the recipe of the data filled in; paths absolute."""
     config = Config.of(values, "the settings")
-    data = load_data(config.data, config.data_root)
+    data = load(config.data, config.data_root)
     paths = {"data_root": absolute(config.data_root)}
     if config.data not in RECIPES:
         paths["data"] = absolute(config.data)

@@ -47,7 +47,7 @@ class State:
     def initial(cls, network: Network, rule: Rule, seed: int, limits: Limits) -> Self:
         """State that a seed stands for in a device with ``limits``."""
         low = limits.low_bits
-        # An entry of M counts as many more read-outs as the memory leaves out bits.
+        # A narrow memory has less range; the size of a random matrix is made up for by its shift.
         feedback = [round_entries(matrix >> low, low) for matrix in initial_feedback(network, rule, seed)]
         shifts = [feedback_shift(matrix, limits.lanes) for matrix in feedback] or [0] * len(network.hidden)
         return cls(

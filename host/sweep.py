@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -12,6 +13,7 @@ from typing import Any
 
 from opzo.host.atomic import write_atomically
 from opzo.host.config import Config, checked, read_toml
+from opzo.host.data import load_data
 from opzo.host.recipes import configure
 from opzo.host.run_folder import CONFIG, FIGURES
 from opzo.spec.errors import OpzoError
@@ -65,9 +67,11 @@ def plan(path: Path, out: Path) -> list[PlannedRun]:
         if not isinstance(values, list) or not values or len(set(map(str, values))) < len(values):
             raise OpzoError(f"'{key}' in [{LISTS}] of {path} must be a list of different values, not {values!r}")
     runs = []
+    # The combinations share their data, as a rule: read it once.
+    load = lru_cache(maxsize=1)(load_data)
     for values in product(*lists.values()):
         swept = dict(zip(lists, values, strict=True))
-        _, config = configure(checked(settings | swept, str(path)))
+        _, config = configure(checked(settings | swept, str(path)), load)
         name = ",".join(f"{key}={value}" for key, value in swept.items()).replace("/", "_")
         runs.append(PlannedRun(swept, config, out / name))
     return runs

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from opzo.host.atomic import write_atomically
 from opzo.host.options import add_output, say
 from opzo.host.run_folder import CHECKPOINT, CONFIG
 from opzo.host.sweep import PlannedRun, groups, plan, table, write_csv
@@ -99,7 +100,7 @@ def _train_one(planned: PlannedRun) -> tuple[PlannedRun, int]:
     else:
         planned.folder.mkdir(parents=True, exist_ok=True)
         config = planned.folder / CONFIG
-        config.write_text(planned.config.toml())
+        write_atomically(config, planned.config.toml().encode())
         arguments = ["--config", str(config), "--out", str(planned.folder)]
     with contextlib.redirect_stdout(io.StringIO()):
         return planned, main(["train", *arguments, "--quiet"])
