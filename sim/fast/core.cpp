@@ -74,7 +74,7 @@ Layer Sample::layer(int slot) const {
     const int64_t* r = core->registers + LAYER_REGISTERS + LAYER_STRIDE * slot;
     auto field = [r](int n) { return static_cast<int>(r[n]); };
     return {field(LAYER_ROWS),          field(LAYER_WORDS),         field(LAYER_TAIL), field(LAYER_WEIGHT_BASE),
-            field(LAYER_FEEDBACK_BASE), field(LAYER_WORD_BASE), field(LAYER_LOCAL_SHIFT), slot};
+            field(LAYER_FEEDBACK_BASE), field(LAYER_WORD_BASE),     field(LAYER_LOCAL_SHIFT), slot};
 }
 
 // Input current of one word of layer 1; whether a lane saturated.
@@ -88,13 +88,8 @@ bool Sample::integrate_events(int word, Word& current) const {
         const int32_t x = values[n];
         for (int j = 0; j < P; j++) sum[j] += w[j] * x >> PRODUCT_SHIFT;
     }
-    int32_t saturated = 0;
-    for (int j = 0; j < P; j++) {
-        const int32_t exact = sum[j] >> (ACCUMULATOR_FRAC - MEMBRANE_FRAC);
-        current[j] = saturate<MEMBRANE_WIDTH>(exact);
-        saturated |= current[j] ^ exact;
-    }
-    return saturated;
+    for (int j = 0; j < P; j++) sum[j] >>= ACCUMULATOR_FRAC - MEMBRANE_FRAC;
+    return saturate_word<MEMBRANE_WIDTH>(sum, current);
 }
 
 // Input current from the spikes of a step and the bias.
@@ -110,12 +105,7 @@ bool Sample::integrate_spikes(const Layer& to, const std::vector<int>& list, int
         if (n + AHEAD < list.size()) prefetch(base + list[n + AHEAD] * P);
         for (int j = 0; j < P; j++) sum[j] += w[j];
     }
-    int32_t saturated = 0;
-    for (int j = 0; j < P; j++) {
-        current[j] = saturate<MEMBRANE_WIDTH>(sum[j]);
-        saturated |= current[j] ^ sum[j];
-    }
-    return saturated;
+    return saturate_word<MEMBRANE_WIDTH>(sum, current);
 }
 
 void Sample::fire(int index, int step) {

@@ -23,6 +23,17 @@ inline int32_t saturate(int32_t value) {
     return std::clamp(value, -top - 1, top);
 }
 
+// The same of all lanes; whether one saturated.
+template <int Bits>
+inline bool saturate_word(const Word& exact, Word& result) {
+    int32_t saturated = 0;
+    for (int j = 0; j < P; j++) {
+        result[j] = saturate<Bits>(exact[j]);
+        saturated |= result[j] ^ exact[j];
+    }
+    return saturated;
+}
+
 // Rows that are used soon: at 800 neurons the memory is larger than the caches near the core.
 inline void prefetch(const int16_t* row) {
     for (int j = 0; j < P; j += 32) __builtin_prefetch(row + j);
