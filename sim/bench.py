@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opzo.sim.cache import cache_root, cached, content_hash
+from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.sim.cxx import BuildError
 from opzo.sim.verilated import build_verilated, find_toolchain, runtime_objects
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from opzo.sim.cache import content_hash
+from opzo.spec.cache import content_hash
 from opzo.spec.errors import OpzoError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import opzo.hw
 import opzo.spec
-from opzo.sim.cache import cache_root, cached, content_hash
+from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.sim.verilated import build_verilated, find_toolchain, runtime_objects
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits

@@ -13,7 +13,7 @@ from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
-from opzo.sim.cache import cached, content_hash
+from opzo.spec.cache import cached, content_hash
 from opzo.sim.cxx import find_cxx, run_tool
 from opzo.spec.errors import OpzoError
 

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.convert import convert
 from opzo.sim import cxx, rtl_library, verilated
-from opzo.sim.cache import cached
+from opzo.spec.cache import cached
 from opzo.sim.rtl import RtlTransport
 from opzo.sim.rtl_library import build_library
 from opzo.spec.errors import OpzoError
@@ -147,7 +147,7 @@ def test_failed_build_leaves_nothing(tmp_path):
 def test_racing_processes_build_once(tmp_path):
     program = (
         "import sys, time, pathlib\n"
-        "from opzo.sim.cache import cached\n"
+        "from opzo.spec.cache import cached\n"
         "def build(work):\n"
         "    (work / 'a').write_text('1'); time.sleep(0.5); (work / 'b').write_text('2')\n"
         "    print('built', flush=True)\n"

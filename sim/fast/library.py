@@ -7,7 +7,7 @@ from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
-from opzo.sim.cache import cache_root, cached, content_hash
+from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.sim.cxx import find_cxx, run_tool
 from opzo.sim.golden.error import RECIPROCAL_BITS
 from opzo.spec import formats

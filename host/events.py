@@ -1,0 +1,155 @@
+"""Event samples: which addresses had an event in which time step, with labels."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.spec.errors import OpzoError
+
+VALUE_MAX = 255
+
+
+@dataclass(frozen=True)
+class EventSample:
+    """One sample; the events of time step t are ``addresses[offsets[t]:offsets[t + 1]]``.
+
+    Attributes
+    ----------
+    addresses : uint16 (events,)
+        Strictly ascending within a time step.
+    offsets : int64 (steps + 1,)
+    values : uint8 (events,) or None
+        Values 1..255 of graded events; None: all events are spikes.
+    label : int
+    """
+
+    addresses: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    values: NDArray[np.uint8] | None = None
+    label: int = 0
+
+
+@dataclass(frozen=True)
+class Events:
+    """Event samples of one shape and number of time steps, in one set of arrays.
+
+    Event address = (channel * height + row) * width + column. OpzoError, naming ``name``, where the arrays are
+    inconsistent.
+
+    Parameters
+    ----------
+    addresses : uint16 (events,)
+        Of all samples, in order of sample and time step, strictly ascending within a time step.
+    offsets : int64 (count, steps + 1)
+        The events of step t of sample n are ``addresses[offsets[n, t]:offsets[n, t + 1]]``; samples follow each other
+        without a gap.
+    y : uint8 (count,)
+        Labels.
+    shape : (channels, height, width)
+    values : uint8 (events,) or None
+        Values 1..255 of graded events; None: all events are spikes.
+    name : str
+        For messages.
+    """
+
+    addresses: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    y: NDArray[np.uint8]
+    shape: tuple[int, int, int]
+    values: NDArray[np.uint8] | None = None
+    name: str = "the event data"
+
+    def __post_init__(self) -> None:
+        self._require(self.offsets.ndim == 2 and len(self.offsets) > 0 and self.steps > 0, "no samples")
+        self._require(self.y.shape == (len(self.offsets),), f"{len(self.offsets)} samples, but labels {self.y.shape}")
+        self._require(self.addresses.ndim == 1, f"addresses of shape {self.addresses.shape}")
+        self._require(self.addresses.dtype == np.uint16, f"addresses of type {self.addresses.dtype}")
+        flat = np.concatenate([self.offsets[:, :-1].reshape(-1), self.offsets[-1:, -1]])
+        self._require(
+            flat[0] == 0
+            and flat[-1] == len(self.addresses)
+            and bool((np.diff(flat) >= 0).all())
+            and np.array_equal(self.offsets[1:, 0], self.offsets[:-1, -1]),
+            "offsets that do not go through the events in order",
+        )
+        if len(self.addresses):
+            self._require(
+                int(self.addresses.max()) < self.inputs, f"address {self.addresses.max()} outside {self.shape}"
+            )
+            same_step = np.ones(len(self.addresses), bool)
+            same_step[flat[:-1][flat[:-1] < len(self.addresses)]] = False
+            ascending = self.addresses[1:] > self.addresses[:-1]
+            self._require(bool((ascending | ~same_step[1:]).all()), "addresses that do not ascend within a time step")
+        if self.values is not None:
+            self._require(self.values.shape == self.addresses.shape, f"{len(self.values)} values")
+            self._require(self.values.dtype == np.uint8 and bool((self.values > 0).all()), "values outside 1..255")
+
+    def _require(self, condition: bool, what: str) -> None:
+        if not condition:
+            raise OpzoError(f"{self.name} has {what}; convert the recordings again")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> EventSample:
+        offsets = self.offsets[index]
+        part = slice(offsets[0], offsets[-1])
+        values = None if self.values is None else self.values[part]
+        return EventSample(self.addresses[part], offsets - offsets[0], values, int(self.y[index]))
+
+    def __iter__(self) -> Iterator[EventSample]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def steps(self) -> int:
+        """Time steps of each sample."""
+        return self.offsets.shape[1] - 1
+
+    @property
+    def inputs(self) -> int:
+        """Addresses: product of ``shape``."""
+        channels, height, width = self.shape
+        return channels * height * width
+
+    @property
+    def graded(self) -> bool:
+        """Whether events have values."""
+        return self.values is not None
+
+    @property
+    def digest(self) -> int:
+        """CRC-32 of all arrays."""
+        parts: tuple[Any, ...] = (
+            self.addresses,
+            self.offsets,
+            self.y,
+            *(() if self.values is None else (self.values,)),
+        )
+        crc = 0
+        for part in parts:
+            crc = zlib.crc32(np.ascontiguousarray(part), crc)
+        return crc
+
+    @classmethod
+    def of(
+        cls,
+        samples: list[EventSample],
+        shape: tuple[int, int, int],
+        name: str = "the event data",
+    ) -> "Events":
+        """Events of single samples with the same number of time steps, all graded or none."""
+        lengths = np.cumsum([0, *(len(sample.addresses) for sample in samples)])
+        return cls(
+            np.concatenate([sample.addresses for sample in samples]).astype(np.uint16),
+            np.stack([sample.offsets + start for sample, start in zip(samples, lengths[:-1], strict=True)]),
+            np.array([sample.label for sample in samples], np.uint8),
+            shape,
+            None
+            if samples[0].values is None
+            else np.concatenate([sample.values for sample in samples if sample.values is not None]).astype(np.uint8),
+            name,
+        )
