@@ -13,8 +13,8 @@ from opzo.host.device import Sample
 from opzo.host.idx import read_idx
 from opzo.host.npz import load_arrays
 from opzo.spec.errors import OpzoError
+from opzo.spec.events import encode_frame_pairs
 from opzo.spec.network import Network
-from opzo.spec.protocol import encode_event_arrays
 
 MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -83,7 +83,7 @@ class Data:
 def encode_frame(frame: NDArray[np.uint8]) -> bytes:
     """Pairs of the pixels that are not 0, in ascending order of address."""
     addresses = np.flatnonzero(frame)
-    return encode_event_arrays(addresses, frame[addresses])
+    return encode_frame_pairs(addresses, frame[addresses])
 
 
 def check_pixels(x: ArrayLike, name: str = "x") -> NDArray[np.uint8]:

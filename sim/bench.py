@@ -14,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.sim.cxx import BuildError
 from opzo.sim.verilated import build_verilated, find_toolchain, runtime_objects
+from opzo.spec.cache import cache_root, cached, content_hash
 
 if TYPE_CHECKING:
     from amaranth.lib.wiring import Component

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import opzo.hw
 import opzo.spec
-from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.sim.verilated import build_verilated, find_toolchain, runtime_objects
+from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits
 

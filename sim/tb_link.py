@@ -12,7 +12,8 @@ from opzo.sim.core_port import CorePort
 from opzo.sim.fake_core import FakeCore
 from opzo.sim.streams import StreamSink, StreamSource
 from opzo.sim.traffic import TEST_LIMITS, Exchange, Traffic, frames, is_sample_reply
-from opzo.spec.protocol import NAK, REPLY, Command, Frame, RunFlag, Status, encode_events
+from opzo.spec.events import encode_events
+from opzo.spec.protocol import NAK, REPLY, Command, Frame, RunFlag, Status
 
 SETTLE_CYCLES = 3000
 """Cycles without a reply, and the core idle, after which nothing more can come: a longest frame with stalls."""

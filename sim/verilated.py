@@ -13,8 +13,8 @@ from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
-from opzo.spec.cache import cached, content_hash
 from opzo.sim.cxx import find_cxx, run_tool
+from opzo.spec.cache import cached, content_hash
 from opzo.spec.errors import OpzoError
 
 DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0")

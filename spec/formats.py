@@ -47,8 +47,8 @@ ROW_LOW_BITS = {16: 0, 12: 2}
 12-bit weights are Q1.10. Outside the memory every row entry is a multiple of 2**low bits in the units of WEIGHT."""
 MEMBRANE = Fixed(7, 12)
 """Membrane potentials, input currents and read-out values ``o``; saturating."""
-ACCUMULATOR = Fixed(15, 16)
-"""Sum of weight x input; wide enough for 4,096 rows, so that it never wraps."""
+ACCUMULATOR = Fixed(16, 16)
+"""Sum of weight x input; wide enough for 4,097 rows, so that it never wraps."""
 THRESHOLD = MEMBRANE.one
 """Firing threshold: 1.0 in MEMBRANE."""
 
@@ -110,17 +110,21 @@ ACTIVITY_BITS = 12
 """Activity cost as added to the credit of a neuron that spiked: unsigned, CREDIT units."""
 
 HISTORY_STEPS = 8
-"""Time steps that a presynaptic trace register (spike history) holds."""
+"""Time steps of a chunk at most: bits of a spike history and of a presynaptic trace."""
+TRACE_FRAC_BITS = HISTORY_STEPS - 1
+"""A presynaptic trace is unsigned Q1.7: a spike in the step before counts 1.0, each step earlier half as much."""
+MAX_STEPS = 4095
+"""Time steps T of an event sample, and of one decision, at most."""
 LFSR_BITS = 32
 LFSR_TAPS = (0, 3, 10, 14)
 """b[n+32] is the XOR of b[n+tap]: x^32 + x^14 + x^10 + x^3 + 1 (primitive)."""
 DRAW_BITS = 16
 """Fresh bits a lane's LFSR gives each time it is drawn."""
 
-OUTPUT_SUM = Fixed(15, 12)
-"""Read-out summed over the time steps of a sample."""
-LOSS_SUM_BITS = 24
-"""Loss summed over the time steps of a sample."""
+OUTPUT_SUM = Fixed(19, 12)
+"""Read-out summed over the time steps of a decision; wide enough for MAX_STEPS."""
+LOSS_SUM_BITS = 28
+"""Loss summed over the time steps of a decision; wide enough for MAX_STEPS."""
 
 EXP2_FRAC_BITS = 6
 EXP2_ONE_BITS = 15

@@ -4,15 +4,41 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from opzo.spec.errors import NetworkError
-from opzo.spec.formats import HISTORY_STEPS, ROW_LOW_BITS, WEIGHT
+from opzo.spec.formats import HISTORY_STEPS, MAX_STEPS, ROW_LOW_BITS, WEIGHT
 
 MAX_HIDDEN = 3
 """Hidden layers that the register map has room for."""
 
 
+MAX_INPUTS = 4096
 MAX_CLASSES = 64
 MAX_LOCAL_CLASSES = 32
 """Classes with local learning: two sums over so many never leave the accumulator."""
+
+
+class Input(IntEnum):
+    """What a sample consists of; the value is the content of register INPUT."""
+
+    FRAME = 0
+    """Values that are constant over the sample, which is one chunk."""
+    SPIKES = 1
+    """Events (time step, address), each a spike of 1.0; a sample is any number of chunks."""
+    GRADED = 2
+    """Events (time step, address, value), value / 256; chunks have one time step."""
+
+    @property
+    def events(self) -> bool:
+        """Whether samples are lists of events in time."""
+        return self is not Input.FRAME
+
+    @classmethod
+    def parse(cls, name: str) -> "Input":
+        """Kind of a name as written on the command line; NetworkError for an unknown one."""
+        try:
+            return cls[name.upper()]
+        except KeyError:
+            names = ", ".join(kind.name.lower() for kind in cls)
+            raise NetworkError(f"there is no input '{name}'; choose one of {names}") from None
 
 
 class Rule(IntEnum):
@@ -64,7 +90,7 @@ class Limits:
     classes : int
         Largest number of classes C.
     steps : int
-        Largest number of time steps T.
+        Largest number of time steps of a chunk (a frame sample is one).
     weight_bits : int
         Bits of a row entry (weight or feedback) in memory: 16 or 12.
     """
@@ -85,13 +111,18 @@ class Limits:
             raise NetworkError(f"weight_bits must be {choices}, not {self.weight_bits}")
         for name, value, top in (
             ("rows", self.rows, 1 << 20),
-            ("inputs", self.inputs, 4095),
+            ("inputs", self.inputs, MAX_INPUTS),
             ("words", self.words, 1024),
             ("classes", self.classes, MAX_CLASSES),
             ("steps", self.steps, HISTORY_STEPS),
         ):
             if not 1 <= value <= top:
                 raise NetworkError(f"{name} must be in 1..{top}, not {value}")
+
+    @property
+    def events(self) -> int:
+        """Events that one chunk may have: those of a whole time step always fit."""
+        return 1 << max(1, (self.inputs - 1).bit_length())
 
     @property
     def low_bits(self) -> int:
@@ -124,13 +155,14 @@ class Layer:
 class Network:
     """A spiking network: ``sizes`` = (inputs, hidden ..., classes), ``steps`` = time steps T a sample.
 
-    The first ``local`` hidden layers have a local read-out, for local learning. Raises NetworkError for a network that
-    no device could hold.
+    The first ``local`` hidden layers have a local read-out, for local learning. ``input`` says what samples consist of.
+    Raises NetworkError for a network that no device could hold.
     """
 
     sizes: tuple[int, ...]
     steps: int = 6
     local: int = 0
+    input: Input = Input.FRAME
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(int(n) for n in self.sizes))
@@ -144,8 +176,8 @@ class Network:
                 raise NetworkError(f"layer {position} of {self} has {size} neurons; the least is 1")
         if self.classes < 2:
             raise NetworkError(f"{self} has {self.classes} class; the least is 2")
-        if self.steps < 1:
-            raise NetworkError(f"T is {self.steps} time steps; the least is 1")
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise NetworkError(f"T is {self.steps} time steps; it must be in 1..{MAX_STEPS}")
         if not 0 <= self.local <= len(self.hidden):
             raise NetworkError(
                 f"local is {self.local} hidden layers with a local read-out; {self} has {len(self.hidden)}"
@@ -157,13 +189,13 @@ class Network:
         return "-".join(map(str, self.sizes))
 
     @classmethod
-    def parse(cls, text: str, steps: int = 6, local: int = 0) -> "Network":
+    def parse(cls, text: str, steps: int = 6, local: int = 0, input: Input = Input.FRAME) -> "Network":
         """Network of a text like ``784-256-256-10``."""
         try:
             sizes = tuple(int(part) for part in text.split("-"))
         except ValueError:
             raise NetworkError(f"'{text}' is not a network; write it like 64-64-64-10") from None
-        return cls(sizes, steps, local)
+        return cls(sizes, steps, local, input)
 
     @property
     def inputs(self) -> int:
@@ -188,7 +220,7 @@ class Network:
         for what, value, limit in (
             ("inputs", self.inputs, limits.inputs),
             ("classes", self.classes, limits.classes),
-            ("time steps", self.steps, limits.steps),
+            ("time steps", 1 if self.input.events else self.steps, limits.steps),
             (f"words of {limits.lanes} hidden neurons", words, limits.words),
             (f"row-words of {limits.lanes} weights", needed, limits.rows),
         ):
@@ -210,7 +242,7 @@ class Network:
         return Limits(
             lanes=lanes,
             rows=-(-rows // 1024) * 1024,
-            inputs=min(4095, max(256, 1 << self.inputs.bit_length())),
+            inputs=min(MAX_INPUTS, max(256, 1 << self.inputs.bit_length())),
             words=max(8, 1 << (sum(layer.words for layer in layers[:-1]) - 1).bit_length()),
             classes=16 if self.classes <= 16 else 64,
             weight_bits=weight_bits,

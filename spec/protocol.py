@@ -33,44 +33,42 @@ Order
     by NAK with reason NO_SESSION, and expected is 0.
 
     SYNC is taken whatever its seq is. With a nonce that differs from the session's it starts a session: it waits until
-    the engine is idle, discards an unfinished sample (events received without RUN), forgets stored replies and sets
+    the engine is idle, discards unfinished input (events received without RUN), forgets stored replies and sets
     expected = seq + 1. With the session's own nonce it changes nothing. It is answered with an Identity either way; one
     of the wrong size is answered BAD_LENGTH and changes nothing. SYNC itself is not among the executed frames above.
 
 Flow control
-    A device has Identity.credits sample buffers. The host keeps at most that many RUN frames unanswered, so that one
-    sample travels while another is in the engine. Every command other than EVENTS and RUN waits until the engine is
+    A device has Identity.credits input buffers. The host keeps at most that many RUN frames unanswered, so that input
+    travels while a run is in the engine. Every command other than EVENTS and RUN waits until the engine is
     idle, and the host sends it only when no RUN is unanswered. A WRITE_REGISTERS or WRITE_MEMORY is therefore never
     seen by a sample that was sent before it. The host keeps at most REPLAY frames unanswered, so that each can be sent
     again; the device does not execute a frame before the RUN that is REPLAY frames older has been answered.
 
-Events
-    Input values are sent as pairs (gap, value) in ascending order of address: the address starts at 0 in each sample;
-    each pair adds ``gap`` to it; if ``value`` is not 0 that is an event, and the address advances by one. A pair with
-    value 0 only skips. EVENTS appends to the sample, RUN appends its own pairs and then runs the sample.
-    An event at or above the network's inputs makes the sample invalid: RUN is answered BAD_EVENT, nothing is trained.
+Runs
+    A run is what the engine does at once: a frame sample, or a chunk of up to Identity.steps time steps of an event
+    sample (``opzo.spec.events`` tells how they travel). EVENTS appends to its input, RUN appends to it and runs it. In
+    a chunk every time step must be ended, and it can have at most Limits.events events: where time steps are fuller,
+    chunks have fewer of them. Membrane potentials, presynaptic traces, and read-outs and losses summed for the decision
+    go on from chunk to chunk until a RUN has the flag FRESH, as a frame always has.
 
 Errors, in the order checked
     BAD_COMMAND: unknown code; the reply's code is code | REPLY all the same (a NAK differs by its payload, two bytes).
     BAD_LENGTH: payload of the wrong size (odd pairs, no registers or rows, rows not whole, a reply longer than a frame
     can say); such an EVENTS appends nothing. BAD_ADDRESS: space unknown, read-only for WRITE_MEMORY, or rows beyond its
-    end (WEIGHTS has Identity.rows rows, LFSR 2, MEMBRANE 2 x words, HISTORY words). BAD_EVENT, then BAD_LABEL, only for
-    RUN; an EVENTS with a bad address is answered OK and remembered. What counts are the network's inputs and classes
-    (registers INPUTS and CLASSES), or the device's where those are fewer. A RUN that is answered with an error discards
-    its sample.
+    end (WEIGHTS has Identity.rows rows, LFSR 2, MEMBRANE 2 x words, HISTORY words, INPUT_HISTORY inputs / lanes,
+    rounded up). BAD_EVENT, FULL, BAD_STEPS, BAD_LABEL, in this order, only for RUN; an EVENTS with such events is
+    answered OK and remembered. What counts are the network's inputs and classes (registers INPUTS and CLASSES), or the
+    device's where those are fewer. A RUN that is answered with an error discards its input.
 """
 
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from enum import IntEnum, IntFlag
 
-import numpy as np
-
 from opzo.spec.network import Limits
 
-VERSION = 2
+VERSION = 3
 """Protocol and register map version; host and device must agree."""
 MAGIC = 0x4F5A504F
 """'OPZO' read as a little-endian word."""
@@ -103,11 +101,11 @@ class Command(IntEnum):
     WRITE_MEMORY = 0x05
     """u8 Space, u32 address, n x lanes x u16 (n >= 1) -> nothing."""
     EVENTS = 0x06
-    """pairs -> nothing. Appends to the sample."""
+    """pairs or codes -> nothing. Appends to the input."""
     RUN = 0x07
-    """u8 RunFlag, u8 label, pairs -> u8 prediction, u32 loss, and with OUTPUTS: C x i32 summed read-outs."""
+    """u8 RunFlag, u8 label, pairs or codes -> u8 prediction, u32 loss, and with OUTPUTS: C x i32 summed read-outs."""
     RESET = 0x08
-    """nothing -> nothing. Discards an unfinished sample. Memories, registers, session and counters stay."""
+    """nothing -> nothing. Discards unfinished input. Memories, registers, session and counters stay."""
 
 
 REPLY = 0x80
@@ -133,18 +131,26 @@ class Status(IntEnum):
     BAD_ADDRESS = 3
     """A memory space or row that does not exist, or is read-only."""
     BAD_EVENT = 4
-    """Event address at or above the network's inputs."""
+    """Event address at or above the network's inputs, or a graded event with value 0."""
     BAD_LABEL = 5
     """Label at or above the network's classes."""
+    BAD_STEPS = 6
+    """A chunk without time steps, with more than the device allows (GRADED: one), or with events behind the last."""
+    FULL = 7
+    """A chunk with more events than Limits.events."""
 
 
 class RunFlag(IntFlag):
-    """What RUN does with the sample; other bits are ignored."""
+    """What RUN does with its input; other bits are ignored."""
 
     TRAIN = 1
     """Learn from it; without, only infer (no noise, no update)."""
     OUTPUTS = 2
     """Answer with the summed read-outs as well."""
+    FRESH = 4
+    """Begin anew: membrane potentials and presynaptic traces 0, and a new decision. A frame always does."""
+    DECISION = 8
+    """Begin a new decision: read-outs and losses are summed from this run on. At the latest after MAX_STEPS steps."""
 
 
 class Space(IntEnum):
@@ -159,8 +165,10 @@ class Space(IntEnum):
     """Row 2 w: low 16 bits of the potentials of word w after the last step, row 2 w + 1: high 4 bits, sign-extended.
     Read only."""
     HISTORY = 3
-    """Row w: spike histories of the neurons of word w; bit t = spike in step t of the last training sample in which
-    the neuron spiked. Read only."""
+    """Row w: of the neurons of word w, in the low byte the spike history (bit t = spike in step t of the last run), in
+    the high byte the presynaptic trace before that run. Read only."""
+    INPUT_HISTORY = 4
+    """Row r: the same of inputs r x lanes and following; GRADED: value in the place of the history. Read only."""
 
 
 @dataclass(frozen=True)
@@ -272,30 +280,3 @@ class Unescape:
             parts += (_ESCAPED[part[:1]], part[1:])
         body = b"".join(parts)
         return None if self._max_body is not None and len(body) > self._max_body else body
-
-
-def encode_events(events: Sequence[tuple[int, int]]) -> bytes:
-    """Pairs (gap, value) of events (address, value 1..255) in strictly ascending order of address."""
-    addresses, values = np.array(events, np.int64).reshape(-1, 2).T
-    return encode_event_arrays(addresses, values)
-
-
-def encode_event_arrays(addresses: np.ndarray, values: np.ndarray) -> bytes:
-    """As ``encode_events``, of arrays: int (events,) each."""
-    gaps = np.diff(addresses, prepend=-1) - 1
-    skips = np.maximum(gaps - 1, 0) // 255
-    ends = np.cumsum(skips + 1) - 1
-    pairs = np.zeros((ends[-1] + 1 if len(ends) else 0, 2), np.uint8)
-    pairs[:, 0] = 255
-    pairs[ends, 0] = gaps - 255 * skips
-    pairs[ends, 1] = values
-    return pairs.tobytes()
-
-
-def decode_events(pairs: bytes, position: int = 0) -> tuple[list[tuple[int, int]], int]:
-    """Events of ``pairs`` (even length) and the address after them, starting from address ``position``."""
-    gaps, values = np.frombuffer(pairs, np.uint8).reshape(-1, 2).T.astype(np.int64)
-    lit = values > 0
-    after = position + np.cumsum(gaps + lit)
-    events = list(zip((after[lit] - 1).tolist(), values[lit].tolist(), strict=True))
-    return events, int(after[-1]) if len(after) else position

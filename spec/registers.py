@@ -22,7 +22,9 @@ class Reg(IntEnum):
     """Single registers."""
 
     HIDDEN_LAYERS = 0x00
+    """Writing it also clears all spike histories, presynaptic traces and lists of active rows."""
     STEPS = 0x01
+    """Time steps of a frame sample; a chunk of events says its own."""
     CLASSES = 0x02
     INPUTS = 0x03
     RULE = 0x04
@@ -39,16 +41,19 @@ class Reg(IntEnum):
     MSE_SHIFT = 0x0A
     """MSE share mu = 2**-shift; 0 is off."""
     SAMPLES = 0x0B
-    """Training samples since the seed was set; decides when the feedback shifts are chosen anew."""
+    """Runs with learning (a frame sample, or a chunk of events) since the seed was set; decides when the feedback
+    shifts are chosen anew."""
     CLEAR_COUNTERS = 0x0C
     """Writing any value sets every counter to 0; reads 0."""
+    INPUT = 0x0D
+    """`opzo.spec.network.Input`; 3 acts like SPIKES."""
 
 
 REG_BITS = {
     Reg.HIDDEN_LAYERS: 2,
     Reg.STEPS: 4,
     Reg.CLASSES: 7,
-    Reg.INPUTS: 12,
+    Reg.INPUTS: 13,
     Reg.RULE: 2,
     Reg.ALPHA: formats.ALPHA_BITS,
     Reg.RATE: formats.RATE_BITS,
@@ -57,6 +62,7 @@ REG_BITS = {
     Reg.LEAK_SHIFT: 4,
     Reg.MSE_SHIFT: 4,
     Reg.SAMPLES: 32,
+    Reg.INPUT: 2,
 }
 """Bits that each register keeps; the others read 0."""
 
@@ -92,15 +98,16 @@ LAYER_REG_BITS = {
 class Counter(IntEnum):
     """Statistics counters, COUNTER_BITS wide. All but CYCLES_* are the same on every device."""
 
-    TRAIN_SAMPLES = 0
-    TEST_SAMPLES = 1
+    TRAIN_RUNS = 0
+    """Runs with learning: frame samples, or chunks of events."""
+    TEST_RUNS = 1
     TRAIN_CYCLES = 2
-    """Clock cycles the engine was busy with training samples (golden: the cost model's)."""
+    """Clock cycles the engine was busy with runs with learning (golden: the cost model's)."""
     TEST_CYCLES = 3
     INTEGRATE = 4
     """Row-words read by Integrate."""
     FIRE = 5
-    """Words fired from a stored input current (first layer)."""
+    """Words fired from a stored input current (first layer, frame inputs)."""
     FEEDBACK = 6
     """Row-words of M and of local read-outs used, by local read-outs or Feedback."""
     LEARN = 7
@@ -111,7 +118,7 @@ class Counter(IntEnum):
     SPIKES_2 = 10
     SPIKES_3 = 11
     ACTIVE_1 = 12
-    """Neurons of hidden layer 1 that spiked at least once in a sample, summed over the training samples."""
+    """Neurons of hidden layer 1 that spiked at least once in a run, summed over the runs with learning."""
     ACTIVE_2 = 13
     ACTIVE_3 = 14
     MEMBRANE_SATURATIONS = 15
@@ -123,6 +130,10 @@ class Counter(IntEnum):
     """Row-words written by Learn in which some lane saturated."""
     FEEDBACK_SATURATIONS = 18
     """Row-words of M or of a local read-out written in which some lane saturated."""
+    STEPS = 19
+    """Time steps run."""
+    DROPPED = 20
+    """Events that found the event buffer full; the link refuses such chunks, so this stays 0."""
 
 
 TIMING_COUNTERS = (Counter.TRAIN_CYCLES, Counter.TEST_CYCLES)
@@ -140,10 +151,11 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
     """
     values = {
         int(Reg.HIDDEN_LAYERS): len(network.hidden),
-        int(Reg.STEPS): network.steps,
+        int(Reg.STEPS): min(network.steps, limits.steps),
         int(Reg.CLASSES): network.classes,
         int(Reg.INPUTS): network.inputs,
         int(Reg.RULE): int(rule),
+        int(Reg.INPUT): int(network.input),
     }
     layers = network.layout(limits)
     for index, layer in enumerate(layers):

@@ -10,8 +10,8 @@ from opzo.host.device import open_device
 from opzo.host.initial import ORDER, generator
 from opzo.host.trainer import Trainer
 from opzo.spec.errors import OpzoError
+from opzo.spec.events import decode_frame_pairs
 from opzo.spec.network import Network
-from opzo.spec.protocol import decode_events
 
 IMAGE = np.zeros((7, 7), np.uint8)
 IMAGE[2, 3], IMAGE[3, 3] = 100, 200
@@ -68,6 +68,6 @@ def test_trainer_sends_the_moved_images_in_its_order(monkeypatch: pytest.MonkeyP
     draws = augmentation.draw(5, 0, 80)
     for sample, index, draw in zip(sent, generator(5, ORDER, 0).permutation(80), draws, strict=True):
         expected = augmentation.move(frames.x[index], draw)
-        events, _ = decode_events(sample.pairs)
-        assert dict(events) == {int(a): int(expected[a]) for a in np.flatnonzero(expected)}
+        addresses, values, _ = decode_frame_pairs(sample.pairs)
+        assert dict(zip(addresses.tolist(), values.tolist(), strict=True)) == {int(a): int(expected[a]) for a in np.flatnonzero(expected)}
         assert sample.label == frames.y[index]

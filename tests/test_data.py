@@ -12,8 +12,8 @@ import pytest
 from opzo.host.data import MNIST_FILES, Frames, encode_frame, load_data
 from opzo.host.idx import read_idx
 from opzo.spec.errors import OpzoError
+from opzo.spec.events import decode_frame_pairs
 from opzo.spec.network import Network
-from opzo.spec.protocol import decode_events
 
 
 def idx(array: np.ndarray, kind: int = 8) -> bytes:
@@ -196,8 +196,9 @@ def test_absent_file_and_unknown_name() -> None:
 def test_frame_becomes_events_of_its_nonzero_pixels_in_ascending_order() -> None:
     frame = np.zeros(1000, np.uint8)
     frame[[0, 1, 300, 999]] = (1, 255, 7, 128)
-    events, _ = decode_events(encode_frame(frame))
-    assert events == [(0, 1), (1, 255), (300, 7), (999, 128)]
+    addresses, values, _ = decode_frame_pairs(encode_frame(frame))
+    assert addresses.tolist() == [0, 1, 300, 999]
+    assert values.tolist() == [1, 255, 7, 128]
     assert encode_frame(np.zeros(9, np.uint8)) == b""
 
 

@@ -12,8 +12,8 @@ from opzo.host.transport import Connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.errors import NetworkError, OpzoError
+from opzo.spec.events import encode_events
 from opzo.spec.network import Limits, Network, Rule
-from opzo.spec.protocol import encode_events
 from opzo.spec.registers import Counter, Reg
 
 NETWORK = Network((30, 17, 16, 33, 5))

@@ -12,9 +12,10 @@ from opzo.sim.compare import assert_equal
 from opzo.sim.fast import library
 from opzo.sim.fast.core import FastCore
 from opzo.sim.golden.core import GoldenCore
+from opzo.sim.stimuli import draw_chunk, draw_flags
 from opzo.spec.errors import OpzoError
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Input, Network, Rule
 from opzo.spec.protocol import Space
 from opzo.spec.registers import REG_BITS, Reg, network_registers
 
@@ -36,7 +37,7 @@ class Case:
 def cases(draw: st.DrawFn) -> Case:
     hidden = draw(st.lists(st.integers(1, 40), min_size=1, max_size=3))
     sizes = (draw(st.integers(1, 60)), *hidden, draw(st.integers(2, 20)))
-    network = Network(sizes, draw(st.integers(1, 8)), draw(st.integers(0, len(hidden))))
+    network = Network(sizes, draw(st.integers(1, 8)), draw(st.integers(0, len(hidden))), draw(st.sampled_from(Input)))
     rates = {register: draw(st.integers(0, (1 << REG_BITS[register]) - 1)) for register in RATES}
     return Case(
         network,
@@ -72,7 +73,10 @@ def twins(case: Case) -> tuple[GoldenCore, FastCore, np.random.Generator]:
 
 
 def assert_equal_states(golden: GoldenCore, fast: FastCore, what: str, seed: int) -> None:
-    for name in ("memory", "membrane", "history"):
+    for name in (
+        *("memory", "membrane", "negative", "trace", "history", "input_trace", "input_history"),
+        *("last_outputs", "output_sums"),
+    ):
         assert_equal(getattr(fast, name), getattr(golden, name), what=f"{name} {what}", seed=seed)
     assert_equal(fast.lfsrs.states, golden.lfsrs.states, what=f"LFSRs {what}", seed=seed)
     assert fast.registers == golden.registers, f"registers {what}, seed {seed}"
@@ -82,28 +86,27 @@ def assert_equal_states(golden: GoldenCore, fast: FastCore, what: str, seed: int
 
 def run_case(case: Case, samples: int) -> None:
     golden, fast, rng = twins(case)
-    density = rng.choice((0.0, 0.3, 1.0))
     for number in range(samples):
-        lit = np.flatnonzero(rng.random(case.network.inputs) < density).tolist()
-        events = [(address, int(rng.integers(1, 256))) for address in lit]
-        label, train = int(rng.integers(case.network.classes)), bool(rng.random() < 0.8)
-        what = f"after sample {number} of {case}"
-        assert fast.run(events, label, train) == golden.run(events, label, train), f"answer {what}"
+        chunk, label = draw_chunk(rng, case.network), int(rng.integers(case.network.classes))
+        flags = draw_flags(rng)
+        what = f"after run {number} of {case}"
+        assert fast.run(chunk, label, flags) == golden.run(chunk, label, flags), f"answer {what}"
         assert_equal_states(golden, fast, what, case.seed)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=cases())
 def test_every_state_is_the_golden_models(case: Case) -> None:
-    run_case(case, 4)
+    run_case(case, 4 if case.network.input is Input.FRAME else 10)
 
 
 @pytest.mark.parametrize("rule", list(Rule))
 @pytest.mark.parametrize("lanes", [4, 8, 16, 32, 64, 128])
 def test_every_number_of_lanes(lanes: int, rule: Rule) -> None:
     rates = dict(zip(RATES, (819, 84, 21, 6, 4, 7), strict=True))
-    network = Network((50, 3 * lanes // 2, lanes // 2 + 1, 10), 6, local=2)
-    run_case(Case(network, lanes, (16, 12)[rule % 2], rule, rates, 0, seed=lanes), 70 if lanes == 16 else 5)
+    for kind in Input:
+        network = Network((50, 3 * lanes // 2, lanes // 2 + 1, 10), 6, 2, kind)
+        run_case(Case(network, lanes, (16, 12)[rule % 2], rule, rates, 0, seed=lanes), 70 if lanes == 16 else 5)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from opzo.sim.fake_core import FakeCore, FakeSample
 from opzo.sim.golden.link import GoldenLink
 from opzo.sim.traffic import TEST_LIMITS, Traffic, frames, is_sample_reply
+from opzo.spec.events import encode_events
 from opzo.spec.protocol import (
     END,
     ESC,
@@ -26,7 +27,6 @@ from opzo.spec.protocol import (
     Space,
     Status,
     Unescape,
-    encode_events,
 )
 from opzo.spec.registers import Reg
 

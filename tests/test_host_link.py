@@ -13,6 +13,7 @@ from opzo.host.transport import Connection, Transport
 from opzo.sim.fake_core import FakeCore, FakeSample
 from opzo.sim.golden.link import GoldenLink
 from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.events import encode_events
 from opzo.spec.network import Limits
 from opzo.spec.protocol import (
     NAK,
@@ -22,7 +23,6 @@ from opzo.spec.protocol import (
     Identity,
     RunFlag,
     Unescape,
-    encode_events,
 )
 from opzo.spec.registers import Reg
 

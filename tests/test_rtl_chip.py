@@ -20,8 +20,9 @@ from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
 from opzo.sim.rtl import RtlTransport
+from opzo.spec.events import encode_events
 from opzo.spec.network import Limits, Network, Rule
-from opzo.spec.protocol import END, ESC, Command, Frame, Space, encode_events
+from opzo.spec.protocol import END, ESC, Command, Frame, Space
 from opzo.spec.registers import TIMING_COUNTERS, Reg
 
 LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)

@@ -13,9 +13,9 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.convert import convert
 from opzo.sim import cxx, rtl_library, verilated
-from opzo.spec.cache import cached
 from opzo.sim.rtl import RtlTransport
 from opzo.sim.rtl_library import build_library
+from opzo.spec.cache import cached
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits
 from opzo.spec.protocol import END, ESC

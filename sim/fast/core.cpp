@@ -1,4 +1,4 @@
-// The fast twin of the golden model: one sample through a core, compiled for a number of lanes.
+// The fast twin of the golden model: one run through a core, compiled for a number of lanes.
 //
 // Every function has the name and the arithmetic of its twin in sim/golden; the constants come from opzo.spec by way of
 // a generated header. Loops over lanes have fixed trip counts and 32-bit integers, so that the compiler makes vector
@@ -12,15 +12,30 @@
 #include "error.h"
 #include "hidden.h"
 #include "lanes.h"
+#include "traces.h"
 
-// State that stays from sample to sample; the arrays belong to Python.
+// State that stays from run to run; the arrays belong to Python.
 struct State {
-    int16_t* memory;      // (rows, P)
-    uint32_t* lfsrs;      // (P)
-    int64_t* membrane;    // (words, P)
-    uint8_t* history;     // (words, P)
-    int64_t* registers;   // by address
-    uint64_t* counters;   // by Counter
+    int16_t* memory;         // (rows, P)
+    uint32_t* lfsrs;         // (P)
+    int64_t* membrane;       // (words, P)
+    uint8_t* negative;       // (words, P)
+    uint8_t* trace;          // (words, P)
+    uint8_t* history;        // (words, P)
+    uint8_t* input_trace;    // (inputs)
+    uint8_t* input_history;  // (inputs)
+    int64_t* last_outputs;   // (classes)
+    int64_t* output_sums;    // (classes)
+    int64_t* registers;      // by address
+    uint64_t* counters;      // by Counter
+};
+
+// Input of a run.
+struct Events {
+    const uint16_t* addresses;
+    const uint8_t* values;
+    const int32_t* ends;  // events up to the end of each time step, where the input is events
+    int32_t count, steps;
 };
 
 struct Answer {
@@ -31,18 +46,22 @@ struct Answer {
 
 namespace {
 
-class Sample {
+class Engine {
   public:
-    void run(State& state, const uint16_t* addresses, const uint8_t* values, int count, int label, bool train,
-             Answer& answer);
+    void run(State& state, const Events& input, int label, int flags, Answer& answer);
+    void clear_traces();
 
   private:
     State* core;
-    int steps, classes, depth, label, rule, rate;
-    bool train, refresh;
+    Events input;
+    int kind, steps, classes, depth, label, rule, rate;
+    bool train, noise, refresh;
+    // What stays from run to run beside State.
+    Traces traces[MAX_HIDDEN], input_traces;
+    int last_steps = 0, phase = 0, bias_trace = 0, loss_sum = 0;
     Hidden hidden[MAX_HIDDEN];
     Layer readout;
-    std::vector<int> rows, values;
+    std::vector<int> rows, values;  // of a frame
     int32_t outputs[HISTORY_STEPS][MAX_CLASSES];
     int32_t errors[HISTORY_STEPS][MAX_CLASSES];
     int losses[HISTORY_STEPS];
@@ -56,35 +75,43 @@ class Sample {
     void count_work(int counter, uint64_t amount) { count(counter, amount), work += amount; }
     int16_t* row(int address) const { return core->memory + static_cast<size_t>(address) * P; }
 
+    bool odd(int step) const { return (phase + step) & 1; }
     Layer layer(int slot) const;
-    bool integrate_events(int word, Word& current) const;
-    bool integrate_spikes(const Layer& to, const std::vector<int>& list, int word, Word& current) const;
+    void begin(bool fresh, bool decision);
+    void forward();
+    void learn();
+    void finish(Answer& answer);
+    bool integrate_values(const int* rows, const int* values, size_t count, int word, Word& current) const;
+    bool integrate_spikes(const Layer& to, const int* list, size_t count, int word, Word& current) const;
+    void integrate_frame();
+    void fire_events(int step);
     void fire(int index, int step);
+    void draw_signs(Hidden& h, int step);
     void fire_word(Hidden& h, int step, int word, const Word& current, bool saturated);
     void read_out(int step);
     void local_read_out(int index, int step);
     void feedback(int index, int step);
     Word local_feedback(Hidden& h, int step, int word);
     void filter(const std::vector<Word>& credits, int words, int word);
-    void learn_spikes(const Layer& to, const Hidden& below, const std::vector<Word>& credits);
-    void learn_events(const Hidden& h);
+    void learn_spikes(const Layer& to, const Traces& below, bool graded, const std::vector<Word>& credits);
+    void learn_frame(const Hidden& h);
 };
 
-Layer Sample::layer(int slot) const {
+Layer Engine::layer(int slot) const {
     const int64_t* r = core->registers + LAYER_REGISTERS + LAYER_STRIDE * slot;
     auto field = [r](int n) { return static_cast<int>(r[n]); };
     return {field(LAYER_ROWS),          field(LAYER_WORDS),         field(LAYER_TAIL), field(LAYER_WEIGHT_BASE),
             field(LAYER_FEEDBACK_BASE), field(LAYER_WORD_BASE),     field(LAYER_LOCAL_SHIFT), slot};
 }
 
-// Input current of one word of layer 1; whether a lane saturated.
-bool Sample::integrate_events(int word, Word& current) const {
+// Input current of one word of layer 1 from rows with values; whether a lane saturated.
+bool Engine::integrate_values(const int* rows, const int* values, size_t count, int word, Word& current) const {
     const Layer& to = hidden[0].layer;
     const int16_t* base = row(to.weight_base + word * to.rows);
     Word sum{};
-    for (size_t n = 0; n < rows.size(); n++) {
+    for (size_t n = 0; n < count; n++) {
         const int16_t* w = base + rows[n] * P;
-        if (n + AHEAD < rows.size()) prefetch(base + rows[n + AHEAD] * P);
+        if (n + AHEAD < count) prefetch(base + rows[n + AHEAD] * P);
         const int32_t x = values[n];
         for (int j = 0; j < P; j++) sum[j] += w[j] * x >> PRODUCT_SHIFT;
     }
@@ -93,29 +120,64 @@ bool Sample::integrate_events(int word, Word& current) const {
 }
 
 // Input current from the spikes of a step and the bias.
-bool Sample::integrate_spikes(const Layer& to, const std::vector<int>& list, int word, Word& current) const {
+bool Engine::integrate_spikes(const Layer& to, const int* list, size_t count, int word, Word& current) const {
     static_assert(SPIKE_INPUT >> PRODUCT_SHIFT == 1 << (ACCUMULATOR_FRAC - MEMBRANE_FRAC),
                   "a spike adds exactly the weight");
     const int16_t* base = row(to.weight_base + word * to.rows);
     Word sum;
     const int16_t* bias = base + (to.rows - 1) * P;
     for (int j = 0; j < P; j++) sum[j] = bias[j];
-    for (size_t n = 0; n < list.size(); n++) {
+    for (size_t n = 0; n < count; n++) {
         const int16_t* w = base + list[n] * P;
-        if (n + AHEAD < list.size()) prefetch(base + list[n + AHEAD] * P);
+        if (n + AHEAD < count) prefetch(base + list[n + AHEAD] * P);
         for (int j = 0; j < P; j++) sum[j] += w[j];
     }
     return saturate_word<MEMBRANE_WIDTH>(sum, current);
 }
 
-void Sample::fire(int index, int step) {
+// Input current of all steps; that it saturated is not counted.
+void Engine::integrate_frame() {
+    const Layer& to = hidden[0].layer;
+    rows.assign(input.addresses, input.addresses + input.count);
+    values.assign(input.values, input.values + input.count);
+    rows.push_back(to.rows - 1);
+    values.push_back(BIAS_INPUT);
+    for (int w = 0; w < to.words; w++) integrate_values(rows.data(), values.data(), rows.size(), w, hidden[0].current[w]);
+    count_work(COUNT_INTEGRATE, to.words * rows.size());
+}
+
+// Layer 1 in one step of a chunk.
+void Engine::fire_events(int step) {
+    Hidden& h = hidden[0];
+    const int begin = step ? input.ends[step - 1] : 0, end = input.ends[step];
+    rows.assign(input.addresses + begin, input.addresses + end);
+    values.assign(input.values + begin, input.values + end);
+    const bool graded = kind == INPUT_GRADED;
+    for (size_t n = 0; n < rows.size(); n++) {
+        if (graded)
+            input_traces.mark_graded(rows[n], values[n]);
+        else
+            input_traces.mark(rows[n], step);
+    }
+    const size_t count = rows.size();
+    if (graded) {
+        rows.push_back(h.layer.rows - 1);
+        values.push_back(SPIKE_INPUT);
+    }
+    draw_signs(h, step);
+    for (int w = 0; w < h.layer.words; w++) {
+        Word current;
+        const bool saturated = graded ? integrate_values(rows.data(), values.data(), count + 1, w, current)
+                                      : integrate_spikes(h.layer, rows.data(), count, w, current);
+        fire_word(h, step, w, current, saturated);
+    }
+    count_work(COUNT_INTEGRATE, h.layer.words * (count + 1));
+}
+
+// A hidden layer in one step: the first from the frame's current, the others from the spikes below.
+void Engine::fire(int index, int step) {
     Hidden& h = hidden[index];
-    if (train && (rule == RULE_OPZO || rule == RULE_ZO) && step % 2 == 0)
-        for (int w = 0; w < h.layer.words; w++) {
-            const Word fresh = draw(lfsrs);
-            Word& noise = h.noise[step / 2 * h.layer.words + w];
-            for (int j = 0; j < P; j++) noise[j] = 2 * (fresh[j] >> (DRAW_BITS - 1)) - 1;
-        }
+    draw_signs(h, step);
     if (index == 0) {
         for (int w = 0; w < h.layer.words; w++) fire_word(h, step, w, h.current[w], false);
         count(COUNT_FIRE, h.layer.words);
@@ -124,56 +186,59 @@ void Sample::fire(int index, int step) {
     const auto& list = hidden[index - 1].listed[step];
     for (int w = 0; w < h.layer.words; w++) {
         Word current;
-        const bool saturated = integrate_spikes(h.layer, list, w, current);
+        const bool saturated = integrate_spikes(h.layer, list.data(), list.size(), w, current);
         fire_word(h, step, w, current, saturated);
     }
     count_work(COUNT_INTEGRATE, h.layer.words * (list.size() + 1));
 }
 
-void Sample::fire_word(Hidden& h, int step, int word, const Word& current, bool current_saturated) {
-    const int amplitude = static_cast<int>(step % 2 ? -reg(REG_ALPHA) : reg(REG_ALPHA));
+void Engine::draw_signs(Hidden& h, int step) {
+    for (int w = 0; w < h.layer.words; w++) {
+        if (noise && !odd(step)) {
+            const Word fresh = draw(lfsrs);
+            for (int j = 0; j < P; j++) h.sign[w][j] = 2 * (fresh[j] >> (DRAW_BITS - 1)) - 1;
+        }
+        h.signs[step * h.layer.words + w] = h.sign[w];
+    }
+}
+
+void Engine::fire_word(Hidden& h, int step, int word, const Word& current, bool current_saturated) {
+    const int amplitude = !noise ? 0 : static_cast<int>(odd(step) ? -reg(REG_ALPHA) : reg(REG_ALPHA));
     const int valid = h.layer.valid_lanes(word);
     auto& spikes = h.spikes[step * h.layer.words + word];
     auto& surrogate = h.surrogate[step * h.layer.words + word];
     Word& v = h.v[word];
-    const Word& noise = h.noise[step / 2 * h.layer.words + word];
+    const Word& sign = h.sign[word];
     int32_t saturated = 0;
     for (int j = 0; j < P; j++) {
         const int32_t exact = (v[j] >> 1) + current[j];
         const int32_t u = saturate<MEMBRANE_WIDTH>(exact);
         saturated |= u ^ exact;
         const int32_t distance = u - THRESHOLD;
-        const int32_t spike = (distance + noise[j] * amplitude >= 0) & (j < valid);
+        const int32_t spike = (distance + sign[j] * amplitude >= 0) & (j < valid);
         const int32_t quarters = (distance < 0 ? -distance : distance) >> SURROGATE_SHIFT;
         v[j] = spike ? distance : u;
         spikes[j] = spike;
         surrogate[j] = quarters < SURROGATE_OFF ? quarters : SURROGATE_OFF;
     }
-    uint8_t* history = core->history + (h.layer.word_base + word) * P;
+    const int index = h.layer.slot;
     int fired = 0, first = 0;
     for (int j = 0; j < valid; j++) {
         if (!spikes[j]) continue;
         fired++;
         h.listed[step].push_back(word * P + j);
-        if (!h.seen[word][j]) {
-            first++;
-            h.seen[word][j] = 1;
-            h.active.push_back(word * P + j);
-            history[j] = 0;
-        }
-        history[j] |= 1 << step;
+        first += traces[index].mark(word * P + j, step);
     }
-    const int index = h.layer.slot;
     count(COUNT_SPIKES_1 + index, fired);
     if (train) count(COUNT_ACTIVE_1 + index, first);
     if (saturated || current_saturated) count(COUNT_MEMBRANE_SATURATIONS, 1);
 }
 
-void Sample::read_out(int step) {
+void Engine::read_out(int step) {
     const auto& list = hidden[depth - 1].listed[step];
     for (int w = 0; w < readout.words; w++) {
         Word current;
-        if (integrate_spikes(readout, list, w, current)) count(COUNT_MEMBRANE_SATURATIONS, 1);
+        if (integrate_spikes(readout, list.data(), list.size(), w, current)) count(COUNT_MEMBRANE_SATURATIONS, 1);
         for (int j = 0; j < P && w * P + j < classes; j++) outputs[step][w * P + j] = current[j];
     }
     count_work(COUNT_INTEGRATE, readout.words * (list.size() + 1));
@@ -185,7 +250,7 @@ void Sample::read_out(int step) {
 }
 
 // Error of a layer's own read-out.
-void Sample::local_read_out(int index, int step) {
+void Engine::local_read_out(int index, int step) {
     Hidden& h = hidden[index];
     int32_t o[MAX_CLASSES];
     for (int k = 0; k < classes; k++) {
@@ -199,7 +264,7 @@ void Sample::local_read_out(int index, int step) {
 }
 
 // The local read-out's part of the feedback sum of one word; learns its entries.
-Word Sample::local_feedback(Hidden& h, int step, int word) {
+Word Engine::local_feedback(Hidden& h, int step, int word) {
     Word total{};
     const auto& spikes = h.spikes[step * h.layer.words + word];
     int16_t* entry = row(h.layer.feedback_base + word * 2 * classes);
@@ -216,21 +281,21 @@ Word Sample::local_feedback(Hidden& h, int step, int word) {
     return total;
 }
 
-void Sample::feedback(int index, int step) {
+void Engine::feedback(int index, int step) {
     Hidden& h = hidden[index];
     const int shift = static_cast<int>(reg(LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT));
-    const int sign = step % 2 ? -1 : 1;
+    const int turn = odd(step) ? -1 : 1;
     const int activity = static_cast<int>(reg(REG_ACTIVITY));
-    const bool momentum = rule == RULE_OPZO && step % 2;
+    const bool momentum = rule == RULE_OPZO && odd(step);
     int64_t size = 0;
     for (int w = 0; w < h.layer.words; w++) {
         const int valid = h.layer.valid_lanes(w);
-        const Word& noise = h.noise[step / 2 * h.layer.words + w];
+        const Word& sign = h.signs[step * h.layer.words + w];
         const bool local = h.layer.local_shift;
         Word total = local ? local_feedback(h, step, w) : Word{};
         if (rule == RULE_ZO) {
             const int32_t loss = std::min(losses[step] >> ZO_LOSS_SHIFT, ERROR_MAX) * rate;
-            for (int j = 0; j < P; j++) total[j] += sign * noise[j] * ZO_FACTOR * loss;
+            for (int j = 0; j < P; j++) total[j] += turn * sign[j] * ZO_FACTOR * loss;
         } else {
             int16_t* entry = row(h.layer.feedback_base + (local ? 2 * w + 1 : w) * classes);
             for (int k = 0; k < classes; k++, entry += P) {
@@ -240,9 +305,10 @@ void Sample::feedback(int index, int step) {
                 if (refresh && step == 0) size += entry[0] < 0 ? -entry[0] : entry[0];
                 if (!momentum) continue;
                 // M += z (o[t-1] - o[t]) (paper eq. 7), z of the even step.
-                const int32_t difference = (outputs[step - 1][k] - outputs[step][k]) << DIFFERENCE_SHIFT;
+                const int32_t before = step ? outputs[step - 1][k] : static_cast<int32_t>(core->last_outputs[k]);
+                const int32_t difference = (before - outputs[step][k]) << DIFFERENCE_SHIFT;
                 Word update;
-                for (int j = 0; j < P; j++) update[j] = j < valid ? -noise[j] * difference : 0;
+                for (int j = 0; j < P; j++) update[j] = j < valid ? -sign[j] * difference : 0;
                 if (update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT)), lfsrs))
                     count(COUNT_FEEDBACK_SATURATIONS, 1);
             }
@@ -272,22 +338,23 @@ void Sample::feedback(int index, int step) {
 }
 
 // E[k] of one word, all steps.
-void Sample::filter(const std::vector<Word>& credits, int words, int word) {
+void Engine::filter(const std::vector<Word>& credits, int words, int word) {
     filtered.resize(steps);
     filtered[steps - 1] = credits[(steps - 1) * words + word];
     for (int k = steps - 2; k >= 0; k--)
         for (int j = 0; j < P; j++) filtered[k][j] = credits[k * words + word][j] + filtered[k + 1][j] / 2;
 }
 
-void Sample::learn_spikes(const Layer& to, const Hidden& below, const std::vector<Word>& credits) {
-    const uint8_t* history = core->history + below.layer.word_base * P;
+// Learn with the active rows below; the bias row spiked in every step.
+void Engine::learn_spikes(const Layer& to, const Traces& below, bool graded, const std::vector<Word>& credits) {
     const int decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
     uint64_t saturated = 0;
     for (int w = 0; w < to.words; w++) {
         filter(credits, to.words, w);
         int16_t* base = row(to.weight_base + w * to.rows);
-        auto learn = [&](int i, unsigned spiked) {
-            Word update{};
+        auto learn = [&](int i, unsigned spiked, int trace) {
+            Word update;
+            for (int j = 0; j < P; j++) update[j] = (filtered[0][j] * trace + (1 << (INPUT_BITS - 1))) >> INPUT_BITS;
             for (; spiked; spiked &= spiked - 1) {
                 const Word& credit = filtered[std::countr_zero(spiked)];
                 for (int j = 0; j < P; j++) update[j] += credit[j];
@@ -297,15 +364,18 @@ void Sample::learn_spikes(const Layer& to, const Hidden& below, const std::vecto
         for (size_t n = 0; n < below.active.size(); n++) {
             const int i = below.active[n];
             if (n + AHEAD < below.active.size()) prefetch(base + below.active[n + AHEAD] * P);
-            learn(i, history[i]);
+            if (graded)
+                learn(i, 0, below.trace[i] + below.history[i]);
+            else
+                learn(i, below.history[i], below.trace[i]);
         }
-        learn(to.rows - 1, (1u << steps) - 1);
+        learn(to.rows - 1, (1u << steps) - 1, bias_trace);
     }
     count_work(COUNT_LEARN, to.words * (below.active.size() + 1));
     count(COUNT_WEIGHT_SATURATIONS, saturated);
 }
 
-void Sample::learn_events(const Hidden& h) {
+void Engine::learn_frame(const Hidden& h) {
     const Layer& to = h.layer;
     const int decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
     uint64_t saturated = 0;
@@ -327,30 +397,52 @@ void Sample::learn_events(const Hidden& h) {
     count(COUNT_WEIGHT_SATURATIONS, saturated);
 }
 
-void Sample::run(State& state, const uint16_t* addresses, const uint8_t* event_values, int events, int of_label,
-                 bool of_train, Answer& answer) {
-    core = &state;
-    label = of_label, train = of_train, work = 0;
-    steps = static_cast<int>(reg(REG_STEPS)), classes = static_cast<int>(reg(REG_CLASSES));
-    depth = static_cast<int>(reg(REG_HIDDEN_LAYERS)), rule = static_cast<int>(reg(REG_RULE));
-    rate = static_cast<int>(reg(REG_RATE));
-    refresh = train && reg(REG_SAMPLES) % FEEDBACK_REFRESH == 0;
-    for (int index = 0; index < depth; index++) hidden[index].begin(layer(index), steps);
+void Engine::clear_traces() {
+    for (auto& layer : traces) layer.active.clear();
+    input_traces.active.clear();
+}
+
+void Engine::begin(bool fresh, bool decision) {
+    for (int index = 0; index < depth; index++) {
+        Hidden& h = hidden[index];
+        h.begin(layer(index), steps);
+        const size_t base = static_cast<size_t>(h.layer.word_base) * P;
+        for (int w = 0; w < h.layer.words; w++)
+            for (int j = 0; j < P; j++) {
+                const size_t n = base + w * P + j;
+                h.v[w][j] = fresh ? 0 : static_cast<int32_t>(core->membrane[n]);
+                h.sign[w][j] = !fresh && core->negative[n] ? -1 : 1;
+            }
+        traces[index].trace = core->trace + base, traces[index].history = core->history + base;
+        traces[index].begin(last_steps, fresh, false);
+    }
+    input_traces.trace = core->input_trace, input_traces.history = core->input_history;
+    input_traces.begin(last_steps, fresh, kind == INPUT_GRADED);
+    bias_trace = fresh ? 0 : advance(bias_trace, (1 << last_steps) - 1, last_steps);
+    if (fresh) phase = 0;
+    if (decision) {
+        loss_sum = 0;
+        for (int k = 0; k < classes; k++) core->output_sums[k] = 0;
+    }
     readout = layer(MAX_HIDDEN);
     readout_credits.assign(steps * readout.words, Word{});
     for (int j = 0; j < P; j++) lfsrs[j] = core->lfsrs[j];
-    rows.assign(addresses, addresses + events);
-    values.assign(event_values, event_values + events);
-    rows.push_back(hidden[0].layer.rows - 1);
-    values.push_back(BIAS_INPUT);
+}
 
-    for (int w = 0; w < hidden[0].layer.words; w++) integrate_events(w, hidden[0].current[w]);
-    count_work(COUNT_INTEGRATE, hidden[0].layer.words * rows.size());
-    count(COUNT_EVENTS, events);
+void Engine::forward() {
+    const bool frame = kind == INPUT_FRAME;
+    if (frame) integrate_frame();
+    count(COUNT_EVENTS, input.count);
+    count(COUNT_STEPS, steps);
     const bool feeds_back = train && rule != RULE_READOUT;
     for (int macro = 0; macro <= steps + depth; macro++) {
         const auto exists = [&](int step) { return 0 <= step && step < steps; };
-        if (exists(macro)) fire(0, macro);
+        if (exists(macro)) {
+            if (frame)
+                fire(0, macro);
+            else
+                fire_events(macro);
+        }
         if (exists(macro - depth)) read_out(macro - depth);
         for (int index = 1; index < depth; index++)
             if (exists(macro - index)) fire(index, macro - index);
@@ -359,45 +451,73 @@ void Sample::run(State& state, const uint16_t* addresses, const uint8_t* event_v
             if (macro > depth) feedback(index, macro - depth - 1);
         }
     }
-    if (train) {
-        learn_spikes(readout, hidden[depth - 1], readout_credits);
-        if (rule != RULE_READOUT)
-            for (int index = depth - 1; index >= 0; index--) {
-                if (index)
-                    learn_spikes(hidden[index].layer, hidden[index - 1], hidden[index].credits);
-                else
-                    learn_events(hidden[0]);
-                if (hidden[index].shift >= 0)
-                    core->registers[LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT] = hidden[index].shift;
-            }
-        core->registers[REG_SAMPLES] = (reg(REG_SAMPLES) + 1) & 0xFFFFFFFF;
-    }
+}
 
+void Engine::learn() {
+    learn_spikes(readout, traces[depth - 1], false, readout_credits);
+    for (int index = rule == RULE_READOUT ? -1 : depth - 1; index >= 0; index--) {
+        const Hidden& h = hidden[index];
+        if (index)
+            learn_spikes(h.layer, traces[index - 1], false, h.credits);
+        else if (kind == INPUT_FRAME)
+            learn_frame(h);
+        else
+            learn_spikes(h.layer, input_traces, kind == INPUT_GRADED, h.credits);
+        if (h.shift >= 0) core->registers[LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT] = h.shift;
+    }
+    core->registers[REG_SAMPLES] = (reg(REG_SAMPLES) + 1) & 0xFFFFFFFF;
+}
+
+void Engine::finish(Answer& answer) {
     for (int index = 0; index < depth; index++) {
         const Hidden& h = hidden[index];
         for (int w = 0; w < h.layer.words; w++)
-            for (int j = 0; j < P; j++) core->membrane[(h.layer.word_base + w) * P + j] = h.v[w][j];
+            for (int j = 0; j < P; j++) {
+                core->membrane[(h.layer.word_base + w) * P + j] = h.v[w][j];
+                core->negative[(h.layer.word_base + w) * P + j] = h.sign[w][j] < 0;
+            }
     }
     for (int j = 0; j < P; j++) core->lfsrs[j] = lfsrs[j];
-    count(train ? COUNT_TRAIN_SAMPLES : COUNT_TEST_SAMPLES, 1);
+    last_steps = steps, phase = (phase + steps) & 1;
+    count(train ? COUNT_TRAIN_RUNS : COUNT_TEST_RUNS, 1);
     count(train ? COUNT_TRAIN_CYCLES : COUNT_TEST_CYCLES, work);
-    answer = {};
-    for (int t = 0; t < steps; t++) {
-        answer.loss += losses[t];
-        for (int k = 0; k < classes; k++) answer.outputs[k] += outputs[t][k];
+    for (int t = 0; t < steps; t++) loss_sum = (loss_sum + losses[t]) & ((1 << LOSS_SUM_BITS) - 1);
+    answer.loss = loss_sum;
+    for (int k = 0; k < classes; k++) {
+        uint32_t sum = static_cast<uint32_t>(core->output_sums[k]);
+        for (int t = 0; t < steps; t++) sum += static_cast<uint32_t>(outputs[t][k]);
+        answer.outputs[k] = static_cast<int32_t>(sum);
+        core->output_sums[k] = answer.outputs[k];
+        core->last_outputs[k] = outputs[steps - 1][k];
     }
     answer.prediction = static_cast<int>(std::max_element(answer.outputs, answer.outputs + classes) - answer.outputs);
+}
+
+void Engine::run(State& state, const Events& of_input, int of_label, int flags, Answer& answer) {
+    core = &state, input = of_input, label = of_label, work = 0;
+    kind = static_cast<int>(reg(REG_INPUT));
+    steps = kind == INPUT_FRAME ? static_cast<int>(reg(REG_STEPS)) : input.steps;
+    classes = static_cast<int>(reg(REG_CLASSES)), depth = static_cast<int>(reg(REG_HIDDEN_LAYERS));
+    rule = static_cast<int>(reg(REG_RULE)), rate = static_cast<int>(reg(REG_RATE));
+    train = flags & FLAG_TRAIN;
+    noise = train && (rule == RULE_OPZO || rule == RULE_ZO);
+    refresh = train && reg(REG_SAMPLES) % FEEDBACK_REFRESH == 0;
+    const bool fresh = kind == INPUT_FRAME || flags & FLAG_FRESH;
+    begin(fresh, fresh || flags & FLAG_DECISION);
+    forward();
+    if (train) learn();
+    finish(answer);
 }
 
 }  // namespace
 
 extern "C" {
 
-void* opzo_fast_new() { return new Sample; }
-void opzo_fast_delete(void* sample) { delete static_cast<Sample*>(sample); }
+void* opzo_fast_new() { return new Engine; }
+void opzo_fast_delete(void* engine) { delete static_cast<Engine*>(engine); }
+void opzo_fast_clear_traces(void* engine) { static_cast<Engine*>(engine)->clear_traces(); }
 
-void opzo_fast_run(void* sample, State* state, const uint16_t* addresses, const uint8_t* values, int events, int label,
-                   int train, Answer* answer) {
-    static_cast<Sample*>(sample)->run(*state, addresses, values, events, label, train, *answer);
+void opzo_fast_run(void* engine, State* state, const Events* input, int label, int flags, Answer* answer) {
+    static_cast<Engine*>(engine)->run(*state, *input, label, flags, *answer);
 }
 }

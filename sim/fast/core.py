@@ -1,18 +1,19 @@
-"""A core whose samples run in compiled code."""
+"""A core whose runs are done by compiled code."""
 
 import ctypes
 
 import numpy as np
 
-from opzo.sim.fast.library import Answer, State, load
-from opzo.sim.golden.core import GoldenCore, SampleResult
+from opzo.sim.fast.library import Answer, Events, State, load
+from opzo.sim.golden.core import GoldenCore, RunResult
+from opzo.spec.events import Chunk
 from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.protocol import Space
+from opzo.spec.protocol import RunFlag, Space
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 
 REGISTERS = 256
 _CHANGED = (int(Reg.SAMPLES), *(layer_register(slot, LayerReg.FEEDBACK_SHIFT) for slot in range(MAX_HIDDEN)))
-"""Registers that a sample may change."""
+"""Registers that a run may change."""
 
 
 class PlainLFSRs:
@@ -28,10 +29,10 @@ class FastCore(GoldenCore):
     lfsr_type = PlainLFSRs
 
     def __init__(self, limits: Limits) -> None:
+        self._library = load(limits.lanes, limits.weight_bits)
+        self._engine = self._library.opzo_fast_new()
         super().__init__(limits)
         self.memory = np.zeros((limits.rows, limits.lanes), np.int16)
-        self._library = load(limits.lanes, limits.weight_bits)
-        self._sample = self._library.opzo_fast_new()
         self._registers = np.zeros(REGISTERS, np.int64)
         self._addresses = np.array(list(self.registers))
         self._counts = np.zeros(len(Counter), np.uint64)
@@ -39,8 +40,8 @@ class FastCore(GoldenCore):
         self._point()
 
     def __del__(self) -> None:
-        if sample := getattr(self, "_sample", None):
-            self._library.opzo_fast_delete(sample)
+        if engine := getattr(self, "_engine", None):
+            self._library.opzo_fast_delete(engine)
 
     def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
         """Write one row of WEIGHTS or LFSR: uint16 (lanes,). The address must exist."""
@@ -49,29 +50,29 @@ class FastCore(GoldenCore):
 
     def _point(self) -> None:
         """Tell the compiled code where the arrays are."""
-        arrays = (self.memory, self.lfsrs.states, self.membrane, self.history, self._registers, self._counts)
+        arrays = (
+            *(self.memory, self.lfsrs.states, self.membrane, self.negative, self.trace, self.history),
+            *(self.input_trace, self.input_history, self.last_outputs, self.output_sums),
+            *(self._registers, self._counts),
+        )
         self._state = State(*(array.ctypes.data for array in arrays))
 
-    def run(self, events: list[tuple[int, int]], label: int, train: bool) -> SampleResult:
-        """Run one sample: ``events`` of (address, value 1..255) in ascending order of address."""
-        pairs = np.array(events, np.uint16).reshape(-1, 2)
-        addresses, values = np.ascontiguousarray(pairs[:, 0]), pairs[:, 1].astype(np.uint8)
+    def clear_traces(self) -> None:
+        """Forget all spikes."""
+        super().clear_traces()
+        self._library.opzo_fast_clear_traces(self._engine)
+
+    def run(self, chunk: Chunk, label: int, flags: RunFlag) -> RunResult:
+        """Run a frame or a chunk of events, as register INPUT says."""
+        arrays = (chunk.addresses.astype(np.uint16), chunk.values.astype(np.uint8), chunk.ends.astype(np.int32))
+        events = Events(*(array.ctypes.data for array in arrays), len(arrays[0]), len(arrays[2]))
         self._registers[self._addresses] = list(self.registers.values())
         self._counts[:] = 0
         answer = self._answer
-        self._library.opzo_fast_run(
-            self._sample,
-            self._state,
-            addresses.ctypes.data,
-            values.ctypes.data,
-            len(values),
-            label,
-            train,
-            ctypes.byref(answer),
-        )
-        if train:
+        self._library.opzo_fast_run(self._engine, self._state, events, label, flags, ctypes.byref(answer))
+        if flags & RunFlag.TRAIN:
             for address in _CHANGED:
                 self.registers[address] = int(self._registers[address])
         for counter, amount in enumerate(self._counts.tolist()):
             self.counters.add(counter, amount)
-        return SampleResult(answer.prediction, answer.loss, tuple(answer.outputs[: self[Reg.CLASSES]]))
+        return RunResult(answer.prediction, answer.loss, tuple(answer.outputs[: self[Reg.CLASSES]]))

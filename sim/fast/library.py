@@ -7,12 +7,13 @@ from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
-from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.sim.cxx import find_cxx, run_tool
 from opzo.sim.golden.error import RECIPROCAL_BITS
 from opzo.spec import formats
+from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN, Rule
+from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN, Input, Rule
+from opzo.spec.protocol import RunFlag
 from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
 
 logger = logging.getLogger(__name__)
@@ -27,12 +28,25 @@ class State(ctypes.Structure):
     """Arrays of a core, by address."""
 
     _fields_ = tuple(
-        (name, ctypes.c_void_p) for name in ("memory", "lfsrs", "membrane", "history", "registers", "counters")
+        (name, ctypes.c_void_p)
+        for name in (
+            *("memory", "lfsrs", "membrane", "negative", "trace", "history", "input_trace", "input_history"),
+            *("last_outputs", "output_sums", "registers", "counters"),
+        )
+    )
+
+
+class Events(ctypes.Structure):
+    """Input of a run: arrays by address, and how long they are."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("addresses", "values", "ends")),
+        *((name, ctypes.c_int32) for name in ("count", "steps")),
     )
 
 
 class Answer(ctypes.Structure):
-    """Answer to a sample."""
+    """Answer to a run."""
 
     _fields_ = (
         ("prediction", ctypes.c_int32),
@@ -55,10 +69,12 @@ def load(lanes: int, weight_bits: int) -> ctypes.CDLL:
     library.opzo_fast_new.argtypes = []
     library.opzo_fast_delete.restype = None
     library.opzo_fast_delete.argtypes = [ctypes.c_void_p]
+    library.opzo_fast_clear_traces.restype = None
+    library.opzo_fast_clear_traces.argtypes = [ctypes.c_void_p]
     library.opzo_fast_run.restype = None
     library.opzo_fast_run.argtypes = [
-        *(ctypes.c_void_p, ctypes.POINTER(State), ctypes.c_void_p, ctypes.c_void_p),
-        *(ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.POINTER(Answer)),
+        *(ctypes.c_void_p, ctypes.POINTER(State), ctypes.POINTER(Events)),
+        *(ctypes.c_int, ctypes.c_int, ctypes.POINTER(Answer)),
     ]
     return library
 
@@ -93,6 +109,8 @@ def spec_header(lanes: int, weight_bits: int) -> str:
     values |= {f"LFSR_TAP_{n}": tap for n, tap in enumerate(formats.LFSR_TAPS)}
     enums: tuple[tuple[str, type[IntEnum]], ...] = (
         ("RULE", Rule),
+        ("INPUT", Input),
+        ("FLAG", RunFlag),
         ("REG", Reg),
         ("LAYER", LayerReg),
         ("COUNT", Counter),
@@ -101,7 +119,7 @@ def spec_header(lanes: int, weight_bits: int) -> str:
     values |= {"LAYER_REGISTERS": LAYER, "LAYER_STRIDE": LAYER_STRIDE, "RECIPROCAL_BITS": RECIPROCAL_BITS}
     values |= {"MAX_HIDDEN": MAX_HIDDEN, "MAX_CLASSES": MAX_CLASSES, "LANES": lanes}
     values |= {"WEIGHT_BITS": weight_bits, "LOW_BITS": formats.ROW_LOW_BITS[weight_bits]}
-    lines = ["#pragma once", *(f"constexpr int {name} = {value};" for name, value in values.items())]
+    lines = ["#pragma once", *(f"constexpr auto {name} = {value};" for name, value in values.items())]
     for name in ("EXP2", "LOG2"):
         table = getattr(formats, name)
         lines.append(f"constexpr int {name}[{len(table)}] = {{{', '.join(map(str, table))}}};")

@@ -1,4 +1,4 @@
-"""The core: registers, memories, counters, and samples through them."""
+"""The core: registers, memories, counters, and runs through them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +7,12 @@ import numpy as np
 
 from opzo.sim.golden.counters import Counters
 from opzo.sim.golden.lfsr import LaneLFSRs
-from opzo.sim.golden.sample import run_sample
-from opzo.spec.formats import LFSR_BITS, WEIGHT
+from opzo.sim.golden.run import run_chunk
+from opzo.sim.golden.traces import Traces, advance
+from opzo.spec.events import Chunk
+from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, WEIGHT
 from opzo.spec.network import MAX_HIDDEN, Layer, Limits, Rule
-from opzo.spec.protocol import Space
+from opzo.spec.protocol import RunFlag, Space
 from opzo.spec.registers import (
     COUNTER,
     LAYER_REG_BITS,
@@ -23,15 +25,15 @@ from opzo.spec.registers import (
 
 
 @dataclass(frozen=True)
-class SampleResult:
-    """Answer to one sample."""
+class RunResult:
+    """Answer to one run; sums are over the steps of the decision so far."""
 
     prediction: int
     """Class with the largest summed read-out; the lowest of equals."""
     loss: int
-    """Sum over the steps, LOSS_FRAC_BITS fraction bits, in bits."""
+    """Sum over the steps, LOSS_FRAC_BITS fraction bits, in bits; wraps at LOSS_SUM_BITS."""
     outputs: tuple[int, ...]
-    """Read-outs summed over the steps, OUTPUT_SUM."""
+    """Read-outs summed over the steps, OUTPUT_SUM; wraps."""
 
 
 _REGISTER_BITS = {int(register): bits for register, bits in REG_BITS.items()} | {
@@ -41,7 +43,7 @@ _REGISTER_BITS = {int(register): bits for register, bits in REG_BITS.items()} | 
 
 
 class GoldenCore:
-    """State of a core with ``limits``; everything that the gateware keeps from sample to sample is here.
+    """State of a core with ``limits``; everything that the gateware keeps from run to run is here.
 
     Attributes
     ----------
@@ -50,8 +52,21 @@ class GoldenCore:
     lfsrs : LaneLFSRs
     membrane : int64 (words, lanes)
         Potentials of the hidden neurons after the last step.
-    history : uint8 (words, lanes)
-        Spike histories of the hidden neurons.
+    negative : bool (words, lanes)
+        Sign of their noise in the last even step.
+    trace, history : uint8 (words, lanes)
+        Presynaptic traces of the hidden neurons before the last run, and their spike histories in it.
+    input_trace, input_history : uint8 (inputs / lanes, lanes)
+        The same of the inputs.
+    traces, input_traces : list of Traces, Traces
+        Views into them by hidden layer, with their lists of active rows.
+    bias_trace : int
+        Trace of the bias rows.
+    phase : int
+        Time steps since the last fresh run, modulo 2.
+    last_outputs, output_sums : int64 (classes,)
+        Read-outs of the last step, and summed over the decision.
+    loss_sum : int
     counters : Counters
     """
 
@@ -63,8 +78,13 @@ class GoldenCore:
         self.memory = np.zeros((limits.rows, limits.lanes), np.int32)
         self.lfsrs = self.lfsr_type(np.zeros(limits.lanes, np.uint32))
         self.membrane = np.zeros((limits.words, limits.lanes), np.int64)
-        self.history = np.zeros((limits.words, limits.lanes), np.uint8)
+        self.negative = np.zeros((limits.words, limits.lanes), bool)
+        self.trace, self.history = np.zeros((2, limits.words, limits.lanes), np.uint8)
+        self.input_trace, self.input_history = np.zeros((2, -(-limits.inputs // limits.lanes), limits.lanes), np.uint8)
+        self.last_outputs, self.output_sums = np.zeros((2, limits.classes), np.int64)
+        self.loss_sum = self.bias_trace = self.phase = self._last_steps = 0
         self.counters = Counters()
+        self.clear_traces()
 
     def __getitem__(self, register: Reg) -> int:
         return self.registers[int(register)]
@@ -127,6 +147,35 @@ class GoldenCore:
             self.counters.clear()
         elif address in self.registers:
             self.registers[address] = value & ((1 << _REGISTER_BITS[address]) - 1)
+        if address == Reg.HIDDEN_LAYERS:
+            self.clear_traces()
+
+    def clear_traces(self) -> None:
+        """Forget all spikes; where a layer's rows are is found out at the next run."""
+        for array in (self.trace, self.history, self.input_trace, self.input_history):
+            array[...] = 0
+        self.traces: list[Traces] = []
+        self.input_traces = Traces(self.input_trace.reshape(-1), self.input_history.reshape(-1))
+
+    def begin_run(self, *, fresh: bool, decision: bool, graded: bool) -> None:
+        """Bring traces up to date, or forget what was before: all of it, or the decision."""
+        if not self.traces:
+            words = [slice(layer.word_base, layer.word_base + layer.words) for layer in self.layers()[:-1]]
+            self.traces = [Traces(self.trace[some].reshape(-1), self.history[some].reshape(-1)) for some in words]
+        for traces in self.traces:
+            traces.begin(self._last_steps, fresh=fresh)
+        self.input_traces.begin(self._last_steps, fresh=fresh, graded=graded)
+        every_step = np.array((1 << self._last_steps) - 1)
+        self.bias_trace = 0 if fresh else int(advance(np.array(self.bias_trace), every_step, self._last_steps))
+        if fresh:
+            self.phase = 0
+        if decision:
+            self.output_sums[...] = self.loss_sum = 0
+
+    def end_run(self, steps: int, outputs: np.ndarray) -> None:
+        """Remember how long the run was, and the read-outs of its last step."""
+        self._last_steps, self.phase = steps, (self.phase + steps) % 2
+        self.last_outputs[: len(outputs)] = outputs
 
     def read_row(self, space: Space, row: int) -> np.ndarray:
         """One row of a memory: uint16 (lanes,). The address must exist."""
@@ -137,7 +186,10 @@ class GoldenCore:
         elif space == Space.MEMBRANE:
             values = self.membrane[row // 2] >> (16 * (row % 2))
         else:
-            values = self.history[row]
+            trace, history = (
+                (self.trace, self.history) if space == Space.HISTORY else (self.input_trace, self.input_history)
+            )
+            values = history[row] | trace[row].astype(np.uint16) << HISTORY_STEPS
         return np.asarray(values).astype(np.uint16)
 
     def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
@@ -152,6 +204,6 @@ class GoldenCore:
             kept = self.lfsrs.states & ~(np.uint32(0xFFFF) << shift)
             self.lfsrs = self.lfsr_type(kept | (data.astype(np.uint32) << shift))
 
-    def run(self, events: list[tuple[int, int]], label: int, train: bool) -> SampleResult:
-        """Run one sample: ``events`` of (address, value 1..255) in ascending order of address."""
-        return SampleResult(*run_sample(self, events, label, train))
+    def run(self, chunk: Chunk, label: int, flags: RunFlag) -> RunResult:
+        """Run a frame or a chunk of events, as register INPUT says."""
+        return RunResult(*run_chunk(self, chunk, label, flags))

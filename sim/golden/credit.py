@@ -1,7 +1,8 @@
 """Credit filter: moves the presynaptic trace to the postsynaptic side.
 
-``sum_t trace_i[t] c_j[t]`` equals ``sum_k s_i[k] E_j[k]`` with ``E_j[k] = c_j[k] + E_j[k+1] / 2``, so a presynaptic
-neuron needs no more than its spike history.
+``sum_t trace_i[t] c_j[t]`` over a run equals ``sum_k s_i[k] E_j[k]`` with ``E_j[k] = c_j[k] + E_j[k+1] / 2``, plus
+``trace_i / 2 * E_j[0]`` for the trace with which the run began. So a presynaptic neuron needs no more than its spike
+history and that trace.
 """
 
 import numpy as np
@@ -36,7 +37,20 @@ def spike_update(filtered: np.ndarray, histories: np.ndarray) -> np.ndarray:
     return np.tensordot(filtered, bits, axes=(0, 1)).transpose(0, 2, 1)
 
 
-def event_update(filtered: np.ndarray, values: np.ndarray) -> np.ndarray:
+def trace_update(filtered: np.ndarray, traces: np.ndarray) -> np.ndarray:
+    """Update of rows by what they did before the run: int (words, rows, lanes), ``trace / 2 x E[0]`` rounded half up.
+
+    Parameters
+    ----------
+    filtered : int (steps, words, lanes)
+    traces : int (rows,)
+        Unsigned, TRACE_FRAC_BITS; of graded inputs with the value of the run's only step added, which counts twice as
+        much and has one bit more after the point.
+    """
+    return _scaled(filtered[0], traces)
+
+
+def frame_update(filtered: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Update of rows with a constant input: int (words, rows, lanes), ``value x D`` rounded half up.
 
     Parameters
@@ -46,5 +60,9 @@ def event_update(filtered: np.ndarray, values: np.ndarray) -> np.ndarray:
         0..255.
     """
     total, _ = saturate(filtered.sum(axis=0), FRAME_CREDIT.width)
-    update: np.ndarray = (total[:, None, :] * values[:, None] + (1 << (INPUT_BITS - 1))) >> INPUT_BITS
+    return _scaled(total, values)
+
+
+def _scaled(credit: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    update: np.ndarray = (credit[:, None, :] * factors[:, None] + (1 << (INPUT_BITS - 1))) >> INPUT_BITS
     return update

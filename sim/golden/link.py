@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from opzo.spec.network import Limits
+from opzo.spec.events import Chunk, decode_frame_pairs, decode_steps
+from opzo.spec.network import Input, Limits
 from opzo.spec.protocol import (
     MAX_PAYLOAD,
     NAK,
@@ -25,7 +26,6 @@ from opzo.spec.protocol import (
     Space,
     Status,
     Unescape,
-    decode_events,
 )
 from opzo.spec.registers import Reg
 
@@ -36,7 +36,7 @@ _MEMORY_WRITE = struct.Struct("<BI")
 
 
 class Result(Protocol):
-    """Answer of a core to a sample."""
+    """Answer of a core to a run."""
 
     @property
     def prediction(self) -> int:
@@ -68,8 +68,8 @@ class Core(Protocol):
     def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
         """Write one row: uint16 (lanes,)."""
 
-    def run(self, events: list[tuple[int, int]], label: int, train: bool) -> Result:
-        """Run one sample."""
+    def run(self, chunk: Chunk, label: int, flags: RunFlag) -> Result:
+        """Run a frame or a chunk of events."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,7 @@ class GoldenLink:
             Command.RUN: self._run,
             Command.RESET: self._reset,
         }
-        self._events: list[tuple[int, int]] = []
-        self._position = 0
-        self._invalid = False
+        self._discard()
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the host and return the frames of all replies to them."""
@@ -221,26 +219,41 @@ class GoldenLink:
             Space.LFSR: 2,
             Space.MEMBRANE: 2 * limits.words,
             Space.HISTORY: limits.words,
+            Space.INPUT_HISTORY: -(-limits.inputs // limits.lanes),
         }
         return rows.get(space, 0)
 
-    def _append(self, pairs: bytes) -> bytes:
-        _require(len(pairs) % 2 == 0, Status.BAD_LENGTH)
+    def _append(self, data: bytes) -> bytes:
+        """Append events; those that cannot be make the input invalid, and say how."""
+        kind = self.core.read_register(Reg.INPUT)
+        _require(len(data) % 2 == 0 or kind not in (Input.FRAME, Input.GRADED), Status.BAD_LENGTH)
+        if kind == Input.FRAME:
+            addresses, values, self._position = decode_frame_pairs(data, self._position)
+            part = Chunk(addresses, values)
+        else:
+            part, self._position = decode_steps(data, graded=kind == Input.GRADED, position=self._position)
         inputs = min(self.core.read_register(Reg.INPUTS), self.core.limits.inputs)
-        events, self._position = decode_events(pairs, self._position)
-        good = [event for event in events if event[0] < inputs]
-        self._events += good
-        self._invalid |= len(good) < len(events)
+        self._bad_event |= bool(((part.addresses >= inputs) | (part.values == 0)).any())
+        begin = sum(len(addresses) for addresses in self._addresses)
+        self._addresses.append(part.addresses)
+        self._values.append(part.values)
+        self._ends.append(part.ends + begin)
         return b""
 
     def _run(self, data: bytes) -> bytes:
-        _require(len(data) >= 2 and len(data) % 2 == 0, Status.BAD_LENGTH)
+        _require(len(data) >= 2, Status.BAD_LENGTH)
         flags, label = data[:2]
         self._append(data[2:])
-        _require(not self._invalid, Status.BAD_EVENT)
+        chunk = Chunk(*(np.concatenate(parts) for parts in (self._addresses, self._values, self._ends)))
+        _require(not self._bad_event, Status.BAD_EVENT)
+        _require(len(chunk.addresses) <= self.core.limits.events, Status.FULL)
+        kind = self.core.read_register(Reg.INPUT)
+        if kind != Input.FRAME:
+            most = 1 if kind == Input.GRADED else self.core.limits.steps
+            _require(1 <= len(chunk.ends) <= most and chunk.ends[-1] == len(chunk.addresses), Status.BAD_STEPS)
         classes = min(self.core.read_register(Reg.CLASSES), self.core.limits.classes)
         _require(label < classes, Status.BAD_LABEL)
-        result = self.core.run(self._events, label, bool(flags & RunFlag.TRAIN))
+        result = self.core.run(chunk, label, RunFlag(flags & sum(RunFlag)))
         self._discard()
         reply = struct.pack("<BI", result.prediction, result.loss)
         if flags & RunFlag.OUTPUTS:
@@ -253,6 +266,7 @@ class GoldenLink:
         return b""
 
     def _discard(self) -> None:
-        self._events = []
+        self._addresses: list[np.ndarray] = [np.zeros(0, np.int64)]
+        self._values, self._ends = list(self._addresses), list(self._addresses)
         self._position = 0
-        self._invalid = False
+        self._bad_event = False

@@ -1,7 +1,7 @@
-"""The sequencer: one sample through the core, in the chip's order of operations and random draws.
+"""The sequencer: one run through the core, in the chip's order of operations and random draws.
 
-``docs/machine.md`` tells the schedule; the skew between layers matters here only because it fixes the order in which
-the random generators are drawn.
+A run is a frame sample or a chunk of events. ``docs/machine.md`` tells the schedule; the skew between layers matters
+here only because it fixes the order in which the random generators are drawn.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opzo.sim.golden.credit import event_update, filter_credit, spike_update
+from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
 from opzo.sim.golden.error import error_step
 from opzo.sim.golden.feedback import credit, feedback_sum
 from opzo.sim.golden.fire import fire
@@ -18,8 +18,9 @@ from opzo.sim.golden.integrate import integrate
 from opzo.sim.golden.local import local_read_out
 from opzo.sim.golden.saturate import saturate
 from opzo.sim.golden.scale import feedback_shift
-from opzo.sim.golden.spikes import extend_active, step_list, update_history
+from opzo.sim.golden.traces import Traces
 from opzo.sim.golden.update import update_rows
+from opzo.spec.events import Chunk
 from opzo.spec.formats import (
     BIAS_INPUT,
     CREDIT,
@@ -27,78 +28,85 @@ from opzo.spec.formats import (
     DRAW_BITS,
     ERROR,
     FEEDBACK_REFRESH,
+    LOSS_SUM_BITS,
+    OUTPUT_SUM,
     SPIKE_INPUT,
     ZO_FACTOR,
     ZO_LOSS_SHIFT,
 )
-from opzo.spec.network import Layer, Rule
+from opzo.spec.network import Input, Layer, Rule
+from opzo.spec.protocol import RunFlag
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 
 if TYPE_CHECKING:
     from opzo.sim.golden.core import GoldenCore
 
 
-def run_sample(
-    core: GoldenCore, events: list[tuple[int, int]], label: int, train: bool
-) -> tuple[int, int, tuple[int, ...]]:
-    """Run one sample; prediction, summed loss, summed read-outs. Changes the core's state."""
-    sample = _Sample(core, events, label, train)
-    sample.forward()
-    if train:
-        sample.learn()
-    return sample.finish()
+def run_chunk(core: GoldenCore, chunk: Chunk, label: int, flags: RunFlag) -> tuple[int, int, tuple[int, ...]]:
+    """Run a frame or a chunk of events; prediction, summed loss, summed read-outs. Changes the core's state."""
+    run = _Run(core, chunk, label, flags)
+    run.forward()
+    if run.train:
+        run.learn()
+    return run.finish()
 
 
 class _Hidden:
-    """What one hidden layer remembers during a sample."""
+    """What one hidden layer remembers during a run."""
 
-    def __init__(self, layer: Layer, lanes: int, steps: int) -> None:
-        shape = (layer.words, lanes)
+    def __init__(self, layer: Layer, core: GoldenCore, steps: int, *, fresh: bool) -> None:
+        shape = (layer.words, core.limits.lanes)
+        words = slice(layer.word_base, layer.word_base + layer.words)
         self.layer = layer
-        self.valid = _valid(layer, lanes)
-        self.v = np.zeros(shape, np.int64)
-        self.noise = np.zeros(shape, np.int64)
-        """Sign of the pair's even step: +-1; 0 without noise."""
+        self.valid = np.arange(layer.words * core.limits.lanes).reshape(shape) < layer.neurons
+        self.v, self.negative = core.membrane[words], core.negative[words]
+        if fresh:
+            self.v[...], self.negative[...] = 0, False
         self.spikes = np.zeros((steps, *shape), bool)
         self.surrogate = np.zeros((steps, *shape), np.int64)
-        self.signs = np.zeros((steps, *shape), np.int64)
+        self.negatives = np.zeros((steps, *shape), bool)
+        """Sign of the noise in the pair's even step, by step."""
         self.credits = np.zeros((steps, *shape), np.int64)
         self.local_errors: list[np.ndarray] = []
         """Scaled errors of the local read-out by step: int (classes,)."""
-        self.active = np.zeros(0, np.int64)
         self.shift: int | None = None
-        """Feedback shift that comes into force after the sample; None: the old one."""
+        """Feedback shift that comes into force after the run; None: the old one."""
+
+    def signs(self, step: int) -> np.ndarray:
+        """Sign of the noise in the even step of a pair: +-1."""
+        return np.where(self.negatives[step], -1, 1)
 
 
-class _Sample:
-    """One sample on its way through the core."""
+class _Run:
+    """One run on its way through the core."""
 
-    def __init__(self, core: GoldenCore, events: list[tuple[int, int]], label: int, train: bool) -> None:
-        self.core, self.label, self.train, self.rule = core, label, train, core.rule
-        self.steps, self.classes = core[Reg.STEPS], core[Reg.CLASSES]
-        lanes = core.limits.lanes
+    def __init__(self, core: GoldenCore, chunk: Chunk, label: int, flags: RunFlag) -> None:
+        self.core, self.chunk, self.label, self.rule = core, chunk, label, core.rule
+        self.train = bool(flags & RunFlag.TRAIN)
+        self.events, self.graded = core[Reg.INPUT] != Input.FRAME, core[Reg.INPUT] == Input.GRADED
+        self.steps = len(chunk.ends) if self.events else core[Reg.STEPS]
+        self.classes = core[Reg.CLASSES]
+        fresh = bool(flags & RunFlag.FRESH) or not self.events
         *hidden, self.readout = core.layers()
-        self.hidden = [_Hidden(layer, lanes, self.steps) for layer in hidden]
-        bias = hidden[0].rows - 1
-        self.rows = np.array([address for address, _ in events] + [bias])
-        self.values = np.array([value for _, value in events] + [BIAS_INPUT])
+        self.hidden = [_Hidden(layer, core, self.steps, fresh=fresh) for layer in hidden]
+        core.begin_run(fresh=fresh, decision=fresh or bool(flags & RunFlag.DECISION), graded=self.graded)
         self.outputs = np.zeros((self.steps, self.classes), np.int64)
         self.errors = np.zeros((self.steps, self.classes), np.int64)
         self.losses = [0] * self.steps
-        self.readout_credits = np.zeros((self.steps, self.readout.words, lanes), np.int64)
-        self.refresh = train and core[Reg.SAMPLES] % FEEDBACK_REFRESH == 0
+        self.readout_credits = np.zeros((self.steps, self.readout.words, core.limits.lanes), np.int64)
+        self.refresh = self.train and core[Reg.SAMPLES] % FEEDBACK_REFRESH == 0
         self.model_cycles = 0
 
     def forward(self) -> None:
         """All time steps, with Feedback in training."""
         depth = len(self.hidden)
-        current, _ = self._integrate(self.hidden[0].layer, self.rows, self.values)
-        self.core.counters.add(Counter.EVENTS, len(self.rows) - 1)
+        frame = None if self.events else self._integrate_frame()
+        self._count(Counter.EVENTS, len(self.chunk.addresses))
+        self._count(Counter.STEPS, self.steps)
         feedback = self.train and self.rule is not Rule.READOUT
         for macro in range(self.steps + depth + 1):
             if macro < self.steps:
-                self._count(Counter.FIRE, self.hidden[0].layer.words)
-                self._fire(0, macro, current, np.zeros_like(current, bool))
+                self._fire(0, macro, *(self._integrate_events(macro) if frame is None else frame))
             if 0 <= macro - depth < self.steps:
                 self._read_out(macro - depth)
             for index in range(1, depth):
@@ -113,32 +121,33 @@ class _Sample:
     def learn(self) -> None:
         """Update the weights, read-out first."""
         core = self.core
-        readout = filter_credit(self.readout_credits)
-        self._learn_spikes(self.readout, self.hidden[-1], readout)
+        self._learn_spikes(self.readout, core.traces[len(self.hidden) - 1], filter_credit(self.readout_credits))
         if self.rule is Rule.READOUT:
             return
         for index in range(len(self.hidden) - 1, -1, -1):
             hidden = self.hidden[index]
             filtered = filter_credit(hidden.credits)
-            if index:
-                self._learn_spikes(hidden.layer, self.hidden[index - 1], filtered)
+            if index or self.events:
+                below = core.traces[index - 1] if index else core.input_traces
+                self._learn_spikes(hidden.layer, below, filtered, graded=self.graded and index == 0)
             else:
-                self._learn(hidden.layer, self.rows, event_update(filtered, self.values))
+                self._learn(hidden.layer, self.rows, frame_update(filtered, self.values))
             if hidden.shift is not None:
                 core.registers[layer_register(index, LayerReg.FEEDBACK_SHIFT)] = hidden.shift
 
     def finish(self) -> tuple[int, int, tuple[int, ...]]:
-        """Close the sample: state that stays, sample counters, answer."""
+        """Close the run: state that stays, counters of runs, answer."""
         core = self.core
-        for hidden in self.hidden:
-            base = hidden.layer.word_base
-            core.membrane[base : base + hidden.layer.words] = hidden.v
+        core.end_run(self.steps, self.outputs[-1])
         if self.train:
             core.registers[int(Reg.SAMPLES)] = (core[Reg.SAMPLES] + 1) & 0xFFFFFFFF
-        core.counters.add(Counter.TRAIN_SAMPLES if self.train else Counter.TEST_SAMPLES, 1)
+        core.counters.add(Counter.TRAIN_RUNS if self.train else Counter.TEST_RUNS, 1)
         core.counters.add(Counter.TRAIN_CYCLES if self.train else Counter.TEST_CYCLES, self.model_cycles)
-        sums = self.outputs.sum(axis=0)
-        return int(sums.argmax()), sum(self.losses), tuple(sums.tolist())
+        half = 1 << (OUTPUT_SUM.width - 1)
+        sums = (core.output_sums[: self.classes] + self.outputs.sum(axis=0) + half) % (2 * half) - half
+        core.output_sums[: self.classes] = sums
+        core.loss_sum = (core.loss_sum + sum(self.losses)) % (1 << LOSS_SUM_BITS)
+        return int(sums.argmax()), core.loss_sum, tuple(sums.tolist())
 
     def _count(self, counter: Counter, amount: int) -> None:
         self.core.counters.add(counter, amount)
@@ -153,33 +162,56 @@ class _Sample:
         if saturated.any():
             self._count(counter, int(saturated.any(axis=-1).sum()))
 
+    def _odd(self, step: int) -> bool:
+        """Whether a step is the second of an antithetic pair; pairs may begin in one run and end in the next."""
+        return bool((self.core.phase + step) % 2)
+
     def _integrate(self, layer: Layer, rows: np.ndarray, values: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
         self._work(Counter.INTEGRATE, layer.words * len(rows))
         return integrate(self.core.weights(layer)[:, rows], values)
+
+    def _integrate_frame(self) -> tuple[np.ndarray, np.ndarray]:
+        """Input current of all steps; that it saturated is not counted."""
+        layer = self.hidden[0].layer
+        self.rows = np.append(self.chunk.addresses, layer.rows - 1)
+        self.values = np.append(self.chunk.values, BIAS_INPUT)
+        current, _ = self._integrate(layer, self.rows, self.values)
+        self._count(Counter.FIRE, self.steps * layer.words)
+        return current, np.zeros_like(current, bool)
+
+    def _integrate_events(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Input current of a step from its events, and where it saturated."""
+        layer, ends = self.hidden[0].layer, self.chunk.ends
+        part = slice(ends[step - 1] if step else 0, ends[step])
+        rows, values = self.chunk.addresses[part], self.chunk.values[part]
+        if self.graded:
+            self.core.input_traces.mark_graded(rows, values)
+        else:
+            self.core.input_traces.mark(rows, step)
+            values = np.full(len(rows), SPIKE_INPUT)
+        return self._integrate(layer, np.append(rows, layer.rows - 1), np.append(values, SPIKE_INPUT))
 
     def _integrate_spikes(self, index: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Input current of hidden layer ``index`` (the read-out for index = depth), and where it saturated."""
         below = self.hidden[index - 1]
         layer = self.hidden[index].layer if index < len(self.hidden) else self.readout
-        rows = np.append(step_list(below.spikes[step]), layer.rows - 1)
+        rows = np.append(np.flatnonzero(below.spikes[step]), layer.rows - 1)
         return self._integrate(layer, rows, SPIKE_INPUT)
 
     def _fire(self, index: int, step: int, current: np.ndarray, saturated: np.ndarray) -> None:
         hidden, core = self.hidden[index], self.core
-        if self.train and self.rule.noise and step % 2 == 0:
+        noise = self.train and self.rule.noise
+        if noise and not self._odd(step):
             draws = core.lfsrs.draw(hidden.layer.words)
-            hidden.noise = 2 * (draws >> (DRAW_BITS - 1)).astype(np.int64) - 1
-        sign = hidden.noise if step % 2 == 0 else -hidden.noise
+            hidden.negative[...] = draws >> (DRAW_BITS - 1) == 0
+        hidden.negatives[step] = hidden.negative
+        sign = np.where(hidden.negative ^ self._odd(step), -1, 1) * noise
         fired = fire(hidden.v, current, sign * core[Reg.ALPHA], hidden.valid)
-        hidden.v, hidden.surrogate[step], hidden.signs[step] = fired.v, fired.surrogate, sign
-        first = fired.spikes & ~hidden.spikes[:step].any(axis=0)
-        hidden.spikes[step] = fired.spikes
-        hidden.active = extend_active(hidden.active, first)
-        words = slice(hidden.layer.word_base, hidden.layer.word_base + hidden.layer.words)
-        core.history[words] = update_history(core.history[words], fired.spikes, first, step=step)
+        hidden.v[...], hidden.surrogate[step], hidden.spikes[step] = fired.v, fired.surrogate, fired.spikes
+        first = core.traces[index].mark(np.flatnonzero(fired.spikes), step)
         self._count(Counter(Counter.SPIKES_1 + index), int(fired.spikes.sum()))
         if self.train:
-            self._count(Counter(Counter.ACTIVE_1 + index), int(first.sum()))
+            self._count(Counter(Counter.ACTIVE_1 + index), first)
         self._count_words(Counter.MEMBRANE_SATURATIONS, fired.saturated | saturated)
 
     def _read_out(self, step: int) -> None:
@@ -204,7 +236,7 @@ class _Sample:
         hidden, core = self.hidden[index], self.core
         if self.rule is Rule.ZO:
             loss = min(self.losses[step] >> ZO_LOSS_SHIFT, ERROR.max) * core[Reg.RATE]
-            total = hidden.signs[step] * ZO_FACTOR * loss
+            total = hidden.signs(step) * (-1 if self._odd(step) else 1) * ZO_FACTOR * loss
             self._work(Counter.FEEDBACK, hidden.layer.words)
         else:
             entries = core.feedback(hidden.layer)
@@ -224,7 +256,7 @@ class _Sample:
 
     def _update_entries(self, hidden: _Hidden, step: int) -> None:
         """Gradient step of the local read-out; momentum update of M from an antithetic pair of steps."""
-        local, momentum = hidden.layer.local, self.rule is Rule.OPZO and step % 2 == 1
+        local, momentum = hidden.layer.local, self.rule is Rule.OPZO and self._odd(step)
         shape = (hidden.layer.words, self.classes * (local + momentum), self.core.limits.lanes)
         draws = self.core.lfsrs.draw(shape[0] * shape[1]).reshape(shape)
         if local:
@@ -235,18 +267,21 @@ class _Sample:
         if momentum:
             # M += z (o[t-1] - o[t]) (paper eq. 7).
             entries = self.core.feedback(hidden.layer)
-            difference = self.outputs[step - 1] - self.outputs[step]
-            scaled = difference << DIFFERENCE_SHIFT
-            update = -(hidden.signs[step - 1] * hidden.valid)[:, None, :] * scaled[:, None]
+            before = self.outputs[step - 1] if step else self.core.last_outputs[: self.classes]
+            scaled = (before - self.outputs[step]) << DIFFERENCE_SHIFT
+            update = -(hidden.signs(step) * hidden.valid)[:, None, :] * scaled[:, None]
             entries[...], saturated = self._update_rows(entries, update, draws[:, -self.classes :], Reg.LEAK_SHIFT)
             self._count_words(Counter.FEEDBACK_SATURATIONS, saturated)
 
-    def _learn_spikes(self, layer: Layer, below: _Hidden, filtered: np.ndarray) -> None:
-        """Learn with rows of a hidden layer below; the bias row spiked in every step."""
-        base = below.layer.word_base
-        histories = self.core.history[base : base + below.layer.words].reshape(-1)[below.active]
-        histories = np.append(histories, (1 << self.steps) - 1).astype(np.int64)
-        self._learn(layer, np.append(below.active, layer.rows - 1), spike_update(filtered, histories))
+    def _learn_spikes(self, layer: Layer, below: Traces, filtered: np.ndarray, *, graded: bool = False) -> None:
+        """Learn with the active rows below; the bias row spiked in every step."""
+        rows = below.active
+        trace, history = (array[rows].astype(np.int64) for array in (below.trace, below.history))
+        if graded:
+            trace, history = trace + history, np.zeros_like(history)
+        trace, history = np.append(trace, self.core.bias_trace), np.append(history, (1 << self.steps) - 1)
+        update = spike_update(filtered, history) + trace_update(filtered, trace)
+        self._learn(layer, np.append(rows, layer.rows - 1), update)
 
     def _learn(self, layer: Layer, rows: np.ndarray, update: np.ndarray) -> None:
         weights = self.core.weights(layer)
@@ -260,8 +295,3 @@ class _Sample:
     ) -> tuple[np.ndarray, np.ndarray]:
         shift = self.core[decay] if decay else 0
         return update_rows(rows, update, draws, shift, weight_bits=self.core.limits.weight_bits)
-
-
-def _valid(layer: Layer, lanes: int) -> np.ndarray:
-    """bool (words, lanes): where a neuron is."""
-    return np.arange(layer.words * lanes).reshape(layer.words, lanes) < layer.neurons

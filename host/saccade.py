@@ -1,0 +1,77 @@
+"""SYNTHETIC event data sets that the simulated camera makes of images, kept in the cache."""
+
+import logging
+from math import isqrt
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.data import Frames, load_data
+from opzo.host.events import Events
+from opzo.host.saccade_camera import SENSOR, SaccadeCamera, enlarge
+from opzo.spec.cache import cache_root, cached, content_hash
+from opzo.spec.errors import OpzoError
+
+PREFIX = "saccade-"
+SPLITS = ("train", "test")
+REPORT_S = 10.0
+_VERSION = 1
+"""Counts changes of what the same camera makes of the same images."""
+
+logger = logging.getLogger(__name__)
+
+
+def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None = None) -> tuple[Events, Events]:
+    """Training and test recordings of ``saccade-digits``, ``saccade-mnist`` or ``saccade-FILE.npz``.
+
+    The part behind ``saccade-`` and ``root`` are those of ``load_data``. Made once and kept; the arrays of what is
+    returned are memory-mapped files.
+    """
+    if not name.startswith(PREFIX):
+        raise OpzoError(f"there is no synthetic event data set '{name}'; choose saccade-digits or saccade-mnist")
+    camera = camera or SaccadeCamera()
+    data = load_data(name.removeprefix(PREFIX), root)
+    images = [_images(frames, data.name) for frames in (data.train, data.test)]
+    key = content_hash(_VERSION, camera, *(part.shape for part in images), *(part.tobytes() for part in images))
+
+    def build(folder: Path) -> None:
+        for split, part in enumerate(images):
+            _make(camera, part, split, folder)
+
+    folder = cached(cache_root() / f"{PREFIX}{key}", build)
+    train, test = (
+        _load(folder, split, frames.y) for split, frames in zip(SPLITS, (data.train, data.test), strict=True)
+    )
+    return train, test
+
+
+def _images(frames: Frames, name: str) -> NDArray[np.uint8]:
+    side = isqrt(frames.x.shape[1])
+    if side**2 != frames.x.shape[1]:
+        raise OpzoError(f"{name} has {frames.x.shape[1]} pixels a frame, which is no square image")
+    return enlarge(frames.x.reshape(-1, side, side))
+
+
+def _make(camera: SaccadeCamera, images: NDArray[np.uint8], split: int, folder: Path) -> None:
+    """Write the recordings of one split as ``.npy`` files, which can be memory-mapped."""
+    addresses, offsets, done, total = [], [], 0, 0
+    reported = monotonic()
+    for batch_addresses, batch_offsets in camera.recordings(images, split):
+        addresses.append(batch_addresses)
+        offsets.append(batch_offsets + total)
+        done, total = done + len(batch_offsets), total + len(batch_addresses)
+        if monotonic() - reported > REPORT_S:
+            reported = monotonic()
+            logger.info("recorded %d of %d images (%s, synthetic)", done, len(images), SPLITS[split])
+    np.save(folder / f"{SPLITS[split]}_addresses.npy", np.concatenate(addresses))
+    np.save(folder / f"{SPLITS[split]}_offsets.npy", np.concatenate(offsets))
+
+
+def _load(folder: Path, split: str, labels: NDArray[np.uint8]) -> Events:
+    # Plain arrays over the mapped files: slices of np.memmap are slow.
+    addresses, offsets = (
+        np.asarray(np.load(folder / f"{split}_{name}.npy", mmap_mode="r")) for name in ("addresses", "offsets")
+    )
+    return Events(addresses, offsets, labels, (2, SENSOR, SENSOR), name=f"the synthetic recording in {folder}")

@@ -1,0 +1,46 @@
+// Spike histories, presynaptic traces and the list of active rows, of the inputs or of one hidden layer.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "spec.h"
+
+inline int advance(int trace, int history, int steps) {
+    return trace >> steps | (history << (HISTORY_STEPS - steps) & ((1 << HISTORY_STEPS) - 1));
+}
+
+struct Traces {
+    uint8_t *trace, *history;
+    std::vector<int> active;  // rows of which one of both is not 0, in the order in which they became active
+
+    // After a run of some steps; a fresh one forgets all spikes before.
+    void begin(int steps, bool fresh, bool graded) {
+        size_t kept = 0;
+        for (const int i : active) {
+            const int after = graded ? (trace[i] >> 1) + ((history[i] + 1) >> 1) : advance(trace[i], history[i], steps);
+            trace[i] = fresh ? 0 : after;
+            history[i] = 0;
+            if (trace[i]) active[kept++] = i;
+        }
+        active.resize(kept);
+    }
+
+    // A row spiked; whether for the first time in the run.
+    bool mark(int row, int step) {
+        const bool first = !history[row];
+        append(row);
+        history[row] |= 1 << step;
+        return first;
+    }
+
+    void mark_graded(int row, int value) {
+        append(row);
+        history[row] = value;
+    }
+
+  private:
+    void append(int row) {
+        if (!history[row] && !trace[row]) active.push_back(row);
+    }
+};

@@ -1,0 +1,37 @@
+"""Random inputs of runs, for tests of golden model, fast twin and gateware alike."""
+
+import numpy as np
+
+from opzo.spec.events import Chunk
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import Input, Network
+from opzo.spec.protocol import RunFlag
+
+DENSITIES = (0.0, 0.02, 0.3, 1.0)
+"""Share of the inputs that have a value, or an event in a time step."""
+
+
+def draw_chunk(rng: np.random.Generator, network: Network, most: int | None = None) -> Chunk:
+    """Input of one run: steps and events from none to as many as there can be (``most``, of events)."""
+    if network.input is Input.FRAME:
+        lit = np.flatnonzero(rng.random(network.inputs) < rng.choice(DENSITIES))
+        return Chunk(lit, rng.choice((1, 255, rng.integers(1, 256)), len(lit)))
+    steps = 1 if network.input is Input.GRADED else int(rng.integers(1, HISTORY_STEPS + 1))
+    left = network.limits(4).events if most is None else most
+    lists = []
+    for _ in range(steps):
+        lit = np.flatnonzero(rng.random(network.inputs) < rng.choice(DENSITIES))[:left]
+        left -= len(lit)
+        lists.append(lit)
+    if network.input is Input.SPIKES:
+        return Chunk.of_steps(lists)
+    return Chunk.of_steps(lists, [rng.integers(1, 256, len(lit)) for lit in lists])
+
+
+def draw_flags(rng: np.random.Generator) -> RunFlag:
+    """Mostly learning, now and then anew."""
+    flags = RunFlag(0)
+    for flag, share in ((RunFlag.TRAIN, 0.8), (RunFlag.FRESH, 0.2), (RunFlag.DECISION, 0.1)):
+        if rng.random() < share:
+            flags |= flag
+    return flags

@@ -1,0 +1,142 @@
+"""How the input of a run travels: frames as pairs, events as time steps of codes.
+
+Frame (register INPUT is FRAME)
+    Values as pairs (gap, value) in ascending order of address: the address starts at 0; each pair adds ``gap`` to it;
+    if ``value`` is not 0 that is an event, and the address advances by one. A pair with value 0 only skips.
+
+Chunk of events (SPIKES: a byte a code; GRADED: a code and a value, which is not 0 where the code is an event)
+    ==========  ===================================================================================
+    code        meaning
+    ==========  ===================================================================================
+    0x00..0xDF  add the code to the address; an event there; the address advances by one
+    0xE0..0xEF  add (code - 0xDF) * 224 to the address
+    0xF0..0xFF  (code - 0xEF) time steps end, of which all but the first are empty; the address is 0
+    ==========  ===================================================================================
+    So a spike takes one byte where the one before it is less than 224 addresses away, and rarely more than two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+SKIP, END_STEPS = 0xE0, 0xF0
+"""First code of its kind."""
+SKIP_UNIT = SKIP
+"""Addresses that code SKIP adds."""
+MOST_ENDS = 0x100 - END_STEPS
+"""Time steps that one code can end."""
+SPIKE = 1
+"""Value of an event that has none."""
+
+
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Input of one run.
+
+    Attributes
+    ----------
+    addresses, values : int64 (events,)
+        A frame's values, or events in order of time step, then address (values SPIKE where there are none).
+    ends : int64 (steps,)
+        Number of events up to the end of each time step; empty for a frame.
+    """
+
+    addresses: NDArray[np.int64] = field(default_factory=_none)
+    values: NDArray[np.int64] = field(default_factory=_none)
+    ends: NDArray[np.int64] = field(default_factory=_none)
+
+    @classmethod
+    def frame(cls, events: Sequence[tuple[int, int]]) -> "Chunk":
+        """Chunk of (address, value 1..255) in ascending order of address."""
+        addresses, values = np.array(events, np.int64).reshape(-1, 2).T
+        return cls(addresses, values)
+
+    @classmethod
+    def of_steps(cls, steps: Sequence[Sequence[int]], values: Sequence[Sequence[int]] | None = None) -> "Chunk":
+        """Chunk of ascending addresses, step by step."""
+        ends = np.cumsum([len(step) for step in steps])
+        addresses = np.array([address for step in steps for address in step], np.int64)
+        graded = [value for step in values for value in step] if values is not None else [SPIKE] * len(addresses)
+        return cls(addresses, np.array(graded, np.int64), ends)
+
+
+def encode_events(events: Sequence[tuple[int, int]]) -> bytes:
+    """Pairs of a frame: (address, value 1..255) in strictly ascending order of address."""
+    addresses, values = np.array(events, np.int64).reshape(-1, 2).T
+    return encode_frame_pairs(addresses, values)
+
+
+def encode_frame_pairs(addresses: NDArray[np.integer], values: NDArray[np.integer]) -> bytes:
+    """As ``encode_events``, of arrays: int (events,) each."""
+    gaps = np.diff(addresses, prepend=-1) - 1
+    skips = np.maximum(gaps - 1, 0) // 255
+    ends = np.cumsum(skips + 1) - 1
+    pairs = np.zeros((ends[-1] + 1 if len(ends) else 0, 2), np.uint8)
+    pairs[:, 0] = 255
+    pairs[ends, 0] = gaps - 255 * skips
+    pairs[ends, 1] = values
+    return pairs.tobytes()
+
+
+def decode_frame_pairs(pairs: bytes, position: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Addresses and values of ``pairs`` (even length), and the address after them, starting from ``position``."""
+    gaps, values = np.frombuffer(pairs, np.uint8).reshape(-1, 2).T.astype(np.int64)
+    lit = values > 0
+    after = position + np.cumsum(gaps + lit)
+    return after[lit] - 1, values[lit], int(after[-1]) if len(after) else position
+
+
+def encode_steps(chunk: Chunk, *, graded: bool) -> bytes:
+    """Codes of a chunk of events."""
+    addresses, count = np.asarray(chunk.addresses, np.int64), len(chunk.addresses)
+    steps = len(chunk.ends)
+    step = np.searchsorted(chunk.ends, np.arange(count), side="right")
+    begins = np.ones(count, bool)
+    begins[1:] = step[1:] != step[:-1]
+    before = np.concatenate([[-1], addresses[:-1]]) if count else addresses
+    gaps = addresses - np.where(begins, -1, before) - 1
+    # Skips before each event, in codes of up to 16 units.
+    units = gaps // SKIP_UNIT
+    whole = END_STEPS - SKIP
+    skips = -(-units // whole)
+    # Ends before each event, and behind the last one.
+    passed = np.diff(np.concatenate([[0], step, [steps]]))
+    marks = -(-passed // MOST_ENDS)
+    lengths = np.concatenate([marks[:-1] + skips + 1, marks[-1:]])
+    codes = np.zeros((int(lengths.sum()), 2), np.uint8)
+    last = np.cumsum(lengths) - 1
+    events = last[:-1]
+    codes[events, 0] = gaps - units * SKIP_UNIT
+    codes[events, 1] = chunk.values
+    for k in range(int(skips.max(initial=0))):
+        some = skips > k
+        codes[events[some] - 1 - k, 0] = SKIP - 1 + np.minimum(units[some] - k * whole, whole)
+    firsts = last - lengths + 1
+    for k in range(int(marks.max(initial=0))):
+        some = marks > k
+        codes[firsts[some] + k, 0] = END_STEPS - 1 + np.minimum(passed[some] - k * MOST_ENDS, MOST_ENDS)
+    return codes.tobytes() if graded else codes[:, 0].tobytes()
+
+
+def decode_steps(data: bytes, *, graded: bool, position: int = 0) -> tuple[Chunk, int]:
+    """Chunk of codes (whole ones), and the address after them, starting from ``position``.
+
+    Addresses may lie beyond any network, and values may be 0 where the codes were not made by ``encode_steps``.
+    """
+    table = np.frombuffer(data, np.uint8).reshape(-1, 2 if graded else 1).astype(np.int64)
+    codes = table[:, 0]
+    is_event, is_end = codes < SKIP, codes >= END_STEPS
+    moved = np.where(is_event, codes + 1, np.where(is_end, 0, (codes - SKIP + 1) * SKIP_UNIT))
+    total = position + np.cumsum(moved)
+    # What was added up before the time step began.
+    begin = np.maximum.accumulate(np.where(is_end, total, 0)) if len(codes) else total
+    after = total - begin
+    ends = np.repeat(np.cumsum(is_event)[is_end], (codes - END_STEPS + 1)[is_end])
+    values = table[is_event, 1] if graded else np.full(int(is_event.sum()), SPIKE)
+    return Chunk(after[is_event] - 1, values, ends), int(after[-1]) if len(codes) else position
