@@ -81,7 +81,8 @@ class SaccadeCamera:
         if self.smooth:
             way = way * way * (3 - 2 * way)
         start, end = corners[movement], corners[movement + 1]
-        return np.rint(SUBPIXEL * (start + way[:, None] * (end - start))).astype(np.int64)
+        path: NDArray[np.int64] = np.rint(SUBPIXEL * (start + way[:, None] * (end - start))).astype(np.int64)
+        return path
 
     @cached_property
     def thresholds(self) -> NDArray[np.int16]:
@@ -102,7 +103,7 @@ class SaccadeCamera:
     @property
     def silence(self) -> int:
         """Sub-steps from an event of a pixel to its next one, at the least."""
-        # Rounded, so that 10 ms are three sub-steps of 3.333 ms and not four.
+        # Rounded, because a quotient that should be whole may come out a little larger.
         return max(1, ceil(round(self.refractory_ms * self.steps * self.substeps / self.duration_ms, 6)))
 
     def record(self, images: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -1,8 +1,9 @@
-"""The core: everything between a sample in the event buffer and its answer."""
+"""The core: everything between the input of a run in the event buffer and its answer."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
+from amaranth.utils import exact_log2
 
 from opzo.hw.counters import Counters
 from opzo.hw.error import ErrorUnit
@@ -16,13 +17,15 @@ from opzo.hw.memory_port import MemoryPort
 from opzo.hw.passes import Kind, tag_layout
 from opzo.hw.read_out import ReadOutShifter
 from opzo.hw.record import record
-from opzo.hw.registers import RegisterFile
+from opzo.hw.registers import CONFIG, RegisterFile
 from opzo.hw.results import Results
 from opzo.hw.scale import ScaleEstimator
+from opzo.hw.scanner import lane_bits, word_bits
 from opzo.hw.sequencer import Sequencer
 from opzo.hw.spikes import SpikeEncoder
-from opzo.spec.formats import FEEDBACK_REFRESH
-from opzo.spec.network import MAX_HIDDEN, Limits, Rule
+from opzo.hw.traces import STEPS_BITS, Traces
+from opzo.spec.formats import FEEDBACK_REFRESH, HISTORY_STEPS
+from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import COUNTER, READOUT_LAYER, Counter
 
 
@@ -52,17 +55,22 @@ class Core(wiring.Component):
         m.submodules.issue = self._issue = Issue(limits)
         m.submodules.lanes = self._lanes = Lanes(limits)
         m.submodules.encoder = self._encoder = SpikeEncoder(limits)
+        m.submodules.traces = self._traces = Traces(word_bits(limits) + lane_bits(limits), MAX_HIDDEN)
+        m.submodules.inputs = self._inputs = Traces(exact_log2(limits.events), 1)
         m.submodules.error = self._error = ErrorUnit(limits)
         m.submodules.local = self._local = LocalReadOut(limits)
         m.submodules.shifter = self._shifter = ReadOutShifter(limits)
         m.submodules.memory_port = self._memory_port = MemoryPort(limits)
         m.submodules.results = self._results = Results(limits)
+        # The registers' settings, with the time steps of the run.
+        self._config = record(CONFIG, "config")
         # Tags accompany the commands; tag s belongs to the command at stage s, tag STAGES to registered results.
         self._tags = [record(tag_layout(limits), f"tag_{s}") for s in range(max(STAGES, local_stage(limits)) + 1)]
         m.d.sync += self._tags[0].eq(self._issue.tag)
         m.d.sync += [after.eq(before) for after, before in zip(self._tags[1:], self._tags[:-1], strict=True)]
 
-        self._run_samples(m)
+        self._run(m)
+        self._keep_time(m)
         self._wire_host(m)
         self._wire_issue(m)
         self._wire_spikes(m)
@@ -71,27 +79,29 @@ class Core(wiring.Component):
         self._count(m)
         return m
 
-    def _run_samples(self, m: Module) -> None:
-        """One sample after another: start, wait, close, answer."""
+    def _run(self, m: Module) -> None:
+        """One run after another: start, wait, close, answer."""
         events, sequencer, results = self._events, self._sequencer, self._results
         self._sample = sample = record(RUN, "sample")
         self._start = start = Signal()
         self._scales_done = Signal()
         self._refresh = Signal()
         self._working = working = Signal()
+        self._wiping = Signal()
         self._close = close = Signal()
         m.d.comb += [
             sequencer.start.eq(start),
             sequencer.train.eq(Mux(start, events.sample.train, sample.train)),
-            sequencer.config.eq(self._registers.config),
+            sequencer.config.eq(self._config),
             sequencer.layers.eq(self._registers.layers),
             sequencer.event_count.eq(events.count),
+            [sequencer.event_ends[n].eq(events.ends[n]) for n in range(HISTORY_STEPS)],
             self._encoder.clear.eq(start),
             self._registers.sample_done.eq(close & sample.train),
             events.release.eq(close),
             results.start.eq(close),
             results.sample.eq(sample),
-            results.classes.eq(self._registers.config.classes),
+            results.classes.eq(self._config.classes),
             results.prediction.eq(self._error.prediction),
             results.loss.eq(self._error.loss_sum),
             results.sum.eq(self._error.sum_data),
@@ -99,7 +109,7 @@ class Core(wiring.Component):
         ]
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(events.sample_valid & ~self._memory_port.busy & ~results.busy):
+                with m.If(events.sample_valid & ~self._memory_port.busy & ~results.busy & ~self._wiping):
                     m.d.comb += start.eq(1)
                     m.d.sync += sample.eq(events.sample)
                     m.next = "WORK"
@@ -110,6 +120,50 @@ class Core(wiring.Component):
             with m.State("CLOSE"):
                 m.d.comb += close.eq(1)
                 m.next = "IDLE"
+
+    def _keep_time(self, m: Module) -> None:
+        """What goes on from run to run: traces, phase of the antithetic pairs, decision."""
+        events, registers = self._events, self._registers
+        traces, inputs = self._traces, self._inputs
+        frame = registers.config.input == Input.FRAME
+        steps, last_steps = Signal(STEPS_BITS), Signal(STEPS_BITS)
+        self._fresh, self._decision = fresh, decision = Signal(), Signal()
+        self._phase = phase = Signal()
+        self._bias_trace = bias_trace = Signal(HISTORY_STEPS)
+        m.d.comb += [
+            self._config.eq(registers.config),
+            self._config.steps.eq(steps),
+            self._wiping.eq(~self._working & ~self._close & (traces.busy | inputs.busy)),
+            inputs.graded.eq(registers.config.input == Input.GRADED),
+        ]
+        for unit in (traces, inputs):
+            m.d.comb += [
+                unit.clear.eq(registers.clear_traces),
+                unit.begin.eq(self._start),
+                unit.fresh.eq(fresh),
+                unit.steps.eq(last_steps),
+            ]
+        lane = lane_bits(self.limits)
+        m.d.comb += [traces.base[n].eq(registers.layers[n].word_base << lane) for n in range(MAX_HIDDEN)]
+        # After a reset, or with a new network, there is nothing to go on with.
+        begun = Signal()
+        begins_anew = events.sample.fresh | frame | ~begun
+        with m.If(registers.clear_traces):
+            m.d.sync += begun.eq(0)
+        with m.If(self._start):
+            m.d.sync += [
+                steps.eq(Mux(frame, registers.config.steps, events.steps)),
+                begun.eq(1),
+                fresh.eq(begins_anew),
+                decision.eq(begins_anew | events.sample.decision),
+                # The bias spiked in all steps of the last run.
+                bias_trace.eq(Mux(begins_anew, 0, Cat(bias_trace, Const(-1, HISTORY_STEPS)) >> last_steps)),
+            ]
+            with m.If(begins_anew):
+                m.d.sync += phase.eq(0)
+        # The traces still need the length of the last run while this one is on its way.
+        with m.If(self._close):
+            m.d.sync += [last_steps.eq(steps), phase.eq(phase ^ steps[0])]
 
     def _wire_host(self, m: Module) -> None:
         """Registers, memories, events and results to and from the link."""
@@ -125,7 +179,15 @@ class Core(wiring.Component):
             counters.half.eq(link.register_addr[0]),
             counters.index.eq(link.register_addr[1:]),
             link.register_r_data.eq(Mux(address[6:] == COUNTER >> 6, counters.data, registers.read_data)),
-            engine_idle.eq(~self._events.queued & ~self._start & ~self._working & ~self._close & ~self._results.busy),
+            engine_idle.eq(
+                ~self._events.queued
+                & ~self._start
+                & ~self._working
+                & ~self._close
+                & ~self._results.busy
+                & ~self._wiping
+                & ~registers.clear_traces
+            ),
             port.enable.eq(engine_idle),
             link.idle.eq(engine_idle & ~port.busy & ~counters.busy),
             self._events.discard.eq(link.discard),
@@ -140,28 +202,38 @@ class Core(wiring.Component):
     def _wire_issue(self, m: Module) -> None:
         """From the sequencer's items to the lanes' commands."""
         issue, item, encoder, error = self._issue, self._sequencer.item, self._encoder, self._error
-        lanes, port = self._lanes, self._memory_port
-        config = self._registers.config
+        lanes, port, traces, inputs = self._lanes, self._memory_port, self._traces, self._inputs
+        config = self._config
         m.d.comb += [
             issue.item.eq(item),
             issue.event_address.eq(self._events.address),
             issue.event_value.eq(self._events.value),
             issue.step_row.eq(encoder.step_row),
-            issue.active_row.eq(encoder.active_row),
+            issue.active_row.eq(traces.row),
+            issue.input_row.eq(inputs.row),
             issue.error.eq(error.read_error),
             issue.difference.eq(error.read_difference),
             issue.loss.eq(error.loss_scaled),
-            issue.history.eq(encoder.history),
+            issue.trace.eq(traces.entry),
+            issue.input_trace.eq(inputs.entry),
+            issue.bias_trace.eq(self._bias_trace),
             issue.config.eq(config),
             issue.train.eq(self._sample.train),
+            issue.fresh.eq(self._fresh),
+            issue.phase.eq(self._phase),
             issue.measure.eq(self._refresh),
-            self._events.index.eq(item.index),
+            self._events.index.eq(item.index + self._sequencer.event_begin),
             encoder.step_list.layer.eq(self._sequencer.below),
             encoder.step_list.parity.eq(item.step[0]),
             encoder.step_index.eq(item.index),
-            encoder.active_layer.eq(self._sequencer.below),
-            encoder.active_index.eq(item.index),
-            encoder.history_index.eq(Mux(port.busy, port.history_index, issue.history_index)),
+            traces.list_layer.eq(self._sequencer.below),
+            traces.list_index.eq(item.index),
+            traces.index.eq(Mux(port.busy, port.trace_index, issue.trace_index)),
+            inputs.list_index.eq(item.index),
+            inputs.index.eq(Mux(port.busy, port.trace_index, inputs.row)),
+            inputs.mark.valid.eq(issue.mark.valid),
+            inputs.mark.row.eq(issue.mark.row),
+            inputs.mark.bits.eq(issue.mark.bits),
             error.read_class.eq(item.index),
             error.read_source.eq(Mux(item.local, item.layer, READOUT_LAYER)),
             error.read_step.eq(item.step),
@@ -172,12 +244,14 @@ class Core(wiring.Component):
             lanes.shift.eq(port.shift | self._shifter.shift),
             lanes.chain_in.eq(port.chain_in),
             port.chain.eq(lanes.chain),
-            port.history.eq(encoder.history),
+            port.trace.eq(traces.entry),
+            port.input_trace.eq(inputs.entry),
         ]
 
     def _wire_spikes(self, m: Module) -> None:
         """Fired words to the encoder, and its state to the sequencer."""
         encoder, sequencer, lanes = self._encoder, self._sequencer, self._lanes
+        traces, inputs, spike = self._traces, self._inputs, self._encoder.spike
         tag = self._tags[RESULT + 1]
         m.d.comb += [
             encoder.fired.valid.eq(tag.post == Post.FIRE),
@@ -186,19 +260,24 @@ class Core(wiring.Component):
             encoder.fired.p.step.eq(tag.step),
             encoder.fired.p.word.eq(tag.word),
             encoder.fired.p.spikes.eq(lanes.spikes),
-            encoder.fired.p.first.eq(lanes.first_spikes),
             encoder.fired.p.last.eq(tag.last_word),
             sequencer.step_counts.eq(encoder.step_counts),
-            sequencer.active_counts.eq(encoder.active_counts),
+            [sequencer.active_counts[n].eq(traces.counts[n]) for n in range(MAX_HIDDEN)],
+            sequencer.input_count.eq(inputs.counts[0]),
             sequencer.finished.eq(encoder.finished),
-            sequencer.lists_done.eq(encoder.done),
+            sequencer.lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy),
+            sequencer.traces_ready.eq(~traces.walking & ~inputs.walking),
+            traces.mark.valid.eq(spike.valid),
+            traces.mark.layer.eq(spike.layer),
+            traces.mark.row.eq(spike.row),
+            traces.mark.bits.eq(1 << spike.step),
         ]
         m.d.comb += [encoder.word_base[n].eq(self._registers.layers[n].word_base) for n in range(MAX_HIDDEN)]
 
     def _wire_read_out(self, m: Module) -> None:
         """Read-outs from the chain or of a layer's own to the error unit, and its errors to the lanes."""
         shifter, error, lanes = self._shifter, self._error, self._lanes
-        config = self._registers.config
+        config = self._config
         # The chain is loaded at the end of stage CURRENT.
         tag = self._tags[CURRENT]
         step = Signal.like(tag.step)
@@ -211,6 +290,8 @@ class Core(wiring.Component):
             error.source.eq(Mux(local_start, local_tag.layer, READOUT_LAYER)),
             error.step.eq(Mux(local_start, local_tag.step, tag.step)),
             error.last_step.eq(tag.step + 1 == config.steps),
+            error.odd.eq(tag.step[0] ^ self._phase),
+            error.anew.eq(self._decision & (tag.step == 0)),
             error.classes.eq(config.classes),
             error.label.eq(self._sample.label),
             error.rate.eq(config.rate),
@@ -232,7 +313,7 @@ class Core(wiring.Component):
             m.d.sync += step.eq(tag.step)
 
     def _estimate_scales(self, m: Module) -> None:
-        """Feedback shifts, chosen anew in one of FEEDBACK_REFRESH training samples."""
+        """Feedback shifts, chosen anew in one of FEEDBACK_REFRESH runs with learning."""
         registers = self._registers
         config = registers.config
         tag = self._tags[ROW]
@@ -265,10 +346,10 @@ class Core(wiring.Component):
         command, item, lanes = self._issue.command, self._sequencer.item, self._lanes
         train = self._sample.train
         tag = self._tags[RESULT + 1]
-        spike = self._encoder.spike_count
+        spike, first = self._encoder.spike, self._traces.first
         amounts = {
-            Counter.TRAIN_SAMPLES: self._close & train,
-            Counter.TEST_SAMPLES: self._close & ~train,
+            Counter.TRAIN_RUNS: self._close & train,
+            Counter.TEST_RUNS: self._close & ~train,
             Counter.TRAIN_CYCLES: (self._working | self._close) & train,
             Counter.TEST_CYCLES: (self._working | self._close) & ~train,
             Counter.INTEGRATE: command.integrate,
@@ -280,9 +361,10 @@ class Core(wiring.Component):
             Counter.CREDIT_SATURATIONS: lanes.credit_saturated,
             Counter.WEIGHT_SATURATIONS: lanes.row_saturated & ~tag.feedback,
             Counter.FEEDBACK_SATURATIONS: lanes.row_saturated & tag.feedback,
+            Counter.STEPS: self._error.start & (self._error.source == READOUT_LAYER),
+            Counter.DROPPED: self._events.dropped,
         }
         for layer in range(MAX_HIDDEN):
-            spikes = spike.valid & (spike.layer == layer)
-            amounts[Counter(Counter.SPIKES_1 + layer)] = spikes
-            amounts[Counter(Counter.ACTIVE_1 + layer)] = spikes & spike.first & train
+            amounts[Counter(Counter.SPIKES_1 + layer)] = spike.valid & (spike.layer == layer)
+            amounts[Counter(Counter.ACTIVE_1 + layer)] = first.valid & (first.layer == layer) & train
         m.d.comb += [self._counters.increment[counter].eq(amount) for counter, amount in amounts.items()]

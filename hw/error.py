@@ -36,7 +36,7 @@ _ERROR = _READOUT + error_scale.CYCLES
 
 
 class ErrorUnit(wiring.Component):
-    """Softmax cross entropy with a share of squared error, loss, and the sums over the steps of a sample.
+    """Softmax cross entropy with a share of squared error, loss, and the sums over the steps of a decision.
 
     Golden twin: ``opzo.sim.golden.error.error_step``. ``busy`` falls 2 C + 30 cycles after the last read-out: one walk
     over the classes sums their powers, one scales them with the reciprocal of the sum.
@@ -53,7 +53,8 @@ class ErrorUnit(wiring.Component):
     classes, label, rate, mse_shift : In
         Settings, stable while ``busy``.
     start : In(1)
-        Strobe, while not ``busy``: time step ``step`` of ``source`` begins, ``last_step`` of a sample or not.
+        Strobe, while not ``busy``: time step ``step`` of ``source`` begins, ``last_step`` of a run or not. Of the
+        network's: ``odd``, the second of an antithetic pair; ``anew``, sums begin with it.
     o_valid : In(1), o_data : In(signed)
         Strobed read-outs (MEMBRANE) of all classes in order, from the cycle after ``start``, one a cycle or slower.
     busy : Out(1)
@@ -67,7 +68,7 @@ class ErrorUnit(wiring.Component):
         rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max) of the last step as odd or even as ``read_step``; in the same
         cycle.
     prediction : Out(6), loss_sum : Out(24)
-        Of the sample, from the fall of ``busy`` after its last step to that of the next sample.
+        From the fall of ``busy`` after the last step of a run to that of the next run.
     sum_class : In
         Class whose ``sum_data`` (OUTPUT_SUM, sum of its read-outs over the steps) is there one cycle later; only while
         not ``busy``.
@@ -81,6 +82,8 @@ class ErrorUnit(wiring.Component):
     source: Signal
     step: Signal
     last_step: Signal
+    odd: Signal
+    anew: Signal
     o_valid: Signal
     o_data: Signal
     busy: Signal
@@ -109,6 +112,8 @@ class ErrorUnit(wiring.Component):
                 "source": In(range(MAX_HIDDEN + 1)),
                 "step": In(range(HISTORY_STEPS)),
                 "last_step": In(1),
+                "odd": In(1),
+                "anew": In(1),
                 "o_valid": In(1),
                 "o_data": In(signed(MEMBRANE.width)),
                 "busy": Out(1),
@@ -141,7 +146,7 @@ class ErrorUnit(wiring.Component):
         error_write, error_read = errors.write_port(), errors.read_port()
 
         source, step = Signal.like(self.source), Signal.like(self.step)
-        last_step, local = Signal(), Signal()
+        last_step, odd, anew, local = Signal(), Signal(), Signal(), Signal()
         o_valid = Signal()
         o = Signal(signed(MEMBRANE.width), reset_less=True)
         top = Signal(signed(MEMBRANE.width), reset_less=True)
@@ -171,11 +176,11 @@ class ErrorUnit(wiring.Component):
             readouts.valid.eq(o_valid),
             sums.valid.eq(o_valid & ~local),
             walk.last.eq(last_class),
-            readouts.odd.eq(step[0]),
+            readouts.odd.eq(odd),
             readouts.local.eq(local),
             readouts.index.eq(walk.number[0]),
             readouts.difference_index.eq(self.read_class),
-            sums.first_step.eq(step == 0),
+            sums.anew.eq(anew),
             sums.sum_class.eq(self.sum_class),
             softmax.number.eq(walk.number[_READOUT]),
             softmax.is_label.eq(is_label),
@@ -208,6 +213,7 @@ class ErrorUnit(wiring.Component):
                 m.d.sync += next_class.eq(0)
                 with m.If(self.start):
                     m.d.sync += [source.eq(self.source), step.eq(self.step), last_step.eq(self.last_step)]
+                    m.d.sync += [odd.eq(self.odd), anew.eq(self.anew)]
                     m.next = "COLLECT"
             with m.State("COLLECT"):
                 m.d.comb += softmax.clear.eq(1)
@@ -230,7 +236,7 @@ class ErrorUnit(wiring.Component):
                     with m.If(~local):
                         m.d.sync += [
                             loss_scaled[step[0]].eq(scaler.scaled),
-                            loss_sum.eq(Mux(step == 0, 0, loss_sum) + loss.loss),
+                            loss_sum.eq(Mux(anew, 0, loss_sum) + loss.loss),
                         ]
             with m.State("SCALE"):
                 m.d.comb += [error_write.en.eq(walk.valid[_ERROR]), self.error.valid.eq(walk.valid[_ERROR] & ~local)]

@@ -1,26 +1,28 @@
 """Double buffer of input events between link and engine."""
 
-from amaranth import Array, Module, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import exact_log2
 
 from opzo.hw.interface import EVENT, RUN
+from opzo.hw.traces import STEPS_BITS
+from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Limits
 
 
 class EventBuffer(wiring.Component):
-    """Collect the events of one sample while the engine reads those of the sample before.
+    """Collect the events of one run while the engine reads those of the run before.
 
     Two halves; ``run`` closes the one that is being filled, ``release`` opens the oldest closed one again. An event
     taken in the same cycle as ``run`` still belongs to the half that ``run`` closes. Events beyond the depth of a half
-    are dropped. Memory word: EVENT; address: half, index.
+    are dropped. Memory word: address and value of an event; address: half, index.
 
     Parameters
     ----------
     limits : Limits
-        Depth of a half: power of two that holds ``limits.inputs`` events.
+        Depth of a half: ``limits.events``.
 
     Members
     -------
@@ -33,6 +35,10 @@ class EventBuffer(wiring.Component):
         What ``run`` said.
     count : Out
         Its events.
+    steps : Out, ends : Out(array of HISTORY_STEPS)
+        Its ended time steps, and the events up to the end of each of them.
+    dropped : Out(1)
+        Strobe: an event found the half full.
     index : In
         Event of that half whose ``address`` and ``value`` are there one cycle later.
     release : In(1)
@@ -47,6 +53,9 @@ class EventBuffer(wiring.Component):
     sample_valid: Signal
     sample: data.View
     count: Signal
+    steps: Signal
+    ends: data.View
+    dropped: Signal
     index: Signal
     address: Signal
     value: Signal
@@ -54,7 +63,7 @@ class EventBuffer(wiring.Component):
     queued: Signal
 
     def __init__(self, limits: Limits) -> None:
-        self.index_bits = ceil_log2(max(2, limits.inputs))
+        self.index_bits = exact_log2(limits.events)
         super().__init__(
             {
                 "event": In(stream.Signature(EVENT)),
@@ -63,6 +72,9 @@ class EventBuffer(wiring.Component):
                 "sample_valid": Out(1),
                 "sample": Out(RUN),
                 "count": Out(self.index_bits + 1),
+                "steps": Out(STEPS_BITS),
+                "ends": Out(data.ArrayLayout(self.index_bits + 1, HISTORY_STEPS)),
+                "dropped": Out(1),
                 "index": In(self.index_bits),
                 "address": Out(EVENT["address"].shape),
                 "value": Out(EVENT["value"].shape),
@@ -73,7 +85,8 @@ class EventBuffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        memory: Memory = Memory(shape=EVENT, depth=2 << self.index_bits, init=[])
+        word = data.StructLayout({name: EVENT[name].shape for name in ("address", "value")})
+        memory: Memory = Memory(shape=word, depth=2 << self.index_bits, init=[])
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
 
@@ -81,31 +94,50 @@ class EventBuffer(wiring.Component):
         closed = Array(Signal(name=f"closed_{half}") for half in range(2))
         counts = Array(Signal(self.index_bits + 1, name=f"count_{half}") for half in range(2))
         samples = Array(Signal(RUN, name=f"sample_{half}", reset_less=True) for half in range(2))
+        steps = Array(Signal(STEPS_BITS, name=f"steps_{half}") for half in range(2))
+        ends = [
+            [Signal(self.index_bits + 1, name=f"end_{half}_{step}", reset_less=True) for step in range(HISTORY_STEPS)]
+            for half in range(2)
+        ]
         is_open = ~closed[filling]
         fill = Signal.like(self.count)
+        event, mark = Signal(), Signal()
 
         m.d.comb += [
+            event.eq(self.event.valid & is_open & (self.event.p.ends == 0)),
+            mark.eq(self.event.valid & is_open & (self.event.p.ends != 0)),
+            self.dropped.eq(event & fill[-1]),
             fill.eq(counts[filling]),
             self.event.ready.eq(is_open),
             self.run.ready.eq(is_open),
             write.addr.eq(fill[:-1] | (filling << self.index_bits)),
-            write.data.eq(self.event.p),
-            write.en.eq(self.event.valid & is_open & ~fill[-1]),
+            write.data.address.eq(self.event.p.address),
+            write.data.value.eq(self.event.p.value),
+            write.en.eq(event & ~fill[-1]),
             read.addr.eq(self.index | (oldest << self.index_bits)),
             self.address.eq(read.data.address),
             self.value.eq(read.data.value),
             self.sample_valid.eq(closed[oldest]),
             self.sample.eq(samples[oldest]),
             self.count.eq(counts[oldest]),
+            self.steps.eq(steps[oldest]),
+            [self.ends[step].eq(Mux(oldest, ends[1][step], ends[0][step])) for step in range(HISTORY_STEPS)],
             self.queued.eq(closed[0] | closed[1]),
         ]
         with m.If(self.discard & is_open):
-            m.d.sync += counts[filling].eq(0)
+            m.d.sync += [counts[filling].eq(0), steps[filling].eq(0)]
         with m.Elif(write.en):
             m.d.sync += counts[filling].eq(fill + 1)
+        with m.Elif(mark):
+            m.d.sync += steps[filling].eq(steps[filling] + self.event.p.ends)
+        for half in range(2):
+            # All that follow end here as well, until a later mark says otherwise.
+            for step in range(HISTORY_STEPS):
+                with m.If(mark & (filling == half) & (steps[half] <= step)):
+                    m.d.sync += ends[half][step].eq(fill)
         with m.If(self.run.valid & is_open):
             m.d.sync += [samples[filling].eq(self.run.p), closed[filling].eq(1), filling.eq(~filling)]
         # Never the half that is being filled: a closed half is not open.
         with m.If(self.release & closed[oldest]):
-            m.d.sync += [closed[oldest].eq(0), counts[oldest].eq(0), oldest.eq(~oldest)]
+            m.d.sync += [closed[oldest].eq(0), counts[oldest].eq(0), steps[oldest].eq(0), oldest.eq(~oldest)]
         return m

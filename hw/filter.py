@@ -17,26 +17,28 @@ class CreditFilter(wiring.Component):
 
     Filling and using overlap: credits enter the shadow registers, last time step first; ``load`` moves them to
     the active registers, from which ``selected`` is formed. Golden twins: ``opzo.sim.golden.credit.filter_credit``,
-    ``spike_update``.
+    ``spike_update``, ``trace_update``, ``frame_update``.
 
     Members
     -------
     credit : In(signed)
         CREDIT, taken when ``en``; ``first`` starts a new word (its credit is that of the last time step).
-    load : In(1)
-        Active registers take the shadow's content; seen by the tree from the next cycle on.
+    load : In(1), frame : In(1)
+        Active registers take the shadow's content; seen by the tree from the next cycle on. Rows are those of a frame.
     history : In(8)
         Bit k selects E[k]. ``selected`` follows by TREE_LATENCY cycles.
-    frame_credit : Out(signed)
-        Saturated sum of the active E over all steps, FRAME_CREDIT.
+    factor : Out(signed)
+        What a row's value or trace is multiplied with: for a frame the saturated sum of the active E over all steps
+        (FRAME_CREDIT), else E[0].
     """
 
     credit: In(signed(CREDIT.width))
     en: In(1)
     first: In(1)
     load: In(1)
+    frame: In(1)
     history: In(HISTORY_STEPS)
-    frame_credit: Out(signed(FRAME_CREDIT.width))
+    factor: Out(signed(FRAME_CREDIT.width))
     selected: Out(signed(SUM_WIDTH))
 
     def elaborate(self, platform: object) -> Module:
@@ -64,7 +66,7 @@ class CreditFilter(wiring.Component):
         with m.If(self.load):
             m.d.sync += [
                 *(into.eq(out) for into, out in zip(active, shadow, strict=True)),
-                self.frame_credit.eq(saturate.o),
+                self.factor.eq(Mux(self.frame, saturate.o, shadow[0])),
             ]
 
         terms = [Mux(self.history[k], active[k], 0) for k in range(HISTORY_STEPS)]

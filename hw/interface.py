@@ -5,10 +5,10 @@ from amaranth.lib.wiring import In, Out, Signature
 
 MEMORY_COMMAND = data.StructLayout({"space": 3, "address": 20, "write": 1})
 """One row of a memory space; see opzo.spec.protocol.Space."""
-EVENT = data.StructLayout({"address": 12, "value": 8})
-"""One input event."""
-RUN = data.StructLayout({"train": 1, "outputs": 1, "label": 6, "tag": 2})
-"""End of a sample; ``tag`` comes back with its result."""
+EVENT = data.StructLayout({"address": 12, "value": 8, "ends": 4})
+"""One input event; where ``ends`` is not 0 no event, but the end of so many time steps."""
+RUN = data.StructLayout({"train": 1, "outputs": 1, "fresh": 1, "decision": 1, "label": 6, "tag": 2})
+"""End of the input of a run, with the flags of RUN; ``tag`` comes back with its result."""
 RESULT = data.StructLayout({"data": 32, "first": 1, "last": 1, "tag": 2})
 """Prediction, loss, then with ``outputs`` the summed read-outs, sign-extended."""
 

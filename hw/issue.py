@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.lane_command import Post, lane_command
 from opzo.hw.passes import Kind, item_layout, tag_layout
 from opzo.hw.registers import CONFIG
+from opzo.hw.traces import ENTRY
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
-from opzo.spec.network import Limits, Rule
+from opzo.spec.network import Input, Limits, Rule
 
 LATENCY = 2
 """Cycles from an item to its command."""
@@ -23,15 +24,20 @@ class Issue(wiring.Component):
     Members
     -------
     item : In(item_layout)
-    event_address, event_value, step_row, active_row : In
+    event_address, event_value, step_row, active_row, input_row : In
         Answers one cycle after ``item``.
     error, difference, loss : In
         Scaled error of class ``index`` (of the local read-out where the item is ``local``), difference of its
         read-outs, scaled loss (in the cycle of ``item``).
-    history_index : Out, history : In
-        Asked for one cycle after ``item``, answered one later.
-    config : In(CONFIG), train : In(1), measure : In(1)
-        Settings; ``measure``: feedback entries of step 0 go to the scale estimators.
+    trace_index : Out, trace, input_trace : In(ENTRY)
+        Asked for one cycle after ``item`` (of an input by ``input_row``), answered one later.
+    bias_trace : In(8)
+        Trace of the bias rows.
+    mark : Out({valid, row, bits})
+        Strobe, one cycle after ``item``: an event, to be marked in the traces of the inputs.
+    config : In(CONFIG), train, fresh, phase, measure : In(1)
+        Settings; ``phase``: the run's steps 0, 2, ... are the second of an antithetic pair; ``measure``: feedback
+        entries of step 0 go to the scale estimators.
     command : Out(lane_command), tag : Out(tag_layout)
         LATENCY cycles after ``item``.
     """
@@ -46,13 +52,19 @@ class Issue(wiring.Component):
                 "event_value": In(8),
                 "step_row": In(neuron),
                 "active_row": In(neuron),
+                "input_row": In(12),
                 "error": In(SCALED_ERROR.width),
                 "difference": In(MEMBRANE.width + 1),
                 "loss": In(SCALED_ERROR.width),
-                "history_index": Out(neuron),
-                "history": In(HISTORY_STEPS),
+                "trace_index": Out(neuron),
+                "trace": In(ENTRY),
+                "input_trace": In(ENTRY),
+                "bias_trace": In(HISTORY_STEPS),
+                "mark": Out(data.StructLayout({"valid": 1, "row": 12, "bits": HISTORY_STEPS})),
                 "config": In(CONFIG),
                 "train": In(1),
+                "fresh": In(1),
+                "phase": In(1),
                 "measure": In(1),
                 "command": Out(lane_command(limits)),
                 "tag": Out(tag_layout(limits)),
@@ -64,13 +76,19 @@ class Issue(wiring.Component):
     event_value: Signal
     step_row: Signal
     active_row: Signal
+    input_row: Signal
     error: Signal
     difference: Signal
     loss: Signal
-    history_index: Signal
-    history: Signal
+    trace_index: Signal
+    trace: data.View
+    input_trace: data.View
+    bias_trace: Signal
+    mark: data.View
     config: data.View
     train: Signal
+    fresh: Signal
+    phase: Signal
     measure: Signal
     command: data.View
     tag: data.View
@@ -80,14 +98,23 @@ class Issue(wiring.Component):
         config = self.config
         zero_order = Signal()
         momentum = Signal()
-        m.d.comb += [zero_order.eq(config.rule == Rule.ZO), momentum.eq(config.rule == Rule.OPZO)]
+        frame, graded = Signal(), Signal()
+        m.d.comb += [
+            zero_order.eq(config.rule == Rule.ZO),
+            momentum.eq(config.rule == Rule.OPZO),
+            frame.eq(config.input == Input.FRAME),
+            graded.eq(config.input == Input.GRADED),
+        ]
 
         # One cycle after the item: its row is there.
         item = Signal.like(self.item)
         loss = Signal.like(self.loss, reset_less=True)
         m.d.sync += [item.eq(self.item), loss.eq(self.loss)]
-        events = (item.kind == Kind.INPUT) | (item.kind == Kind.LEARN_EVENTS)
-        row = Signal(12)
+        is_input = item.kind == Kind.INPUT
+        learns_frame = frame & (item.kind == Kind.LEARN_INPUT)
+        learns_listed = ~frame & (item.kind == Kind.LEARN_INPUT)
+        events = is_input | learns_frame
+        row = Signal(13)
         with m.If(item.bias):
             m.d.comb += row.eq(item.bias_row)
         with m.Elif(events):
@@ -96,17 +123,26 @@ class Issue(wiring.Component):
             m.d.comb += row.eq(self.step_row)
         with m.Elif(item.kind == Kind.LEARN_SPIKES):
             m.d.comb += row.eq(self.active_row)
+        with m.Elif(learns_listed):
+            m.d.comb += row.eq(self.input_row)
         # The base of entries is that of the entry itself.
         lane_bits = (self._limits.lanes - 1).bit_length()
-        m.d.comb += self.history_index.eq(self.active_row + (item.below_base << lane_bits))
+        m.d.comb += [
+            self.trace_index.eq(self.active_row + (item.below_base << lane_bits)),
+            self.mark.valid.eq(item.valid & is_input & item.first_word & ~item.bias & ~frame),
+            self.mark.row.eq(self.event_address),
+            self.mark.bits.eq(Mux(graded, self.event_value, 1 << item.step)),
+        ]
 
-        # Two cycles after it: the command, but for the history.
+        # Two cycles after it: the command, but for history and trace.
         command = Signal.like(self.command)
         tag = Signal.like(self.tag)
-        listed_history = Signal(reset_less=True)
-        learn = (item.kind == Kind.LEARN_EVENTS) | (item.kind == Kind.LEARN_SPIKES)
+        learns_neuron, learns_input, learns_value, learns_bias = (
+            Signal(name=name, reset_less=True) for name in ("neuron", "input", "value", "bias")
+        )
+        learn = (item.kind == Kind.LEARN_INPUT) | (item.kind == Kind.LEARN_SPIKES)
         feedback = item.kind == Kind.FEEDBACK
-        odd = item.step[0]
+        odd = item.step[0] ^ self.phase
         # The local read-out learns in every step, M in the second of a pair.
         updates = item.local | (momentum & odd)
         no_class = zero_order & ~item.local
@@ -115,7 +151,7 @@ class Issue(wiring.Component):
         with m.If(item.last & item.valid):
             with m.Switch(item.kind):
                 with m.Case(Kind.INPUT):
-                    m.d.comb += post.eq(Post.STORE)
+                    m.d.comb += post.eq(Mux(frame, Post.STORE.value, Post.FIRE.value))
                 with m.Case(Kind.FIRE):
                     m.d.comb += post.eq(Post.FIRE)
                 with m.Case(Kind.SPIKES):
@@ -129,6 +165,7 @@ class Issue(wiring.Component):
             command.learn.eq(item.valid & learn),
             command.first.eq(item.first),
             command.load.eq(item.valid & learn & item.first),
+            command.frame.eq(learns_frame),
             command.update.eq(item.valid & (learn | (feedback & updates))),
             command.draw.eq(item.valid & (learn | (feedback & updates) | ((post == Post.FIRE) & noise & ~odd))),
             command.post.eq(post),
@@ -138,11 +175,16 @@ class Issue(wiring.Component):
             command.feedback_shift.eq(item.feedback_shift),
             command.decay_shift.eq(Mux(item.local, 0, Mux(feedback, config.leak_shift, config.decay_shift))),
             command.noise.eq(noise),
+            command.odd.eq(odd),
+            command.fresh.eq(self.fresh & (item.step == 0)),
             command.word.eq(item.word_base + item.word),
             command.step.eq(item.step),
             command.valid_lanes.eq(item.valid_lanes),
-            listed_history.eq((item.kind == Kind.LEARN_SPIKES) & ~item.bias),
-            command.history.eq(Mux(item.kind == Kind.LEARN_SPIKES, ~(~0 << config.steps), 0)[:HISTORY_STEPS]),
+            learns_neuron.eq((item.kind == Kind.LEARN_SPIKES) & ~item.bias),
+            learns_input.eq(learns_listed & ~item.bias & ~graded),
+            learns_value.eq(learns_listed & ~item.bias & graded),
+            learns_bias.eq(learn & ~learns_frame & item.bias),
+            command.history.eq(Mux(learn & ~learns_frame & item.bias, ~(~0 << config.steps), 0)[:HISTORY_STEPS]),
             tag.post.eq(post),
             tag.layer.eq(item.layer),
             tag.step.eq(item.step),
@@ -155,15 +197,22 @@ class Issue(wiring.Component):
             tag.first.eq(item.first),
             tag.last.eq(item.last),
         ]
-        with m.If(item.kind == Kind.SPIKES):
+        with m.If((item.kind == Kind.SPIKES) | (is_input & ~frame & (item.bias | ~graded))):
             m.d.sync += command.operand.eq(SPIKE_INPUT)
-        with m.Elif(item.kind == Kind.LEARN_SPIKES):
-            m.d.sync += command.operand.eq(0)
         with m.Elif(events):
             m.d.sync += command.operand.eq(Mux(item.bias, BIAS_INPUT, self.event_value))
         with m.Else():
             m.d.sync += command.operand.eq(Mux(no_class, loss, self.error))
         m.d.comb += [self.command.eq(command), self.tag.eq(tag)]
-        with m.If(listed_history):
-            m.d.comb += self.command.history.eq(self.history)
+        with m.If(learns_neuron):
+            m.d.comb += [self.command.history.eq(self.trace.history), self.command.operand.eq(self.trace.trace)]
+        with m.If(learns_input):
+            m.d.comb += [
+                self.command.history.eq(self.input_trace.history),
+                self.command.operand.eq(self.input_trace.trace),
+            ]
+        with m.If(learns_value):
+            m.d.comb += self.command.operand.eq(self.input_trace.trace + self.input_trace.history)
+        with m.If(learns_bias):
+            m.d.comb += self.command.operand.eq(self.bias_trace)
         return m

@@ -67,7 +67,7 @@ class Lane(wiring.Component):
         Noise amplitude and activity cost, constant during a sample.
     shift : In(1), chain_in : In, chain : Out
         Chain: takes ``chain_in``, the next lane's ``chain``.
-    spike, spike_first, membrane_saturated, credit_saturated : Out(1)
+    spike, membrane_saturated, credit_saturated : Out(1)
         At stage RESULT.
     local : Out(signed)
         Row word where the neuron spiked in the command's step, else 0; at stage ROW + 1.
@@ -89,7 +89,6 @@ class Lane(wiring.Component):
     chain_in: Signal
     chain: Signal
     spike: Signal
-    spike_first: Signal
     membrane_saturated: Signal
     credit_saturated: Signal
     local: Signal
@@ -116,7 +115,6 @@ class Lane(wiring.Component):
                 "chain_in": In(MEMBRANE.width),
                 "chain": Out(MEMBRANE.width),
                 "spike": Out(1),
-                "spike_first": Out(1),
                 "membrane_saturated": Out(1),
                 "credit_saturated": Out(1),
                 "local": Out(signed(WEIGHT.width)),
@@ -147,7 +145,7 @@ class Lane(wiring.Component):
         stage, row = self.stage, self.row
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
         command = stage[ROW]
-        negative = self.state.code.negative ^ command.step[0]
+        negative = self.state.code.negative ^ command.odd
         m.d.comb += [
             factor.i.eq(row >> command.feedback_shift),
             self.multiplier.b.eq(command.operand),
@@ -157,7 +155,7 @@ class Lane(wiring.Component):
             self.accumulator.integrate.eq(stage[5].integrate),
         ]
         with m.If(command.learn):
-            m.d.comb += self.multiplier.a.eq(self.filter.frame_credit)
+            m.d.comb += self.multiplier.a.eq(self.filter.factor)
         with m.Elif(command.zero_order):
             m.d.comb += self.multiplier.a.eq(Mux(negative, -ZO_FACTOR, ZO_FACTOR))
         with m.Elif(command.feedback):
@@ -169,7 +167,7 @@ class Lane(wiring.Component):
         """Stages 7 to 9: one time step of the neuron."""
         stage, state = self.stage, self.state
         m.submodules.fire = fire = Fire()
-        # The sign is drawn at even steps and turned at odd ones.
+        # The sign is drawn at even steps and turned at odd ones; without noise it stays.
         drawn = Signal(4, reset_less=True)
         negative = Signal(reset_less=True)
         m.d.sync += drawn.eq(Cat(~self.lfsr.bits[-1], drawn[:-1]))
@@ -178,27 +176,26 @@ class Lane(wiring.Component):
             state.membrane_word.eq(stage[ACCUMULATED].word),
             state.code_word.eq(stage[ROW - 1].word),
             state.code_step.eq(stage[ROW - 1].step),
-            fire.v.eq(Mux(stage[CURRENT].step == 0, 0, state.v)),
+            fire.v.eq(Mux(stage[CURRENT].fresh, 0, state.v)),
             fire.current.eq(Mux(stage[CURRENT].kept, state.current, self.accumulator.current)),
             fire.alpha.eq(self.alpha),
             fire.noise.eq(stage[8].noise),
-            fire.negative.eq(negative ^ stage[8].step[0]),
+            fire.negative.eq(negative ^ stage[8].odd),
             fire.valid.eq(self.valid[8]),
         ]
         # At stage 7 the draw of stage 3 (bits at 4) is three cycles old.
-        seen = Signal(2, reset_less=True)
         current_saturated = Signal(2, reset_less=True)
         sign = Signal(reset_less=True)
         m.d.sync += [
-            negative.eq(Mux(stage[CURRENT].step[0], state.negative, drawn[2])),
+            negative.eq(
+                Mux(stage[CURRENT].noise & ~stage[CURRENT].odd, drawn[2], state.negative & ~stage[CURRENT].fresh)
+            ),
             sign.eq(negative),
-            seen.eq(Cat(state.seen & (stage[CURRENT].step != 0), seen[0])),
             current_saturated.eq(Cat(self.accumulator.saturated & ~stage[CURRENT].kept, current_saturated[0])),
         ]
         fired = stage[RESULT].post == Post.FIRE
         m.d.comb += [
             self.spike.eq(fire.spike),
-            self.spike_first.eq(fire.spike & ~seen[1]),
             self.membrane_saturated.eq(
                 (fired & (fire.saturated | current_saturated[1]))
                 | ((stage[RESULT].post == Post.READ_OUT) & current_saturated[1])
@@ -210,7 +207,6 @@ class Lane(wiring.Component):
             state.fired_word.eq(stage[RESULT].word),
             state.fired_step.eq(stage[RESULT].step),
             state.v_next.eq(fire.v_next),
-            state.seen_next.eq(seen[1] | fire.spike),
             state.negative_next.eq(sign),
             state.spike_next.eq(fire.spike),
             state.surrogate_next.eq(fire.surrogate),
@@ -239,6 +235,7 @@ class Lane(wiring.Component):
             self.filter.en.eq(self.filter_en),
             self.filter.first.eq(self.filter_first),
             self.filter.load.eq(stage[ROW - 1].load),
+            self.filter.frame.eq(stage[ROW - 1].frame),
             self.filter.history.eq(stage[ROW].history),
         ]
         m.submodules.error_credit = error_credit = Saturate(SCALED_ERROR.width, CREDIT.width)

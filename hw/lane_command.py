@@ -49,6 +49,7 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "learn": 1,
         "first": 1,
         "load": 1,
+        "frame": 1,
         "update": 1,
         "draw": 1,
         "post": Post,
@@ -60,6 +61,8 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "feedback_shift": 4,
         "decay_shift": 4,
         "noise": 1,
+        "odd": 1,
+        "fresh": 1,
         "word": range(max(limits.words, 2)),
         "step": range(HISTORY_STEPS),
         "valid_lanes": range(limits.lanes + 1),
@@ -73,15 +76,15 @@ STAGES = 10
 ROW, ACCUMULATED, CURRENT, RESULT = 3, 6, 7, 9
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
     0: ("valid_lanes",),
-    ROW - 1: ("word", "step", "load"),
+    ROW - 1: ("word", "step", "load", "frame"),
     ROW: (
         *("learn", "zero_order", "feedback", "feedback_shift", "operand"),
-        *("step", "draw", "history", "decay_shift", "chain"),
+        *("odd", "draw", "history", "decay_shift", "chain"),
     ),
     5: ("integrate", "feedback", "first"),
     ACCUMULATED: ("word", "learn", "local", "difference"),
-    CURRENT: ("word", "step", "kept", "post", "chain"),
-    8: ("step", "noise"),
+    CURRENT: ("word", "fresh", "noise", "odd", "kept", "post", "chain"),
+    8: ("noise", "odd"),
     RESULT: ("word", "step", "post", "credit", "update"),
 }
 """What a lane looks at in each stage."""

@@ -42,7 +42,7 @@ class LanePorts(wiring.Component):
         Noise amplitude and activity cost, constant during a sample.
     shift : In(1), chain_in : In, chain : Out(signed)
         Chain: on ``shift`` every lane takes the next one's, the last ``chain_in``; ``chain`` is the first lane's.
-    spikes, first_spikes : Out(lanes)
+    spikes : Out(lanes)
     membrane_saturated, credit_saturated, row_saturated : Out(1)
         Some lane saturated.
     lane_0_row : Out(signed)
@@ -60,7 +60,6 @@ class LanePorts(wiring.Component):
     chain_in: Signal
     chain: Signal
     spikes: Signal
-    first_spikes: Signal
     membrane_saturated: Signal
     credit_saturated: Signal
     row_saturated: Signal
@@ -79,7 +78,6 @@ class LanePorts(wiring.Component):
                 "chain_in": In(MEMBRANE.width),
                 "chain": Out(signed(MEMBRANE.width)),
                 "spikes": Out(lanes),
-                "first_spikes": Out(lanes),
                 "membrane_saturated": Out(1),
                 "credit_saturated": Out(1),
                 "row_saturated": Out(1),
@@ -131,7 +129,6 @@ class LaneGroup(LanePorts):
             self.chain.eq(lanes[0].chain),
             self.local_sum.eq(add_tree(m, [lane.local for lane in lanes], "local")),
             self.spikes.eq(Cat(lane.spike for lane in lanes)),
-            self.first_spikes.eq(Cat(lane.spike_first for lane in lanes)),
             self.membrane_saturated.eq(Cat(lane.membrane_saturated for lane in lanes).any()),
             self.credit_saturated.eq(Cat(lane.credit_saturated for lane in lanes).any()),
             self.row_saturated.eq(Cat(lane.result_saturated for lane in lanes).any()),

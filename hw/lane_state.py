@@ -15,13 +15,13 @@ STEP_BITS = (HISTORY_STEPS - 1).bit_length()
 class LaneState(wiring.Component):
     """Membrane potential, input current, spike codes and credits of a lane's neurons.
 
-    Every read comes one cycle after its address. Words: ``membrane`` {v, seen in this sample, sign of the even step} by
-    hidden word; ``current`` by word of layer 1; ``code`` and ``credit`` by hidden word and step, step in the low bits;
+    Every read comes one cycle after its address. Words: ``membrane`` {v, sign of the even step} by hidden
+    word; ``current`` by word of layer 1; ``code`` and ``credit`` by hidden word and step, step in the low bits;
     ``error_credit`` by read-out word and step.
 
     Members
     -------
-    membrane_word : In -> v, seen, negative, current : Out
+    membrane_word : In -> v, negative, current : Out
     code_word, code_step : In -> code : Out(CODE)
     filter_address : In -> credit, error_credit : Out
     fired_en, fired_word, fired_step, *_next : In
@@ -34,7 +34,6 @@ class LaneState(wiring.Component):
 
     membrane_word: Signal
     v: Signal
-    seen: Signal
     negative: Signal
     current: Signal
     code_word: Signal
@@ -47,7 +46,6 @@ class LaneState(wiring.Component):
     fired_word: Signal
     fired_step: Signal
     v_next: Signal
-    seen_next: Signal
     negative_next: Signal
     spike_next: Signal
     surrogate_next: Signal
@@ -70,7 +68,6 @@ class LaneState(wiring.Component):
             {
                 "membrane_word": In(word),
                 "v": Out(signed(MEMBRANE.width)),
-                "seen": Out(1),
                 "negative": Out(1),
                 "current": Out(signed(MEMBRANE.width)),
                 "code_word": In(word),
@@ -83,7 +80,6 @@ class LaneState(wiring.Component):
                 "fired_word": In(word),
                 "fired_step": In(STEP_BITS),
                 "v_next": In(signed(MEMBRANE.width)),
-                "seen_next": In(1),
                 "negative_next": In(1),
                 "spike_next": In(1),
                 "surrogate_next": In(range(SURROGATE_OFF + 1)),
@@ -100,7 +96,7 @@ class LaneState(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        neuron = data.StructLayout({"v": signed(MEMBRANE.width), "seen": 1, "negative": 1})
+        neuron = data.StructLayout({"v": signed(MEMBRANE.width), "negative": 1})
         by_step = self._words * HISTORY_STEPS
         membrane: memory.Memory = memory.Memory(shape=neuron, depth=self._words, init=[])
         current: memory.Memory = memory.Memory(shape=signed(MEMBRANE.width), depth=self._words, init=[])
@@ -118,11 +114,9 @@ class LaneState(wiring.Component):
         m.d.comb += [
             read.addr.eq(self.membrane_word),
             self.v.eq(read.data.v),
-            self.seen.eq(read.data.seen),
             self.negative.eq(read.data.negative),
             write.addr.eq(self.fired_word),
             write.data.v.eq(self.v_next),
-            write.data.seen.eq(self.seen_next),
             write.data.negative.eq(self.negative_next),
             write.en.eq(self.fired_en),
         ]

@@ -44,7 +44,6 @@ class Lanes(LanePorts):
         ]
         m.d.sync += [
             self.spikes.eq(Cat(group.spikes for group in groups)),
-            self.first_spikes.eq(Cat(group.first_spikes for group in groups)),
             self.membrane_saturated.eq(Cat(group.membrane_saturated for group in groups).any()),
             self.credit_saturated.eq(Cat(group.credit_saturated for group in groups).any()),
             self.row_saturated.eq(Cat(group.row_saturated for group in groups).any()),

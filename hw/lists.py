@@ -10,22 +10,20 @@ from opzo.hw.scanner import lane_bits, spike_layout, word_bits
 from opzo.spec.network import MAX_HIDDEN, Limits
 
 
-def counts_layout(limits: Limits, lists: int) -> data.ArrayLayout:
-    """Entries of ``lists`` lists for each hidden layer."""
-    return data.ArrayLayout(data.ArrayLayout(range(limits.words * limits.lanes + 1), lists), MAX_HIDDEN)
+def counts_layout(limits: Limits) -> data.ArrayLayout:
+    """Entries of two lists for each hidden layer."""
+    return data.ArrayLayout(data.ArrayLayout(range(limits.words * limits.lanes + 1), 2), MAX_HIDDEN)
 
 
 class SpikeLists(wiring.Component):
-    """Lists of rows, ``lists`` of them for each hidden layer: one, or one for each parity of the time step.
+    """Lists of the rows that spiked, two for each hidden layer: one for each parity of the time step.
 
-    Memory word: row; address: parity (where there are two lists), then word_base of the layer * lanes + index, which
-    leaves each layer room for all of its neurons.
+    Memory word: row; address: parity, then word_base of the layer * lanes + index, which leaves each layer room for all
+    of its neurons.
 
     Parameters
     ----------
     limits : Limits
-    lists : int
-        1 or 2.
 
     Members
     -------
@@ -39,7 +37,7 @@ class SpikeLists(wiring.Component):
         Strobe: all lists become empty.
     layer, parity, index : In
         Entry that is ``row`` one cycle later.
-    counts : Out(array of MAX_HIDDEN arrays of ``lists``)
+    counts : Out(array of MAX_HIDDEN arrays of 2)
         Entries of every list; they can be read from the next cycle on.
     """
 
@@ -53,10 +51,8 @@ class SpikeLists(wiring.Component):
     row: Signal
     counts: data.View
 
-    def __init__(self, limits: Limits, *, lists: int) -> None:
-        if lists not in (1, 2):
-            raise ValueError(f"lists must be 1 or 2, not {lists}")
-        self.limits, self.lists = limits, lists
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         row = word_bits(limits) + lane_bits(limits)
         super().__init__(
             {
@@ -68,7 +64,7 @@ class SpikeLists(wiring.Component):
                 "parity": In(1),
                 "index": In(row),
                 "row": Out(row),
-                "counts": Out(counts_layout(limits, lists)),
+                "counts": Out(counts_layout(limits)),
             }
         )
 
@@ -76,21 +72,18 @@ class SpikeLists(wiring.Component):
         m = Module()
         lanes = lane_bits(self.limits)
         width = len(self.index)
-        memory: Memory = Memory(shape=width, depth=self.lists << width, init=[])
+        memory: Memory = Memory(shape=width, depth=2 << width, init=[])
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         count_shape = range(self.limits.words * self.limits.lanes + 1)
         counts = Array(
-            Array(Signal(count_shape, name=f"count_{layer}_{number}") for number in range(self.lists))
+            Array(Signal(count_shape, name=f"count_{layer}_{number}") for number in range(2))
             for layer in range(MAX_HIDDEN)
         )
 
-        def select(parity: Value) -> Value:
-            return parity[: self.lists - 1]
-
         def address(layer: Value, parity: Value, index: Value) -> Value:
             word = (index[lanes:] + self.word_base[layer])[: width - lanes]
-            return Cat(index[:lanes], word, select(parity))
+            return Cat(index[:lanes], word, parity)
 
         fill = Signal(count_shape)
         written = record(self.spike.shape(), "written")
@@ -100,7 +93,7 @@ class SpikeLists(wiring.Component):
             write_address.eq(address(self.spike.layer, self.spike.parity, fill[:width])),
         ]
         m.d.comb += [
-            fill.eq(counts[self.spike.layer][select(self.spike.parity)]),
+            fill.eq(counts[self.spike.layer][self.spike.parity]),
             write.addr.eq(write_address),
             write.data.eq(written.row),
             write.en.eq(written.valid),
@@ -108,11 +101,11 @@ class SpikeLists(wiring.Component):
             self.row.eq(read.data),
         ]
         for layer in range(MAX_HIDDEN):
-            for number in range(self.lists):
+            for number in range(2):
                 count = counts[layer][number]
                 m.d.comb += self.counts[layer][number].eq(count)
                 emptied, appended = (
-                    strobe.valid & (strobe.layer == layer) & (select(strobe.parity) == number)
+                    strobe.valid & (strobe.layer == layer) & (strobe.parity == number)
                     for strobe in (self.empty, self.spike)
                 )
                 with m.If(self.clear | emptied):

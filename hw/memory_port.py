@@ -4,18 +4,20 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.interface import MEMORY_COMMAND
+from opzo.hw.interface import EVENT, MEMORY_COMMAND
 from opzo.hw.lane_command import STAGES, ChainOp, lane_command
 from opzo.hw.record import record
-from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
+from opzo.hw.traces import ENTRY
+from opzo.spec.formats import MEMBRANE
 from opzo.spec.network import Limits
 from opzo.spec.protocol import Space
 
 WORD = 16
+ADDRESS_BITS = EVENT["address"].width
 
 
 class MemoryPort(wiring.Component):
-    """Move one row between the host and the lanes through the chain, or out of the history memory.
+    """Move one row between the host and the lanes through the chain, or out of the traces.
 
     Members
     -------
@@ -29,8 +31,8 @@ class MemoryPort(wiring.Component):
         To the lanes.
     chain : In(MEMBRANE)
         End of the chain.
-    history_index : Out, history : In
-        Answered one cycle later.
+    trace_index : Out, trace, input_trace : In(ENTRY)
+        Of hidden neurons and inputs, answered one cycle later.
     """
 
     command: stream.Interface
@@ -42,12 +44,14 @@ class MemoryPort(wiring.Component):
     shift: Signal
     chain_in: Signal
     chain: Signal
-    history_index: Signal
-    history: Signal
+    trace_index: Signal
+    trace: data.View
+    input_trace: data.View
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        neuron = (max(limits.words, 2) - 1).bit_length() + (limits.lanes - 1).bit_length()
+        lane = (limits.lanes - 1).bit_length()
+        index = max((max(limits.words, 2) - 1).bit_length() + lane, ADDRESS_BITS)
         super().__init__(
             {
                 "enable": In(1),
@@ -59,8 +63,9 @@ class MemoryPort(wiring.Component):
                 "shift": Out(1),
                 "chain_in": Out(MEMBRANE.width),
                 "chain": In(signed(MEMBRANE.width)),
-                "history_index": Out(neuron),
-                "history": In(HISTORY_STEPS),
+                "trace_index": Out(index),
+                "trace": In(ENTRY),
+                "input_trace": In(ENTRY),
             }
         )
 
@@ -75,13 +80,15 @@ class MemoryPort(wiring.Component):
         weights = request.space == Space.WEIGHTS
 
         m.d.comb += [
-            self.history_index.eq(lane | (request.address << lane_bits)),
+            self.trace_index.eq(lane | (request.address << lane_bits)),
             self.lane_command.address.eq(request.address),
             self.lane_command.word.eq(request.address >> 1),
         ]
         with m.Switch(request.space):
             with m.Case(Space.HISTORY):
-                m.d.comb += self.read.p.eq(self.history)
+                m.d.comb += self.read.p.eq(self.trace)
+            with m.Case(Space.INPUT_HISTORY):
+                m.d.comb += self.read.p.eq(self.input_trace)
             with m.Case(Space.MEMBRANE):
                 m.d.comb += self.read.p.eq(Mux(odd, self.chain >> WORD, self.chain))
             with m.Default():

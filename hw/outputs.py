@@ -26,8 +26,8 @@ class OutputSums(wiring.Component):
     -------
     valid : In(1), number : In, o : In(signed)
         Strobed read-outs (MEMBRANE) of a step, class 0 to C - 1, one a cycle or slower.
-    first_step : In(1)
-        Start anew; stable over the step.
+    anew : In(1)
+        Sums start with this step; stable over it.
     best : Out
         Prediction if no step follows, CYCLES after the last read-out of a step.
     sum_class : In
@@ -38,7 +38,7 @@ class OutputSums(wiring.Component):
     valid: Signal
     number: Signal
     o: Signal
-    first_step: Signal
+    anew: Signal
     best: Signal
     sum_class: Signal
     sum_data: Signal
@@ -50,7 +50,7 @@ class OutputSums(wiring.Component):
                 "valid": In(1),
                 "number": In(self.class_bits),
                 "o": In(signed(MEMBRANE.width)),
-                "first_step": In(1),
+                "anew": In(1),
                 "best": Out(self.class_bits),
                 "sum_class": In(self.class_bits),
                 "sum_data": Out(signed(OUTPUT_SUM.width)),
@@ -79,7 +79,7 @@ class OutputSums(wiring.Component):
             write.data.eq(total),
             write.en.eq(valid[3]),
         ]
-        m.d.sync += [old.eq(read.data), total.eq(Mux(self.first_step, 0, old) + o[2])]
+        m.d.sync += [old.eq(read.data), total.eq(Mux(self.anew, 0, old) + o[2])]
         with m.If(valid[3] & ((number[3] == 0) | (total > largest))):
             m.d.sync += [largest.eq(total), self.best.eq(number[3])]
         return m

@@ -14,14 +14,14 @@ class Kind(hdl_enum.Enum, shape=3):
     """Kind of a pass: one layer of weights, all its words, all rows that matter."""
 
     INPUT = 0
-    """Integrate the events once; keep the current."""
+    """Integrate a frame once and keep the current, or the events of a step and fire."""
     FIRE = 1
     """Fire the first layer from the kept current."""
     SPIKES = 2
     """Integrate the spikes of the layer below; fire, or read out."""
     FEEDBACK = 3
     """The layer's local read-out, where it has one, and its feedback matrix: errors to credits."""
-    LEARN_EVENTS = 4
+    LEARN_INPUT = 4
     LEARN_SPIKES = 5
     LOCAL = 6
     """The layer's local read-out: class by class, all words of each."""
@@ -67,8 +67,8 @@ def item_layout(limits: Limits) -> data.StructLayout:
             "last_word": 1,
             "first_word": 1,
             "base": range(max(limits.rows, 2)),
-            "bias_row": 12,
-            "index": 12,
+            "bias_row": 13,
+            "index": 13,
             "word": word,
             "word_base": range(max(limits.words, 2)),
             "below_base": range(max(limits.words, 2)),

@@ -26,8 +26,8 @@ class RegisterFile(wiring.Component):
     write_data : In(32), write_en : In(1)
     read_data : Out(32)
         One cycle after ``address``; 0 where no register is.
-    clear_counters : Out(1)
-        Strobe: CLEAR_COUNTERS was written.
+    clear_counters, clear_traces : Out(1)
+        Strobe: CLEAR_COUNTERS was written; HIDDEN_LAYERS was.
     config : Out(CONFIG), layers : Out(LAYERS)
     sample_done : In(1)
         Strobe: SAMPLES counts one up.
@@ -40,6 +40,7 @@ class RegisterFile(wiring.Component):
     write_en: In(1)
     read_data: Out(32)
     clear_counters: Out(1)
+    clear_traces: Out(1)
     config: Out(CONFIG)
     layers: Out(LAYERS)
     sample_done: In(1)
@@ -75,6 +76,7 @@ class RegisterFile(wiring.Component):
                         m.d.sync += value.eq(self.write_data)
         m.d.sync += [
             self.clear_counters.eq(self.write_en & (self.address == Reg.CLEAR_COUNTERS)),
+            self.clear_traces.eq(self.write_en & (self.address == Reg.HIDDEN_LAYERS)),
             self.read_data.eq(0),
         ]
         with m.If(self.address < top):

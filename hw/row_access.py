@@ -161,6 +161,7 @@ class RowCheck(wiring.Component):
             Space.LFSR: 2,
             Space.MEMBRANE: 2 * self.limits.words,
             Space.HISTORY: self.limits.words,
+            Space.INPUT_HISTORY: -(-self.limits.inputs // self.limits.lanes),
         }
         space, address = Signal(8), Signal(32)
         bad_length = Signal()

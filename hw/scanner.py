@@ -24,10 +24,7 @@ def lane_bits(limits: Limits) -> int:
 
 
 def fired_layout(limits: Limits) -> data.StructLayout:
-    """Spikes of one word at one time step.
-
-    ``first``: those for the first time in the sample; ``last``: the layer's last word of this step.
-    """
+    """Spikes of one word at one time step; ``last``: the layer's last word of this step."""
     return data.StructLayout(
         {
             "layer": range(MAX_HIDDEN),
@@ -35,7 +32,6 @@ def fired_layout(limits: Limits) -> data.StructLayout:
             "step": range(HISTORY_STEPS),
             "word": word_bits(limits),
             "spikes": limits.lanes,
-            "first": limits.lanes,
             "last": 1,
         }
     )
@@ -46,7 +42,7 @@ FINISHED = data.StructLayout({"valid": 1, "layer": range(MAX_HIDDEN), "step": ra
 
 
 def spike_layout(limits: Limits) -> data.StructLayout:
-    """One spike: neuron ``row`` of ``layer``, entry ``neuron`` of the memories that hold all layers."""
+    """One spike: neuron ``row`` of ``layer``."""
     return data.StructLayout(
         {
             "valid": 1,
@@ -54,8 +50,6 @@ def spike_layout(limits: Limits) -> data.StructLayout:
             "parity": 1,
             "step": range(HISTORY_STEPS),
             "row": word_bits(limits) + lane_bits(limits),
-            "neuron": word_bits(limits) + lane_bits(limits),
-            "first": 1,
         }
     )
 
@@ -91,8 +85,6 @@ class SpikeScanner(wiring.Component):
     -------
     fired : In(stream of fired_layout)
         Words.
-    word_base : In(array of MAX_HIDDEN)
-        First word of each layer in memories that hold all layers.
     spike : Out(spike_layout)
         Strobe. The first one of a word comes 6 cycles after it was taken by an empty queue.
     finished : Out(FINISHED)
@@ -102,7 +94,6 @@ class SpikeScanner(wiring.Component):
     """
 
     fired: stream.Interface
-    word_base: data.View
     spike: data.View
     finished: data.View
     pending: Signal
@@ -114,7 +105,6 @@ class SpikeScanner(wiring.Component):
         super().__init__(
             {
                 "fired": In(stream.Signature(fired_layout(limits))),
-                "word_base": In(data.ArrayLayout(word_bits(limits), MAX_HIDDEN)),
                 "spike": Out(spike_layout(limits)),
                 "finished": Out(FINISHED),
                 "pending": Out(1),
@@ -140,21 +130,15 @@ class SpikeScanner(wiring.Component):
         # its own, because it decides about all registers before.
         word_some, word_more = Signal(), Signal()
         pick, rest = (Signal(self.groups, name=name, reset_less=True) for name in ("pick", "rest"))
-        word_spikes, word_first = (
-            record(lanes, "word_spikes", reset_less=True),
-            record(lanes, "word_first", reset_less=True),
-        )
+        word_spikes = record(lanes, "word_spikes", reset_less=True)
         word_tags = record(tags, "word_tags", reset_less=True)
-        word, slot = Signal(words, reset_less=True), Signal(words, reset_less=True)
+        word = Signal(words, reset_less=True)
 
         # Stage 2: a group, from which lanes are taken; free where at most one is left.
         bits = Signal(self.group_lanes)
         group_free = Signal(init=1)
-        first = Signal(self.group_lanes, reset_less=True)
         group_tags = record(tags, "group_tags", reset_less=True)
-        group_row, group_neuron = (
-            Signal(words + ceil_log2(self.groups), name=name, reset_less=True) for name in ("row", "neuron")
-        )
+        group_row = Signal(words + ceil_log2(self.groups), name="row", reset_less=True)
         lane = lowest(bits)
         picked = _select(pick, word_spikes)
         # Marks travel with the last word of a layer: beside the word, then beside bits, then out with the spike.
@@ -184,9 +168,7 @@ class SpikeScanner(wiring.Component):
                 pick.eq(lowest(head_groups)),
                 rest.eq(head_groups & ~lowest(head_groups)),
                 word_spikes.eq(head.spikes),
-                word_first.eq(head.first),
                 word.eq(head.word),
-                slot.eq(self.word_base[head.layer] + head.word),
                 word_mark.valid.eq(head_valid & head.last),
                 word_mark.layer.eq(head.layer),
                 word_mark.step.eq(head.step),
@@ -198,10 +180,8 @@ class SpikeScanner(wiring.Component):
             m.d.sync += [
                 bits.eq(Mux(word_some, picked, 0)),
                 group_free.eq(~word_some | at_most_one(picked)),
-                first.eq(_select(pick, word_first)),
                 group_tags.eq(word_tags),
                 group_row.eq(Cat(_encode(pick), word)),
-                group_neuron.eq(Cat(_encode(pick), slot)),
             ]
             m.d.sync += [group_mark.eq(word_mark), group_mark.valid.eq(word_mark.valid & word_free)]
         with m.Else():
@@ -211,8 +191,6 @@ class SpikeScanner(wiring.Component):
             self.finished.valid.eq(group_mark.valid & group_free),
             self.spike.valid.eq(bits.any()),
             self.spike.row.eq(Cat(_encode(lane), group_row)),
-            self.spike.neuron.eq(Cat(_encode(lane), group_neuron)),
-            self.spike.first.eq((first & lane).any()),
         ]
         m.d.sync += [self.spike[name].eq(group_tags[name]) for name in ("layer", "parity", "step")]
         return m

@@ -8,7 +8,7 @@ from opzo.hw.passes import PASS, Kind
 from opzo.hw.record import record
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Rule
+from opzo.spec.network import MAX_HIDDEN, Input, Rule
 from opzo.spec.registers import READOUT_LAYER
 
 SLOTS = 3 * MAX_HIDDEN + 1
@@ -19,17 +19,17 @@ LOCAL_SLOT = MAX_HIDDEN + 1
 
 
 class Schedule(wiring.Component):
-    """Emit the passes of one sample (``docs/machine.md``, Schedule).
+    """Emit the passes of one run (``docs/machine.md``, Schedule).
 
     A candidate a cycle: slots that are empty in a macro step cost a cycle, hidden behind the pass that runs meanwhile.
-    Golden twin: the loops of ``opzo.sim.golden.sample``.
+    Golden twin: the loops of ``opzo.sim.golden.run``.
 
     Members
     -------
     config, layers : In
-        Settings; constant during a sample.
+        Settings; constant during a run, ``steps`` those of the run.
     start, train : In(1)
-        Strobe, and whether the sample is learned from.
+        Strobe, and whether the run is learned from.
     passes : Out(stream of PASS)
         ``last`` marks the last one.
     """
@@ -43,7 +43,7 @@ class Schedule(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth, steps = self.config.hidden_layers, self.config.steps
-        frozen = Signal()
+        frozen, frame = Signal(), Signal()
         feedback = Signal()
         train = Signal()
         macro = Signal(range(HISTORY_STEPS + MAX_HIDDEN + 2))
@@ -51,6 +51,7 @@ class Schedule(wiring.Component):
         free = Signal()
         m.d.comb += [
             frozen.eq(self.config.rule == Rule.READOUT),
+            frame.eq(self.config.input == Input.FRAME),
             feedback.eq(train & ~frozen),
             free.eq(~self.passes.valid | self.passes.ready),
         ]
@@ -107,14 +108,17 @@ class Schedule(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += [macro.eq(0), slot.eq(0), train.eq(self.train)]
                 with m.If(self.start):
-                    m.next = "INPUT"
+                    m.next = "STEP"
+                    with m.If(frame):
+                        m.next = "INPUT"
             with m.State("INPUT"):
                 m.d.comb += chosen.kind.eq(Kind.INPUT)
                 with m.If(free):
                     emit()
                     m.next = "STEP"
             with m.State("STEP"):
-                m.d.comb += chosen.kind.eq(Mux(slot == 0, Kind.FIRE.value, Kind.SPIKES.value))
+                first = Mux(frame, Kind.FIRE.value, Kind.INPUT.value)
+                m.d.comb += chosen.kind.eq(Mux(slot == 0, first, Kind.SPIKES.value))
                 with m.If(is_late):
                     m.d.comb += chosen.kind.eq(Mux(is_local, Kind.LOCAL.value, Kind.FEEDBACK.value))
                 final = (slot == READ_OUT_SLOT) & ~train & (step + 1 == steps)
@@ -134,7 +138,7 @@ class Schedule(wiring.Component):
                 # learning counts down: depth is the read-out, below it the hidden layers.
                 m.d.comb += [
                     layer.eq(Mux(learning == depth, READOUT_LAYER, learning)),
-                    chosen.kind.eq(Mux(learning == 0, Kind.LEARN_EVENTS.value, Kind.LEARN_SPIKES.value)),
+                    chosen.kind.eq(Mux(learning == 0, Kind.LEARN_INPUT.value, Kind.LEARN_SPIKES.value)),
                     chosen.step.eq(0),
                     chosen.last.eq(frozen | (learning == 0)),
                 ]

@@ -1,4 +1,4 @@
-"""Sequencer: runs the passes of a sample, each as soon as what it needs is there."""
+"""Sequencer: goes through the passes of a run, each as soon as what it needs is there."""
 
 from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -13,7 +13,7 @@ from opzo.hw.runner import PassRunner
 from opzo.hw.scanner import FINISHED
 from opzo.hw.schedule import Schedule
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits, Rule
+from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import READOUT_LAYER
 
 QUIET = 15
@@ -26,19 +26,23 @@ class Sequencer(wiring.Component):
     Members
     -------
     config, layers : In
-        Settings; constant during a sample.
+        Settings; constant during a run, ``steps`` those of the run.
     start, train : In(1)
-        Strobe, and whether the sample is learned from.
-    event_count : In
-        Events of the sample.
-    step_counts, active_counts, finished, lists_done : In
+        Strobe, and whether the run is learned from.
+    event_count, event_ends : In
+        Events of the run, and up to the end of each time step.
+    step_counts, active_counts, input_count : In
+        Entries of the lists of spikes, of active neurons by layer, of active inputs.
+    finished : In
         From the spike encoder.
+    lists_done, traces_ready : In(1)
+        All lists are complete; the traces are those before this run.
     error_busy, read_out_busy : In(1)
         From the error unit and the read-out shifter.
     item : Out(item_layout)
     filter : Out(filter_command)
-    step_parity, below : Out
-        Lists that the running pass reads.
+    below, event_begin : Out
+        Lists that the running pass reads, and the first event of its time step.
     done : Out(1)
         All passes have ended and left the lanes; from then until ``start``.
     """
@@ -52,15 +56,19 @@ class Sequencer(wiring.Component):
                 "start": In(1),
                 "train": In(1),
                 "event_count": In(13),
-                "step_counts": In(counts_layout(limits, 2)),
-                "active_counts": In(counts_layout(limits, 1)),
+                "event_ends": In(data.ArrayLayout(13, HISTORY_STEPS)),
+                "step_counts": In(counts_layout(limits)),
+                "active_counts": In(data.ArrayLayout(13, MAX_HIDDEN)),
+                "input_count": In(13),
                 "finished": In(FINISHED),
                 "lists_done": In(1),
+                "traces_ready": In(1),
                 "error_busy": In(1),
                 "read_out_busy": In(1),
                 "item": Out(item_layout(limits)),
                 "filter": Out(filter_command(limits)),
                 "below": Out(range(MAX_HIDDEN)),
+                "event_begin": Out(13),
                 "done": Out(1),
             }
         )
@@ -70,15 +78,19 @@ class Sequencer(wiring.Component):
     start: Signal
     train: Signal
     event_count: Signal
+    event_ends: data.View
     step_counts: data.View
     active_counts: data.View
+    input_count: Signal
     finished: data.View
     lists_done: Signal
+    traces_ready: Signal
     error_busy: Signal
     read_out_busy: Signal
     item: data.View
     filter: data.View
     below: Signal
+    event_begin: Signal
     done: Signal
 
     def elaborate(self, platform: object) -> Module:
@@ -114,7 +126,7 @@ class Sequencer(wiring.Component):
         return m
 
     def _progress(self, m: Module) -> None:
-        """How far the sample is: steps fired by layer, steps with errors by read-out, cycles since the last item."""
+        """How far the run is: steps fired by layer, steps with errors by read-out, cycles since the last item."""
         steps = range(HISTORY_STEPS + 1)
         self._fired_steps = Array(Signal(steps, name=f"fired_steps_{n}") for n in range(MAX_HIDDEN))
         self._error_steps = Signal(steps)
@@ -166,13 +178,26 @@ class Sequencer(wiring.Component):
         fired = self._fired_steps
         may_start = Signal()
         items = Signal.like(runner.items)
+        frame = self.config.input == Input.FRAME
+        # A neuron's step needs its last one written.
+        last_fired = fired[0] >= step
+        begins, ends = (
+            Array([0, *(self.event_ends[n] for n in range(HISTORY_STEPS - 1))]),
+            Array(self.event_ends[n] for n in range(HISTORY_STEPS)),
+        )
+        begin, next_begin = Signal.like(self.event_begin), Signal.like(self.event_begin)
+        m.d.comb += begin.eq(Mux(frame, 0, begins[step]))
+        m.d.sync += next_begin.eq(begin)
+        with m.If(runner.taken):
+            m.d.sync += self.event_begin.eq(next_begin)
         with m.Switch(waiting.kind):
             with m.Case(Kind.INPUT):
-                m.d.comb += may_start.eq(self._quiet)
-                m.d.comb += items.eq(self.event_count + 1)
+                first = self._quiet & (frame | self.traces_ready)
+                m.d.comb += may_start.eq(Mux(step == 0, first, last_fired))
+                m.d.comb += items.eq(Mux(frame, self.event_count, ends[step]) - begin + 1)
             with m.Case(Kind.FIRE):
-                # A neuron's step needs its last one written; the first one the input current.
-                m.d.comb += may_start.eq(Mux(step == 0, ~runner.running, fired[0] >= step))
+                # The first step needs the input current, and marks what spikes.
+                m.d.comb += may_start.eq(Mux(step == 0, ~runner.running & self.traces_ready, last_fired))
                 m.d.comb += items.eq(1)
             with m.Case(Kind.SPIKES):
                 ready = Mux(waiting.read_out, ~self._reading_out, fired[waiting.layer[:2]] >= step)
@@ -194,10 +219,10 @@ class Sequencer(wiring.Component):
                 m.d.comb += items.eq(waiting.settings.words)
             with m.Case(Kind.LEARN_SPIKES):
                 m.d.comb += may_start.eq((self._error_steps == self.config.steps) & self.lists_done)
-                m.d.comb += items.eq(Array(self.active_counts[n][0] for n in range(MAX_HIDDEN))[waiting.below] + 1)
-            with m.Case(Kind.LEARN_EVENTS):
+                m.d.comb += items.eq(Array(self.active_counts[n] for n in range(MAX_HIDDEN))[waiting.below] + 1)
+            with m.Case(Kind.LEARN_INPUT):
                 m.d.comb += may_start.eq(1)
-                m.d.comb += items.eq(self.event_count + 1)
+                m.d.comb += items.eq(Mux(frame, self.event_count, self.input_count) + 1)
         m.d.sync += [
             runner.may_start.eq(may_start & runner.passes.valid & ~runner.taken),
             runner.items.eq(items),
@@ -207,7 +232,7 @@ class Sequencer(wiring.Component):
         """When the first item of a word may be issued, and the filler's pace."""
         runner = self._runner
         item, current = runner.item, runner.current
-        learns = (current.kind == Kind.LEARN_EVENTS) | (current.kind == Kind.LEARN_SPIKES)
+        learns = (current.kind == Kind.LEARN_INPUT) | (current.kind == Kind.LEARN_SPIKES)
         # The lanes load their filters five cycles after the item: one cycle of delay keeps the filler behind that.
         loading = Signal()
         chain_taken = Signal()
@@ -223,11 +248,11 @@ class Sequencer(wiring.Component):
         m.d.comb += runner.word_ready.eq(Mux(learns, filler.filled & ~loading, ~(current.read_out & chain_taken)))
 
         waiting = runner.passes
-        learn_waits = waiting.valid & ((waiting.p.kind == Kind.LEARN_EVENTS) | (waiting.p.kind == Kind.LEARN_SPIKES))
+        learn_waits = waiting.valid & ((waiting.p.kind == Kind.LEARN_INPUT) | (waiting.p.kind == Kind.LEARN_SPIKES))
         complete, was_complete = Signal(), Signal()
         m.d.sync += was_complete.eq(complete)
         m.d.comb += [
-            # In the cycle of start the count is still that of the sample before.
+            # In the cycle of start the count is still that of the run before.
             complete.eq(self.train & ~self.start & (self._error_steps == self.config.steps)),
             filler.start.eq(complete & ~was_complete),
             filler.hidden_ready.eq((learn_waits | learns) & self._feedback_quiet),

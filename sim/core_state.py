@@ -32,8 +32,9 @@ class CoreState:
         each = [child(group, f"lane_{n}", HierarchyObject) for group in groups for n in range(size)]
         self._lfsrs = [child(lane, "lfsr", HierarchyObject).state for lane in each]
         self._membranes = [child(child(lane, "state", HierarchyObject), "membrane", ArrayObject) for lane in each]
-        encoder = child(dut, "encoder", HierarchyObject)
-        self._history = child(child(encoder, "history", HierarchyObject), "memory", ArrayObject)
+        self._entries = [
+            child(child(dut, name, HierarchyObject), "entries", ArrayObject) for name in ("traces", "inputs")
+        ]
         self._size = size
 
     def rows(self, count: int) -> np.ndarray:
@@ -55,14 +56,27 @@ class CoreState:
 
     def membranes(self, words: int) -> np.ndarray:
         """Potentials of the first ``words`` hidden words: int64 (words, lanes)."""
-        raw = np.array([[int(memory[word].value) for memory in self._membranes] for word in range(words)], np.int64)
-        value = raw & ((1 << MEMBRANE.width) - 1)
+        value = self._neurons(words) & ((1 << MEMBRANE.width) - 1)
         return np.where(value > MEMBRANE.max, value - (1 << MEMBRANE.width), value)
 
-    def histories(self, words: int) -> np.ndarray:
-        """Histories of the first ``words`` hidden words: uint8 (words, lanes)."""
+    def negatives(self, words: int) -> np.ndarray:
+        """Signs of the noise in their last even step: bool (words, lanes)."""
+        return self._neurons(words) >> MEMBRANE.width != 0
+
+    def _neurons(self, words: int) -> np.ndarray:
+        return np.array([[int(memory[word].value) for memory in self._membranes] for word in range(words)], np.int64)
+
+    def traces(self, words: int) -> np.ndarray:
+        """Traces and histories of the first ``words`` hidden words, as HISTORY tells them: uint16 (words, lanes)."""
+        return self._read(self._entries[0], words)
+
+    def input_traces(self) -> np.ndarray:
+        """The same of the inputs, as INPUT_HISTORY: uint16 (inputs / lanes, lanes)."""
+        return self._read(self._entries[1], -(-self._limits.inputs // self._limits.lanes))
+
+    def _read(self, entries: ArrayObject, words: int) -> np.ndarray:
         lanes = self._limits.lanes
-        return np.array([int(self._history[n].value) for n in range(words * lanes)], np.uint8).reshape(words, lanes)
+        return np.array([int(entries[n].value) for n in range(words * lanes)], np.uint16).reshape(words, lanes)
 
     def write_rows(self, rows: np.ndarray) -> None:
         """Set the first rows of the weight memory: int (count, lanes)."""

@@ -12,14 +12,37 @@ from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.core_state import CoreState
 from opzo.sim.golden.core import GoldenCore
+from opzo.sim.stimuli import draw_chunk, draw_flags
 from opzo.sim.streams import StreamSink, StreamSource
+from opzo.spec.events import Chunk
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import Limits, Network, Rule
-from opzo.spec.protocol import Space
+from opzo.spec.network import Input, Limits, Network, Rule
+from opzo.spec.protocol import RunFlag, Space
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter, LayerReg, Reg, layer_register, network_registers
 
 RESETS = 8
 """Cases in whose first sample the core is reset."""
+
+
+def event_stream(chunk: Chunk, rng: Random) -> list[dict[str, int]]:
+    """Items of the core's stream ``event``; ends of steps come one by one or several at once."""
+    items: list[dict[str, int]] = []
+    begin = 0
+    values = list(zip(chunk.addresses.tolist(), chunk.values.tolist(), strict=True))
+    for end in chunk.ends.tolist():
+        items += [{"address": address, "value": value, "ends": 0} for address, value in values[begin:end]]
+        if items and items[-1]["ends"] and rng.random() < 0.5:
+            items[-1]["ends"] += 1
+        else:
+            items.append({"address": 0, "value": 0, "ends": 1})
+        begin = end
+    return items + [{"address": address, "value": value, "ends": 0} for address, value in values[begin:]]
+
+
+def run_request(flags: RunFlag, label: int, tag: int) -> dict[str, int]:
+    """Item of the core's stream ``run``."""
+    names = {"train": RunFlag.TRAIN, "outputs": RunFlag.OUTPUTS, "fresh": RunFlag.FRESH, "decision": RunFlag.DECISION}
+    return {name: int(bool(flags & flag)) for name, flag in names.items()} | {"label": label, "tag": tag}
 
 
 class CoreBench:
@@ -105,12 +128,13 @@ class CoreBench:
         for row in range(2):
             await self.write_row(Space.LFSR, row, ((states >> np.uint32(16 * row)) & 0xFFFF).astype(np.uint16))
 
-    async def run(self, events: list[tuple[int, int]], label: int, train: bool, outputs: bool, what: str) -> None:
-        """Run a sample on both; compare the answers."""
+    async def run(self, chunk: Chunk, label: int, flags: RunFlag, what: str) -> None:
+        """Run a frame or a chunk on both; compare the answers."""
         tag = self.rng.randrange(4)
-        await self.events.send_all([{"address": address, "value": value} for address, value in events])
-        self.runs.put({"train": train, "outputs": outputs, "label": label, "tag": tag})
-        expected = self.golden.run(events, label, train)
+        outputs = bool(flags & RunFlag.OUTPUTS)
+        await self.events.send_all(event_stream(chunk, self.rng))
+        self.runs.put(run_request(flags, label, tag))
+        expected = self.golden.run(chunk, label, flags)
         words = [await self.results.receive() for _ in range(2 + outputs * self.golden[Reg.CLASSES])]
         data = [word["data"] - (word["data"] >> 31 << 32) for word in words]
         where = f"{what}: "
@@ -124,24 +148,24 @@ class CoreBench:
         """Start the golden twin anew after a reset, with what the gateware's memories still hold."""
         self.golden = GoldenCore(self.limits)
         self.golden.membrane[...] = self.state.membranes(self.limits.words)
-        self.golden.history[...] = self.state.histories(self.limits.words)
+        self.golden.negative[...] = self.state.negatives(self.limits.words)
         await self.write_register(Reg.CLEAR_COUNTERS, 0)
-
-    def draw_events(self, inputs: int) -> list[tuple[int, int]]:
-        """Random events, from none to all inputs."""
-        density = self.rng.choice((0.0, 0.2, 0.5, 1.0))
-        values = (1, 255, self.rng.randint(1, 255))
-        return [(address, self.rng.choice(values)) for address in range(inputs) if self.rng.random() < density]
 
     async def compare(self, what: str) -> None:
         """Compare all state."""
         golden, state, seed = self.golden, self.state, bench.seed()
         hidden = golden.layers()[:-1]
         words = sum(layer.words for layer in hidden)
+        for name, actual, space in (
+            ("traces", state.traces(words), Space.HISTORY),
+            ("input traces", state.input_traces(), Space.INPUT_HISTORY),
+        ):
+            expected = [golden.read_row(space, row) for row in range(len(actual))]
+            assert_equal(actual, expected, what=f"{name} {what}", seed=seed)
         assert_equal(state.rows(self.used), golden.memory[: self.used], what=f"rows {what}", seed=seed)
         assert_equal(state.lfsrs(), golden.lfsrs.states, what=f"LFSRs {what}", seed=seed)
         assert_equal(state.membranes(words), golden.membrane[:words], what=f"membranes {what}", seed=seed)
-        assert_equal(state.histories(words), golden.history[:words], what=f"histories {what}", seed=seed)
+        assert_equal(state.negatives(words), golden.negative[:words], what=f"signs {what}", seed=seed)
         for slot in range(len(hidden)):
             address = layer_register(slot, LayerReg.FEEDBACK_SHIFT)
             assert await self.read_register(address) == golden.registers[address], f"feedback shift {slot} {what}"
@@ -159,21 +183,29 @@ class CoreBench:
 
 
 async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
-    """Train and test samples; equal state after each of them."""
-    rng = core.rng
-    network = Network(tuple(case["sizes"]), case["steps"], case["local"])
-    name = f"{network}, T = {network.steps}, {case['rule']}, local {network.local}, {case['settings']}"
+    """Runs with and without learning; equal state after each of them."""
+    network = case_network(case)
+    stimuli = np.random.default_rng(core.rng.getrandbits(32))
+    name = f"{network}, {network.input.name}, T = {network.steps}, {case['rule']}, local {network.local}, "
+    name += str(case["settings"])
     await core.configure(network, Rule.parse(case["rule"]), case["settings"])
     await core.write_register(Reg.CLEAR_COUNTERS, 0)
-    for sample in range(case["samples"]):
-        what = f"after sample {sample} of {name}"
-        label = rng.randrange(network.classes)
-        await core.run(core.draw_events(network.inputs), label, rng.random() < 0.9, rng.random() < 0.3, what)
+    for number in range(case["samples"]):
+        what = f"after run {number} of {name}"
+        flags = draw_flags(stimuli) | (RunFlag.OUTPUTS if stimuli.random() < 0.3 else RunFlag(0))
+        chunk = draw_chunk(stimuli, network, core.limits.events)
+        what += f", {len(chunk.ends)} steps, {flags!s}"
+        await core.run(chunk, core.rng.randrange(network.classes), flags, what)
         await core.compare(what)
     await core.compare_counters(f"after {name}")
     for row in (0, core.used // 2, core.used - 1):
         expected = core.golden.memory[row] & 0xFFFF
         assert_equal(await core.read_row(Space.WEIGHTS, row), expected, what=f"row {row} through the port, {name}")
+
+
+def case_network(case: dict[str, Any]) -> Network:
+    """Network of a case."""
+    return Network(tuple(case["sizes"]), case["steps"], case["local"], Input[case["input"]])
 
 
 def core_bench(dut: Any) -> CoreBench:
@@ -197,12 +229,11 @@ async def starts_anew_after_a_reset_in_the_middle(dut: Any) -> None:
     core = core_bench(dut)
     await bench.start(dut)
     for case in bench.parameters()["cases"][:RESETS]:
-        network = Network(tuple(case["sizes"]), case["steps"], case["local"])
+        network = case_network(case)
+        stimuli = np.random.default_rng(core.rng.getrandbits(32))
         await core.configure(network, Rule.parse(case["rule"]), case["settings"])
-        await core.events.send_all(
-            [{"address": address, "value": value} for address, value in core.draw_events(network.inputs)]
-        )
-        await core.runs.send({"train": 1, "outputs": 1, "label": 0, "tag": 0})
+        await core.events.send_all(event_stream(draw_chunk(stimuli, network, core.limits.events), core.rng))
+        await core.runs.send(run_request(RunFlag.TRAIN | RunFlag.OUTPUTS, 0, 0))
         for _ in range(core.rng.randrange(400)):
             await FallingEdge(dut.clk)
         dut.rst.value = 1

@@ -49,7 +49,7 @@ Runs
     sample (``opzo.spec.events`` tells how they travel). EVENTS appends to its input, RUN appends to it and runs it. In
     a chunk every time step must be ended, and it can have at most Limits.events events: where time steps are fuller,
     chunks have fewer of them. Membrane potentials, presynaptic traces, and read-outs and losses summed for the decision
-    go on from chunk to chunk until a RUN has the flag FRESH, as a frame always has.
+    go on from chunk to chunk until a RUN has the flag FRESH, as a frame always has, and the first run of a network.
 
 Errors, in the order checked
     BAD_COMMAND: unknown code; the reply's code is code | REPLY all the same (a NAK differs by its payload, two bytes).

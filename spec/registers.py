@@ -22,7 +22,7 @@ class Reg(IntEnum):
     """Single registers."""
 
     HIDDEN_LAYERS = 0x00
-    """Writing it also clears all spike histories, presynaptic traces and lists of active rows."""
+    """Writing it also clears all spike histories and presynaptic traces, and makes the next run a fresh one."""
     STEPS = 0x01
     """Time steps of a frame sample; a chunk of events says its own."""
     CLASSES = 0x02

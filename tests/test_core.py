@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.core import Core
 from opzo.sim.bench import run_bench
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Input, Network, Rule
 
 NETWORKS = [
     ((64, 64, 64, 10), 16, 16),
@@ -31,8 +31,8 @@ def run(sizes, lanes, weight_bits, cases, stall):
     )
 
 
-def case(sizes, steps, rule, local, settings, samples):
-    parts = {"sizes": sizes, "steps": steps, "rule": rule.name, "local": local}
+def case(sizes, steps, rule, local, settings, samples, kind=Input.FRAME):
+    parts = {"sizes": sizes, "steps": steps, "rule": rule.name, "local": local, "input": kind.name}
     return parts | {"settings": settings, "samples": samples}
 
 
@@ -42,6 +42,17 @@ def test_core_matches_golden(sizes, lanes, weight_bits):
     cases = [
         case(sizes, steps, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 25)
         for n, steps in enumerate(STEPS)
+        for rule in Rule
+    ]
+    run(sizes, lanes, weight_bits, cases, 0.2)
+
+
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits"), NETWORKS)
+def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits):
+    # Chunks of 1 to 8 steps, from empty to full; learning, new decisions and fresh starts come and go.
+    cases = [
+        case(sizes, 30, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 50, kind)
+        for n, kind in enumerate((Input.SPIKES, Input.GRADED))
         for rule in Rule
     ]
     run(sizes, lanes, weight_bits, cases, 0.2)

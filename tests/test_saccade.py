@@ -166,6 +166,9 @@ def test_reversed_movement_swaps_on_and_off() -> None:
 def test_no_event_in_the_refractory_time() -> None:
     camera = SaccadeCamera(steps=120, substeps=1, refractory_ms=25, on=0.1, off=0.1)
     assert camera.silence == 10
+    # 99.9 / (3 * 33.3) is more than 1 in binary.
+    assert SaccadeCamera(steps=1, substeps=1, saccade_ms=33.3, refractory_ms=99.9).silence == 1
+    assert SaccadeCamera(steps=1, substeps=1, saccade_ms=33.3, refractory_ms=100).silence == 2
     spikes = camera.record(strokes(3)).any(axis=1).reshape(120, -1)
     gaps = [np.diff(np.flatnonzero(pixel)).min() for pixel in spikes.T if pixel.sum() > 1]
     assert len(gaps) > 100

@@ -58,6 +58,7 @@ class Engine {
     bool train, noise, refresh;
     // What stays from run to run beside State.
     Traces traces[MAX_HIDDEN], input_traces;
+    bool begun = false;
     int last_steps = 0, phase = 0, bias_trace = 0, loss_sum = 0;
     Hidden hidden[MAX_HIDDEN];
     Layer readout;
@@ -398,6 +399,7 @@ void Engine::learn_frame(const Hidden& h) {
 }
 
 void Engine::clear_traces() {
+    begun = false;
     for (auto& layer : traces) layer.active.clear();
     input_traces.active.clear();
 }
@@ -502,7 +504,8 @@ void Engine::run(State& state, const Events& of_input, int of_label, int flags, 
     train = flags & FLAG_TRAIN;
     noise = train && (rule == RULE_OPZO || rule == RULE_ZO);
     refresh = train && reg(REG_SAMPLES) % FEEDBACK_REFRESH == 0;
-    const bool fresh = kind == INPUT_FRAME || flags & FLAG_FRESH;
+    const bool fresh = kind == INPUT_FRAME || flags & FLAG_FRESH || !begun;
+    begun = true;
     begin(fresh, fresh || flags & FLAG_DECISION);
     forward();
     if (train) learn();

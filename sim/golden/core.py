@@ -62,6 +62,8 @@ class GoldenCore:
         Views into them by hidden layer, with their lists of active rows.
     bias_trace : int
         Trace of the bias rows.
+    begun : bool
+        Whether there was a run since the traces were cleared; if not, the next one is fresh.
     phase : int
         Time steps since the last fresh run, modulo 2.
     last_outputs, output_sums : int64 (classes,)
@@ -154,12 +156,14 @@ class GoldenCore:
         """Forget all spikes; where a layer's rows are is found out at the next run."""
         for array in (self.trace, self.history, self.input_trace, self.input_history):
             array[...] = 0
+        self.begun = False
         self.traces: list[Traces] = []
         self.input_traces = Traces(self.input_trace.reshape(-1), self.input_history.reshape(-1))
 
     def begin_run(self, *, fresh: bool, decision: bool, graded: bool) -> None:
         """Bring traces up to date, or forget what was before: all of it, or the decision."""
-        if not self.traces:
+        if not self.begun:
+            self.begun = True
             words = [slice(layer.word_base, layer.word_base + layer.words) for layer in self.layers()[:-1]]
             self.traces = [Traces(self.trace[some].reshape(-1), self.history[some].reshape(-1)) for some in words]
         for traces in self.traces:

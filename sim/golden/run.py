@@ -86,7 +86,7 @@ class _Run:
         self.events, self.graded = core[Reg.INPUT] != Input.FRAME, core[Reg.INPUT] == Input.GRADED
         self.steps = len(chunk.ends) if self.events else core[Reg.STEPS]
         self.classes = core[Reg.CLASSES]
-        fresh = bool(flags & RunFlag.FRESH) or not self.events
+        fresh = bool(flags & RunFlag.FRESH) or not self.events or not core.begun
         *hidden, self.readout = core.layers()
         self.hidden = [_Hidden(layer, core, self.steps, fresh=fresh) for layer in hidden]
         core.begin_run(fresh=fresh, decision=fresh or bool(flags & RunFlag.DECISION), graded=self.graded)
