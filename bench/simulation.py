@@ -46,12 +46,12 @@ def samples(network: Network, count: int) -> Iterator[Sample]:
         train = load_data("digits").train
         for index in range(count):
             at = index % len(train.y)
-            yield Sample(encode_frame(train.x[at]), int(train.y[at]))
+            yield Sample((encode_frame(train.x[at]),), int(train.y[at]))
         return
     rng = np.random.default_rng(1)
     for _ in range(count):
         frame = rng.integers(0, 256, network.inputs, dtype=np.uint8) * (rng.random(network.inputs) < NOISE_DENSITY)
-        yield Sample(encode_frame(frame.astype(np.uint8)), int(rng.integers(network.classes)))
+        yield Sample((encode_frame(frame.astype(np.uint8)),), int(rng.integers(network.classes)))
 
 
 def main() -> int:

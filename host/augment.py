@@ -10,6 +10,7 @@ from scipy.ndimage import affine_transform
 
 from opzo.host.data import Frames, encode_frame
 from opzo.host.device import Sample
+from opzo.host.events import Events
 from opzo.host.initial import AUGMENTATION, generator
 from opzo.spec.errors import OpzoError
 
@@ -35,13 +36,15 @@ class Augmentation:
     def __bool__(self) -> bool:
         return bool(self.rotate or self.zoom or self.shift)
 
-    def check(self, frames: Frames, name: str) -> None:
-        """Raise OpzoError where the frames are not square images."""
-        if self and isqrt(frames.x.shape[1]) ** 2 != frames.x.shape[1]:
-            raise OpzoError(
-                f"{name} has {frames.x.shape[1]} pixels a frame, which is no square image; "
-                "set rotate, zoom and shift to 0"
-            )
+    def check(self, samples: Frames | Events, name: str) -> None:
+        """Raise OpzoError where the samples are not square images."""
+        if not self:
+            return
+        remedy = "set rotate, zoom and shift to 0"
+        if not isinstance(samples, Frames):
+            raise OpzoError(f"{name} are recordings of events, which cannot be augmented; {remedy}")
+        if isqrt(samples.inputs) ** 2 != samples.inputs:
+            raise OpzoError(f"{name} has {samples.inputs} pixels a frame, which is no square image; {remedy}")
 
     def draw(self, seed: int, epoch: int, count: int) -> NDArray[np.float64]:
         """What one epoch does to its images in the order of training: (count, 4) in -1..1."""
@@ -50,7 +53,7 @@ class Augmentation:
     def samples(self, frames: Frames, order: NDArray[np.intp], draws: NDArray[np.float64]) -> Iterator[Sample]:
         """Samples in this order of indices, each moved as its row of ``draws`` says."""
         for index, draw in zip(order, draws, strict=True):
-            yield Sample(encode_frame(self.move(frames.x[index], draw)), int(frames.y[index]))
+            yield Sample((encode_frame(self.move(frames.x[index], draw)),), int(frames.y[index]))
 
     def move(self, frame: NDArray[np.uint8], draw: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Frame (inputs,), a square image, turned and zoomed about its middle, then shifted; bilinear."""

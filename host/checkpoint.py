@@ -15,10 +15,10 @@ from opzo.host.npz import load_arrays
 from opzo.host.state import State
 from opzo.host.statistics import Tally
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Input, Network, Rule
 from opzo.spec.registers import Counter
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Checkpoint:
         if (self.network, self.rule) != (network, rule):
             raise OpzoError(
                 f"the checkpoint is of {_describe(self.network, self.rule)}, not {_describe(network, rule)}; "
-                "leave --net, --steps, --local and --rule out, or start anew"
+                "leave --net, --steps, --input, --local and --rule out, or start anew"
             )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -92,6 +92,7 @@ class Checkpoint:
             "steps": self.network.steps,
             "rule": self.rule.name.lower(),
             "local": self.network.local,
+            "input": self.network.input.name.lower(),
             "lanes": self.lanes,
             "weight_bits": state.weight_bits,
             "feedback_shift": state.feedback_shift,
@@ -112,12 +113,14 @@ class Checkpoint:
 
 def _describe(network: Network, rule: Rule) -> str:
     local = f", {network.local} local read-outs" if network.local else ""
-    return f"{network} with {network.steps} steps{local} and rule {rule.name.lower()}"
+    kind = network.input.name.lower()
+    return f"{network} with {network.steps} steps, {kind} input{local} and rule {rule.name.lower()}"
 
 
 def _checkpoint(file: Mapping[str, NDArray[Any]]) -> Checkpoint:
     """Checkpoint of the arrays, each checked for shape and type."""
-    network = Network(tuple(file["sizes"].tolist()), int(file["steps"]), int(file["local"]))
+    kind = Input.parse(str(file["input"]))
+    network = Network(tuple(file["sizes"].tolist()), int(file["steps"]), int(file["local"]), kind)
     rule = Rule.parse(str(file["rule"]))
     hidden, lanes, classes = len(network.hidden), int(file["lanes"]), network.classes
     shapes = [(n_in + 1, n_out) for n_in, n_out in zip(network.sizes[:-1], network.sizes[1:], strict=True)]

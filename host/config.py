@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from opzo.host.data import DATA_SETS
 from opzo.host.transport import DEVICES
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Input, Network, Rule
 
 
 def option(default: Any, text: str) -> Any:
@@ -66,9 +67,10 @@ class Config(Hyperparameters):
 
     net: str = option("64-64-64-10", "neurons of each layer")
     steps: int = option(6, "time steps T a sample")
+    input: str = option("frame", "what samples are: frame, or events in time: spikes or graded")
     local: int = option(0, "hidden layers, from the first on, with a local read-out (local learning); -1 is all")
-    data: str = option("digits", "digits, mnist, or an .npz file of x_train, y_train, x_test, y_test")
-    data_root: str = option("", "folder of the MNIST files")
+    data: str = option("digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events")
+    data_root: str = option("", "folder of the data set's files, where it has any")
     device: str = option("rtl", f"device: {DEVICES}")
     lanes: int = option(16, "lanes of a simulated device, 4..128; a board has its own")
     weight_bits: int = option(16, "bits of a weight in a simulated device, 16 or 12; a board has its own")
@@ -82,8 +84,8 @@ class Config(Hyperparameters):
 
     @property
     def network(self) -> Network:
-        """The network that ``net``, ``steps`` and ``local`` describe."""
-        network = Network.parse(self.net, self.steps)
+        """The network that ``net``, ``steps``, ``local`` and ``input`` describe."""
+        network = Network.parse(self.net, self.steps, input=Input.parse(self.input))
         return replace(network, local=len(network.hidden) if self.local == -1 else self.local)
 
     @classmethod

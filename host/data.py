@@ -1,20 +1,21 @@
-"""Data sets: frames of pixels 0..255 with labels, checked, and as the samples that travel to a device."""
+"""Data sets: frames of pixels 0..255, or events, with labels, checked, and as the samples that travel to a device."""
 
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.device import Sample
+from opzo.host.events import Events, check_labels
 from opzo.host.idx import read_idx
 from opzo.host.npz import load_arrays
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import encode_frame_pairs
-from opzo.spec.network import Network
+from opzo.spec.network import Input, Network
 
 MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -23,6 +24,9 @@ DIGITS_PIXEL_MAX = 16
 DIGITS_TEST_EVERY = 5
 LABEL_MAX = 63
 """The chip has at most 64 classes."""
+SYNTHETIC = "saccade-"
+"""Begins the names of data sets that a simulated camera makes of others."""
+DATA_SETS = ("digits", "mnist", "saccade-digits", "saccade-mnist")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Frames:
 
     x: NDArray[np.uint8]
     y: NDArray[np.uint8]
+    input: ClassVar[Input] = Input.FRAME
 
     @classmethod
     def of(cls, x: ArrayLike, y: ArrayLike, name: str = "x", label_name: str = "y") -> "Frames":
@@ -49,25 +54,34 @@ class Frames:
     def samples(self, order: NDArray[np.intp] | None = None) -> Iterator[Sample]:
         """Samples, in this order of indices."""
         for index in range(len(self)) if order is None else order:
-            yield Sample(encode_frame(self.x[index]), int(self.y[index]))
+            yield Sample((encode_frame(self.x[index]),), int(self.y[index]))
 
     def check(self, network: Network, name: str) -> None:
         """Raise OpzoError where ``network`` does not fit the frames."""
-        if self.x.shape[1] != network.inputs:
-            raise OpzoError(
-                f"{name} has {self.x.shape[1]} pixels a frame; network {network} has {network.inputs} inputs"
-            )
-        if self.y.max() >= network.classes:
-            raise OpzoError(f"{name} has label {self.y.max()}; network {network} has classes 0..{network.classes - 1}")
+        if network.input is not self.input:
+            raise OpzoError(f"{name} are frames; the network is one for {network.input.name.lower()} in time")
+        if self.inputs != network.inputs:
+            raise OpzoError(f"{name} has {self.inputs} pixels a frame; network {network} has {network.inputs} inputs")
+        check_labels(self.y, network, name)
+
+    @property
+    def inputs(self) -> int:
+        """Pixels a frame."""
+        return self.x.shape[1]
+
+    @property
+    def digest(self) -> int:
+        """CRC-32 of images and labels."""
+        return zlib.crc32(self.y.tobytes(), zlib.crc32(self.x.tobytes()))
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: training and test frames."""
+    """A data set: training and test samples, both of the same kind."""
 
     name: str
-    train: Frames
-    test: Frames
+    train: Frames | Events
+    test: Frames | Events
 
     def check(self, network: Network) -> None:
         """Raise OpzoError where ``network`` does not fit the data."""
@@ -76,8 +90,8 @@ class Data:
 
     @property
     def digest(self) -> int:
-        """CRC-32 of the training frames, in order: tells whether a resumed run has the same ones."""
-        return zlib.crc32(self.train.y.tobytes(), zlib.crc32(self.train.x.tobytes()))
+        """CRC-32 of the training samples, in order: tells whether a resumed run has the same ones."""
+        return self.train.digest
 
 
 def encode_frame(frame: NDArray[np.uint8]) -> bytes:
@@ -103,16 +117,25 @@ def check_pixels(x: ArrayLike, name: str = "x") -> NDArray[np.uint8]:
 
 
 def load_data(name: str, root: str | Path = "") -> Data:
-    """Data set ``digits``, ``mnist`` (``root``: folder of its four IDX files, gzipped or not) or an ``.npz`` file."""
+    """Data set by name; ``root`` is the folder of its files, where it has any.
+
+    ``digits``; ``mnist`` (four IDX files, gzipped or not); the synthetic recordings ``saccade-digits`` and
+    ``saccade-mnist`` (of the same files); the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz``
+    file of images or of events.
+    """
     if name == "digits":
         return _digits()
+    if name.startswith(SYNTHETIC):
+        from opzo.host.saccade import load_saccade
+
+        return Data(name, *load_saccade(name, root))
     if name == "mnist":
         if not root:
             raise OpzoError("mnist needs the folder of its four IDX files; give --data-root DIR")
         return _mnist(Path(root))
     if name.endswith(".npz"):
         return _npz(Path(name))
-    raise OpzoError(f"there is no data set '{name}'; choose digits, mnist or an .npz file")
+    raise OpzoError(f"there is no data set '{name}'; choose {', '.join(DATA_SETS)} or an .npz file")
 
 
 def _digits() -> Data:

@@ -34,9 +34,9 @@ RESULT = struct.Struct("<BI")
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample as it travels: ``pairs`` (``opzo.spec.protocol``, "Events") and its class."""
+    """One sample as it travels: the input of its runs (``opzo.spec.events``), one for a frame, and its class."""
 
-    pairs: bytes
+    runs: tuple[bytes, ...]
     label: int = 0
 
 
@@ -185,10 +185,16 @@ class Device:
         return values.reshape(-1)[: place.neurons]
 
     def read_histories(self, layer: int) -> NDArray[np.uint8]:
-        """Spike histories of hidden layer ``layer``: (n,); bit t = spike in step t."""
+        """Spike histories of hidden layer ``layer`` in the last run: (n,); bit t = spike in step t."""
+        return (self._read_traces(layer) & 0xFF).astype(np.uint8)
+
+    def read_traces(self, layer: int) -> NDArray[np.uint8]:
+        """Presynaptic traces of hidden layer ``layer`` before the last run: (n,); 7 fraction bits."""
+        return (self._read_traces(layer) >> 8).astype(np.uint8)
+
+    def _read_traces(self, layer: int) -> NDArray[np.uint16]:
         place = self._layers[layer]
-        rows = self.read_memory(Space.HISTORY, place.word_base, place.words)
-        return rows.reshape(-1)[: place.neurons].astype(np.uint8)
+        return self.read_memory(Space.HISTORY, place.word_base, place.words).reshape(-1)[: place.neurons]
 
     def counters(self) -> dict[Counter, int]:
         """Statistics counters."""
@@ -205,13 +211,33 @@ class Device:
         Every sample taken from ``samples`` is run and answered, whether or not its result is asked for.
         """
         flags = (RunFlag.TRAIN if train else RunFlag(0)) | (RunFlag.OUTPUTS if outputs else RunFlag(0))
-        underway: deque[Exchange] = deque()
+        underway: deque[tuple[Exchange, bool]] = deque()
+
+        def answers(most: int) -> Iterator[Result]:
+            """Results of samples, until ``most`` runs are unanswered."""
+            while len(underway) > most:
+                exchange, last = underway.popleft()
+                result = self._result(exchange, outputs)
+                # What a sample came to stands in the answer to its last run.
+                if last:
+                    yield result
+
         for sample in samples:
-            underway.append(self._link.start_sample(flags, sample.label, sample.pairs))
-            if len(underway) >= self.identity.credits:
-                yield self._result(underway.popleft(), outputs)
-        while underway:
-            yield self._result(underway.popleft(), outputs)
+            fresh = RunFlag.FRESH
+            for number, payload in enumerate(sample.runs, 1):
+                exchange = self._link.start_run(flags | fresh, sample.label, payload)
+                underway.append((exchange, number == len(sample.runs)))
+                fresh = RunFlag(0)
+                yield from answers(self.identity.credits - 1)
+        yield from answers(0)
+
+    def start_run(self, payload: bytes, label: int, flags: RunFlag) -> Exchange:
+        """Start one run of a stream as soon as the device has a buffer free; `finish_run` gives its result."""
+        return self._link.start_run(flags, label, payload)
+
+    def finish_run(self, run: Exchange, *, outputs: bool = False) -> Result:
+        """Wait for the result of a run that was started with RunFlag.OUTPUTS where ``outputs``."""
+        return self._result(run, outputs)
 
     def read_memory(self, space: Space, address: int, rows: int) -> NDArray[np.uint16]:
         """``rows`` rows of a memory: (rows, lanes)."""

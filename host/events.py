@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.device import Sample
 from opzo.spec.errors import OpzoError
+from opzo.spec.events import SPIKE, Chunk, encode_steps
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import Input, Network, chunk_events
 
 VALUE_MAX = 255
 
@@ -101,6 +105,29 @@ class Events:
         values = None if self.values is None else self.values[part]
         return EventSample(self.addresses[part], offsets - offsets[0], values, int(self.y[index]))
 
+    def samples(self, order: NDArray[np.intp] | None = None) -> Iterator[Sample]:
+        """Samples, in this order of indices, cut into chunks."""
+        for index in range(len(self)) if order is None else order:
+            sample = self[index]
+            parts = chunks(sample, self.inputs)
+            yield Sample(tuple(encode_steps(part, graded=self.graded) for part in parts), sample.label)
+
+    def check(self, network: Network, name: str) -> None:
+        """Raise OpzoError where ``network`` does not fit the samples."""
+        if network.input is not self.input:
+            raise OpzoError(
+                f"{name} are events in time ({self.input.name.lower()}); the network is one for "
+                f"{network.input.name.lower()} input"
+            )
+        if self.inputs != network.inputs:
+            raise OpzoError(
+                f"{name} has {self.inputs} addresses ({' x '.join(map(str, self.shape))}); network {network} has "
+                f"{network.inputs} inputs"
+            )
+        if self.steps != network.steps:
+            raise OpzoError(f"{name} has {self.steps} time steps a sample; the network has {network.steps}")
+        check_labels(self.y, network, name)
+
     def __iter__(self) -> Iterator[EventSample]:
         return (self[index] for index in range(len(self)))
 
@@ -119,6 +146,11 @@ class Events:
     def graded(self) -> bool:
         """Whether events have values."""
         return self.values is not None
+
+    @property
+    def input(self) -> Input:
+        """What the chip takes them for."""
+        return Input.GRADED if self.graded else Input.SPIKES
 
     @property
     def digest(self) -> int:
@@ -153,3 +185,27 @@ class Events:
             else np.concatenate([sample.values for sample in samples if sample.values is not None]).astype(np.uint8),
             name,
         )
+
+
+def chunks(sample: EventSample, inputs: int) -> Iterator[Chunk]:
+    """Cut a sample of a network with ``inputs`` inputs into runs, the same for every device.
+
+    Chunks have HISTORY_STEPS time steps; fewer at the end, and where that would be more events than a chunk may have.
+    Chunks of graded events have one.
+    """
+    steps, most = len(sample.offsets) - 1, 1 if sample.values is not None else HISTORY_STEPS
+    room, begin = chunk_events(inputs), 0
+    while begin < steps:
+        full = int(np.searchsorted(sample.offsets, sample.offsets[begin] + room, side="right")) - 1
+        end = min(begin + most, steps, full)
+        part = slice(sample.offsets[begin], sample.offsets[end])
+        addresses = sample.addresses[part].astype(np.int64)
+        values = np.full(len(addresses), SPIKE) if sample.values is None else sample.values[part].astype(np.int64)
+        yield Chunk(addresses, values, sample.offsets[begin + 1 : end + 1] - sample.offsets[begin])
+        begin = end
+
+
+def check_labels(y: NDArray[np.uint8], network: Network, name: str) -> None:
+    """Raise OpzoError where there are more classes than ``network`` has."""
+    if y.max() >= network.classes:
+        raise OpzoError(f"{name} has label {y.max()}; network {network} has classes 0..{network.classes - 1}")

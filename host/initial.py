@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import Network, Rule
 
-INPUT_SCALE, HIDDEN_SCALE, READOUT_SCALE, LOCAL_SCALE = 1.5, 3.0, 1.0, 1.0
-"""Weights, and entries of local read-outs, are uniform in +-scale / sqrt(n_in)."""
+INPUT_SCALE, EVENT_SCALE, HIDDEN_SCALE, READOUT_SCALE, LOCAL_SCALE = 1.5, 4.0, 3.0, 1.0, 1.0
+"""Weights, and entries of local read-outs, are uniform in +-scale / sqrt(n_in); EVENT_SCALE is that of inputs in time,
+of which few have an event in any one step."""
 FEEDBACK_RANGE = 12288
 """Entries of a random feedback matrix are uniform in +-this, so that their mean size is in the middle between two
 feedback shifts and every seed gets the same one."""
@@ -26,8 +27,9 @@ def initial_weights(network: Network, seed: int) -> list[NDArray[np.int16]]:
     """Weights of each layer, (n_in + 1, n_out) in Q3.12; the last row, the bias, is 0."""
     random = generator(seed, _WEIGHTS)
     weights = []
+    first = EVENT_SCALE if network.input.events else INPUT_SCALE
     for layer, (n_in, n_out) in enumerate(zip(network.sizes[:-1], network.sizes[1:], strict=True)):
-        scale = INPUT_SCALE if layer == 0 else READOUT_SCALE if layer == len(network.hidden) else HIDDEN_SCALE
+        scale = first if layer == 0 else READOUT_SCALE if layer == len(network.hidden) else HIDDEN_SCALE
         matrix = np.zeros((n_in + 1, n_out), np.int16)
         matrix[:-1] = _uniform(random, scale / sqrt(n_in), (n_in, n_out))
         weights.append(matrix)

@@ -98,20 +98,21 @@ class Link:
         self._transport.close()
 
     def call(self, command: Command, payload: bytes = b"") -> bytes:
-        """Run one command alone, after all samples are answered; the data of its reply."""
+        """Run one command alone, after all runs are answered; the data of its reply."""
         self._await(lambda: not self._unanswered)
         exchange = self._send(command, payload)
         self._await(lambda: exchange.reply is not None)
         return exchange.data
 
-    def start_sample(self, flags: RunFlag, label: int, pairs: bytes) -> Exchange:
-        """Send a sample as EVENTS and RUN frames as soon as the device has a buffer free; its RUN, unanswered."""
+    def start_run(self, flags: RunFlag, label: int, payload: bytes) -> Exchange:
+        """Send a run as EVENTS and RUN frames as soon as the device has a buffer free; its RUN, unanswered."""
         self._await(lambda: self._running() < self.identity.credits)
+        # Even, so that no pair is cut.
         room = self.identity.max_payload & ~1
-        head = max(0, len(pairs) - (room - 2))
+        head = max(0, len(payload) - (room - 2)) + 1 & ~1
         for start in range(0, head, room):
-            self._send(Command.EVENTS, pairs[start : min(start + room, head)])
-        return self._send(Command.RUN, bytes((flags, label)) + pairs[head:])
+            self._send(Command.EVENTS, payload[start : min(start + room, head)])
+        return self._send(Command.RUN, bytes((flags, label)) + payload[head:])
 
     def finish(self, exchange: Exchange) -> bytes:
         """Wait for the reply to ``exchange``; its data."""

@@ -11,6 +11,7 @@ from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Hyperparameters
 from opzo.host.data import Frames, check_pixels
 from opzo.host.device import Device, open_device
+from opzo.host.events import Events
 from opzo.host.interrupt import Interrupt
 from opzo.host.progress import TrainingBar
 from opzo.host.run_folder import checkpoint_path
@@ -90,22 +91,23 @@ class Model:
 
     def fit(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: ArrayLike | Events,
+        y: ArrayLike | None = None,
         *,
-        test: tuple[ArrayLike, ArrayLike] | None = None,
+        test: tuple[ArrayLike, ArrayLike] | Events | None = None,
         epochs: int | None = None,
         progress: bool = True,
     ) -> list[dict[str, Any]]:
-        """Train on images ``x`` (count, ...) of pixels 0..255 with classes ``y``; the metrics of each epoch.
+        """Train on images ``x`` (count, ...) of pixels 0..255 with classes ``y``, or on events; the metrics by epoch.
 
         A second call trains on from where the first ended, with the schedules of step size and noise from their start.
         Ctrl-C stops after a whole sample; the model is then as far as it came.
         """
-        train, tested = Frames.of(x, y), None if test is None else Frames.of(*test, "test x", "test y")
-        for frames in (train, tested):
-            if frames is not None:
-                frames.check(self.network, "x")
+        train = _samples(x, y)
+        tested = test if test is None or isinstance(test, Events) else Frames.of(*test, "test x", "test y")
+        for samples in (train, tested):
+            if samples is not None:
+                samples.check(self.network, "x")
         hyper = self.hyper if epochs is None else replace(self.hyper, epochs=epochs)
         if self._trainer.epoch or self._trainer.position or hyper is not self.hyper:
             self._trainer = Trainer(self.device, self.network, hyper, _anew(self._trainer.checkpoint()))
@@ -117,18 +119,22 @@ class Model:
             raise KeyboardInterrupt
         return watcher.rows
 
-    def evaluate(self, x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
-        """Figures on labelled images: ``accuracy``, ``loss``, ``firing_rates``, ``cycles_per_sample``, ..."""
-        frames = Frames.of(x, y)
-        frames.check(self.network, "x")
-        return self._trainer.evaluate(frames).figures(self.network, self.device.limits.lanes)
+    def evaluate(self, x: ArrayLike | Events, y: ArrayLike | None = None) -> dict[str, Any]:
+        """Figures on labelled images or events: ``accuracy``, ``loss``, ``firing_rates``, ``cycles_per_sample``, ..."""
+        samples = _samples(x, y)
+        samples.check(self.network, "x")
+        return self._trainer.evaluate(samples).figures(self.network, self.device.limits.lanes)
 
-    def predict(self, x: ArrayLike) -> NDArray[np.intp]:
-        """Class of each image."""
-        pixels = check_pixels(x)
-        frames = Frames(pixels, np.zeros(len(pixels), np.uint8))
-        frames.check(self.network, "x")
-        return self._trainer.predict(frames)
+    def predict(self, x: ArrayLike | Events) -> NDArray[np.intp]:
+        """Class of each image or event sample."""
+        samples: Frames | Events
+        if isinstance(x, Events):
+            samples = x
+        else:
+            pixels = check_pixels(x)
+            samples = Frames(pixels, np.zeros(len(pixels), np.uint8))
+        samples.check(self.network, "x")
+        return self._trainer.predict(samples)
 
 
 class _Fit(Watcher):
@@ -144,6 +150,15 @@ class _Fit(Watcher):
 
     def epoch(self, report: EpochReport) -> None:
         self.rows.append(report.row(self._trainer.network, self._trainer.device.limits.lanes))
+
+
+def _samples(x: ArrayLike | Events, y: ArrayLike | None) -> Frames | Events:
+    """What was given to train or test on; events have their labels with them."""
+    if isinstance(x, Events):
+        return x
+    if y is None:
+        raise OpzoError("images need labels; give y")
+    return Frames.of(x, y)
 
 
 def _anew(checkpoint: Checkpoint) -> Checkpoint:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from opzo.host.config import Config
-from opzo.host.data import Data, load_data
+from opzo.host.data import DATA_SETS, Data, load_data
+from opzo.host.events import Events
 from opzo.host.options import absolute
 
 OTHER_HIDDEN = "128-128"
 RECIPES: dict[str, dict[str, Any]] = {
     "digits": {"net": "64-64-64-10", "epochs": 30, "mse": 7},
+    "saccade-digits": {"net": "2312-64-64-10", "epochs": 4, "rate": 200, "kappa": 5.0, "local": -1},
     "mnist": {
         **{"net": "784-256-256-10", "epochs": 20, "local": -1, "kappa": 16.0},
         **{"rotate": 7.0, "zoom": 0.07, "shift": 0.7},
@@ -21,7 +23,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 def recipe(data: Data) -> dict[str, Any]:
     """Defaults for a data set: keys of Config."""
     classes = max(data.train.y.max(), data.test.y.max()) + 1
-    return RECIPES.get(data.name, {"net": f"{data.train.x.shape[1]}-{OTHER_HIDDEN}-{classes}"})
+    defaults: dict[str, Any] = {"net": f"{data.train.inputs}-{OTHER_HIDDEN}-{classes}"}
+    if isinstance(data.train, Events):
+        defaults |= {"steps": data.train.steps, "input": data.train.input.name.lower()}
+    return defaults | RECIPES.get(data.name, {})
 
 
 def configure(values: dict[str, Any], load: Callable[[str, str], Data] = load_data) -> tuple[Data, Config]:
@@ -29,7 +34,7 @@ def configure(values: dict[str, Any], load: Callable[[str, str], Data] = load_da
     config = Config.of(values, "the settings")
     data = load(config.data, config.data_root)
     paths = {"data_root": absolute(config.data_root)}
-    if config.data not in RECIPES:
+    if config.data not in DATA_SETS:
         paths["data"] = absolute(config.data)
     return data, Config.of(recipe(data) | values | paths, "the settings")
 

@@ -13,6 +13,7 @@ from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Hyperparameters
 from opzo.host.data import Frames
 from opzo.host.device import Device, Sample
+from opzo.host.events import Events
 from opzo.host.health import Health
 from opzo.host.initial import ORDER, generator
 from opzo.host.rates import BLOCK, rate_registers
@@ -21,6 +22,8 @@ from opzo.host.statistics import Tally, counter_array
 from opzo.spec.network import Network, Rule
 from opzo.spec.registers import Reg
 
+Samples = Frames | Events
+"""What there is to train and test on."""
 REPORT_SECONDS = 0.5
 """Least time between two progress reports."""
 
@@ -120,7 +123,7 @@ class Trainer:
         return Checkpoint(self.network, self.rule, state, self.epoch, self.position, tally, settings or {}, data_digest)
 
     def fit(
-        self, train: Frames, test: Frames | None, watcher: Watcher | None = None, *, checkpoint_every: int = 0
+        self, train: Samples, test: Samples | None, watcher: Watcher | None = None, *, checkpoint_every: int = 0
     ) -> bool:
         """Train up to ``hyper.epochs`` epochs; False where the watcher stopped it before.
 
@@ -142,17 +145,17 @@ class Trainer:
             watcher.save(self)
         return True
 
-    def evaluate(self, frames: Frames, stop: Callable[[], bool] = lambda: False) -> Tally:
-        """Test on frames, without noise and without learning."""
-        return evaluate(self.device, frames, stop)
+    def evaluate(self, samples: Samples, stop: Callable[[], bool] = lambda: False) -> Tally:
+        """Test on samples, without noise and without learning."""
+        return evaluate(self.device, samples, stop)
 
-    def predict(self, frames: Frames) -> NDArray[np.intp]:
-        """Predicted class of each frame."""
-        return np.array([result.prediction for result in self.device.run(frames.samples())], np.intp)
+    def predict(self, samples: Samples) -> NDArray[np.intp]:
+        """Predicted class of each sample."""
+        return np.array([result.prediction for result in self.device.run(samples.samples())], np.intp)
 
-    def _train_epoch(self, frames: Frames, watcher: Watcher, checkpoint_every: int) -> bool:
+    def _train_epoch(self, data: Samples, watcher: Watcher, checkpoint_every: int) -> bool:
         """Go on with the epoch to its end; False where the watcher stopped it before."""
-        count = len(frames)
+        count = len(data)
         order = generator(self.hyper.seed, ORDER, self.epoch).permutation(count)
         draws = self._augmentation.draw(self.hyper.seed, self.epoch, count)
         begin = reported = time.monotonic()
@@ -160,11 +163,11 @@ class Trainer:
         while self.position < count and not watcher.stop():
             block = slice(self.position, self.position + self._block(count))
             self._set_rates(count)
-            if self._augmentation:
-                samples = self._augmentation.samples(frames, order[block], draws[block])
+            if self._augmentation and isinstance(data, Frames):
+                samples = self._augmentation.samples(data, order[block], draws[block])
             else:
-                samples = frames.samples(order[block])
-            self._train(samples, frames.y[order[block]], watcher.stop)
+                samples = data.samples(order[block])
+            self._train(samples, data.y[order[block]], watcher.stop)
             if checkpoint_every and self.position - saved >= checkpoint_every and self.position < count:
                 saved = self.position
                 watcher.save(self)
@@ -194,12 +197,12 @@ class Trainer:
         self.tally.add_counters(before, counter_array(self.device.counters()))
 
 
-def evaluate(device: Device, frames: Frames, stop: Callable[[], bool] = lambda: False) -> Tally:
-    """Test a device that holds a network on frames, until ``stop``."""
+def evaluate(device: Device, samples: Samples, stop: Callable[[], bool] = lambda: False) -> Tally:
+    """Test a device that holds a network on samples, until ``stop``."""
     tally = Tally()
     before = counter_array(device.counters())
-    results = device.run(_until(stop, frames.samples()))
-    for result, label in zip(results, frames.y.tolist(), strict=False):
+    results = device.run(_until(stop, samples.samples()))
+    for result, label in zip(results, samples.y.tolist(), strict=False):
         tally.add(result, label)
     tally.add_counters(before, counter_array(device.counters()))
     return tally

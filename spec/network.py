@@ -16,6 +16,11 @@ MAX_LOCAL_CLASSES = 32
 """Classes with local learning: two sums over so many never leave the accumulator."""
 
 
+def chunk_events(inputs: int) -> int:
+    """Events that a chunk may have where there are ``inputs`` inputs: those of a whole time step always fit."""
+    return 1 << max(1, (inputs - 1).bit_length())
+
+
 class Input(IntEnum):
     """What a sample consists of; the value is the content of register INPUT."""
 
@@ -121,8 +126,8 @@ class Limits:
 
     @property
     def events(self) -> int:
-        """Events that one chunk may have: those of a whole time step always fit."""
-        return 1 << max(1, (self.inputs - 1).bit_length())
+        """Events that one chunk may have."""
+        return chunk_events(self.inputs)
 
     @property
     def low_bits(self) -> int:

@@ -68,7 +68,7 @@ def test_trainer_sends_the_moved_images_in_its_order(monkeypatch: pytest.MonkeyP
     draws = augmentation.draw(5, 0, 80)
     for sample, index, draw in zip(sent, generator(5, ORDER, 0).permutation(80), draws, strict=True):
         expected = augmentation.move(frames.x[index], draw)
-        addresses, values, _ = decode_frame_pairs(sample.pairs)
+        addresses, values, _ = decode_frame_pairs(sample.runs[0])
         assert dict(zip(addresses.tolist(), values.tolist(), strict=True)) == {
             int(a): int(expected[a]) for a in np.flatnonzero(expected)
         }

@@ -205,4 +205,4 @@ def test_frame_becomes_events_of_its_nonzero_pixels_in_ascending_order() -> None
 def test_samples_follow_the_order_given() -> None:
     frames = Frames.of(np.arange(1, 5).reshape(4, 1), [0, 1, 2, 3])
     assert [sample.label for sample in frames.samples(np.array([2, 0]))] == [2, 0]
-    assert [sample.pairs[1] for sample in frames.samples()] == [1, 2, 3, 4]
+    assert [sample.runs[0][1] for sample in frames.samples()] == [1, 2, 3, 4]

@@ -150,7 +150,7 @@ def test_run_answers_in_order_what_the_core_answers(train: bool) -> None:
         ([(address, int(rng.integers(1, 256))) for address in range(30) if rng.random() < 0.5], index % 5)
         for index in range(20)
     ]
-    samples = [Sample(encode_events(events), label) for events, label in given]
+    samples = [Sample((encode_events(events),), label) for events, label in given]
     results = list(device.run(samples, train=train, outputs=True))
     expected = [twin.run(events, label, train) for events, label in given]
     assert [(r.prediction, r.loss, tuple(r.outputs.tolist())) for r in results] == [
@@ -167,7 +167,7 @@ def test_run_keeps_samples_on_their_way_while_results_are_awaited() -> None:
     def samples() -> Iterator[Sample]:
         for index in range(5):
             taken.append(index)
-            yield Sample(b"", 0)
+            yield Sample((b"",), 0)
 
     results = device.run(samples())
     next(results)

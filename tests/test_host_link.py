@@ -94,7 +94,7 @@ def samples(count: int, random: np.random.Generator) -> list[tuple[list[tuple[in
 
 
 def run_all(link: Link, given: list[tuple[list[tuple[int, int]], int]]) -> list[tuple[int, int]]:
-    started = [link.start_sample(RunFlag.TRAIN, label, encode_events(events)) for events, label in given]
+    started = [link.start_run(RunFlag.TRAIN, label, encode_events(events)) for events, label in given]
     return [struct.unpack("<BI", link.finish(exchange)) for exchange in started]
 
 
@@ -132,18 +132,18 @@ def test_no_more_samples_underway_than_credits() -> None:
     link, _, line = clean_link()
     held: list[bytes] = []
     line.back = lambda data: (held.append(data), b"")[1]
-    link.start_sample(RunFlag.TRAIN, 0, b"")
-    link.start_sample(RunFlag.TRAIN, 1, b"")
+    link.start_run(RunFlag.TRAIN, 0, b"")
+    link.start_run(RunFlag.TRAIN, 1, b"")
     line.back = lambda data: (data, held.append(b""))[0]
     assert link._running() == link.identity.credits == 2
     line.arrived = held[0]
-    link.start_sample(RunFlag.TRAIN, 2, b"")
+    link.start_run(RunFlag.TRAIN, 2, b"")
     assert link._running() <= 2
 
 
 def test_call_is_sent_only_after_all_samples_are_answered() -> None:
     link, core, line = clean_link()
-    first = link.start_sample(RunFlag.TRAIN, 3, b"")
+    first = link.start_run(RunFlag.TRAIN, 3, b"")
     answered_when_sent: list[bool] = []
 
     def watch(data: bytes) -> bytes:
@@ -160,9 +160,9 @@ def test_error_reply_may_overtake_an_earlier_result() -> None:
     link, _, line = clean_link()
     early: list[bytes] = []
     line.back = lambda data: (early.append(data), b"")[1]
-    good = link.start_sample(RunFlag.TRAIN, 1, b"")
+    good = link.start_run(RunFlag.TRAIN, 1, b"")
     line.back = clean
-    bad = link.start_sample(RunFlag.TRAIN, 9, b"")
+    bad = link.start_run(RunFlag.TRAIN, 9, b"")
     with pytest.raises(LinkError, match="refused RUN: BAD_LABEL"):
         link.finish(bad)
     assert good.reply is None
@@ -320,6 +320,6 @@ def test_answers_to_frames_behind_a_lost_one_do_not_multiply_what_is_sent() -> N
 
     line.to = spoil_first
     pairs = encode_events([(address, 1) for address in range(1200)])
-    link.finish(link.start_sample(RunFlag.TRAIN, 0, pairs))
+    link.finish(link.start_run(RunFlag.TRAIN, 0, pairs))
     # EVENTS, EVENTS, RUN, and the three of them once more.
     assert len(sent) == 6

@@ -92,7 +92,7 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
     for _ in range(70):
         lit = np.flatnonzero(rng.random(network.inputs) < 0.6).tolist()
         pairs = encode_events([(address, int(rng.integers(1, 256))) for address in lit])
-        samples.append(Sample(pairs, int(rng.integers(network.classes))))
+        samples.append(Sample((pairs,), int(rng.integers(network.classes))))
     devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(LIMITS)), "golden")]
     results, states, counters = [], [], []
     for device in devices:

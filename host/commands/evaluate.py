@@ -18,7 +18,7 @@ from opzo.host.trainer import evaluate
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("run", type=Path, help="run folder or checkpoint of opzo train")
-    parser.add_argument("--set", choices=("test", "train"), default="test", help="which frames (default: test)")
+    parser.add_argument("--set", choices=("test", "train"), default="test", help="which samples (default: test)")
     same = "as in training"
     keys = ("data", "data_root", "device", "lanes", "weight_bits")
     add_config(parser, keys, **dict.fromkeys(keys, same))
@@ -31,12 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
     network, rule = checkpoint.network, checkpoint.rule
     config = Config.of(checkpoint.settings | given(arguments), str(arguments.run))
     data = load_data(config.data, config.data_root)
-    frames = data.test if arguments.set == "test" else data.train
-    frames.check(network, config.data)
+    samples = data.test if arguments.set == "test" else data.train
+    samples.check(network, config.data)
     with open_device(config.device, network, config.lanes, config.weight_bits) as device:
         device.configure(network, rule)
         checkpoint.state.write_weights(device)
-        tally = evaluate(device, frames)
+        tally = evaluate(device, samples)
         lanes, weight_bits = device.limits.lanes, device.limits.weight_bits
     figures = tally.figures(network, lanes)
     if arguments.json:
@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             "set": arguments.set,
             "network": str(network),
             "steps": network.steps,
+            "input": network.input.name.lower(),
             "local": network.local,
             "lanes": lanes,
             "weight_bits": weight_bits,
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(facts | {f"{arguments.set}_accuracy": tally.accuracy} | figures))
     else:
         rates = " ".join(f"{rate:.3f}" for rate in figures["firing_rates"])
-        print(f"accuracy {tally.accuracy:.2%} on {tally.samples} frames ({arguments.set} set of {config.data})")
+        print(f"accuracy {tally.accuracy:.2%} on {tally.samples} samples ({arguments.set} set of {config.data})")
         print(f"loss {figures['loss']:.3f} bits a time step")
         print(f"firing rates {rates} spikes a neuron and time step")
         print(f"cycles {figures['cycles_per_sample']:,.0f} a sample")

@@ -18,7 +18,7 @@ from opzo.spec.formats import WEIGHT
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("run", type=Path, nargs="?", help="run folder or checkpoint; without it, the device is asked")
-    add_config(parser, ("device", "net", "steps", "local", "lanes", "weight_bits"))
+    add_config(parser, ("device", "net", "steps", "input", "local", "lanes", "weight_bits"))
     add_output(parser)
 
 
@@ -46,6 +46,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
     return {
         "network": str(checkpoint.network),
         "steps": checkpoint.network.steps,
+        "input": checkpoint.network.input.name.lower(),
         "rule": checkpoint.rule.name.lower(),
         "local": checkpoint.network.local,
         "lanes": checkpoint.lanes,

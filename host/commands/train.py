@@ -187,6 +187,7 @@ class _Run(Watcher):
             "data": config.data,
             "network": str(config.network),
             "steps": config.steps,
+            "input": config.input,
             "local": config.network.local,
             "lanes": lanes,
             "weight_bits": self.device.limits.weight_bits,
