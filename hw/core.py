@@ -6,10 +6,10 @@ from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
 from opzo.hw.counters import Counters
-from opzo.hw.error import ErrorUnit
+from opzo.hw.error import CLOSING_CYCLES, ErrorUnit
 from opzo.hw.events import EventBuffer
 from opzo.hw.interface import RUN, CoreSignature
-from opzo.hw.issue import Issue
+from opzo.hw.issue import LATENCY, Issue
 from opzo.hw.lane_command import CURRENT, RESULT, ROW, STAGES, Post, local_stage
 from opzo.hw.lanes import Lanes
 from opzo.hw.local import LocalReadOut
@@ -29,6 +29,10 @@ from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import COUNTER, READOUT_LAYER, Counter
 
 
+READ_OUT_CYCLES = 4
+"""From the closing of the error unit to the first item of the next read-out, and from the command to its stage 0."""
+
+
 class Core(wiring.Component):
     """Engine of a device with ``limits``: lanes, sequencer, error unit, memories, registers, counters.
 
@@ -46,6 +50,9 @@ class Core(wiring.Component):
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
+        # A read-out that starts when the error unit is closing must not get there before it has closed.
+        if CLOSING_CYCLES > READ_OUT_CYCLES + LATENCY + CURRENT:
+            raise AssertionError("the next read-out would reach the error unit too early")
         m = Module()
         limits = self.limits
         m.submodules.registers = self._registers = RegisterFile()
@@ -214,7 +221,7 @@ class Core(wiring.Component):
             issue.error.eq(error.read_error),
             issue.difference.eq(error.read_difference),
             issue.loss.eq(error.loss_scaled),
-            issue.trace.eq(traces.entry),
+            issue.neuron_trace.eq(traces.entry),
             issue.input_trace.eq(inputs.entry),
             issue.bias_trace.eq(self._bias_trace),
             issue.config.eq(config),
@@ -244,7 +251,7 @@ class Core(wiring.Component):
             lanes.shift.eq(port.shift | self._shifter.shift),
             lanes.chain_in.eq(port.chain_in),
             port.chain.eq(lanes.chain),
-            port.trace.eq(traces.entry),
+            port.neuron_trace.eq(traces.entry),
             port.input_trace.eq(inputs.entry),
         ]
 
@@ -306,7 +313,10 @@ class Core(wiring.Component):
             lanes.error.class_.eq(error.error["class"]),
             lanes.error.value.eq(error.error.value),
             lanes.error.step.eq(step),
+            error.learn.eq(self._sample.train),
             self._sequencer.error_busy.eq(error.busy),
+            self._sequencer.error_closing.eq(error.closing),
+            self._sequencer.error_source.eq(error.busy_source),
             self._sequencer.read_out_busy.eq(shifter.busy),
         ]
         with m.If(error.start):

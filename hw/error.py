@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from opzo.hw import error_scale, reciprocal
+from opzo.hw import error_scale, loss, reciprocal
 from opzo.hw.error_scale import ErrorScaler
 from opzo.hw.exponential import POWER_CYCLES
 from opzo.hw.loss import LossUnit
@@ -33,13 +33,16 @@ CLASS_BITS = 6
 _READOUT = 2
 _POWER = _READOUT + POWER_CYCLES
 _ERROR = _READOUT + error_scale.CYCLES
+CLOSING_CYCLES = 1 + max(_POWER + loss.CYCLES + 1, _ERROR)
+"""From the last class at the beginning of the last walk to its results."""
 
 
 class ErrorUnit(wiring.Component):
     """Softmax cross entropy with a share of squared error, loss, and the sums over the steps of a decision.
 
     Golden twin: ``opzo.sim.golden.error.error_step``. ``busy`` falls 2 C + 30 cycles after the last read-out: one walk
-    over the classes sums their powers, one scales them with the reciprocal of the sum.
+    over the classes sums their powers, one scales them with the reciprocal of the sum. Without ``learn`` there is only
+    the first, and no errors: C + 12 cycles.
 
     The read-outs are the network's (source READOUT_LAYER) or those of a hidden layer's own; of the latter only the
     errors count. Memory: errors; word: scaled error; address: source, step, class.
@@ -50,7 +53,7 @@ class ErrorUnit(wiring.Component):
 
     Members
     -------
-    classes, label, rate, mse_shift : In
+    classes, label, rate, mse_shift, learn : In
         Settings, stable while ``busy``.
     start : In(1)
         Strobe, while not ``busy``: time step ``step`` of ``source`` begins, ``last_step`` of a run or not. Of the
@@ -59,6 +62,8 @@ class ErrorUnit(wiring.Component):
         Strobed read-outs (MEMBRANE) of all classes in order, from the cycle after ``start``, one a cycle or slower.
     busy : Out(1)
         From the cycle after ``start`` until all results of the step can be read.
+    closing : Out(1), busy_source : Out
+        Strobe: ``busy`` falls at most CLOSING_CYCLES later. Source of the step, from then until the next ``start``.
     error : Out({valid 1, class 6, value signed})
         Strobes of the network's scaled errors in order, one a cycle.
     read_source, read_step, read_class : In
@@ -78,6 +83,7 @@ class ErrorUnit(wiring.Component):
     label: Signal
     rate: Signal
     mse_shift: Signal
+    learn: Signal
     start: Signal
     source: Signal
     step: Signal
@@ -87,6 +93,8 @@ class ErrorUnit(wiring.Component):
     o_valid: Signal
     o_data: Signal
     busy: Signal
+    closing: Signal
+    busy_source: Signal
     error: data.View
     read_source: Signal
     read_step: Signal
@@ -108,6 +116,7 @@ class ErrorUnit(wiring.Component):
                 "label": In(CLASS_BITS),
                 "rate": In(RATE_BITS),
                 "mse_shift": In(4),
+                "learn": In(1),
                 "start": In(1),
                 "source": In(range(MAX_HIDDEN + 1)),
                 "step": In(range(HISTORY_STEPS)),
@@ -117,6 +126,8 @@ class ErrorUnit(wiring.Component):
                 "o_valid": In(1),
                 "o_data": In(signed(MEMBRANE.width)),
                 "busy": Out(1),
+                "closing": Out(1),
+                "busy_source": Out(range(MAX_HIDDEN + 1)),
                 "error": Out(data.StructLayout({"valid": 1, "class": CLASS_BITS, "value": scaled})),
                 "read_source": In(range(MAX_HIDDEN + 1)),
                 "read_step": In(range(HISTORY_STEPS)),
@@ -139,7 +150,7 @@ class ErrorUnit(wiring.Component):
         m.submodules.walk = walk = ClassWalk(bits)
         m.submodules.softmax = softmax = Softmax(self.limits)
         m.submodules.scaler = scaler = ErrorScaler()
-        m.submodules.loss = loss = LossUnit(softmax.total_bits)
+        m.submodules.loss = loss_unit = LossUnit(softmax.total_bits)
         steps = len(self.step) + len(self.source)
         errors: Memory = Memory(shape=signed(SCALED_ERROR.width), depth=1 << (bits + steps), init=[])
         m.submodules.errors = errors
@@ -155,6 +166,7 @@ class ErrorUnit(wiring.Component):
         is_label = Signal(reset_less=True)
         loss_scaled = Array(Signal.like(self.loss_scaled, name=f"loss_scaled_{n}", reset_less=True) for n in range(2))
         loss_sum = Signal.like(self.loss_sum, reset_less=True)
+        new_loss_sum = Mux(anew, 0, loss_sum) + loss_unit.loss
         division = Signal(range(reciprocal.CYCLES))
         divided = Signal()
 
@@ -193,9 +205,11 @@ class ErrorUnit(wiring.Component):
             scaler.probability.eq(softmax.product),
             scaler.mse_shift.eq(self.mse_shift),
             scaler.rate.eq(self.rate),
-            loss.exponent.eq(softmax.label_exponent),
-            loss.total.eq(softmax.total),
-            scaler.loan_factor.eq(Mux(loss.loss >= ERROR.max << ZO_LOSS_SHIFT, ERROR.max, loss.loss >> ZO_LOSS_SHIFT)),
+            loss_unit.exponent.eq(softmax.label_exponent),
+            loss_unit.total.eq(softmax.total),
+            scaler.loan_factor.eq(
+                Mux(loss_unit.loss >= ERROR.max << ZO_LOSS_SHIFT, ERROR.max, loss_unit.loss >> ZO_LOSS_SHIFT)
+            ),
             self.error["class"].eq(walk.number[_ERROR]),
             self.error.value.eq(scaler.scaled),
             error_write.addr.eq(Cat(walk.number[_ERROR], step, source)),
@@ -205,6 +219,7 @@ class ErrorUnit(wiring.Component):
             self.read_difference.eq(readouts.difference),
             self.loss_scaled.eq(loss_scaled[self.read_step[0]]),
             self.sum_data.eq(sums.sum_data),
+            self.busy_source.eq(source),
         ]
 
         with m.FSM() as fsm:
@@ -221,7 +236,7 @@ class ErrorUnit(wiring.Component):
                     m.d.comb += walk.start.eq(1)
                     m.next = "SUM"
             with m.State("SUM"):
-                m.d.comb += softmax.valid.eq(walk.valid[_READOUT])
+                m.d.comb += [softmax.valid.eq(walk.valid[_READOUT]), self.closing.eq(walk.ends[0] & ~self.learn)]
                 m.d.sync += division.eq(0)
                 with m.If(walk.ends[_POWER]):
                     m.d.comb += softmax.divide.eq(1)
@@ -234,12 +249,18 @@ class ErrorUnit(wiring.Component):
                     m.d.comb += walk.start.eq(1)
                     m.next = "SCALE"
                     with m.If(~local):
-                        m.d.sync += [
-                            loss_scaled[step[0]].eq(scaler.scaled),
-                            loss_sum.eq(Mux(anew, 0, loss_sum) + loss.loss),
-                        ]
+                        m.d.sync += [loss_scaled[step[0]].eq(scaler.scaled), loss_sum.eq(new_loss_sum)]
+                with m.If(~self.learn & (division == loss.CYCLES)):
+                    m.d.sync += loss_sum.eq(new_loss_sum)
+                    m.next = "IDLE"
+                    with m.If(last_step):
+                        m.d.sync += [self.prediction.eq(sums.best), self.loss_sum.eq(new_loss_sum)]
             with m.State("SCALE"):
-                m.d.comb += [error_write.en.eq(walk.valid[_ERROR]), self.error.valid.eq(walk.valid[_ERROR] & ~local)]
+                m.d.comb += [
+                    error_write.en.eq(walk.valid[_ERROR]),
+                    self.error.valid.eq(walk.valid[_ERROR] & ~local),
+                    self.closing.eq(walk.ends[0]),
+                ]
                 with m.If(walk.ends[_ERROR]):
                     m.next = "IDLE"
                     with m.If(last_step & ~local):

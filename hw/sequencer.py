@@ -37,8 +37,8 @@ class Sequencer(wiring.Component):
         From the spike encoder.
     lists_done, traces_ready : In(1)
         All lists are complete; the traces are those before this run.
-    error_busy, read_out_busy : In(1)
-        From the error unit and the read-out shifter.
+    error_busy, error_closing, error_source, read_out_busy : In
+        From the error unit (``busy_source``) and the read-out shifter.
     item : Out(item_layout)
     filter : Out(filter_command)
     below, event_begin : Out
@@ -64,6 +64,8 @@ class Sequencer(wiring.Component):
                 "lists_done": In(1),
                 "traces_ready": In(1),
                 "error_busy": In(1),
+                "error_closing": In(1),
+                "error_source": In(range(MAX_HIDDEN + 1)),
                 "read_out_busy": In(1),
                 "item": Out(item_layout(limits)),
                 "filter": Out(filter_command(limits)),
@@ -86,6 +88,8 @@ class Sequencer(wiring.Component):
     lists_done: Signal
     traces_ready: Signal
     error_busy: Signal
+    error_closing: Signal
+    error_source: Signal
     read_out_busy: Signal
     item: data.View
     filter: data.View
@@ -131,16 +135,16 @@ class Sequencer(wiring.Component):
         self._fired_steps = Array(Signal(steps, name=f"fired_steps_{n}") for n in range(MAX_HIDDEN))
         self._error_steps = Signal(steps)
         self._local_steps = Array(Signal(steps, name=f"local_steps_{n}") for n in range(MAX_HIDDEN))
-        # One read-out at a time, the network's or a layer's own, is on its way through the error unit.
+        # One read-out at a time, the network's or a layer's own, is on its way through the error unit. The next may
+        # start where it gets there after CLOSING_CYCLES.
         self._reading_out = Signal()
-        reading_layer = Signal(range(MAX_HIDDEN + 1))
         error_was_busy = Signal()
         m.d.sync += error_was_busy.eq(self.error_busy)
         waiting = self._runner.passes.p
         reads_out = (waiting.read_out & (waiting.kind == Kind.SPIKES)) | (waiting.kind == Kind.LOCAL)
         with m.If(self._runner.taken & reads_out):
-            m.d.sync += [self._reading_out.eq(1), reading_layer.eq(waiting.layer)]
-        with m.Elif(error_was_busy & ~self.error_busy):
+            m.d.sync += self._reading_out.eq(1)
+        with m.Elif(self.error_closing):
             m.d.sync += self._reading_out.eq(0)
         with m.If(self.start):
             m.d.sync += [
@@ -151,10 +155,11 @@ class Sequencer(wiring.Component):
             with m.If(self.finished.valid):
                 m.d.sync += self._fired_steps[self.finished.layer].eq(self.finished.step + 1)
             with m.If(error_was_busy & ~self.error_busy):
-                with m.If(reading_layer == READOUT_LAYER):
+                with m.If(self.error_source == READOUT_LAYER):
                     m.d.sync += self._error_steps.eq(self._error_steps + 1)
                 with m.Else():
-                    m.d.sync += self._local_steps[reading_layer].eq(self._local_steps[reading_layer] + 1)
+                    source = self.error_source[:2]
+                    m.d.sync += self._local_steps[source].eq(self._local_steps[source] + 1)
 
         item = self._runner.item
         since_item = Signal(range(QUIET + 1), init=QUIET)
