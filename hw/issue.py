@@ -29,7 +29,7 @@ class Issue(wiring.Component):
     error, difference, loss : In
         Scaled error of class ``index`` (of the local read-out where the item is ``local``), difference of its
         read-outs, scaled loss (in the cycle of ``item``).
-    trace_index : Out, trace, input_trace : In(ENTRY)
+    trace_index : Out, neuron_trace, input_trace : In(ENTRY)
         Asked for one cycle after ``item`` (of an input by ``input_row``), answered one later.
     bias_trace : In(8)
         Trace of the bias rows.
@@ -57,7 +57,7 @@ class Issue(wiring.Component):
                 "difference": In(MEMBRANE.width + 1),
                 "loss": In(SCALED_ERROR.width),
                 "trace_index": Out(neuron),
-                "trace": In(ENTRY),
+                "neuron_trace": In(ENTRY),
                 "input_trace": In(ENTRY),
                 "bias_trace": In(HISTORY_STEPS),
                 "mark": Out(data.StructLayout({"valid": 1, "row": 12, "bits": HISTORY_STEPS})),
@@ -81,7 +81,7 @@ class Issue(wiring.Component):
     difference: Signal
     loss: Signal
     trace_index: Signal
-    trace: data.View
+    neuron_trace: data.View
     input_trace: data.View
     bias_trace: Signal
     mark: data.View
@@ -205,7 +205,10 @@ class Issue(wiring.Component):
             m.d.sync += command.operand.eq(Mux(no_class, loss, self.error))
         m.d.comb += [self.command.eq(command), self.tag.eq(tag)]
         with m.If(learns_neuron):
-            m.d.comb += [self.command.history.eq(self.trace.history), self.command.operand.eq(self.trace.trace)]
+            m.d.comb += [
+                self.command.history.eq(self.neuron_trace.history),
+                self.command.operand.eq(self.neuron_trace.trace),
+            ]
         with m.If(learns_input):
             m.d.comb += [
                 self.command.history.eq(self.input_trace.history),

@@ -31,7 +31,7 @@ class MemoryPort(wiring.Component):
         To the lanes.
     chain : In(MEMBRANE)
         End of the chain.
-    trace_index : Out, trace, input_trace : In(ENTRY)
+    trace_index : Out, neuron_trace, input_trace : In(ENTRY)
         Of hidden neurons and inputs, answered one cycle later.
     """
 
@@ -45,7 +45,7 @@ class MemoryPort(wiring.Component):
     chain_in: Signal
     chain: Signal
     trace_index: Signal
-    trace: data.View
+    neuron_trace: data.View
     input_trace: data.View
 
     def __init__(self, limits: Limits) -> None:
@@ -64,7 +64,7 @@ class MemoryPort(wiring.Component):
                 "chain_in": Out(MEMBRANE.width),
                 "chain": In(signed(MEMBRANE.width)),
                 "trace_index": Out(index),
-                "trace": In(ENTRY),
+                "neuron_trace": In(ENTRY),
                 "input_trace": In(ENTRY),
             }
         )
@@ -86,7 +86,7 @@ class MemoryPort(wiring.Component):
         ]
         with m.Switch(request.space):
             with m.Case(Space.HISTORY):
-                m.d.comb += self.read.p.eq(self.trace)
+                m.d.comb += self.read.p.eq(self.neuron_trace)
             with m.Case(Space.INPUT_HISTORY):
                 m.d.comb += self.read.p.eq(self.input_trace)
             with m.Case(Space.MEMBRANE):

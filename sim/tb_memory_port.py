@@ -1,4 +1,4 @@
-"""Testbench of the memory port, with a model of what the lanes and the history memory do for it."""
+"""Testbench of the memory port, with a model of what the lanes and the traces do for it."""
 
 from random import Random
 from typing import Any
@@ -9,11 +9,12 @@ from cocotb.triggers import Event, FallingEdge, ReadOnly, with_timeout
 
 from opzo.hw.interface import MEMORY_COMMAND
 from opzo.hw.lane_command import CURRENT, RESULT, ROW, STAGES, ChainOp, lane_command
+from opzo.hw.traces import ENTRY
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.lfsr import LaneLFSRs
-from opzo.sim.streams import TIMEOUT_US, StreamSink, StreamSource, unpack
+from opzo.sim.streams import TIMEOUT_US, StreamSink, StreamSource, pack, unpack
 from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, MEMBRANE, WEIGHT
 from opzo.spec.network import Limits
 from opzo.spec.protocol import Space
@@ -33,7 +34,10 @@ class ChainModel:
         self._shift = False
         self.stored = 0
         """Rows written."""
-        self._history = core.history.reshape(-1)
+        self._traces = [
+            (dut.neuron_trace, core.trace.reshape(-1), core.history.reshape(-1)),
+            (dut.input_trace, core.input_trace.reshape(-1), core.input_history.reshape(-1)),
+        ]
         cocotb.start_soon(self._run())
 
     async def _run(self) -> None:
@@ -42,14 +46,24 @@ class ChainModel:
             await ReadOnly()
             command = self._unpack(int(dut.lane_command.value))
             assert dut.busy.value == 1 or command["chain"] == ChainOp.NONE.value
-            # Asked for a neuron beyond the last one only when the answer does not matter.
-            history = int(self._history[int(dut.history_index.value) % len(self._history)])
+            # Asked for one beyond the last only when the answer does not matter.
+            index = int(dut.trace_index.value)
+            answers = [
+                (
+                    port,
+                    pack(
+                        ENTRY, {"history": int(history[index % len(history)]), "trace": int(trace[index % len(trace)])}
+                    ),
+                )
+                for port, trace, history in self._traces
+            ]
             self._step(int(dut.chain_in.value))
             self._stages = [command, *self._stages[:-1]]
             self._shift = bool(dut.shift.value)
             await FallingEdge(dut.clk)
             dut.chain.value = self._chain[0] & ((1 << MEMBRANE.width) - 1)
-            dut.history.value = history
+            for port, entry in answers:
+                port.value = entry
 
     def _step(self, chain_in: int) -> None:
         """One clock edge in the lanes."""
@@ -92,9 +106,12 @@ class Driver:
         states = arrays.integers(0, 1 << LFSR_BITS, limits.lanes).astype(np.uint32)
         membrane = arrays.integers(MEMBRANE.min, MEMBRANE.max + 1, shape)
         membrane[:, :4] = [MEMBRANE.min, MEMBRANE.max, -1, 0]
-        history = arrays.integers(0, 1 << HISTORY_STEPS, shape).astype(np.uint8)
+        past = arrays.integers(0, 1 << HISTORY_STEPS, (2, *shape))
+        input_past = arrays.integers(0, 1 << HISTORY_STEPS, (2, *self.golden.input_trace.shape))
         for core in (self.golden, self.lanes):
-            core.memory[...], core.membrane[...], core.history[...] = memory, membrane, history
+            core.memory[...], core.membrane[...] = memory, membrane
+            core.trace[...], core.history[...] = past
+            core.input_trace[...], core.input_history[...] = input_past
             core.lfsrs = LaneLFSRs(states)
         self.model = ChainModel(dut, self.lanes)
         self.commands = StreamSource(dut, dut.clk, "command", rng, shape=MEMORY_COMMAND)
@@ -110,6 +127,7 @@ class Driver:
             Space.LFSR: 2,
             Space.MEMBRANE: 2 * limits.words,
             Space.HISTORY: limits.words,
+            Space.INPUT_HISTORY: -(-limits.inputs // limits.lanes),
         }[space]
 
     def command(self, space: Space, row: int, write: int) -> Event:

@@ -4,7 +4,8 @@ from opzo.hw.memory_port import MemoryPort
 from opzo.sim.bench import run_bench
 from opzo.spec.network import Limits
 
-LIMITS = Limits(lanes=8, rows=100, inputs=64, words=6, classes=10)
+# More rows of inputs than words, the last of them not full.
+LIMITS = Limits(lanes=8, rows=100, inputs=101, words=6, classes=10)
 
 
 def test_port_matches_golden():
