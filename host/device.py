@@ -88,6 +88,11 @@ class Device:
     ) -> None:
         self.close()
 
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes sent to the device, repetitions included."""
+        return self._link.bytes_sent
+
     def close(self) -> None:
         """Release the device; it keeps its state."""
         self._link.close()

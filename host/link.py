@@ -75,6 +75,8 @@ class Link:
     ----------
     identity : Identity
         What the device said of itself.
+    bytes_sent : int
+        Bytes sent to the device, repetitions included.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -86,6 +88,7 @@ class Link:
         self._asked = self._stale_naks = 0
         """Frame that a NAK made the link go back to, and answers still to come to frames sent behind it before that."""
         self._go_backs = 0
+        self.bytes_sent = 0
         self._seq = secrets.randbelow(256)
         try:
             self.identity = self._synchronize(secrets.randbits(32))
@@ -198,7 +201,9 @@ class Link:
 
     def _write(self, exchanges: list[Exchange]) -> None:
         try:
-            self._transport.write(b"".join(exchange.wire for exchange in exchanges))
+            data = b"".join(exchange.wire for exchange in exchanges)
+            self._transport.write(data)
+            self.bytes_sent += len(data)
         except OSError as error:
             self._reopen(error)
 
