@@ -105,8 +105,12 @@ class TimeSteps:
         for at in [*np.flatnonzero(is_change).tolist(), len(records)]:
             yield from self._events(records[begin:at], steps[begin:at])
             if at < len(records):
+                while self._step < steps[at]:
+                    yield self._close()
                 record = records[at]
                 kind = Kind(int(record["kind"]))
+                if kind is Kind.END and self._counts.any():
+                    yield self._close()
                 yield Change(kind, int(record["address"] if kind is Kind.LABEL else record["value"]))
             begin = at + 1
         self._records += len(records)
