@@ -2,7 +2,8 @@
 
 Trains on the simulated chip and compares its cycle counters with DESIGN's cost model, which the counters of row-words
 and feedback entries give exactly: what is above it is pipeline fill, error unit and waiting. A checkpoint to start from
-(--checkpoint) makes the firing rates those of a trained network.
+(--checkpoint) makes the firing rates those of a trained network. With data of events in time it also measures what a
+time step without events costs.
 """
 
 import argparse
@@ -10,28 +11,58 @@ import json
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Hyperparameters
-from opzo.host.data import Frames, load_data
+from opzo.host.data import load_data
 from opzo.host.device import Device, open_device
+from opzo.host.events import Events
 from opzo.host.rates import rate_registers
-from opzo.host.trainer import Trainer
-from opzo.spec.network import Network
+from opzo.host.trainer import Samples, Trainer
+from opzo.spec.events import Chunk, encode_steps
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import Input, Network
+from opzo.spec.protocol import RunFlag
 from opzo.spec.registers import Counter
 
 MODEL = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN)
 """What moves a row-word or a feedback entry: a cycle each in the cost model."""
 
 
-def measure(device: Device, frames: Frames, count: int, *, train: bool) -> dict[str, float]:
+def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dict[str, float]:
     """Run ``count`` samples; cycles a sample, the model's, and their ratio."""
     device.clear_counters()
-    done = sum(1 for _ in device.run(islice(frames.samples(), count), train=train))
-    counters = device.counters()
-    counted = counters[Counter.TRAIN_CYCLES if train else Counter.TEST_CYCLES] / done
-    model = sum(counters[counter] for counter in MODEL) / done
+    done = sum(1 for _ in device.run(islice(samples.samples(), count), train=train))
+    counted, model = (total / done for total in cycles(device, train=train))
     return {"samples": done, "counted": round(counted, 1), "model": round(model, 1), "ratio": round(counted / model, 4)}
+
+
+def measure_idle(device: Device, *, train: bool) -> dict[str, float]:
+    """Cycles and the model's of a time step without events: alone, and with its share of a run's start and end."""
+    totals = []
+    for steps in (HISTORY_STEPS // 2, HISTORY_STEPS):
+        payload = encode_steps(Chunk.of_steps([[]] * steps), graded=False)
+        flags = RunFlag.TRAIN if train else RunFlag(0)
+        # The second run has no traces to look after.
+        for fresh in (RunFlag.FRESH, RunFlag(0)):
+            device.clear_counters()
+            device.finish_run(device.start_run(payload, 0, flags | fresh))
+        totals.append(cycles(device, train=train))
+    (few, few_model), (all_, all_model) = totals
+    rest = HISTORY_STEPS - HISTORY_STEPS // 2
+    return {
+        "counted": (all_ - few) / rest,
+        "model": (all_model - few_model) / rest,
+        "counted_with_start_and_end": all_ / HISTORY_STEPS,
+    }
+
+
+def cycles(device: Device, *, train: bool) -> tuple[int, int]:
+    """Cycles since the counters were cleared, and the cost model's."""
+    counters = device.counters()
+    counted = counters[Counter.TRAIN_CYCLES if train else Counter.TEST_CYCLES]
+    return counted, sum(counters[counter] for counter in MODEL)
 
 
 def main() -> int:
@@ -40,8 +71,8 @@ def main() -> int:
     parser.add_argument("--net", default="64-64-64-10", help="neurons of each layer (default: %(default)s)")
     parser.add_argument("--local", type=int, default=0, help="hidden layers with a local read-out (default: none)")
     parser.add_argument("--lanes", type=int, default=16, help="lanes of the chip (default: %(default)s)")
-    parser.add_argument("--data", default="digits", help="digits, mnist or a file (default: %(default)s)")
-    parser.add_argument("--data-root", help="folder of the MNIST files")
+    parser.add_argument("--data", default="digits", help="data set or file (default: %(default)s)")
+    parser.add_argument("--data-root", default="", help="folder of the data set's files, where it has any")
     parser.add_argument("--checkpoint", type=Path, help="network to start from (default: an untrained one)")
     parser.add_argument("--samples", type=int, default=1000, help="samples of each kind (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -49,18 +80,25 @@ def main() -> int:
 
     data = load_data(args.data, args.data_root)
     checkpoint = Checkpoint.load(args.checkpoint) if args.checkpoint else None
-    network = checkpoint.network if checkpoint else Network.parse(args.net, local=args.local)
+    if checkpoint:
+        network = checkpoint.network
+    elif isinstance(data.train, Events):
+        network = Network.parse(args.net, data.train.steps, args.local, data.train.input)
+    else:
+        network = Network.parse(args.net, local=args.local)
     hyper = Hyperparameters()
     with open_device("rtl", network, args.lanes) as device:
         Trainer(device, network, hyper, checkpoint)
         device.write_registers(rate_registers(hyper, 0, args.samples))
-        figures = {
+        figures: dict[str, Any] = {
             "network": str(network),
             "local": network.local,
             "lanes": args.lanes,
             "train": measure(device, data.train, args.samples, train=True),
             "test": measure(device, data.test, args.samples, train=False),
         }
+        if network.input is Input.SPIKES:
+            figures |= {f"idle_{name}": measure_idle(device, train=name == "train") for name in ("train", "test")}
     if args.json:
         print(json.dumps(figures))
         return 0
@@ -68,6 +106,11 @@ def main() -> int:
     for kind in ("train", "test"):
         row = figures[kind]
         print(f"{kind:5}  counted {row['counted']:8.1f}  model {row['model']:8.1f}  ratio {row['ratio']:.3f}")
+        if idle := figures.get(f"idle_{kind}"):
+            print(
+                f"       time step without events {idle['counted']:.1f}  model {idle['model']:.1f}  "
+                f"with its share of a run's start and end {idle['counted_with_start_and_end']:.1f}"
+            )
     return 0
 
 

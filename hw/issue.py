@@ -129,7 +129,7 @@ class Issue(wiring.Component):
         lane_bits = (self._limits.lanes - 1).bit_length()
         m.d.comb += [
             self.trace_index.eq(self.active_row + (item.below_base << lane_bits)),
-            self.mark.valid.eq(item.valid & is_input & item.first_word & ~item.bias & ~frame),
+            self.mark.valid.eq(item.valid & is_input & item.last_word & ~item.bias & ~frame),
             self.mark.row.eq(self.event_address),
             self.mark.bits.eq(Mux(graded, self.event_value, 1 << item.step)),
         ]
