@@ -67,7 +67,7 @@ class Frames:
     @property
     def inputs(self) -> int:
         """Pixels a frame."""
-        return self.x.shape[1]
+        return int(self.x.shape[1])
 
     @property
     def digest(self) -> int:

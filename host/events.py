@@ -134,7 +134,7 @@ class Events:
     @property
     def steps(self) -> int:
         """Time steps of each sample."""
-        return self.offsets.shape[1] - 1
+        return int(self.offsets.shape[1]) - 1
 
     @property
     def inputs(self) -> int:
@@ -163,7 +163,7 @@ class Events:
         )
         crc = 0
         for part in parts:
-            crc = zlib.crc32(np.ascontiguousarray(part), crc)
+            crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
         return crc
 
     @classmethod

@@ -149,7 +149,8 @@ class TimeSteps:
         moved = (moved + (1 << 31)) % (1 << 32) - (1 << 31)
         times = self._elapsed + np.cumsum(moved)
         self._last, self._elapsed = int(raw[-1]), int(times[-1])
-        return np.maximum(times, 0)
+        since: NDArray[np.int64] = np.maximum(times, 0)
+        return since
 
     def _check(self, records: Records) -> None:
         bad = (records["kind"] == Kind.EVENT) & (records["address"] >= self._inputs)

@@ -33,6 +33,8 @@ def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None 
         raise OpzoError(f"there is no synthetic event data set '{name}'; choose saccade-digits or saccade-mnist")
     camera = camera or SaccadeCamera()
     data = load_data(name.removeprefix(PREFIX), root)
+    if not (isinstance(data.train, Frames) and isinstance(data.test, Frames)):
+        raise OpzoError(f"{data.name} holds events, not images; choose saccade-digits or saccade-mnist")
     images = [_images(frames, data.name) for frames in (data.train, data.test)]
     key = content_hash(_VERSION, camera, *(part.shape for part in images), *(part.tobytes() for part in images))
 

@@ -28,7 +28,6 @@ from opzo.spec.formats import FEEDBACK_REFRESH, HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import COUNTER, READOUT_LAYER, Counter
 
-
 READ_OUT_CYCLES = 4
 """From the closing of the error unit to the first item of the next read-out, and from the command to its stage 0."""
 

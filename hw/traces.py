@@ -225,4 +225,5 @@ class Traces(wiring.Component):
             self.first.valid.eq(writing.valid & ~writing.walk & ~writing.wipe & (present.history == 0)),
             self.first.layer.eq(writing.layer),
         ]
-        return operation.valid | reading.valid | writing.valid
+        pending: Value = operation.valid | reading.valid | writing.valid
+        return pending

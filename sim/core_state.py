@@ -61,7 +61,8 @@ class CoreState:
 
     def negatives(self, words: int) -> np.ndarray:
         """Signs of the noise in their last even step: bool (words, lanes)."""
-        return self._neurons(words) >> MEMBRANE.width != 0
+        negative: np.ndarray = self._neurons(words) >> MEMBRANE.width != 0
+        return negative
 
     def _neurons(self, words: int) -> np.ndarray:
         return np.array([[int(memory[word].value) for memory in self._membranes] for word in range(words)], np.int64)
@@ -74,7 +75,7 @@ class CoreState:
         """The same of the inputs, as INPUT_HISTORY: uint16 (inputs / lanes, lanes)."""
         return self._read(self._entries[1], -(-self._limits.inputs // self._limits.lanes))
 
-    def _read(self, entries: ArrayObject, words: int) -> np.ndarray:
+    def _read(self, entries: Any, words: int) -> np.ndarray:
         lanes = self._limits.lanes
         return np.array([int(entries[n].value) for n in range(words * lanes)], np.uint16).reshape(words, lanes)
 

@@ -15,7 +15,7 @@ def draw_chunk(rng: np.random.Generator, network: Network, most: int | None = No
     """Input of one run: steps and events from none to as many as there can be (``most``, of events)."""
     if network.input is Input.FRAME:
         lit = np.flatnonzero(rng.random(network.inputs) < rng.choice(DENSITIES))
-        return Chunk(lit, rng.choice((1, 255, rng.integers(1, 256)), len(lit)))
+        return Chunk(lit, rng.choice((1, 255, int(rng.integers(1, 256))), len(lit)))
     steps = 1 if network.input is Input.GRADED else int(rng.integers(1, HISTORY_STEPS + 1))
     left = network.limits(4).events if most is None else most
     lists = []

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 SKIP, END_STEPS = 0xE0, 0xF0
 """First code of its kind."""
@@ -58,12 +58,14 @@ class Chunk:
         return cls(addresses, values)
 
     @classmethod
-    def of_steps(cls, steps: Sequence[Sequence[int]], values: Sequence[Sequence[int]] | None = None) -> "Chunk":
+    def of_steps(cls, steps: Sequence[ArrayLike], values: Sequence[ArrayLike] | None = None) -> "Chunk":
         """Chunk of ascending addresses, step by step."""
-        ends = np.cumsum([len(step) for step in steps])
-        addresses = np.array([address for step in steps for address in step], np.int64)
-        graded = [value for step in values for value in step] if values is not None else [SPIKE] * len(addresses)
-        return cls(addresses, np.array(graded, np.int64), ends)
+        lists = [np.asarray(step, np.int64) for step in steps]
+        addresses = np.concatenate([_none(), *lists])
+        graded = np.full(len(addresses), SPIKE)
+        if values is not None:
+            graded = np.concatenate([_none(), *(np.asarray(step, np.int64) for step in values)])
+        return cls(addresses, graded, np.cumsum([len(step) for step in lists], dtype=np.int64))
 
 
 def encode_events(events: Sequence[tuple[int, int]]) -> bytes:
@@ -137,6 +139,6 @@ def decode_steps(data: bytes, *, graded: bool, position: int = 0) -> tuple[Chunk
     # What was added up before the time step began.
     begin = np.maximum.accumulate(np.where(is_end, total, 0)) if len(codes) else total
     after = total - begin
-    ends = np.repeat(np.cumsum(is_event)[is_end], (codes - END_STEPS + 1)[is_end])
+    ends = np.repeat(np.cumsum(is_event, dtype=np.int64)[is_end], (codes - END_STEPS + 1)[is_end])
     values = table[is_event, 1] if graded else np.full(int(is_event.sum()), SPIKE)
     return Chunk(after[is_event] - 1, values, ends), int(after[-1]) if len(codes) else position

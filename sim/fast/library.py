@@ -3,7 +3,7 @@
 import ctypes
 import logging
 import subprocess
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from functools import cache
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def spec_header(lanes: int, weight_bits: int) -> str:
             values |= {f"{name}_WIDTH": value.width, f"{name}_FRAC": value.frac_bits}
             values |= {f"{name}_MAX": value.max, f"{name}_ONE": value.one}
     values |= {f"LFSR_TAP_{n}": tap for n, tap in enumerate(formats.LFSR_TAPS)}
-    enums: tuple[tuple[str, type[IntEnum]], ...] = (
+    enums: tuple[tuple[str, type[IntEnum] | type[IntFlag]], ...] = (
         ("RULE", Rule),
         ("INPUT", Input),
         ("FLAG", RunFlag),

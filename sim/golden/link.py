@@ -123,6 +123,8 @@ class GoldenLink:
             Command.RUN: self._run,
             Command.RESET: self._reset,
         }
+        self._position = 0
+        self._bad_event = False
         self._discard()
 
     def feed(self, data: bytes) -> bytes:
