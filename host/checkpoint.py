@@ -100,7 +100,7 @@ class Checkpoint:
             "samples": state.samples,
             "epoch": self.epoch,
             "position": self.position,
-            "tally": (tally.samples, tally.correct, tally.loss),
+            "tally": (tally.samples, tally.correct, tally.loss, tally.sent),
             "counters": tally.counters,
             "settings": json.dumps(self.settings),
             "data_digest": self.data_digest,
@@ -138,14 +138,14 @@ def _checkpoint(file: Mapping[str, NDArray[Any]]) -> Checkpoint:
         int(file["samples"]),
         int(file["weight_bits"]),
     )
-    samples, correct, loss = file["tally"].tolist()
+    samples, correct, loss, sent = file["tally"].tolist()
     return Checkpoint(
         network,
         rule,
         state,
         int(file["epoch"]),
         int(file["position"]),
-        Tally(samples, correct, loss, _array(file, "counters", np.int64, (len(Counter),))),
+        Tally(samples, correct, loss, sent, _array(file, "counters", np.int64, (len(Counter),))),
         json.loads(str(file["settings"])),
         int(file["data_digest"]),
     )

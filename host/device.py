@@ -90,7 +90,7 @@ class Device:
 
     @property
     def bytes_sent(self) -> int:
-        """Bytes sent to the device, repetitions included."""
+        """Bytes of the frames of all runs, without escapes and repetitions."""
         return self._link.bytes_sent
 
     def close(self) -> None:

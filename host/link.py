@@ -16,6 +16,7 @@ from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.protocol import (
     MAGIC,
     NAK,
+    OVERHEAD,
     REPLAY,
     REPLY,
     VERSION,
@@ -76,7 +77,7 @@ class Link:
     identity : Identity
         What the device said of itself.
     bytes_sent : int
-        Bytes sent to the device, repetitions included.
+        Bytes of the frames of all runs, without escapes and repetitions.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -115,6 +116,8 @@ class Link:
         head = max(0, len(payload) - (room - 2)) + 1 & ~1
         for start in range(0, head, room):
             self._send(Command.EVENTS, payload[start : min(start + room, head)])
+        frames = 1 + -(-head // room)
+        self.bytes_sent += len(payload) + 2 + frames * (OVERHEAD + 2)
         return self._send(Command.RUN, bytes((flags, label)) + payload[head:])
 
     def finish(self, exchange: Exchange) -> bytes:
@@ -201,9 +204,7 @@ class Link:
 
     def _write(self, exchanges: list[Exchange]) -> None:
         try:
-            data = b"".join(exchange.wire for exchange in exchanges)
-            self._transport.write(data)
-            self.bytes_sent += len(data)
+            self._transport.write(b"".join(exchange.wire for exchange in exchanges))
         except OSError as error:
             self._reopen(error)
 

@@ -24,6 +24,8 @@ class Tally:
     samples: int = 0
     correct: int = 0
     loss: int = 0
+    sent: int = 0
+    """Bytes of the frames of the runs."""
     counters: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(Counter), np.int64))
 
     def add(self, result: Result, label: int) -> None:
@@ -41,6 +43,7 @@ class Tally:
         self.samples += other.samples
         self.correct += other.correct
         self.loss += other.loss
+        self.sent += other.sent
         self.counters = self.counters + other.counters
 
     @property
@@ -76,6 +79,8 @@ class Tally:
             "firing_rates": self.firing_rates(network),
             "cycles_per_sample": self.cycles / samples,
             "events_per_sample": count[Counter.EVENTS] / samples,
+            "events_dropped": count[Counter.DROPPED],
+            "link_bytes_per_sample": self.sent / samples,
             "synaptic_operations_per_sample": count[Counter.INTEGRATE] * lanes / samples,
             "weight_updates_per_sample": count[Counter.LEARN] * lanes / samples,
             "saturations": {

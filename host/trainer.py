@@ -189,21 +189,23 @@ class Trainer:
         self._rates = rates
 
     def _train(self, samples: Iterator[Sample], labels: NDArray[np.uint8], stop: Callable[[], bool]) -> None:
-        before = counter_array(self.device.counters())
+        before, sent = counter_array(self.device.counters()), self.device.bytes_sent
         results = self.device.run(_until(stop, samples), train=True)
         for result, label in zip(results, labels.tolist(), strict=False):
             self.tally.add(result, label)
             self.position += 1
+        self.tally.sent += self.device.bytes_sent - sent
         self.tally.add_counters(before, counter_array(self.device.counters()))
 
 
 def evaluate(device: Device, samples: Samples, stop: Callable[[], bool] = lambda: False) -> Tally:
     """Test a device that holds a network on samples, until ``stop``."""
     tally = Tally()
-    before = counter_array(device.counters())
+    before, sent = counter_array(device.counters()), device.bytes_sent
     results = device.run(_until(stop, samples.samples()))
     for result, label in zip(results, samples.y.tolist(), strict=False):
         tally.add(result, label)
+    tally.sent = device.bytes_sent - sent
     tally.add_counters(before, counter_array(device.counters()))
     return tally
 

@@ -101,7 +101,8 @@ def test_table_has_a_line_for_each_epoch(data: str, tmp_path: Path, capsys: pyte
     assert lines[0].startswith("epoch  train %   test %")
     assert [line.split()[0] for line in lines[1:3]] == ["1", "2"]
     assert lines[3].startswith("test accuracy")
-    assert lines[4] == f"run folder {tmp_path / 'r'}"
+    assert "bytes an event): the link limits" in lines[4]
+    assert lines[5] == f"run folder {tmp_path / 'r'}"
 
 
 def test_flags_win_over_the_toml_file(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +133,7 @@ def test_eval_has_the_accuracy_of_training_on_any_number_of_lanes(
         assert main(["eval", str(run), "--lanes", lanes, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["test_accuracy"] == expected
     assert main(["eval", str(run / "checkpoint.npz"), "--set", "train"]) == 0
-    assert "200 frames (train set" in capsys.readouterr().out
+    assert "200 samples (train set" in capsys.readouterr().out
 
 
 def test_info_of_device_and_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,7 +267,7 @@ def test_device_of_another_version_busy_or_too_small(
     monkeypatch.setattr(Identity, "of", lambda limits, clock_khz=0: _other_version(real(limits, clock_khz)))
     with PtyDevice(ModelTransport(GoldenCore(limits))) as served:
         message = error_of(["info", "--device", f"serial:{served.path}"], capsys)
-        assert "speaks protocol version 9, this opzo 2" in message
+        assert "speaks protocol version 9, this opzo 3" in message
 
 
 def _other_version(identity: Identity) -> Identity:

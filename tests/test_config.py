@@ -46,7 +46,7 @@ def test_toml_of_a_configuration_reads_back(tmp_path: Path) -> None:
         ({"net": "64"}, "1 to 3 hidden layers"),
         ({"net": "64-0-10"}, "layer 1 of 64-0-10 has 0 neurons"),
         ({"net": "64-x-10"}, "'64-x-10' is not a network"),
-        ({"steps": 0}, "T is 0 time steps; the least is 1"),
+        ({"steps": 0}, "T is 0 time steps; it must be in 1..4095"),
     ],
 )
 def test_refuses_with_a_message_that_names_the_key(values: dict[str, Any], message: str) -> None:

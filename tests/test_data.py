@@ -189,7 +189,7 @@ def test_npy_renamed_to_npz(tmp_path: Path) -> None:
 def test_absent_file_and_unknown_name() -> None:
     with pytest.raises(OpzoError, match=r"there is no file nowhere.npz"):
         load_data("nowhere.npz")
-    with pytest.raises(OpzoError, match="there is no data set 'cifar'; choose digits, mnist or an "):
+    with pytest.raises(OpzoError, match="there is no data set 'cifar'; choose digits, mnist, saccade-digits"):
         load_data("cifar")
 
 

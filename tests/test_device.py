@@ -12,8 +12,9 @@ from opzo.host.transport import Connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.errors import NetworkError, OpzoError
-from opzo.spec.events import encode_events
+from opzo.spec.events import Chunk, encode_events
 from opzo.spec.network import Limits, Network, Rule
+from opzo.spec.protocol import RunFlag
 from opzo.spec.registers import Counter, Reg
 
 NETWORK = Network((30, 17, 16, 33, 5))
@@ -152,7 +153,8 @@ def test_run_answers_in_order_what_the_core_answers(train: bool) -> None:
     ]
     samples = [Sample((encode_events(events),), label) for events, label in given]
     results = list(device.run(samples, train=train, outputs=True))
-    expected = [twin.run(events, label, train) for events, label in given]
+    flags = RunFlag.TRAIN if train else RunFlag(0)
+    expected = [twin.run(Chunk.frame(events), label, flags) for events, label in given]
     assert [(r.prediction, r.loss, tuple(r.outputs.tolist())) for r in results] == [
         (e.prediction, e.loss, e.outputs) for e in expected
     ]

@@ -163,8 +163,8 @@ def test_test_samples_leave_the_state_as_it_is() -> None:
     tally = one.evaluate(TEST)
     assert_equal_states(State.read(one.device, one.rule), before)
     assert tally.samples == 30
-    assert tally.counters[Counter.TEST_SAMPLES] == 30
-    assert tally.counters[Counter.TRAIN_SAMPLES] == 0
+    assert tally.counters[Counter.TEST_RUNS] == 30
+    assert tally.counters[Counter.TRAIN_RUNS] == 0
     assert one.predict(TEST).shape == (30,)
     assert (one.predict(TEST) == TEST.y).mean() == tally.accuracy
 

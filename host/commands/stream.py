@@ -20,7 +20,7 @@ from opzo.host.data import load_data
 from opzo.host.device import Device, open_device
 from opzo.host.events import Events
 from opzo.host.interrupt import Interrupt
-from opzo.host.limit import link_or_engine
+from opzo.host.limit import link_or_engine, told
 from opzo.host.live import NO_LABEL, Change, Kind, Records, TimeStep, TimeSteps, parse_udp, read_pipe, read_udp
 from opzo.host.options import CLOCK, add_clock, add_config, add_output, given
 from opzo.host.rates import rate_registers
@@ -247,8 +247,4 @@ def _print(figures: dict[str, Any]) -> None:
         f"{figures['synaptic_operations_per_step']:,.0f} synaptic operations, {figures['cycles_per_step']:,.0f} cycles "
         "a step"
     )
-    print(
-        f"{figures['bytes_per_event']:.2f} bytes an event; the {figures['limited_by']} limits: link "
-        f"{figures['link_seconds']:.3f} s at {figures['baud']:,} baud, engine {figures['engine_seconds']:.3f} s at "
-        f"{figures['clock_mhz']:g} MHz"
-    )
+    print(told(figures, "all of it"))

@@ -15,6 +15,7 @@ from opzo.host.config import Config
 from opzo.host.data import Data, load_data
 from opzo.host.device import Device, open_device
 from opzo.host.interrupt import Interrupt
+from opzo.host.limit import link_or_engine, told
 from opzo.host.options import CLOCK, add_clock, add_config, add_output, given
 from opzo.host.progress import TABLE_HEAD, TrainingBar, table_row
 from opzo.host.recipes import OTHER_HIDDEN, configure, described
@@ -104,7 +105,7 @@ class _Run(Watcher):
     ) -> None:
         self.config, self.data, self.device, self.folder = config, data, device, folder
         self.json: bool = arguments.json
-        clock = getattr(arguments, "clock", None) or device.identity.clock_khz / 1000 or CLOCK
+        self.clock = clock = getattr(arguments, "clock", None) or device.identity.clock_khz / 1000 or CLOCK
         self.trainer = Trainer(device, config.network, config, checkpoint)
         self.bar = TrainingBar(config.network, config.epochs, clock, enabled=not arguments.quiet)
         self.interrupt = Interrupt(lambda: self.bar.tell("opzo: stopping and saving; Ctrl-C again quits at once"))
@@ -173,6 +174,7 @@ class _Run(Watcher):
             print(
                 f"test accuracy {test.accuracy:.2%}, {figures['cycles_per_train_sample']:,.0f} cycles a training sample"
             )
+            print(told(figures["limit"], "a training sample"))
             print(f"run folder {self.folder.path}")
 
     def _figures(self, test: Tally) -> dict[str, Any]:
@@ -205,6 +207,14 @@ class _Run(Watcher):
             "synaptic_operations_per_train_sample": trained["synaptic_operations_per_sample"],
             "synaptic_operations_per_test_sample": tested["synaptic_operations_per_sample"],
             "weight_updates_per_train_sample": trained["weight_updates_per_sample"],
+            "events_per_train_sample": trained["events_per_sample"],
+            "events_dropped": trained["events_dropped"],
+            "limit": link_or_engine(
+                trained["link_bytes_per_sample"],
+                trained["cycles_per_sample"],
+                trained["events_per_sample"],
+                self.clock,
+            ),
             "saturations": trained["saturations"],
             "health": row.get("health") or {},
             "samples_per_second": row.get("samples_per_second", 0.0),
