@@ -21,17 +21,23 @@ if TYPE_CHECKING:
     from opzo.host.config import Hyperparameters
     from opzo.host.data import Data, Frames, load_data
     from opzo.host.device import Device
+    from opzo.host.events import Events, EventSample
     from opzo.host.model import Model, connect
+    from opzo.host.stream import Decision, Stream
     from opzo.spec.errors import LinkError, NetworkError, OpzoError
-    from opzo.spec.network import Limits, Network, Rule
+    from opzo.spec.network import Input, Limits, Network, Rule
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Data": "host.data",
+    "Decision": "host.stream",
     "Device": "host.device",
+    "EventSample": "host.events",
+    "Events": "host.events",
     "Frames": "host.data",
     "Hyperparameters": "host.config",
+    "Input": "spec.network",
     "Limits": "spec.network",
     "LinkError": "spec.errors",
     "Model": "host.model",
@@ -39,6 +45,7 @@ _HOMES = {
     "NetworkError": "spec.errors",
     "OpzoError": "spec.errors",
     "Rule": "spec.network",
+    "Stream": "host.stream",
     "connect": "host.model",
     "load_data": "host.data",
 }
@@ -46,9 +53,13 @@ _HOMES = {
 
 __all__ = [
     "Data",
+    "Decision",
     "Device",
+    "EventSample",
+    "Events",
     "Frames",
     "Hyperparameters",
+    "Input",
     "Limits",
     "LinkError",
     "Model",
@@ -56,6 +67,7 @@ __all__ = [
     "NetworkError",
     "OpzoError",
     "Rule",
+    "Stream",
     "connect",
     "load_data",
 ]
