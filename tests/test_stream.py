@@ -16,6 +16,7 @@ import pytest
 from opzo.host.cli import main
 from opzo.host.config import Hyperparameters
 from opzo.host.device import Device, open_device
+from opzo.host.events import Events, EventSample
 from opzo.host.live import RECORD, Kind, TimeStep, TimeSteps, parse_udp
 from opzo.host.rates import rate_registers
 from opzo.host.state import State
@@ -27,6 +28,7 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.events import Chunk
 from opzo.spec.network import Input, Network, Rule
 from opzo.spec.protocol import RunFlag
+from opzo.spec.registers import TIMING_COUNTERS
 
 NETWORK = Network((30, 12, 7, 3), 20, 0, Input.SPIKES)
 HYPER = Hyperparameters(rate=200)
@@ -293,3 +295,62 @@ def test_addresses_to_listen_on() -> None:
     for text in ("udp:", "udp:x", "udp:70000"):
         with pytest.raises(OpzoError, match="write udp:PORT or udp:HOST:PORT"):
             parse_udp(text)
+
+
+@pytest.mark.parametrize("kind", [Input.SPIKES, Input.GRADED])
+def test_chip_streams_like_the_golden_model(kind: Input) -> None:
+    network = Network((30, 12, 7, 3), 20, 0, kind)
+    seen = []
+    for name in ("golden", "rtl"):
+        with open_device(name, network, 4) as device:
+            stream = Stream(prepared(device, network), network, window=9)
+            rng = np.random.default_rng(7)
+            decisions = []
+            for addresses in time_steps(60, seed=5):
+                dice = rng.random()
+                if dice < 0.15:
+                    stream.label = int(rng.integers(3)) if dice > 0.02 else None
+                elif dice < 0.25:
+                    stream.learning = not stream.learning
+                elif dice < 0.3:
+                    stream.reset()
+                elif dice < 0.4:
+                    decision = stream.decision()
+                    decisions.append((decision.prediction, decision.steps, decision.loss, decision.outputs.tolist()))
+                values = rng.integers(1, 256, len(addresses))
+                stream.step(addresses, values if kind is Input.GRADED else None)
+            stream.decision()
+            state = State.read(device, Rule.OPZO)
+            arrays = [*state.weights, *state.feedback, state.lfsr]
+            arrays += [device.read_membranes(layer) for layer in range(2)]
+            arrays += [device.read_traces(layer) for layer in range(2)]
+            seen.append((decisions, [array.tolist() for array in arrays], stream.loss, stream.lag))
+    assert seen[0] == seen[1]
+    assert len(seen[0][0]) > 1
+
+
+@pytest.mark.parametrize("steps", [1, 7, 8, 9, 16, 30, 100])
+def test_chip_learns_event_samples_like_the_golden_model(steps: int) -> None:
+    network = Network((30, 12, 7, 3), steps, 0, Input.SPIKES)
+    samples = [EventSample(*sample_arrays(steps, seed), None, seed % 3) for seed in range(4)]
+    data = Events.of(samples, (1, 5, 6))
+    seen = []
+    for name in ("golden", "rtl"):
+        with open_device(name, network, 4) as device:
+            results = [
+                (result.prediction, result.loss, result.outputs.tolist())
+                for train in (True, False)
+                for result in prepared(device, network).run(data.samples(), train=train, outputs=True)
+            ]
+            state = State.read(device, Rule.OPZO)
+            arrays = [array.tolist() for array in (*state.weights, *state.feedback, state.lfsr)]
+            counters = {
+                counter: count for counter, count in device.counters().items() if counter not in TIMING_COUNTERS
+            }
+            seen.append((results, arrays, counters))
+    assert seen[0] == seen[1]
+
+
+def sample_arrays(steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    lists = time_steps(steps, seed)
+    return np.concatenate(lists).astype(np.uint16), np.cumsum([0, *map(len, lists)])
