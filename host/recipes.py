@@ -12,6 +12,7 @@ OTHER_HIDDEN = "128-128"
 RECIPES: dict[str, dict[str, Any]] = {
     "digits": {"net": "64-64-64-10", "epochs": 30, "mse": 7},
     "saccade-digits": {"net": "2312-64-64-10", "epochs": 4, "rate": 200, "kappa": 5.0, "local": -1},
+    "saccade-mnist": {"net": "2312-800-800-10", "epochs": 6, "local": -1},
     "mnist": {
         **{"net": "784-256-256-10", "epochs": 20, "local": -1, "kappa": 16.0},
         **{"rotate": 7.0, "zoom": 0.07, "shift": 0.7},

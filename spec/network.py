@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
 
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS, MAX_STEPS, ROW_LOW_BITS, WEIGHT
@@ -19,6 +20,17 @@ MAX_LOCAL_CLASSES = 32
 def chunk_events(inputs: int) -> int:
     """Events that a chunk may have where there are ``inputs`` inputs: those of a whole time step always fit."""
     return 1 << max(1, (inputs - 1).bit_length())
+
+
+E = TypeVar("E", bound=IntEnum)
+
+
+def _parse(kinds: type[E], name: str, what: str) -> E:
+    try:
+        return kinds[name.upper()]
+    except KeyError:
+        names = ", ".join(kind.name.lower() for kind in kinds)
+        raise NetworkError(f"there is no {what} '{name}'; choose one of {names}") from None
 
 
 class Input(IntEnum):
@@ -39,11 +51,7 @@ class Input(IntEnum):
     @classmethod
     def parse(cls, name: str) -> "Input":
         """Kind of a name as written on the command line; NetworkError for an unknown one."""
-        try:
-            return cls[name.upper()]
-        except KeyError:
-            names = ", ".join(kind.name.lower() for kind in cls)
-            raise NetworkError(f"there is no input '{name}'; choose one of {names}") from None
+        return _parse(cls, name, "input")
 
 
 class Rule(IntEnum):
@@ -71,11 +79,7 @@ class Rule(IntEnum):
     @classmethod
     def parse(cls, name: str) -> "Rule":
         """Rule of a name as written on the command line; NetworkError for an unknown one."""
-        try:
-            return cls[name.upper()]
-        except KeyError:
-            names = ", ".join(rule.name.lower() for rule in cls)
-            raise NetworkError(f"there is no learning rule '{name}'; choose one of {names}") from None
+        return _parse(cls, name, "learning rule")
 
 
 @dataclass(frozen=True)
