@@ -14,6 +14,7 @@ COMMANDS = {
     "sweep": ("sweep", "train with all combinations of some settings"),
     "eval": ("evaluate", "test a trained network"),
     "stream": ("stream", "stream events through a trained network, learning on the way"),
+    "data": ("data", "make, convert or look at event data sets"),
     "info": ("info", "show what a device is, or what a checkpoint holds"),
     "verilog": ("verilog", "write the core and the top as plain Verilog"),
     "simulate": ("simulate", "offer a simulated device as a serial port"),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.device import Sample
+from opzo.host.event_files import is_event_file, load_events
 from opzo.host.events import Events, check_labels
 from opzo.host.idx import read_idx
 from opzo.host.npz import load_arrays
@@ -26,7 +27,9 @@ LABEL_MAX = 63
 """The chip has at most 64 classes."""
 SYNTHETIC = "saccade-"
 """Begins the names of data sets that a simulated camera makes of others."""
-DATA_SETS = ("digits", "mnist", "saccade-digits", "saccade-mnist")
+RECORDED = ("nmnist", "dvs-gesture", "cifar10-dvs")
+"""Recordings of event cameras, from files on disk."""
+DATA_SETS = ("digits", "mnist", "saccade-digits", "saccade-mnist", *RECORDED)
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,10 @@ def load_data(name: str, root: str | Path = "") -> Data:
         from opzo.host.saccade import load_saccade
 
         return Data(name, *load_saccade(name, root))
+    if name in RECORDED:
+        from opzo.host.event_data import load_event_data
+
+        return Data(name, *load_event_data(name, root))
     if name == "mnist":
         if not root:
             raise OpzoError("mnist needs the folder of its four IDX files; give --data-root DIR")
@@ -166,6 +173,9 @@ def _mnist(root: Path) -> Data:
 def _npz(path: Path) -> Data:
     remedy = f"write it with numpy.savez, as arrays {', '.join(NPZ_ARRAYS)}"
     arrays = load_arrays(path, remedy)
+    if is_event_file(arrays):
+        events_train, events_test, _ = load_events(path)
+        return Data(path.name, events_train, events_test)
     missing = [name for name in NPZ_ARRAYS if name not in arrays]
     if missing:
         raise OpzoError(f"{path} lacks {', '.join(missing)}; {remedy}")

@@ -4,8 +4,10 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +16,31 @@ from rich.console import Console
 from rich.live import Live
 
 import opzo
+from opzo.host.binning import Binning
 from opzo.host.checkpoint import Checkpoint
+from opzo.host.commands.data_convert import size
 from opzo.host.config import Config
 from opzo.host.data import load_data
 from opzo.host.device import Device, open_device
-from opzo.host.events import Events
+from opzo.host.events import Events, EventSample
 from opzo.host.interrupt import Interrupt
 from opzo.host.limit import link_or_engine, told
 from opzo.host.live import NO_LABEL, Change, Kind, Records, TimeStep, TimeSteps, parse_udp, read_pipe, read_udp
 from opzo.host.options import CLOCK, add_clock, add_config, add_output, given
 from opzo.host.rates import rate_registers
+from opzo.host.recording import Recording
+from opzo.host.recordings import SUFFIXES, read_recording
 from opzo.host.run_folder import checkpoint_path
 from opzo.host.state import State
 from opzo.host.statistics import counter_array
 from opzo.host.stream import Stream
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Input
+from opzo.spec.network import Input, Network
 from opzo.spec.registers import Counter
 
 BIN_US = 10_000
+BLOCK = 1000
+"""Time steps of a recording that are made at once."""
 RATE = 20
 REPORT_SECONDS = 0.2
 Items = Iterator[TimeStep | Change]
@@ -45,8 +53,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="*",
         default=["-"],
-        help="event data sets (a name or .npz file; their test part), udp:PORT or udp:HOST:PORT, or - for stdin "
-        "(records of opzo.host.live; default: -)",
+        help="event data sets (a name or .npz file; their test part), recordings, udp:PORT or udp:HOST:PORT, or - for "
+        "stdin (docs/streams.md; default: -)",
     )
     parser.add_argument("--learn", action="store_true", help="begin with learning switched on")
     parser.add_argument("--label", type=int, metavar="CLASS", help="class of what comes first (default: unknown)")
@@ -55,6 +63,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", type=int, default=0, help="time steps after which a decision begins anew (default: at labels only)"
     )
+    parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce a recording's sensor to")
     parser.add_argument("--reset", action="store_true", help="forget membranes and traces before each recording")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the network as it is afterwards (.npz)")
     same = "as in training"
@@ -117,6 +126,8 @@ def _items(source: str, session: "_Session", config: Config, interrupt: Interrup
         return live(read_pipe(sys.stdin.buffer, "stdin", stop))
     if source.startswith("udp:"):
         return live(read_udp(parse_udp(source), source, stop))
+    if Path(source).suffix.lower() in SUFFIXES:
+        return _recording(read_recording(Path(source)), source, network, arguments, stop)
     data = load_data(source, config.data_root).test
     if not isinstance(data, Events):
         raise OpzoError(f"{source} holds frames; a stream needs events in time")
@@ -128,7 +139,36 @@ def _items(source: str, session: "_Session", config: Config, interrupt: Interrup
     return _recordings(data, stop, reset=arguments.reset)
 
 
-def _recordings(events: Events, stop: Any, *, reset: bool) -> Items:
+def _recording(
+    recording: Recording, name: str, network: Network, arguments: argparse.Namespace, stop: Callable[[], bool]
+) -> Items:
+    """One recording of an event camera, a block of time steps after the other."""
+    binning = Binning(BLOCK, arguments.bin_us, 0, size=arguments.size, counts=network.input is Input.GRADED)
+    shape = binning.shape(recording.width, recording.height)
+    if prod(shape) != network.inputs:
+        raise OpzoError(
+            f"{name} has {' x '.join(map(str, shape))} addresses; network {network} has {network.inputs} inputs: "
+            "reduce the sensor with --size WxH"
+        )
+    if arguments.reset:
+        yield Change(Kind.RESET, 0)
+    for begin in range(int(recording.t[0]), int(recording.t[-1]) + 1, BLOCK * arguments.bin_us):
+        sample = replace(binning, start_us=begin).sample(recording)
+        left = -(-(int(recording.t[-1]) + 1 - begin) // arguments.bin_us)
+        for step in _time_steps(sample, min(BLOCK, left)):
+            if stop():
+                return
+            yield step
+
+
+def _time_steps(sample: EventSample, steps: int) -> Iterator[TimeStep]:
+    for begin, end in pairwise(sample.offsets[: steps + 1].tolist()):
+        addresses = sample.addresses[begin:end].astype(np.int64)
+        values = np.ones(len(addresses), np.int64) if sample.values is None else sample.values[begin:end]
+        yield TimeStep(addresses, values.astype(np.int64))
+
+
+def _recordings(events: Events, stop: Callable[[], bool], *, reset: bool) -> Items:
     """Recordings one behind the other, each with its label."""
     for sample in events:
         if stop():
@@ -136,10 +176,7 @@ def _recordings(events: Events, stop: Any, *, reset: bool) -> Items:
         yield Change(Kind.LABEL, sample.label)
         if reset:
             yield Change(Kind.RESET, 0)
-        for begin, end in zip(sample.offsets[:-1], sample.offsets[1:], strict=True):
-            addresses = sample.addresses[begin:end].astype(np.int64)
-            values = np.ones(len(addresses), np.int64) if sample.values is None else sample.values[begin:end]
-            yield TimeStep(addresses, values.astype(np.int64))
+        yield from _time_steps(sample, events.steps)
 
 
 class _Session:

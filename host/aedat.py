@@ -1,0 +1,178 @@
+"""Recordings in AEDAT: 3.1, as of DVS-Gesture, and 4, as of the DV software.
+
+AEDAT 3.1 is read by NumPy: tonic 1.7 takes packets of all kinds for polarity events, and ignores wraps of the time. The
+size of the sensor is that of the camera named in "#Source 1: DVS128". Tolerated: packets of other kinds than polarity
+events, and events that are marked as not valid, left out.
+
+AEDAT 4 is read by the library aedat. It follows the offsets of the header wherever they lead and stops without a word
+at a packet that is cut off, so both are checked before. Tolerated: other streams than the first one of events, left
+out.
+"""
+
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.recording import RawEvents, byte_places
+from opzo.spec.errors import OpzoError
+
+AEDAT3_MAGIC, AEDAT4_MAGIC = b"#!AER-DAT3.1\r\n", b"#!AER-DAT4.0\r\n"
+END_OF_HEADER = b"#!END-HEADER\r\n"
+# Kind, source, size of an event, place of its time, wraps of the time, capacity, events, valid events.
+PACKET3 = struct.Struct("<hhiiiiii")
+POLARITY_KIND, POLARITY_BYTES, TIME_BITS = 1, 8, 31
+# Sensors by the beginning of the camera's name, in upper case.
+SENSORS = {
+    "DVS128": (128, 128),
+    "DVS240": (240, 180),
+    "DAVIS128": (128, 128),
+    "DAVIS208": (208, 192),
+    "DAVIS240": (240, 180),
+    "DAVIS346": (346, 260),
+    "DAVIS640": (640, 480),
+}
+# Stream and size of the packet of AEDAT 4 behind it.
+PACKET4 = struct.Struct("<iI")
+LZ4, ZSTANDARD = b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd"
+# What each packet begins with, by the number of the compression.
+COMPRESSIONS = {0: b"", 1: LZ4, 2: LZ4, 3: ZSTANDARD, 4: ZSTANDARD}
+# Bytes of size, root and identifier, which the library looks at in a packet without asking for its size.
+CONTENT_MIN = 12
+
+
+def read_aedat3(path: Path, data: bytes) -> RawEvents:
+    """Events of an AEDAT 3.1 file with this content; OpzoError where it is damaged."""
+    position = data.find(END_OF_HEADER) + len(END_OF_HEADER)
+    if position < len(END_OF_HEADER):
+        raise OpzoError(f"{path}: no line {END_OF_HEADER.decode().strip()} from byte 0 on; copy the file again")
+    header = data[:position]
+    kind_of_file = re.search(rb"#Format: *(\w+)", header)
+    if kind_of_file and kind_of_file[1] != b"RAW":
+        raise OpzoError(
+            f"{path}: format {kind_of_file[1].decode()} in the header at byte {kind_of_file.start()}; RAW can be read: "
+            "record it in that format"
+        )
+    camera = re.search(rb"#Source \d+: *([A-Za-z0-9]+)", header)
+    name = camera[1].decode().upper() if camera else ""
+    sensor = next((size for model, size in SENSORS.items() if name.startswith(model)), None)
+    events, places, wraps = [np.zeros((0, 2), "<u4")], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    sources: list[int] = []
+    while position < len(data):
+        _whole(path, data, position, PACKET3.size)
+        kind, source, size, _, wrapped, capacity, count, _ = PACKET3.unpack_from(data, position)
+        right_size = size == POLARITY_BYTES if kind == POLARITY_KIND else size > 0
+        if kind < 0 or not right_size or wrapped < 0 or not 0 <= count <= capacity:
+            raise OpzoError(f"{path}: no header of a packet at byte {position}; the file is damaged: copy it again")
+        begin = position + PACKET3.size
+        _whole(path, data, begin, size * capacity)
+        if kind == POLARITY_KIND:
+            if sources and source != sources[-1]:
+                raise OpzoError(
+                    f"{path}: events of sources {sources[-1]} and {source} at byte {position}; record one camera a file"
+                )
+            sources.append(source)
+            events.append(np.frombuffer(data, "<u4", 2 * count, begin).reshape(-1, 2))
+            places.append(begin + POLARITY_BYTES * np.arange(count))
+            wraps.append(np.full(count, wrapped, np.int64))
+        position = begin + size * capacity
+    address, time = np.concatenate(events).T
+    valid = (address & 1).astype(bool)
+    address = address[valid]
+    return RawEvents(
+        t=(np.concatenate(wraps)[valid] << TIME_BITS) + time[valid],
+        x=address >> 17,
+        y=(address >> 2) & 0x7FFF,
+        polarity=(address >> 1) & 1,
+        sensor=sensor,
+        place=byte_places(np.concatenate(places)[valid]),
+    )
+
+
+def read_aedat4(path: Path, data: bytes) -> RawEvents:
+    """Events of an AEDAT 4 file with this content; OpzoError where it is damaged, or the library aedat is missing."""
+    _check_aedat4(path, data)
+    try:
+        import aedat
+    except ImportError:
+        raise OpzoError(f"{path}: AEDAT 4 needs the library aedat; pip install 'opzo[events]'") from None
+    try:
+        decoder = aedat.Decoder(str(path))
+        streams = {number: one for number, one in decoder.id_to_stream().items() if one["type"] == "events"}
+        first = min(streams, default=None)
+        packets: list[NDArray[Any]] = [packet["events"] for packet in decoder if packet["stream_id"] == first]
+    except BaseException as error:
+        # The library panics at what it does not foresee; a PanicException is no Exception.
+        if not isinstance(error, RuntimeError) and type(error).__name__ != "PanicException":
+            raise
+        raise OpzoError(f"{path}: damaged, says the library aedat: {error}; copy the file again") from None
+    if first is None:
+        raise OpzoError(
+            f"{path}: no stream of events in the header at byte {len(AEDAT4_MAGIC)}; record one with its events"
+        )
+    if not packets:
+        raise OpzoError(f"{path}: no events; leave the file out or record it again")
+    events = np.concatenate(packets)
+    return RawEvents(
+        t=events["t"].astype(np.int64),
+        x=events["x"],
+        y=events["y"],
+        polarity=events["on"],
+        sensor=(streams[first]["width"], streams[first]["height"]),
+        place=lambda index: f"event {index}",
+    )
+
+
+def _check_aedat4(path: Path, data: bytes) -> None:
+    """Check what the library takes for granted."""
+    position = len(AEDAT4_MAGIC)
+    try:
+        (size,) = struct.unpack_from("<I", data, position)
+        compression, table = _header4(data[position + 4 : position + 4 + size], size)
+    except struct.error:
+        raise OpzoError(f"{path}: no complete header of AEDAT 4 at byte {position}; copy the file again") from None
+    position += 4 + size
+    if table >= 0 and not position <= table <= len(data):
+        raise OpzoError(f"{path}: truncated: the table of packets belongs at byte {table}; copy the file again")
+    packets = data[:table] if table >= 0 else data
+    while position < len(packets):
+        _whole(path, packets, position, PACKET4.size)
+        _, size = PACKET4.unpack_from(packets, position)
+        position += PACKET4.size
+        _whole(path, packets, position, size)
+        begins = COMPRESSIONS.get(compression, b"")
+        if size < CONTENT_MIN or packets[position : position + len(begins)] != begins:
+            raise OpzoError(f"{path}: no content of a packet at byte {position}; the file is damaged: copy it again")
+        position += size
+
+
+def _header4(header: bytes, size: int) -> tuple[int, int]:
+    """Compression and place of the table of packets (-1: none); struct.error where the FlatBuffer leads outside."""
+    if len(header) < size or header[4:8] != b"IOHE":
+        raise struct.error
+    (root,) = struct.unpack_from("<I", header)
+    fields = root - int(struct.unpack_from("<i", header, root)[0])
+    if fields < 0:
+        raise struct.error
+    (fields_size,) = struct.unpack_from("<H", header, fields)
+    compression, table, text = (
+        root + struct.unpack_from("<H", header, fields + place)[0] if place < fields_size else root
+        for place in (4, 6, 8)
+    )
+    if text != root:
+        text += struct.unpack_from("<I", header, text)[0]
+        if text + 4 + struct.unpack_from("<I", header, text)[0] > size:
+            raise struct.error
+    return (
+        int(struct.unpack_from("<i", header, compression)[0]) if compression != root else 0,
+        int(struct.unpack_from("<q", header, table)[0]) if table != root else -1,
+    )
+
+
+def _whole(path: Path, data: bytes, position: int, size: int) -> None:
+    rest = len(data) - position
+    if rest < size:
+        raise OpzoError(f"{path}: truncated: {rest} of {size} bytes at byte {position}; copy the file again")

@@ -1,0 +1,78 @@
+"""``opzo data show``: what a recording or an .npz file of events holds."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opzo.host.commands.data_convert import size
+from opzo.host.event_files import PARTS, load_events
+from opzo.host.events import Events
+from opzo.host.options import add_output
+from opzo.host.recordings import read_recording
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="recording, or .npz file of events")
+    parser.add_argument("--sensor", type=size, metavar="WxH", help="size of the sensor, where the file does not say it")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print facts, one a line; exit code."""
+    if arguments.file.suffix.lower() == ".npz":
+        facts = _data_set(arguments.file)
+    else:
+        facts = _recording(arguments.file, arguments.sensor)
+    if arguments.json:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            if isinstance(value, dict):
+                value = ", ".join(f"{key.replace('_', ' ')} {figure}" for key, figure in value.items())
+            print(f"{name.replace('_', ' ')}: {value}")
+    return 0
+
+
+def _recording(path: Path, sensor: tuple[int, int] | None) -> dict[str, Any]:
+    recording = read_recording(path, sensor)
+    duration = int(recording.t[-1] - recording.t[0])
+    return {
+        "events": len(recording),
+        "on_events": int(np.count_nonzero(recording.polarity)),
+        "width": recording.width,
+        "height": recording.height,
+        "first_us": int(recording.t[0]),
+        "duration_us": duration,
+        # A single moment has no rate.
+        "events_per_second": round(len(recording) / duration * 1e6, 1) if duration else None,
+    }
+
+
+def _data_set(path: Path) -> dict[str, Any]:
+    train, test, description = load_events(path)
+    facts: dict[str, Any] = {
+        "description": description,
+        "shape": list(train.shape),
+        "inputs": train.inputs,
+        "steps": train.steps,
+        "graded": train.graded,
+    }
+    return facts | {part: _figures(events) for part, events in zip(PARTS, (train, test), strict=True)}
+
+
+def _figures(events: Events) -> dict[str, Any]:
+    a_sample = events.offsets[:, -1] - events.offsets[:, 0]
+    labels, counts = np.unique(events.y, return_counts=True)
+    return {
+        "samples": len(events),
+        "events": len(events.addresses),
+        "events_a_sample": round(float(a_sample.mean()), 1),
+        "fewest_a_sample": int(a_sample.min()),
+        "most_a_sample": int(a_sample.max()),
+        "events_a_step": round(float(a_sample.mean() / events.steps), 2),
+        "samples_of_classes": {str(label): int(count) for label, count in zip(labels, counts, strict=True)},
+    }

@@ -1,0 +1,204 @@
+"""Data sets of event cameras by name, converted once and kept in the cache."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opzo.host.binning import Binning, bin_recordings
+from opzo.host.event_files import PARTS, load_events, save_events
+from opzo.host.events import Events
+from opzo.host.gesture import LISTS, gesture_files, gesture_recordings, labels_path
+from opzo.host.recording import RawEvents, Recording, check
+from opzo.host.recordings import read_recording
+from opzo.spec.cache import cache_root, cached, content_hash
+from opzo.spec.errors import OpzoError
+
+CHIP_SIZE = (45, 45)
+"""Nearly the paper's 48 x 48, which with two channels are more than the chip's 4,096 inputs."""
+CIFAR_TEST_SHARE = 10
+"""One of so many recordings of each class is a test recording: 1000 of 10000."""
+GESTURE_SENSOR = (128, 128)
+GESTURE_FOLDER = "DvsGesture"
+_VERSION = 1
+"""Counts changes of what the same files and the same binning become."""
+
+Source = Callable[[], Iterator[tuple[Recording, int]]]
+"""Recordings with their labels."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A named data set.
+
+    Attributes
+    ----------
+    kind : str
+        Class of tonic.datasets, which is also the name of the folder.
+    suffix : str
+        Ends the names of its files.
+    binning : Binning
+        Unless another one is asked for.
+    folders : folders of the training and of the test part; one and the same: it has no official split
+    counts : recordings of the training and of the test part
+    page : where to get it
+    layout : what to put where
+    """
+
+    kind: str
+    suffix: str
+    binning: Binning
+    folders: tuple[str, str]
+    counts: tuple[int, int]
+    page: str
+    layout: str
+
+
+DATA_SETS = {
+    "nmnist": DataSet(
+        "NMNIST",
+        ".bin",
+        Binning(steps=30, bin_us=3000, start_us=0),
+        ("Train", "Test"),
+        (60000, 10000),
+        "the page 'N-MNIST' of Garrick Orchard, or Mendeley Data",
+        "NMNIST/Train/0/00002.bin ... NMNIST/Test/9/09999.bin",
+    ),
+    "dvs-gesture": DataSet(
+        "DVSGesture",
+        ".npy",
+        Binning(steps=20, split="number", size=CHIP_SIZE),
+        ("ibmGestureTrain", "ibmGestureTest"),
+        (1077, 264),
+        "the page 'DVS128 Gesture Dataset' of IBM Research, or tonic's copy on figshare",
+        f"{GESTURE_FOLDER}/{LISTS['train']} and all else of IBM's DvsGesture.tar.gz, or of tonic's copy "
+        "DVSGesture/ibmGestureTrain/user01_fluorescent/0.npy ... DVSGesture/ibmGestureTest/user29_natural/10.npy",
+    ),
+    "cifar10-dvs": DataSet(
+        "CIFAR10DVS",
+        ".aedat4",
+        Binning(steps=10, split="number", size=CHIP_SIZE),
+        ("", ""),
+        (9000, 1000),
+        "figshare, 'CIFAR10-DVS' as AEDAT 4 (tonic's copy)",
+        "CIFAR10DVS/airplane/cifar10_airplane_0.aedat4 ... CIFAR10DVS/truck/cifar10_truck_999.aedat4",
+    ),
+}
+"""With what the paper takes (appendix C.2.1)."""
+
+
+def load_event_data(name: str, root: str | Path, *, binning: Binning | None = None) -> tuple[Events, Events]:
+    """Training and test part of the data set ``name`` of DATA_SETS, whose files are in the folder ``root``.
+
+    Nothing is downloaded. ``binning`` stands in for that of the paper.
+    """
+    if name not in DATA_SETS:
+        raise OpzoError(f"there is no event data set '{name}'; choose {', '.join(DATA_SETS)}")
+    if not root:
+        raise OpzoError(f"{name} needs the folder of its recordings; give --data-root DIR")
+    folder, chosen = Path(root), binning or DATA_SETS[name].binning
+    files, sources = _sources(name, folder)
+    described = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+    def build(work: Path) -> None:
+        logger.info("converting %s in %s; this is done once", name, folder)
+        train, test = (
+            bin_recordings(source(), chosen, f"{name} ({part})") for source, part in zip(sources, PARTS, strict=True)
+        )
+        save_events(work / "events.npz", train, test, f"{name}: {chosen}")
+
+    key = content_hash(_VERSION, name, chosen, folder.absolute(), *described)
+    train, test, _ = load_events(cached(cache_root() / f"{name}-{key}", build) / "events.npz")
+    return train, test
+
+
+def _sources(name: str, root: Path) -> tuple[list[Path], list[Source]]:
+    """All files, and what reads the recordings of the training and of the test part."""
+    original = root / GESTURE_FOLDER
+    if name == "dvs-gesture" and (original / LISTS["train"]).is_file():
+        lists = [gesture_files(original, part) for part in PARTS]
+        files = [path for paths in lists for recording in paths for path in (recording, labels_path(recording))]
+        return files, [partial(gesture_recordings, paths) for paths in lists]
+    parts = _files(name, DATA_SETS[name], root)
+    return [path for part in parts for path, _ in part], [partial(_recordings, part) for part in parts]
+
+
+def _files(name: str, data_set: DataSet, root: Path) -> list[list[tuple[Path, int]]]:
+    """Files and labels of the training and of the test part, found by tonic's class."""
+    base = root / data_set.kind
+    for folder in {*data_set.folders}:
+        if next((base / folder).rglob(f"*{data_set.suffix}"), None) is None:
+            raise OpzoError(
+                f"there are no recordings *{data_set.suffix} in {base / folder}; get {name} from {data_set.page}, "
+                f"unpack it to {root}/{data_set.layout}"
+            )
+    kind = _tonic_class(data_set.kind)
+    try:
+        if data_set.folders[0] != data_set.folders[1]:
+            found = [kind(str(root), train=train) for train in (True, False)]
+        else:
+            found = [kind(str(root))]
+    except (ValueError, KeyError, IndexError) as error:
+        raise OpzoError(
+            f"{base} has files that {name} does not have ({error}); it has {data_set.layout}, take the others away"
+        ) from None
+    # The order of tonic is that of the file system; numbers in names are not padded.
+    parts = [
+        sorted(
+            ((Path(path), int(label)) for path, label in zip(part.data, part.targets, strict=True)),
+            key=lambda item: (str(item[0].parent), len(item[0].name), item[0].name),
+        )
+        for part in found
+    ]
+    if len(parts) == 1:
+        parts = split_by_class(parts[0], CIFAR_TEST_SHARE)
+    sizes = tuple(len(part) for part in parts)
+    if 0 in sizes:
+        raise OpzoError(f"{base} has {sizes[0]} recordings to train and {sizes[1]} to test; unpack {name} again")
+    if sizes != data_set.counts:
+        logger.warning("%s has %d and %d recordings; %s has %d and %d", base, *sizes, name, *data_set.counts)
+    return parts
+
+
+def split_by_class(items: list[tuple[Path, int]], share: int) -> list[list[tuple[Path, int]]]:
+    """Training and test part: of each class in the order given, one of ``share`` recordings, the last ones, to test."""
+    parts: list[list[tuple[Path, int]]] = [[], []]
+    for label in sorted({label for _, label in items}):
+        of_class = [item for item in items if item[1] == label]
+        first_test = len(of_class) - len(of_class) // share
+        parts[0] += of_class[:first_test]
+        parts[1] += of_class[first_test:]
+    return parts
+
+
+def _tonic_class(kind: str) -> Any:
+    """Class of tonic.datasets that takes the files as they are: it neither asks for the archive nor downloads."""
+    try:
+        import tonic.datasets
+    except ImportError as error:
+        raise OpzoError(f"tonic cannot be loaded ({error}); install it with: pip install 'opzo[events]'") from None
+    # tonic takes the name of the class for the name of the folder.
+    return type(kind, (getattr(tonic.datasets, kind),), {"_check_exists": lambda self: True})
+
+
+def _recordings(items: list[tuple[Path, int]]) -> Iterator[tuple[Recording, int]]:
+    for path, label in items:
+        yield (_read_gesture_copy(path) if path.suffix == ".npy" else read_recording(path)), label
+
+
+def _read_gesture_copy(path: Path) -> Recording:
+    """Gesture of tonic's copy of DVS-Gesture: an array (events, 4) of x, y, polarity and milliseconds."""
+    try:
+        events = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise OpzoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; unpack it again") from None
+    if events.ndim != 2 or events.shape[1] != 4 or events.dtype.kind not in "iuf" or not np.isfinite(events).all():
+        raise OpzoError(f"{path} is {events.dtype} of shape {events.shape}, not x, y, polarity and ms; unpack it again")
+    x, y, polarity, ms = events.astype(np.int64).T
+    return check(path, RawEvents(1000 * ms, x, y, polarity, GESTURE_SENSOR, lambda index: f"event {index}"), None)

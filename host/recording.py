@@ -1,0 +1,105 @@
+"""One recording of an event camera, checked: what all readers of files of events return."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.spec.errors import OpzoError
+
+SENSOR_MAX = 1 << 16
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Events of one recording, in order of time; event i is at row ``y[i]``, column ``x[i]``.
+
+    Attributes
+    ----------
+    t : int64 (events,)
+        Microseconds, never descending; counted from where the file counts (start of the camera, Unix time).
+    x, y : uint16 (events,)
+        Column in 0..width-1 and row in 0..height-1, as in the file.
+    polarity : bool (events,)
+        True: brighter.
+    width, height : int
+        Size of the sensor in pixels.
+    """
+
+    t: NDArray[np.int64]
+    x: NDArray[np.uint16]
+    y: NDArray[np.uint16]
+    polarity: NDArray[np.bool_]
+    width: int
+    height: int
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+
+@dataclass(frozen=True)
+class RawEvents:
+    """Events as a file has them, not yet checked.
+
+    Attributes
+    ----------
+    t, x, y, polarity : integers (events,)
+        As in Recording; ``polarity`` is true where not 0.
+    sensor : (width, height) or None
+        Size of the sensor that the file names; None: it names none.
+    place : function
+        Words for the place in the file of the event with this index, such as "byte 12".
+    """
+
+    t: NDArray[Any]
+    x: NDArray[Any]
+    y: NDArray[Any]
+    polarity: NDArray[Any]
+    sensor: tuple[int, int] | None
+    place: Callable[[int], str]
+
+
+def byte_places(offsets: NDArray[np.int64]) -> Callable[[int], str]:
+    """Words for the places of events that begin at these bytes of the file."""
+    return lambda index: f"byte {offsets[index]}"
+
+
+def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None) -> Recording:
+    """Recording with these events.
+
+    OpzoError where there are none, where time runs backwards, and where an address lies outside the sensor. Its size is
+    that of the file; else ``sensor``, (width, height); else, where both are None, one more than the largest addresses.
+    OpzoError also where the file and ``sensor`` disagree.
+    """
+    if not len(raw.t):
+        raise OpzoError(f"{path}: no events; leave the file out or record it again")
+    if sensor and raw.sensor and sensor != raw.sensor:
+        raise OpzoError(
+            f"{path}: its sensor has {_size(raw.sensor)} pixels, not the {_size(sensor)} given; leave it out"
+        )
+    size = raw.sensor or sensor or (int(raw.x.max()) + 1, int(raw.y.max()) + 1)
+    if not all(0 < side <= SENSOR_MAX for side in size):
+        raise OpzoError(f"{path}: a sensor of {_size(size)} pixels; sides from 1 to {SENSOR_MAX} work")
+    outside = (raw.x < 0) | (raw.x >= size[0]) | (raw.y < 0) | (raw.y >= size[1])
+    if outside.any():
+        first = int(outside.argmax())
+        raise OpzoError(
+            f"{path}: address x={raw.x[first]}, y={raw.y[first]} outside the sensor of {_size(size)} pixels at "
+            f"{raw.place(first)}; the file is damaged, or from another camera: give the size of its sensor"
+        )
+    t = raw.t.astype(np.int64)
+    backwards = t[1:] < t[:-1]
+    if backwards.any():
+        first = int(backwards.argmax()) + 1
+        raise OpzoError(
+            f"{path}: time runs backwards, from {t[first - 1]} to {t[first]} us at {raw.place(first)}; "
+            "the file is damaged: sort its events by time or record it again"
+        )
+    return Recording(t, raw.x.astype(np.uint16), raw.y.astype(np.uint16), raw.polarity.astype(bool), *size)
+
+
+def _size(sensor: tuple[int, int]) -> str:
+    return f"{sensor[0]} x {sensor[1]}"

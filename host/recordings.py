@@ -1,0 +1,91 @@
+"""Recordings of event cameras in the formats of their makers and data sets.
+
+The content tells the format, where it begins with the mark of one; else the suffix does.
+
+=========================  ============================  ==================================================
+Format                     Told by                       Read by
+=========================  ============================  ==================================================
+AEDAT 3.1 (DVS-Gesture)    #!AER-DAT3.1                  host/aedat.py, with NumPy
+AEDAT 4                    #!AER-DAT4.0                  host/aedat.py, with the library aedat
+RAW (EVT 2.0, EVT 3.0)     % evt, % format EVT           host/prophesee.py, with NumPy
+DAT (version 2)            % Data file containing, .dat  host/prophesee.py, with NumPy
+HDF5 (Prophesee, DSEC)     89 48 44 46 0d 0a 1a 0a       host/recording_hdf5.py, with h5py
+N-MNIST, N-Caltech101      .bin                          here, with NumPy
+=========================  ============================  ==================================================
+
+Every file is read as a whole into memory. Events keep the order and the addresses of the file; time running backwards
+and addresses outside the sensor are errors. What else each format tolerates stands in its module; for N-MNIST: the
+events with y = 240, which mark an overflow of time and add 8192 us to all later events.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from opzo.host.aedat import AEDAT3_MAGIC, AEDAT4_MAGIC, read_aedat3, read_aedat4
+from opzo.host.prophesee import read_prophesee
+from opzo.host.recording import RawEvents, Recording, byte_places, check
+from opzo.host.recording_hdf5 import HDF5_MAGIC, read_hdf5
+from opzo.spec.errors import OpzoError
+
+__all__ = ["SUFFIXES", "Recording", "read_recording"]
+
+# Suffixes of recordings, in lower case.
+SUFFIXES = frozenset({".aedat", ".aedat4", ".raw", ".dat", ".bin", ".h5", ".hdf5"})
+
+NMNIST_BYTES = 5
+NMNIST_SENSOR = (34, 34)
+NMNIST_OVERFLOW_ROW = 240
+NMNIST_OVERFLOW_US = 1 << 13
+
+
+def read_recording(path: Path, sensor: tuple[int, int] | None = None) -> Recording:
+    """Recording in a file of any of the formats above.
+
+    OpzoError, with the byte or event, where the file cannot be read, is of no known format, damaged or empty, where
+    time runs backwards, and where an address lies outside the sensor.
+
+    Parameters
+    ----------
+    path : Path
+    sensor : (width, height) or None
+        Size of the sensor, for files that do not name it. None: 34 x 34 for .bin; for others one more than the largest
+        addresses. OpzoError where the file names another size.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(len(HDF5_MAGIC)) == HDF5_MAGIC:
+                return check(path, read_hdf5(path), sensor)
+            file.seek(0)
+            data = file.read()
+    except OSError as error:
+        raise OpzoError(f"cannot read {path}: {error.strerror or error}; check the path") from None
+    if data.startswith(AEDAT3_MAGIC):
+        raw = read_aedat3(path, data)
+    elif data.startswith(AEDAT4_MAGIC):
+        raw = read_aedat4(path, data)
+    elif data.startswith(b"% "):
+        raw = read_prophesee(path, data)
+    elif path.suffix.lower() == ".bin":
+        raw, sensor = _read_nmnist(path, data), sensor or NMNIST_SENSOR
+    else:
+        raise OpzoError(
+            f"{path}: no known recording: {data[:12].hex(' ') or 'nothing'} at byte 0; give AEDAT 3.1 or 4, Prophesee "
+            "RAW (EVT 2.0 or 3.0) or DAT, HDF5, or N-MNIST (.bin)"
+        )
+    return check(path, raw, sensor)
+
+
+def _read_nmnist(path: Path, data: bytes) -> RawEvents:
+    """Five bytes an event: x, y, then polarity (1 bit) and time in us (23 bits), big-endian."""
+    rest = len(data) % NMNIST_BYTES
+    if rest:
+        raise OpzoError(
+            f"{path}: truncated: {rest} of {NMNIST_BYTES} bytes at byte {len(data) - rest}; copy the file again"
+        )
+    columns = np.frombuffer(data, np.uint8).reshape(-1, NMNIST_BYTES).astype(np.int64)
+    x, y, upper, middle, lower = columns.T
+    overflow = y == NMNIST_OVERFLOW_ROW
+    t = ((upper & 0x7F) << 16 | middle << 8 | lower) + NMNIST_OVERFLOW_US * np.cumsum(overflow)
+    keep = np.flatnonzero(~overflow)
+    return RawEvents(t[keep], x[keep], y[keep], upper[keep] >> 7, None, byte_places(NMNIST_BYTES * keep))
