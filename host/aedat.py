@@ -132,7 +132,7 @@ def _check_aedat4(path: Path, data: bytes) -> None:
     try:
         (size,) = struct.unpack_from("<I", data, position)
         compression, table = _header4(data[position + 4 : position + 4 + size], size)
-    except struct.error:
+    except (struct.error, UnicodeDecodeError):
         raise OpzoError(f"{path}: no complete header of AEDAT 4 at byte {position}; copy the file again") from None
     position += 4 + size
     if table >= 0 and not position <= table <= len(data):
@@ -164,8 +164,11 @@ def _header4(header: bytes, size: int) -> tuple[int, int]:
     )
     if text != root:
         text += struct.unpack_from("<I", header, text)[0]
-        if text + 4 + struct.unpack_from("<I", header, text)[0] > size:
+        text_size = struct.unpack_from("<I", header, text)[0]
+        if text + 4 + text_size > size:
             raise struct.error
+        # The library ends the whole process at a text that is none.
+        header[text + 4 : text + 4 + text_size].decode()
     return (
         int(struct.unpack_from("<i", header, compression)[0]) if compression != root else 0,
         int(struct.unpack_from("<q", header, table)[0]) if table != root else -1,
