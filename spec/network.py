@@ -221,6 +221,11 @@ class Network:
         """Classes C."""
         return self.sizes[-1]
 
+    @property
+    def _steps_a_run(self) -> int:
+        """Most time steps of a run."""
+        return {Input.FRAME: self.steps, Input.SPIKES: HISTORY_STEPS, Input.GRADED: 1}[self.input]
+
     def check(self, limits: Limits) -> None:
         """Raise NetworkError, naming the limit, where a device with ``limits`` cannot hold the network."""
         words = sum(-(-n // limits.lanes) for n in self.hidden)
@@ -229,7 +234,7 @@ class Network:
         for what, value, limit in (
             ("inputs", self.inputs, limits.inputs),
             ("classes", self.classes, limits.classes),
-            ("time steps", 1 if self.input.events else self.steps, limits.steps),
+            ("time steps", self._steps_a_run, limits.steps),
             (f"words of {limits.lanes} hidden neurons", words, limits.words),
             (f"row-words of {limits.lanes} weights", needed, limits.rows),
         ):
