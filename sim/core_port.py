@@ -11,7 +11,30 @@ from cocotb.triggers import Event, FallingEdge, ReadOnly
 from opzo.hw.interface import EVENT, MEMORY_COMMAND, RESULT, RUN
 from opzo.sim.fake_core import FakeCore
 from opzo.sim.streams import StreamSink, StreamSource
-from opzo.spec.protocol import CREDITS, Space
+from opzo.spec.events import Chunk
+from opzo.spec.protocol import CREDITS, RunFlag, Space
+
+Items = list[dict[str, int]]
+"""Of the stream ``event``."""
+
+
+def chunk_of(items: Items) -> Chunk:
+    """Input of a run."""
+    addresses: list[int] = []
+    values: list[int] = []
+    ends: list[int] = []
+    for item in items:
+        if item["ends"]:
+            ends += [len(addresses)] * item["ends"]
+        else:
+            addresses.append(item["address"])
+            values.append(item["value"])
+    return Chunk(*(np.array(part, np.int64) for part in (addresses, values, ends)))
+
+
+def flags_of(run: dict[str, int]) -> RunFlag:
+    """Flags of an item of the stream ``run``."""
+    return sum((flag for flag in RunFlag if flag.name and run[flag.name.lower()]), RunFlag(0))
 
 
 class CorePort:
@@ -28,21 +51,21 @@ class CorePort:
     stall : float
         Probability of a stall on each stream and cycle.
     sample_cycles : int
-        Most cycles that a sample takes.
+        Most cycles that a run takes.
 
     Attributes
     ----------
     held : bool
-        While set, no sample finishes.
+        While set, no run finishes.
     """
 
     def __init__(self, dut: Any, core: FakeCore, rng: Random, stall: float = 0.0, sample_cycles: int = 0) -> None:
         self.core = core
         self.held = False
         self._dut, self._rng, self._stall, self._sample_cycles = dut, rng, stall, sample_cycles
-        self._events: list[tuple[int, int]] = []
-        # Samples whose half is closed, and rows under way.
-        self._closed: deque[tuple[list[tuple[int, int]], dict[str, int]]] = deque()
+        self._items: Items = []
+        # Runs whose half is closed, and rows under way.
+        self._closed: deque[tuple[Chunk, dict[str, int]]] = deque()
         self._rows = 0
         self._wake = Event()
         self._sinks = {
@@ -63,7 +86,7 @@ class CorePort:
 
     @property
     def idle(self) -> bool:
-        """No sample queued or running (its result is taken before it ends), no memory row under way."""
+        """No run queued or under way (its result is taken before it ends), nor a memory row."""
         return not self._closed and self._rows == 0
 
     async def _ports(self) -> None:
@@ -78,27 +101,27 @@ class CorePort:
             address = dut.core__register_addr.value.to_unsigned()
             data = self.core.read_register(address)
             if dut.core__register_w_en.value:
-                assert self.idle, "a register was written while a sample ran"
+                assert self.idle, "a register was written during a run"
                 self.core.write_register(address, dut.core__register_w_data.value.to_unsigned())
             if dut.core__discard.value:
                 assert len(self._closed) < CREDITS, "discard while no half is being filled"
                 await self._fetch_events()
-                assert self._events, "discard of nothing"
-                self._events = []
+                assert self._items, "discard of nothing"
+                self._items = []
 
     async def _fetch_events(self) -> None:
         sink = self._sinks["event"]
-        events = await sink.receive_all(len(sink))
-        self._events += [(event["address"], event["value"]) for event in events]
-        addresses = [address for address, _ in self._events]
-        assert addresses == sorted(set(addresses)), "events out of order"
+        self._items += await sink.receive_all(len(sink))
+        chunk = chunk_of(self._items)
+        assert len(chunk.addresses) <= self.core.limits.events, "more events than the core has room for"
+        assert len(chunk.ends) <= self.core.limits.steps, "more time steps than the core can do"
 
     async def _collect(self) -> None:
         while True:
             run = await self._sinks["run"].receive()
             await self._fetch_events()
-            self._closed.append((self._events, run))
-            self._events = []
+            self._closed.append((chunk_of(self._items), run))
+            self._items = []
             self._gate()
             self._wake.set()
 
@@ -111,12 +134,12 @@ class CorePort:
             while not self._closed:
                 self._wake.clear()
                 await self._wake.wait()
-            events, run = self._closed[0]
+            chunk, run = self._closed[0]
             while self.held:
                 await FallingEdge(self._dut.clk)
             for _ in range(self._rng.randint(0, self._sample_cycles)):
                 await FallingEdge(self._dut.clk)
-            result = self.core.run(events, run["label"], bool(run["train"]))
+            result = self.core.run(chunk, run["label"], flags_of(run))
             words = [result.prediction, result.loss, *(result.outputs if run["outputs"] else ())]
             last = len(words) - 1
             taken = [

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opzo.spec.network import Limits
-from opzo.spec.protocol import Space
+from opzo.spec.events import Chunk
+from opzo.spec.network import Input, Limits
+from opzo.spec.protocol import RunFlag, Space
 from opzo.spec.registers import REG_BITS, Reg
 
 
 @dataclass(frozen=True)
 class FakeResult:
-    """Answer to one sample."""
+    """Answer to one run."""
 
     prediction: int
     loss: int
@@ -20,28 +21,31 @@ class FakeResult:
 
 
 @dataclass(frozen=True)
-class FakeSample:
-    """A sample as it was run."""
+class FakeRun:
+    """A run as the core was given it."""
 
     events: tuple[tuple[int, int], ...]
+    """Address and value."""
     label: int
-    train: bool
+    flags: RunFlag
+    ends: tuple[int, ...] = ()
+    """As those of a Chunk; of a frame, where they mean nothing, none."""
 
 
 class FakeCore:
-    """Core whose answers are hashes of its history, so that a sample lost, repeated or reordered shows for ever after.
+    """Core whose answers are hashes of its history, so that a run lost, repeated or reordered shows for ever after.
 
     Attributes
     ----------
-    samples : list of FakeSample
-        All samples run, in order.
+    runs : list of FakeRun
+        All runs, in order.
     writes : list of (str, int, bytes)
         All writes of registers (``"register"``) and rows (name of the space), in order.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.samples: list[FakeSample] = []
+        self.runs: list[FakeRun] = []
         self.writes: list[tuple[str, int, bytes]] = []
         self._registers = {int(register): 0 for register in REG_BITS}
         shapes = {
@@ -49,6 +53,7 @@ class FakeCore:
             Space.LFSR: 2,
             Space.MEMBRANE: 2 * limits.words,
             Space.HISTORY: limits.words,
+            Space.INPUT_HISTORY: -(-limits.inputs // limits.lanes),
         }
         index = np.arange(max(shapes.values()) * limits.lanes, dtype=np.uint32)
         # END and ESC are frequent in what is read, so that replies are full of escapes.
@@ -76,14 +81,16 @@ class FakeCore:
         self.writes.append((space.name, row, data.astype("<u2").tobytes()))
         self._memories[space][row] = data
 
-    def run(self, events: list[tuple[int, int]], label: int, train: bool) -> FakeResult:
-        """Run one sample; training adds to every weight of one row and to SAMPLES."""
-        sample = FakeSample(tuple(events), label, train)
-        self.samples.append(sample)
-        self._state = zlib.crc32(repr(sample).encode(), self._state)
+    def run(self, chunk: Chunk, label: int, flags: RunFlag) -> FakeResult:
+        """Run once; learning adds to every weight of one row and to SAMPLES."""
+        events = tuple(zip(chunk.addresses.tolist(), chunk.values.tolist(), strict=True))
+        is_frame = self._registers[Reg.INPUT] == Input.FRAME
+        run = FakeRun(events, label, RunFlag(flags), () if is_frame else tuple(chunk.ends.tolist()))
+        self.runs.append(run)
+        self._state = zlib.crc32(repr((run.events, run.label, int(run.flags), run.ends)).encode(), self._state)
         rng = np.random.default_rng(self._state)
         classes = min(self._registers[Reg.CLASSES], self.limits.classes)
-        if train:
+        if flags & RunFlag.TRAIN:
             self._memories[Space.WEIGHTS][self._state % self.limits.rows] += np.uint16(self._state & 0xFFFF)
             self._registers[Reg.SAMPLES] = (self._registers[Reg.SAMPLES] + 1) & 0xFFFFFFFF
         outputs = rng.integers(-(1 << 22), 1 << 22, classes)

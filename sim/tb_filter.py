@@ -9,13 +9,13 @@ import numpy as np
 from opzo.hw.filter import TREE_LATENCY, CreditFilter
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
-from opzo.sim.golden.credit import event_update, filter_credit, spike_update
+from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
 from opzo.sim.pipeline import PipelinedUnit
 from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, INPUT_BITS
 
-INPUTS = {"credit": 0, "en": 0, "first": 0, "load": 0, "history": 0}
+INPUTS = {"credit": 0, "en": 0, "first": 0, "load": 0, "frame": 0, "history": 0}
 # A load is to be seen in the cycle after it, when the histories of the new word begin.
-OUTPUTS = {"frame_credit": 0, "selected": TREE_LATENCY}
+OUTPUTS = {"factor": 0, "selected": TREE_LATENCY}
 
 
 class Script:
@@ -28,9 +28,9 @@ class Script:
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self.vectors: dict[str, list[int]] = {name: [] for name in INPUTS}
-        self.frame_credits: list[int] = []
+        self.factors: list[int] = []
         self.selected: list[int] = []
-        self._frame_credit = 0
+        self._factor = 0
         self._active = np.zeros((HISTORY_STEPS, 1, 1), np.int64)
         self._shadow: np.ndarray | None = None
 
@@ -52,10 +52,13 @@ class Script:
         histories = [self._history(), *histories]
         histories += [self._history() for _ in range(cycles - len(histories))]
         for n, history in enumerate(histories):
-            self._cycle(*fill[n], load=n == 0, history=history & (1 << len(self._active)) - 1)
+            # Whether the rows are those of a frame counts only in the cycle of the load.
+            frame = self._rng.getrandbits(1)
+            self._cycle(*fill[n], load=n == 0, frame=frame, history=history & (1 << len(self._active)) - 1)
             if n == 0 and self._shadow is not None:
                 self._active = self._shadow
-                self._frame_credit = int(event_update(self._active, np.array([1 << INPUT_BITS]))[0, 0, 0])
+                update = frame_update if frame else trace_update
+                self._factor = int(update(self._active, np.array([1 << INPUT_BITS]))[0, 0, 0])
         self._shadow = filter_credit(credits[:, None, None])
 
     def _nothing(self) -> tuple[int, int, int]:
@@ -64,10 +67,10 @@ class Script:
     def _history(self) -> int:
         return self._rng.getrandbits(HISTORY_STEPS)
 
-    def _cycle(self, credit: int, en: int, first: int, load: int, history: int) -> None:
-        for name, value in zip(INPUTS, (credit, en, first, load, history), strict=True):
+    def _cycle(self, credit: int, en: int, first: int, load: int, frame: int, history: int) -> None:
+        for name, value in zip(INPUTS, (credit, en, first, load, frame, history), strict=True):
             self.vectors[name].append(value)
-        self.frame_credits.append(self._frame_credit)
+        self.factors.append(self._factor)
         self.selected.append(int(spike_update(self._active, np.array([history]))[0, 0, 0]))
 
 
@@ -105,8 +108,9 @@ async def matches_golden(dut: Any) -> None:
     # Before, the active registers hold what no word has put there.
     defined = len(script.selected)
     for credits in corner_words():
-        # All steps together, each alone, and none.
-        script.word(credits, [histories[-1], *(1 << k for k in range(HISTORY_STEPS)), 0], rng.choice((0, 0.5)))
+        # All steps together, each alone, and none; twice, so that most are loaded with and without a frame.
+        for _ in range(2):
+            script.word(credits, [histories[-1], *(1 << k for k in range(HISTORY_STEPS)), 0], rng.choice((0, 0.5)))
     for steps in range(1, HISTORY_STEPS + 1):
         for values in ([CREDIT.min] * steps, [CREDIT.max] * steps, random_credits(rng, steps)):
             script.word(np.array(values), histories[: 1 << steps], 0)
@@ -114,5 +118,5 @@ async def matches_golden(dut: Any) -> None:
         some = rng.choices(histories, k=rng.choice((0, 1, 8)))
         script.word(np.array(random_credits(rng, rng.randint(1, HISTORY_STEPS))), some, rng.choice((0, 0.3)))
     results = await unit.run(script.vectors)
-    for name, expected in (("frame_credit", script.frame_credits), ("selected", script.selected)):
+    for name, expected in (("factor", script.factors), ("selected", script.selected)):
         assert_equal(results[name][defined:], expected[defined:], what=f"{name} by cycle", seed=bench.seed())

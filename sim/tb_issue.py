@@ -14,35 +14,50 @@ from opzo.sim import bench
 from opzo.sim.pipeline import PipelinedUnit
 from opzo.sim.streams import pack, unpack
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
-from opzo.spec.network import Limits, Rule
+from opzo.spec.network import Input, Limits, Rule
 
-ANSWERS = ("event_address", "event_value", "step_row", "active_row", "error", "difference")
-INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"history": 2}
-OUTPUTS = {"history_index": 1, "command": LATENCY, "tag": LATENCY}
-EVENTS = (Kind.INPUT, Kind.LEARN_EVENTS)
-LEARN = (Kind.LEARN_EVENTS, Kind.LEARN_SPIKES)
+ANSWERS = ("event_address", "event_value", "step_row", "active_row", "input_row", "error", "difference")
+INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"neuron_trace": 2, "input_trace": 2}
+OUTPUTS = {"trace_index": 1, "mark": 1, "command": LATENCY, "tag": LATENCY}
+KINDS = (*map(int, Input), 3)
+"""Values of register INPUT; 3 acts like SPIKES."""
+LEARN = (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
 INTEGRATE = (Kind.INPUT, Kind.SPIKES)
 STROBES = ("integrate", "feedback", "learn", "load", "update", "draw", "credit")
 """Fields of a command that do something by themselves, as ``post`` and ``chain`` do."""
 
 
 class Settings:
-    """Settings of a sample, and what an item means under them."""
+    """Settings of a run, and what an item means under them."""
 
-    def __init__(self, rng: Random, limits: Limits, rule: Rule, train: int, measure: int) -> None:
-        self.limits, self.rule, self.train, self.measure = limits, rule, train, measure
+    def __init__(self, rng: Random, limits: Limits, rule: Rule, train: int, kind: int, phase: int) -> None:
+        self.limits, self.rule, self.train, self.phase = limits, rule, train, phase
+        self.measure, self.fresh = rng.getrandbits(1), rng.getrandbits(1)
+        self.bias_trace = rng.choice((0, 0xFF, rng.getrandbits(HISTORY_STEPS)))
+        self.frame, self.graded = kind == Input.FRAME, kind == Input.GRADED
         self.config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
-        self.config |= {"rule": int(rule), "steps": rng.randint(1, HISTORY_STEPS)}
+        self.config |= {"rule": int(rule), "steps": rng.randint(1, HISTORY_STEPS), "input": kind}
         self.error_bits = SCALED_ERROR.width
 
+    def apply(self, dut: Any) -> None:
+        """Set them."""
+        dut.config.value = pack(CONFIG, self.config)
+        for name in ("train", "measure", "fresh", "phase", "bias_trace"):
+            getattr(dut, name).value = getattr(self, name)
+
+    def __str__(self) -> str:
+        flags = ", ".join(f"{name} {getattr(self, name)}" for name in ("train", "measure", "fresh", "phase"))
+        return f"{self.rule.name}, input {self.config['input']}, {flags}, {self.config['steps']} steps"
+
     def expected(self, item: dict[str, int], answers: dict[str, int]) -> dict[str, dict[str, int]]:
-        """Fields of command and tag that mean something with ``item``, and the entry of the history memory."""
-        kind, odd = Kind(item["kind"]), item["step"] % 2
+        """Fields of mark, command and tag that mean something with ``item``."""
+        kind, odd = Kind(item["kind"]), self._odd(item)
         strobes, post = self._strobes(item)
         command = {name: int(name in strobes) for name in STROBES} | {"post": post.value, "chain": ChainOp.NONE.value}
         command |= self._operands(item, answers) if item["valid"] else {}
         if post is Post.FIRE:
-            command |= {"kept": kind is Kind.FIRE, "noise": self.train and self.rule.noise}
+            command |= {"kept": kind is Kind.FIRE, "noise": self.train and self.rule.noise, "odd": odd}
+            command["fresh"] = self.fresh and item["step"] == 0
         if "update" in strobes:
             command["local"] = item["local"]
         if "update" in strobes and kind is Kind.FEEDBACK:
@@ -50,22 +65,35 @@ class Settings:
             sign = answers["error"] >> (self.error_bits - 1) << self.error_bits
             signed = (answers["error"] - sign) % (1 << (MEMBRANE.width + 1))
             command["difference"] = signed if item["local"] else answers["difference"]
+        if "feedback" in strobes:
+            # The sign of the noise that the zero-order rule and M need.
+            command["odd"] = odd
+        marks = item["valid"] and kind is Kind.INPUT and item["last_word"] and not item["bias"] and not self.frame
+        mark = {"valid": int(marks)}
+        if marks:
+            bits = answers["event_value"] if self.graded else 1 << item["step"]
+            mark |= {"row": answers["event_address"], "bits": bits}
         feedback = int("feedback" in strobes)
         measured = feedback and self.measure and item["step"] == 0 and not item["local"]
         tag = {"post": post.value, "feedback": feedback, "measure": measured}
         tag["local"] = item["valid"] and kind is Kind.LOCAL
         if item["valid"]:
             tag |= {name: item[name] for name in ("layer", "step", "word", "first_word", "last_word", "first", "last")}
-        return {"command": command, "tag": tag}
+        return {"mark": mark, "command": command, "tag": tag}
+
+    def _odd(self, item: dict[str, int]) -> int:
+        """Whether an item's step is the second of an antithetic pair."""
+        return (item["step"] + self.phase) % 2
 
     def _strobes(self, item: dict[str, int]) -> tuple[set[str], Post]:
-        kind, even = Kind(item["kind"]), item["step"] % 2 == 0
+        kind, even = Kind(item["kind"]), not self._odd(item)
         if not item["valid"]:
             return set(), Post.NONE
         post = Post.NONE
         if item["last"]:
             fired = Post.READ_OUT if item["read_out"] else Post.FIRE
-            post = {Kind.INPUT: Post.STORE, Kind.FIRE: Post.FIRE, Kind.SPIKES: fired}.get(kind, Post.NONE)
+            stored = Post.STORE if self.frame else Post.FIRE
+            post = {Kind.INPUT: stored, Kind.FIRE: Post.FIRE, Kind.SPIKES: fired}.get(kind, Post.NONE)
         strobes = set()
         if kind in INTEGRATE:
             strobes.add("integrate")
@@ -94,26 +122,30 @@ class Settings:
         row = item["index"] if kind not in (Kind.FEEDBACK, Kind.LOCAL) else 0
         if item["bias"]:
             row = item["bias_row"]
-        elif kind in EVENTS:
+        elif kind is Kind.INPUT or (kind is Kind.LEARN_INPUT and self.frame):
             row = answers["event_address"]
+        elif kind is Kind.LEARN_INPUT:
+            row = answers["input_row"]
         elif kind is Kind.SPIKES:
             row = answers["step_row"]
         elif kind is Kind.LEARN_SPIKES:
             row = answers["active_row"]
         operands["address"] = (item["base"] + row) % (1 << (limits.rows - 1).bit_length())
-        if kind in EVENTS:
-            operands["operand"] = BIAS_INPUT if item["bias"] else answers["event_value"]
-        elif kind is Kind.SPIKES:
+        if kind is Kind.SPIKES:
             operands["operand"] = SPIKE_INPUT
-        elif kind is Kind.LEARN_SPIKES:
-            operands["operand"] = 0
+        elif kind is Kind.INPUT or (kind is Kind.LEARN_INPUT and self.frame):
+            bias = BIAS_INPUT if self.frame else SPIKE_INPUT
+            value = answers["event_value"] if self.frame or self.graded else SPIKE_INPUT
+            operands["operand"] = bias if item["bias"] else value
         if kind in LEARN:
-            always = (1 << self.config["steps"]) - 1
-            spikes = always if item["bias"] else answers["history"]
+            history = 0
+            if kind is Kind.LEARN_SPIKES or not self.frame:
+                history, operands["operand"] = self._past(item, answers)
             operands |= {
-                "history": spikes if kind is Kind.LEARN_SPIKES else 0,
+                "history": history,
                 "decay_shift": self.config["decay_shift"],
                 "zero_order": 0,
+                "frame": kind is Kind.LEARN_INPUT and self.frame,
             }
         if kind is Kind.FEEDBACK:
             zero_order = self.rule is Rule.ZO and not item["local"]
@@ -124,6 +156,14 @@ class Settings:
                 "decay_shift": 0 if item["local"] else self.config["leak_shift"],
             }
         return operands
+
+    def _past(self, item: dict[str, int], answers: dict[str, int]) -> tuple[int, int]:
+        """History of a row, and what E[0] is multiplied with."""
+        if item["bias"]:
+            return (1 << self.config["steps"]) - 1, self.bias_trace
+        neuron = Kind(item["kind"]) is Kind.LEARN_SPIKES
+        trace, history = divmod(answers["neuron_trace" if neuron else "input_trace"], 1 << HISTORY_STEPS)
+        return (0, trace + history) if self.graded and not neuron else (history, trace)
 
 
 class Stimulus:
@@ -164,19 +204,19 @@ async def commands_what_the_item_means(dut: Any) -> None:
     # Answers are bits; these fields of a command are read as signed numbers.
     widths = {"operand": len(dut.error), "difference": len(dut.difference)}
     await bench.start(dut)
-    for rule, train, measure in product(Rule, (0, 1), (0, 1)):
-        settings = Settings(rng, limits, rule, train, measure)
-        dut.config.value, dut.train.value, dut.measure.value = pack(CONFIG, settings.config), train, measure
+    for rule, train, kind, phase in product(Rule, (0, 1), KINDS, (0, 1)):
+        settings = Settings(rng, limits, rule, train, kind, phase)
+        settings.apply(dut)
         stimulus = Stimulus(dut, rng, limits)
-        for kind, valid, first, last, step in product(Kind, (0, 1), (0, 1), (0, 1), (0, 1)):
-            stimulus.add(kind=kind.value, valid=valid, first=first, last=last, step=step)
+        for sort, valid, first, last, step in product(Kind, (0, 1), (0, 1), (0, 1), (0, 1)):
+            stimulus.add(kind=sort.value, valid=valid, first=first, last=last, step=step)
         for _ in range(100):
             stimulus.add()
         for stall in (0.0, 0.5):
             results = await unit.run(stimulus.vectors(), stall)
             for n, (item, answers) in enumerate(zip(stimulus.items, stimulus.answers, strict=True)):
-                where = f"seed {bench.seed()}: {rule.name}, train {train}, measure {measure}, {item}"
+                where = f"seed {bench.seed()}: {settings}, {item}, {answers}"
                 for name, wanted in settings.expected(item, answers).items():
                     assert part(results[name][n], wanted, widths) == wanted, f"{name}, {where}"
                 index = answers["active_row"] + item["below_base"] * limits.lanes
-                assert results["history_index"][n] == index % (1 << len(dut.history_index)), where
+                assert results["trace_index"][n] == index % (1 << len(dut.trace_index)), where

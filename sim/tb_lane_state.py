@@ -12,7 +12,7 @@ from opzo.sim.pipeline import PipelinedUnit
 from opzo.spec.formats import CREDIT, HISTORY_STEPS, MEMBRANE, SURROGATE_OFF
 from opzo.spec.network import Limits
 
-OUTPUTS = ("v", "seen", "negative", "current", "code", "credit", "error_credit")
+OUTPUTS = ("v", "negative", "current", "code", "credit", "error_credit")
 CYCLES = 5000
 
 
@@ -21,7 +21,7 @@ class Model:
 
     def __init__(self, limits: Limits) -> None:
         self.words, self.read_out_words = limits.words, -(-limits.classes // limits.lanes)
-        self.membrane = np.zeros((self.words, 3), np.int64)
+        self.membrane = np.zeros((self.words, 2), np.int64)
         self.current = np.zeros(self.words, np.int64)
         self.code = np.zeros((self.words, HISTORY_STEPS, 3), np.int64)
         self.credit = np.zeros(self.words * HISTORY_STEPS, np.int64)
@@ -36,7 +36,7 @@ class Model:
 
         inputs = {f"{name}_word": rng.randrange(self.words) for name in ("membrane", "code", "fired", "current")}
         inputs |= {f"{name}_step": rng.randrange(HISTORY_STEPS) for name in ("code", "fired")}
-        inputs |= {f"{name}_next": rng.getrandbits(1) for name in ("seen", "negative", "spike")}
+        inputs |= {f"{name}_next": rng.getrandbits(1) for name in ("negative", "spike")}
         inputs |= {f"{name}_en": rng.getrandbits(1) for name in ("fired", "current", "credit", "error")}
         return inputs | {
             "filter_address": rng.randrange(max(len(self.credit), len(self.error))),
@@ -50,13 +50,12 @@ class Model:
 
     def cycle(self, i: dict[str, int]) -> dict[str, Any]:
         """What is read, as it was before the writes of the same cycle; None beyond the end of a memory."""
-        v, seen, negative = self.membrane[i["membrane_word"]].tolist()
+        v, negative = self.membrane[i["membrane_word"]].tolist()
         code = dict(
             zip(("surrogate", "spike", "negative"), self.code[i["code_word"], i["code_step"]].tolist(), strict=True)
         )
         read = {
             "v": v,
-            "seen": seen,
             "negative": negative,
             "current": int(self.current[i["membrane_word"]]),
             "code": code,
@@ -65,7 +64,7 @@ class Model:
             address = i["filter_address"]
             read[name] = int(values[address]) if address < len(values) else None
         if i["fired_en"]:
-            self.membrane[i["fired_word"]] = i["v_next"], i["seen_next"], i["negative_next"]
+            self.membrane[i["fired_word"]] = i["v_next"], i["negative_next"]
             self.code[i["fired_word"], i["fired_step"]] = i["surrogate_next"], i["spike_next"], i["negative_next"]
         if i["current_en"]:
             self.current[i["current_word"]] = i["current_next"]

@@ -11,15 +11,17 @@ from opzo.sim.bench import parameters, seed, start
 from opzo.sim.core_port import CorePort
 from opzo.sim.fake_core import FakeCore
 from opzo.sim.streams import StreamSink, StreamSource
-from opzo.sim.traffic import TEST_LIMITS, Exchange, Traffic, frames, is_sample_reply
+from opzo.sim.traffic import TEST_LIMITS, Exchange, Traffic, chunk_cases, frames, is_run_reply
 from opzo.spec.events import encode_events
+from opzo.spec.network import Input
 from opzo.spec.protocol import NAK, REPLY, Command, Frame, RunFlag, Status
+from opzo.spec.registers import Reg
 
 SETTLE_CYCLES = 3000
 """Cycles without a reply, and the core idle, after which nothing more can come: a longest frame with stalls."""
 
 BUSY_CYCLES = 100_000
-"""Cycles that a frame may take: the longest reply, or waiting for two samples, with stalls."""
+"""Cycles that a frame may take: the longest reply, or waiting for two runs, with stalls."""
 
 
 class Host:
@@ -37,7 +39,7 @@ class Host:
 
     async def in_step(self, exchange: Exchange) -> None:
         """Send, and wait for exactly the golden bytes; when the link is no longer busy, all have come."""
-        # The first byte may end a frame that lacked only its END; its sample must be done before a repeat of it comes.
+        # The first byte may end a frame that lacked only its END; its run must be done before a repeat of it comes.
         for part in (exchange.sent[:1], exchange.sent[1:]):
             await self.rx.send_all(part)
             for _ in range(BUSY_CYCLES):
@@ -66,17 +68,17 @@ class Host:
         self.check_core()
 
     def check_core(self) -> None:
-        assert self.core.samples == self.traffic.core.samples
+        assert self.core.runs == self.traffic.core.runs
         assert self.core.writes == self.traffic.core.writes
 
     async def recover(self) -> None:
         """A session can be begun and works, whatever was before."""
         for exchange in self.traffic.begin():
             await self.in_step(exchange)
-        samples = len(self.core.samples)
+        runs = len(self.core.runs)
         run = Frame(self.traffic.link.expected, Command.RUN, bytes((RunFlag.TRAIN, 0)) + encode_events([(1, 2)]))
         await self.in_step(self.traffic.exchange(run.encode()))
-        assert len(self.core.samples) == samples + 1
+        assert len(self.core.runs) == runs + 1
         for _ in range(10):
             await self.in_step(self.traffic.ordinary())
         await self.finish()
@@ -156,8 +158,88 @@ async def bounds_are_those_of_the_device_too(dut: Any) -> None:
     await host.finish()
 
 
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def chunks_at_their_bounds(dut: Any) -> None:
+    host = Host(dut, **parameters())
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+
+    async def status(code: Command, data: bytes) -> Status:
+        exchange = host.traffic.exchange(Frame(host.traffic.link.expected, code, data).encode())
+        await host.in_step(exchange)
+        return Status(frames(exchange.answered)[0].data[0])
+
+    for case in chunk_cases(TEST_LIMITS):
+        kind = bytes((Reg.INPUT,)) + case.kind.to_bytes(4, "little")
+        assert await status(Command.WRITE_REGISTERS, kind) == Status.OK
+        for code, data in case.commands():
+            expected = case.status if code == Command.RUN else Status.OK
+            assert await status(code, data) == expected, f"{case}"
+        # Whatever that was, what follows begins anew; here and there there is nothing to discard.
+        end = b"\xf0\0" if case.kind == Input.GRADED else b"\xf0"
+        assert await status(Command.RUN, bytes((RunFlag.FRESH, 1)) + end) == Status.OK
+        await host.in_step(host.traffic.exchange(Frame(0, Command.SYNC, b"").encode()))
+        run = host.core.runs[-1]
+        assert (run.events, run.ends, run.flags) == ((), (0,), RunFlag.FRESH), f"{case}"
+    await host.finish()
+
+
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-async def a_discarded_sample_leaves_nothing(dut: Any) -> None:
+async def only_spikes_may_have_an_odd_size(dut: Any) -> None:
+    host = Host(dut, **parameters())
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+    for kind in range(4):
+        register = bytes((Reg.INPUT,)) + kind.to_bytes(4, "little")
+        await host.in_step(
+            host.traffic.exchange(Frame(host.traffic.link.expected, Command.WRITE_REGISTERS, register).encode())
+        )
+        expected = Status.BAD_LENGTH if kind in (Input.FRAME, Input.GRADED) else Status.OK
+        end = b"\xf0\1" if kind == Input.GRADED else b"\xf0"
+        for code, data in (
+            (Command.EVENTS, b"\3\2\1"),
+            (Command.RUN, b"\0\0\3\2" + end[-1:]),
+            (Command.EVENTS, b"\5\4\3"),
+            (Command.RUN, b"\0\0" + (end if kind else b"")),
+        ):
+            exchange = host.traffic.exchange(Frame(host.traffic.link.expected, code, data).encode())
+            await host.in_step(exchange)
+            status = Status(frames(exchange.answered)[0].data[0])
+            assert status == (expected if len(data) % 2 else Status.OK), (
+                f"kind {kind}, {code.name} of {len(data)} bytes"
+            )
+    await host.finish()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def inputs_of_two_kinds(dut: Any) -> None:
+    """INPUT is written between EVENTS and RUN: what was received stays, and the rules are those of the last kind."""
+    host = Host(dut, **parameters())
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+    inputs = {
+        Input.FRAME: bytes((3, 7, 0, 8)),
+        Input.SPIKES: bytes((5, 0xF0, 6, 0xF1)),
+        Input.GRADED: bytes((5, 1, 0xF0, 0)),
+    }
+    for first in Input:
+        for second in Input:
+            for code, kind in ((Command.EVENTS, first), (Command.RUN, second)):
+                register = bytes((Reg.INPUT,)) + kind.to_bytes(4, "little")
+                for command, data in (
+                    (Command.WRITE_REGISTERS, register),
+                    (code, (b"\1\1" if code == Command.RUN else b"") + inputs[kind]),
+                ):
+                    wire = Frame(host.traffic.link.expected, command, data).encode()
+                    await host.in_step(host.traffic.exchange(wire))
+    await host.finish()
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def a_discarded_input_leaves_nothing(dut: Any) -> None:
     host = Host(dut, **parameters())
     await start(dut)
     for exchange in host.traffic.begin():
@@ -179,13 +261,13 @@ async def a_discarded_sample_leaves_nothing(dut: Any) -> None:
             await send(end, data)
             await send(Command.RUN, b"\0\0" + encode_events([(1, 2)]))
             await host.in_step(host.traffic.exchange(Frame(0, Command.SYNC, b"").encode()))
-            assert host.core.samples[-1].events == ((1, 2),)
+            assert host.core.runs[-1].events == ((1, 2),)
     await host.finish()
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-async def samples_overlap(dut: Any) -> None:
-    """The next sample is received while one runs; a frame that came twice meanwhile is answered once."""
+async def runs_overlap(dut: Any) -> None:
+    """The input of the next run is received during one; a frame that came twice meanwhile is answered once."""
     host = Host(dut, sample_cycles=0)
     await start(dut)
     for exchange in host.traffic.begin():
@@ -230,11 +312,11 @@ def compare_late(answered: list[Frame], golden: list[Frame]) -> None:
     """Compare replies to a flood with the golden ones.
 
     Whether the repeat of a RUN finds its reply ready, and behind which replies that of a RUN comes, depends on time.
-    So: all but the results of samples are the same in the same order; the results come each in the golden order, at
+    So: all but the results of runs are the same in the same order; the results come each in the golden order, at
     least once and at most as often as golden; and before a reply for which the engine had to be idle have come exactly
     the results that golden has there.
     """
-    assert [f for f in answered if not is_sample_reply(f)] == [f for f in golden if not is_sample_reply(f)]
+    assert [f for f in answered if not is_run_reply(f)] == [f for f in golden if not is_run_reply(f)]
     assert list(dict.fromkeys(results(answered))) == list(dict.fromkeys(results(golden)))
     often, most = Counter(results(answered)), Counter(results(golden))
     assert all(often[result] <= most[result] for result in often)
@@ -242,14 +324,14 @@ def compare_late(answered: list[Frame], golden: list[Frame]) -> None:
 
 
 def results(replies: list[Frame]) -> list[Frame]:
-    return [frame for frame in replies if is_sample_reply(frame)]
+    return [frame for frame in replies if is_run_reply(frame)]
 
 
 def results_before_barriers(replies: list[Frame]) -> list[tuple[Frame, int]]:
     counts = []
     seen: set[Frame] = set()
     for frame in replies:
-        if is_sample_reply(frame):
+        if is_run_reply(frame):
             seen.add(frame)
         elif frame.code not in (NAK, Command.EVENTS | REPLY) and frame.data[0] == Status.OK:
             counts.append((frame, len(seen)))

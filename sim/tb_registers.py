@@ -27,15 +27,17 @@ class Driver:
             getattr(dut, name).value = 0
 
     async def write(self, address: int, value: int) -> None:
-        """Write to both; the strobe of CLEAR_COUNTERS comes with the next cycle and with no other register."""
+        """Write to both; a strobe comes in the next cycle, and only with its register."""
         dut = self.dut
         dut.address.value, dut.write_data.value, dut.write_en.value = address, value, 1
         await FallingEdge(dut.clk)
         dut.write_en.value, dut.write_data.value = 0, self.rng.getrandbits(32)
         self.golden.write_register(address, value)
         assert dut.clear_counters.value == (address == Reg.CLEAR_COUNTERS)
+        assert dut.clear_traces.value == (address == Reg.HIDDEN_LAYERS)
         await FallingEdge(dut.clk)
         assert dut.clear_counters.value == 0
+        assert dut.clear_traces.value == 0
 
     async def check(self) -> None:
         """Compare all addresses, read one a cycle, and the registers as the engine sees them."""
@@ -83,6 +85,7 @@ async def writes_only_when_enabled(dut: Any) -> None:
         dut.address.value, dut.write_data.value = address, DATA_MASK
         await FallingEdge(dut.clk)
         assert dut.clear_counters.value == 0
+        assert dut.clear_traces.value == 0
     await driver.check()
 
 

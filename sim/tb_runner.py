@@ -9,7 +9,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from opzo.hw.passes import PASS, Kind, item_layout
 from opzo.sim import bench
 from opzo.sim.streams import StreamSource, unpack
-from opzo.spec.network import Limits
+from opzo.spec.network import MAX_INPUTS, Limits
 
 UNLISTED = (Kind.FIRE, Kind.FEEDBACK, Kind.LOCAL)
 """Kinds whose last item is not the bias."""
@@ -149,8 +149,9 @@ async def gives_every_row_of_every_word(dut: Any) -> None:
     driver = Driver(dut, rng)
     await bench.start(dut)
     corners = [(driver.random_pass(kind, items, words), items) for kind in Kind for items in (1, 2) for words in (1, 2)]
-    most = (1 << len(dut.items)) // 2
-    corners.append((driver.random_pass(Kind.LEARN_EVENTS, most, 1), most))
+    # All inputs, and the bias.
+    most = MAX_INPUTS + 1
+    corners += [(driver.random_pass(kind, most, 1), most) for kind in (Kind.INPUT, Kind.LEARN_INPUT)]
     corners.append((driver.random_pass(Kind.FEEDBACK, 1, driver.limits.words), 1))
     await driver.run(corners, 1, 1)
     for permit in (0.1, 0.5, 1):

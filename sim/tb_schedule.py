@@ -13,28 +13,30 @@ from opzo.hw.schedule import SLOTS
 from opzo.sim import bench
 from opzo.sim.streams import StreamSink, pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Rule
+from opzo.spec.network import MAX_HIDDEN, Input, Rule
 from opzo.spec.registers import READOUT_LAYER
 
 TIMED = (Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK, Kind.LOCAL)
-"""Kinds of passes that belong to a time step."""
+"""Kinds of passes that belong to a time step; where inputs are events, INPUT does too."""
 LISTED = (Kind.SPIKES, Kind.LEARN_SPIKES)
 """Kinds whose rows come from the layer below."""
-CASES = tuple(product(range(1, MAX_HIDDEN + 1), range(1, HISTORY_STEPS + 1), Rule, (0, 1)))
-"""Hidden layers, time steps, rule, train."""
+INPUTS = (*map(int, Input), 3)
+"""Values of register INPUT; 3 acts like SPIKES."""
+CASES = tuple(product(range(1, MAX_HIDDEN + 1), range(1, HISTORY_STEPS + 1), Rule, (0, 1), INPUTS))
+"""Hidden layers, time steps, rule, train, input."""
 
 
 def expected_passes(
-    depth: int, steps: int, rule: Rule, train: int, local: tuple[int, ...] = ()
+    depth: int, steps: int, rule: Rule, train: int, local: tuple[int, ...] = (), *, events: bool = False
 ) -> list[tuple[Kind, int, int]]:
-    """Kind, layer (``depth`` is the read-out), time step (0 where there is none) of all passes of a sample.
+    """Kind, layer (``depth`` is the read-out), time step (0 where there is none) of all passes of a run.
 
-    ``local`` are the layers with a local read-out.
+    ``local`` are the layers with a local read-out; ``events`` tells that the input is not a frame.
     """
     feedback = train and rule is not Rule.READOUT
-    passes = [(Kind.INPUT, 0, 0)]
+    passes = [] if events else [(Kind.INPUT, 0, 0)]
     for macro in range(steps + depth + (1 if feedback else 0)):
-        candidates = [(Kind.FIRE, 0, macro), (Kind.SPIKES, depth, macro - depth)]
+        candidates = [(Kind.INPUT if events else Kind.FIRE, 0, macro), (Kind.SPIKES, depth, macro - depth)]
         candidates += [(Kind.SPIKES, layer, macro - layer) for layer in range(1, depth)]
         for layer in range(depth if feedback else 0):
             if layer in local:
@@ -45,23 +47,24 @@ def expected_passes(
         passes.append((Kind.LEARN_SPIKES, depth, 0))
         if rule is not Rule.READOUT:
             passes += [(Kind.LEARN_SPIKES, layer, 0) for layer in range(depth - 1, 0, -1)]
-            passes.append((Kind.LEARN_EVENTS, 0, 0))
+            passes.append((Kind.LEARN_INPUT, 0, 0))
     return passes
 
 
-class Sample:
-    """Settings of a sample, and its passes."""
+class Run:
+    """Settings of a run, and its passes."""
 
-    def __init__(self, dut: Any, rng: Random, case: tuple[int, int, Rule, int]) -> None:
-        self.depth, self.steps, self.rule, self.train = case
+    def __init__(self, dut: Any, rng: Random, case: tuple[int, int, Rule, int, int]) -> None:
+        self.depth, self.steps, self.rule, self.train, self.input = case
         self._dut, self._rng = dut, rng
         self.layers = unpack(LAYERS, rng.getrandbits(LAYERS.size))
         local = tuple(layer for layer in range(MAX_HIDDEN) if rng.random() < 0.5)
         for number, layer in enumerate(self.layers):
             layer["local_shift"] = rng.randrange(1, 16) if number in local else 0
         self.config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
-        self.config |= {"hidden_layers": self.depth, "steps": self.steps, "rule": int(self.rule)}
-        self.expected = expected_passes(*case, local)
+        self.config |= {"hidden_layers": self.depth, "steps": self.steps, "rule": int(self.rule), "input": self.input}
+        self.events = self.input != Input.FRAME
+        self.expected = expected_passes(self.depth, self.steps, self.rule, self.train, local, events=self.events)
 
     async def start(self) -> None:
         """Set everything and strobe start."""
@@ -79,14 +82,14 @@ class Sample:
         slot = READOUT_LAYER if read_out else layer
         want: dict[str, Any] = {"kind": kind.value, "read_out": read_out, "layer": slot}
         want |= {"settings": self.layers[slot], "last": number == len(self.expected) - 1}
-        if kind in TIMED:
+        if kind in TIMED or (kind is Kind.INPUT and self.events):
             want["step"] = step
         if kind in LISTED:
             want |= {"below": layer - 1, "below_base": self.layers[layer - 1]["word_base"]}
         part = {name: got[name] for name in want}
         assert part == want, (
             f"seed {bench.seed()}: pass {number} with {self.depth} hidden layers, T = {self.steps}, {self.rule.name}, "
-            f"train {self.train}"
+            f"train {self.train}, input {self.input}"
         )
 
 
@@ -99,11 +102,11 @@ async def matches_the_loops(dut: Any) -> None:
     for stall in (0.0, 0.3, 0.9):
         sink.stall = stall
         for case in CASES if stall < 0.5 else rng.sample(CASES, 20):
-            sample = Sample(dut, rng, case)
-            await sample.start()
-            for number in range(len(sample.expected)):
-                sample.check(number, await sink.receive())
-            # The next sample may start at once; or nothing more comes.
+            run = Run(dut, rng, case)
+            await run.start()
+            for number in range(len(run.expected)):
+                run.check(number, await sink.receive())
+            # The next run may start at once; or nothing more comes.
             for _ in range(rng.choice((0, 4 * SLOTS))):
                 await FallingEdge(dut.clk)
             assert len(sink) == 0, f"a pass too many with {case}"
@@ -117,24 +120,24 @@ async def needs_a_cycle_for_each_candidate(dut: Any) -> None:
     dut.start.value = 0
     await bench.start(dut)
     for case in CASES:
-        sample = Sample(dut, rng, case)
-        await sample.start()
+        run = Run(dut, rng, case)
+        await run.start()
         begin = cocotb.utils.get_sim_time("ns")
-        await sink.receive_all(len(sample.expected))
+        await sink.receive_all(len(run.expected))
         cycles = (cocotb.utils.get_sim_time("ns") - begin) / 10
-        assert cycles <= (sample.steps + sample.depth + 1) * SLOTS + MAX_HIDDEN + 4, case
+        assert cycles <= (run.steps + run.depth + 1) * SLOTS + MAX_HIDDEN + 4, case
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
-async def reset_ends_the_sample(dut: Any) -> None:
+async def reset_ends_the_run(dut: Any) -> None:
     rng = Random(bench.seed())
     sink = StreamSink(dut, dut.clk, "passes", rng, 0.3, shape=PASS)
     dut.start.value = 0
     await bench.start(dut)
     for _ in range(60):
-        sample = Sample(dut, rng, rng.choice(CASES))
-        await sample.start()
-        await sink.receive_all(rng.randrange(len(sample.expected)))
+        run = Run(dut, rng, rng.choice(CASES))
+        await run.start()
+        await sink.receive_all(rng.randrange(len(run.expected)))
         dut.rst.value = 1
         await FallingEdge(dut.clk)
         dut.rst.value = 0
@@ -142,7 +145,7 @@ async def reset_ends_the_sample(dut: Any) -> None:
         for _ in range(2 * SLOTS):
             await FallingEdge(dut.clk)
         assert len(sink) == 0
-        sample = Sample(dut, rng, rng.choice(CASES))
-        await sample.start()
-        for number in range(len(sample.expected)):
-            sample.check(number, await sink.receive())
+        run = Run(dut, rng, rng.choice(CASES))
+        await run.start()
+        for number in range(len(run.expected)):
+            run.check(number, await sink.receive())

@@ -9,11 +9,10 @@ from cocotb.triggers import FallingEdge, ReadOnly, with_timeout
 from cocotb.utils import get_sim_time
 
 from opzo.hw.lists import counts_layout
-from opzo.hw.scanner import FINISHED, fired_layout
-from opzo.hw.spikes import LIST, SPIKE_COUNT
+from opzo.hw.scanner import FINISHED, fired_layout, spike_layout
+from opzo.hw.spikes import LIST
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
-from opzo.sim.golden.spikes import extend_active, step_list, update_history
 from opzo.sim.streams import StreamSource, pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Limits
@@ -33,7 +32,6 @@ class Encoder:
         self.limits = limits = Limits(lanes=self.lanes, rows=1024, inputs=256, words=p["words"], classes=16)
         self.bases = [sum(self.words[:layer]) for layer in range(len(self.words))]
         self.source = StreamSource(dut, dut.clk, "fired", rng, stall, shape=fired_layout(limits))
-        self.history = np.zeros((p["words"], self.lanes), np.uint8)
         base_bits = len(dut.word_base) // MAX_HIDDEN
         dut.word_base.value = sum(base << base_bits * layer for layer, base in enumerate(self.bases))
         self.clear_inputs()
@@ -41,37 +39,32 @@ class Encoder:
 
     def clear_inputs(self) -> None:
         """All inputs but the stream 0."""
-        for name in ("clear", "step_list", "step_index", "active_layer", "active_index", "history_index"):
+        for name in ("clear", "step_list", "step_index"):
             getattr(self.dut, name).value = 0
 
-    async def adopt_histories(self) -> None:
-        """Take what earlier tests left in the memory."""
-        history = await self.read(self.dut.history_index, self.dut.history, self.history.size)
-        self.history = np.array(history, np.uint8).reshape(self.history.shape)
-
     async def clear(self) -> None:
-        """Start a sample."""
-        layers = range(len(self.words))
+        """Start a run."""
         self.step_lists: dict[tuple[int, int], np.ndarray] = {}
         self.old_lists: dict[tuple[int, int], np.ndarray] = {}
-        self.actives = [EMPTY for _ in layers]
-        self.counts, self.firsts = [0 for _ in layers], [0 for _ in layers]
-        self.finished: list[tuple[int, int]] = []
+        self.expected: list[tuple[int, int, int]] = []
+        """Spikes in order: layer, step, row."""
+        self.spikes: list[tuple[int, int, int]] = []
+        """As strobed."""
+        self.ends: list[tuple[int, int, int]] = []
+        """Layer, step and number of spikes so far, by step."""
+        self.finished: list[tuple[int, int, int]] = []
         self.dut.clear.value = 1
         await FallingEdge(self.dut.clk)
         self.dut.clear.value = 0
 
     def put(self, layer: int, step: int, spikes: np.ndarray) -> None:
         """Queue the words of one layer and step; ``spikes``: bool (words, lanes)."""
-        before = np.zeros(spikes.size, bool)
-        before[self.actives[layer]] = True
-        first = spikes & ~before.reshape(spikes.shape)
         key = (layer, step % 2)
+        rows = np.flatnonzero(spikes)
         self.old_lists[key] = self.step_lists.get(key, EMPTY)
-        self.step_lists[key] = step_list(spikes)
-        self.actives[layer] = extend_active(self.actives[layer], first)
-        rows = slice(self.bases[layer], self.bases[layer] + self.words[layer])
-        self.history[rows] = update_history(self.history[rows], spikes, first, step=step)
+        self.step_lists[key] = rows
+        self.expected += [(layer, step, row) for row in rows.tolist()]
+        self.ends.append((layer, step, len(self.expected)))
         for word in range(len(spikes)):
             self.last = self.source.put(
                 {
@@ -81,7 +74,6 @@ class Encoder:
                     "word": word,
                     "last": word == len(spikes) - 1,
                     "spikes": bits(spikes[word]),
-                    "first": bits(first[word]),
                 }
             )
 
@@ -105,21 +97,8 @@ class Encoder:
                 rows = await self.read(dut.step_index, dut.step_row, len(expected))
                 assert self.step_counts()[layer][parity] == len(expected), f"step list {layer}, {parity}"
                 assert_equal(rows, expected, what=f"step list {layer}, {parity}", seed=bench.seed())
-            dut.active_layer.value = layer
-            rows = await self.read(dut.active_index, dut.active_row, len(self.actives[layer]))
-            assert self.active_counts()[layer][0] == len(self.actives[layer]), f"active list {layer}"
-            assert_equal(rows, self.actives[layer], what=f"active list {layer}", seed=bench.seed())
-            assert (self.counts[layer], self.firsts[layer]) == (self.spikes(layer), len(self.actives[layer]))
-
-    async def check_histories(self) -> None:
-        """Compare all histories, once done."""
-        history = await self.read(self.dut.history_index, self.dut.history, self.history.size)
-        assert_equal(history, self.history.reshape(-1), what="histories", seed=bench.seed())
-
-    def spikes(self, layer: int) -> int:
-        """Spikes of a layer in this sample, from the histories of its active neurons."""
-        rows = slice(self.bases[layer], self.bases[layer] + self.words[layer])
-        return sum(int(h).bit_count() for h in self.history[rows].reshape(-1)[self.actives[layer]])
+        assert self.spikes == self.expected, "spikes as strobed"
+        assert self.finished == self.ends, "ends of steps as strobed, and the spikes before them"
 
     async def read(self, index: Any, row: Any, count: int) -> list[int]:
         """Entries 0 to count - 1, and one cycle at least."""
@@ -134,25 +113,23 @@ class Encoder:
         """Read random entries until cancelled: what lies below the count is right, whether or not more is coming."""
         dut, rng = self.dut, self.rng
         complete: list[tuple[int, int, np.ndarray]] = []
-        steps, actives = self.step_counts(), self.active_counts()
+        steps = self.step_counts()
         while True:
             # An entry can be read from the cycle after that in which it is counted.
             steps_before, steps = steps, self.step_counts()
-            actives_before, actives = actives, self.active_counts()
             layer, parity = rng.randrange(len(self.words)), rng.getrandbits(1)
             whole: np.ndarray | None = None
             if complete:
                 layer, parity, whole = complete.pop()
             limit = self.words[layer] * self.lanes
-            index, active_index = rng.randrange(limit), rng.randrange(limit)
+            index = rng.randrange(limit)
             dut.step_list.value, dut.step_index.value = pack(LIST, {"layer": layer, "parity": parity}), index
-            dut.active_layer.value, dut.active_index.value = layer, active_index
             # Bit 0 is valid. The list is the expected one now; in the next cycle another may have been sent.
             if int(dut.finished.value) & 1:
                 strobe = unpack(FINISHED, int(dut.finished.value))
                 key = strobe["layer"], strobe["step"] % 2
                 complete.append((*key, self.step_lists[key]))
-            count, active_count = steps_before[layer][parity], actives_before[layer][0]
+            count = steps_before[layer][parity]
             await FallingEdge(dut.clk)
             row = int(dut.step_row.value)
             if whole is not None:
@@ -161,18 +138,10 @@ class Encoder:
             else:
                 choices = [lists.get((layer, parity), EMPTY) for lists in (self.step_lists, self.old_lists)]
             assert any(count <= len(rows) and (index >= count or rows[index] == row) for rows in choices)
-            active, row = self.actives[layer], int(dut.active_row.value)
-            assert active_count <= len(active)
-            assert active_index >= active_count or active[active_index] == row
 
     def step_counts(self) -> list[list[int]]:
         """Entries of the step lists, by layer and parity."""
-        counts: list[list[int]] = unpack(counts_layout(self.limits, 2), int(self.dut.step_counts.value))
-        return counts
-
-    def active_counts(self) -> list[list[int]]:
-        """Entries of the active lists, by layer."""
-        counts: list[list[int]] = unpack(counts_layout(self.limits, 1), int(self.dut.active_counts.value))
+        counts: list[list[int]] = unpack(counts_layout(self.limits), int(self.dut.step_counts.value))
         return counts
 
     async def _count(self) -> None:
@@ -180,15 +149,16 @@ class Encoder:
             await FallingEdge(self.dut.clk)
             if self.dut.rst.value:
                 continue
-            # Bit 0 of both is valid.
-            if int(self.dut.spike_count.value) & 1:
-                spike = unpack(SPIKE_COUNT, int(self.dut.spike_count.value))
-                self.counts[spike["layer"]] += 1
-                self.firsts[spike["layer"]] += spike["first"]
+            # Bit 0 of both is valid. A spike beside ``finished`` is of a later step.
             if int(self.dut.finished.value) & 1:
                 assert self.dut.done.value == 0, "done before the last step list was finished"
                 finished = unpack(FINISHED, int(self.dut.finished.value))
-                self.finished.append((finished["layer"], finished["step"]))
+                self.finished.append((finished["layer"], finished["step"], len(self.spikes)))
+            if int(self.dut.spike.value) & 1:
+                assert self.dut.done.value == 0, "done before the last spike"
+                spike = unpack(spike_layout(self.limits), int(self.dut.spike.value))
+                assert spike["parity"] == spike["step"] % 2
+                self.spikes.append((spike["layer"], spike["step"], spike["row"]))
 
 
 def cycles_since(begin: float) -> int:
@@ -212,24 +182,20 @@ def draw_spikes(rng: Random, words: int, lanes: int) -> np.ndarray:
     return spikes
 
 
-async def run_sample(encoder: Encoder, steps: int, spikes: Any = draw_spikes) -> None:
-    """Run a sample with the layers one step apart, as the sequencer does."""
+async def run_steps(encoder: Encoder, steps: int, spikes: Any = draw_spikes) -> None:
+    """Run with the layers one step apart, as the sequencer does."""
     layers = len(encoder.words)
-    expected = []
     await encoder.clear()
     watcher = cocotb.start_soon(encoder.watch())
     for macro in range(steps + layers - 1):
         for layer in range(layers):
             if 0 <= macro - layer < steps:
                 encoder.put(layer, macro - layer, spikes(encoder.rng, encoder.words[layer], encoder.lanes))
-                expected.append((layer, macro - layer))
         # A list is written again two steps later.
         if macro % 2 or macro == steps + layers - 2:
             await encoder.done()
     watcher.cancel()
-    assert encoder.finished == expected
     await encoder.check_lists()
-    await encoder.check_histories()
 
 
 @cocotb.test(timeout_time=100, timeout_unit="ms")
@@ -237,16 +203,15 @@ async def matches_golden(dut: Any) -> None:
     p, rng = bench.parameters(), Random(bench.seed())
     encoder = Encoder(dut, rng, 0)
     await bench.start(dut)
-    await encoder.adopt_histories()
     for fill in (False, True):
-        await run_sample(encoder, 2, lambda _, words, lanes, fill=fill: np.full((words, lanes), fill))
+        await run_steps(encoder, 2, lambda _, words, lanes, fill=fill: np.full((words, lanes), fill))
     for lane in (0, encoder.lanes - 1):
-        await run_sample(
+        await run_steps(
             encoder, HISTORY_STEPS, lambda _, words, lanes, lane=lane: np.tile(np.arange(lanes) == lane, (words, 1))
         )
     for _ in range(p["samples"]):
         encoder.source.stall = rng.choice((0, 0.3, 0.9))
-        await run_sample(encoder, rng.choice((1, 2, HISTORY_STEPS)))
+        await run_steps(encoder, rng.choice((1, 2, HISTORY_STEPS)))
 
 
 @cocotb.test(timeout_time=100, timeout_unit="ms")
@@ -254,7 +219,6 @@ async def takes_one_cycle_a_spike(dut: Any) -> None:
     p, rng = bench.parameters(), Random(bench.seed())
     encoder = Encoder(dut, rng, 0)
     await bench.start(dut)
-    await encoder.adopt_histories()
     for words in [np.full((p["layers"][0], p["lanes"]), True), np.full((p["layers"][0], p["lanes"]), False)] + [
         draw_spikes(rng, p["layers"][0], p["lanes"]) for _ in range(100)
     ]:
@@ -270,31 +234,10 @@ async def takes_one_cycle_a_spike(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
-async def same_neuron_in_consecutive_cycles_keeps_its_history(dut: Any) -> None:
-    rng = Random(bench.seed())
-    encoder = Encoder(dut, rng, 0)
-    await bench.start(dut)
-    await encoder.adopt_histories()
-    for sample in range(60):
-        await encoder.clear()
-        others = rng.randrange(encoder.lanes) if sample % 3 else 0
-        for step in range(HISTORY_STEPS):
-            spikes = np.zeros((encoder.words[0], encoder.lanes), bool)
-            # One, sometimes two neurons, so that the same one comes again after one, two or three cycles.
-            spikes[0, 0] = rng.random() < 0.8
-            spikes[0, others] = rng.random() < 0.8
-            encoder.put(0, step, spikes)
-        await encoder.done()
-        await encoder.check_histories()
-        assert (encoder.counts[0], encoder.firsts[0]) == (encoder.spikes(0), len(encoder.actives[0]))
-
-
-@cocotb.test(timeout_time=10, timeout_unit="ms")
 async def reset_empties_everything(dut: Any) -> None:
     rng = Random(bench.seed())
     encoder = Encoder(dut, rng, 0)
     await bench.start(dut)
-    await encoder.adopt_histories()
     for _ in range(20):
         await encoder.clear()
         encoder.put(0, 0, np.full((encoder.words[0], encoder.lanes), True))
@@ -307,5 +250,4 @@ async def reset_empties_everything(dut: Any) -> None:
         await ReadOnly()
         assert dut.done.value == 1
         await FallingEdge(dut.clk)
-        await encoder.adopt_histories()
-        await run_sample(encoder, 3)
+        await run_steps(encoder, 3)

@@ -2,8 +2,8 @@ import numpy as np
 
 from opzo.hw.filter import CreditFilter
 from opzo.sim.bench import run_bench
-from opzo.sim.golden.credit import event_update, filter_credit, spike_update
-from opzo.spec.formats import CREDIT, FRAME_CREDIT
+from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
+from opzo.spec.formats import CREDIT, FRAME_CREDIT, TRACE_FRAC_BITS
 
 
 def by_step(*credits):
@@ -28,12 +28,14 @@ def test_golden_by_hand():
         15,
     ]
     # 14 * 255 / 256 = 13.95, 14 * 10 / 256 = 0.55, 14 * 9 / 256 = 0.49.
-    assert event_update(filtered, np.array([255, 10, 9, 0]))[0, :, 0].tolist() == [14, 1, 0, 0]
+    assert frame_update(filtered, np.array([255, 10, 9, 0]))[0, :, 0].tolist() == [14, 1, 0, 0]
+    # E[0] = 10: 10 * 128 / 256 = 5; 10 * 13 / 256 = 0.51, 10 * 12 / 256 = 0.47; graded inputs have 9 bits.
+    assert trace_update(filtered, np.array([128, 13, 12, 0, 510]))[0, :, 0].tolist() == [5, 1, 0, 0, 20]
     for end, sign in ((CREDIT.max, 1), (CREDIT.min, -1)):
         filtered = filter_credit(by_step(*[end] * 8))
         assert sign * filtered[0, 0, 0] > 2 * CREDIT.max - CREDIT.max // 64
         limit = FRAME_CREDIT.max if sign > 0 else FRAME_CREDIT.min
-        assert event_update(filtered, np.array([256]))[0, 0, 0] == limit
+        assert frame_update(filtered, np.array([256]))[0, 0, 0] == limit
 
 
 def test_filter_is_the_trace_seen_from_the_other_side():
@@ -48,3 +50,20 @@ def test_filter_is_the_trace_seen_from_the_other_side():
             trace = trace / 2 + (history >> step & 1)
             expected += trace * credits[step]
         assert spike_update(filter_credit(by_step(*credits)), np.array([history]))[0, 0, 0] == expected
+
+
+def test_runs_in_a_row_are_one_long_run():
+    # What spikes of earlier runs add through the trace: half of it, times E[0]; credits and traces without remainders.
+    rng = np.random.default_rng(4)
+    for _ in range(200):
+        steps = int(rng.integers(1, 9))
+        credits = rng.integers(-50, 51, steps) << 10
+        history = int(rng.integers(1 << steps))
+        before = int(rng.integers(8)) << TRACE_FRAC_BITS - 2
+        trace, expected = before / (1 << TRACE_FRAC_BITS), 0.0
+        for step in range(steps):
+            trace = trace / 2 + (history >> step & 1)
+            expected += trace * credits[step]
+        filtered = filter_credit(by_step(*credits))
+        update = spike_update(filtered, np.array([history])) + trace_update(filtered, np.array([before]))
+        assert update[0, 0, 0] == expected

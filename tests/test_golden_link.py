@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opzo.sim.fake_core import FakeCore, FakeSample
+from opzo.sim.fake_core import FakeCore, FakeRun
 from opzo.sim.golden.link import GoldenLink
-from opzo.sim.traffic import TEST_LIMITS, Traffic, frames, is_sample_reply
+from opzo.sim.traffic import TEST_LIMITS, ChunkCase, Traffic, chunk_cases, frames, is_run_reply
 from opzo.spec.events import encode_events
+from opzo.spec.network import Input
 from opzo.spec.protocol import (
     END,
     ESC,
@@ -31,6 +32,7 @@ from opzo.spec.protocol import (
 from opzo.spec.registers import Reg
 
 OK = bytes((Status.OK,))
+NONE = RunFlag(0)
 
 
 class Desk:
@@ -59,6 +61,11 @@ class Desk:
         assert (reply.seq, reply.code) == (seq, code | REPLY)
         assert self.link.expected == (seq + 1) % 256
         return reply.data
+
+
+ROW = bytes(2 * TEST_LIMITS.lanes)
+INPUT_ROWS = 76
+"""Rows of INPUT_HISTORY: 301 inputs, 4 lanes."""
 
 
 def u32(*values: int) -> bytes:
@@ -101,13 +108,13 @@ def test_sync_of_the_wrong_size_changes_nothing(size: int) -> None:
     assert desk.link.expected == 21
 
 
-def test_a_new_session_discards_the_sample_and_the_replies() -> None:
+def test_a_new_session_discards_the_input_and_the_replies() -> None:
     desk = Desk().begin(10)
     desk.call(Command.EVENTS, encode_events([(3, 4), (400, 1)]))
     desk.ask(Frame(20, Command.SYNC, u32(6)))
     assert desk.ask(Frame(11, Command.EVENTS, encode_events([(3, 4), (400, 1)]))) == nak(NakReason.ORDER, 21)
     assert desk.call(Command.RUN, bytes((0, 1)) + encode_events([(2, 9)]))[:1] == OK
-    assert desk.core.samples == [FakeSample(((2, 9),), 1, False)]
+    assert desk.core.runs == [FakeRun(((2, 9),), 1, NONE)]
 
 
 def test_registers() -> None:
@@ -128,12 +135,16 @@ def test_memories() -> None:
     first = TEST_LIMITS.rows - 2
     assert desk.call(Command.WRITE_MEMORY, bytes((Space.WEIGHTS,)) + u32(first) + data) == OK
     assert desk.call(Command.READ_MEMORY, bytes((Space.WEIGHTS,)) + u32(first) + b"\x02\0") == OK + data
-    for space, rows in ((Space.LFSR, 2), (Space.MEMBRANE, 2 * TEST_LIMITS.words), (Space.HISTORY, TEST_LIMITS.words)):
+    for space, rows in (
+        (Space.LFSR, 2),
+        (Space.MEMBRANE, 2 * TEST_LIMITS.words),
+        (Space.HISTORY, TEST_LIMITS.words),
+        (Space.INPUT_HISTORY, INPUT_ROWS),
+    ):
         whole = b"".join(desk.core.read_row(space, k).astype("<u2").tobytes() for k in range(rows))
         assert desk.call(Command.READ_MEMORY, bytes((space,)) + u32(0) + rows.to_bytes(2, "little")) == OK + whole
 
 
-ROW = bytes(2 * TEST_LIMITS.lanes)
 TOO_LONG = 32768 // TEST_LIMITS.lanes
 
 
@@ -156,7 +167,8 @@ TOO_LONG = 32768 // TEST_LIMITS.lanes
         (Command.READ_MEMORY, b"\0" + u32(0) + b"\0\0", Status.BAD_LENGTH),
         (Command.READ_MEMORY, b"\7" + u32(1 << 31) + TOO_LONG.to_bytes(2, "little"), Status.BAD_LENGTH),
         (Command.READ_MEMORY, b"\0" + u32(0) + (TOO_LONG - 1).to_bytes(2, "little"), Status.BAD_ADDRESS),
-        (Command.READ_MEMORY, b"\4" + u32(0) + b"\1\0", Status.BAD_ADDRESS),
+        (Command.READ_MEMORY, b"\4" + u32(INPUT_ROWS) + b"\1\0", Status.BAD_ADDRESS),
+        (Command.READ_MEMORY, b"\5" + u32(0) + b"\1\0", Status.BAD_ADDRESS),
         (Command.READ_MEMORY, b"\xff" + u32(0) + b"\1\0", Status.BAD_ADDRESS),
         (Command.READ_MEMORY, b"\0" + u32(TEST_LIMITS.rows - 1) + b"\2\0", Status.BAD_ADDRESS),
         (Command.READ_MEMORY, b"\0" + u32(0xFFFFFFFF) + b"\1\0", Status.BAD_ADDRESS),
@@ -170,6 +182,7 @@ TOO_LONG = 32768 // TEST_LIMITS.lanes
         (Command.WRITE_MEMORY, b"\2" + u32(0) + ROW, Status.BAD_ADDRESS),
         (Command.WRITE_MEMORY, b"\3" + u32(0) + ROW, Status.BAD_ADDRESS),
         (Command.WRITE_MEMORY, b"\4" + u32(0) + ROW, Status.BAD_ADDRESS),
+        (Command.WRITE_MEMORY, b"\5" + u32(0) + ROW, Status.BAD_ADDRESS),
         (Command.WRITE_MEMORY, b"\0" + u32(TEST_LIMITS.rows) + ROW, Status.BAD_ADDRESS),
         (Command.EVENTS, b"\1", Status.BAD_LENGTH),
         (Command.RUN, b"", Status.BAD_LENGTH),
@@ -187,24 +200,24 @@ def test_errors_execute_nothing_and_are_answered_again(code: int, data: bytes, s
     for _ in range(REPLAY - 1):
         desk.call(Command.EVENTS)
     assert desk.ask(Frame(before, code, data)) == Frame(before, code | REPLY, bytes((status,)))
-    assert desk.core.samples == []
+    assert desk.core.runs == []
     assert desk.core.writes == []
 
 
-def test_a_sample_of_several_frames() -> None:
+def test_an_input_of_several_frames() -> None:
     desk = Desk().begin()
     events = [(0, 1), (7, 255), (280, 3), (299, 192)]
     pairs = encode_events(events)
     assert desk.call(Command.EVENTS, pairs[:2]) == OK
     assert desk.call(Command.EVENTS, pairs[2:6]) == OK
     reply = desk.call(Command.RUN, bytes((RunFlag.TRAIN | RunFlag.OUTPUTS, 5)) + pairs[6:])
-    assert desk.core.samples == [FakeSample(tuple(events), 5, True)]
+    assert desk.core.runs == [FakeRun(tuple(events), 5, RunFlag.TRAIN | RunFlag.OUTPUTS)]
     assert len(reply) == 6 + 4 * TEST_LIMITS.classes
     outputs = np.frombuffer(reply[6:], "<i4")
     assert reply[1] == outputs.argmax()
-    # The next sample starts from nothing; unknown flags are ignored.
+    # The next run starts from nothing; unknown flags are ignored.
     assert len(desk.call(Command.RUN, bytes((0xFC, 0)) + encode_events([(0, 2)]))) == 6
-    assert desk.core.samples[1] == FakeSample(((0, 2),), 0, False)
+    assert desk.core.runs[1] == FakeRun(((0, 2),), 0, RunFlag.FRESH | RunFlag.DECISION)
 
 
 @pytest.mark.parametrize(
@@ -216,22 +229,22 @@ def test_a_sample_of_several_frames() -> None:
         lambda desk: desk.call(Command.RUN, b"\0\0\xff\xff"),
     ],
 )
-def test_a_discarded_sample_leaves_nothing(end: Callable[[Desk], bytes]) -> None:
+def test_a_discarded_input_leaves_nothing(end: Callable[[Desk], bytes]) -> None:
     desk = Desk().begin()
     desk.call(Command.EVENTS, encode_events([(200, 1)]))
     end(desk)
-    assert desk.core.samples == []
+    assert desk.core.runs == []
     assert desk.call(Command.RUN, b"\0\0" + encode_events([(1, 2)]))[:1] == OK
-    assert desk.core.samples == [FakeSample(((1, 2),), 0, False)]
+    assert desk.core.runs == [FakeRun(((1, 2),), 0, NONE)]
 
 
-def test_a_bad_event_is_remembered_and_forgotten_with_its_sample() -> None:
+def test_a_bad_event_is_remembered_and_forgotten_with_its_run() -> None:
     desk = Desk().begin()
     assert desk.call(Command.EVENTS, encode_events([(1, 1), (TEST_LIMITS.inputs, 1)])) == OK
     assert desk.call(Command.EVENTS) == OK
     assert desk.call(Command.RUN, b"\0\0") == bytes((Status.BAD_EVENT,))
     assert desk.call(Command.RUN, b"\0\0")[:1] == OK
-    assert desk.core.samples == [FakeSample((), 0, False)]
+    assert desk.core.runs == [FakeRun((), 0, NONE)]
 
 
 def test_an_events_frame_of_odd_size_appends_nothing() -> None:
@@ -239,7 +252,51 @@ def test_an_events_frame_of_odd_size_appends_nothing() -> None:
     assert desk.call(Command.EVENTS, encode_events([(1, 1)])) == OK
     assert desk.call(Command.EVENTS, encode_events([(5, 1)]) + b"\0") == bytes((Status.BAD_LENGTH,))
     desk.call(Command.RUN, b"\0\0" + encode_events([(0, 2)]))
-    assert desk.core.samples == [FakeSample(((1, 1), (2, 2)), 0, False)]
+    assert desk.core.runs == [FakeRun(((1, 1), (2, 2)), 0, NONE)]
+
+
+@pytest.mark.parametrize("case", chunk_cases(TEST_LIMITS), ids=lambda case: f"{case.kind}-{case.status.name}")
+def test_chunks_at_their_bounds(case: ChunkCase) -> None:
+    desk = Desk().begin()
+    desk.core.write_register(Reg.INPUT, case.kind)
+    *events, run = case.commands()
+    for command in events:
+        assert desk.call(*command) == OK
+    reply = desk.call(*run)
+    if case.status == Status.OK:
+        assert reply[:1] == OK
+        assert len(desk.core.runs) == 1
+    else:
+        assert reply == bytes((case.status,))
+        assert desk.core.runs == []
+    # Nothing is left of it.
+    end = b"\xf0\0" if case.kind == Input.GRADED else b"\xf0"
+    assert desk.call(Command.RUN, b"\4\0" + end)[:1] == OK
+    assert desk.core.runs[-1] == FakeRun((), 0, RunFlag.FRESH, (0,))
+
+
+def test_a_chunk_of_several_frames() -> None:
+    desk = Desk().begin()
+    desk.core.write_register(Reg.INPUT, Input.SPIKES)
+    # Step 0: 3, 228; step 1: nothing; step 2: 9, 10, in the middle of a gap cut.
+    assert desk.call(Command.EVENTS, bytes((3, 0xE0))) == OK
+    assert desk.call(Command.EVENTS, bytes((0, 0xF1, 9))) == OK
+    assert desk.call(Command.EVENTS) == OK
+    desk.call(Command.RUN, bytes((RunFlag.TRAIN | RunFlag.FRESH, 4, 0, 0xF0)))
+    spikes = tuple((address, 1) for address in (3, 228, 9, 10))
+    assert desk.core.runs == [FakeRun(spikes, 4, RunFlag.TRAIN | RunFlag.FRESH, (2, 2, 4))]
+    desk.core.write_register(Reg.INPUT, Input.GRADED)
+    assert desk.call(Command.EVENTS, bytes((3, 200, 0xE0, 0))) == OK
+    assert desk.call(Command.EVENTS, bytes((0, 1, 0))) == bytes((Status.BAD_LENGTH,))
+    desk.call(Command.RUN, bytes((RunFlag.DECISION, 4, 0, 255, 0xF0, 7)))
+    assert desk.core.runs[1] == FakeRun(((3, 200), (228, 255)), 4, RunFlag.DECISION, (2,))
+
+
+def test_flags_reach_the_core() -> None:
+    desk = Desk().begin()
+    for flags in range(256):
+        desk.call(Command.RUN, bytes((flags, 0)))
+    assert [int(run.flags) for run in desk.core.runs] == [flags & 15 for flags in range(256)]
 
 
 def test_repeats() -> None:
@@ -254,7 +311,7 @@ def test_repeats() -> None:
     replies = [desk.ask(frame) for frame in sent]
     # READ_REGISTERS is not the last: nothing is sent, for its answer might be another one now.
     assert [desk.ask(frame) for frame in sent] == [replies[0], replies[1], None, replies[3]]
-    assert len(desk.core.samples) == 1
+    assert len(desk.core.runs) == 1
     assert desk.core.writes == [("register", Reg.SAMPLES, u32(9))] * 2
     # Another command under a known number, a number not yet due, one too old.
     assert desk.ask(Frame(251, Command.EVENTS, pairs)) == nak(NakReason.ORDER, 255)
@@ -266,7 +323,7 @@ def test_repeats() -> None:
     assert desk.ask(sent[1]) == replies[1]
     # The event of the EVENTS was appended once, by 252.
     desk.call(Command.RUN, b"\0\0")
-    assert desk.core.samples[1] == FakeSample(((1, 1),), 0, False)
+    assert desk.core.runs[1] == FakeRun(((1, 1),), 0, NONE)
 
 
 @pytest.mark.parametrize(
@@ -276,26 +333,27 @@ def test_malformed_frames_are_only_nakked(damage: Callable[[bytes], bytes]) -> N
     desk = Desk().begin(0)
     wire = Frame(1, Command.RUN, b"\1\0" + encode_events([(1, 1)])).encode()
     assert frames(desk.link.feed(damage(wire))) == [nak(NakReason.MALFORMED, 1)]
-    assert desk.core.samples == []
+    assert desk.core.runs == []
     assert desk.call(Command.EVENTS, bytes(MAX_PAYLOAD)) == OK
     assert desk.ask(Frame(2, Command.EVENTS, bytes(MAX_PAYLOAD + 2))) == nak(NakReason.MALFORMED, 2)
 
 
-@given(st.integers(0, 1 << 32), st.data())
+@given(st.integers(0, 1 << 32), st.integers(1, 200))
 @settings(max_examples=60, deadline=None)
-def test_replies_do_not_depend_on_how_bytes_are_cut(seed: int, data: st.DataObject) -> None:
-    traffic = Traffic(Random(seed))
+def test_replies_do_not_depend_on_how_bytes_are_cut(seed: int, longest: int) -> None:
+    rng = Random(seed)
+    traffic = Traffic(rng)
     exchanges = traffic.begin() + [traffic.hostile() for _ in range(20)]
     sent = b"".join(exchange.sent for exchange in exchanges)
     core = FakeCore(TEST_LIMITS)
     link = GoldenLink(core)
     answered = b""
     while sent:
-        size = data.draw(st.integers(1, 200))
+        size = rng.randint(1, longest)
         answered += link.feed(sent[:size])
         sent = sent[size:]
     assert answered == b"".join(exchange.answered for exchange in exchanges)
-    assert core.samples == traffic.core.samples
+    assert core.runs == traffic.core.runs
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), st.lists(st.sampled_from((END, ESC, 1)), max_size=9).map(bytes))))
@@ -309,34 +367,34 @@ def test_any_bytes_are_survived(pieces: list[bytes]) -> None:
     answered = frames(desk.link.feed(Frame(3, Command.SYNC, u32(1)).encode()))
     assert answered[-1].code == Command.SYNC | REPLY
     assert desk.begin(nonce=2).call(Command.RUN, b"\0\0")[:1] == OK
-    assert len(desk.core.samples) == 1
+    assert len(desk.core.runs) == 1
 
 
 @given(st.integers(0, 1 << 32))
 @settings(max_examples=60, deadline=None)
-def test_samples_run_are_those_answered(seed: int) -> None:
+def test_runs_are_those_answered(seed: int) -> None:
     traffic = Traffic(Random(seed))
     exchanges = traffic.begin() + [traffic.hostile() for _ in range(100)]
     replies = frames(b"".join(exchange.answered for exchange in exchanges))
-    # Losses are hashes of all samples so far: two different samples have different replies.
-    assert len({frame.data for frame in replies if is_sample_reply(frame)}) == len(traffic.core.samples)
+    # Losses are hashes of all runs so far: two different runs have different replies.
+    assert len({frame.data for frame in replies if is_run_reply(frame)}) == len(traffic.core.runs)
 
 
 @given(st.integers(0, 1 << 32), st.floats(0, 0.4))
 @settings(max_examples=60, deadline=None)
-def test_each_sample_trains_once_over_a_channel_that_damages(seed: int, badness: float) -> None:
+def test_each_run_is_done_once_over_a_channel_that_damages(seed: int, badness: float) -> None:
     rng = Random(seed)
     desk = Desk().begin(rng.randrange(256))
-    samples = [
-        FakeSample(((k % 200, 1 + k % 255), (k % 200 + 50, 7)), k % TEST_LIMITS.classes, True) for k in range(30)
+    runs = [
+        FakeRun(((k % 200, 1 + k % 255), (k % 200 + 50, 7)), k % TEST_LIMITS.classes, RunFlag.TRAIN) for k in range(30)
     ]
     sent = []
-    for k, sample in enumerate(samples):
-        pairs = encode_events(list(sample.events))
+    for k, run in enumerate(runs):
+        pairs = encode_events(list(run.events))
         sent.append(Frame((desk.link.expected + 2 * k) % 256, Command.EVENTS, pairs[:2]))
-        sent.append(Frame((desk.link.expected + 2 * k + 1) % 256, Command.RUN, bytes((1, sample.label)) + pairs[2:]))
+        sent.append(Frame((desk.link.expected + 2 * k + 1) % 256, Command.RUN, bytes((1, run.label)) + pairs[2:]))
     answers = deliver(rng, badness, desk.link, sent)
-    assert desk.core.samples == samples
+    assert desk.core.runs == runs
     reference = Desk().begin((sent[0].seq - 1) % 256)
     assert answers == [reference.ask(frame) for frame in sent]
 

@@ -10,14 +10,15 @@ import pytest
 from opzo.host import link as link_module
 from opzo.host.link import Link
 from opzo.host.transport import Connection, Transport
-from opzo.sim.fake_core import FakeCore, FakeSample
+from opzo.sim.fake_core import FakeCore
 from opzo.sim.golden.link import GoldenLink
 from opzo.spec.errors import LinkError, OpzoError
-from opzo.spec.events import encode_events
-from opzo.spec.network import Limits
+from opzo.spec.events import Chunk, encode_events, encode_frame_pairs, encode_steps
+from opzo.spec.network import Input, Limits
 from opzo.spec.protocol import (
     NAK,
     REPLY,
+    VERSION,
     Command,
     Frame,
     Identity,
@@ -30,8 +31,9 @@ LIMITS = Limits(lanes=4, rows=64, inputs=4000, words=8, classes=4)
 PATIENCE = 0.02
 
 
-def fake_core() -> FakeCore:
+def fake_core(kind: Input = Input.FRAME) -> FakeCore:
     core = FakeCore(LIMITS)
+    core.write_register(Reg.INPUT, kind)
     core.write_register(Reg.INPUTS, LIMITS.inputs)
     core.write_register(Reg.CLASSES, LIMITS.classes)
     return core
@@ -83,39 +85,54 @@ def clean_link() -> tuple[Link, FakeCore, Line]:
     return connect(lambda: line), core, line
 
 
-def samples(count: int, random: np.random.Generator) -> list[tuple[list[tuple[int, int]], int]]:
-    """Samples of which some need several frames."""
+Given = list[tuple[RunFlag, int, Chunk]]
+"""Flags, label and input of some runs."""
+
+
+def runs(count: int, random: np.random.Generator, kind: Input = Input.FRAME) -> Given:
+    """Runs of which some need several frames."""
     result = []
     for index in range(count):
         size = (0, 3, 40, 511, 512, 1100, 1700)[index % 7]
-        addresses = np.sort(random.permutation(4000)[:size])
-        result.append(([(int(a), int(random.integers(1, 256))) for a in addresses], index % 4))
+        steps = index % LIMITS.steps + 1 if kind is Input.SPIKES else 1
+        lists = [np.sort(random.permutation(4000)[: size // steps]).tolist() for _ in range(steps)]
+        values = [random.integers(1, 256, len(step)).tolist() for step in lists]
+        chunk = Chunk.of_steps(lists, None if kind is Input.SPIKES else values)
+        if kind is Input.FRAME:
+            chunk = Chunk(chunk.addresses, chunk.values)
+        flags = RunFlag.TRAIN | RunFlag.FRESH * (index % 5 == 0) | RunFlag.DECISION * (index % 3 == 0)
+        result.append((flags, index % 4, chunk))
     return result
 
 
-def run_all(link: Link, given: list[tuple[list[tuple[int, int]], int]]) -> list[tuple[int, int]]:
-    started = [link.start_run(RunFlag.TRAIN, label, encode_events(events)) for events, label in given]
+def encoded(chunk: Chunk, kind: Input) -> bytes:
+    if kind is Input.FRAME:
+        return encode_frame_pairs(chunk.addresses, chunk.values)
+    return encode_steps(chunk, graded=kind is Input.GRADED)
+
+
+def run_all(link: Link, given: Given, kind: Input = Input.FRAME) -> list[tuple[int, int]]:
+    started = [link.start_run(flags, label, encoded(chunk, kind)) for flags, label, chunk in given]
     return [struct.unpack("<BI", link.finish(exchange)) for exchange in started]
 
 
-def assert_each_trained_once(
-    core: FakeCore, given: list[tuple[list[tuple[int, int]], int]], answers: list[tuple[int, int]]
-) -> None:
-    """The core ran the samples in order, each once, and the host got what the core answers to that."""
-    assert core.samples == [FakeSample(tuple(events), label, True) for events, label in given]
-    twin = fake_core()
-    results = [twin.run(events, label, True) for events, label in given]
+def assert_each_ran_once(core: FakeCore, given: Given, answers: list[tuple[int, int]], twin: FakeCore) -> None:
+    """The core did the runs in order, each once, and the host got what the core answers to that."""
+    results = [twin.run(chunk, label, flags) for flags, label, chunk in given]
+    assert core.runs == twin.runs
     assert answers == [(result.prediction, result.loss) for result in results]
 
 
 @pytest.mark.parametrize("where", ["to", "back", "both"])
-@pytest.mark.parametrize("seed", range(4))
-def test_every_sample_is_trained_once_and_in_order_over_a_bad_line(
-    where: str, seed: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("seed", "kind"), [(0, Input.FRAME), (1, Input.FRAME), (2, Input.SPIKES), (3, Input.SPIKES), (4, Input.GRADED)]
+)
+def test_every_run_is_done_once_and_in_order_over_a_bad_line(
+    where: str, seed: int, kind: Input, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link_module, "ATTEMPTS", 1000)
     random = np.random.default_rng(seed)
-    core = fake_core()
+    core = fake_core(kind)
     line = Line(GoldenLink(core), to=clean, back=clean)
     link = connect(lambda: line)
     bad = spoiler(random, 1 / 2000)
@@ -123,12 +140,12 @@ def test_every_sample_is_trained_once_and_in_order_over_a_bad_line(
         line.to = bad
     if where != "to":
         line.back = bad
-    given = samples(70, random)
-    answers = run_all(link, given)
-    assert_each_trained_once(core, given, answers)
+    given = runs(70, random, kind)
+    answers = run_all(link, given, kind)
+    assert_each_ran_once(core, given, answers, fake_core(kind))
 
 
-def test_no_more_samples_underway_than_credits() -> None:
+def test_no_more_runs_underway_than_credits() -> None:
     link, _, line = clean_link()
     held: list[bytes] = []
     line.back = lambda data: (held.append(data), b"")[1]
@@ -141,7 +158,7 @@ def test_no_more_samples_underway_than_credits() -> None:
     assert link._running() <= 2
 
 
-def test_call_is_sent_only_after_all_samples_are_answered() -> None:
+def test_call_is_sent_only_after_all_runs_are_answered() -> None:
     link, core, line = clean_link()
     first = link.start_run(RunFlag.TRAIN, 3, b"")
     answered_when_sent: list[bool] = []
@@ -217,14 +234,14 @@ def test_broken_transport_is_opened_again_within_the_session(monkeypatch: pytest
         raise OSError("unplugged")
 
     link = connect(open_line, reopens=True)
-    given = samples(9, np.random.default_rng(0))
+    given = runs(9, np.random.default_rng(0))
     answers = run_all(link, given[:3])
     opened[0].to = unplug
     answers += run_all(link, given[3:6])
     # The second time the device has trained before the line breaks: its answers are lost, not its work.
     opened[1].back = unplug
     answers += run_all(link, given[6:])
-    assert_each_trained_once(core, given, answers)
+    assert_each_ran_once(core, given, answers, fake_core())
     assert opened[0].closed
     assert opened[1].closed
 
@@ -279,7 +296,7 @@ def identity_reply(identity: Identity) -> Callable[[Frame], bytes]:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (identity_reply(replace(Identity.of(LIMITS), version=1)), "protocol version 1, this opzo 2"),
+        (identity_reply(replace(Identity.of(LIMITS), version=1)), f"protocol version 1, this opzo {VERSION}"),
         (identity_reply(replace(Identity.of(LIMITS), magic=7)), "not an opzo device: it calls itself 0x00000007"),
         (
             lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + Identity.of(LIMITS).pack()[:-1]).encode(),

@@ -20,10 +20,12 @@ from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
 from opzo.sim.rtl import RtlTransport
-from opzo.spec.events import encode_events
-from opzo.spec.network import Limits, Network, Rule
-from opzo.spec.protocol import END, ESC, Command, Frame, Space
-from opzo.spec.registers import TIMING_COUNTERS, Reg
+from opzo.sim.stimuli import draw_chunk, draw_flags
+from opzo.spec.errors import LinkError
+from opzo.spec.events import Chunk, encode_events, encode_frame_pairs, encode_steps
+from opzo.spec.network import Input, Limits, Network, Rule
+from opzo.spec.protocol import CREDITS, END, ESC, Command, Frame, RunFlag, Space
+from opzo.spec.registers import TIMING_COUNTERS, Counter, Reg
 
 LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 SEED = 5
@@ -116,6 +118,92 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
     assert counters[0] == counters[1]
 
 
+def encoded(chunk: Chunk, kind: Input) -> bytes:
+    if kind is Input.FRAME:
+        return encode_frame_pairs(chunk.addresses, chunk.values)
+    return encode_steps(chunk, graded=kind is Input.GRADED)
+
+
+def run_both(devices: list[Device], given: list[tuple[bytes, int, RunFlag]], what: str) -> None:
+    """Do runs, two of them on their way at any time; compare answers and everything that can be read."""
+    answers = []
+    for device in devices:
+        results = []
+        underway = []
+        for payload, label, flags in given:
+            underway.append(device.start_run(payload, label, flags | RunFlag.OUTPUTS))
+            if len(underway) == CREDITS:
+                results.append(device.finish_run(underway.pop(0), outputs=True))
+        results += [device.finish_run(run, outputs=True) for run in underway]
+        answers.append([(result.prediction, result.loss, *result.outputs.tolist()) for result in results])
+    assert_equal(answers[0], answers[1], what=f"predictions, losses, outputs {what}", seed=SEED)
+    rows = {
+        Space.WEIGHTS: LIMITS.rows,
+        Space.LFSR: 2,
+        Space.MEMBRANE: 2 * LIMITS.words,
+        Space.HISTORY: LIMITS.words,
+        Space.INPUT_HISTORY: LIMITS.inputs // LIMITS.lanes,
+    }
+    for space, count in rows.items():
+        actual, expected = (device.read_memory(space, 0, count) for device in devices)
+        assert_equal(actual, expected, what=f"{space.name} {what}", seed=SEED)
+    assert devices[0].read_registers(0, 0x30) == devices[1].read_registers(0, 0x30)
+    counters = [device.counters() for device in devices]
+    for counter in set(Counter) - set(TIMING_COUNTERS):
+        assert counters[0][counter] == counters[1][counter], f"{counter.name} {what}"
+
+
+@pytest.mark.parametrize("kind", list(Input))
+@pytest.mark.parametrize(("net", "rule"), [("9-5-2", Rule.OPZO), ("130-13-7-3", Rule.OPZO), ("40-6-9-8-5", Rule.ZO)])
+def test_runs_end_in_the_golden_state(chip: RtlTransport, net: str, rule: Rule, kind: Input) -> None:
+    network = Network.parse(net, steps=4, local=1, input=kind)
+    hyper = Hyperparameters(rule=rule.name.lower(), seed=SEED)
+    rng = np.random.default_rng(SEED)
+    devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(LIMITS)), "golden")]
+    for device in devices:
+        device.configure(network, rule)
+        State.initial(network, rule, SEED, LIMITS).write(device)
+        device.write_registers(rate_registers(hyper, 0, 1000))
+    for part in range(6):
+        given = []
+        for _ in range(20):
+            chunk = draw_chunk(rng, network, LIMITS.events)
+            given.append((encoded(chunk, kind), int(rng.integers(network.classes)), draw_flags(rng)))
+        run_both(devices, given, f"after part {part}")
+    # A new network forgets what was before, and only that.
+    for device in devices:
+        device.configure(network, rule)
+    run_both(devices, given, "after a new network")
+
+
+def test_refused_runs_change_nothing(chip: RtlTransport) -> None:
+    network = Network.parse("200-5-2", input=Input.SPIKES)
+    devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(LIMITS)), "golden")]
+    rng = np.random.default_rng(SEED)
+    every = [list(range(200))]
+    for device in devices:
+        device.configure(network, Rule.OPZO)
+        State.initial(network, Rule.OPZO, SEED, LIMITS).write(device)
+    for steps, label, status in (
+        (every * 2, 0, "FULL"),
+        ([[]] * 9, 0, "BAD_STEPS"),
+        ([], 0, "BAD_STEPS"),
+        ([[200]], 0, "BAD_EVENT"),
+        (every, 2, "BAD_LABEL"),
+    ):
+        for device in devices:
+            refused = encoded(Chunk.of_steps(steps), Input.SPIKES)
+            run = device.start_run(refused, label, RunFlag.TRAIN | RunFlag.FRESH)
+            with pytest.raises(LinkError, match=f"refused RUN: {status}"):
+                device.finish_run(run)
+        given = [
+            (encoded(draw_chunk(rng, network, LIMITS.events), Input.SPIKES), int(rng.integers(2)), draw_flags(rng))
+            for _ in range(3)
+        ]
+        run_both(devices, given, f"after {status}")
+    assert devices[0].counters()[Counter.DROPPED] == 0
+
+
 def test_noise_on_the_line_gets_the_golden_answers(chip: RtlTransport) -> None:
     rng = Random(SEED)
     golden = ModelTransport(GoldenCore(LIMITS))
@@ -134,7 +222,8 @@ def test_half_a_frame_leaves_the_chip_idle(chip: RtlTransport) -> None:
     assert replies(chip, sync[:9]) == b""
     assert time.monotonic() - begin < 30
     assert not chip.busy
-    assert chip.cycles < 100
+    # Traces are wiped after a reset.
+    assert chip.cycles < 100 + LIMITS.events
     assert len(replies(chip, sync[9:])) > 9
     cycles = chip.cycles
     assert chip.read(60.0) == b""

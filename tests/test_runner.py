@@ -4,7 +4,7 @@ from opzo.hw.runner import PassRunner
 from opzo.sim.bench import run_bench
 from opzo.spec.network import Limits
 
-LIMITS = Limits(lanes=16, rows=6000, inputs=4095, words=48, classes=16)
+LIMITS = Limits(lanes=16, rows=6000, inputs=4096, words=48, classes=16)
 
 
 def test_unit_gives_every_row():

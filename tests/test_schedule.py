@@ -16,7 +16,7 @@ def test_loops_by_hand():
         (Kind.SPIKES, 1, 0),
         (Kind.FEEDBACK, 0, 0),
         (Kind.LEARN_SPIKES, 1, 0),
-        (Kind.LEARN_EVENTS, 0, 0),
+        (Kind.LEARN_INPUT, 0, 0),
     ]
     assert expected_passes(2, 2, Rule.DFA, True, local=(0, 1)) == [
         (Kind.INPUT, 0, 0),
@@ -36,7 +36,7 @@ def test_loops_by_hand():
         (Kind.FEEDBACK, 1, 1),
         (Kind.LEARN_SPIKES, 2, 0),
         (Kind.LEARN_SPIKES, 1, 0),
-        (Kind.LEARN_EVENTS, 0, 0),
+        (Kind.LEARN_INPUT, 0, 0),
     ]
     assert expected_passes(3, 2, Rule.READOUT, True, local=(0, 1, 2)) == [
         (Kind.INPUT, 0, 0),
@@ -49,4 +49,15 @@ def test_loops_by_hand():
         (Kind.SPIKES, 2, 1),
         (Kind.SPIKES, 3, 1),
         (Kind.LEARN_SPIKES, 3, 0),
+    ]
+    # Where inputs are events, every step has its own.
+    assert expected_passes(1, 2, Rule.DFA, True, events=True) == [
+        (Kind.INPUT, 0, 0),
+        (Kind.INPUT, 0, 1),
+        (Kind.SPIKES, 1, 0),
+        (Kind.SPIKES, 1, 1),
+        (Kind.FEEDBACK, 0, 0),
+        (Kind.FEEDBACK, 0, 1),
+        (Kind.LEARN_SPIKES, 1, 0),
+        (Kind.LEARN_INPUT, 0, 0),
     ]

@@ -1,9 +1,7 @@
-import numpy as np
 import pytest
 
 from opzo.hw.spikes import SpikeEncoder
 from opzo.sim.bench import run_bench
-from opzo.sim.golden.spikes import extend_active, step_list, update_history
 from opzo.spec.network import Limits
 
 
@@ -18,19 +16,3 @@ def test_encoder_matches_golden(lanes, words, layers, samples):
         test_module="opzo.sim.tb_spikes",
         parameters={"lanes": lanes, "words": words, "layers": layers, "samples": samples},
     )
-
-
-def test_golden_by_hand():
-    none = np.zeros((2, 2), bool)
-    first = np.array([[False, True], [True, False]])
-    again = np.array([[True, True], [False, False]])
-    assert step_list(first).tolist() == [1, 2]
-    active = extend_active(np.zeros(0, np.int64), first)
-    active = extend_active(active, again & ~first)
-    assert active.tolist() == [1, 2, 0]
-    stale = np.array([[0xF0, 0xF0], [0xF0, 0xF0]], np.uint8)
-    history = update_history(stale, first, first, step=0)
-    assert history.tolist() == [[0xF0, 1], [1, 0xF0]]
-    history = update_history(history, again, again & ~first, step=3)
-    assert history.tolist() == [[8, 9], [1, 0xF0]]
-    assert update_history(history, none, none, step=7).tolist() == history.tolist()
