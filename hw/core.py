@@ -93,7 +93,7 @@ class Core(wiring.Component):
         self._scales_done = Signal()
         self._refresh = Signal()
         self._working = working = Signal()
-        self._wiping = Signal()
+        self._clearing = Signal()
         self._close = close = Signal()
         m.d.comb += [
             sequencer.start.eq(start),
@@ -115,7 +115,7 @@ class Core(wiring.Component):
         ]
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(events.sample_valid & ~self._memory_port.busy & ~results.busy & ~self._wiping):
+                with m.If(events.sample_valid & ~self._memory_port.busy & ~results.busy & ~self._clearing):
                     m.d.comb += start.eq(1)
                     m.d.sync += sample.eq(events.sample)
                     m.next = "WORK"
@@ -139,7 +139,7 @@ class Core(wiring.Component):
         m.d.comb += [
             self._config.eq(registers.config),
             self._config.steps.eq(steps),
-            self._wiping.eq(~self._working & ~self._close & (traces.busy | inputs.busy)),
+            self._clearing.eq(~self._working & ~self._close & (traces.busy | inputs.busy)),
             inputs.graded.eq(registers.config.input == Input.GRADED),
         ]
         for unit in (traces, inputs):
@@ -191,7 +191,7 @@ class Core(wiring.Component):
                 & ~self._working
                 & ~self._close
                 & ~self._results.busy
-                & ~self._wiping
+                & ~self._clearing
                 & ~registers.clear_traces
             ),
             port.enable.eq(engine_idle),
