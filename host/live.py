@@ -205,9 +205,10 @@ def read_udp(address: tuple[str, int], name: str, stop: Callable[[], bool]) -> I
                 return
 
 
-def parse_udp(text: str) -> tuple[str, int]:
-    """Host and port of ``udp:PORT`` (this machine alone) or ``udp:HOST:PORT``."""
-    host, _, port = text.removeprefix("udp:").rpartition(":")
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``KIND:PORT`` (this machine) or ``KIND:HOST:PORT``."""
+    kind, _, address = text.partition(":")
+    host, _, port = address.rpartition(":")
     if not port.isdigit() or not 0 <= int(port) <= 0xFFFF:
-        raise OpzoError(f"'{text}' is no address to listen on; write udp:PORT or udp:HOST:PORT")
+        raise OpzoError(f"'{text}' is no network address; write {kind}:PORT or {kind}:HOST:PORT")
     return host or "127.0.0.1", int(port)

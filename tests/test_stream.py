@@ -16,8 +16,9 @@ import pytest
 from opzo.host.cli import main
 from opzo.host.config import Hyperparameters
 from opzo.host.device import Device, open_device
+from opzo.host.dv_network import read_dv
 from opzo.host.events import Events, EventSample
-from opzo.host.live import RECORD, Kind, TimeStep, TimeSteps, parse_udp
+from opzo.host.live import RECORD, Kind, TimeStep, TimeSteps, parse_address
 from opzo.host.rates import rate_registers
 from opzo.host.state import State
 from opzo.host.stream import Stream
@@ -277,6 +278,52 @@ def test_command_takes_records_from_datagrams(trained: Path, capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)["steps"] == 20
 
 
+SENDER = """
+import os, sys, time
+import dv_processing as dv
+writer = dv.io.NetworkWriter("127.0.0.1", int(sys.argv[1]), dv.io.Stream.EventStream(0, "events", "test", (10, 3)))
+events = dv.EventStore()
+for t, x, y, polarity in ((1 << 33, 2, 0, False), ((1 << 33) + 5, 0, 0, True), ((1 << 33) + 9, 9, 2, True)):
+    events.push_back(t, x, y, polarity)
+print("ready", flush=True)
+while not writer.getClientCount():
+    time.sleep(0.01)
+time.sleep(0.2)
+writer.writeEvents(events)
+time.sleep(0.5)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("reduced", "inputs", "addresses"), [(None, 60, [2, 30, 59]), ((5, 3), 30, [1, 15, 29]), (None, 7, [])]
+)
+def test_dv_camera_is_read_over_the_network(reduced: tuple[int, int] | None, inputs: int, addresses: list[int]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with subprocess.Popen([sys.executable, "-c", SENDER, str(port)], stdout=subprocess.PIPE) as sender:
+        assert sender.stdout is not None
+        assert sender.stdout.readline() == b"ready\n"
+        end = time.monotonic() + 20
+        source = read_dv(("127.0.0.1", port), reduced, inputs, "dv:x", lambda: time.monotonic() > end)
+        if not addresses:
+            with pytest.raises(OpzoError, match="the network has 7 inputs: reduce the sensor"):
+                next(source)
+            sender.kill()
+            return
+        seen = np.concatenate(list(source))
+        assert time.monotonic() < end
+    assert seen["address"].tolist() == addresses
+    assert seen["t"].tolist() == [0, 5, 9]
+    assert (seen["kind"] == Kind.EVENT).all()
+
+
+def test_absent_dv_camera_is_told() -> None:
+    with pytest.raises(OpzoError, match=r"no DV network output at dv:1 .*start it"):
+        next(read_dv(("127.0.0.1", 1), None, 60, "dv:1", lambda: False))
+
+
 def test_stream_saves_what_it_learned(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "after.npz"
     assert main(["stream", str(trained), str(out), "--json"]) == 2
@@ -290,11 +337,11 @@ def test_stream_saves_what_it_learned(trained: Path, tmp_path: Path, capsys: pyt
 
 
 def test_addresses_to_listen_on() -> None:
-    assert parse_udp("udp:9000") == ("127.0.0.1", 9000)
-    assert parse_udp("udp:0.0.0.0:9000") == ("0.0.0.0", 9000)
+    assert parse_address("udp:9000") == ("127.0.0.1", 9000)
+    assert parse_address("udp:0.0.0.0:9000") == ("0.0.0.0", 9000)
     for text in ("udp:", "udp:x", "udp:70000"):
         with pytest.raises(OpzoError, match="write udp:PORT or udp:HOST:PORT"):
-            parse_udp(text)
+            parse_address(text)
 
 
 @pytest.mark.parametrize("kind", [Input.SPIKES, Input.GRADED])

@@ -22,10 +22,11 @@ from opzo.host.commands.data_convert import size
 from opzo.host.config import Config
 from opzo.host.data import load_data
 from opzo.host.device import Device, open_device
+from opzo.host.dv_network import read_dv
 from opzo.host.events import Events, EventSample
 from opzo.host.interrupt import Interrupt
 from opzo.host.limit import link_or_engine, told
-from opzo.host.live import NO_LABEL, Change, Kind, Records, TimeStep, TimeSteps, parse_udp, read_pipe, read_udp
+from opzo.host.live import NO_LABEL, Change, Kind, Records, TimeStep, TimeSteps, parse_address, read_pipe, read_udp
 from opzo.host.options import CLOCK, add_clock, add_config, add_output, given
 from opzo.host.rates import rate_registers
 from opzo.host.recording import Recording
@@ -53,8 +54,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="*",
         default=["-"],
-        help="event data sets (a name or .npz file; their test part), recordings, udp:PORT or udp:HOST:PORT, or - for "
-        "stdin (docs/streams.md; default: -)",
+        help="event data sets (a name or .npz file; their test part), recordings, udp:[HOST:]PORT, dv:[HOST:]PORT, "
+        "or - for stdin (docs/streams.md; default: -)",
     )
     parser.add_argument("--learn", action="store_true", help="begin with learning switched on")
     parser.add_argument("--label", type=int, metavar="CLASS", help="class of what comes first (default: unknown)")
@@ -63,7 +64,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", type=int, default=0, help="time steps after which a decision begins anew (default: at labels only)"
     )
-    parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce a recording's sensor to")
+    parser.add_argument(
+        "--size", type=size, metavar="WxH", help="size to reduce a sensor to"
+    )
     parser.add_argument("--reset", action="store_true", help="forget membranes and traces before each recording")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the network as it is afterwards (.npz)")
     same = "as in training"
@@ -125,7 +128,9 @@ def _items(source: str, session: "_Session", config: Config, interrupt: Interrup
     if source == "-":
         return live(read_pipe(sys.stdin.buffer, "stdin", stop))
     if source.startswith("udp:"):
-        return live(read_udp(parse_udp(source), source, stop))
+        return live(read_udp(parse_address(source), source, stop))
+    if source.startswith("dv:"):
+        return live(read_dv(parse_address(source), arguments.size, network.inputs, source, stop))
     if Path(source).suffix.lower() in SUFFIXES:
         return _recording(read_recording(Path(source)), source, network, arguments, stop)
     data = load_data(source, config.data_root).test
