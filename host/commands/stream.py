@@ -64,9 +64,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", type=int, default=0, help="time steps after which a decision begins anew (default: at labels only)"
     )
-    parser.add_argument(
-        "--size", type=size, metavar="WxH", help="size to reduce a sensor to"
-    )
+    parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce a sensor to")
     parser.add_argument("--reset", action="store_true", help="forget membranes and traces before each recording")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the network as it is afterwards (.npz)")
     same = "as in training"
