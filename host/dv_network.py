@@ -26,7 +26,8 @@ def read_dv(
     try:
         reader = dv_processing.io.NetworkReader(*address)
     except RuntimeError as error:
-        raise OpzoError(f"no DV network output at {name} ({error}); start it, or give its host and port") from None
+        reason = str(error).split(" [", 1)[0]
+        raise OpzoError(f"no DV network output at {name} ({reason}); start it, or give its host and port") from None
     if not reader.isEventStreamAvailable():
         raise OpzoError(f"{name} sends no events; choose a network output of events in DV")
     width, height = reader.getEventResolution()

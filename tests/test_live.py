@@ -76,7 +76,7 @@ def a_stream() -> np.ndarray:
 
 
 def test_command_takes_records_from_a_pipe(trained: Path) -> None:
-    command = [sys.executable, "-m", "opzo", "stream", str(trained), "--bin-us", "1000", "--learn", "--json"]
+    command = [sys.executable, "-m", "opzo", "stream", str(trained), "--bin-us", "1000", "--learn", "--json", "-"]
     done = subprocess.run(command, input=a_stream().tobytes(), capture_output=True, env=os.environ, check=False)
     assert done.returncode == 0, done.stderr.decode()
     figures = json.loads(done.stdout)
@@ -159,7 +159,19 @@ def test_stream_saves_what_it_learned(trained: Path, tmp_path: Path, capsys: pyt
     out = tmp_path / "after.npz"
     assert main(["stream", str(trained), str(out), "--json"]) == 2
     capsys.readouterr()
-    command = [sys.executable, "-m", "opzo", "stream", str(trained), "--bin-us", "1000", "--learn", "--save", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "opzo",
+        "stream",
+        str(trained),
+        "-",
+        "--bin-us",
+        "1000",
+        "--learn",
+        "--save",
+        str(out),
+    ]
     done = subprocess.run(command, input=a_stream().tobytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert b"20 time steps" in done.stdout

@@ -52,10 +52,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run folder or checkpoint of a network that was trained on events")
     parser.add_argument(
         "source",
-        nargs="*",
-        default=["-"],
+        nargs="+",
         help="event data sets (a name or .npz file; their test part), recordings, udp:[HOST:]PORT, dv:[HOST:]PORT, "
-        "or - for stdin (docs/streams.md; default: -)",
+        "or - for stdin (docs/streams.md)",
     )
     parser.add_argument("--learn", action="store_true", help="begin with learning switched on")
     parser.add_argument("--label", type=int, metavar="CLASS", help="class of what comes first (default: unknown)")
