@@ -1,7 +1,7 @@
 """The core: everything between the input of a run in the event buffer and its answer."""
 
 from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
@@ -62,7 +62,11 @@ class Core(wiring.Component):
         m.submodules.lanes = self._lanes = Lanes(limits)
         m.submodules.encoder = self._encoder = SpikeEncoder(limits)
         m.submodules.traces = self._traces = Traces(word_bits(limits) + lane_bits(limits), MAX_HIDDEN)
-        m.submodules.inputs = self._inputs = Traces(exact_log2(limits.events), 1)
+        m.submodules.inputs = self._inputs = inputs = Traces(exact_log2(limits.events), 1)
+        # Events wait here until the traces of the inputs are those before this run; all of a run have room.
+        m.submodules.marks = self._marks = fifo.SyncFIFOBuffered(
+            width=len(inputs.mark.bits) + len(inputs.mark.row), depth=limits.events
+        )
         m.submodules.error = self._error = ErrorUnit(limits)
         m.submodules.local = self._local = LocalReadOut(limits)
         m.submodules.shifter = self._shifter = ReadOutShifter(limits)
@@ -209,7 +213,7 @@ class Core(wiring.Component):
         """From the sequencer's items to the lanes' commands."""
         issue, item, encoder, error = self._issue, self._sequencer.item, self._encoder, self._error
         lanes, port, traces, inputs = self._lanes, self._memory_port, self._traces, self._inputs
-        config = self._config
+        marks, config = self._marks, self._config
         m.d.comb += [
             issue.item.eq(item),
             issue.event_address.eq(self._events.address),
@@ -237,9 +241,11 @@ class Core(wiring.Component):
             traces.index.eq(Mux(port.busy, port.trace_index, issue.trace_index)),
             inputs.list_index.eq(item.index),
             inputs.index.eq(Mux(port.busy, port.trace_index, inputs.row)),
-            inputs.mark.valid.eq(issue.mark.valid),
-            inputs.mark.row.eq(issue.mark.row),
-            inputs.mark.bits.eq(issue.mark.bits),
+            marks.w_en.eq(issue.mark.valid),
+            marks.w_data.eq(Cat(issue.mark.bits, issue.mark.row)),
+            marks.r_en.eq(~inputs.walking),
+            inputs.mark.valid.eq(marks.r_rdy & marks.r_en),
+            Cat(inputs.mark.bits, inputs.mark.row).eq(marks.r_data),
             error.read_class.eq(item.index),
             error.read_source.eq(Mux(item.local, item.layer, READOUT_LAYER)),
             error.read_step.eq(item.step),
@@ -271,9 +277,8 @@ class Core(wiring.Component):
             [sequencer.active_counts[n].eq(traces.counts[n]) for n in range(MAX_HIDDEN)],
             sequencer.input_count.eq(inputs.counts[0]),
             sequencer.finished.eq(encoder.finished),
-            sequencer.lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy),
+            sequencer.lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & (self._marks.level == 0)),
             sequencer.traces_ready.eq(~traces.walking),
-            sequencer.inputs_ready.eq(~inputs.walking),
             traces.mark.valid.eq(spike.valid),
             traces.mark.layer.eq(spike.layer),
             traces.mark.row.eq(spike.row),

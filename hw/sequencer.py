@@ -35,8 +35,8 @@ class Sequencer(wiring.Component):
         Entries of the lists of spikes, of active neurons by layer, of active inputs.
     finished : In
         From the spike encoder.
-    lists_done, traces_ready, inputs_ready : In(1)
-        All lists are complete; the traces of hidden neurons, and those of inputs, are those before this run.
+    lists_done, traces_ready : In(1)
+        All lists are complete; the traces of hidden neurons are those before this run.
     error_busy, error_closing, error_source, read_out_busy : In
         From the error unit (``busy_source``) and the read-out shifter.
     item : Out(item_layout)
@@ -63,7 +63,6 @@ class Sequencer(wiring.Component):
                 "finished": In(FINISHED),
                 "lists_done": In(1),
                 "traces_ready": In(1),
-                "inputs_ready": In(1),
                 "error_busy": In(1),
                 "error_closing": In(1),
                 "error_source": In(range(MAX_HIDDEN + 1)),
@@ -88,7 +87,6 @@ class Sequencer(wiring.Component):
     finished: data.View
     lists_done: Signal
     traces_ready: Signal
-    inputs_ready: Signal
     error_busy: Signal
     error_closing: Signal
     error_source: Signal
@@ -252,11 +250,7 @@ class Sequencer(wiring.Component):
             m.d.sync += chain_taken.eq(1)
         with m.Elif(read_out_was_busy & ~self.read_out_busy):
             m.d.sync += chain_taken.eq(0)
-        # The last word of an input pass marks its events.
-        marks = (current.kind == Kind.INPUT) & item.last_word & (self.config.input != Input.FRAME)
-        m.d.comb += runner.word_ready.eq(
-            Mux(learns, filler.filled & ~loading, ~(current.read_out & chain_taken) & ~(marks & ~self.inputs_ready))
-        )
+        m.d.comb += runner.word_ready.eq(Mux(learns, filler.filled & ~loading, ~(current.read_out & chain_taken)))
 
         waiting = runner.passes
         learn_waits = waiting.valid & ((waiting.p.kind == Kind.LEARN_INPUT) | (waiting.p.kind == Kind.LEARN_SPIKES))
