@@ -1,10 +1,11 @@
 """Accumulate: the sum that Integrate and Feedback build."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.multiplier import WIDTH
+from opzo.hw.primitives import primitives
 from opzo.spec.formats import ACCUMULATOR, MEMBRANE, PRODUCT_SHIFT
 
 SUM_SHIFT = ACCUMULATOR.frac_bits - MEMBRANE.frac_bits
@@ -20,7 +21,7 @@ class Accumulator(wiring.Component):
     Members
     -------
     product : In(signed)
-        WEIGHT x input with ``integrate`` (floored to ACCUMULATOR), else feedback factor x SCALED_ERROR as it is.
+        WEIGHT x input, or feedback factor x SCALED_ERROR shifted left by PRODUCT_SHIFT; floored to ACCUMULATOR.
     en, first : In(1)
         Take the product; start a new sum with it.
     sum : Out(signed)
@@ -30,17 +31,18 @@ class Accumulator(wiring.Component):
     product: In(signed(2 * WIDTH))
     en: In(1)
     first: In(1)
-    integrate: In(1)
     sum: Out(signed(ACCUMULATOR.width - SUM_SHIFT))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         total = Signal(signed(ACCUMULATOR.width), reset_less=True)
-        term = Signal(signed(ACCUMULATOR.width))
+        m.submodules.adder = adder = primitives(platform).gated_adder(ACCUMULATOR.width)
         m.d.comb += [
-            term.eq(Mux(self.integrate, self.product >> PRODUCT_SHIFT, self.product)),
+            adder.a.eq(self.product >> PRODUCT_SHIFT),
+            adder.b.eq(total),
+            adder.en.eq(~self.first),
             self.sum.eq(total >> SUM_SHIFT),
         ]
         with m.If(self.en):
-            m.d.sync += total.eq(Mux(self.first, 0, total) + term)
+            m.d.sync += total.eq(adder.o)
         return m

@@ -172,6 +172,8 @@ class Issue(wiring.Component):
             command.post.eq(post),
             command.kept.eq(item.kind == Kind.FIRE),
             command.difference.eq(Mux(item.local, self.error.as_signed(), self.difference.as_signed())),
+            # The opposite of a difference of two read-outs never leaves its range.
+            command.opposite.eq(-self.difference.as_signed()),
             command.feedback_shift.eq(item.feedback_shift),
             command.decay_shift.eq(Mux(item.local, 0, Mux(feedback, config.leak_shift, config.decay_shift))),
             command.noise.eq(noise),

@@ -7,19 +7,19 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.accumulate import Accumulator
 from opzo.hw.lane_command import ACCUMULATED, LANE_FIELDS, RESULT, ROW, SUM, ChainOp, Post, lane_stage
 from opzo.hw.lfsr import LaneLFSR
-from opzo.hw.multiplier import Multiplier
 from opzo.hw.neurons import FILL
+from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.saturate import Saturate
 from opzo.hw.selector import SUM_WIDTH, CreditSelector
 from opzo.hw.update import RowUpdate
 from opzo.spec.formats import (
-    DIFFERENCE_SHIFT,
     DRAW_BITS,
     FEEDBACK_ENTRY,
     FEEDBACK_FACTOR_BITS,
     INPUT_BITS,
     LFSR_BITS,
+    PRODUCT_SHIFT,
     WEIGHT,
     ZO_FACTOR,
 )
@@ -86,7 +86,7 @@ class Lane(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.multiplier = self.multiplier = Multiplier()
+        m.submodules.multiplier = self.multiplier = primitives(platform).multiplier()
         m.submodules.accumulator = self.accumulator = Accumulator()
         m.submodules.lfsr = self.lfsr = LaneLFSR()
         m.submodules.selector = self.selector = CreditSelector()
@@ -108,14 +108,13 @@ class Lane(wiring.Component):
             self.accumulator.product.eq(self.multiplier.product),
             self.accumulator.en.eq(stage[5].integrate | stage[5].feedback),
             self.accumulator.first.eq(stage[5].first),
-            self.accumulator.integrate.eq(stage[5].integrate),
         ]
         with m.If(command.learn):
             m.d.comb += self.multiplier.a.eq(self.selector.active_factor)
         with m.Elif(command.zero_order):
-            m.d.comb += self.multiplier.a.eq(Mux(negative, -ZO_FACTOR, ZO_FACTOR))
+            m.d.comb += self.multiplier.a.eq(Mux(negative, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT)
         with m.Elif(command.feedback):
-            m.d.comb += self.multiplier.a.eq(factor.o)
+            m.d.comb += self.multiplier.a.eq(factor.o << PRODUCT_SHIFT)
         with m.Else():
             m.d.comb += self.multiplier.a.eq(row)
 
@@ -136,34 +135,33 @@ class Lane(wiring.Component):
         stage = self.stage
         m.submodules.update = update = RowUpdate(self._limits.weight_bits)
         low_bits = self._limits.low_bits
-        negative, spiked = Signal(3, reset_less=True), Signal(3, reset_less=True)
-        # Whether the lane holds a neuron of the word.
-        exists = Signal(reset_less=True)
+        negative, spiked = Signal(2, reset_less=True), Signal(2, reset_less=True)
+        # Beside the credits that a history selects (of other commands it selects none): the product of trace or value,
+        # rounded half up by a carry; or the step of a feedback entry, which is the difference of two read-outs, or of a
+        # local read-out, which is its error where the neuron spiked.
         event = Signal(signed(SUM_WIDTH), reset_less=True)
-        step = Signal(signed(update.update.shape().width), reset_less=True)
-        difference = stage[ACCUMULATED].difference << DIFFERENCE_SHIFT
+        carry = Signal(reset_less=True)
+        entry = Signal(signed(SUM_WIDTH))
+        product = self.multiplier.product
+        command = stage[5]
+        exists = self._index < command.valid_lanes
         m.d.sync += [
             self.local.eq(Mux(self.spiked, self.row, 0)),
             negative.eq(Cat(self.negative, negative)),
             spiked.eq(Cat(self.spiked, spiked)),
-            exists.eq(self._index < stage[5].valid_lanes),
-            # Rounded half up: the last bit cut off is a carry.
-            event.eq((self.multiplier.product >> INPUT_BITS) + self.multiplier.product[INPUT_BITS - 1]),
+            event.eq(Mux(command.learn, product >> INPUT_BITS, entry)),
+            carry.eq(command.learn & product[INPUT_BITS - 1]),
         ]
-        with m.If(stage[ACCUMULATED].learn):
-            m.d.sync += step.eq(self.selector.selected + event)
-        with m.Elif(~exists):
-            m.d.sync += step.eq(0)
-        with m.Elif(stage[ACCUMULATED].local):
-            # The gradient of a read-out: its error where the neuron spiked.
-            m.d.sync += step.eq(Mux(spiked[2], stage[ACCUMULATED].difference, 0))
-        with m.Else():
-            m.d.sync += step.eq(Mux(negative[2], difference, -difference))
+        with m.If(exists & (~command.local | spiked[1])):
+            m.d.comb += entry.eq(Mux(command.local | negative[1], command.difference, command.opposite))
+        step = Signal(signed(update.update.shape().width + 1), reset_less=True)
+        # A bit below the sum holds the carry, so that one adder does all.
+        m.d.sync += step.eq(Cat(1, self.selector.selected).as_signed() + Cat(carry, event).as_signed())
         m.d.comb += [
             update.row.eq(self.row >> low_bits),
             update.decay_shift.eq(stage[ROW].decay_shift),
             update.random.eq(self.lfsr.bits[DRAW_BITS - len(update.random) :]),
-            update.update.eq(step),
+            update.update.eq(step >> 1),
             self.result.eq(Mux(stage[RESULT].update, update.result, self.chain.value[low_bits:][: len(self.result)])),
             self.result_saturated.eq(update.saturated & stage[RESULT].update),
         ]

@@ -59,6 +59,7 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "operand": signed(SCALED_ERROR.width),
         "history": HISTORY_STEPS,
         "difference": signed(MEMBRANE.width + 1),
+        "opposite": signed(MEMBRANE.width + 1),
         "feedback_shift": 4,
         "decay_shift": 4,
         "noise": 1,
@@ -84,8 +85,8 @@ LANE_FIELDS: dict[int, tuple[str, ...]] = {
         *("learn", "zero_order", "feedback", "feedback_shift", "operand"),
         *("odd", "draw", "history", "decay_shift", "chain"),
     ),
-    5: ("integrate", "feedback", "first", "valid_lanes"),
-    ACCUMULATED: ("learn", "local", "difference", "post"),
+    5: ("integrate", "feedback", "first", "learn", "local", "difference", "opposite", "valid_lanes"),
+    ACCUMULATED: ("post",),
     RESULT: ("update",),
 }
 """What a lane looks at in each stage."""

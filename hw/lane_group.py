@@ -20,8 +20,9 @@ from opzo.hw.lane_command import (
     pipeline_stage,
 )
 from opzo.hw.neurons import Neurons, error_command
+from opzo.hw.primitives import primitives
 from opzo.hw.record import record
-from opzo.hw.row_memory import READ_LATENCY, RowMemory
+from opzo.hw.row_memory import READ_LATENCY
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, WEIGHT
 from opzo.spec.network import Limits
 
@@ -100,7 +101,9 @@ class LaneGroup(LanePorts):
             raise AssertionError("the row memory's latency sets the stage at which rows are there")
         m = Module()
         weight_bits = self._limits.weight_bits
-        m.submodules.memory = memory = RowMemory(self._limits.rows, self._size * weight_bits)
+        m.submodules.memory = memory = primitives(platform).row_memory(
+            self._limits.rows, self._size * weight_bits
+        )
         m.submodules.neurons = neurons = Neurons(self._limits, self._first, self._size)
         lanes = []
         for offset in range(self._size):

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.add_tree import add_tree
+from opzo.hw.primitives import primitives
 from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
 
 TREE_LATENCY = 3
@@ -54,6 +55,16 @@ class CreditSelector(wiring.Component):
                 *(into.eq(out) for into, out in zip(active, shadow, strict=True)),
                 active_factor.eq(factor),
             ]
-        terms = [Mux(self.history[k], active[k], 0) for k in range(HISTORY_STEPS)]
-        m.d.comb += [self.selected.eq(add_tree(m, terms, "sum")), self.active_factor.eq(active_factor)]
+        pairs = []
+        for k in range(0, HISTORY_STEPS, 2):
+            m.submodules[f"pair_{k}"] = pair = primitives(platform).gated_adder(FILTERED.width + 1)
+            total = Signal.like(pair.o, name=f"pair_{k}_sum", reset_less=True)
+            m.d.comb += [
+                pair.a.eq(Mux(self.history[k], active[k], 0)),
+                pair.b.eq(active[k + 1]),
+                pair.en.eq(self.history[k + 1]),
+            ]
+            m.d.sync += total.eq(pair.o)
+            pairs.append(total)
+        m.d.comb += [self.selected.eq(add_tree(m, pairs, "sum")), self.active_factor.eq(active_factor)]
         return m
