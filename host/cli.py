@@ -17,6 +17,7 @@ COMMANDS = {
     "data": ("data", "make, convert or look at event data sets"),
     "info": ("info", "show what a device is, or what a checkpoint holds"),
     "verilog": ("verilog", "write the core and the top as plain Verilog"),
+    "selftest": ("selftest", "test a device, bit for bit"),
     "simulate": ("simulate", "offer a simulated device as a serial port"),
 }
 """Subcommands: module in ``opzo.host.commands``, and help."""
