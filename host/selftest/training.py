@@ -41,7 +41,8 @@ def _step(bench: Bench, network: Network, trained: int, tested: int) -> str:
 def compare_with_golden(bench: Bench, trial: Trial) -> Outcome:
     """Run a trial on the device and on the golden model, which gives the outcome.
 
-    MismatchError at the first sample after which they differ, found by bisecting: all is run again for each try.
+    MismatchError at a sample after which they differ and before which they do not, found by bisecting: all is run again
+    for each try. It is the first such sample, unless the device forgot what was wrong before.
     """
     devices = bench.device, golden_device(bench.limits)
 
