@@ -18,6 +18,7 @@ COMMANDS = {
     "info": ("info", "show what a device is, or what a checkpoint holds"),
     "verilog": ("verilog", "write the core and the top as plain Verilog"),
     "selftest": ("selftest", "test a device, bit for bit"),
+    "flash": ("flash", "program a board with a bitstream"),
     "simulate": ("simulate", "offer a simulated device as a serial port"),
 }
 """Subcommands: module in ``opzo.host.commands``, and help."""

@@ -9,7 +9,7 @@ from opzo.spec.network import Input, Network
 TRAINED, TESTED = 200, 20
 """Samples of frames."""
 EVENT_TRAINED, EVENT_TESTED = 40, 10
-"""Samples of events, two chunks each."""
+"""Samples of events, two chunks each or more."""
 
 
 def training_step(bench: Bench) -> str:
