@@ -19,6 +19,7 @@ COMMANDS = {
     "verilog": ("verilog", "write the core and the top as plain Verilog"),
     "selftest": ("selftest", "test a device, bit for bit"),
     "flash": ("flash", "program a board with a bitstream"),
+    "ports": ("ports", "list serial ports and the boards behind them"),
     "simulate": ("simulate", "offer a simulated device as a serial port"),
 }
 """Subcommands: module in ``opzo.host.commands``, and help."""
