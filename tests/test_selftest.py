@@ -18,6 +18,7 @@ from opzo.host.selftest.lfsr import lfsr_step
 from opzo.host.selftest.line import DIRECTIONS, KINDS, FaultyLine
 from opzo.host.selftest.link import link_step
 from opzo.host.selftest.memory import keep_weights, memory_step
+from opzo.host.selftest.neurons import neurons_step
 from opzo.host.selftest.registers import registers_step
 from opzo.host.selftest.suite import STEPS, SelfTest
 from opzo.host.selftest.training import events_step, training_step
@@ -92,7 +93,7 @@ def test_board_behind_a_serial_port_passes(capsys: pytest.CaptureFixture[str]) -
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[1:-1]] == [[name, "passed"] for name in STEPS]
     assert "4,096 weights of 12 bits" in lines[1]
-    assert lines[-1].startswith("all 7 steps passed")
+    assert lines[-1].startswith("all 8 steps passed")
 
 
 class StuckBit(GoldenCore):
@@ -261,6 +262,39 @@ def test_lfsr_fault_is_found() -> None:
     # It is the tap that makes the difference, not the stand-in.
     right = type("RightTapCore", (GoldenCore,), {"lfsr_type": RightTap})
     assert "4 lanes" in lfsr_step(bench_of(ModelTransport(right(LIMITS))))
+
+
+class AliasedWords(GoldenCore):
+    """Potentials of odd words are kept with those of even ones."""
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        return super().read_row(space, row & ~2 if space is Space.MEMBRANE else row)
+
+
+class LosesTraceBit(GoldenCore):
+    """The traces of inputs 252 and following have no bit 3."""
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        data = super().read_row(space, row)
+        return data & 0xF7FF if space is Space.INPUT_HISTORY and row == 63 else data
+
+
+class LosesSign(GoldenCore):
+    """Potentials of lane 3 lose their sign in the last word."""
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        data = super().read_row(space, row)
+        return data & np.array([0xFFFF] * 3 + [0x7], np.uint16) if space is Space.MEMBRANE and row == 15 else data
+
+
+def test_faults_of_neuron_memories_are_found() -> None:
+    assert failure(neurons_step, AliasedWords(LIMITS))[0] == "MEMBRANE after a run, row 2, lane 0"
+    where, expected, got = failure(neurons_step, LosesTraceBit(LIMITS))
+    assert where.startswith("INPUT_HISTORY after a run, row 63, lane ")
+    assert int(got.split()[0], 16) ^ int(expected, 16) == 0x0800
+    where, expected, got = failure(neurons_step, LosesSign(LIMITS))
+    assert where == "MEMBRANE after a run, row 15, lane 3"
+    assert (expected, got) == ("0xffff", "0x0007")
 
 
 class RoundsWrongly(GoldenCore):

@@ -36,21 +36,24 @@ def run(arguments: argparse.Namespace) -> int:
     if config.device in SIMULATED:
         limits = config.network.limits(config.lanes, config.weight_bits)
         config.network.check(limits)
-    quiet = arguments.json
-    if not quiet:
+    if not arguments.json:
         print(f"opzo {opzo.__version__}, device {config.device}, seed {config.seed}", flush=True)
     reports: list[StepReport] = []
     with closing(SelfTest(connection(config.device, limits), config.seed)) as test:
-        for report in test.run(_say_started if quiet else _print_started):
+        for report in test.run(_print_started if not arguments.json else _hide if arguments.quiet else _say_started):
             reports.append(report)
-            if not quiet:
+            if not arguments.json:
                 _print_report(report)
     passed = len(reports) == len(STEPS) and all(report.passed for report in reports)
-    if quiet:
+    if arguments.json:
         print(json.dumps(_facts(config, passed, reports)))
     else:
         print(_verdict(passed, reports))
     return PASSED if passed else FAILED
+
+
+def _hide(name: str) -> None:
+    pass
 
 
 def _say_started(name: str) -> None:

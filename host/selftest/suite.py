@@ -13,6 +13,7 @@ from opzo.host.selftest.lfsr import lfsr_step
 from opzo.host.selftest.line import FaultyLine
 from opzo.host.selftest.link import link_step
 from opzo.host.selftest.memory import memory_step
+from opzo.host.selftest.neurons import neurons_step
 from opzo.host.selftest.registers import registers_step
 from opzo.host.selftest.training import events_step, training_step
 from opzo.host.transport import Connection
@@ -36,6 +37,7 @@ STEPS: dict[str, Callable[[Bench], str]] = {
     "memory": memory_step,
     "registers": registers_step,
     "lfsr": lfsr_step,
+    "neurons": neurons_step,
     "link": link_step,
     "training": training_step,
     "events": events_step,
