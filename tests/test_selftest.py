@@ -24,11 +24,13 @@ from opzo.host.selftest.suite import STEPS, SelfTest
 from opzo.host.selftest.training import events_step, training_step
 from opzo.host.selftest.trial import digit_samples, largest_network
 from opzo.host.transport import Connection, Transport
+from opzo.sim import rtl_library
 from opzo.sim.golden.core import GoldenCore, RunResult
 from opzo.sim.golden.lfsr import LaneLFSRs
 from opzo.sim.golden.link import GoldenLink
 from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
+from opzo.sim.rtl import RtlTransport
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import Chunk
 from opzo.spec.formats import DRAW_BITS
@@ -387,6 +389,36 @@ def test_dead_device_ends_the_test() -> None:
     assert len(reports) < len(STEPS)
     assert reports[-1].failure is not None
     assert reports[-1].failure["got"].endswith("has stopped answering; check cable and power")
+
+
+def broken_chip(module: str, good: str, bad: str) -> RtlTransport:
+    """The simulated chip with one line of its Verilog changed, in the module whose name ends so."""
+    head, name, body = rtl_library._chip_verilog(LIMITS).partition(f"{module} (")
+    assert name
+    assert good in body[: body.index("endmodule")]
+    return RtlTransport(LIMITS, library=rtl_library.build_library(head + name + body.replace(good, bad, 1)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "good", "bad", "step", "place"),
+    [
+        ("group_0.lane_2.lfsr", "state[10]", "state[11]", lfsr_step, "LFSR after 1 training runs, lane 2"),
+        ("group_0.memory", "bank_0[read_address];", "bank_0[read_address] | 64'h200000;", memory_step, "row 0, lane 1"),
+        (
+            r"lane_1.update$138",
+            "{ 1'h0, random }",
+            "{ 1'h0, random & 11'h7f0 }",
+            training_step,
+            r"after training sample \d+ of 220: WEIGHTS, row \d+ \(.+ of layer \d, .+\), lane 1",
+        ),
+    ],
+)
+def test_faults_of_the_gateware_are_found(
+    module: str, good: str, bad: str, step: Callable[[Bench], str], place: str
+) -> None:
+    with pytest.raises(MismatchError, match=place):
+        step(bench_of(broken_chip(module, good, bad)))
 
 
 class Sink:
