@@ -7,7 +7,7 @@ from importlib import import_module
 
 import opzo
 from opzo.host.options import Parser, say
-from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.errors import LinkError, OpzoError, ToolError
 
 COMMANDS = {
     "train": ("train", "train a network on a device"),
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     except OpzoError as error:
         # A message of another library may have several lines; the user gets one.
         say(f"opzo: error: {' '.join(str(error).split())}")
-        return FAILED if isinstance(error, LinkError) else USAGE
+        return FAILED if isinstance(error, LinkError | ToolError) else USAGE
     except KeyboardInterrupt:
         say("opzo: interrupted")
         return INTERRUPTED

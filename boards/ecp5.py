@@ -1,0 +1,126 @@
+"""Lattice ECP5: PLL, tools, multiplier."""
+
+from typing import Any
+
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.boards.board import Resources
+from opzo.boards.flow import Flow, Step, oscillator
+from opzo.boards.pll import Pll, PllRange
+from opzo.hw.multiplier import WIDTH
+
+
+class ECP5(Flow):
+    """Project Trellis: yosys, nextpnr-ecp5, ecppack."""
+
+    pll = PllRange(
+        references=range(1, 129),
+        feedbacks=range(1, 81),
+        posts=range(1, 129),
+        comparator=(3.125, 400),
+        vco=(400, 800),
+        output=(3.125, 400),
+        from_output=True,
+    )
+    # The multiplexers of wide look-up tables cost more in routing than they save.
+    synthesis_options = "-nowidelut"
+
+    def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            # Charge pump and loop filter, as the vendor's tool sets them for an integer feedback.
+            a_ICP_CURRENT="12",
+            a_LPF_RESISTOR="8",
+            a_MFG_ENABLE_FILTEROPAMP="1",
+            a_MFG_GMCREF_SEL="2",
+            p_PLLRST_ENA="DISABLED",
+            p_INTFB_WAKE="DISABLED",
+            p_STDBY_ENABLE="DISABLED",
+            p_DPHASE_SOURCE="DISABLED",
+            p_OUTDIVIDER_MUXA="DIVA",
+            p_OUTDIVIDER_MUXB="DIVB",
+            p_OUTDIVIDER_MUXC="DIVC",
+            p_OUTDIVIDER_MUXD="DIVD",
+            p_CLKOP_ENABLE="ENABLED",
+            p_CLKI_DIV=pll.reference,
+            p_CLKFB_DIV=pll.feedback,
+            p_CLKOP_DIV=pll.post,
+            p_CLKOP_CPHASE=pll.post - 1,
+            p_CLKOP_FPHASE=0,
+            p_FEEDBK_PATH="CLKOP",
+            i_CLKI=oscillator(m, platform),
+            i_CLKFB=clock,
+            i_RST=Const(0),
+            i_STDBY=Const(0),
+            i_PHASESEL0=Const(0),
+            i_PHASESEL1=Const(0),
+            i_PHASEDIR=Const(1),
+            i_PHASESTEP=Const(1),
+            i_PHASELOADREG=Const(1),
+            i_PLLWAKESYNC=Const(0),
+            i_ENCLKOP=Const(0),
+            o_CLKOP=clock,
+            o_LOCK=locked,
+        )
+
+    def route(self, step: Step, pll: Pll, seed: int) -> Step:
+        step = super().route(step, pll, seed)
+        # The default router needs many times as long on a full device.
+        return Step(step.stage, step.tool, (*step.arguments, "--router", "router2"))
+
+    def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
+        use = {name: entry["used"] for name, entry in report["utilization"].items()}
+        return Resources(
+            luts=use["TRELLIS_COMB"],
+            flip_flops=use["TRELLIS_FF"],
+            block_rams=use["DP16KD"],
+            multipliers=use["MULT18X18D"],
+        )
+
+
+class ECP5Multiplier(wiring.Component):
+    """`Multiplier` as one MULT18X18D with its input and output registers.
+
+    yosys finds the multiplier in ``*`` but leaves the registers outside, which costs a third of the clock.
+    """
+
+    a: In(signed(WIDTH))
+    b: In(signed(WIDTH))
+    product: Out(signed(2 * WIDTH))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bits: dict[str, Any] = {f"i_A{n}": self.a[n] for n in range(WIDTH)}
+        bits |= {f"i_B{n}": self.b[n] for n in range(WIDTH)}
+        product = [Signal(name=f"product_{n}") for n in range(2 * WIDTH)]
+        bits |= {f"o_P{n}": bit for n, bit in enumerate(product)}
+        m.submodules.block = Instance(
+            "MULT18X18D",
+            p_REG_INPUTA_CLK="CLK0",
+            p_REG_INPUTA_CE="CE0",
+            p_REG_INPUTA_RST="RST0",
+            p_REG_INPUTB_CLK="CLK0",
+            p_REG_INPUTB_CE="CE0",
+            p_REG_INPUTB_RST="RST0",
+            p_REG_OUTPUT_CLK="CLK0",
+            p_REG_OUTPUT_CE="CE0",
+            p_REG_OUTPUT_RST="RST0",
+            p_REG_INPUTC_CLK="NONE",
+            p_REG_PIPELINE_CLK="NONE",
+            p_SOURCEB_MODE="B_SHIFT",
+            p_MULT_BYPASS="DISABLED",
+            p_RESETMODE="SYNC",
+            p_GSR="DISABLED",
+            i_CLK0=ClockSignal(),
+            i_CE0=Const(1),
+            i_RST0=Const(0),
+            i_SIGNEDA=Const(1),
+            i_SIGNEDB=Const(1),
+            i_SOURCEA=Const(0),
+            i_SOURCEB=Const(0),
+            **bits,
+        )
+        m.d.comb += self.product.eq(Cat(product))
+        return m
