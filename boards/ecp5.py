@@ -7,14 +7,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.boards.board import Resources
-from opzo.boards.flow import Flow, Step, oscillator
+from opzo.boards.flow import OpenFlow, Step, oscillator
 from opzo.boards.pll import Pll, PllRange
 from opzo.hw.multiplier import WIDTH
 
 
-class ECP5(Flow):
+class ECP5(OpenFlow):
     """Project Trellis: yosys, nextpnr-ecp5, ecppack."""
 
+    tools = ("yosys", "nextpnr-ecp5", "ecppack")
     pll = PllRange(
         references=range(1, 129),
         feedbacks=range(1, 81),

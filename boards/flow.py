@@ -41,10 +41,26 @@ class Step:
 
 
 class Flow(ABC):
-    """Open tool flow of a device family."""
+    """What is special to a device family."""
 
+    tools: tuple[str, ...]
+    """Names of its tools in the order in which they run."""
     pll: PllRange
     """What its PLLs can do."""
+
+    @abstractmethod
+    def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
+        """Add a PLL of setting ``pll`` behind the board's oscillator; it drives ``clock`` and ``locked``."""
+
+    @property
+    def prepare_options(self) -> dict[str, str]:
+        """Overrides of the platform's build templates."""
+        return {}
+
+
+class OpenFlow(Flow):
+    """Flow of open tools: yosys, nextpnr, packer."""
+
     synthesis_options: str
     """Options of yosys' command ``synth_...``."""
 
@@ -56,10 +72,6 @@ class Flow(ABC):
             "script_after_read": _AFTER_READ,
             "script_after_synth": _AFTER_SYNTHESIS,
         }
-
-    @abstractmethod
-    def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
-        """Add a PLL of setting ``pll`` behind the board's oscillator; it drives ``clock`` and ``locked``."""
 
     @abstractmethod
     def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
@@ -90,6 +102,6 @@ class Flow(ABC):
 def oscillator(m: Module, platform: Any) -> Signal:
     """The board's clock pin, through a buffer."""
     port = platform.request(platform.default_clk, dir="-")
-    m.submodules.oscillator = buffer = io.Buffer("i", port)
+    m.submodules.oscillator = buffer = io.Buffer(io.Direction.Input, port)
     clock: Signal = buffer.i
     return clock

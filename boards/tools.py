@@ -50,7 +50,7 @@ def _native_version(command: str) -> str:
 
 
 def run_step(step: Step, folder: Path) -> None:
-    """Run a tool in ``folder``; its output goes to ``TOOL.log`` there. ToolError, with the end of the log, if it fails."""
+    """Run a tool in ``folder``; its output goes to ``TOOL.log`` there. ToolError with its errors if it fails."""
     command, _ = find_tool(step.tool)
     log = folder / f"{step.tool}.log"
     with log.open("w") as file:

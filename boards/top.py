@@ -49,12 +49,12 @@ class BoardTop(Elaboratable):
         wiring.connect(m, uart.rx, top.rx)
         wiring.connect(m, top.tx, uart.tx)
         pins = self._uart_pins(platform)
-        m.submodules.rx = rx = io.Buffer("i", pins.rx)
-        m.submodules.tx = tx = io.Buffer("o", pins.tx)
+        m.submodules.rx = rx = io.Buffer(io.Direction.Input, pins.rx)
+        m.submodules.tx = tx = io.Buffer(io.Direction.Output, pins.tx)
         m.d.comb += [uart.rx_pin.eq(rx.i), tx.o.eq(uart.tx_pin)]
         m.submodules.lights = lights = Lights(3, round(SECONDS * self._pll.mhz * 1e6))
         m.d.comb += lights.strobe.eq(Cat(top.received, top.training, uart.framing | uart.overrun | top.refused))
-        shown: dict[Light, Signal] = {}
+        shown: dict[Light, Any] = {}
         for number, light in enumerate((self._board.link, self._board.training, self._board.error)):
             # A light with two meanings shows both.
             shown[light] = shown.get(light, 0) | lights.on[number]
@@ -68,7 +68,7 @@ class BoardTop(Elaboratable):
         m.d.comb += [ClockSignal("sync").eq(clock), reset.eq(~locked)]
         if platform.default_rst is not None:
             button = platform.request(platform.default_rst, dir="-")
-            m.submodules.reset_button = pressed = io.Buffer("i", button)
+            m.submodules.reset_button = pressed = io.Buffer(io.Direction.Input, button)
             m.d.comb += reset.eq(~locked | pressed.i)
         m.submodules.reset = ResetSynchronizer(reset, domain="sync")
 
@@ -77,7 +77,11 @@ class BoardTop(Elaboratable):
             rx, tx = self._board.uart_pins
             attributes = Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")
             platform.add_resources(
-                [Resource("uart", 0, Subsignal("rx", Pins(rx, dir="i")), Subsignal("tx", Pins(tx, dir="o")), attributes)]
+                [
+                    Resource(
+                        "uart", 0, Subsignal("rx", Pins(rx, dir="i")), Subsignal("tx", Pins(tx, dir="o")), attributes
+                    )
+                ]
             )
         return platform.request("uart", 0, dir="-")
 
@@ -89,6 +93,5 @@ class BoardTop(Elaboratable):
                 ports[place] = platform.request(*place, dir="-")
             port = getattr(ports[place], light.color) if light.color else ports[place]
             name = f"{light.resource}_{light.number}{light.color}"
-            m.submodules[name] = led = io.Buffer("o", port)
+            m.submodules[name] = led = io.Buffer(io.Direction.Output, port)
             m.d.comb += led.o.eq(value)
-

@@ -17,6 +17,7 @@ COMMANDS = {
     "data": ("data", "make, convert or look at event data sets"),
     "info": ("info", "show what a device is, or what a checkpoint holds"),
     "verilog": ("verilog", "write the core and the top as plain Verilog"),
+    "build": ("build", "build a bitstream for a board"),
     "simulate": ("simulate", "offer a simulated device as a serial port"),
 }
 """Subcommands: module in ``opzo.host.commands``, and help."""
