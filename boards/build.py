@@ -117,7 +117,9 @@ def prepare(plan: Plan, out: Path, tell: Tell) -> dict[str, Any]:
 def _elaborate(plan: Plan, flow: Flow) -> Any:
     """Amaranth's build plan: the gateware, constraints and scripts."""
     top = BoardTop(plan.board, flow, plan.limits, plan.pll, plan.baud)
-    return plan.board.platform().prepare(top, DESIGN, emit_src=False, **flow.prepare_options)
+    platform = plan.board.platform()
+    platform.primitives = flow.primitives
+    return platform.prepare(top, DESIGN, emit_src=False, **flow.prepare_options)
 
 
 def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:

@@ -1,15 +1,26 @@
-"""Lattice ECP5: PLL, tools, multiplier."""
+"""Lattice ECP5: units, PLL, tools."""
 
 from typing import Any
 
-from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth import Const, Instance, Module, Signal
+from amaranth.lib.wiring import Component
 
 from opzo.boards.board import Resources
+from opzo.boards.ecp5_adder import ECP5GatedAdder
+from opzo.boards.ecp5_multiplier import ECP5Multiplier
 from opzo.boards.flow import OpenFlow, Step, oscillator
 from opzo.boards.pll import Pll, PllRange
-from opzo.hw.multiplier import WIDTH
+from opzo.hw.primitives import Primitives
+
+
+class ECP5Primitives(Primitives):
+    """Units of blocks and carry chains of the device."""
+
+    def multiplier(self) -> Component:
+        return ECP5Multiplier()
+
+    def gated_adder(self, width: int) -> Component:
+        return ECP5GatedAdder(width)
 
 
 class ECP5(OpenFlow):
@@ -25,6 +36,7 @@ class ECP5(OpenFlow):
         output=(3.125, 400),
         from_output=True,
     )
+    primitives = ECP5Primitives()
     # The multiplexers of wide look-up tables cost more in routing than they save.
     synthesis_options = "-nowidelut"
 
@@ -79,49 +91,3 @@ class ECP5(OpenFlow):
             block_rams=use["DP16KD"],
             multipliers=use["MULT18X18D"],
         )
-
-
-class ECP5Multiplier(wiring.Component):
-    """`Multiplier` as one MULT18X18D with its input and output registers.
-
-    yosys finds the multiplier in ``*`` but leaves the registers outside, which costs a third of the clock.
-    """
-
-    a: In(signed(WIDTH))
-    b: In(signed(WIDTH))
-    product: Out(signed(2 * WIDTH))
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        bits: dict[str, Any] = {f"i_A{n}": self.a[n] for n in range(WIDTH)}
-        bits |= {f"i_B{n}": self.b[n] for n in range(WIDTH)}
-        product = [Signal(name=f"product_{n}") for n in range(2 * WIDTH)]
-        bits |= {f"o_P{n}": bit for n, bit in enumerate(product)}
-        m.submodules.block = Instance(
-            "MULT18X18D",
-            p_REG_INPUTA_CLK="CLK0",
-            p_REG_INPUTA_CE="CE0",
-            p_REG_INPUTA_RST="RST0",
-            p_REG_INPUTB_CLK="CLK0",
-            p_REG_INPUTB_CE="CE0",
-            p_REG_INPUTB_RST="RST0",
-            p_REG_OUTPUT_CLK="CLK0",
-            p_REG_OUTPUT_CE="CE0",
-            p_REG_OUTPUT_RST="RST0",
-            p_REG_INPUTC_CLK="NONE",
-            p_REG_PIPELINE_CLK="NONE",
-            p_SOURCEB_MODE="B_SHIFT",
-            p_MULT_BYPASS="DISABLED",
-            p_RESETMODE="SYNC",
-            p_GSR="DISABLED",
-            i_CLK0=ClockSignal(),
-            i_CE0=Const(1),
-            i_RST0=Const(0),
-            i_SIGNEDA=Const(1),
-            i_SIGNEDB=Const(1),
-            i_SOURCEA=Const(0),
-            i_SOURCEB=Const(0),
-            **bits,
-        )
-        m.d.comb += self.product.eq(Cat(product))
-        return m

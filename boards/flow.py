@@ -10,6 +10,7 @@ from amaranth.lib import io
 
 from opzo.boards.board import Resources
 from opzo.boards.pll import Pll, PllRange
+from opzo.hw.primitives import GENERIC, Primitives
 
 DESIGN = "opzo"
 """Name of the design; its files are ``opzo.il`` and so on."""
@@ -45,6 +46,8 @@ class Flow(ABC):
 
     tools: tuple[str, ...]
     """Names of its tools in the order in which they run."""
+    primitives: Primitives = GENERIC
+    """Units that it has better ones of."""
     pll: PllRange
     """What its PLLs can do."""
 
