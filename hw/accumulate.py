@@ -1,48 +1,48 @@
-"""Accumulate: the sum that Integrate and Feedback build, and the input current it makes."""
+"""Accumulate: the sum that Integrate and Feedback build."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.multiplier import WIDTH
-from opzo.hw.saturate import Saturate
+from opzo.hw.primitives import primitives
 from opzo.spec.formats import ACCUMULATOR, MEMBRANE, PRODUCT_SHIFT
+
+SUM_SHIFT = ACCUMULATOR.frac_bits - MEMBRANE.frac_bits
+"""Low bits of the accumulator that nothing but further sums needs."""
 
 
 class Accumulator(wiring.Component):
-    """Sum products; saturate the sum to a membrane current.
+    """Sum products.
 
-    ``total`` follows ``product`` by one cycle, ``current`` and ``saturated`` follow ``total`` by one. Golden twins:
-    ``opzo.sim.golden.integrate.integrate``, ``opzo.sim.golden.feedback.feedback_sum``.
+    ``sum`` follows ``product`` by one cycle. Golden twins: ``opzo.sim.golden.integrate.integrate``,
+    ``opzo.sim.golden.feedback.feedback_sum``.
 
     Members
     -------
     product : In(signed)
-        WEIGHT x input with ``integrate`` (floored to ACCUMULATOR), else feedback factor x SCALED_ERROR as it is.
+        WEIGHT x input, or feedback factor x SCALED_ERROR shifted left by PRODUCT_SHIFT; floored to ACCUMULATOR.
     en, first : In(1)
         Take the product; start a new sum with it.
+    sum : Out(signed)
+        Without the low SUM_SHIFT bits: that of Integrate is an input current before saturation.
     """
 
     product: In(signed(2 * WIDTH))
     en: In(1)
     first: In(1)
-    integrate: In(1)
-    total: Out(signed(ACCUMULATOR.width))
-    current: Out(signed(MEMBRANE.width))
-    saturated: Out(1)
+    sum: Out(signed(ACCUMULATOR.width - SUM_SHIFT))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         total = Signal(signed(ACCUMULATOR.width), reset_less=True)
-        term = Signal(signed(ACCUMULATOR.width))
-        shift = ACCUMULATOR.frac_bits - MEMBRANE.frac_bits
-        m.submodules.saturate = saturate = Saturate(ACCUMULATOR.width - shift, MEMBRANE.width)
+        m.submodules.adder = adder = primitives(platform).gated_adder(ACCUMULATOR.width)
         m.d.comb += [
-            term.eq(Mux(self.integrate, self.product >> PRODUCT_SHIFT, self.product)),
-            saturate.i.eq(total >> shift),
-            self.total.eq(total),
+            adder.a.eq(self.product >> PRODUCT_SHIFT),
+            adder.b.eq(total),
+            adder.en.eq(~self.first),
+            self.sum.eq(total >> SUM_SHIFT),
         ]
         with m.If(self.en):
-            m.d.sync += total.eq(Mux(self.first, 0, total) + term)
-        m.d.sync += [self.current.eq(saturate.o), self.saturated.eq(saturate.saturated)]
+            m.d.sync += total.eq(adder.o)
         return m

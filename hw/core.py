@@ -10,8 +10,8 @@ from opzo.hw.error import CLOSING_CYCLES, ErrorUnit
 from opzo.hw.events import EventBuffer
 from opzo.hw.interface import RUN, CoreSignature
 from opzo.hw.issue import LATENCY, Issue
-from opzo.hw.lane_command import CURRENT, RESULT, ROW, STAGES, Post, local_stage
-from opzo.hw.lanes import Lanes
+from opzo.hw.lane_command import ACCUMULATED, RESULT, ROW, Post, local_stage
+from opzo.hw.lanes import Lanes, posted_stage
 from opzo.hw.local import LocalReadOut
 from opzo.hw.memory_port import MemoryPort
 from opzo.hw.passes import Kind, tag_layout
@@ -19,12 +19,13 @@ from opzo.hw.read_out import ReadOutShifter
 from opzo.hw.record import record
 from opzo.hw.registers import CONFIG, RegisterFile
 from opzo.hw.results import Results
+from opzo.hw.saturate import Saturate
 from opzo.hw.scale import ScaleEstimator
 from opzo.hw.scanner import lane_bits, word_bits
 from opzo.hw.sequencer import Sequencer
 from opzo.hw.spikes import SpikeEncoder
 from opzo.hw.traces import STEPS_BITS, Traces
-from opzo.spec.formats import FEEDBACK_REFRESH, HISTORY_STEPS
+from opzo.spec.formats import FEEDBACK_REFRESH, HISTORY_STEPS, MEMBRANE
 from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import COUNTER, READOUT_LAYER, Counter
 
@@ -50,7 +51,7 @@ class Core(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         # A read-out that starts when the error unit is closing must not get there before it has closed.
-        if CLOSING_CYCLES > READ_OUT_CYCLES + LATENCY + CURRENT:
+        if CLOSING_CYCLES > READ_OUT_CYCLES + LATENCY + ACCUMULATED:
             raise AssertionError("the next read-out would reach the error unit too early")
         m = Module()
         limits = self.limits
@@ -74,8 +75,10 @@ class Core(wiring.Component):
         m.submodules.results = self._results = Results(limits)
         # The registers' settings, with the time steps of the run.
         self._config = record(CONFIG, "config")
-        # Tags accompany the commands; tag s belongs to the command at stage s, tag STAGES to registered results.
-        self._tags = [record(tag_layout(limits), f"tag_{s}") for s in range(max(STAGES, local_stage(limits)) + 1)]
+        # Tags accompany the commands and, after them, the words: tag s belongs to the command that was at stage 0 s
+        # cycles before.
+        stages = max(posted_stage(limits), local_stage(limits)) + 1
+        self._tags = [record(tag_layout(limits), f"tag_{s}") for s in range(stages)]
         m.d.sync += self._tags[0].eq(self._issue.tag)
         m.d.sync += [after.eq(before) for after, before in zip(self._tags[1:], self._tags[:-1], strict=True)]
 
@@ -254,8 +257,8 @@ class Core(wiring.Component):
             lanes.alpha.eq(config.alpha),
             lanes.activity.eq(config.activity),
             lanes.shift.eq(port.shift | self._shifter.shift),
-            lanes.chain_in.eq(port.chain_in),
-            port.chain.eq(lanes.chain),
+            lanes.chain_in.value.eq(port.chain_in),
+            port.chain.eq(lanes.chain.value),
             port.neuron_trace.eq(traces.entry),
             port.input_trace.eq(inputs.entry),
         ]
@@ -264,9 +267,9 @@ class Core(wiring.Component):
         """Fired words to the encoder, and its state to the sequencer."""
         encoder, sequencer, lanes = self._encoder, self._sequencer, self._lanes
         traces, inputs, spike = self._traces, self._inputs, self._encoder.spike
-        tag = self._tags[RESULT + 1]
+        tag = self._tags[posted_stage(self.limits)]
         m.d.comb += [
-            encoder.fired.valid.eq(tag.post == Post.FIRE),
+            encoder.fired.valid.eq(lanes.posted & (tag.post == Post.FIRE)),
             encoder.fired.p.layer.eq(tag.layer),
             encoder.fired.p.parity.eq(tag.step[0]),
             encoder.fired.p.step.eq(tag.step),
@@ -290,8 +293,9 @@ class Core(wiring.Component):
         """Read-outs from the chain or of a layer's own to the error unit, and its errors to the lanes."""
         shifter, error, lanes = self._shifter, self._error, self._lanes
         config = self._config
-        # The chain is loaded at the end of stage CURRENT.
-        tag = self._tags[CURRENT]
+        # The chain is loaded at the end of stage ACCUMULATED.
+        tag = self._tags[ACCUMULATED]
+        m.submodules.read_out = read_out = Saturate(len(lanes.chain.value), MEMBRANE.width)
         step = Signal.like(tag.step)
         local, local_tag = self._local, self._tags[local_stage(self.limits)]
         local_start = local_tag.local & local_tag.first & local_tag.first_word
@@ -313,7 +317,8 @@ class Core(wiring.Component):
             local.last.eq(local_tag.last),
             local.sum.eq(lanes.local_sum),
             error.o_valid.eq(shifter.valid | local.o_valid),
-            error.o_data.eq(Mux(local.o_valid, local.o, lanes.chain)),
+            read_out.i.eq(lanes.chain.value),
+            error.o_data.eq(Mux(local.o_valid, local.o, read_out.o)),
             lanes.error.valid.eq(error.error.valid),
             lanes.error.class_.eq(error.error["class"]),
             lanes.error.value.eq(error.error.value),
@@ -322,7 +327,6 @@ class Core(wiring.Component):
             self._sequencer.error_busy.eq(error.busy),
             self._sequencer.error_closing.eq(error.closing),
             self._sequencer.error_source.eq(error.busy_source),
-            self._sequencer.read_out_busy.eq(shifter.busy),
         ]
         with m.If(error.start):
             m.d.sync += step.eq(tag.step)

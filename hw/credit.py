@@ -4,6 +4,7 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.accumulate import SUM_SHIFT
 from opzo.hw.saturate import Saturate
 from opzo.spec.formats import ACCUMULATOR, ACTIVITY_BITS, CREDIT, DELTA_SHIFT, SURROGATE_OFF
 
@@ -17,12 +18,12 @@ class Credit(wiring.Component):
 
     Members
     -------
-    total : In(signed)
-        Feedback sum.
+    sum : In(signed)
+        Feedback sum, without the low SUM_SHIFT bits.
     surrogate : In
         Code 0..8.
     spike, valid : In(1)
-        Two cycles after ``total``.
+        Two cycles after ``sum``.
     activity : In
         Activity cost; constant during a sample.
     credit : Out(signed)
@@ -30,7 +31,7 @@ class Credit(wiring.Component):
     saturated : Out(1)
     """
 
-    total: In(signed(ACCUMULATOR.width))
+    sum: In(signed(ACCUMULATOR.width - SUM_SHIFT))
     surrogate: In(range(SURROGATE_OFF + 1))
     spike: In(1)
     valid: In(1)
@@ -46,7 +47,7 @@ class Credit(wiring.Component):
         with m.If(self.surrogate == SURROGATE_OFF):
             m.d.sync += shifted.eq(0)
         with m.Else():
-            m.d.sync += shifted.eq((self.total >> (DELTA_SHIFT - 1)) >> self.surrogate[:3])
+            m.d.sync += shifted.eq((self.sum >> (DELTA_SHIFT - 1 - SUM_SHIFT)) >> self.surrogate[:3])
 
         m.submodules.scale = scale = Saturate(shifted_width, CREDIT.width)
         scaled = Signal(signed(CREDIT.width), reset_less=True)

@@ -1,18 +1,20 @@
-"""Filler of the credit filters: reads the credits of the next word while Learn works on this one."""
+"""Filler of the credit filters: sends the credits of the next word to the lanes while Learn works on this one."""
 
 from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.lane_command import filter_command
+from opzo.hw.lane_command import filter_command, group_size
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits, Rule
+from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import READOUT_LAYER
 
 
 class FilterFiller(wiring.Component):
     """Command the filters through the words in the order in which Learn takes them: read-out, then layers L .. 1.
+
+    Within a word lane after lane of a group (all groups alike), within a lane from the last time step to the first.
 
     Members
     -------
@@ -23,13 +25,15 @@ class FilterFiller(wiring.Component):
     hidden_ready : In(1)
         The credits of the hidden layers are complete.
     loaded : In(1)
-        Strobe: the active registers have taken the shadow's content; the next word may be filled in.
+        Strobe: the lanes have taken the word into use; the next word may be filled in.
     filled : Out(1)
-        The shadow registers hold a word, or will before a command issued now gets to them. Falls with ``loaded``.
+        The lanes hold a word that is not in use, or will before a command issued now gets to them. Falls with
+        ``loaded``.
     command : Out(filter_command)
     """
 
     def __init__(self, limits: Limits) -> None:
+        self._size = group_size(limits)
         super().__init__(
             {
                 "config": In(CONFIG),
@@ -59,6 +63,7 @@ class FilterFiller(wiring.Component):
         settings = Array(self.layers[n] for n in range(MAX_HIDDEN + 1))[layer]
         word = Signal.like(self.command.word)
         step = Signal(range(HISTORY_STEPS))
+        lane = Signal.like(self.command.lane)
         last_word = Signal()
         last_layer = Signal()
         m.d.comb += [
@@ -69,6 +74,8 @@ class FilterFiller(wiring.Component):
             self.command.read_out.eq(read_out),
             self.command.word.eq(Mux(read_out, 0, settings.word_base) + word),
             self.command.step.eq(step),
+            self.command.lane.eq(lane),
+            self.command.frame.eq((learning == 0) & (self.config.input == Input.FRAME)),
             self.command.first.eq(step == self.config.steps - 1),
         ]
         with m.FSM():
@@ -77,15 +84,17 @@ class FilterFiller(wiring.Component):
                 with m.If(self.start):
                     m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.sync += step.eq(self.config.steps - 1)
+                m.d.sync += [step.eq(self.config.steps - 1), lane.eq(0)]
                 with m.If(read_out | self.hidden_ready):
                     m.next = "FILL"
             with m.State("FILL"):
                 m.d.comb += self.command.valid.eq(1)
                 m.d.sync += step.eq(step - 1)
                 with m.If(step == 0):
-                    m.d.sync += self.filled.eq(1)
-                    m.next = "FULL"
+                    m.d.sync += [step.eq(self.config.steps - 1), lane.eq(lane + 1)]
+                    with m.If(lane == self._size - 1):
+                        m.d.sync += self.filled.eq(1)
+                        m.next = "FULL"
             with m.State("FULL"):
                 with m.If(self.loaded):
                     m.d.sync += [self.filled.eq(0), word.eq(word + 1)]

@@ -156,6 +156,8 @@ class Issue(wiring.Component):
                     m.d.comb += post.eq(Post.FIRE)
                 with m.Case(Kind.SPIKES):
                     m.d.comb += post.eq(Mux(item.read_out, Post.READ_OUT.value, Post.FIRE.value))
+                with m.Case(Kind.FEEDBACK):
+                    m.d.comb += post.eq(Post.CREDIT)
         m.d.sync += [
             command.address.eq(item.base + row),
             command.integrate.eq(item.valid & ((item.kind == Kind.INPUT) | (item.kind == Kind.SPIKES))),
@@ -165,13 +167,13 @@ class Issue(wiring.Component):
             command.learn.eq(item.valid & learn),
             command.first.eq(item.first),
             command.load.eq(item.valid & learn & item.first),
-            command.frame.eq(learns_frame),
             command.update.eq(item.valid & (learn | (feedback & updates))),
             command.draw.eq(item.valid & (learn | (feedback & updates) | ((post == Post.FIRE) & noise & ~odd))),
             command.post.eq(post),
             command.kept.eq(item.kind == Kind.FIRE),
-            command.credit.eq(item.valid & feedback & item.last),
             command.difference.eq(Mux(item.local, self.error.as_signed(), self.difference.as_signed())),
+            # The opposite of a difference of two read-outs never leaves its range.
+            command.opposite.eq(-self.difference.as_signed()),
             command.feedback_shift.eq(item.feedback_shift),
             command.decay_shift.eq(Mux(item.local, 0, Mux(feedback, config.leak_shift, config.decay_shift))),
             command.noise.eq(noise),

@@ -6,7 +6,8 @@ from amaranth import Shape, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
-from opzo.spec.formats import HISTORY_STEPS, MEMBRANE, SCALED_ERROR
+from opzo.hw.accumulate import SUM_SHIFT
+from opzo.spec.formats import ACCUMULATOR, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
 from opzo.spec.network import Limits
 
 
@@ -26,8 +27,8 @@ class ChainOp(hdl_enum.Enum, shape=3):
     STORE_LFSR_HIGH = 7
 
 
-class Post(hdl_enum.Enum, shape=2):
-    """What becomes of an accumulated sum; set on the last command of a word."""
+class Post(hdl_enum.Enum, shape=3):
+    """What becomes of the accumulated sums of a word; set on its last command."""
 
     NONE = 0
     STORE = 1
@@ -35,7 +36,9 @@ class Post(hdl_enum.Enum, shape=2):
     FIRE = 2
     """Fire ``word`` with it, or with the kept current (``kept``)."""
     READ_OUT = 3
-    """Load it into the chain."""
+    """Leave it in the chain."""
+    CREDIT = 4
+    """Make a credit of it."""
 
 
 def lane_command(limits: Limits) -> data.StructLayout:
@@ -49,15 +52,14 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "learn": 1,
         "first": 1,
         "load": 1,
-        "frame": 1,
         "update": 1,
         "draw": 1,
         "post": Post,
         "kept": 1,
-        "credit": 1,
         "operand": signed(SCALED_ERROR.width),
         "history": HISTORY_STEPS,
         "difference": signed(MEMBRANE.width + 1),
+        "opposite": signed(MEMBRANE.width + 1),
         "feedback_shift": 4,
         "decay_shift": 4,
         "noise": 1,
@@ -71,25 +73,34 @@ def lane_command(limits: Limits) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
+GROUP = 8
+"""Lanes a group (fewer where the device has fewer): what one copy of the command and one fire unit serve."""
 STAGES = 10
-"""Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at RESULT the results leave."""
-ROW, ACCUMULATED, CURRENT, RESULT = 3, 6, 7, 9
+"""Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at ACCUMULATED the sums, at RESULT the
+new row."""
+ROW, ACCUMULATED, RESULT = 3, 6, 9
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
-    0: ("valid_lanes",),
-    ROW - 1: ("word", "step", "load", "frame"),
+    ROW - 1: ("load",),
     ROW: (
         *("learn", "zero_order", "feedback", "feedback_shift", "operand"),
         *("odd", "draw", "history", "decay_shift", "chain"),
     ),
-    5: ("integrate", "feedback", "first"),
-    ACCUMULATED: ("word", "learn", "local", "difference"),
-    CURRENT: ("word", "fresh", "noise", "odd", "kept", "post", "chain"),
-    8: ("noise", "odd"),
-    RESULT: ("word", "step", "post", "credit", "update"),
+    5: ("integrate", "feedback", "first", "learn", "local", "difference", "opposite", "valid_lanes"),
+    ACCUMULATED: ("post",),
+    RESULT: ("update",),
 }
 """What a lane looks at in each stage."""
-GROUP_FIELDS: dict[int, tuple[str, ...]] = {0: ("address",), RESULT: ("address", "update", "chain")}
-"""What the row memory of a group looks at."""
+POST_FIELDS = ("word", "step", "kept", "fresh", "noise", "odd", "valid_lanes")
+"""What the neurons of a group look at beside ``post``."""
+GROUP_FIELDS: dict[int, tuple[str, ...]] = {
+    0: ("address",),
+    ROW - 1: ("word", "step"),
+    ACCUMULATED: ("post", "chain", *POST_FIELDS),
+    RESULT: ("address", "update", "chain"),
+}
+"""What row memory and neurons of a group look at."""
+SUM = data.StructLayout({"value": signed(ACCUMULATOR.width - SUM_SHIFT), "negative": 1})
+"""What a lane hands on at the end of a word: sum, and the sign drawn with its last command."""
 
 
 def local_stage(limits: Limits) -> int:
@@ -116,17 +127,30 @@ def _part(limits: Limits, names: Iterable[str]) -> data.StructLayout:
     return data.StructLayout({name: field.shape for name, field in command if name in wanted})
 
 
+def group_size(limits: Limits) -> int:
+    """Lanes of a group."""
+    return min(GROUP, limits.lanes)
+
+
+def post_layout(limits: Limits) -> data.StructLayout:
+    """Layout of what becomes of a word: ``kind`` is its ``post``."""
+    fields = dict(_part(limits, POST_FIELDS))
+    return data.StructLayout({"kind": Post, **{name: field.shape for name, field in fields.items()}})
+
+
 def filter_command(limits: Limits) -> data.StructLayout:
-    """Layout of a command to the credit filters.
+    """Layout of a command to the credit filters, for lane ``lane`` of each group.
 
     ``read_out`` reads the credits of read-out word ``word``, else those of hidden word ``word``; ``first`` goes with
-    the last time step.
+    the last time step. ``frame``: the word's presynaptic rows are those of a frame.
     """
     return data.StructLayout(
         {
             "valid": 1,
             "first": 1,
+            "frame": 1,
             "read_out": 1,
+            "lane": range(group_size(limits)),
             "word": unsigned(max((limits.words - 1).bit_length(), (limits.classes - 1).bit_length(), 1)),
             "step": range(HISTORY_STEPS),
         }

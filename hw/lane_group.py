@@ -7,28 +7,24 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.add_tree import add_tree
 from opzo.hw.lane import Lane
 from opzo.hw.lane_command import (
+    ACCUMULATED,
     LANE_FIELDS,
+    POST_FIELDS,
     RESULT,
     ROW,
     STAGES,
+    SUM,
     ChainOp,
     filter_command,
     lane_command,
     pipeline_stage,
 )
-from opzo.hw.lane_state import STEP_BITS
+from opzo.hw.neurons import Neurons, error_command
+from opzo.hw.primitives import primitives
 from opzo.hw.record import record
-from opzo.hw.row_memory import READ_LATENCY, RowMemory
-from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, MEMBRANE, SCALED_ERROR, WEIGHT
+from opzo.hw.row_memory import READ_LATENCY
+from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, WEIGHT
 from opzo.spec.network import Limits
-
-GROUP = 8
-"""Lanes a group (fewer where the device has fewer): what one copy of the command drives."""
-
-
-def error_command(limits: Limits) -> data.StructLayout:
-    """Layout of a credit on its way from the error unit to the lane of its read-out neuron."""
-    return data.StructLayout({"valid": 1, "class_": 6, "step": STEP_BITS, "value": signed(SCALED_ERROR.width)})
 
 
 class LanePorts(wiring.Component):
@@ -40,11 +36,12 @@ class LanePorts(wiring.Component):
         Layouts ``lane_command``, ``filter_command``, ``error_command``.
     alpha, activity : In
         Noise amplitude and activity cost, constant during a sample.
-    shift : In(1), chain_in : In, chain : Out(signed)
+    shift : In(1), chain_in : In(SUM), chain : Out(SUM)
         Chain: on ``shift`` every lane takes the next one's, the last ``chain_in``; ``chain`` is the first lane's.
-    spikes : Out(lanes)
+    posted : Out(1), spikes : Out(lanes)
+        Strobe: the results of a word, that is `Neurons.LATENCY` cycles after its last lane's sum.
     membrane_saturated, credit_saturated, row_saturated : Out(1)
-        Some lane saturated.
+        Some lane saturated: with ``posted``; at stage RESULT.
     lane_0_row : Out(signed)
         Row of the first lane at stage ROW.
     local_sum : Out(signed)
@@ -57,8 +54,9 @@ class LanePorts(wiring.Component):
     alpha: Signal
     activity: Signal
     shift: Signal
-    chain_in: Signal
-    chain: Signal
+    chain_in: data.View
+    chain: data.View
+    posted: Signal
     spikes: Signal
     membrane_saturated: Signal
     credit_saturated: Signal
@@ -75,8 +73,9 @@ class LanePorts(wiring.Component):
                 "alpha": In(ALPHA_BITS),
                 "activity": In(ACTIVITY_BITS),
                 "shift": In(1),
-                "chain_in": In(MEMBRANE.width),
-                "chain": Out(signed(MEMBRANE.width)),
+                "chain_in": In(SUM),
+                "chain": Out(SUM),
+                "posted": Out(1),
                 "spikes": Out(lanes),
                 "membrane_saturated": Out(1),
                 "credit_saturated": Out(1),
@@ -91,7 +90,6 @@ class LaneGroup(LanePorts):
     """Lanes ``first`` .. ``first + size - 1``.
 
     Commands and ``shift`` are registered once on entry, so a command given in one cycle is at stage 0 in the next.
-    Outputs at stage RESULT.
     """
 
     def __init__(self, limits: Limits, first: int, size: int) -> None:
@@ -103,7 +101,10 @@ class LaneGroup(LanePorts):
             raise AssertionError("the row memory's latency sets the stage at which rows are there")
         m = Module()
         weight_bits = self._limits.weight_bits
-        m.submodules.memory = memory = RowMemory(self._limits.rows, self._size * weight_bits)
+        m.submodules.memory = memory = primitives(platform).row_memory(
+            self._limits.rows, self._size * weight_bits
+        )
+        m.submodules.neurons = neurons = Neurons(self._limits, self._first, self._size)
         lanes = []
         for offset in range(self._size):
             lane = Lane(self._limits, self._first + offset)
@@ -115,40 +116,49 @@ class LaneGroup(LanePorts):
             m.d.sync += [stage[name].eq(before[name]) for name, _ in stage.shape()]
         shift = Signal()
         fill = record(filter_command(self._limits), "fill")
-        arrived = record(filter_command(self._limits), "arrived")
         error = record(error_command(self._limits), "error")
-        m.d.sync += [shift.eq(self.shift), fill.eq(self.filter), arrived.eq(fill), error.eq(self.error)]
+        m.d.sync += [shift.eq(self.shift), fill.eq(self.filter), error.eq(self.error)]
 
-        result = stages[RESULT]
+        result, summed = stages[RESULT], stages[ACCUMULATED]
         m.d.comb += [
             memory.read_address.eq(stages[0].address),
             memory.write_address.eq(result.address),
             memory.write_en.eq(result.update | (result.chain == ChainOp.STORE_ROW)),
             memory.write_data.eq(Cat(lane.result for lane in lanes)),
+            neurons.post.kind.eq(summed.post),
+            *(neurons.post[name].eq(summed[name]) for name in POST_FIELDS),
+            neurons.load.eq(summed.chain == ChainOp.LOAD_MEMBRANE),
+            neurons.sum.eq(lanes[0].chain),
+            neurons.alpha.eq(self.alpha),
+            neurons.activity.eq(self.activity),
+            neurons.sign_word.eq(stages[ROW - 1].word),
+            neurons.sign_step.eq(stages[ROW - 1].step),
+            neurons.error.eq(error),
+            neurons.filter.eq(fill),
             self.lane_0_row.eq(lanes[0].row),
             self.chain.eq(lanes[0].chain),
             self.local_sum.eq(add_tree(m, [lane.local for lane in lanes], "local")),
-            self.spikes.eq(Cat(lane.spike for lane in lanes)),
-            self.membrane_saturated.eq(Cat(lane.membrane_saturated for lane in lanes).any()),
-            self.credit_saturated.eq(Cat(lane.credit_saturated for lane in lanes).any()),
+            self.posted.eq(neurons.posted),
+            self.spikes.eq(neurons.spikes),
+            self.membrane_saturated.eq(neurons.membrane_saturated),
+            self.credit_saturated.eq(neurons.credit_saturated),
             self.row_saturated.eq(Cat(lane.result_saturated for lane in lanes).any()),
         ]
-        lane_bits = (self._limits.lanes - 1).bit_length()
-        chain_in = [*(lane.chain for lane in lanes[1:]), self.chain_in]
+        # Potentials that are to be read enter the chain at its end.
+        end = record(SUM, "end")
+        m.d.comb += end.eq(self.chain_in)
+        with m.If(neurons.loading):
+            m.d.comb += end.value.eq(neurons.potential)
+        chain_in = [*(lane.chain for lane in lanes[1:]), end]
         for offset, lane in enumerate(lanes):
             m.d.comb += [
                 *(lane.stage[n][name].eq(stages[n][name]) for n, names in LANE_FIELDS.items() for name in names),
                 lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
-                lane.shift.eq(shift),
+                lane.shift.eq(shift | neurons.active | neurons.loading),
                 lane.chain_in.eq(chain_in[offset]),
-                lane.filter_address.eq(fill.step | (fill.word << STEP_BITS)),
-                lane.filter_en.eq(arrived.valid),
-                lane.filter_first.eq(arrived.first),
-                lane.filter_read_out.eq(arrived.read_out),
-                lane.error_en.eq(error.valid & (error.class_[:lane_bits] == self._first + offset)),
-                lane.error_address.eq(error.step | (error.class_[lane_bits:] << STEP_BITS)),
-                lane.error.eq(error.value),
-                lane.alpha.eq(self.alpha),
-                lane.activity.eq(self.activity),
+                lane.fill_en.eq(neurons.fill_lanes[offset]),
+                lane.fill.eq(neurons.fill),
+                lane.negative.eq(neurons.negatives[offset]),
+                lane.spiked.eq(neurons.spiked[offset]),
             ]
         return m

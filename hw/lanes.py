@@ -3,15 +3,22 @@
 from amaranth import Cat, Module
 
 from opzo.hw.add_tree import add_tree
-from opzo.hw.lane_group import GROUP, LaneGroup, LanePorts
+from opzo.hw.lane_command import ACCUMULATED, group_size
+from opzo.hw.lane_group import LaneGroup, LanePorts
+from opzo.hw.neurons import LATENCY
 from opzo.spec.network import Limits
 
 
-class Lanes(LanePorts):
-    """The lanes of a device, in groups of GROUP.
+def posted_stage(limits: Limits) -> int:
+    """Stage at which the results of a word are there: lane after lane passes the neurons, from the chain on."""
+    return ACCUMULATED + group_size(limits) + LATENCY + 1
 
-    A command is at stage 0 in the cycle after ``command``. Spikes and saturations come registered, one cycle after
-    stage RESULT.
+
+class Lanes(LanePorts):
+    """The lanes of a device, in groups.
+
+    A command is at stage 0 in the cycle after ``command``. Results of words and saturations come one cycle later than
+    those of the groups.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -20,7 +27,7 @@ class Lanes(LanePorts):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        size = min(GROUP, self._limits.lanes)
+        size = group_size(self._limits)
         groups = []
         for number in range(self._limits.lanes // size):
             group = LaneGroup(self._limits, number * size, size)
@@ -43,6 +50,7 @@ class Lanes(LanePorts):
             self.local_sum.eq(add_tree(m, [group.local_sum for group in groups], "local")),
         ]
         m.d.sync += [
+            self.posted.eq(groups[0].posted),
             self.spikes.eq(Cat(group.spikes for group in groups)),
             self.membrane_saturated.eq(Cat(group.membrane_saturated for group in groups).any()),
             self.credit_saturated.eq(Cat(group.credit_saturated for group in groups).any()),

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.interface import EVENT, MEMORY_COMMAND
-from opzo.hw.lane_command import STAGES, ChainOp, lane_command
+from opzo.hw.lane_command import STAGES, ChainOp, group_size, lane_command
 from opzo.hw.record import record
 from opzo.hw.traces import ENTRY
 from opzo.spec.formats import MEMBRANE
@@ -29,7 +29,7 @@ class MemoryPort(wiring.Component):
         As in CoreSignature.
     lane_command : Out(lane_command), shift : Out(1), chain_in : Out
         To the lanes.
-    chain : In(MEMBRANE)
+    chain : In(signed)
         End of the chain.
     trace_index : Out, neuron_trace, input_trace : In(ENTRY)
         Of hidden neurons and inputs, answered one cycle later.
@@ -73,7 +73,9 @@ class MemoryPort(wiring.Component):
         m = Module()
         request = record(MEMORY_COMMAND, "request")
         lane = Signal(range(self._limits.lanes))
-        wait = Signal(range(STAGES + 3))
+        # Potentials come into the chain one by one, all else at once.
+        settled = STAGES + group_size(self._limits)
+        wait = Signal(range(settled + 1))
         lane_bits = (self._limits.lanes - 1).bit_length()
         last = lane == self._limits.lanes - 1
         odd = request.address[0]
@@ -113,7 +115,7 @@ class MemoryPort(wiring.Component):
                         )
                     with m.Case(Space.MEMBRANE):
                         m.d.comb += self.lane_command.chain.eq(ChainOp.LOAD_MEMBRANE)
-                m.d.sync += wait.eq(STAGES)
+                m.d.sync += wait.eq(settled)
                 m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.sync += wait.eq(wait - 1)

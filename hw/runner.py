@@ -25,6 +25,8 @@ class PassRunner(wiring.Component):
         The waiting pass is taken in this cycle.
     word_ready : In(1)
         The first item of a word may be issued.
+    chain_free : In(1), posts : Out(1)
+        The last item of a word may be issued, if ``posts``: the sums of the current pass leave the lanes.
     current : Out(PASS)
         The pass that ``item`` belongs to.
     item : Out(item_layout)
@@ -43,6 +45,8 @@ class PassRunner(wiring.Component):
                 "classes": In(7),
                 "taken": Out(1),
                 "word_ready": In(1),
+                "chain_free": In(1),
+                "posts": Out(1),
                 "current": Out(PASS),
                 "item": Out(item_layout(limits)),
                 "running": Out(1),
@@ -55,6 +59,8 @@ class PassRunner(wiring.Component):
     classes: Signal
     taken: Signal
     word_ready: Signal
+    chain_free: Signal
+    posts: Signal
     current: data.View
     item: data.View
     running: Signal
@@ -76,9 +82,12 @@ class PassRunner(wiring.Component):
         last_word = Signal()
         first_base = Signal.like(self.item.base)
         is_feedback, is_local = current.kind == Kind.FEEDBACK, current.kind == Kind.LOCAL
+        with m.Switch(current.kind):
+            with m.Case(Kind.INPUT, Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK):
+                m.d.comb += self.posts.eq(1)
         m.d.comb += [
             self.current.eq(current),
-            go.eq(self.running & ((index != 0) | self.word_ready)),
+            go.eq(self.running & ((index != 0) | self.word_ready) & ~(ends_word & self.posts & ~self.chain_free)),
             ends_word.eq(index == last_index),
             entries.eq(Mux(settings.local_shift != 0, self.classes << 1, self.classes)),
             stride.eq(Mux(is_local, 1, Mux(is_feedback, entries, settings.rows))),

@@ -5,8 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.filler import FilterFiller
-from opzo.hw.lane_command import filter_command
+from opzo.hw.lane_command import filter_command, group_size
 from opzo.hw.lists import counts_layout
+from opzo.hw.neurons import LATENCY
 from opzo.hw.passes import Kind, item_layout
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.hw.runner import PassRunner
@@ -17,7 +18,7 @@ from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import READOUT_LAYER
 
 QUIET = 15
-"""Cycles after an item in which it has left the lanes and all memories."""
+"""Cycles after an item in which it has left the lanes and the row memory."""
 
 
 class Sequencer(wiring.Component):
@@ -37,8 +38,8 @@ class Sequencer(wiring.Component):
         From the spike encoder.
     lists_done, traces_ready : In(1)
         All lists are complete; the traces of hidden neurons are those before this run.
-    error_busy, error_closing, error_source, read_out_busy : In
-        From the error unit (``busy_source``) and the read-out shifter.
+    error_busy, error_closing, error_source : In
+        From the error unit (``busy_source``).
     item : Out(item_layout)
     filter : Out(filter_command)
     below, event_begin : Out
@@ -48,7 +49,7 @@ class Sequencer(wiring.Component):
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._limits, self._size = limits, group_size(limits)
         super().__init__(
             {
                 "config": In(CONFIG),
@@ -66,7 +67,6 @@ class Sequencer(wiring.Component):
                 "error_busy": In(1),
                 "error_closing": In(1),
                 "error_source": In(range(MAX_HIDDEN + 1)),
-                "read_out_busy": In(1),
                 "item": Out(item_layout(limits)),
                 "filter": Out(filter_command(limits)),
                 "below": Out(range(MAX_HIDDEN)),
@@ -90,7 +90,6 @@ class Sequencer(wiring.Component):
     error_busy: Signal
     error_closing: Signal
     error_source: Signal
-    read_out_busy: Signal
     item: data.View
     filter: data.View
     below: Signal
@@ -162,18 +161,21 @@ class Sequencer(wiring.Component):
                     m.d.sync += self._local_steps[source].eq(self._local_steps[source] + 1)
 
         item = self._runner.item
+        # The neurons take a word's sums lane after lane, then need some cycles more until its credits are written.
+        written = QUIET + self._size + LATENCY
         since_item = Signal(range(QUIET + 1), init=QUIET)
-        since_feedback = Signal(range(QUIET + 1), init=QUIET)
-        for since, restart in (
-            (since_item, item.valid),
-            (since_feedback, item.valid & (item.kind == Kind.FEEDBACK)),
+        since_feedback = Signal(range(written + 1), init=written)
+        for since, restart, most in (
+            (since_item, item.valid, QUIET),
+            (since_feedback, item.valid & (item.kind == Kind.FEEDBACK), written),
         ):
             with m.If(restart):
                 m.d.sync += since.eq(0)
-            with m.Elif(since != QUIET):
+            with m.Elif(since != most):
                 m.d.sync += since.eq(since + 1)
         self._quiet = since_item == QUIET
-        self._feedback_quiet = since_feedback == QUIET
+        self._feedback_quiet = since_feedback >= QUIET
+        self._credits_written = since_feedback == written
 
     def _start_passes(self, m: Module) -> None:
         """When the waiting pass may start, and how many items its words have."""
@@ -238,19 +240,21 @@ class Sequencer(wiring.Component):
         runner = self._runner
         item, current = runner.item, runner.current
         learns = (current.kind == Kind.LEARN_INPUT) | (current.kind == Kind.LEARN_SPIKES)
-        # The lanes load their filters five cycles after the item: one cycle of delay keeps the filler behind that.
+        # The lanes take a word into use five cycles after the item: one cycle of delay keeps the filler behind that.
         loading = Signal()
-        chain_taken = Signal()
-        read_out_was_busy = Signal()
-        m.d.sync += [
-            loading.eq(item.valid & item.first & learns),
-            read_out_was_busy.eq(self.read_out_busy),
-        ]
-        with m.If(item.valid & item.last & (current.kind == Kind.SPIKES) & current.read_out):
-            m.d.sync += chain_taken.eq(1)
-        with m.Elif(read_out_was_busy & ~self.read_out_busy):
-            m.d.sync += chain_taken.eq(0)
-        m.d.comb += runner.word_ready.eq(Mux(learns, filler.filled & ~loading, ~(current.read_out & chain_taken)))
+        m.d.sync += loading.eq(item.valid & item.first & learns)
+        m.d.comb += runner.word_ready.eq(~learns | (filler.filled & ~loading))
+
+        # The sums of a word leave the lanes through the chain: to the neurons, or as read-outs.
+        leaving = Signal(range(self._limits.lanes + 1))
+        reads_out = (current.kind == Kind.SPIKES) & current.read_out
+        with m.If(item.valid & item.last & runner.posts):
+            m.d.sync += leaving.eq(self._size - 1)
+            with m.If(reads_out & (item.valid_lanes > self._size)):
+                m.d.sync += leaving.eq(item.valid_lanes - 1)
+        with m.Elif(leaving != 0):
+            m.d.sync += leaving.eq(leaving - 1)
+        m.d.comb += runner.chain_free.eq(leaving == 0)
 
         waiting = runner.passes
         learn_waits = waiting.valid & ((waiting.p.kind == Kind.LEARN_INPUT) | (waiting.p.kind == Kind.LEARN_SPIKES))
@@ -260,6 +264,6 @@ class Sequencer(wiring.Component):
             # In the cycle of start the count is still that of the run before.
             complete.eq(self.train & ~self.start & (self._error_steps == self.config.steps)),
             filler.start.eq(complete & ~was_complete),
-            filler.hidden_ready.eq((learn_waits | learns) & self._feedback_quiet),
+            filler.hidden_ready.eq((learn_waits | learns) & self._credits_written),
             filler.loaded.eq(loading),
         ]

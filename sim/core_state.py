@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from cocotb.handle import ArrayObject, HierarchyObject
 
-from opzo.hw.lane_group import GROUP
+from opzo.hw.lane_command import group_size
 from opzo.hw.row_memory import BANK_ROWS
 from opzo.spec.formats import MEMBRANE
 from opzo.spec.network import Limits
@@ -23,7 +23,7 @@ class CoreState:
 
     def __init__(self, dut: Any, limits: Limits) -> None:
         self._limits = limits
-        size = min(GROUP, limits.lanes)
+        size = group_size(limits)
         lanes = child(dut, "lanes", HierarchyObject)
         groups = [child(lanes, f"group_{n}", HierarchyObject) for n in range(limits.lanes // size)]
         memories = [child(group, "memory", HierarchyObject) for group in groups]
@@ -31,7 +31,8 @@ class CoreState:
         self._banks = [[child(memory, f"bank_{n}", ArrayObject) for n in range(banks)] for memory in memories]
         each = [child(group, f"lane_{n}", HierarchyObject) for group in groups for n in range(size)]
         self._lfsrs = [child(lane, "lfsr", HierarchyObject).state for lane in each]
-        self._membranes = [child(child(lane, "state", HierarchyObject), "membrane", ArrayObject) for lane in each]
+        neurons = [child(group, "neurons", HierarchyObject) for group in groups]
+        self._membranes = [child(child(unit, "state", HierarchyObject), "membrane", ArrayObject) for unit in neurons]
         self._entries = [
             child(child(dut, name, HierarchyObject), "entries", ArrayObject) for name in ("traces", "inputs")
         ]
@@ -65,7 +66,9 @@ class CoreState:
         return negative
 
     def _neurons(self, words: int) -> np.ndarray:
-        return np.array([[int(memory[word].value) for memory in self._membranes] for word in range(words)], np.int64)
+        places = range(words * self._size)
+        each = np.array([[int(memory[n].value) for n in places] for memory in self._membranes], np.int64)
+        return each.reshape(len(self._membranes), words, self._size).swapaxes(0, 1).reshape(words, -1)
 
     def traces(self, words: int) -> np.ndarray:
         """Traces and histories of the first ``words`` hidden words, as HISTORY tells them: uint16 (words, lanes)."""

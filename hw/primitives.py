@@ -1,0 +1,60 @@
+"""Units of which a device family has better ones than what synthesis makes of ours."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Component, In, Out
+
+from opzo.hw.multiplier import Multiplier
+from opzo.hw.row_memory import RowMemory
+
+
+class GatedAdder(wiring.Component):
+    """Combinational ``o = a + b`` where ``en``, else ``a``; modulo 2**width.
+
+    Members
+    -------
+    a, b : In(signed)
+    en : In(1)
+    o : Out(signed)
+    """
+
+    a: Signal
+    b: Signal
+    en: Signal
+    o: Signal
+
+    def __init__(self, width: int) -> None:
+        super().__init__({"a": In(signed(width)), "b": In(signed(width)), "en": In(1), "o": Out(signed(width))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.o.eq(self.a + Mux(self.en, self.b, 0))
+        return m
+
+
+class Primitives:
+    """The generic units; a family's subclass, in the attribute ``primitives`` of a platform, gives its own.
+
+    Units of a kind have the same ports, arithmetic and latency.
+    """
+
+    def multiplier(self) -> Component:
+        """Unit like `Multiplier`."""
+        return Multiplier()
+
+    def gated_adder(self, width: int) -> Component:
+        """Unit like `GatedAdder`."""
+        return GatedAdder(width)
+
+    def row_memory(self, rows: int, width: int) -> Component:
+        """Unit like `RowMemory`."""
+        return RowMemory(rows, width)
+
+
+GENERIC = Primitives()
+
+
+def primitives(platform: object) -> Primitives:
+    """Units to use on ``platform``, which may be None."""
+    chosen: Primitives = getattr(platform, "primitives", GENERIC)
+    return chosen
