@@ -7,7 +7,7 @@ from importlib import import_module
 
 import opzo
 from opzo.host.options import Parser, say
-from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.errors import LinkError, OpzoError, ToolError
 
 COMMANDS = {
     "train": ("train", "train a network on a device"),
@@ -17,6 +17,10 @@ COMMANDS = {
     "data": ("data", "make, convert or look at event data sets"),
     "info": ("info", "show what a device is, or what a checkpoint holds"),
     "verilog": ("verilog", "write the core and the top as plain Verilog"),
+    "build": ("build", "build a bitstream for a board"),
+    "flash": ("flash", "program a board with a bitstream"),
+    "ports": ("ports", "list serial ports and the boards behind them"),
+    "selftest": ("selftest", "test a device, bit for bit"),
     "simulate": ("simulate", "offer a simulated device as a serial port"),
 }
 """Subcommands: module in ``opzo.host.commands``, and help."""
@@ -32,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     except OpzoError as error:
         # A message of another library may have several lines; the user gets one.
         say(f"opzo: error: {' '.join(str(error).split())}")
-        return FAILED if isinstance(error, LinkError) else USAGE
+        return FAILED if isinstance(error, LinkError | ToolError) else USAGE
     except KeyboardInterrupt:
         say("opzo: interrupted")
         return INTERRUPTED

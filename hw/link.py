@@ -16,6 +16,7 @@ from opzo.hw.sample_intake import SampleIntake
 from opzo.hw.session import Session
 from opzo.hw.slip import SlipDecoder, SlipEncoder
 from opzo.spec.network import Limits
+from opzo.spec.protocol import NAK
 
 INPUT_BYTES = 16
 """Bytes that may come while a frame is executed, so that a slow command loses none on a link without flow control."""
@@ -43,12 +44,18 @@ class Link(wiring.Component):
     busy : Out(1)
         A whole frame is being executed or answered, or bytes have not been looked at. Low where only the rest of a
         frame is missing.
+    received, refused, training : Out(1)
+        Strobes for whoever shows what goes on: a frame came whole, one was answered with a NAK, a run with learning
+        went to the core.
     """
 
     rx: In(stream.Signature(8))
     tx: Out(stream.Signature(8))
     core: In(CoreSignature())
     busy: Out(1)
+    received: Out(1)
+    refused: Out(1)
+    training: Out(1)
 
     def __init__(self, limits: Limits, clock_khz: int = 0) -> None:
         self.limits, self.clock_khz = limits, clock_khz
@@ -111,5 +118,10 @@ class Link(wiring.Component):
                 | arbiter.o.header.valid
                 | sender.o.valid
             ),
+            self.received.eq(receiver.frame.valid & receiver.frame.ready & receiver.frame.p.good),
+            self.refused.eq(
+                command.reply.header.valid & command.reply.header.ready & (command.reply.header.p.code == NAK)
+            ),
+            self.training.eq(samples.run.valid & samples.run.ready & samples.run.p.train),
         ]
         return m

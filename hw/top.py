@@ -28,11 +28,16 @@ class Top(wiring.Component):
     busy : Out(1)
         Something is going on that does not wait for the host: a sample, a memory access, a frame to be answered, a
         reply not yet sent. While it is low and ``rx`` idle nothing changes.
+    received, refused, training : Out(1)
+        Strobes for LEDs, as those of `Link`.
     """
 
     rx: In(stream.Signature(8))
     tx: Out(stream.Signature(8))
     busy: Out(1)
+    received: Out(1)
+    refused: Out(1)
+    training: Out(1)
 
     def __init__(self, limits: Limits, clock_khz: int = 0) -> None:
         self.limits, self.clock_khz = limits, clock_khz
@@ -45,5 +50,10 @@ class Top(wiring.Component):
         wiring.connect(m, link.core, core.link)
         wiring.connect(m, wiring.flipped(self.rx), link.rx)
         wiring.connect(m, link.tx, wiring.flipped(self.tx))
-        m.d.comb += self.busy.eq(link.busy | ~core.link.idle)
+        m.d.comb += [
+            self.busy.eq(link.busy | ~core.link.idle),
+            self.received.eq(link.received),
+            self.refused.eq(link.refused),
+            self.training.eq(link.training),
+        ]
         return m

@@ -36,6 +36,7 @@ def run_bench(
     seed: int | None = None,
     testcase: str | Sequence[str] | None = None,
     public: bool = False,
+    models: Sequence[Path] = (),
 ) -> None:
     """Convert ``component`` to Verilog, compile it and run the cocotb tests of ``test_module`` on it.
 
@@ -54,11 +55,13 @@ def run_bench(
         Run only these tests of the module.
     public : bool
         Give the testbench all inner signals and memories too, not only the ports; slower.
+    models : sequence of Path
+        Verilog of modules that ``component`` instantiates: models of a vendor's primitives.
     """
     # Only here, because the testbench imports this module too and needs neither of them.
     from opzo.hw.convert import convert
 
-    text = convert(component, TOP)
+    text = convert(component, TOP) + "".join(model.read_text() for model in models)
     program = _build(text, name, public)
     chosen = int(os.environ.get("OPZO_SEED", DEFAULT_SEED)) if seed is None else seed
     _run(program.parent, test_module, parameters or {}, chosen, testcase)

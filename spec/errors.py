@@ -14,3 +14,7 @@ class NetworkError(OpzoError, ValueError):
 
 class LinkError(OpzoError):
     """The link to the device broke or the device stopped answering on the way; exit code 1."""
+
+
+class ToolError(OpzoError):
+    """A tool that was given what it needs failed on its way, or did not reach what was asked of it; exit code 1."""

@@ -17,7 +17,10 @@ def test_core_and_top_have_stable_names_and_ports() -> None:
     texts = write_verilog(LIMITS, clock_khz=25_000)
     assert set(texts) == {"core", "top"}
     bytes_in_and_out = {f"{way}__{part}" for way in ("rx", "tx") for part in ("payload", "valid", "ready")}
-    assert ports(texts["top"], "opzo_top") == {"clk", "rst", "busy", *bytes_in_and_out}
+    assert ports(texts["top"], "opzo_top") == {
+        *("clk", "rst", "busy", "received", "refused", "training"),
+        *bytes_in_and_out,
+    }
     core = ports(texts["core"], "opzo_core")
     assert {"clk", "rst", "link__idle", "link__run__payload", "link__result__valid", "link__register_addr"} <= core
     assert all(name.startswith("link__") for name in core - {"clk", "rst"})

@@ -1,0 +1,72 @@
+"""What a chip costs in cells, before it is synthesised.
+
+``python bench/area.py`` measures the coefficients; a test compares them with a real build, so that they stay true.
+"""
+
+from dataclasses import dataclass
+
+from opzo.boards.board import Family, Resources
+from opzo.hw.row_memory import BANK_ROWS
+from opzo.spec.network import Limits
+
+GROUP_LANES = 8
+"""Lanes that share a row memory, as in ``opzo.hw.lane_group``."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """Cells of a chip with P lanes: ``fixed + lane * P``.
+
+    Parameters
+    ----------
+    luts, flip_flops, multipliers : tuple
+        (fixed, a lane).
+    block_rams : tuple
+        (fixed, for 1,024 events of a chunk), without the row memory.
+    block_ram : tuple of (rows, bits)
+        Shapes that a block RAM can have, deepest first.
+    """
+
+    luts: tuple[float, float]
+    flip_flops: tuple[float, float]
+    multipliers: tuple[float, float]
+    block_rams: tuple[float, float]
+    block_ram: tuple[tuple[int, int], ...]
+
+    def estimate(self, limits: Limits) -> Resources:
+        """Cells of a chip with ``limits``."""
+
+        def of(coefficients: tuple[float, float]) -> int:
+            return round(coefficients[0] + coefficients[1] * limits.lanes)
+
+        others = self.block_rams[0] + self.block_rams[1] * limits.events / 1024
+        return Resources(
+            luts=of(self.luts),
+            flip_flops=of(self.flip_flops),
+            block_rams=round(others) + self.row_memory(limits),
+            multipliers=of(self.multipliers),
+        )
+
+    def row_memory(self, limits: Limits) -> int:
+        """Block RAMs of the row memories: banks of BANK_ROWS rows, the last one only as deep as it must be."""
+        lanes = min(GROUP_LANES, limits.lanes)
+        full, rest = divmod(limits.rows, BANK_ROWS)
+        bank = self._block_rams(BANK_ROWS, lanes * limits.weight_bits)
+        last = self._block_rams(rest, lanes * limits.weight_bits) if rest else 0
+        return limits.lanes // lanes * (full * bank + last)
+
+    def _block_rams(self, rows: int, bits: int) -> int:
+        """Least number of block RAMs, all of one shape, that make a memory."""
+        return min(-(-rows // depth) * -(-bits // width) for depth, width in self.block_ram)
+
+
+AREAS = {
+    Family.ECP5: Area(
+        luts=(6_987, 1_903),
+        flip_flops=(4_742, 1_136),
+        multipliers=(2, 1),
+        block_rams=(4, 7),
+        block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
+    ),
+}
+"""Of each family."""

@@ -1,0 +1,203 @@
+"""Build a bitstream, or a project for a vendor's tool, and keep it by its content."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import opzo
+from opzo.boards.board import Board
+from opzo.boards.flow import CELLS, DESIGN, REPORT, VERILOG, Flow, OpenFlow
+from opzo.boards.flows import flow_of
+from opzo.boards.pll import Pll
+from opzo.boards.speed import training_speed
+from opzo.boards.tools import find_tool, run_step
+from opzo.boards.top import BoardTop
+from opzo.hw.uart import LEAST_CYCLES
+from opzo.spec.cache import cache_root, cached, content_hash
+from opzo.spec.errors import OpzoError
+from opzo.spec.network import Limits
+
+ELABORATION = "gateware"
+"""Stage before those of the tools."""
+SOURCES = ("boards", "hw", "spec")
+"""Packages that decide what is built."""
+RESULT, CONFIGURATION = "result.json", "configuration.json"
+
+Tell = Callable[[str], None]
+"""Told each stage when it begins."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to build.
+
+    Parameters
+    ----------
+    board : Board
+    limits : Limits
+    pll : Pll
+        Core clock.
+    baud : int
+        Rate of the UART.
+    seed : int
+        Of place and route.
+    """
+
+    board: Board
+    limits: Limits
+    pll: Pll
+    baud: int
+    seed: int = 1
+
+    @classmethod
+    def of(cls, board: Board, limits: Limits, clock_mhz: float | None = None, seed: int = 1) -> "Plan":
+        """Plan with the nearest clock that can be made at or below the wished one, and the fastest UART."""
+        pll = flow_of(board).pll.nearest(board.clock_mhz, clock_mhz or board.core_mhz)
+        # A divisor of the bridge's own highest rate, which every USB bridge can make.
+        divisor = 1
+        while board.baud // divisor * LEAST_CYCLES > pll.mhz * 1e6:
+            divisor += 1
+        return cls(board, limits, pll, board.baud // divisor, seed)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """All that makes the build, for a reader."""
+        return {
+            "opzo": opzo.__version__,
+            "board": self.board.name,
+            "limits": asdict(self.limits),
+            "clock_mhz": self.pll.mhz,
+            "pll": {"reference": self.pll.reference, "feedback": self.pll.feedback, "post": self.pll.post},
+            "baud": self.baud,
+            "seed": self.seed,
+        }
+
+
+def build(plan: Plan, out: Path, tell: Tell) -> dict[str, Any]:
+    """Build a bitstream into the folder ``out``; the result, as `opzo build --json` prints it.
+
+    The same build again is a copy from the cache. OpzoError where a tool is missing; ToolError where one fails.
+    """
+    flow = flow_of(plan.board)
+    assert isinstance(flow, OpenFlow)
+    tools = [find_tool(tool)[1] for tool in flow.tools]
+    key = content_hash(json.dumps(plan.configuration), _sources(), *tools)
+    folder = cached(cache_root() / "bitstreams" / f"{plan.board.name}-{key}", partial(_build, plan, flow, tell))
+    _copy(folder, out)
+    result: dict[str, Any] = json.loads((out / RESULT).read_text())
+    return result | {"bitstream": str(out / plan.board.bitstream)}
+
+
+def prepare(plan: Plan, out: Path, tell: Tell) -> dict[str, Any]:
+    """Write the project for the vendor's tool into ``out``; what was written, as `opzo build --json` prints it."""
+    flow = flow_of(plan.board)
+    tell(ELABORATION)
+    files = _elaborate(plan, flow)
+    _make(out)
+    files.extract(str(out))
+    (out / CONFIGURATION).write_text(json.dumps(plan.configuration, indent=2) + "\n")
+    return {
+        "board": plan.board.name,
+        "project": str(out),
+        "script": f"build_{DESIGN}.sh",
+        "tool": ", ".join(flow.tools),
+        "clock_mhz": plan.pll.mhz,
+        "lanes": plan.limits.lanes,
+        "limits": asdict(plan.limits),
+        "baud": plan.baud,
+    }
+
+
+def _elaborate(plan: Plan, flow: Flow) -> Any:
+    """Amaranth's build plan: the gateware, constraints and scripts."""
+    top = BoardTop(plan.board, flow, plan.limits, plan.pll, plan.baud)
+    platform = plan.board.platform()
+    platform.primitives = flow.primitives
+    return platform.prepare(top, DESIGN, emit_src=False, **flow.prepare_options)
+
+
+def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
+    begin = time.monotonic()
+    tell(ELABORATION)
+    files = _elaborate(plan, flow)
+    work = folder / "work"
+    files.extract(str(work))
+    for step in flow.steps(files, plan.pll, plan.seed):
+        tell(step.stage)
+        run_step(step, work)
+    report = json.loads((work / REPORT).read_text())
+    cells = json.loads((work / CELLS).read_text())["design"]["num_cells_by_type"]
+    achieved = min(entry["achieved"] for entry in report["fmax"].values())
+    result = {
+        "opzo": opzo.__version__,
+        "board": plan.board.name,
+        "bitstream": plan.board.bitstream,
+        "clock_mhz": round(achieved, 2),
+        "clock_required_mhz": plan.pll.mhz,
+        "timing_met": achieved >= plan.pll.mhz,
+        "lanes": plan.limits.lanes,
+        "limits": asdict(plan.limits),
+        "baud": plan.baud,
+        "seed": plan.seed,
+        "used": asdict(flow.used(report, cells)),
+        "available": asdict(plan.board.device),
+        "speed": training_speed(plan.limits.lanes, plan.pll.mhz, plan.baud),
+        "critical_path": critical_path(report),
+        "tools": {tool: find_tool(tool)[1].splitlines()[0] for tool in flow.tools},
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+    (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n")
+    (folder / CONFIGURATION).write_text(json.dumps(plan.configuration, indent=2) + "\n")
+    shutil.move(work / f"{DESIGN}{plan.board.family.suffix}", folder / plan.board.bitstream)
+    for name in (REPORT, CELLS, VERILOG, *(path.name for path in work.glob("*.log"))):
+        shutil.move(work / name, folder / name)
+    for constraints in (work / f"{DESIGN}{suffix}" for suffix in (".lpf", ".pcf", ".cst")):
+        if constraints.exists():
+            shutil.move(constraints, folder / constraints.name)
+    shutil.rmtree(work)
+
+
+def critical_path(report: dict[str, Any]) -> list[str]:
+    """Cells along the slowest path within a clock domain, as nextpnr names them, with the delay so far in ns."""
+    inside = [path for path in report["critical_paths"] if path["from"] == path["to"]]
+    delay, cells = 0.0, []
+    for part in max((path["path"] for path in inside), key=_delay, default=[]):
+        delay += part["delay"]
+        cells.append(f"{delay:.2f} {part['type']} {part['to']['cell']}")
+    return cells
+
+
+def _delay(path: list[dict[str, Any]]) -> float:
+    """Of a whole path, in ns."""
+    return float(sum(part["delay"] for part in path))
+
+
+def _sources() -> str:
+    """Hash of the gateware's sources and of the packages that turn it into files."""
+    root = Path(opzo.__file__).parent
+    texts = [
+        part
+        for package in SOURCES
+        for path in sorted((root / package).rglob("*.py"))
+        for part in (path.relative_to(root), path.read_bytes())
+    ]
+    return content_hash(*texts, version("amaranth"), version("amaranth-boards"))
+
+
+def _copy(folder: Path, out: Path) -> None:
+    _make(out)
+    for path in folder.iterdir():
+        shutil.copyfile(path, out / path.name)
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OpzoError(f"cannot make the folder {out}: {error.strerror}; give another --out") from None

@@ -1,0 +1,120 @@
+"""Choose a chip for a board and a network, and say before synthesis what is short."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+
+from opzo.boards.area import AREAS
+from opzo.boards.board import Board, Resources
+from opzo.spec.errors import NetworkError, OpzoError
+from opzo.spec.formats import WEIGHT
+from opzo.spec.network import Limits, Network
+
+LANES = (128, 64, 32, 16, 8, 4)
+WEIGHT_BITS = (WEIGHT.width, 12)
+VENDOR_LANES = 16
+"""Lanes where nothing is known of what a lane costs."""
+USABLE = 0.9
+"""Share of the look-up tables above which place and route takes long or finds no way."""
+ROW_STEP = 512
+"""Rows are rounded up to a multiple of the most shallow block RAM's depth."""
+NAMES = {
+    "luts": "look-up tables",
+    "flip_flops": "flip-flops",
+    "block_rams": "block RAMs",
+    "sprams": "SPRAMs",
+    "multipliers": "multipliers",
+}
+
+
+def tight_limits(network: Network, lanes: int, weight_bits: int = WEIGHT.width) -> Limits:
+    """Smallest device with ``lanes`` lanes that holds ``network``: rows in steps of ROW_STEP, words a power of two."""
+    roomy = network.limits(lanes, weight_bits)
+    last = network.layout(roomy)[-1]
+    rows = last.weight_base + last.rows * last.words
+    words = sum(-(-neurons // lanes) for neurons in network.hidden)
+    return replace(
+        roomy,
+        rows=-(-rows // ROW_STEP) * ROW_STEP,
+        inputs=network.inputs,
+        words=1 << (words - 1).bit_length(),
+        classes=network.classes,
+    )
+
+
+def usable(device: Resources) -> dict[str, int]:
+    """What of a device a design may use, by name."""
+    return asdict(device) | {"luts": int(USABLE * device.luts)}
+
+
+def shortage(board: Board, limits: Limits) -> str:
+    """What a board has too little of, as text with numbers; '' where a chip fits."""
+    have = usable(board.device)
+    needed = asdict(AREAS[board.family].estimate(limits))
+    short = [f"{needed[name]:,} {NAMES[name]} of {have[name]:,} usable" for name in needed if needed[name] > have[name]]
+    return " and ".join(short)
+
+
+def choose(board: Board, network: Network, lanes: int | None = None, weight_bits: int | None = None) -> Limits:
+    """Chip for a board and a network.
+
+    Where ``lanes`` is None it is the most that fit, up to the neurons of the widest hidden layer; where ``weight_bits``
+    is None it is 16 where that fits with any lanes, else 12. OpzoError, with what is short and what would fit, where
+    nothing fits; NetworkError for lanes that cannot be.
+    """
+    if lanes is not None:
+        tight_limits(network, lanes)
+    if board.family not in AREAS:
+        return tight_limits(network, lanes or VENDOR_LANES, weight_bits or WEIGHT.width)
+    candidates = list(_candidates(network, lanes, weight_bits))
+    for limits in candidates:
+        if not shortage(board, limits):
+            return limits
+    nearest = min(candidates, key=lambda limits: _worst(board, limits))
+    raise OpzoError(
+        f"{network} with {nearest.lanes} lanes and {nearest.weight_bits}-bit weights does not fit on {board.name}: "
+        f"it needs {shortage(board, nearest)}; {_advice(board, network, lanes, weight_bits)}"
+    )
+
+
+def _worst(board: Board, limits: Limits) -> float:
+    """Largest share of what a board has that a chip needs."""
+    have, needed = usable(board.device), asdict(AREAS[board.family].estimate(limits))
+    return float(max(needed[name] / max(have[name], 0.5) for name in needed))
+
+
+def _candidates(network: Network, lanes: int | None, weight_bits: int | None) -> Iterator[Limits]:
+    """Chips that may be built, the best first, the smallest last."""
+    widest = max(max(network.hidden), network.classes)
+    useful = [count for count in LANES if count == LANES[-1] or count < 2 * widest]
+    for bits in WEIGHT_BITS if weight_bits is None else (weight_bits,):
+        for count in useful if lanes is None else (lanes,):
+            yield tight_limits(network, count, bits)
+
+
+def _advice(board: Board, network: Network, lanes: int | None, weight_bits: int | None) -> str:
+    """What would fit: fewer lanes, else a smaller network."""
+    for limits in _candidates(network, None, weight_bits):
+        if not shortage(board, limits):
+            return f"the most that fits is --lanes {limits.lanes} --weight-bits {limits.weight_bits}"
+    if smaller := largest_network(board, network, lanes, weight_bits):
+        return f"the largest that fits is --net {smaller}"
+    return "no network fits on this board; choose a larger one"
+
+
+def largest_network(
+    board: Board, network: Network, lanes: int | None = None, weight_bits: int | None = None
+) -> Network | None:
+    """Network with the widest hidden layers, in the proportions of ``network``, that fits; None where none does."""
+
+    def scaled(share: float) -> Network:
+        hidden = (max(1, int(neurons * share)) for neurons in network.hidden)
+        return replace(network, sizes=(network.inputs, *hidden, network.classes))
+
+    def fits(smaller: Network) -> bool:
+        try:
+            return any(not shortage(board, limits) for limits in _candidates(smaller, lanes, weight_bits))
+        except NetworkError:
+            return False
+
+    widest = max(network.hidden)
+    return next((found for width in range(widest, 0, -1) if fits(found := scaled(width / widest))), None)

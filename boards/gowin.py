@@ -1,0 +1,88 @@
+"""Gowin LittleBee and Arora: PLL and tools."""
+
+from typing import Any
+
+from amaranth import Const, Instance, Module, Signal
+
+from opzo.boards.board import Resources
+from opzo.boards.flow import OpenFlow, Step, oscillator
+from opzo.boards.pll import Pll, PllRange
+
+
+class Gowin(OpenFlow):
+    """Project Apicula: yosys, nextpnr-himbaechel, gowin_pack.
+
+    Parameters
+    ----------
+    family : str
+        Family of the synthesis: ``gw1n`` or ``gw2a``.
+    vco : tuple
+        Lowest and highest frequency of the VCO in MHz.
+    """
+
+    tools = ("yosys", "nextpnr-himbaechel-gowin", "gowin_pack")
+
+    def __init__(self, family: str, vco: tuple[float, float]) -> None:
+        self.synthesis_options = f"-family {family}"
+        self.pll = PllRange(
+            references=range(1, 65),
+            feedbacks=range(1, 65),
+            posts=(2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128),
+            comparator=(3, 400),
+            vco=vco,
+            output=(3.125, 600),
+            from_output=True,
+        )
+
+    def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
+        off = "false"
+        m.submodules.pll = Instance(
+            "rPLL",
+            p_FCLKIN=f"{float(pll.input):g}",
+            p_DEVICE=platform.family,
+            p_IDIV_SEL=pll.reference - 1,
+            p_FBDIV_SEL=pll.feedback - 1,
+            p_ODIV_SEL=pll.post,
+            p_DYN_IDIV_SEL=off,
+            p_DYN_FBDIV_SEL=off,
+            p_DYN_ODIV_SEL=off,
+            p_DYN_DA_EN=off,
+            p_DYN_SDIV_SEL=2,
+            p_PSDA_SEL="0000",
+            p_DUTYDA_SEL="1000",
+            p_CLKFB_SEL="internal",
+            p_CLKOUT_BYPASS=off,
+            p_CLKOUTP_BYPASS=off,
+            p_CLKOUTD_BYPASS=off,
+            i_CLKIN=oscillator(m, platform),
+            i_CLKFB=Const(0),
+            i_RESET=Const(0),
+            i_RESET_P=Const(0),
+            i_FBDSEL=Const(0, 6),
+            i_IDSEL=Const(0, 6),
+            i_ODSEL=Const(0, 6),
+            i_PSDA=Const(0, 4),
+            i_DUTYDA=Const(0, 4),
+            i_FDLY=Const(0, 4),
+            o_CLKOUT=clock,
+            o_LOCK=locked,
+        )
+
+    def route(self, step: Step, pll: Pll, seed: int) -> Step:
+        """The platform's templates call nextpnr-gowin, which nextpnr-himbaechel has replaced: translate."""
+        given = dict(zip(step.arguments, step.arguments[1:], strict=False))
+        arguments = (
+            *("--log", given["--log"], "--device", given["--device"]),
+            *("--vopt", f"family={given['--family']}", "--vopt", f"cst={given['--cst']}"),
+            *("--json", given["--json"], "--write", given["--write"]),
+        )
+        return super().route(Step(step.stage, "nextpnr-himbaechel-gowin", arguments), pll, seed)
+
+    def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
+        use = {name: entry["used"] for name, entry in report["utilization"].items()}
+        return Resources(
+            luts=use["LUT4"] + use["ALU"] + use["RAM16SDP4"] * 4,
+            flip_flops=use["DFF"],
+            block_rams=use["BSRAM"],
+            multipliers=use.get("MULT18X18", 0),
+        )

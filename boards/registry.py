@@ -1,0 +1,219 @@
+"""The boards that opzo knows."""
+
+from dataclasses import replace
+
+from opzo.boards.board import Board, Family, Light, Resources
+from opzo.spec.errors import OpzoError
+
+ECP5_25 = Resources(luts=24_288, flip_flops=24_288, block_rams=56, multipliers=28)
+"""Of the 12F too: it is the same die, and the open tools use all of it."""
+ECP5_45 = Resources(luts=43_848, flip_flops=43_848, block_rams=108, multipliers=72)
+ECP5_85 = Resources(luts=83_640, flip_flops=83_640, block_rams=208, multipliers=156)
+UP5K = Resources(luts=5_280, flip_flops=5_280, block_rams=30, sprams=4, multipliers=8)
+GW1N_9 = Resources(luts=8_640, flip_flops=6_480, block_rams=26, multipliers=20)
+GW2A_18 = Resources(luts=20_736, flip_flops=15_552, block_rams=46, multipliers=48)
+ARTIX_35 = Resources(luts=20_800, flip_flops=41_600, block_rams=50, multipliers=90)
+ARTIX_100 = Resources(luts=63_400, flip_flops=126_800, block_rams=135, multipliers=240)
+CYCLONE_110 = Resources(luts=83_820, flip_flops=167_640, block_rams=553, multipliers=224)
+
+
+def _leds(first: int) -> tuple[Light, Light, Light]:
+    return Light("led", first), Light("led", first + 1), Light("led", first + 2)
+
+
+def _rgb(number: int = 0) -> tuple[Light, Light, Light]:
+    """Green, blue, red."""
+    return Light("rgb_led", number, "g"), Light("rgb_led", number, "b"), Light("rgb_led", number, "r")
+
+
+def _board(
+    name: str,
+    title: str,
+    family: Family,
+    platform: str,
+    device: Resources,
+    *,
+    clock: float,
+    core: float,
+    baud: int,
+    bridge: str,
+    lights: tuple[Light, Light, Light],
+    loader: tuple[str, ...],
+    uart_pins: tuple[str, str] | None = None,
+) -> Board:
+    link, training, error = lights
+    return Board(
+        name, title, family, platform, device, clock, core, baud, bridge, link, training, error, loader, uart_pins
+    )
+
+
+_ULX3S = _board(
+    "ulx3s-85f",
+    "Radiona ULX3S 85F",
+    Family.ECP5,
+    "ulx3s:ULX3S_85F_Platform",
+    ECP5_85,
+    clock=25,
+    core=80,
+    baud=3_000_000,
+    bridge="FT231X",
+    lights=_leds(0),
+    loader=("-b", "ulx3s"),
+)
+_ORANGECRAB = _board(
+    "orangecrab-25f",
+    "OrangeCrab r0.2 25F",
+    Family.ECP5,
+    "orangecrab_r0_2:OrangeCrabR0_2_25FPlatform",
+    ECP5_25,
+    clock=48,
+    core=80,
+    baud=3_000_000,
+    bridge="",
+    lights=_rgb(),
+    loader=("-b", "orangeCrab"),
+    uart_pins=("io_0:0", "io_0:1"),
+)
+_ECPIX = _board(
+    "ecpix5-85f",
+    "LambdaConcept ECPIX-5 85F",
+    Family.ECP5,
+    "ecpix5:ECPIX585Platform",
+    ECP5_85,
+    clock=100,
+    core=80,
+    baud=12_000_000,
+    bridge="FT2232H",
+    lights=_rgb(),
+    loader=("-b", "ecpix5"),
+)
+_ARTY = _board(
+    "arty-a7-35",
+    "Digilent Arty A7-35",
+    Family.XILINX,
+    "arty_a7:ArtyA7_35Platform",
+    ARTIX_35,
+    clock=100,
+    core=100,
+    baud=12_000_000,
+    bridge="FT2232H",
+    lights=_leds(0),
+    loader=("-b", "arty_a7_35t"),
+)
+
+BOARDS = (
+    _ULX3S,
+    replace(
+        _ULX3S, name="ulx3s-25f", title="Radiona ULX3S 25F", platform_name="ulx3s:ULX3S_25F_Platform", device=ECP5_25
+    ),
+    replace(
+        _ULX3S, name="ulx3s-12f", title="Radiona ULX3S 12F", platform_name="ulx3s:ULX3S_12F_Platform", device=ECP5_25
+    ),
+    _ORANGECRAB,
+    replace(
+        _ORANGECRAB,
+        name="orangecrab-85f",
+        title="OrangeCrab r0.2 85F",
+        platform_name="orangecrab_r0_2:OrangeCrabR0_2_85FPlatform",
+        device=ECP5_85,
+    ),
+    _board(
+        "icesugar-pro",
+        "Muse Lab iCESugar-pro",
+        Family.ECP5,
+        "icesugar_pro:ICESugarProPlatform",
+        ECP5_25,
+        clock=25,
+        core=80,
+        baud=115_200,
+        bridge="iCELink",
+        lights=_rgb(),
+        loader=("-c", "cmsisdap", "--vid", "0x1d50", "--pid", "0x602b"),
+    ),
+    replace(
+        _ECPIX,
+        name="ecpix5-45f",
+        title="LambdaConcept ECPIX-5 45F",
+        platform_name="ecpix5:ECPIX545Platform",
+        device=ECP5_45,
+    ),
+    _ECPIX,
+    _board(
+        "icebreaker",
+        "1BitSquared iCEBreaker",
+        Family.ICE40,
+        "icebreaker:ICEBreakerPlatform",
+        UP5K,
+        clock=12,
+        core=24,
+        baud=12_000_000,
+        bridge="FT2232H",
+        lights=(Light("led_g", 0), Light("led_g", 0), Light("led_r", 0)),
+        loader=("-b", "ice40_generic"),
+    ),
+    _board(
+        "tang-nano-9k",
+        "Sipeed Tang Nano 9K",
+        Family.GOWIN,
+        "tang_nano_9k:TangNano9kPlatform",
+        GW1N_9,
+        clock=27,
+        core=27,
+        baud=3_000_000,
+        bridge="BL702",
+        lights=_leds(0),
+        loader=("-b", "tangnano9k"),
+    ),
+    _board(
+        "tang-primer-20k",
+        "Sipeed Tang Primer 20K with Dock",
+        Family.GOWIN,
+        "tang_primer_20k:TangPrimer20kDockPlatform",
+        GW2A_18,
+        clock=27,
+        core=27,
+        baud=3_000_000,
+        bridge="BL616",
+        lights=_leds(0),
+        loader=("-b", "tangprimer20k"),
+    ),
+    _ARTY,
+    replace(
+        _ARTY,
+        name="arty-a7-100",
+        title="Digilent Arty A7-100",
+        platform_name="arty_a7:ArtyA7_100Platform",
+        device=ARTIX_100,
+        loader=("-b", "arty_a7_100t"),
+    ),
+    replace(
+        _ARTY,
+        name="nexys4ddr",
+        title="Digilent Nexys 4 DDR / Nexys A7-100T",
+        platform_name="nexys4ddr:Nexys4DDRPlatform",
+        device=ARTIX_100,
+        loader=("-b", "nexys_a7_100"),
+    ),
+    _board(
+        "de10-nano",
+        "Terasic DE10-Nano",
+        Family.INTEL,
+        "de10_nano:DE10NanoPlatform",
+        CYCLONE_110,
+        clock=50,
+        core=50,
+        baud=3_000_000,
+        bridge="",
+        lights=_leds(0),
+        loader=("-b", "de10nano"),
+    ),
+)
+"""All boards, by family."""
+
+
+def find_board(name: str) -> Board:
+    """Board of a name; OpzoError with the list of names where there is none."""
+    for board in BOARDS:
+        if board.name == name:
+            return board
+    raise OpzoError(f"there is no board '{name}'; choose one of {', '.join(board.name for board in BOARDS)}")
