@@ -78,6 +78,17 @@ class Gowin(OpenFlow):
         )
         return super().route(Step(step.stage, "nextpnr-himbaechel-gowin", arguments), pll, seed)
 
+    def counted(self, cells: dict[str, int]) -> Resources:
+        def of(*names: str) -> int:
+            return sum(count for name, count in cells.items() if name.startswith(names))
+
+        return Resources(
+            luts=of("LUT", "ALU") + 4 * of("RAM16"),
+            flip_flops=of("DFF"),
+            block_rams=of("SDP", "DPX", "DPB", "SPX", "pROM"),
+            multipliers=of("MULT18X18"),
+        )
+
     def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
         use = {name: entry["used"] for name, entry in report["utilization"].items()}
         return Resources(

@@ -45,11 +45,22 @@ class ICE40(OpenFlow):
             o_LOCK=locked,
         )
 
+    def counted(self, cells: dict[str, int]) -> Resources:
+        flip_flops = sum(count for name, count in cells.items() if name.startswith("SB_DFF"))
+        # A carry shares its cell with a look-up table, and so does most of the flip-flops.
+        return Resources(
+            luts=max(cells["SB_LUT4"], flip_flops),
+            flip_flops=flip_flops,
+            block_rams=cells["SB_RAM40_4K"],
+            sprams=cells.get("SB_SPRAM256KA", 0),
+            multipliers=cells["SB_MAC16"],
+        )
+
     def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
         use = {name: entry["used"] for name, entry in report["utilization"].items()}
         return Resources(
             luts=use["ICESTORM_LC"],
-            flip_flops=sum(count for name, count in cells.items() if name.startswith("SB_DFF")),
+            flip_flops=self.counted(cells).flip_flops,
             block_rams=use["ICESTORM_RAM"],
             sprams=use["ICESTORM_SPRAM"],
             multipliers=use["ICESTORM_DSP"],
