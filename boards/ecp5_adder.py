@@ -1,26 +1,18 @@
 """Gated adder of ECP5 devices."""
 
-from amaranth import Const, Instance, Module, Signal, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth import Const, Instance, Module, Signal
+
+from opzo.hw.primitives import GatedAdder
 
 _GATED = 0xA6AA
 """Truth table of a bit: with D, A xor (B where not C); without, A, which is the carry where that is 0."""
 
 
-class ECP5GatedAdder(wiring.Component):
-    """`opzo.hw.primitives.GatedAdder` in the carry chain, whose LUTs hold the gate too.
+class ECP5GatedAdder(GatedAdder):
+    """Gated adder in the carry chain, whose LUTs hold the gate too.
 
     One CCU2C for two bits; synthesis would spend a LUT a bit in front of them.
     """
-
-    a: Signal
-    b: Signal
-    en: Signal
-    o: Signal
-
-    def __init__(self, width: int) -> None:
-        super().__init__({"a": In(signed(width)), "b": In(signed(width)), "en": In(1), "o": Out(signed(width))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -280,7 +280,7 @@ class Core(wiring.Component):
             [sequencer.active_counts[n].eq(traces.counts[n]) for n in range(MAX_HIDDEN)],
             sequencer.input_count.eq(inputs.counts[0]),
             sequencer.finished.eq(encoder.finished),
-            sequencer.lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & (self._marks.level == 0)),
+            sequencer.lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & (self._marks.r_level == 0)),
             sequencer.traces_ready.eq(~traces.walking),
             traces.mark.valid.eq(spike.valid),
             traces.mark.layer.eq(spike.layer),

@@ -101,9 +101,7 @@ class LaneGroup(LanePorts):
             raise AssertionError("the row memory's latency sets the stage at which rows are there")
         m = Module()
         weight_bits = self._limits.weight_bits
-        m.submodules.memory = memory = primitives(platform).row_memory(
-            self._limits.rows, self._size * weight_bits
-        )
+        m.submodules.memory = memory = primitives(platform).row_memory(self._limits.rows, self._size * weight_bits)
         m.submodules.neurons = neurons = Neurons(self._limits, self._first, self._size)
         lanes = []
         for offset in range(self._size):

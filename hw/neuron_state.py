@@ -1,6 +1,8 @@
 """What a group of lanes remembers of its neurons: small memories with synchronous reads."""
 
-from amaranth import Module, Signal, signed
+from typing import Any
+
+from amaranth import Module, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -112,16 +114,18 @@ class NeuronState(wiring.Component):
         membrane = data.StructLayout({"v": signed(MEMBRANE.width), "negative": 1})
         signs = data.StructLayout({"negatives": size, "spiked": size})
 
-        def neuron(lane: Signal, word: Signal) -> Signal:
+        def neuron(lane: Signal, word: Signal) -> Value:
             """Address of a neuron."""
             return lane | (word << bits)
 
-        def value(lane: Signal, word: Signal, step: Signal) -> Signal:
+        def value(lane: Signal, word: Signal, step: Signal) -> Value:
             """Address of one of its values by step."""
             return lane | (step << bits) | (word << (bits + STEP_BITS))
 
-        def place(name: str, shape: object, depth: int) -> tuple[memory.ReadPort, memory.WritePort]:
-            m.submodules[name] = unit = memory.Memory(shape=shape, depth=depth, init=[])
+        def place(name: str, shape: object, depth: int) -> tuple[Any, Any]:
+            """Read and write port of a new memory."""
+            unit: memory.Memory = memory.Memory(shape=shape, depth=depth, init=[])
+            m.submodules[name] = unit
             return unit.read_port(), unit.write_port()
 
         read, write = place("membrane", membrane, neurons)

@@ -43,7 +43,7 @@ class Neurons(wiring.Component):
     Members
     -------
     post : In(post_layout)
-        A word is to be worked on where ``kind`` is not NONE.
+        A word is to be worked on where ``kind`` is not NONE; the one before again only after its results.
     sum : In(SUM)
     alpha, activity : In
         Noise amplitude and activity cost, constant during a sample.

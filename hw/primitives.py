@@ -2,7 +2,7 @@
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import In, Out
 
 from opzo.hw.multiplier import Multiplier
 from opzo.hw.row_memory import RowMemory
@@ -35,19 +35,19 @@ class GatedAdder(wiring.Component):
 class Primitives:
     """The generic units; a family's subclass, in the attribute ``primitives`` of a platform, gives its own.
 
-    Units of a kind have the same ports, arithmetic and latency.
+    A unit of a family is a subclass of the generic one: same ports, arithmetic and latency.
     """
 
-    def multiplier(self) -> Component:
-        """Unit like `Multiplier`."""
+    def multiplier(self) -> Multiplier:
+        """Multiplier of a lane."""
         return Multiplier()
 
-    def gated_adder(self, width: int) -> Component:
-        """Unit like `GatedAdder`."""
+    def gated_adder(self, width: int) -> GatedAdder:
+        """Gated adder of ``width`` bits."""
         return GatedAdder(width)
 
-    def row_memory(self, rows: int, width: int) -> Component:
-        """Unit like `RowMemory`."""
+    def row_memory(self, rows: int, width: int) -> RowMemory:
+        """Row memory of a group of lanes."""
         return RowMemory(rows, width)
 
 

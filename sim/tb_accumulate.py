@@ -6,8 +6,11 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from amaranth import signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
-from opzo.hw.accumulate import Accumulator
+from opzo.hw.accumulate import SUM_SHIFT
 from opzo.hw.multiplier import LATENCY, WIDTH, Multiplier
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
@@ -16,19 +19,28 @@ from opzo.sim.golden.integrate import integrate
 from opzo.sim.golden.saturate import saturate
 from opzo.sim.pipeline import PipelinedUnit
 from opzo.spec.formats import (
+    ACCUMULATOR,
     BIAS_INPUT,
     ERROR,
     FEEDBACK_ENTRY,
     FEEDBACK_FACTOR_BITS,
     FEEDBACK_SHIFT_MAX,
     MEMBRANE,
+    PRODUCT_SHIFT,
     RATE_BITS,
     SPIKE_INPUT,
     WEIGHT,
 )
 
-INPUTS = {"a": 0, "b": 0, "en": LATENCY, "first": LATENCY, "integrate": LATENCY}
-OUTPUTS = {"total": LATENCY + 1, "current": LATENCY + 2, "saturated": LATENCY + 2}
+INPUTS = {"a": 0, "b": 0, "en": LATENCY, "first": LATENCY}
+OUTPUTS = dict.fromkeys(("sum", "current", "saturated"), LATENCY + 1)
+SIGNATURE = wiring.Signature(
+    {
+        "sum": Out(signed(ACCUMULATOR.width - SUM_SHIFT)),
+        "current": Out(signed(MEMBRANE.width)),
+        "saturated": Out(1),
+    }
+)
 LARGEST_ERROR = ERROR.max * ((1 << RATE_BITS) - 1)
 MOST_ROWS = 4096
 MOST_CLASSES = 64
@@ -48,7 +60,7 @@ class Script:
     def integrate(self, weights: np.ndarray, values: np.ndarray, gap: float) -> None:
         """A word of Integrate; the current after each row is checked, of a long word only that after the last."""
         count = len(weights)
-        for n, cycles in enumerate(self._rows(weights, values, 1, gap)):
+        for n, cycles in enumerate(self._rows(weights, values, gap)):
             if n == count - 1 or count <= CHECKED_ROWS:
                 current, saturated = integrate(weights[None, : n + 1, None], values[: n + 1])
                 for cycle in cycles:
@@ -58,18 +70,18 @@ class Script:
     def feedback(self, entries: np.ndarray, shift: int, errors: np.ndarray, gap: float) -> None:
         """A word of Feedback; the sum after each entry is checked."""
         factors, _ = saturate(entries >> shift, FEEDBACK_FACTOR_BITS)
-        for n, cycles in enumerate(self._rows(factors, errors, 0, gap)):
+        for n, cycles in enumerate(self._rows(factors << PRODUCT_SHIFT, errors, gap)):
             total = feedback_sum(entries[None, : n + 1, None], shift, errors[: n + 1])
-            self.expected["total"] += [(cycle, int(total[0, 0])) for cycle in cycles]
+            self.expected["sum"] += [(cycle, int(total[0, 0]) >> SUM_SHIFT) for cycle in cycles]
 
-    def _rows(self, a: np.ndarray, b: np.ndarray, integrates: int, gap: float) -> list[list[int]]:
+    def _rows(self, a: np.ndarray, b: np.ndarray, gap: float) -> list[list[int]]:
         """Append rows, with random idle cycles behind each; for each row the cycles after which its sum stands."""
         stands = []
         for n, row in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
-            stands.append([self._cycle(*row, 1, n == 0, integrates)])
+            stands.append([self._cycle(*row, 1, n == 0)])
             while self._rng.random() < gap:
                 idle = [self._rng.getrandbits(WIDTH) for _ in range(2)]
-                stands[-1].append(self._cycle(*idle, 0, self._rng.getrandbits(1), self._rng.getrandbits(1)))
+                stands[-1].append(self._cycle(*idle, 0, self._rng.getrandbits(1)))
         return stands
 
     def _cycle(self, *values: int) -> int:
@@ -80,7 +92,7 @@ class Script:
 
 async def check(dut: Any, script: Script, rng: Random) -> None:
     """Run a script, every cycle of it, and compare."""
-    unit = PipelinedUnit(dut, Accumulator().signature, INPUTS, OUTPUTS, rng)
+    unit = PipelinedUnit(dut, SIGNATURE, INPUTS, OUTPUTS, rng)
     results = await unit.run(script.vectors)
     for name, checks in script.expected.items():
         cycles, values = np.array(checks, np.int64).reshape(-1, 2).T

@@ -7,12 +7,12 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from opzo.hw.lane_command import filter_command
+from opzo.hw.lane_command import filter_command, group_size
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.sim import bench
 from opzo.sim.streams import pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits, Rule
+from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import READOUT_LAYER
 
 RULES = (Rule.OPZO, Rule.READOUT)
@@ -30,7 +30,8 @@ class Sample:
     def __init__(self, dut: Any, rng: Random, case: tuple[int, int, Rule]) -> None:
         self.dut, self.rng, self.case = dut, rng, case
         self.depth, steps, rule = case
-        self.layout = filter_command(Limits(**bench.parameters()["limits"]))
+        limits = Limits(**bench.parameters()["limits"])
+        self.layout = filter_command(limits)
         layers = unpack(LAYERS, rng.getrandbits(LAYERS.size))
         words = bench.parameters()["limits"]["words"]
         for layer in layers:
@@ -45,10 +46,13 @@ class Sample:
                 {
                     "valid": 1,
                     "first": step == steps - 1,
+                    "frame": slot == 0 and config["input"] == Input.FRAME,
+                    "lane": lane,
                     "read_out": slot == READOUT_LAYER,
                     "word": word + (0 if slot == READOUT_LAYER else layers[slot]["word_base"]),
                     "step": step,
                 }
+                for lane in range(group_size(limits))
                 for step in reversed(range(steps))
             ]
             for slot in slots

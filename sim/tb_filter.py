@@ -1,21 +1,25 @@
-"""Testbench of the credit filter."""
+"""Testbench of the credit filter, with a selector behind it."""
 
 from random import Random
 from typing import Any
 
 import cocotb
 import numpy as np
+from amaranth import signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
-from opzo.hw.filter import TREE_LATENCY, CreditFilter
+from opzo.hw.selector import SUM_WIDTH, TREE_LATENCY
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
 from opzo.sim.pipeline import PipelinedUnit
 from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, INPUT_BITS
 
-INPUTS = {"credit": 0, "en": 0, "first": 0, "load": 0, "frame": 0, "history": 0}
-# A load is to be seen in the cycle after it, when the histories of the new word begin.
-OUTPUTS = {"factor": 0, "selected": TREE_LATENCY}
+INPUTS = {"credit": 0, "en": 0, "first": 0, "frame": 0, "load": 0, "history": 0}
+# The selector is one cycle behind.
+OUTPUTS = {"factor": 1, "selected": 1 + TREE_LATENCY}
+SIGNATURE = wiring.Signature({"factor": Out(signed(FRAME_CREDIT.width)), "selected": Out(signed(SUM_WIDTH))})
 
 
 class Script:
@@ -32,18 +36,20 @@ class Script:
         self.selected: list[int] = []
         self._factor = 0
         self._active = np.zeros((HISTORY_STEPS, 1, 1), np.int64)
-        self._shadow: np.ndarray | None = None
+        self._shadow: tuple[np.ndarray, int] | None = None
 
     def word(self, credits: np.ndarray, histories: list[int], gap: float) -> None:
         """Load the word before, use it with ``histories``, and fill in ``credits``, first time step first.
 
         ``gap`` is the probability of another cycle before a credit.
         """
-        fill: list[tuple[int, int, int]] = []
+        fill: list[tuple[int, int, int, int]] = []
+        # Whether the rows are those of a frame counts only with the last credit.
+        frame = self._rng.getrandbits(1)
         for n, credit in enumerate(credits[::-1].tolist()):
             while self._rng.random() < gap:
                 fill.append(self._nothing())
-            fill.append((credit, 1, n == 0))
+            fill.append((credit, 1, n == 0, frame if n == len(credits) - 1 else self._rng.getrandbits(1)))
         cycles = max(len(fill), len(histories) + 1)
         late = self._rng.choice((0, cycles - len(fill)))
         fill = [self._nothing() for _ in range(late)] + fill
@@ -52,23 +58,21 @@ class Script:
         histories = [self._history(), *histories]
         histories += [self._history() for _ in range(cycles - len(histories))]
         for n, history in enumerate(histories):
-            # Whether the rows are those of a frame counts only in the cycle of the load.
-            frame = self._rng.getrandbits(1)
-            self._cycle(*fill[n], load=n == 0, frame=frame, history=history & (1 << len(self._active)) - 1)
+            self._cycle(*fill[n], load=n == 0, history=history & (1 << len(self._active)) - 1)
             if n == 0 and self._shadow is not None:
-                self._active = self._shadow
-                update = frame_update if frame else trace_update
+                self._active, is_frame = self._shadow
+                update = frame_update if is_frame else trace_update
                 self._factor = int(update(self._active, np.array([1 << INPUT_BITS]))[0, 0, 0])
-        self._shadow = filter_credit(credits[:, None, None])
+        self._shadow = filter_credit(credits[:, None, None]), frame
 
-    def _nothing(self) -> tuple[int, int, int]:
-        return self._rng.randrange(CREDIT.min, CREDIT.max + 1), 0, self._rng.getrandbits(1)
+    def _nothing(self) -> tuple[int, int, int, int]:
+        return self._rng.randrange(CREDIT.min, CREDIT.max + 1), 0, self._rng.getrandbits(1), self._rng.getrandbits(1)
 
     def _history(self) -> int:
         return self._rng.getrandbits(HISTORY_STEPS)
 
-    def _cycle(self, credit: int, en: int, first: int, load: int, frame: int, history: int) -> None:
-        for name, value in zip(INPUTS, (credit, en, first, load, frame, history), strict=True):
+    def _cycle(self, credit: int, en: int, first: int, frame: int, *, load: int, history: int) -> None:
+        for name, value in zip(INPUTS, (credit, en, first, frame, load, history), strict=True):
             self.vectors[name].append(value)
         self.factors.append(self._factor)
         self.selected.append(int(spike_update(self._active, np.array([history]))[0, 0, 0]))
@@ -99,7 +103,7 @@ def random_credits(rng: Random, steps: int) -> list[int]:
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def matches_golden(dut: Any) -> None:
     rng = Random(bench.seed())
-    unit = PipelinedUnit(dut, CreditFilter().signature, INPUTS, OUTPUTS, rng)
+    unit = PipelinedUnit(dut, SIGNATURE, INPUTS, OUTPUTS, rng)
     await bench.start(dut)
     histories = list(range(1 << HISTORY_STEPS))
     script = Script(rng)

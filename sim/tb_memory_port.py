@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import Event, FallingEdge, ReadOnly, with_timeout
 
 from opzo.hw.interface import MEMORY_COMMAND
-from opzo.hw.lane_command import CURRENT, RESULT, ROW, STAGES, ChainOp, lane_command
+from opzo.hw.lane_command import ACCUMULATED, RESULT, ROW, STAGES, ChainOp, group_size, lane_command
 from opzo.hw.traces import ENTRY
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
@@ -32,6 +32,9 @@ class ChainModel:
         self._stages: list[dict[str, int]] = [self._unpack(0)] * STAGES
         self._chain = [0] * core.limits.lanes
         self._shift = False
+        self._size = group_size(core.limits)
+        self._potentials: list[np.ndarray | None] = []
+        """Potentials that enter the chain at the end of each group, by clock edges from now on; None: none."""
         self.stored = 0
         """Rows written."""
         self._traces = [
@@ -68,7 +71,7 @@ class ChainModel:
     def _step(self, chain_in: int) -> None:
         """One clock edge in the lanes."""
         core, chain = self._core, self._chain
-        row, current, result = (self._stages[stage] for stage in (ROW, CURRENT, RESULT))
+        row, summed, result = (self._stages[stage] for stage in (ROW, ACCUMULATED, RESULT))
         if result["chain"] == ChainOp.STORE_ROW.value:
             core.write_row(Space.WEIGHTS, result["address"], self._words())
         for half, op in enumerate((ChainOp.STORE_LFSR_LOW, ChainOp.STORE_LFSR_HIGH)):
@@ -77,8 +80,12 @@ class ChainModel:
         self.stored += any(result["chain"] == op.value for op in STORES)
         if self._shift:
             self._chain = [*chain[1:], chain_in]
-        if current["chain"] == ChainOp.LOAD_MEMBRANE.value:
-            self._chain = core.membrane[current["word"]].tolist()
+        potentials = self._potentials.pop(0) if self._potentials else None
+        if potentials is not None:
+            groups = np.array(chain).reshape(-1, self._size)
+            self._chain = np.concatenate([groups[:, 1:], potentials[:, None]], axis=1).reshape(-1).tolist()
+        if summed["chain"] == ChainOp.LOAD_MEMBRANE.value:
+            self._potentials = [None, *core.membrane[summed["word"]].reshape(-1, self._size).T]
         if row["chain"] == ChainOp.LOAD_ROW.value:
             self._chain = core.read_row(Space.WEIGHTS, row["address"]).tolist()
         for half, op in enumerate((ChainOp.LOAD_LFSR_LOW, ChainOp.LOAD_LFSR_HIGH)):
@@ -154,7 +161,7 @@ class Driver:
         cycles = 0
         while self.dut.busy.value:
             cycles += 1
-            assert cycles < 3 * STAGES + 4 * self.limits.lanes
+            assert cycles < 4 * STAGES + 4 * self.limits.lanes
             await FallingEdge(self.dut.clk)
 
     def compare(self) -> None:

@@ -13,6 +13,8 @@ from opzo.spec.network import MAX_INPUTS, Limits
 
 UNLISTED = (Kind.FIRE, Kind.FEEDBACK, Kind.LOCAL)
 """Kinds whose last item is not the bias."""
+POSTS = tuple(kind.value for kind in (Kind.INPUT, Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK))
+"""Kinds whose words end with sums."""
 
 
 class Driver:
@@ -24,7 +26,7 @@ class Driver:
         self.layout = item_layout(self.limits)
         self.source = StreamSource(dut, dut.clk, "passes", rng, shape=PASS)
         self.classes = rng.randint(2, self.limits.classes)
-        for name in ("may_start", "items", "word_ready"):
+        for name in ("may_start", "items", "word_ready", "chain_free"):
             getattr(dut, name).value = 0
         dut.classes.value = self.classes
 
@@ -89,7 +91,7 @@ class Driver:
         """Run passes, each with the items of its words; check every item. Returns the cycles without one in between.
 
         ``permit`` is the probability in each cycle that the waiting pass may start from the next one on; ``ready`` that
-        a word may begin.
+        a word may begin, or that its sums may leave.
         """
         dut, rng = self.dut, self.rng
         for values, _ in passes:
@@ -100,7 +102,7 @@ class Driver:
         within_word = False
         while done < len(want):
             await ReadOnly()
-            word_ready = bool(dut.word_ready.value)
+            word_ready, chain_free = bool(dut.word_ready.value), bool(dut.chain_free.value)
             item = unpack(self.layout, int(dut.item.value))
             if item["valid"]:
                 values, row = want[done]
@@ -109,10 +111,15 @@ class Driver:
                 assert unpack(PASS, int(dut.current.value)) == values, f"seed {bench.seed()}: pass of item {done}"
                 assert dut.running.value == 1
                 assert word_ready or not row["first"], "a word began that was not ready"
+                posts = values["kind"] in POSTS
+                assert dut.posts.value == posts
+                assert chain_free or not (posts and row["last"]), "sums left that may not"
                 within_word = not row["last"]
                 done += 1
             else:
-                assert not within_word, f"seed {bench.seed()}: a gap before item {done}"
+                ends = want[done][1]["last"] and want[done][0]["kind"] in POSTS
+                waits_for_chain = ends and not chain_free
+                assert not within_word or waits_for_chain, f"seed {bench.seed()}: a gap before item {done}"
                 gaps += done > 0
             permitted, taken = bool(dut.may_start.value), bool(dut.taken.value)
             assert taken <= permitted, "a pass was taken that may not start"
@@ -123,6 +130,7 @@ class Driver:
             dut.may_start.value = may_start
             dut.items.value = passes[waiting][1] if may_start else rng.getrandbits(len(dut.items))
             dut.word_ready.value = rng.random() < ready
+            dut.chain_free.value = rng.random() < ready
         await ReadOnly()
         assert dut.running.value == 0
         await FallingEdge(dut.clk)

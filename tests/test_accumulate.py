@@ -3,8 +3,9 @@ from amaranth import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.accumulate import Accumulator
+from opzo.hw.accumulate import SUM_SHIFT, Accumulator
 from opzo.hw.multiplier import WIDTH, Multiplier
+from opzo.hw.saturate import Saturate
 from opzo.sim.bench import run_bench
 from opzo.sim.golden.feedback import feedback_sum
 from opzo.sim.golden.integrate import integrate
@@ -12,15 +13,14 @@ from opzo.spec.formats import ACCUMULATOR, MEMBRANE, WEIGHT
 
 
 class MultiplyAccumulate(wiring.Component):
-    """Multiplier and accumulator as a lane connects them."""
+    """Multiplier and accumulator as a lane connects them, and the saturation that a group has for the sums."""
 
     a: In(signed(WIDTH))
     b: In(signed(WIDTH))
     product: Out(signed(2 * WIDTH))
     en: In(1)
     first: In(1)
-    integrate: In(1)
-    total: Out(signed(ACCUMULATOR.width))
+    sum: Out(signed(ACCUMULATOR.width - SUM_SHIFT))
     current: Out(signed(MEMBRANE.width))
     saturated: Out(1)
 
@@ -28,6 +28,7 @@ class MultiplyAccumulate(wiring.Component):
         m = Module()
         m.submodules.multiplier = multiplier = Multiplier()
         m.submodules.accumulator = accumulator = Accumulator()
+        m.submodules.saturate = saturate = Saturate(ACCUMULATOR.width - SUM_SHIFT, MEMBRANE.width)
         m.d.comb += [
             multiplier.a.eq(self.a),
             multiplier.b.eq(self.b),
@@ -35,10 +36,10 @@ class MultiplyAccumulate(wiring.Component):
             accumulator.product.eq(multiplier.product),
             accumulator.en.eq(self.en),
             accumulator.first.eq(self.first),
-            accumulator.integrate.eq(self.integrate),
-            self.total.eq(accumulator.total),
-            self.current.eq(accumulator.current),
-            self.saturated.eq(accumulator.saturated),
+            self.sum.eq(accumulator.sum),
+            saturate.i.eq(accumulator.sum),
+            self.current.eq(saturate.o),
+            self.saturated.eq(saturate.saturated),
         ]
         return m
 

@@ -1,9 +1,13 @@
 import numpy as np
+from amaranth import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from opzo.hw.filter import CreditFilter
+from opzo.hw.selector import SUM_WIDTH, CreditSelector
 from opzo.sim.bench import run_bench
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
-from opzo.spec.formats import CREDIT, FRAME_CREDIT, TRACE_FRAC_BITS
+from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, TRACE_FRAC_BITS
 
 
 def by_step(*credits):
@@ -11,8 +15,39 @@ def by_step(*credits):
     return np.array(credits)[:, None, None]
 
 
+class FilterAndSelect(wiring.Component):
+    """Credit filter and one lane's selector; the selector one cycle behind the filter."""
+
+    credit: In(signed(CREDIT.width))
+    en: In(1)
+    first: In(1)
+    frame: In(1)
+    load: In(1)
+    history: In(HISTORY_STEPS)
+    factor: Out(signed(FRAME_CREDIT.width))
+    selected: Out(signed(SUM_WIDTH))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.filter = filter_ = CreditFilter()
+        m.submodules.selector = selector = CreditSelector()
+        en, load, history = Signal(), Signal(), Signal(HISTORY_STEPS)
+        m.d.sync += [en.eq(self.en), load.eq(self.load), history.eq(self.history)]
+        m.d.comb += [
+            *(getattr(filter_, name).eq(getattr(self, name)) for name in ("credit", "en", "first", "frame")),
+            selector.filtered.eq(filter_.filtered),
+            selector.factor.eq(filter_.factor),
+            selector.en.eq(en),
+            selector.load.eq(load),
+            selector.history.eq(history),
+            self.factor.eq(selector.active_factor),
+            self.selected.eq(selector.selected),
+        ]
+        return m
+
+
 def test_unit_matches_golden():
-    run_bench(CreditFilter(), name="filter", test_module="opzo.sim.tb_filter")
+    run_bench(FilterAndSelect(), name="filter", test_module="opzo.sim.tb_filter")
 
 
 def test_golden_by_hand():
