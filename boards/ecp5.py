@@ -3,7 +3,6 @@
 from typing import Any
 
 from amaranth import Const, Instance, Module, Signal
-from amaranth.lib.wiring import Component
 
 from opzo.boards.board import Resources
 from opzo.boards.ecp5_adder import ECP5GatedAdder
@@ -16,10 +15,10 @@ from opzo.hw.primitives import Primitives
 class ECP5Primitives(Primitives):
     """Units of blocks and carry chains of the device."""
 
-    def multiplier(self) -> Component:
+    def multiplier(self) -> ECP5Multiplier:
         return ECP5Multiplier()
 
-    def gated_adder(self, width: int) -> Component:
+    def gated_adder(self, width: int) -> ECP5GatedAdder:
         return ECP5GatedAdder(width)
 
 
