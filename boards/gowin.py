@@ -38,7 +38,7 @@ class Gowin(OpenFlow):
         off = "false"
         m.submodules.pll = Instance(
             "rPLL",
-            p_FCLKIN=f"{float(pll.input):g}",
+            p_FCLKIN=f"{pll.input_mhz:g}",
             p_DEVICE=platform.family,
             p_IDIV_SEL=pll.reference - 1,
             p_FBDIV_SEL=pll.feedback - 1,

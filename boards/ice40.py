@@ -30,7 +30,7 @@ class ICE40(OpenFlow):
     def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
         # The oscillator's pin goes straight into the PLL.
         port = platform.request(platform.default_clk, dir="-")
-        comparator = pll.input / pll.reference
+        comparator = pll.input_mhz / pll.reference
         m.submodules.pll = Instance(
             "SB_PLL40_PAD",
             p_FEEDBACK_PATH="SIMPLE",
