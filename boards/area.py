@@ -15,29 +15,31 @@ GROUP_LANES = 8
 
 @dataclass(frozen=True)
 class Area:
-    """Cells of a chip with P lanes: ``fixed + lane * P``.
+    """Cells of a chip.
 
     Parameters
     ----------
     luts, flip_flops, multipliers : tuple
-        (fixed, a lane).
+        (fixed, a group of lanes, a lane).
     block_rams : tuple
         (fixed, for 1,024 events of a chunk), without the row memory.
     block_ram : tuple of (rows, bits)
         Shapes that a block RAM can have, deepest first.
     """
 
-    luts: tuple[float, float]
-    flip_flops: tuple[float, float]
-    multipliers: tuple[float, float]
-    block_rams: tuple[float, float]
+    luts: tuple[int, int, int]
+    flip_flops: tuple[int, int, int]
+    multipliers: tuple[int, int, int]
+    block_rams: tuple[int, int]
     block_ram: tuple[tuple[int, int], ...]
 
     def estimate(self, limits: Limits) -> Resources:
         """Cells of a chip with ``limits``."""
+        groups = -(-limits.lanes // GROUP_LANES)
 
-        def of(coefficients: tuple[float, float]) -> int:
-            return round(coefficients[0] + coefficients[1] * limits.lanes)
+        def of(coefficients: tuple[int, int, int]) -> int:
+            fixed, group, lane = coefficients
+            return fixed + group * groups + lane * limits.lanes
 
         others = self.block_rams[0] + self.block_rams[1] * limits.events / 1024
         return Resources(
@@ -62,9 +64,23 @@ class Area:
 
 AREAS = {
     Family.ECP5: Area(
-        luts=(6_987, 1_903),
-        flip_flops=(4_742, 1_136),
-        multipliers=(2, 1),
+        luts=(6_987, 0, 1_903),
+        flip_flops=(4_742, 0, 1_136),
+        multipliers=(2, 0, 1),
+        block_rams=(4, 7),
+        block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
+    ),
+    Family.ICE40: Area(
+        luts=(6_987, 0, 1_903),
+        flip_flops=(4_742, 0, 1_136),
+        multipliers=(2, 0, 1),
+        block_rams=(4, 7),
+        block_ram=((2048, 2), (1024, 4), (512, 8), (256, 16)),
+    ),
+    Family.GOWIN: Area(
+        luts=(6_987, 0, 1_903),
+        flip_flops=(4_742, 0, 1_136),
+        multipliers=(2, 0, 1),
         block_rams=(4, 7),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),

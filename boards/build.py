@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import opzo
-from opzo.boards.board import Board
+from opzo.boards.board import Board, Resources
 from opzo.boards.flow import CELLS, DESIGN, REPORT, VERILOG, Flow, OpenFlow
 from opzo.boards.flows import flow_of
 from opzo.boards.pll import Pll
@@ -114,6 +114,22 @@ def prepare(plan: Plan, out: Path, tell: Tell) -> dict[str, Any]:
     }
 
 
+def synthesise(plan: Plan, folder: Path) -> Resources:
+    """Synthesise in the empty ``folder`` and go no further; resources that the chip will need."""
+    flow = flow_of(plan.board)
+    assert isinstance(flow, OpenFlow)
+    files = _elaborate(plan, flow)
+    files.extract(str(folder))
+    run_step(flow.steps(files, plan.pll, plan.seed)[0], folder)
+    return flow.counted(_cells(folder))
+
+
+def _cells(folder: Path) -> dict[str, int]:
+    """Cells that yosys counted, by type."""
+    cells: dict[str, int] = json.loads((folder / CELLS).read_text())["design"]["num_cells_by_type"]
+    return cells
+
+
 def _elaborate(plan: Plan, flow: Flow) -> Any:
     """Amaranth's build plan: the gateware, constraints and scripts."""
     top = BoardTop(plan.board, flow, plan.limits, plan.pll, plan.baud)
@@ -132,7 +148,6 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
         tell(step.stage)
         run_step(step, work)
     report = json.loads((work / REPORT).read_text())
-    cells = json.loads((work / CELLS).read_text())["design"]["num_cells_by_type"]
     achieved = min(entry["achieved"] for entry in report["fmax"].values())
     result = {
         "opzo": opzo.__version__,
@@ -145,7 +160,7 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
         "limits": asdict(plan.limits),
         "baud": plan.baud,
         "seed": plan.seed,
-        "used": asdict(flow.used(report, cells)),
+        "used": asdict(flow.used(report, _cells(work))),
         "available": asdict(plan.board.device),
         "speed": training_speed(plan.limits.lanes, plan.pll.mhz, plan.baud),
         "critical_path": critical_path(report),

@@ -2,22 +2,16 @@
 
 from typing import Any
 
-from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal
 
-from opzo.hw.multiplier import WIDTH
+from opzo.hw.multiplier import WIDTH, Multiplier
 
 
-class ECP5Multiplier(wiring.Component):
+class ECP5Multiplier(Multiplier):
     """`Multiplier` as one MULT18X18D with its input and output registers.
 
     yosys finds the multiplier in ``*`` but leaves the registers outside, which costs a third of the clock.
     """
-
-    a: In(signed(WIDTH))
-    b: In(signed(WIDTH))
-    product: Out(signed(2 * WIDTH))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

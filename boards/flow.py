@@ -22,9 +22,13 @@ _AFTER_READ = f"""
 # without this yosys adds a comparator, and a bypass for each bit.
 select -assert-any *.group_*.memory/t:$memrd_v2
 setparam -set COLLISION_X_MASK 1'1 *.group_*.memory/t:$memrd_v2
+# Each group of lanes has its own copies of the command, so that none of them goes far; yosys would merge them.
+proc
+opt_clean
+select -assert-any *.group_? *.group_?? %u t:$dff %i
+setattr -set keep 1 *.group_? *.group_?? %u t:$dff %i
 # A copy of the design as Verilog.
 design -push-copy
-proc -nomux
 memory_collect
 write_verilog -norename -noattr {VERILOG}
 design -pop"""
@@ -75,6 +79,10 @@ class OpenFlow(Flow):
             "script_after_read": _AFTER_READ,
             "script_after_synth": _AFTER_SYNTHESIS,
         }
+
+    @abstractmethod
+    def counted(self, cells: dict[str, int]) -> Resources:
+        """Resources that nextpnr will need for the cells of yosys, as far as they tell."""
 
     @abstractmethod
     def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:

@@ -38,7 +38,7 @@ class Gowin(OpenFlow):
         off = "false"
         m.submodules.pll = Instance(
             "rPLL",
-            p_FCLKIN=f"{float(pll.input):g}",
+            p_FCLKIN=f"{pll.input_mhz:g}",
             p_DEVICE=platform.family,
             p_IDIV_SEL=pll.reference - 1,
             p_FBDIV_SEL=pll.feedback - 1,
@@ -77,6 +77,17 @@ class Gowin(OpenFlow):
             *("--json", given["--json"], "--write", given["--write"]),
         )
         return super().route(Step(step.stage, "nextpnr-himbaechel-gowin", arguments), pll, seed)
+
+    def counted(self, cells: dict[str, int]) -> Resources:
+        def of(*names: str) -> int:
+            return sum(count for name, count in cells.items() if name.startswith(names))
+
+        return Resources(
+            luts=of("LUT", "ALU") + 4 * of("RAM16"),
+            flip_flops=of("DFF"),
+            block_rams=of("SDP", "DPX", "DPB", "SPX", "pROM"),
+            multipliers=of("MULT18X18"),
+        )
 
     def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
         use = {name: entry["used"] for name, entry in report["utilization"].items()}

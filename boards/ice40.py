@@ -30,7 +30,7 @@ class ICE40(OpenFlow):
     def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
         # The oscillator's pin goes straight into the PLL.
         port = platform.request(platform.default_clk, dir="-")
-        comparator = pll.input / pll.reference
+        comparator = pll.input_mhz / pll.reference
         m.submodules.pll = Instance(
             "SB_PLL40_PAD",
             p_FEEDBACK_PATH="SIMPLE",
@@ -45,11 +45,22 @@ class ICE40(OpenFlow):
             o_LOCK=locked,
         )
 
+    def counted(self, cells: dict[str, int]) -> Resources:
+        flip_flops = sum(count for name, count in cells.items() if name.startswith("SB_DFF"))
+        # A carry shares its cell with a look-up table, and so does most of the flip-flops.
+        return Resources(
+            luts=max(cells["SB_LUT4"], flip_flops),
+            flip_flops=flip_flops,
+            block_rams=cells["SB_RAM40_4K"],
+            sprams=cells.get("SB_SPRAM256KA", 0),
+            multipliers=cells["SB_MAC16"],
+        )
+
     def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
         use = {name: entry["used"] for name, entry in report["utilization"].items()}
         return Resources(
             luts=use["ICESTORM_LC"],
-            flip_flops=sum(count for name, count in cells.items() if name.startswith("SB_DFF")),
+            flip_flops=self.counted(cells).flip_flops,
             block_rams=use["ICESTORM_RAM"],
             sprams=use["ICESTORM_SPRAM"],
             multipliers=use["ICESTORM_DSP"],

@@ -16,23 +16,39 @@ class Pll:
 
     Parameters
     ----------
-    input, output, vco : Fraction
-        Frequencies in MHz.
+    input : int
+        Frequency in Hz.
     reference, feedback, post : int
         Dividers of the input, in the feedback path, and of the VCO.
+    from_output : bool
+        The feedback comes from the output, not from the VCO.
     """
 
-    input: Fraction
-    output: Fraction
-    vco: Fraction
+    input: int
     reference: int
     feedback: int
     post: int
+    from_output: bool
+
+    @property
+    def output(self) -> Fraction:
+        """Output in Hz."""
+        return Fraction(self.input * self.feedback, self.reference * (1 if self.from_output else self.post))
+
+    @property
+    def vco(self) -> Fraction:
+        """VCO in Hz."""
+        return Fraction(self.input * self.feedback * (self.post if self.from_output else 1), self.reference)
+
+    @property
+    def input_mhz(self) -> float:
+        """Input in MHz."""
+        return self.input / 1e6
 
     @property
     def mhz(self) -> float:
         """Output in MHz."""
-        return float(self.output)
+        return float(self.output / 10**6)
 
 
 @dataclass(frozen=True)
@@ -59,41 +75,47 @@ class PllRange:
 
     def settings(self, input_mhz: float, most: float) -> Iterator[Pll]:
         """All settings for an oscillator whose output is ``most`` MHz or less."""
-        source = Fraction(str(input_mhz))
-        high = min(Fraction(str(most)), Fraction(str(self.output[1])))
+        # Whole numbers of Hz, so that nothing rounds; divisions are multiplications on the other side.
+        source = _hz(input_mhz)
+        low, high = _hz(self.output[0]), min(_hz(most), _hz(self.output[1]))
+        slowest, fastest = map(_hz, self.vco)
         for reference in self.references:
-            if not _within(source / reference, self.comparator):
+            if not _hz(self.comparator[0]) * reference <= source <= _hz(self.comparator[1]) * reference:
                 continue
             for feedback in self.feedbacks:
-                base = source * feedback / reference
-                if self.from_output and not self.output[0] <= base <= high:
+                base = source * feedback
+                if self.from_output and not low * reference <= base <= high * reference:
                     continue
-                if not self.from_output and not _within(base, self.vco):
+                if not self.from_output and not slowest * reference <= base <= fastest * reference:
                     continue
                 for post in self.posts:
-                    output, vco = (base, base * post) if self.from_output else (base / post, base)
-                    if self.output[0] <= output <= high and _within(vco, self.vco):
-                        yield Pll(source, output, vco, reference, feedback, post)
+                    if self.from_output:
+                        fits = slowest * reference <= base * post <= fastest * reference
+                    else:
+                        fits = low * reference * post <= base <= high * reference * post
+                    if fits:
+                        yield Pll(source, reference, feedback, post, self.from_output)
 
     def nearest(self, input_mhz: float, wished: float) -> Pll:
         """Setting with the highest output at or below ``wished`` MHz; OpzoError, naming what is reachable, for none.
 
         Of those that are equal the one with the fastest comparator, then with the VCO nearest to its middle.
         """
-        middle = Fraction(str(sum(self.vco))) / 2
+        middle = _hz(sum(self.vco)) // 2
         found = max(
             self.settings(input_mhz, wished),
             key=lambda pll: (pll.output, -pll.reference, -abs(pll.vco - middle)),
             default=None,
         )
         if wished > self.output[1] or found is None:
-            low = min(pll.output for pll in self.settings(input_mhz, self.output[1]))
+            low = min(pll.mhz for pll in self.settings(input_mhz, self.output[1]))
             raise OpzoError(
                 f"no clock of {wished:g} MHz can be made of the board's {input_mhz:g} MHz; "
-                f"choose {float(low):.4g} to {self.output[1]:g} MHz"
+                f"choose {low:.4g} to {self.output[1]:g} MHz"
             )
         return found
 
 
-def _within(value: Fraction, span: Span) -> bool:
-    return span[0] <= value <= span[1]
+def _hz(mhz: float) -> int:
+    """Whole Hz of a frequency."""
+    return round(mhz * 1e6)

@@ -1,6 +1,5 @@
 """AMD/Xilinx and Intel: projects for the vendor's own tool, which makes the bitstream."""
 
-from fractions import Fraction
 from typing import Any
 
 from amaranth import Const, Instance, Module, Signal
@@ -28,7 +27,7 @@ class Xilinx(Flow):
         feedback, output = Signal(), Signal()
         m.submodules.pll = Instance(
             "PLLE2_BASE",
-            p_CLKIN1_PERIOD=float(1000 / pll.input),
+            p_CLKIN1_PERIOD=1000 / pll.input_mhz,
             p_DIVCLK_DIVIDE=pll.reference,
             p_CLKFBOUT_MULT=pll.feedback,
             p_CLKOUT0_DIVIDE=pll.post,
@@ -62,10 +61,10 @@ class Intel(Flow):
         m.submodules.pll = Instance(
             "altera_pll",
             p_fractional_vco_multiplier="false",
-            p_reference_clock_frequency=_mhz(pll.input),
+            p_reference_clock_frequency=_mhz(pll.input_mhz),
             p_operation_mode="direct",
             p_number_of_clocks=1,
-            p_output_clock_frequency0=_mhz(pll.output),
+            p_output_clock_frequency0=_mhz(pll.mhz),
             p_phase_shift0="0 ps",
             p_duty_cycle0=50,
             i_refclk=oscillator(m, platform),
@@ -79,5 +78,5 @@ class Intel(Flow):
         return {"add_constraints": "derive_pll_clocks"}
 
 
-def _mhz(frequency: Fraction) -> str:
-    return f"{float(frequency):.6f} MHz"
+def _mhz(frequency: float) -> str:
+    return f"{frequency:.6f} MHz"
