@@ -146,9 +146,11 @@ class Core(wiring.Component):
         m.d.comb += [
             self._config.eq(registers.config),
             self._config.steps.eq(steps),
-            self._clearing.eq(~self._working & ~self._close & (traces.busy | inputs.busy)),
             inputs.graded.eq(registers.config.input == Input.GRADED),
         ]
+        # Also in the cycle after ``clear_traces``, in which the units are not busy yet.
+        busy = (traces.busy | inputs.busy) & ~self._working & ~self._close
+        m.d.sync += self._clearing.eq(registers.clear_traces | busy)
         for unit in (traces, inputs):
             m.d.comb += [
                 unit.clear.eq(registers.clear_traces),
@@ -243,7 +245,7 @@ class Core(wiring.Component):
             traces.list_index.eq(item.index),
             traces.index.eq(Mux(port.busy, port.trace_index, issue.trace_index)),
             inputs.list_index.eq(item.index),
-            inputs.index.eq(Mux(port.busy, port.trace_index, inputs.row)),
+            inputs.index.eq(Mux(port.busy, port.trace_index, issue.input_index)),
             marks.w_en.eq(issue.mark.valid),
             marks.w_data.eq(Cat(issue.mark.bits, issue.mark.row)),
             marks.r_en.eq(~inputs.walking),
@@ -268,6 +270,7 @@ class Core(wiring.Component):
         encoder, sequencer, lanes = self._encoder, self._sequencer, self._lanes
         traces, inputs, spike = self._traces, self._inputs, self._encoder.spike
         tag = self._tags[posted_stage(self.limits)]
+        lists_done = Signal()
         m.d.comb += [
             encoder.fired.valid.eq(lanes.posted & (tag.post == Post.FIRE)),
             encoder.fired.p.layer.eq(tag.layer),
@@ -280,13 +283,14 @@ class Core(wiring.Component):
             [sequencer.active_counts[n].eq(traces.counts[n]) for n in range(MAX_HIDDEN)],
             sequencer.input_count.eq(inputs.counts[0]),
             sequencer.finished.eq(encoder.finished),
-            sequencer.lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & (self._marks.r_level == 0)),
+            sequencer.lists_done.eq(lists_done),
             sequencer.traces_ready.eq(~traces.walking),
             traces.mark.valid.eq(spike.valid),
             traces.mark.layer.eq(spike.layer),
             traces.mark.row.eq(spike.row),
             traces.mark.bits.eq(1 << spike.step),
         ]
+        m.d.sync += lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & (self._marks.r_level == 0))
         m.d.comb += [encoder.word_base[n].eq(self._registers.layers[n].word_base) for n in range(MAX_HIDDEN)]
 
     def _wire_read_out(self, m: Module) -> None:
@@ -386,4 +390,4 @@ class Core(wiring.Component):
         for layer in range(MAX_HIDDEN):
             amounts[Counter(Counter.SPIKES_1 + layer)] = spike.valid & (spike.layer == layer)
             amounts[Counter(Counter.ACTIVE_1 + layer)] = first.valid & (first.layer == layer) & train
-        m.d.comb += [self._counters.increment[counter].eq(amount) for counter, amount in amounts.items()]
+        m.d.sync += [self._counters.increment[counter].eq(amount) for counter, amount in amounts.items()]

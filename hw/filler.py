@@ -61,6 +61,9 @@ class FilterFiller(wiring.Component):
         read_out = Signal()
         layer = Signal(range(MAX_HIDDEN + 1))
         settings = Array(self.layers[n] for n in range(MAX_HIDDEN + 1))[layer]
+        # Of the layer that WAIT comes to.
+        words, base, frame = Signal.like(settings.words), Signal.like(self.command.word), Signal()
+        last_step = Signal(range(HISTORY_STEPS))
         word = Signal.like(self.command.word)
         step = Signal(range(HISTORY_STEPS))
         lane = Signal.like(self.command.lane)
@@ -69,14 +72,13 @@ class FilterFiller(wiring.Component):
         m.d.comb += [
             read_out.eq(learning == depth),
             layer.eq(Mux(read_out, READOUT_LAYER, learning)),
-            last_word.eq(word == settings.words - 1),
-            last_layer.eq((learning == 0) | (self.config.rule == Rule.READOUT)),
+            last_word.eq(word == words - 1),
             self.command.read_out.eq(read_out),
-            self.command.word.eq(Mux(read_out, 0, settings.word_base) + word),
+            self.command.word.eq(base + word),
             self.command.step.eq(step),
             self.command.lane.eq(lane),
-            self.command.frame.eq((learning == 0) & (self.config.input == Input.FRAME)),
-            self.command.first.eq(step == self.config.steps - 1),
+            self.command.frame.eq(frame),
+            self.command.first.eq(step == last_step),
         ]
         with m.FSM():
             with m.State("IDLE"):
@@ -84,14 +86,22 @@ class FilterFiller(wiring.Component):
                 with m.If(self.start):
                     m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.sync += [step.eq(self.config.steps - 1), lane.eq(0)]
+                m.d.sync += [
+                    step.eq(self.config.steps - 1),
+                    last_step.eq(self.config.steps - 1),
+                    lane.eq(0),
+                    words.eq(settings.words),
+                    base.eq(Mux(read_out, 0, settings.word_base)),
+                    frame.eq((learning == 0) & (self.config.input == Input.FRAME)),
+                    last_layer.eq((learning == 0) | (self.config.rule == Rule.READOUT)),
+                ]
                 with m.If(read_out | self.hidden_ready):
                     m.next = "FILL"
             with m.State("FILL"):
                 m.d.comb += self.command.valid.eq(1)
                 m.d.sync += step.eq(step - 1)
                 with m.If(step == 0):
-                    m.d.sync += [step.eq(self.config.steps - 1), lane.eq(lane + 1)]
+                    m.d.sync += [step.eq(last_step), lane.eq(lane + 1)]
                     with m.If(lane == self._size - 1):
                         m.d.sync += self.filled.eq(1)
                         m.next = "FULL"

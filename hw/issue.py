@@ -11,7 +11,7 @@ from opzo.hw.traces import ENTRY
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
 from opzo.spec.network import Input, Limits, Rule
 
-LATENCY = 2
+LATENCY = 3
 """Cycles from an item to its command."""
 
 
@@ -19,7 +19,8 @@ class Issue(wiring.Component):
     """Find out what an item's row is, and make the command.
 
     In the cycle of ``item`` the lists, the events and the errors are asked for entry ``item.index``; the answers come
-    one cycle later. In that cycle the history memory is asked, whose answer goes with the command.
+    one cycle later, and are used another one later. In that cycle the history memory is asked, whose answer goes with
+    the command.
 
     Members
     -------
@@ -29,12 +30,12 @@ class Issue(wiring.Component):
     error, difference, loss : In
         Scaled error of class ``index`` (of the local read-out where the item is ``local``), difference of its
         read-outs, scaled loss (in the cycle of ``item``).
-    trace_index : Out, neuron_trace, input_trace : In(ENTRY)
-        Asked for one cycle after ``item`` (of an input by ``input_row``), answered one later.
+    trace_index, input_index : Out, neuron_trace, input_trace : In(ENTRY)
+        Asked for two cycles after ``item``, answered one later.
     bias_trace : In(8)
         Trace of the bias rows.
     mark : Out({valid, row, bits})
-        Strobe, one cycle after ``item``: an event, to be marked in the traces of the inputs.
+        Strobe, two cycles after ``item``: an event, to be marked in the traces of the inputs.
     config : In(CONFIG), train, fresh, phase, measure : In(1)
         Settings; ``phase``: the run's steps 0, 2, ... are the second of an antithetic pair; ``measure``: feedback
         entries of step 0 go to the scale estimators.
@@ -57,6 +58,7 @@ class Issue(wiring.Component):
                 "difference": In(MEMBRANE.width + 1),
                 "loss": In(SCALED_ERROR.width),
                 "trace_index": Out(neuron),
+                "input_index": Out(12),
                 "neuron_trace": In(ENTRY),
                 "input_trace": In(ENTRY),
                 "bias_trace": In(HISTORY_STEPS),
@@ -81,6 +83,7 @@ class Issue(wiring.Component):
     difference: Signal
     loss: Signal
     trace_index: Signal
+    input_index: Signal
     neuron_trace: data.View
     input_trace: data.View
     bias_trace: Signal
@@ -106,35 +109,57 @@ class Issue(wiring.Component):
             graded.eq(config.input == Input.GRADED),
         ]
 
-        # One cycle after the item: its row is there.
-        item = Signal.like(self.item)
-        loss = Signal.like(self.loss, reset_less=True)
-        m.d.sync += [item.eq(self.item), loss.eq(self.loss)]
+        # One cycle after the item its row is there, straight out of a memory; one later all answers are registered.
+        asked, item = Signal.like(self.item), Signal.like(self.item)
+        loss, asked_loss = (Signal.like(self.loss, name=name, reset_less=True) for name in ("loss", "asked_loss"))
+        event_value, error, difference = (
+            Signal.like(port, name=name, reset_less=True)
+            for name, port in (
+                ("value", self.event_value),
+                ("taken_error", self.error),
+                ("taken_difference", self.difference),
+            )
+        )
+        listed = Signal(12, reset_less=True)
+        m.d.sync += [
+            asked.eq(self.item),
+            item.eq(asked),
+            asked_loss.eq(self.loss),
+            loss.eq(asked_loss),
+            event_value.eq(self.event_value),
+            error.eq(self.error),
+            difference.eq(self.difference),
+        ]
+        with m.Switch(asked.kind):
+            with m.Case(Kind.SPIKES):
+                m.d.sync += listed.eq(self.step_row)
+            with m.Case(Kind.LEARN_SPIKES):
+                m.d.sync += listed.eq(self.active_row)
+            with m.Case(Kind.LEARN_INPUT):
+                m.d.sync += listed.eq(Mux(frame, self.event_address, self.input_row))
+            with m.Default():
+                m.d.sync += listed.eq(self.event_address)
         is_input = item.kind == Kind.INPUT
         learns_frame = frame & (item.kind == Kind.LEARN_INPUT)
         learns_listed = ~frame & (item.kind == Kind.LEARN_INPUT)
         events = is_input | learns_frame
+        has_row = events | learns_listed | (item.kind == Kind.SPIKES) | (item.kind == Kind.LEARN_SPIKES)
         row = Signal(13)
         with m.If(item.bias):
             m.d.comb += row.eq(item.bias_row)
-        with m.Elif(events):
-            m.d.comb += row.eq(self.event_address)
-        with m.Elif(item.kind == Kind.SPIKES):
-            m.d.comb += row.eq(self.step_row)
-        with m.Elif(item.kind == Kind.LEARN_SPIKES):
-            m.d.comb += row.eq(self.active_row)
-        with m.Elif(learns_listed):
-            m.d.comb += row.eq(self.input_row)
+        with m.Elif(has_row):
+            m.d.comb += row.eq(listed)
         # The base of entries is that of the entry itself.
         lane_bits = (self._limits.lanes - 1).bit_length()
         m.d.comb += [
-            self.trace_index.eq(self.active_row + (item.below_base << lane_bits)),
+            self.trace_index.eq(listed + (item.below_base << lane_bits)),
+            self.input_index.eq(listed),
             self.mark.valid.eq(item.valid & is_input & item.last_word & ~item.bias & ~frame),
-            self.mark.row.eq(self.event_address),
-            self.mark.bits.eq(Mux(graded, self.event_value, 1 << item.step)),
+            self.mark.row.eq(listed),
+            self.mark.bits.eq(Mux(graded, event_value, 1 << item.step)),
         ]
 
-        # Two cycles after it: the command, but for history and trace.
+        # Then the command, but for history and trace.
         command = Signal.like(self.command)
         tag = Signal.like(self.tag)
         learns_neuron, learns_input, learns_value, learns_bias = (
@@ -172,9 +197,9 @@ class Issue(wiring.Component):
             command.post.eq(post),
             command.sums.eq(post != Post.NONE),
             command.kept.eq(item.kind == Kind.FIRE),
-            command.difference.eq(Mux(item.local, self.error.as_signed(), self.difference.as_signed())),
+            command.difference.eq(Mux(item.local, error.as_signed(), difference.as_signed())),
             # The opposite of a difference of two read-outs never leaves its range.
-            command.opposite.eq(-self.difference.as_signed()),
+            command.opposite.eq(-difference.as_signed()),
             # All other operations take the row as it is.
             command.feedback_shift.eq(Mux(feedback, item.feedback_shift, 0)),
             command.decay_shift.eq(Mux(item.local, 0, Mux(feedback, config.leak_shift, config.decay_shift))),
@@ -204,9 +229,9 @@ class Issue(wiring.Component):
         with m.If((item.kind == Kind.SPIKES) | (is_input & ~frame & (item.bias | ~graded))):
             m.d.sync += command.operand.eq(SPIKE_INPUT)
         with m.Elif(events):
-            m.d.sync += command.operand.eq(Mux(item.bias, BIAS_INPUT, self.event_value))
+            m.d.sync += command.operand.eq(Mux(item.bias, BIAS_INPUT, event_value))
         with m.Else():
-            m.d.sync += command.operand.eq(Mux(no_class, loss, self.error))
+            m.d.sync += command.operand.eq(Mux(no_class, loss, error))
         m.d.comb += [self.command.eq(command), self.tag.eq(tag)]
         with m.If(learns_neuron):
             m.d.comb += [

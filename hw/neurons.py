@@ -62,7 +62,7 @@ class Neurons(wiring.Component):
     error : In(error_command)
     filter : In(filter_command)
     fill_lanes : Out(size), fill : Out(FILL)
-        Two cycles after ``filter``: its lane takes ``fill``.
+        Three cycles after ``filter``: its lane takes ``fill``.
     """
 
     start: Signal
@@ -264,13 +264,18 @@ class Neurons(wiring.Component):
         """Credits of a lane, backwards in time, through the filter to the lane."""
         state, filter_ = self.state, CreditFilter()
         m.submodules.filter = filter_
-        arrived = record(filter_command(self._limits), "arrived")
-        m.d.sync += arrived.eq(self.filter)
+        asked, arrived = (record(filter_command(self._limits), name) for name in ("asked", "arrived"))
+        credit = Signal(signed(CREDIT.width), reset_less=True)
+        m.d.sync += [
+            asked.eq(self.filter),
+            arrived.eq(asked),
+            credit.eq(Mux(asked.read_out, state.error_credit, state.credit)),
+        ]
         m.d.comb += [
             state.filter_lane.eq(self.filter.lane),
             state.filter_word.eq(self.filter.word),
             state.filter_step.eq(self.filter.step),
-            filter_.credit.eq(Mux(arrived.read_out, state.error_credit, state.credit)),
+            filter_.credit.eq(credit),
             filter_.en.eq(arrived.valid),
             filter_.first.eq(arrived.first),
             filter_.frame.eq(arrived.frame),

@@ -77,32 +77,35 @@ class PassRunner(wiring.Component):
         word = Signal.like(self.item.word)
         number = Signal.like(self.classes)
         local = Signal()
-        go, ends_word, ends_pass = Signal(), Signal(), Signal()
+        go, ends_pass = Signal(), Signal()
         settings = current.settings
-        last_word = Signal()
         first_base = Signal.like(self.item.base)
         is_feedback, is_local = current.kind == Kind.FEEDBACK, current.kind == Kind.LOCAL
-        with m.Switch(current.kind):
-            with m.Case(Kind.INPUT, Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK):
-                m.d.comb += self.posts.eq(1)
+        # What a comparison of counters would tell is known a cycle earlier: the counters only go up by one.
+        first, ends_word, last_word = Signal(), Signal(), Signal()
+        single, words = Signal(), Signal(max(len(settings.words), len(self.classes)))
         m.d.comb += [
             self.current.eq(current),
-            go.eq(self.running & ((index != 0) | self.word_ready) & ~(ends_word & self.posts & ~self.chain_free)),
-            ends_word.eq(index == last_index),
+            go.eq(self.running & (~first | self.word_ready) & ~(ends_word & self.posts & ~self.chain_free)),
             entries.eq(Mux(settings.local_shift != 0, self.classes << 1, self.classes)),
             stride.eq(Mux(is_local, 1, Mux(is_feedback, entries, settings.rows))),
-            last_word.eq(word == Mux(is_local, self.classes, settings.words) - 1),
             ends_pass.eq(go & ends_word & last_word),
             self.taken.eq(self.passes.valid & self.may_start & (~self.running | ends_pass)),
             self.passes.ready.eq(self.taken),
         ]
         with m.If(go):
-            m.d.sync += [index.eq(index + 1), number.eq(number + 1)]
+            m.d.sync += [
+                index.eq(index + 1),
+                number.eq(number + 1),
+                first.eq(ends_word),
+                ends_word.eq(Mux(ends_word, single, index + 1 == last_index)),
+            ]
             # Entries of the local read-out come before those of the feedback matrix.
             with m.If(number == self.classes - 1):
                 m.d.sync += [number.eq(0), local.eq(0)]
             with m.If(ends_word):
                 m.d.sync += [index.eq(0), word.eq(word + 1), number.eq(0), local.eq(settings.local_shift != 0)]
+                m.d.sync += last_word.eq(word + 2 == words)
             with m.If(ends_word):
                 m.d.sync += [base.eq(begin + stride), begin.eq(begin + stride)]
             with m.Elif(is_feedback):
@@ -112,6 +115,11 @@ class PassRunner(wiring.Component):
         with m.If(ends_pass):
             m.d.sync += self.running.eq(0)
         waiting = self.passes.p
+        waiting_words = Mux(waiting.kind == Kind.LOCAL, self.classes, waiting.settings.words)
+        posts = Signal()
+        with m.Switch(waiting.kind):
+            with m.Case(Kind.INPUT, Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK):
+                m.d.comb += posts.eq(1)
         with m.If((waiting.kind == Kind.FEEDBACK) | (waiting.kind == Kind.LOCAL)):
             m.d.comb += first_base.eq(waiting.settings.feedback_base)
         with m.Else():
@@ -121,6 +129,12 @@ class PassRunner(wiring.Component):
                 self.running.eq(1),
                 current.eq(waiting),
                 last_index.eq(self.items - 1),
+                single.eq(self.items == 1),
+                first.eq(1),
+                ends_word.eq(self.items == 1),
+                words.eq(waiting_words),
+                last_word.eq(waiting_words == 1),
+                self.posts.eq(posts),
                 index.eq(0),
                 word.eq(0),
                 number.eq(0),
@@ -138,7 +152,7 @@ class PassRunner(wiring.Component):
             item.local.eq(is_feedback & local),
             item.layer.eq(current.layer),
             item.step.eq(current.step),
-            item.first.eq(index == 0),
+            item.first.eq(first),
             item.last.eq(ends_word),
             item.bias.eq(listed & ends_word),
             item.first_word.eq(word == 0),

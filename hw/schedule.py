@@ -21,7 +21,8 @@ LOCAL_SLOT = MAX_HIDDEN + 1
 class Schedule(wiring.Component):
     """Emit the passes of one run (``docs/machine.md``, Schedule).
 
-    A candidate a cycle: slots that are empty in a macro step cost a cycle, hidden behind the pass that runs meanwhile.
+    A candidate a cycle, and one more for a pass: slots that are empty in a macro step cost a cycle, hidden behind the
+    pass that runs meanwhile.
     Golden twin: the loops of ``opzo.sim.golden.run``.
 
     Members
@@ -49,14 +50,18 @@ class Schedule(wiring.Component):
         macro = Signal(range(HISTORY_STEPS + MAX_HIDDEN + 2))
         slot = Signal(range(SLOTS))
         free = Signal()
+        found, next_pass = Signal(), record(PASS, "next_pass", reset_less=True)
         m.d.comb += [
             frozen.eq(self.config.rule == Rule.READOUT),
             frame.eq(self.config.input == Input.FRAME),
             feedback.eq(train & ~frozen),
-            free.eq(~self.passes.valid | self.passes.ready),
+            free.eq(~found),
         ]
+        # A pass that was found waits here, so that the search does not depend on when the runner takes one.
         with m.If(self.passes.ready):
             m.d.sync += self.passes.valid.eq(0)
+        with m.If(found & (~self.passes.valid | self.passes.ready)):
+            m.d.sync += [self.passes.p.eq(next_pass), self.passes.valid.eq(1), found.eq(0)]
 
         # The candidate of this cycle: slot's layer, and its time step if that exists.
         is_late = slot >= LOCAL_SLOT
@@ -101,7 +106,7 @@ class Schedule(wiring.Component):
         ]
 
         def emit() -> None:
-            m.d.sync += [self.passes.p.eq(chosen), self.passes.valid.eq(1)]
+            m.d.sync += [next_pass.eq(chosen), found.eq(1)]
 
         learning = Signal(range(MAX_HIDDEN + 1))
         with m.FSM():

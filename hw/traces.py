@@ -9,7 +9,7 @@ from opzo.hw.record import record
 from opzo.spec.formats import HISTORY_STEPS
 
 STEPS_BITS = HISTORY_STEPS.bit_length()
-SETTLE_CYCLES = 5
+SETTLE_CYCLES = 6
 """Cycles from the last entry that a walk asks for to the last row in a list."""
 ENTRY = data.StructLayout({"history": HISTORY_STEPS, "trace": HISTORY_STEPS})
 """Of one row: history (of graded inputs the value) in this run, trace before it."""
@@ -111,7 +111,7 @@ class Traces(wiring.Component):
 
         # A walk asks for a row of a list, or for an entry, each cycle.
         asked = record(self._operation, "asked")
-        fetched = record(self._operation, "fetched")
+        read, fetched = record(self._operation, "read"), record(self._operation, "fetched")
         layer, index = Signal(self._layer), Signal(self._bits)
         left = Signal(self._bits + 1)
         walking, settling = Signal(), Signal(SETTLE_CYCLES)
@@ -121,7 +121,8 @@ class Traces(wiring.Component):
             self.walking.eq(walking | settling.any()),
             [self.counts[n].eq(counts[n]) for n in range(self._layers)],
         ]
-        m.d.sync += [fetched.eq(asked), settling.eq(settling << 1 | walking)]
+        m.d.sync += [read.eq(asked), fetched.eq(read), settling.eq(settling << 1 | walking)]
+        m.d.sync += fetched.row.eq(list_read.data)
         with m.FSM() as fsm:
             with m.State("WIPE"):
                 m.d.comb += [asked.valid.eq(1), asked.wipe.eq(1)]
@@ -151,9 +152,9 @@ class Traces(wiring.Component):
         append = record(data.StructLayout({"valid": 1, "layer": self._layer, "row": self._bits}), "append")
         operation = record(self._operation, "operation")
         with m.If(fetched.valid):
-            m.d.comb += [operation.eq(fetched), operation.row.eq(list_read.data)]
+            m.d.comb += operation.eq(fetched)
             with m.If(fetched.walk):
-                m.d.comb += operation.address.eq(bases[fetched.layer] + list_read.data)
+                m.d.comb += operation.address.eq(bases[fetched.layer] + fetched.row)
         with m.Else():
             m.d.comb += [operation[name].eq(self.mark[name]) for name in ("valid", "layer", "row", "bits")]
             m.d.comb += operation.address.eq(bases[self.mark.layer] + self.mark.row)

@@ -17,8 +17,8 @@ from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR,
 from opzo.spec.network import Input, Limits, Rule
 
 ANSWERS = ("event_address", "event_value", "step_row", "active_row", "input_row", "error", "difference")
-INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"neuron_trace": 2, "input_trace": 2}
-OUTPUTS = {"trace_index": 1, "mark": 1, "command": LATENCY, "tag": LATENCY}
+INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"neuron_trace": LATENCY, "input_trace": LATENCY}
+OUTPUTS = dict.fromkeys(("trace_index", "input_index", "mark"), LATENCY - 1) | {"command": LATENCY, "tag": LATENCY}
 KINDS = (*map(int, Input), 3)
 """Values of register INPUT; 3 acts like SPIKES."""
 LEARN = (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
@@ -223,5 +223,8 @@ async def commands_what_the_item_means(dut: Any) -> None:
                 where = f"seed {bench.seed()}: {settings}, {item}, {answers}"
                 for name, wanted in settings.expected(item, answers).items():
                     assert part(results[name][n], wanted, widths) == wanted, f"{name}, {where}"
-                index = answers["active_row"] + item["below_base"] * limits.lanes
-                assert results["trace_index"][n] == index % (1 << len(dut.trace_index)), where
+                if item["kind"] == Kind.LEARN_SPIKES.value:
+                    index = answers["active_row"] + item["below_base"] * limits.lanes
+                    assert results["trace_index"][n] == index % (1 << len(dut.trace_index)), where
+                if item["kind"] == Kind.LEARN_INPUT.value and not settings.frame:
+                    assert results["input_index"][n] == answers["input_row"], where

@@ -30,7 +30,7 @@ SUM_SHIFT = 4
 """Bits of a Feedback sum that the lanes do not hand on."""
 CORNERS = (MEMBRANE.min - 1, MEMBRANE.min, -1, 0, 1, THRESHOLD - 1, THRESHOLD, MEMBRANE.max, MEMBRANE.max + 1)
 WORDS = 400
-FILL_CYCLES = 2
+FILL_CYCLES = 3
 
 
 class Group:
