@@ -64,10 +64,10 @@ class Area:
 
 AREAS = {
     Family.ECP5: Area(
-        luts=(6_987, 0, 1_903),
-        flip_flops=(4_742, 0, 1_136),
+        luts=(8_588, 399, 961),
+        flip_flops=(4_514, 1_036, 856),
         multipliers=(2, 0, 1),
-        block_rams=(4, 7),
+        block_rams=(7, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
     Family.ICE40: Area(

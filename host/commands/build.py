@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(table(result)))
     if not result.get("timing_met", True):
-        passing = Plan.of(board, limits, result["clock_mhz"]).pll.mhz
+        # Rounded up: it is the nearest clock at or below that is taken.
+        passing = ceil(Plan.of(board, limits, result["clock_mhz"]).pll.mhz * 1e4) / 1e4
         raise ToolError(
             f"{board.name} reaches {result['clock_mhz']:g} MHz, {result['clock_required_mhz']:g} required; "
-            f"the highest clock that passes is --clock {passing:.6g}, or try another --seed"
+            f"the highest clock that passes is --clock {passing:.7g}, or try another --seed"
         )
     return 0
 
