@@ -64,7 +64,7 @@ class Area:
 
 AREAS = {
     Family.ECP5: Area(
-        luts=(8_588, 399, 961),
+        luts=(8_587, 401, 961),
         flip_flops=(4_514, 1_036, 856),
         multipliers=(2, 0, 1),
         block_rams=(7, 5),
