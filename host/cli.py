@@ -18,6 +18,9 @@ COMMANDS = {
     "info": ("info", "show what a device is, or what a checkpoint holds"),
     "verilog": ("verilog", "write the core and the top as plain Verilog"),
     "build": ("build", "build a bitstream for a board"),
+    "flash": ("flash", "program a board with a bitstream"),
+    "ports": ("ports", "list serial ports and the boards behind them"),
+    "selftest": ("selftest", "test a device, bit for bit"),
     "simulate": ("simulate", "offer a simulated device as a serial port"),
 }
 """Subcommands: module in ``opzo.host.commands``, and help."""

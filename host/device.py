@@ -93,6 +93,11 @@ class Device:
         """Bytes of the frames of all runs, without escapes and repetitions."""
         return self._link.bytes_sent
 
+    @property
+    def repeats(self) -> int:
+        """Frames that were sent again, because they or their replies were lost or spoilt."""
+        return self._link.repeats
+
     def close(self) -> None:
         """Release the device; it keeps its state."""
         self._link.close()

@@ -78,6 +78,8 @@ class Link:
         What the device said of itself.
     bytes_sent : int
         Bytes of the frames of all runs, without escapes and repetitions.
+    repeats : int
+        Frames that were sent again, because they or their replies were lost or spoilt.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -89,7 +91,7 @@ class Link:
         self._asked = self._stale_naks = 0
         """Frame that a NAK made the link go back to, and answers still to come to frames sent behind it before that."""
         self._go_backs = 0
-        self.bytes_sent = 0
+        self.bytes_sent = self.repeats = 0
         self._seq = secrets.randbelow(256)
         try:
             self.identity = self._synchronize(secrets.randbits(32))
@@ -157,7 +159,7 @@ class Link:
                 attempts, patience = attempts + 1, patience * PATIENCE_GROWTH
                 logger.debug("no answer to frame %d; sending again", self._unanswered[0].seq)
                 self._stale_naks = 0
-                self._write([exchange for exchange in self._unanswered if exchange.reply is None])
+                self._repeat([exchange for exchange in self._unanswered if exchange.reply is None])
                 since = heard = time.monotonic()
 
     def _frames(self, data: bytes) -> Iterator[Frame]:
@@ -200,7 +202,11 @@ class Link:
                 raise LinkError(f"{self._connection.name} does not get a frame whole; check cable and baud rate")
             logger.debug("device asks again from frame %d (NAK %d)", expected, reason)
             self._asked, self._stale_naks = expected, len(again) - 1
-            self._write(again)
+            self._repeat(again)
+
+    def _repeat(self, exchanges: list[Exchange]) -> None:
+        self.repeats += len(exchanges)
+        self._write(exchanges)
 
     def _write(self, exchanges: list[Exchange]) -> None:
         try:

@@ -14,7 +14,7 @@ from opzo.spec.network import Limits
 
 DEFAULT_BAUD = 1_000_000
 WRITE_TIMEOUT = 10.0
-"""Seconds in which the operating system must take one frame."""
+"""Seconds in which the operating system must take one frame, unless another time is given."""
 SIMULATED = ("fast", "golden", "rtl")
 DEVICES = "fast, golden, rtl or serial:/dev/ttyUSB0[@baud]"
 
@@ -42,10 +42,10 @@ class SimulatedTransport(Transport, Protocol):
 class SerialTransport:
     """A serial port, opened for this process alone. Raises OpzoError where the port is absent or busy."""
 
-    def __init__(self, port: str, baud: int = DEFAULT_BAUD) -> None:
+    def __init__(self, port: str, baud: int = DEFAULT_BAUD, write_timeout: float = WRITE_TIMEOUT) -> None:
         try:
             # timeout=0: waiting is done by select, because changing pyserial's timeout sets the port up anew.
-            self._serial = serial.Serial(port, baud, timeout=0, write_timeout=WRITE_TIMEOUT, exclusive=True)
+            self._serial = serial.Serial(port, baud, timeout=0, write_timeout=write_timeout, exclusive=True)
             self._serial.reset_input_buffer()
         except (OSError, ValueError, termios.error) as error:
             raise OpzoError(_explain(port, baud, error)) from None

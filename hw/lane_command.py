@@ -73,8 +73,6 @@ def lane_command(limits: Limits) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
-GROUP = 8
-"""Lanes a group (fewer where the device has fewer): what one copy of the command and one fire unit serve."""
 STAGES = 10
 """Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at ACCUMULATED the sums, at RESULT the
 new row."""
@@ -128,8 +126,11 @@ def _part(limits: Limits, names: Iterable[str]) -> data.StructLayout:
 
 
 def group_size(limits: Limits) -> int:
-    """Lanes of a group."""
-    return min(GROUP, limits.lanes)
+    """Lanes that one copy of the command and one fire unit serve.
+
+    A word takes the fire unit a cycle a lane. Small networks, for which few lanes are enough, have short words.
+    """
+    return 4 if limits.lanes <= 16 else 8
 
 
 def post_layout(limits: Limits) -> data.StructLayout:

@@ -23,7 +23,7 @@ KINDS = (*map(int, Input), 3)
 """Values of register INPUT; 3 acts like SPIKES."""
 LEARN = (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
 INTEGRATE = (Kind.INPUT, Kind.SPIKES)
-STROBES = ("integrate", "feedback", "learn", "load", "update", "draw", "credit")
+STROBES = ("integrate", "feedback", "learn", "load", "update", "draw")
 """Fields of a command that do something by themselves, as ``post`` and ``chain`` do."""
 
 
@@ -65,6 +65,10 @@ class Settings:
             sign = answers["error"] >> (self.error_bits - 1) << self.error_bits
             signed = (answers["error"] - sign) % (1 << (MEMBRANE.width + 1))
             command["difference"] = signed if item["local"] else answers["difference"]
+            if not item["local"]:
+                command["opposite"] = -answers["difference"] % (1 << (MEMBRANE.width + 1))
+            # Such an update has no part that a history selects.
+            command["history"] = 0
         if "feedback" in strobes:
             # The sign of the noise that the zero-order rule and M need.
             command["odd"] = odd
@@ -93,7 +97,8 @@ class Settings:
         if item["last"]:
             fired = Post.READ_OUT if item["read_out"] else Post.FIRE
             stored = Post.STORE if self.frame else Post.FIRE
-            post = {Kind.INPUT: stored, Kind.FIRE: Post.FIRE, Kind.SPIKES: fired}.get(kind, Post.NONE)
+            posts = {Kind.INPUT: stored, Kind.FIRE: Post.FIRE, Kind.SPIKES: fired, Kind.FEEDBACK: Post.CREDIT}
+            post = posts.get(kind, Post.NONE)
         strobes = set()
         if kind in INTEGRATE:
             strobes.add("integrate")
@@ -103,8 +108,6 @@ class Settings:
                 strobes.add("load")
         if kind is Kind.FEEDBACK:
             strobes.add("feedback")
-            if item["last"]:
-                strobes.add("credit")
             if item["local"] or (self.rule is Rule.OPZO and not even):
                 strobes |= {"update", "draw"}
         if post is Post.FIRE and self.train and self.rule.noise and even:
@@ -145,7 +148,6 @@ class Settings:
                 "history": history,
                 "decay_shift": self.config["decay_shift"],
                 "zero_order": 0,
-                "frame": kind is Kind.LEARN_INPUT and self.frame,
             }
         if kind is Kind.FEEDBACK:
             zero_order = self.rule is Rule.ZO and not item["local"]
@@ -202,7 +204,7 @@ async def commands_what_the_item_means(dut: Any) -> None:
     limits = Limits(**bench.parameters()["limits"])
     unit = PipelinedUnit(dut, Issue(limits).signature, INPUTS, OUTPUTS, rng)
     # Answers are bits; these fields of a command are read as signed numbers.
-    widths = {"operand": len(dut.error), "difference": len(dut.difference)}
+    widths = {"operand": len(dut.error)} | dict.fromkeys(("difference", "opposite"), len(dut.difference))
     await bench.start(dut)
     for rule, train, kind, phase in product(Rule, (0, 1), KINDS, (0, 1)):
         settings = Settings(rng, limits, rule, train, kind, phase)

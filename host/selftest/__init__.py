@@ -1,0 +1,1 @@
+"""Self-test of a device: each module one step, ``suite`` their order."""

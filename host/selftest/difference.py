@@ -1,0 +1,101 @@
+"""Two outcomes of a trial side by side: whether, and in which entry of what, a device differs from the golden model."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
+
+import numpy as np
+
+from opzo.host.selftest.check import MismatchError, require_equal
+from opzo.host.selftest.registers import register_name
+from opzo.host.selftest.trial import Outcome, Trial
+from opzo.spec.network import Limits, Network
+from opzo.spec.registers import TIMING_COUNTERS, Counter
+
+ANSWERS = ("prediction", "loss")
+"""First columns of the answers; the others are summed read-outs."""
+COUNTERS = [counter.name for counter in Counter if counter not in TIMING_COUNTERS]
+LONG = ("LFSR", "registers", "counters")
+"""States with entries of more than 16 bits."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the first ``count`` samples of a trial came to on a device, and on the golden model."""
+
+    trial: Trial
+    limits: Limits
+    count: int
+    actual: Outcome
+    expected: Outcome
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the states that differ."""
+        return [
+            name for name, array in self.expected.state.items() if not np.array_equal(array, self.actual.state[name])
+        ]
+
+    @property
+    def first(self) -> int | None:
+        """Number of samples after which there is a difference for certain; None: there is none."""
+        different = np.flatnonzero((self.actual.answers != self.expected.answers).any(axis=1))
+        if len(different):
+            return int(different[0]) + 1
+        return self.count if self.names else None
+
+    def fail(self, remark: str = "") -> NoReturn:
+        """Raise MismatchError that names the first entry that differs."""
+        kind = "training" if self.count <= self.trial.trained else "test"
+        where = f"after {kind} sample {self.count} of {len(self.trial.samples)}{remark}: "
+        names = self.names
+        # What draws random numbers wrongly does all else wrongly.
+        if names[:1] != ["LFSR"]:
+            self._compare_answers(where, names)
+        others = f" ({', '.join(names[1:])} differ too)" if names[1:] else ""
+        for name in names:
+            place = partial(_place, self.trial.network, self.limits, name, where, others)
+            require_equal(self.actual.state[name], self.expected.state[name], place, digits=8 if name in LONG else 4)
+        raise AssertionError("there is no difference")
+
+    def _compare_answers(self, where: str, names: list[str]) -> None:
+        actual, expected = self.actual.answers, self.expected.answers
+        different = np.argwhere(actual != expected)
+        if len(different) == 0:
+            return
+        sample, column = (int(i) for i in different[0])
+        what = ANSWERS[column] if column < len(ANSWERS) else f"summed read-out of class {column - len(ANSWERS)}"
+        others = f" ({', '.join(names)} differ too)" if names else ""
+        raise MismatchError(
+            f"{where}{what} of sample {sample + 1}{others}", str(expected[sample, column]), str(actual[sample, column])
+        )
+
+
+def _place(network: Network, limits: Limits, name: str, before: str, behind: str, at: tuple[int, ...]) -> str:
+    """Name of an entry of a state, between two texts."""
+    if name == "registers":
+        entry = f"register {register_name(at[0])}"
+    elif name == "counters":
+        entry = f"counter {COUNTERS[at[0]]}"
+    elif name == "LFSR":
+        entry = f"LFSR, lane {at[0]}"
+    else:
+        what = f" ({_row_name(network, limits, at[0])})" if name == "WEIGHTS" else ""
+        entry = f"{name}, row {at[0]}{what}, lane {at[1]}"
+    return before + entry + behind
+
+
+def _row_name(network: Network, limits: Limits, row: int) -> str:
+    """What a row of the weight memory holds."""
+    layers = network.layout(limits)
+    for number, layer in enumerate(layers, 1):
+        entries = layer.weight_base - layer.feedback_base if number < len(layers) else 0
+        if 0 <= row - layer.feedback_base < entries:
+            word, entry = divmod(row - layer.feedback_base, entries // layer.words)
+            what = "local read-out" if layer.local and entry < network.classes else "feedback"
+            return f"{what} of layer {number}, word {word}, class {entry % network.classes}"
+        if 0 <= row - layer.weight_base < layer.words * layer.rows:
+            word, entry = divmod(row - layer.weight_base, layer.rows)
+            source = "bias" if entry == layer.rows - 1 else f"input {entry}"
+            return f"weights of layer {number}, word {word}, {source}"
+    return "behind the network"
