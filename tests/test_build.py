@@ -205,6 +205,9 @@ def test_small_ecp5_bitstream(capsys, tmp_path):
     assert {key: result[key] for key in stored if key != "bitstream"} == {
         key: stored[key] for key in stored if key != "bitstream"
     }
+    verilog = (tmp_path / "opzo.v").read_text()
+    assert "MULT18X18D" in verilog
+    assert "CCU2C" in verilog
     # Lattice's preamble, behind the comment.
     assert b"\xff\xff\xbd\xb3" in (tmp_path / "ulx3s-25f.bit").read_bytes()[:200]
 
