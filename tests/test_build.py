@@ -5,7 +5,7 @@ import pytest
 from opzo.boards import build as build_module
 from opzo.boards.area import AREAS
 from opzo.boards.board import Family, Resources
-from opzo.boards.build import RESULT, SOURCES, critical_path
+from opzo.boards.build import RESULT, critical_path
 from opzo.boards.ecp5 import ECP5
 from opzo.boards.gowin import Gowin
 from opzo.boards.ice40 import ICE40
@@ -81,7 +81,10 @@ def test_build_leaves_everything_in_its_folder_and_the_same_again_comes_from_the
     fake = tools()
     arguments = ["build", "--board", "ulx3s-85f", *NET, "--clock", "60", "--json"]
     assert main(arguments) == 0
-    result = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    stages = ["gateware", "synthesis", "place and route", "bitstream"]
+    assert captured.err.splitlines() == [f"opzo: {stage}" for stage in stages]
     assert fake.runs == ["yosys", "nextpnr-ecp5", "ecppack"]
     folder = tmp_path / "build" / "ulx3s-85f"
     assert result["bitstream"] == "build/ulx3s-85f/ulx3s-85f.bit"
@@ -148,10 +151,9 @@ def test_failed_tool_leaves_no_build_behind(tools, tmp_path, capsys, monkeypatch
     assert len(fake.runs) == 3
 
 
-def test_cache_follows_the_sources():
-    hashed = build_module._sources()
-    assert hashed == build_module._sources()
-    assert {"boards", "hw", "spec"} == set(SOURCES)
+def test_seed_below_zero_is_refused(capsys):
+    assert main(["build", "--board", "ulx3s-85f", *NET, "--seed", "-1"]) == 2
+    assert "--seed must be 0 or more, not -1" in capsys.readouterr().err
 
 
 def test_reports_of_each_family():

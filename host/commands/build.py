@@ -42,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"bitstreams for {board.name} need its vendor's tool; opzo build --board {board.name} --prepare "
             "writes a project for it"
         )
+    if arguments.route_seed < 0:
+        raise OpzoError(f"--seed must be 0 or more, not {arguments.route_seed}")
     settings = given(arguments)
     network = Config.of(settings, "the settings").network
     limits = choose(board, network, settings.get("lanes"), settings.get("weight_bits"))
