@@ -170,11 +170,13 @@ class Issue(wiring.Component):
             command.update.eq(item.valid & (learn | (feedback & updates))),
             command.draw.eq(item.valid & (learn | (feedback & updates) | ((post == Post.FIRE) & noise & ~odd))),
             command.post.eq(post),
+            command.sums.eq(post != Post.NONE),
             command.kept.eq(item.kind == Kind.FIRE),
             command.difference.eq(Mux(item.local, self.error.as_signed(), self.difference.as_signed())),
             # The opposite of a difference of two read-outs never leaves its range.
             command.opposite.eq(-self.difference.as_signed()),
-            command.feedback_shift.eq(item.feedback_shift),
+            # All other operations take the row as it is.
+            command.feedback_shift.eq(Mux(feedback, item.feedback_shift, 0)),
             command.decay_shift.eq(Mux(item.local, 0, Mux(feedback, config.leak_shift, config.decay_shift))),
             command.noise.eq(noise),
             command.odd.eq(odd),

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.accumulate import Accumulator
-from opzo.hw.lane_command import ACCUMULATED, LANE_FIELDS, RESULT, ROW, SUM, ChainOp, Post, lane_stage
+from opzo.hw.lane_command import ACCUMULATED, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, lane_stage
 from opzo.hw.lfsr import LaneLFSR
 from opzo.hw.neurons import FILL
 from opzo.hw.primitives import primitives
@@ -29,9 +29,9 @@ from opzo.spec.network import Limits
 class Lane(wiring.Component):
     """Lane ``index`` of a device with ``limits``: what one command means for one row-word's entry.
 
-    Pipeline, by stage: 3 row word; 4 multiplier operands, decay, random bits; 5 product; 6 sum; 7 update, the sum in
-    the chain; 8 exact row; 9 new row. Golden twins: those of the submodules; the order of random draws is that of the
-    commands.
+    Pipeline, by stage: 3 row word; 4 shifted row, decay, random bits; 5 multiplier operands; 6 product; 7 sum; 8
+    update, the sum in the chain; 9 exact row; 10 new row. Golden twins: those of the submodules; the order of random
+    draws is that of the commands.
 
     Members
     -------
@@ -97,26 +97,29 @@ class Lane(wiring.Component):
         return m
 
     def _multiply(self, m: Module) -> None:
-        """Stages 3 to 6: operands, product, sum."""
+        """Stages 3 to 7: shifted row, operands, product, sum."""
         stage, row = self.stage, self.row
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
-        command = stage[ROW]
-        negative = self.negative ^ command.odd
+        command = stage[ROW + 1]
+        shifted = Signal(signed(WEIGHT.width), reset_less=True)
+        # By stage, from ROW + 1 on.
+        self._negative = negative = Signal(3, reset_less=True)
+        m.d.sync += [shifted.eq(row >> stage[ROW].feedback_shift), negative.eq(Cat(self.negative, negative))]
         m.d.comb += [
-            factor.i.eq(row >> command.feedback_shift),
+            factor.i.eq(shifted),
             self.multiplier.b.eq(command.operand),
             self.accumulator.product.eq(self.multiplier.product),
-            self.accumulator.en.eq(stage[5].integrate | stage[5].feedback),
-            self.accumulator.first.eq(stage[5].first),
+            self.accumulator.en.eq(stage[PRODUCT].integrate | stage[PRODUCT].feedback),
+            self.accumulator.first.eq(stage[PRODUCT].first),
         ]
         with m.If(command.learn):
             m.d.comb += self.multiplier.a.eq(self.selector.active_factor)
         with m.Elif(command.zero_order):
-            m.d.comb += self.multiplier.a.eq(Mux(negative, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT)
+            m.d.comb += self.multiplier.a.eq(Mux(negative[0] ^ command.odd, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT)
         with m.Elif(command.feedback):
             m.d.comb += self.multiplier.a.eq(factor.o << PRODUCT_SHIFT)
         with m.Else():
-            m.d.comb += self.multiplier.a.eq(row)
+            m.d.comb += self.multiplier.a.eq(shifted)
 
     def _select(self, m: Module) -> None:
         """Filtered credits, and those that the command's history selects."""
@@ -126,16 +129,17 @@ class Lane(wiring.Component):
             selector.en.eq(self.fill_en),
             selector.filtered.eq(self.fill.filtered),
             selector.factor.eq(self.fill.factor),
-            selector.load.eq(stage[ROW - 1].load),
-            selector.history.eq(stage[ROW].history),
+            selector.load.eq(stage[ROW].load),
+            selector.history.eq(stage[ROW + 1].history),
         ]
 
     def _update(self, m: Module) -> None:
-        """Stages 3 to 9: read-modify-write of the row word."""
+        """Stages 3 to 10: read-modify-write of the row word."""
         stage = self.stage
         m.submodules.update = update = RowUpdate(self._limits.weight_bits)
         low_bits = self._limits.low_bits
-        negative, spiked = Signal(2, reset_less=True), Signal(2, reset_less=True)
+        spiked = Signal(3, reset_less=True)
+        exists = Signal(reset_less=True)
         # Beside the credits that a history selects (of other commands it selects none): the product of trace or value,
         # rounded half up by a carry; or the step of a feedback entry, which is the difference of two read-outs, or of a
         # local read-out, which is its error where the neuron spiked.
@@ -143,17 +147,16 @@ class Lane(wiring.Component):
         carry = Signal(reset_less=True)
         entry = Signal(signed(SUM_WIDTH))
         product = self.multiplier.product
-        command = stage[5]
-        exists = self._index < command.valid_lanes
+        command = stage[PRODUCT]
         m.d.sync += [
             self.local.eq(Mux(self.spiked, self.row, 0)),
-            negative.eq(Cat(self.negative, negative)),
+            exists.eq(self._index < stage[PRODUCT - 1].valid_lanes),
             spiked.eq(Cat(self.spiked, spiked)),
             event.eq(Mux(command.learn, product >> INPUT_BITS, entry)),
             carry.eq(command.learn & product[INPUT_BITS - 1]),
         ]
-        with m.If(exists & (~command.local | spiked[1])):
-            m.d.comb += entry.eq(Mux(command.local | negative[1], command.difference, command.opposite))
+        with m.If(exists & (~command.local | spiked[2])):
+            m.d.comb += entry.eq(Mux(command.local | self._negative[2], command.difference, command.opposite))
         step = Signal(signed(update.update.shape().width + 1), reset_less=True)
         # A bit below the sum holds the carry, so that one adder does all.
         m.d.sync += step.eq(Cat(1, self.selector.selected).as_signed() + Cat(carry, event).as_signed())
@@ -172,21 +175,21 @@ class Lane(wiring.Component):
         chain = record(SUM, "chain", reset_less=True)
         half = LFSR_BITS // 2
         # The draw of stage ROW has its bits in the next cycle.
-        drawn = Signal(2, reset_less=True)
+        drawn = Signal(ACCUMULATED - ROW - 1, reset_less=True)
         m.d.sync += drawn.eq(Cat(~lfsr.bits[-1], drawn))
         m.d.comb += [
             self.chain.eq(chain),
-            lfsr.load_low.eq(stage[ROW].chain == ChainOp.STORE_LFSR_LOW),
-            lfsr.load_high.eq(stage[ROW].chain == ChainOp.STORE_LFSR_HIGH),
+            lfsr.load_low.eq(stage[ROW].store_low),
+            lfsr.load_high.eq(stage[ROW].store_high),
             lfsr.load_data.eq(chain.value),
         ]
         with m.If(self.shift):
             m.d.sync += chain.eq(self.chain_in)
-        with m.If(stage[ACCUMULATED].post != Post.NONE):
-            m.d.sync += [chain.value.eq(self.accumulator.sum), chain.negative.eq(drawn[1])]
-        with m.Elif(stage[ROW].chain == ChainOp.LOAD_ROW):
+        with m.If(stage[ACCUMULATED].sums):
+            m.d.sync += [chain.value.eq(self.accumulator.sum), chain.negative.eq(drawn[-1])]
+        with m.Elif(stage[ROW].load_row):
             m.d.sync += chain.value.eq(self.row)
-        with m.Elif(stage[ROW].chain == ChainOp.LOAD_LFSR_LOW):
+        with m.Elif(stage[ROW].load_low):
             m.d.sync += chain.value.eq(lfsr.state[:half])
-        with m.Elif(stage[ROW].chain == ChainOp.LOAD_LFSR_HIGH):
+        with m.Elif(stage[ROW].load_high):
             m.d.sync += chain.value.eq(lfsr.state[half:])

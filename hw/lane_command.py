@@ -11,22 +11,6 @@ from opzo.spec.formats import ACCUMULATOR, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
 from opzo.spec.network import Limits
 
 
-class ChainOp(hdl_enum.Enum, shape=3):
-    """What a command does with the chain, the shift register through which rows and read-outs leave the lanes."""
-
-    NONE = 0
-    LOAD_ROW = 1
-    """Chain <- row-word."""
-    LOAD_LFSR_LOW = 2
-    LOAD_LFSR_HIGH = 3
-    LOAD_MEMBRANE = 4
-    """Chain <- potential of ``word``, all MEMBRANE bits."""
-    STORE_ROW = 5
-    """Row-word <- chain."""
-    STORE_LFSR_LOW = 6
-    STORE_LFSR_HIGH = 7
-
-
 class Post(hdl_enum.Enum, shape=3):
     """What becomes of the accumulated sums of a word; set on its last command."""
 
@@ -41,8 +25,14 @@ class Post(hdl_enum.Enum, shape=3):
     """Make a credit of it."""
 
 
+CHAIN_FIELDS = ("load_row", "load_low", "load_high", "load_membrane", "store_row", "store_low", "store_high")
+"""What a command of the memory port does with the chain, the shift register through which sums, rows and random states
+leave the lanes: it takes a row-word, a half of the LFSRs, the potentials of ``word``; or it becomes a row-word or such
+a half. One of them at a time."""
+
+
 def lane_command(limits: Limits) -> data.StructLayout:
-    """Layout of a command to lanes of a device with ``limits``."""
+    """Layout of a command to lanes of a device with ``limits``. ``sums``: ``post`` is not NONE."""
     fields: dict[str, Shape | object] = {
         "address": range(max(limits.rows, 2)),
         "integrate": 1,
@@ -55,6 +45,7 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "update": 1,
         "draw": 1,
         "post": Post,
+        "sums": 1,
         "kept": 1,
         "operand": signed(SCALED_ERROR.width),
         "history": HISTORY_STEPS,
@@ -68,23 +59,31 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "word": range(max(limits.words, 2)),
         "step": range(HISTORY_STEPS),
         "valid_lanes": range(limits.lanes + 1),
-        "chain": ChainOp,
+        **dict.fromkeys(CHAIN_FIELDS, 1),
     }
     return data.StructLayout(fields)
 
 
-STAGES = 10
-"""Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at ACCUMULATED the sums, at RESULT the
-new row."""
-ROW, ACCUMULATED, RESULT = 3, 6, 9
+STAGES = 11
+"""Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at PRODUCT the product, at ACCUMULATED
+the sums, at RESULT the new row."""
+ROW, PRODUCT, ACCUMULATED, RESULT = 3, 6, 7, 10
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
-    ROW - 1: ("load",),
     ROW: (
-        *("learn", "zero_order", "feedback", "feedback_shift", "operand"),
-        *("odd", "draw", "history", "decay_shift", "chain"),
+        "load",
+        "feedback_shift",
+        "draw",
+        "decay_shift",
+        "load_row",
+        "load_low",
+        "load_high",
+        "store_low",
+        "store_high",
     ),
-    5: ("integrate", "feedback", "first", "learn", "local", "difference", "opposite", "valid_lanes"),
-    ACCUMULATED: ("post",),
+    ROW + 1: ("learn", "zero_order", "feedback", "operand", "odd", "history"),
+    PRODUCT - 1: ("valid_lanes",),
+    PRODUCT: ("integrate", "feedback", "first", "learn", "local", "difference", "opposite"),
+    ACCUMULATED: ("sums",),
     RESULT: ("update",),
 }
 """What a lane looks at in each stage."""
@@ -93,8 +92,8 @@ POST_FIELDS = ("word", "step", "kept", "fresh", "noise", "odd", "valid_lanes")
 GROUP_FIELDS: dict[int, tuple[str, ...]] = {
     0: ("address",),
     ROW - 1: ("word", "step"),
-    ACCUMULATED: ("post", "chain", *POST_FIELDS),
-    RESULT: ("address", "update", "chain"),
+    ACCUMULATED: ("post", "sums", "load_membrane", *POST_FIELDS),
+    RESULT: ("address", "update", "store_row"),
 }
 """What row memory and neurons of a group look at."""
 SUM = data.StructLayout({"value": signed(ACCUMULATOR.width - SUM_SHIFT), "negative": 1})

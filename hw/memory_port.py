@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.interface import EVENT, MEMORY_COMMAND
-from opzo.hw.lane_command import STAGES, ChainOp, group_size, lane_command
+from opzo.hw.lane_command import STAGES, group_size, lane_command
 from opzo.hw.record import record
 from opzo.hw.traces import ENTRY
 from opzo.spec.formats import MEMBRANE
@@ -108,13 +108,11 @@ class MemoryPort(wiring.Component):
             with m.State("LOAD"):
                 with m.Switch(request.space):
                     with m.Case(Space.WEIGHTS):
-                        m.d.comb += self.lane_command.chain.eq(ChainOp.LOAD_ROW)
+                        m.d.comb += self.lane_command.load_row.eq(1)
                     with m.Case(Space.LFSR):
-                        m.d.comb += self.lane_command.chain.eq(
-                            Mux(odd, ChainOp.LOAD_LFSR_HIGH.value, ChainOp.LOAD_LFSR_LOW.value)
-                        )
+                        m.d.comb += [self.lane_command.load_low.eq(~odd), self.lane_command.load_high.eq(odd)]
                     with m.Case(Space.MEMBRANE):
-                        m.d.comb += self.lane_command.chain.eq(ChainOp.LOAD_MEMBRANE)
+                        m.d.comb += self.lane_command.load_membrane.eq(1)
                 m.d.sync += wait.eq(settled)
                 m.next = "WAIT"
             with m.State("WAIT"):
@@ -140,13 +138,11 @@ class MemoryPort(wiring.Component):
                 with m.If(wait == 0):
                     m.next = "STORE"
             with m.State("STORE"):
-                m.d.comb += self.lane_command.chain.eq(
-                    Mux(
-                        weights,
-                        ChainOp.STORE_ROW.value,
-                        Mux(odd, ChainOp.STORE_LFSR_HIGH.value, ChainOp.STORE_LFSR_LOW.value),
-                    )
-                )
+                m.d.comb += [
+                    self.lane_command.store_row.eq(weights),
+                    self.lane_command.store_low.eq(~weights & ~odd),
+                    self.lane_command.store_high.eq(~weights & odd),
+                ]
                 m.d.sync += wait.eq(STAGES)
                 m.next = "FINISH"
             with m.State("FINISH"):

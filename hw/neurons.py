@@ -36,14 +36,14 @@ def error_command(limits: Limits) -> data.StructLayout:
 class Neurons(wiring.Component):
     """Fire, credits and credit filter of lanes ``first`` .. ``first + size - 1``, and their neurons' state.
 
-    ``post`` starts a word, at most every ``size`` cycles; in the ``size`` cycles after it ``sum`` is that of lane after
-    lane. Stages of a lane: 0 sum; 1 state; 2 input current; 3 potential; 4 spike, credit. Golden twins: those of
+    ``start`` starts a word, at most every ``size`` cycles; in the ``size`` cycles after it ``sum`` is that of lane
+    after lane. Stages of a lane: 0 sum; 1 state; 2 input current; 3 potential; 4 spike, credit. Golden twins: those of
     the submodules.
 
     Members
     -------
-    post : In(post_layout)
-        A word is to be worked on where ``kind`` is not NONE; the one before again only after its results.
+    start : In(1), post : In(post_layout)
+        Strobe: a word is to be worked on; the one before again only after its results.
     sum : In(SUM)
     alpha, activity : In
         Noise amplitude and activity cost, constant during a sample.
@@ -65,6 +65,7 @@ class Neurons(wiring.Component):
         Two cycles after ``filter``: its lane takes ``fill``.
     """
 
+    start: Signal
     post: data.View
     sum: data.View
     alpha: Signal
@@ -91,6 +92,7 @@ class Neurons(wiring.Component):
         self.state = NeuronState(limits, size)
         super().__init__(
             {
+                "start": In(1),
                 "post": In(post_layout(limits)),
                 "sum": In(SUM),
                 "alpha": In(ALPHA_BITS),
@@ -130,7 +132,7 @@ class Neurons(wiring.Component):
         self._word = [record(post_layout(self._limits), f"word_{n}", reset_less=True) for n in range(LATENCY + 1)]
         self._lane = [record(place, f"lane_{n}") for n in range(LATENCY + 1)]
         word, lane = self._word[0], self._lane[0]
-        starts = (self.post.kind != Post.NONE) | self.load
+        starts = self.start | self.load
         with m.If(starts):
             m.d.sync += [word.eq(self.post), lane.valid.eq(1), lane.load.eq(self.load), lane.lane.eq(0)]
         with m.Elif(lane.valid):

@@ -240,7 +240,7 @@ class Sequencer(wiring.Component):
         runner = self._runner
         item, current = runner.item, runner.current
         learns = (current.kind == Kind.LEARN_INPUT) | (current.kind == Kind.LEARN_SPIKES)
-        # The lanes take a word into use five cycles after the item: one cycle of delay keeps the filler behind that.
+        # The lanes take a word into use six cycles after the item: one cycle of delay keeps the filler behind that.
         loading = Signal()
         m.d.sync += loading.eq(item.valid & item.first & learns)
         m.d.comb += runner.word_ready.eq(~learns | (filler.filled & ~loading))

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.saturate import Saturate
 from opzo.spec.formats import ROW_LOW_BITS, UPDATE_FRAC_BITS
 
-LATENCY = 6
-UPDATE_DELAY = 4
+LATENCY = 7
+UPDATE_DELAY = 5
 """Cycles from ``row`` to ``update``."""
 UPDATE_WIDTH = 25
 """Holds the sum of a spike row's and an event row's update; all other updates are narrower."""

@@ -7,7 +7,7 @@ from typing import Any
 import cocotb
 
 from opzo.hw.issue import LATENCY, Issue
-from opzo.hw.lane_command import ChainOp, Post
+from opzo.hw.lane_command import CHAIN_FIELDS, Post
 from opzo.hw.passes import Kind, item_layout
 from opzo.hw.registers import CONFIG
 from opzo.sim import bench
@@ -24,7 +24,7 @@ KINDS = (*map(int, Input), 3)
 LEARN = (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
 INTEGRATE = (Kind.INPUT, Kind.SPIKES)
 STROBES = ("integrate", "feedback", "learn", "load", "update", "draw")
-"""Fields of a command that do something by themselves, as ``post`` and ``chain`` do."""
+"""Fields of a command that do something by themselves, as ``post`` does."""
 
 
 class Settings:
@@ -53,7 +53,8 @@ class Settings:
         """Fields of mark, command and tag that mean something with ``item``."""
         kind, odd = Kind(item["kind"]), self._odd(item)
         strobes, post = self._strobes(item)
-        command = {name: int(name in strobes) for name in STROBES} | {"post": post.value, "chain": ChainOp.NONE.value}
+        command = {name: int(name in strobes) for name in STROBES} | dict.fromkeys(CHAIN_FIELDS, 0)
+        command |= {"post": post.value, "sums": post is not Post.NONE}
         command |= self._operands(item, answers) if item["valid"] else {}
         if post is Post.FIRE:
             command |= {"kept": kind is Kind.FIRE, "noise": self.train and self.rule.noise, "odd": odd}
@@ -122,6 +123,8 @@ class Settings:
         if kind is Kind.FIRE:
             return operands
         operands["first"] = item["first"]
+        # Only Feedback shifts what it reads.
+        operands["feedback_shift"] = 0
         row = item["index"] if kind not in (Kind.FEEDBACK, Kind.LOCAL) else 0
         if item["bias"]:
             row = item["bias_row"]

@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import Event, FallingEdge, ReadOnly, with_timeout
 
 from opzo.hw.interface import MEMORY_COMMAND
-from opzo.hw.lane_command import ACCUMULATED, RESULT, ROW, STAGES, ChainOp, group_size, lane_command
+from opzo.hw.lane_command import ACCUMULATED, CHAIN_FIELDS, RESULT, ROW, STAGES, group_size, lane_command
 from opzo.hw.traces import ENTRY
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
@@ -20,7 +20,7 @@ from opzo.spec.network import Limits
 from opzo.spec.protocol import Space
 
 WRITABLE = (Space.WEIGHTS, Space.LFSR)
-STORES = (ChainOp.STORE_ROW, ChainOp.STORE_LFSR_LOW, ChainOp.STORE_LFSR_HIGH)
+STORES = ("store_row", "store_low", "store_high")
 
 
 class ChainModel:
@@ -48,7 +48,7 @@ class ChainModel:
         while True:
             await ReadOnly()
             command = self._unpack(int(dut.lane_command.value))
-            assert dut.busy.value == 1 or command["chain"] == ChainOp.NONE.value
+            assert sum(command[name] for name in CHAIN_FIELDS) <= int(dut.busy.value)
             # Asked for one beyond the last only when the answer does not matter.
             index = int(dut.trace_index.value)
             answers = [
@@ -72,24 +72,24 @@ class ChainModel:
         """One clock edge in the lanes."""
         core, chain = self._core, self._chain
         row, summed, result = (self._stages[stage] for stage in (ROW, ACCUMULATED, RESULT))
-        if result["chain"] == ChainOp.STORE_ROW.value:
+        if result["store_row"]:
             core.write_row(Space.WEIGHTS, result["address"], self._words())
-        for half, op in enumerate((ChainOp.STORE_LFSR_LOW, ChainOp.STORE_LFSR_HIGH)):
-            if row["chain"] == op.value:
+        for half, name in enumerate(("store_low", "store_high")):
+            if row[name]:
                 core.write_row(Space.LFSR, half, self._words())
-        self.stored += any(result["chain"] == op.value for op in STORES)
+        self.stored += any(result[name] for name in STORES)
         if self._shift:
             self._chain = [*chain[1:], chain_in]
         potentials = self._potentials.pop(0) if self._potentials else None
         if potentials is not None:
             groups = np.array(chain).reshape(-1, self._size)
             self._chain = np.concatenate([groups[:, 1:], potentials[:, None]], axis=1).reshape(-1).tolist()
-        if summed["chain"] == ChainOp.LOAD_MEMBRANE.value:
+        if summed["load_membrane"]:
             self._potentials = [None, *core.membrane[summed["word"]].reshape(-1, self._size).T]
-        if row["chain"] == ChainOp.LOAD_ROW.value:
+        if row["load_row"]:
             self._chain = core.read_row(Space.WEIGHTS, row["address"]).tolist()
-        for half, op in enumerate((ChainOp.LOAD_LFSR_LOW, ChainOp.LOAD_LFSR_HIGH)):
-            if row["chain"] == op.value:
+        for half, name in enumerate(("load_low", "load_high")):
+            if row[name]:
                 self._chain = core.read_row(Space.LFSR, half).tolist()
 
     def _words(self) -> np.ndarray:

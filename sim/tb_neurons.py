@@ -50,7 +50,7 @@ class Group:
         self.read_out_words = -(-self.limits.classes // self.limits.lanes)
         self.error = np.zeros((self.read_out_words, HISTORY_STEPS, self.size), np.int64)
         self.alpha, self.activity = rng.choice((0, 819, (1 << ALPHA_BITS) - 1)), rng.choice((0, 21, 4095))
-        for name in ("post", "sum", "load", "error", "filter", "sign_word", "sign_step"):
+        for name in ("start", "post", "sum", "load", "error", "filter", "sign_word", "sign_step"):
             getattr(dut, name).value = 0
         dut.alpha.value, dut.activity.value = self.alpha, self.activity
         self.expected: list[dict[str, Any]] = []
@@ -116,12 +116,13 @@ class Group:
             for _ in range(LATENCY + 1):
                 await FallingEdge(dut.clk)
         self.last = command["word"]
-        dut.post.value = pack(self.post, command)
+        dut.post.value, dut.start.value = pack(self.post, command), 1
         await FallingEdge(dut.clk)
+        dut.start.value = 0
         self.expected.append(self.golden(command, sums, drawn) | {"command": command})
         for n in range(self.size):
             # A word may follow when the last sum is there.
-            dut.post.value = pack(self.post, command | {"kind": 0, "word": self.rng.randrange(self.limits.words)})
+            dut.post.value = pack(self.post, self.random_word(kind)[0])
             dut.sum.value = pack(SUM, {"value": int(sums[n]), "negative": int(drawn[n])})
             if n < self.size - 1:
                 await FallingEdge(dut.clk)
