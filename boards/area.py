@@ -22,7 +22,8 @@ class Area:
     luts, flip_flops, multipliers : tuple
         (fixed, a group of lanes, a lane).
     block_rams : tuple
-        (fixed, for 1,024 events of a chunk), without the row memory.
+        (fixed, for 1,024 events of a chunk), without the row memory; at most, for in a small chip some of these
+        memories become look-up tables.
     block_ram : tuple of (rows, bits)
         Shapes that a block RAM can have, deepest first.
     """
@@ -67,7 +68,7 @@ AREAS = {
         luts=(8_587, 401, 961),
         flip_flops=(4_514, 1_036, 856),
         multipliers=(2, 0, 1),
-        block_rams=(7, 5),
+        block_rams=(10, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
     Family.ICE40: Area(

@@ -191,12 +191,13 @@ def build_for_real(arguments, capsys, codes=(0,)):
 
 
 def check(result, board):
-    """A bitstream that is a bitstream, and an estimate that is true to 10 %."""
+    """There is a bitstream, and the estimate was true to 10 %."""
     assert open(result["bitstream"], "rb").read(4)
     estimate = AREAS[board.family].estimate(Limits(**result["limits"]))
     for name in ("luts", "flip_flops", "multipliers"):
         assert result["used"][name] == pytest.approx(getattr(estimate, name), rel=0.1), name
-    assert result["used"]["block_rams"] == pytest.approx(estimate.block_rams, abs=3)
+    # Some memories of a small chip are look-up tables.
+    assert 0 <= estimate.block_rams - result["used"]["block_rams"] <= 8
 
 
 def test_small_ecp5_bitstream(capsys, tmp_path):
