@@ -42,7 +42,9 @@ def main() -> int:
         lane = (eight[name] - four[name]) / (GROUP_LANES - 4)
         group = sixteen[name] - eight[name] - GROUP_LANES * lane
         coefficients[name] = [round(four[name] - group - 4 * lane), round(group), round(lane)]
-    others = four["block_rams"] - AREAS[board.family].row_memory(SMALL)
+    # Of the largest: the fixed part is an upper bound.
+    largest = replace(SMALL, lanes=2 * GROUP_LANES)
+    others = sixteen["block_rams"] - AREAS[board.family].row_memory(largest)
     a_thousand = (events["block_rams"] - four["block_rams"]) / (1 - SMALL.events / EVENTS)
     coefficients["block_rams"] = [round(others - a_thousand * SMALL.events / EVENTS), round(a_thousand)]
     print(json.dumps(coefficients))

@@ -22,7 +22,8 @@ class Area:
     luts, flip_flops, multipliers : tuple
         (fixed, a group of lanes, a lane).
     block_rams : tuple
-        (fixed, for 1,024 events of a chunk), without the row memory.
+        (fixed, for 1,024 events of a chunk), without the row memory; at most, for in a small chip some of these
+        memories become look-up tables.
     block_ram : tuple of (rows, bits)
         Shapes that a block RAM can have, deepest first.
     """
@@ -64,24 +65,25 @@ class Area:
 
 AREAS = {
     Family.ECP5: Area(
-        luts=(6_987, 0, 1_903),
-        flip_flops=(4_742, 0, 1_136),
+        luts=(8_587, 401, 961),
+        flip_flops=(4_514, 1_036, 856),
         multipliers=(2, 0, 1),
-        block_rams=(4, 7),
+        block_rams=(10, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
+    # Measured with 4 and 8 lanes, one group; block RAMs for events are those of ECP5, converted by size.
     Family.ICE40: Area(
-        luts=(6_987, 0, 1_903),
-        flip_flops=(4_742, 0, 1_136),
-        multipliers=(2, 0, 1),
-        block_rams=(4, 7),
+        luts=(6_811, 0, 1_133),
+        flip_flops=(4_666, 0, 1_255),
+        multipliers=(2, 0, 3),
+        block_rams=(51, 22),
         block_ram=((2048, 2), (1024, 4), (512, 8), (256, 16)),
     ),
     Family.GOWIN: Area(
-        luts=(6_987, 0, 1_903),
-        flip_flops=(4_742, 0, 1_136),
+        luts=(9_113, 0, 2_058),
+        flip_flops=(4_762, 0, 1_405),
         multipliers=(2, 0, 1),
-        block_rams=(4, 7),
+        block_rams=(6, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
 }

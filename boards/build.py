@@ -164,7 +164,7 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
         "available": asdict(plan.board.device),
         "speed": training_speed(plan.limits.lanes, plan.pll.mhz, plan.baud),
         "critical_path": critical_path(report),
-        "tools": {tool: find_tool(tool)[1].splitlines()[0] for tool in flow.tools},
+        "tools": {tool: find_tool(tool)[1] for tool in flow.tools},
         "seconds": round(time.monotonic() - begin, 1),
     }
     (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n")

@@ -46,7 +46,8 @@ def find_tool(name: str) -> tuple[str, str]:
 
 def _native_version(command: str) -> str:
     done = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
-    return (done.stdout + done.stderr).strip()
+    lines = (done.stdout + done.stderr).split("\n")
+    return lines[0].strip() or "unknown version"
 
 
 def run_step(step: Step, folder: Path) -> None:

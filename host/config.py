@@ -72,8 +72,8 @@ class Config(Hyperparameters):
     data: str = option("digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events")
     data_root: str = option("", "folder of the data set's files, where it has any")
     device: str = option("rtl", f"device: {DEVICES}")
-    lanes: int = option(16, "lanes of a simulated device, 4..128; a board has its own")
-    weight_bits: int = option(16, "bits of a weight in a simulated device, 16 or 12; a board has its own")
+    lanes: int = option(16, "lanes of a chip to simulate or to build, 4..128; a board has its own")
+    weight_bits: int = option(16, "bits of a weight in a chip to simulate or to build, 16 or 12; a board has its own")
     checkpoint_every: int = option(0, "training samples between checkpoints within an epoch; 0 is only at its end")
 
     def __post_init__(self) -> None:

@@ -120,6 +120,42 @@ async def nothing_before_a_session_and_noise_is_survived(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
+async def strobes_tell_frames_refusals_and_training(dut: Any) -> None:
+    host = Host(dut, **parameters())
+    counts: Counter[str] = Counter()
+
+    async def count() -> None:
+        while True:
+            await FallingEdge(dut.clk)
+            await ReadOnly()
+            counts.update(name for name in ("received", "refused", "training") if getattr(dut, name).value)
+
+    await start(dut)
+    cocotb.start_soon(count())
+
+    async def strobes(sent: bytes) -> tuple[int, int, int]:
+        """Strobes (received, refused, training) until all is answered."""
+        counts.clear()
+        await host.in_step(host.traffic.exchange(sent))
+        await host.settle()
+        return counts["received"], counts["refused"], counts["training"]
+
+    link, events = host.traffic.link, encode_events([(1, 2)])
+    assert await strobes(Frame(3, Command.RUN, bytes((RunFlag.TRAIN, 0)) + events).encode()) == (1, 1, 0)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+    for flags, training in ((RunFlag.TRAIN, 1), (RunFlag(0), 0)):
+        for _ in range(2):
+            run = Frame(link.expected, Command.RUN, bytes((flags, 0)) + events).encode()
+            assert await strobes(run) == (1, 0, training)
+            # A repeat is answered from the store and trains nothing.
+            assert await strobes(run) == (1, 0, 0)
+    damaged = bytearray(Frame(link.expected, Command.RUN, bytes((RunFlag.TRAIN, 0)) + events).encode())
+    damaged[3] ^= 1
+    assert await strobes(bytes(damaged)) == (0, 1, 0)
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 async def bounds_are_those_of_the_device_too(dut: Any) -> None:
     host = Host(dut, **parameters())
     await start(dut)

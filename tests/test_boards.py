@@ -58,7 +58,8 @@ def test_every_board_has_pins_for_clock_uart_and_lights(board, loopback, tmp_pat
         assert pin in constraints
     assert plan.pll.mhz == board.core_mhz
     assert plan.baud * LEAST_CYCLES <= plan.pll.mhz * 1e6
-    assert plan.baud == board.baud or board.baud % plan.baud < board.baud // plan.baud + 1
+    # A rate that the bridge makes exactly: its clock through a whole number.
+    assert plan.baud == board.baud // round(board.baud / plan.baud)
 
 
 @pytest.mark.parametrize("board", [board for board in BOARDS if board.family.open], ids=lambda board: board.name)
@@ -74,10 +75,6 @@ def test_every_open_board_has_three_tool_runs(board, loopback):
     assert f"--freq {plan.pll.mhz:.4f}" in route
     assert "--seed 7" in route
     assert "--report" in route
-    # What is given as an option is a file of the plan or one that a step before has made.
-    assert all(
-        name in route for name in (f"{DESIGN}.{suffix}" for suffix in ("json",)) if board.family.value != "gowin"
-    )
 
 
 def test_oscillators_are_those_of_amaranth_boards():
@@ -96,7 +93,7 @@ def test_names_are_unique_and_unknown_ones_list_them():
 @pytest.mark.parametrize(
     ("board", "script", "words"),
     [
-        ("arty-a7-35", "opzo.tcl", ["PLLE2_BASE", "opzo_top", "xc7a35ti"]),
+        ("arty-a7-35", "opzo.tcl", ["PLLE2_BASE", "xc7a35ti"]),
         ("de10-nano", "opzo.qsf", ["altera_pll", "5CSEBA6U23I7"]),
     ],
 )
@@ -113,7 +110,7 @@ def test_prepare_writes_a_whole_project(board, script, words, tmp_path, capsys):
     # The whole machine, not only a top.
     assert len(re.findall(r"^module ", verilog, re.MULTILINE)) > 40
     text = verilog + (out / script).read_text()
-    assert all(word in text for word in words if word != "opzo_top")
+    assert all(word in text for word in words)
     assert json.loads((out / "configuration.json").read_text())["board"] == board
 
 

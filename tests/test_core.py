@@ -1,8 +1,12 @@
 from dataclasses import asdict
 
 import pytest
+from amaranth import Cat, Signal
 
+from opzo.hw import primitives
 from opzo.hw.core import Core
+from opzo.hw.primitives import Primitives
+from opzo.hw.row_memory import READ_LATENCY, RowMemory
 from opzo.sim.bench import run_bench
 from opzo.spec.network import Input, Network, Rule
 
@@ -54,6 +58,33 @@ def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits):
         case(sizes, 30, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 50, kind)
         for n, kind in enumerate((Input.SPIKES, Input.GRADED))
         for rule in Rule
+    ]
+    run(sizes, lanes, weight_bits, cases, 0.2)
+
+
+class CollidingMemory(RowMemory):
+    """Gives nonsense for a row that is written in the cycle in which it is read, as block RAM may."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        collided = Signal(READ_LATENCY)
+        m.d.sync += collided.eq(Cat(self.write_en & (self.read_address == self.write_address), collided[:-1]))
+        with m.If(collided[-1]):
+            m.d.comb += self.read_data.eq(int("5A" * len(self.read_data), 16))
+        return m
+
+
+class Colliding(Primitives):
+    def row_memory(self, rows, width):
+        return CollidingMemory(rows, width)
+
+
+def test_nobody_uses_a_row_that_is_read_while_it_is_written(monkeypatch):
+    # Synthesis is told so (opzo.boards.flow).
+    monkeypatch.setattr(primitives, "GENERIC", Colliding())
+    sizes, lanes, weight_bits = NETWORKS[1]
+    cases = [
+        case(sizes, 6, Rule.OPZO, local, USUAL, 25, kind) for local in (0, 2) for kind in (Input.FRAME, Input.SPIKES)
     ]
     run(sizes, lanes, weight_bits, cases, 0.2)
 

