@@ -270,7 +270,7 @@ class Core(wiring.Component):
         encoder, sequencer, lanes = self._encoder, self._sequencer, self._lanes
         traces, inputs, spike = self._traces, self._inputs, self._encoder.spike
         tag = self._tags[posted_stage(self.limits)]
-        lists_done = Signal()
+        lists_done, marks_left = Signal(), Signal()
         m.d.comb += [
             encoder.fired.valid.eq(lanes.posted & (tag.post == Post.FIRE)),
             encoder.fired.p.layer.eq(tag.layer),
@@ -290,7 +290,10 @@ class Core(wiring.Component):
             traces.mark.row.eq(spike.row),
             traces.mark.bits.eq(1 << spike.step),
         ]
-        m.d.sync += lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & (self._marks.r_level == 0))
+        m.d.sync += [
+            marks_left.eq(self._marks.r_level != 0),
+            lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & ~marks_left),
+        ]
         m.d.comb += [encoder.word_base[n].eq(self._registers.layers[n].word_base) for n in range(MAX_HIDDEN)]
 
     def _wire_read_out(self, m: Module) -> None:

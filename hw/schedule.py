@@ -1,6 +1,7 @@
 """Schedule: the passes of a sample, in order."""
 
 from amaranth import Array, Module, Mux, Signal
+from amaranth.hdl import ValueLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,7 +58,8 @@ class Schedule(wiring.Component):
             feedback.eq(train & ~frozen),
             free.eq(~found),
         ]
-        # A pass that was found waits here, so that the search does not depend on when the runner takes one.
+        # A pass that was found waits here: the search depends neither on when the runner takes one nor, but for what
+        # is found, on whether there is one.
         with m.If(self.passes.ready):
             m.d.sync += self.passes.valid.eq(0)
         with m.If(found & (~self.passes.valid | self.passes.ready)):
@@ -105,8 +107,8 @@ class Schedule(wiring.Component):
             chosen.settings.eq(Array(self.layers[n] for n in range(MAX_HIDDEN + 1))[layer]),
         ]
 
-        def emit() -> None:
-            m.d.sync += [next_pass.eq(chosen), found.eq(1)]
+        def emit(exists: ValueLike) -> None:
+            m.d.sync += [next_pass.eq(chosen), found.eq(exists)]
 
         learning = Signal(range(MAX_HIDDEN + 1))
         with m.FSM():
@@ -119,7 +121,7 @@ class Schedule(wiring.Component):
             with m.State("INPUT"):
                 m.d.comb += chosen.kind.eq(Kind.INPUT)
                 with m.If(free):
-                    emit()
+                    emit(1)
                     m.next = "STEP"
             with m.State("STEP"):
                 first = Mux(frame, Kind.FIRE.value, Kind.INPUT.value)
@@ -128,9 +130,8 @@ class Schedule(wiring.Component):
                     m.d.comb += chosen.kind.eq(Mux(is_local, Kind.LOCAL.value, Kind.FEEDBACK.value))
                 final = (slot == READ_OUT_SLOT) & ~train & (step + 1 == steps)
                 m.d.comb += chosen.last.eq(final)
-                with m.If(free | ~exists):
-                    with m.If(exists):
-                        emit()
+                with m.If(free):
+                    emit(exists)
                     m.d.sync += slot.eq(slot + 1)
                     with m.If(slot == SLOTS - 1):
                         m.d.sync += [slot.eq(0), macro.eq(macro + 1)]
@@ -148,7 +149,7 @@ class Schedule(wiring.Component):
                     chosen.last.eq(frozen | (learning == 0)),
                 ]
                 with m.If(free):
-                    emit()
+                    emit(1)
                     m.d.sync += learning.eq(learning - 1)
                     with m.If(chosen.last):
                         m.next = "IDLE"
