@@ -31,7 +31,7 @@ MODEL = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN)
 
 
 def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dict[str, Any]:
-    """Run ``count`` samples; cycles a sample, the model's, their ratio, and the model's parts by name."""
+    """Run ``count`` samples; cycles a sample, the model's, their ratio, the model's parts and the words fired."""
     device.clear_counters()
     done = sum(1 for _ in device.run(islice(samples.samples(), count), train=train))
     counters = device.counters()
@@ -41,7 +41,7 @@ def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dic
         "counted": round(counted, 1),
         "model": round(model, 1),
         "ratio": round(counted / model, 4),
-        **{counter.name.lower(): round(counters[counter] / done, 1) for counter in MODEL},
+        **{counter.name.lower(): round(counters[counter] / done, 1) for counter in (*MODEL, Counter.FIRE)},
     }
 
 

@@ -3,8 +3,8 @@
 Trains a network on the fast twin, without and with local learning (kept in the folder), then runs samples on the
 simulated chip, for each number of lanes: cycles of a training and an inference sample from the chip's counters against
 the cost model, and which share of them moves a row-word or a feedback entry. Samples a second stand at the clocks that
-place and route reached (--build, the output of `opzo build --json`) and at a nominal clock. Beside them PyTorch on this
-CPU with the same network, measured in the same run, and what is published of other chips that learn, or follows from
+place and route reached (--build, the output of `opzo build --json`) and at a nominal clock. Beside them PyTorch on one
+core with the same network, measured in the same run, and what is published of other chips that learn, or follows from
 it. Writes Markdown and a picture beside the network.
 """
 
@@ -35,6 +35,7 @@ from opzo.host.sweep import PlannedRun
 from opzo.host.trainer import Trainer
 from opzo.spec.errors import OpzoError
 from opzo.spec.lfsr import lane_states
+from opzo.spec.registers import Counter
 
 PLAIN = {"local": 0, "kappa": 10.0}
 """No local learning, and the activity cost that goes with that."""
@@ -153,8 +154,8 @@ def chip(data: Data, config: Config, checkpoint: Checkpoint, lanes: int, samples
         "model_test": test["model"],
         "ratio": train["ratio"],
         "ratio_test": test["ratio"],
-        "train": {name: train[name] for name in parts()} | {"other": round(train["counted"] - train["model"], 1)},
-        "test": {name: test[name] for name in parts()} | {"other": round(test["counted"] - test["model"], 1)},
+        "train": parts(train),
+        "test": parts(test),
         "bytes_per_train_sample": train_bytes,
         "bytes_per_test_sample": test_bytes,
         "link_train_samples_per_second": {str(baud): round(baud / BITS_A_BYTE / train_bytes) for baud in BAUDS},
@@ -162,9 +163,10 @@ def chip(data: Data, config: Config, checkpoint: Checkpoint, lanes: int, samples
     }
 
 
-def parts() -> list[str]:
-    """Names of the cost model's parts in the figures of `measure`."""
-    return [counter.name.lower() for counter in MODEL]
+def parts(measured: dict[str, Any]) -> dict[str, float]:
+    """Where the cycles go: the cost model's parts, words fired from a stored current, all else."""
+    named = {counter.name.lower(): measured[counter.name.lower()] for counter in (*MODEL, Counter.FIRE)}
+    return named | {"other": round(measured["counted"] - sum(named.values()), 1)}
 
 
 def sent(device: Device, data: Data, samples: int, *, train: bool) -> tuple[dict[str, Any], float]:

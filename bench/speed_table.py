@@ -55,10 +55,10 @@ def markdown(figures: dict[str, Any]) -> str:
     if figures["pytorch"]:
         parts.append(
             table(
-                ["PyTorch, this CPU", "batch", "threads", "training samples/s", "inference samples/s"],
+                ["PyTorch, one core", "batch", "training samples/s", "inference samples/s"],
                 (
                     [
-                        *(row["method"], str(row["batch"]), str(row["threads"])),
+                        *(row["method"], str(row["batch"])),
                         *(f"{row[f'{kind}_samples_per_second']:,}" for kind in ("train", "test")),
                     ]
                     for row in figures["pytorch"]

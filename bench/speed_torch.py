@@ -1,4 +1,8 @@
-"""PyTorch on this CPU: samples a second of back-propagation through time and of OTTT on frames, floating point."""
+"""PyTorch on one core: samples a second of back-propagation through time and of OTTT on frames, floating point.
+
+Seconds are of CPU time, so that other work on the machine does not count; a second core could at best double a figure
+of large batches, and does not help single samples.
+"""
 
 import time
 from collections.abc import Callable
@@ -40,7 +44,8 @@ class FrameBatch:
 
 
 def torch_figures(network: Network, data: Data, seconds: float) -> list[dict[str, Any]]:
-    """Rows: ``method``, ``batch``, ``train_samples_per_second``, ``test_samples_per_second``, ``threads``."""
+    """Rows: ``method``, ``batch``, ``train_samples_per_second``, ``test_samples_per_second``."""
+    torch.set_num_threads(1)
     x = torch.from_numpy(data.train.x.astype(np.float32) / (1 << INPUT_BITS))
     y = torch.from_numpy(data.train.y.astype(np.int64))
     weights = [matrix.astype(np.float32) / WEIGHT.one for matrix in initial_weights(network, 0)]
@@ -60,18 +65,17 @@ def torch_figures(network: Network, data: Data, seconds: float) -> list[dict[str
                     "batch": size,
                     "train_samples_per_second": rate(train, batches, size, seconds),
                     "test_samples_per_second": rate(lambda b, t=trainer: t.forward(b), batches, size, seconds),
-                    "threads": torch.get_num_threads(),
                 }
             )
     return rows
 
 
 def rate(work: Callable[[FrameBatch], object], batches: list[FrameBatch], size: int, seconds: float) -> int:
-    """Samples a second of ``work``, over at least ``seconds``."""
+    """Samples a second of CPU time of ``work``, over at least ``seconds``."""
     whole = cycle([batch for batch in batches if len(batch.y) == size])
     work(next(whole))
-    done, begin = 0, time.perf_counter()
-    while (spent := time.perf_counter() - begin) < seconds or done == 0:
+    done, begin = 0, time.process_time()
+    while (spent := time.process_time() - begin) < seconds or done == 0:
         work(next(whole))
         done += size
     return round(done / spent)
