@@ -30,12 +30,19 @@ MODEL = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN)
 """What moves a row-word or a feedback entry: a cycle each in the cost model."""
 
 
-def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dict[str, float]:
-    """Run ``count`` samples; cycles a sample, the model's, and their ratio."""
+def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dict[str, Any]:
+    """Run ``count`` samples; cycles a sample, the model's, their ratio, the model's parts and the words fired."""
     device.clear_counters()
     done = sum(1 for _ in device.run(islice(samples.samples(), count), train=train))
+    counters = device.counters()
     counted, model = (total / done for total in cycles(device, train=train))
-    return {"samples": done, "counted": round(counted, 1), "model": round(model, 1), "ratio": round(counted / model, 4)}
+    return {
+        "samples": done,
+        "counted": round(counted, 1),
+        "model": round(model, 1),
+        "ratio": round(counted / model, 4),
+        **{counter.name.lower(): round(counters[counter] / done, 1) for counter in (*MODEL, Counter.FIRE)},
+    }
 
 
 def measure_idle(device: Device, *, train: bool) -> dict[str, float]:

@@ -1,0 +1,81 @@
+"""PyTorch on one core: samples a second of back-propagation through time and of OTTT on frames, floating point.
+
+Seconds are of CPU time, so that other work on the machine does not count; a second core could at best double a figure
+of large batches, and does not help single samples.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from opzo.host.data import Data
+from opzo.host.initial import initial_weights
+from opzo.sim.reference.bptt import Replicas
+from opzo.sim.reference.ottt import EventTrainer, Recipe
+from opzo.spec.formats import INPUT_BITS, WEIGHT
+from opzo.spec.network import Network
+
+BATCHES = (1, 128)
+RATE = 0.002
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Images in the place of the reference's minibatch of events: integrated once, constant over the steps."""
+
+    x: Tensor
+    """(samples, inputs), 0..1."""
+    y: Tensor
+    steps: int
+
+    def currents(self, weights: Tensor) -> Tensor:
+        """Input currents (samples, steps, n) of weights (inputs, n)."""
+        return (self.x @ weights)[:, None].repeat(1, self.steps, 1)
+
+    def gradient(self, credits: Tensor) -> Tensor:
+        """Gradient of the weights, (inputs, n), of credits (samples, steps, n) that carry the trace."""
+        return self.x.T @ credits.sum(1)
+
+
+def torch_figures(network: Network, data: Data, seconds: float) -> list[dict[str, Any]]:
+    """Rows: ``method``, ``batch``, ``train_samples_per_second``, ``test_samples_per_second``."""
+    torch.set_num_threads(1)
+    x = torch.from_numpy(data.train.x.astype(np.float32) / (1 << INPUT_BITS))
+    y = torch.from_numpy(data.train.y.astype(np.int64))
+    weights = [matrix.astype(np.float32) / WEIGHT.one for matrix in initial_weights(network, 0)]
+    rows = []
+    for method in ("bptt", "ottt"):
+        for size in BATCHES:
+            batches = [FrameBatch(*pair, network.steps) for pair in zip(x.split(size), y.split(size), strict=True)]
+            trainer = EventTrainer(network, weights, Recipe(method, batch=size))
+            train, name = (lambda b, t=trainer: t.train(b, 0.5)), f"{method.upper()}, AdamW"
+            if (method, size) == ("bptt", 1):
+                # The yardstick for single samples: plain gradient descent, which touches the weights once.
+                replicas, rates = Replicas(network, [0]), torch.tensor([RATE])
+                train, name = (lambda b, r=replicas, s=rates: r.train(b.x, b.y, s)), "BPTT, SGD"
+            rows.append(
+                {
+                    "method": name,
+                    "batch": size,
+                    "train_samples_per_second": rate(train, batches, size, seconds),
+                    "test_samples_per_second": rate(lambda b, t=trainer: t.forward(b), batches, size, seconds),
+                }
+            )
+    return rows
+
+
+def rate(work: Callable[[FrameBatch], object], batches: list[FrameBatch], size: int, seconds: float) -> int:
+    """Samples a second of CPU time of ``work``, over at least ``seconds``."""
+    whole = cycle([batch for batch in batches if len(batch.y) == size])
+    work(next(whole))
+    done, begin = 0, time.process_time()
+    while (spent := time.process_time() - begin) < seconds or done == 0:
+        work(next(whole))
+        done += size
+    return round(done / spent)
