@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from opzo.boards.area import AREAS, GROUP_LANES
+from opzo.boards.area import AREAS
 from opzo.boards.board import Board
 from opzo.boards.build import Plan, synthesise
 from opzo.boards.registry import find_board
@@ -35,16 +35,18 @@ def main() -> int:
     args = parser.parse_args()
 
     board = find_board(args.board)
-    four, eight, sixteen = (measure(board, replace(SMALL, lanes=lanes)) for lanes in (4, GROUP_LANES, 2 * GROUP_LANES))
-    events = measure(board, replace(SMALL, inputs=EVENTS))
+    four = measure(board, replace(SMALL, lanes=4, group=4))
+    groups = measure(board, replace(SMALL, lanes=8, group=4))
+    lanes = measure(board, replace(SMALL, lanes=8, group=8))
+    events = measure(board, replace(SMALL, lanes=4, group=4, inputs=EVENTS))
     coefficients: dict[str, list[float]] = {}
     for name in ("luts", "flip_flops", "multipliers"):
-        lane = (eight[name] - four[name]) / (GROUP_LANES - 4)
-        group = sixteen[name] - eight[name] - GROUP_LANES * lane
+        lane = (lanes[name] - four[name]) / 4
+        group = groups[name] - lanes[name]
         coefficients[name] = [round(four[name] - group - 4 * lane), round(group), round(lane)]
     # Of the largest: the fixed part is an upper bound.
-    largest = replace(SMALL, lanes=2 * GROUP_LANES)
-    others = sixteen["block_rams"] - AREAS[board.family].row_memory(largest)
+    largest = replace(SMALL, lanes=8, group=4)
+    others = groups["block_rams"] - AREAS[board.family].row_memory(largest)
     a_thousand = (events["block_rams"] - four["block_rams"]) / (1 - SMALL.events / EVENTS)
     coefficients["block_rams"] = [round(others - a_thousand * SMALL.events / EVENTS), round(a_thousand)]
     print(json.dumps(coefficients))

@@ -9,9 +9,6 @@ from opzo.boards.board import Family, Resources
 from opzo.hw.row_memory import BANK_ROWS
 from opzo.spec.network import Limits
 
-GROUP_LANES = 8
-"""Lanes that share a row memory, as in ``opzo.hw.lane_group``."""
-
 
 @dataclass(frozen=True)
 class Area:
@@ -36,7 +33,7 @@ class Area:
 
     def estimate(self, limits: Limits) -> Resources:
         """Cells of a chip with ``limits``."""
-        groups = -(-limits.lanes // GROUP_LANES)
+        groups = limits.lanes // limits.group
 
         def of(coefficients: tuple[int, int, int]) -> int:
             fixed, group, lane = coefficients
@@ -51,8 +48,8 @@ class Area:
         )
 
     def row_memory(self, limits: Limits) -> int:
-        """Block RAMs of the row memories: banks of BANK_ROWS rows, the last one only as deep as it must be."""
-        lanes = min(GROUP_LANES, limits.lanes)
+        """Block RAMs of the groups' row memories: banks of BANK_ROWS rows, the last one only as deep as it must be."""
+        lanes = limits.group
         full, rest = divmod(limits.rows, BANK_ROWS)
         bank = self._block_rams(BANK_ROWS, lanes * limits.weight_bits)
         last = self._block_rams(rest, lanes * limits.weight_bits) if rest else 0

@@ -7,7 +7,7 @@ from opzo.boards.area import AREAS
 from opzo.boards.board import Board, Resources
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
-from opzo.spec.network import Limits, Network
+from opzo.spec.network import GROUPS, Limits, Network
 
 LANES = (128, 64, 32, 16, 8, 4)
 WEIGHT_BITS = (WEIGHT.width, 12)
@@ -58,7 +58,7 @@ def choose(board: Board, network: Network, lanes: int | None = None, weight_bits
     """Chip for a board and a network.
 
     Where ``lanes`` is None it is the most that fit, up to the neurons of the widest hidden layer; where ``weight_bits``
-    is None it is 16 where that fits with any lanes, else 12. OpzoError, with what is short and what would fit, where
+    is None it is 16 where that fits with any lanes, else 12; groups are as small as fit. OpzoError, with what is short and what would fit, where
     nothing fits; NetworkError for lanes that cannot be.
     """
     if lanes is not None:
@@ -88,7 +88,10 @@ def _candidates(network: Network, lanes: int | None, weight_bits: int | None) ->
     useful = [count for count in LANES if count == LANES[-1] or count < 2 * widest]
     for bits in WEIGHT_BITS if weight_bits is None else (weight_bits,):
         for count in useful if lanes is None else (lanes,):
-            yield tight_limits(network, count, bits)
+            # The fastest that fits.
+            for group in GROUPS:
+                if group <= count:
+                    yield replace(tight_limits(network, count, bits), group=group)
 
 
 def _advice(board: Board, network: Network, lanes: int | None, weight_bits: int | None) -> str:

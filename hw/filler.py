@@ -4,7 +4,7 @@ from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.lane_command import filter_command, group_size
+from opzo.hw.lane_command import filter_command
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
@@ -33,7 +33,7 @@ class FilterFiller(wiring.Component):
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._size = group_size(limits)
+        self._size = limits.group
         super().__init__(
             {
                 "config": In(CONFIG),

@@ -124,14 +124,6 @@ def _part(limits: Limits, names: Iterable[str]) -> data.StructLayout:
     return data.StructLayout({name: field.shape for name, field in command if name in wanted})
 
 
-def group_size(limits: Limits) -> int:
-    """Lanes that one copy of the command and one fire unit serve.
-
-    A word takes the fire unit a cycle a lane. Small networks, for which few lanes are enough, have short words.
-    """
-    return 4 if limits.lanes <= 16 else 8
-
-
 def post_layout(limits: Limits) -> data.StructLayout:
     """Layout of what becomes of a word: ``kind`` is its ``post``."""
     fields = dict(_part(limits, POST_FIELDS))
@@ -150,7 +142,7 @@ def filter_command(limits: Limits) -> data.StructLayout:
             "first": 1,
             "frame": 1,
             "read_out": 1,
-            "lane": range(group_size(limits)),
+            "lane": range(limits.group),
             "word": unsigned(max((limits.words - 1).bit_length(), (limits.classes - 1).bit_length(), 1)),
             "step": range(HISTORY_STEPS),
         }

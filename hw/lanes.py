@@ -3,7 +3,7 @@
 from amaranth import Cat, Module
 
 from opzo.hw.add_tree import add_tree
-from opzo.hw.lane_command import ACCUMULATED, group_size
+from opzo.hw.lane_command import ACCUMULATED
 from opzo.hw.lane_group import LaneGroup, LanePorts
 from opzo.hw.neurons import LATENCY
 from opzo.spec.network import Limits
@@ -11,7 +11,7 @@ from opzo.spec.network import Limits
 
 def posted_stage(limits: Limits) -> int:
     """Stage at which the results of a word are there: lane after lane passes the neurons, from the chain on."""
-    return ACCUMULATED + group_size(limits) + LATENCY + 1
+    return ACCUMULATED + limits.group + LATENCY + 1
 
 
 class Lanes(LanePorts):
@@ -27,7 +27,7 @@ class Lanes(LanePorts):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        size = group_size(self._limits)
+        size = self._limits.group
         groups = []
         for number in range(self._limits.lanes // size):
             group = LaneGroup(self._limits, number * size, size)

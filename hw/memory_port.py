@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.interface import EVENT, MEMORY_COMMAND
-from opzo.hw.lane_command import STAGES, group_size, lane_command
+from opzo.hw.lane_command import STAGES, lane_command
 from opzo.hw.record import record
 from opzo.hw.traces import ENTRY
 from opzo.spec.formats import MEMBRANE
@@ -74,7 +74,7 @@ class MemoryPort(wiring.Component):
         request = record(MEMORY_COMMAND, "request")
         lane = Signal(range(self._limits.lanes))
         # Potentials come into the chain one by one, all else at once.
-        settled = STAGES + group_size(self._limits)
+        settled = STAGES + self._limits.group
         wait = Signal(range(settled + 1))
         lane_bits = (self._limits.lanes - 1).bit_length()
         last = lane == self._limits.lanes - 1

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.filler import FilterFiller
-from opzo.hw.lane_command import filter_command, group_size
+from opzo.hw.lane_command import filter_command
 from opzo.hw.lists import counts_layout
 from opzo.hw.neurons import LATENCY
 from opzo.hw.passes import Kind, item_layout
@@ -49,7 +49,7 @@ class Sequencer(wiring.Component):
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits, self._size = limits, group_size(limits)
+        self._limits, self._size = limits, limits.group
         super().__init__(
             {
                 "config": In(CONFIG),

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from cocotb.handle import ArrayObject, HierarchyObject
 
-from opzo.hw.lane_command import group_size
 from opzo.hw.row_memory import BANK_ROWS
 from opzo.spec.formats import MEMBRANE
 from opzo.spec.network import Limits
@@ -23,7 +22,7 @@ class CoreState:
 
     def __init__(self, dut: Any, limits: Limits) -> None:
         self._limits = limits
-        size = group_size(limits)
+        size = limits.group
         lanes = child(dut, "lanes", HierarchyObject)
         groups = [child(lanes, f"group_{n}", HierarchyObject) for n in range(limits.lanes // size)]
         memories = [child(group, "memory", HierarchyObject) for group in groups]

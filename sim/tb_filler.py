@@ -7,7 +7,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from opzo.hw.lane_command import filter_command, group_size
+from opzo.hw.lane_command import filter_command
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.sim import bench
 from opzo.sim.streams import pack, unpack
@@ -52,7 +52,7 @@ class Sample:
                     "word": word + (0 if slot == READOUT_LAYER else layers[slot]["word_base"]),
                     "step": step,
                 }
-                for lane in range(group_size(limits))
+                for lane in range(limits.group)
                 for step in reversed(range(steps))
             ]
             for slot in slots

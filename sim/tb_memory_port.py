@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import Event, FallingEdge, ReadOnly, with_timeout
 
 from opzo.hw.interface import MEMORY_COMMAND
-from opzo.hw.lane_command import ACCUMULATED, CHAIN_FIELDS, RESULT, ROW, STAGES, group_size, lane_command
+from opzo.hw.lane_command import ACCUMULATED, CHAIN_FIELDS, RESULT, ROW, STAGES, lane_command
 from opzo.hw.traces import ENTRY
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
@@ -32,7 +32,7 @@ class ChainModel:
         self._stages: list[dict[str, int]] = [self._unpack(0)] * STAGES
         self._chain = [0] * core.limits.lanes
         self._shift = False
-        self._size = group_size(core.limits)
+        self._size = core.limits.group
         self._potentials: list[np.ndarray | None] = []
         """Potentials that enter the chain at the end of each group, by clock edges from now on; None: none."""
         self.stored = 0

@@ -12,6 +12,8 @@ MAX_HIDDEN = 3
 
 
 MAX_INPUTS = 4096
+GROUPS = (2, 4, 8)
+"""Lanes that may share a fire unit."""
 MAX_CLASSES = 64
 MAX_LOCAL_CLASSES = 32
 """Classes with local learning: two sums over so many never leave the accumulator."""
@@ -102,6 +104,9 @@ class Limits:
         Largest number of time steps of a chunk (a frame sample is one).
     weight_bits : int
         Bits of a row entry (weight or feedback) in memory: 16 or 12.
+    group : int
+        Lanes that share a fire unit: 2, 4 or 8. Fewer need fewer cycles where words are short, more make a smaller
+        chip; nothing else depends on it, so Identity does not tell.
     """
 
     lanes: int
@@ -111,10 +116,13 @@ class Limits:
     classes: int
     steps: int = HISTORY_STEPS
     weight_bits: int = WEIGHT.width
+    group: int = 2
 
     def __post_init__(self) -> None:
         if self.lanes not in (4, 8, 16, 32, 64, 128):
             raise NetworkError(f"lanes must be a power of two from 4 to 128, not {self.lanes}")
+        if self.group not in GROUPS or self.group > self.lanes:
+            raise NetworkError(f"group must be 2, 4 or 8, and not more than the {self.lanes} lanes, not {self.group}")
         if self.weight_bits not in ROW_LOW_BITS:
             choices = " or ".join(map(str, ROW_LOW_BITS))
             raise NetworkError(f"weight_bits must be {choices}, not {self.weight_bits}")

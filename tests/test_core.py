@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from amaranth import Cat, Signal
@@ -11,12 +11,12 @@ from opzo.sim.bench import run_bench
 from opzo.spec.network import Input, Network, Rule
 
 NETWORKS = [
-    ((64, 64, 64, 10), 16, 16),
-    ((20, 13, 7, 3), 8, 16),
-    ((9, 5, 2), 4, 12),
-    ((30, 17, 16, 33, 5), 16, 12),
+    ((64, 64, 64, 10), 16, 16, 2),
+    ((20, 13, 7, 3), 8, 16, 8),
+    ((9, 5, 2), 4, 12, 4),
+    ((30, 17, 16, 33, 5), 16, 12, 4),
 ]
-"""Sizes, lanes and bits of a weight."""
+"""Sizes, lanes, bits of a weight, and lanes of a group."""
 STEPS = (1, 2, 6, 8)
 USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT": 4, "MSE_SHIFT": 7, "SAMPLES": 0}
 LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
@@ -24,8 +24,8 @@ STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "
 RATES = (USUAL, STILL, LARGEST)
 
 
-def run(sizes, lanes, weight_bits, cases, stall):
-    limits = Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits)
+def run(sizes, lanes, weight_bits, group, cases, stall):
+    limits = replace(Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits), group=group)
     run_bench(
         Core(limits),
         name=f"core-{lanes}-{weight_bits}",
@@ -40,26 +40,26 @@ def case(sizes, steps, rule, local, settings, samples, kind=Input.FRAME):
     return parts | {"settings": settings, "samples": samples}
 
 
-@pytest.mark.parametrize(("sizes", "lanes", "weight_bits"), NETWORKS)
-def test_core_matches_golden(sizes, lanes, weight_bits):
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+def test_core_matches_golden(sizes, lanes, weight_bits, group):
     # Every rule with every number of steps; step sizes and numbers of local read-outs take turns.
     cases = [
         case(sizes, steps, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 25)
         for n, steps in enumerate(STEPS)
         for rule in Rule
     ]
-    run(sizes, lanes, weight_bits, cases, 0.2)
+    run(sizes, lanes, weight_bits, group, cases, 0.2)
 
 
-@pytest.mark.parametrize(("sizes", "lanes", "weight_bits"), NETWORKS)
-def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits):
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits, group):
     # Chunks of 1 to 8 steps, from empty to full; learning, new decisions and fresh starts come and go.
     cases = [
         case(sizes, 30, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 50, kind)
         for n, kind in enumerate((Input.SPIKES, Input.GRADED))
         for rule in Rule
     ]
-    run(sizes, lanes, weight_bits, cases, 0.2)
+    run(sizes, lanes, weight_bits, group, cases, 0.2)
 
 
 class CollidingMemory(RowMemory):
@@ -82,21 +82,21 @@ class Colliding(Primitives):
 def test_nobody_uses_a_row_that_is_read_while_it_is_written(monkeypatch):
     # Synthesis is told so (opzo.boards.flow).
     monkeypatch.setattr(primitives, "GENERIC", Colliding())
-    sizes, lanes, weight_bits = NETWORKS[1]
+    sizes, lanes, weight_bits, group = NETWORKS[1]
     cases = [
         case(sizes, 6, Rule.OPZO, local, USUAL, 25, kind) for local in (0, 2) for kind in (Input.FRAME, Input.SPIKES)
     ]
-    run(sizes, lanes, weight_bits, cases, 0.2)
+    run(sizes, lanes, weight_bits, group, cases, 0.2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", list(Rule))
-@pytest.mark.parametrize(("sizes", "lanes", "weight_bits"), NETWORKS)
-def test_core_matches_golden_for_200_samples(sizes, lanes, weight_bits, rule):
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+def test_core_matches_golden_for_200_samples(sizes, lanes, weight_bits, group, rule):
     cases = [
         case(sizes, steps, rule, local, settings, 200)
         for steps in STEPS
         for local in (0, len(sizes) - 2)
         for settings in (USUAL, STILL, LARGEST)
     ]
-    run(sizes, lanes, weight_bits, cases, 0.0)
+    run(sizes, lanes, weight_bits, group, cases, 0.0)
