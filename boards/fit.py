@@ -58,8 +58,9 @@ def choose(board: Board, network: Network, lanes: int | None = None, weight_bits
     """Chip for a board and a network.
 
     Where ``lanes`` is None it is the most that fit, up to the neurons of the widest hidden layer; where ``weight_bits``
-    is None it is 16 where that fits with any lanes, else 12; groups are as small as fit. OpzoError, with what is short and what would fit, where
-    nothing fits; NetworkError for lanes that cannot be.
+    is None it is 16 where that fits with any lanes, else 12; groups are as small as fit.
+
+    OpzoError, with what is short and what would fit, where nothing fits; NetworkError for lanes that cannot be.
     """
     if lanes is not None:
         tight_limits(network, lanes)

@@ -43,7 +43,7 @@ class Neurons(wiring.Component):
     Members
     -------
     start : In(1), post : In(post_layout)
-        Strobe: a word is to be worked on; the one before again only after its results.
+        Strobe: a word is to be worked on; the same again only after its results.
     sum : In(SUM)
     alpha, activity : In
         Noise amplitude and activity cost, constant during a sample.

@@ -203,7 +203,8 @@ class Sequencer(wiring.Component):
                 m.d.comb += may_start.eq(Mux(step == 0, first, last_fired))
                 m.d.comb += items.eq(Mux(frame, self.event_count, ends[step]) - begin + 1)
             with m.Case(Kind.FIRE):
-                # The first step needs the input current, and marks what spikes.
+                # The first step needs the input current, which is stored while the pass before ends, and marks what
+                # spikes.
                 m.d.comb += may_start.eq(Mux(step == 0, ~runner.running & self.traces_ready, last_fired))
                 m.d.comb += items.eq(1)
             with m.Case(Kind.SPIKES):

@@ -1,5 +1,6 @@
 """Testbench of the neurons of a group: words against the golden functions, one after another without a gap or with."""
 
+from collections import deque
 from random import Random
 from typing import Any
 
@@ -54,8 +55,8 @@ class Group:
             getattr(dut, name).value = 0
         dut.alpha.value, dut.activity.value = self.alpha, self.activity
         self.expected: list[dict[str, Any]] = []
-        self.last = -1
-        """Word that was sent last."""
+        self.recent: deque[int] = deque(maxlen=-(-(LATENCY + 1) // self.size))
+        """Words whose results may still be on their way."""
         cocotb.start_soon(self._watch())
 
     async def start(self) -> None:
@@ -112,10 +113,10 @@ class Group:
         """Send a word; its results are checked when they come."""
         dut = self.dut
         command, sums, drawn = self.random_word(kind)
-        if command["word"] == self.last:
+        if command["word"] in self.recent:
             for _ in range(LATENCY + 1):
                 await FallingEdge(dut.clk)
-        self.last = command["word"]
+        self.recent.append(command["word"])
         dut.post.value, dut.start.value = pack(self.post, command), 1
         await FallingEdge(dut.clk)
         dut.start.value = 0
