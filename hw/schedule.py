@@ -13,9 +13,9 @@ from opzo.spec.network import MAX_HIDDEN, Input, Rule
 from opzo.spec.registers import READOUT_LAYER
 
 SLOTS = 3 * MAX_HIDDEN + 1
-"""Passes of a macro step at most: fire layer 1, read out, integrate layers 2 and 3, local read-out and feedback of each
+"""Passes of a macro step at most: fire layer 1, integrate layers 2 and 3, read out, local read-out and feedback of each
 of three layers."""
-READ_OUT_SLOT = 1
+READ_OUT_SLOT = MAX_HIDDEN
 LOCAL_SLOT = MAX_HIDDEN + 1
 
 
@@ -91,8 +91,8 @@ class Schedule(wiring.Component):
             m.d.comb += [offset.eq(depth), layer.eq(READOUT_LAYER), enabled.eq(1)]
         with m.Else():
             m.d.comb += [
-                layer.eq(Mux(slot == 0, 0, slot - READ_OUT_SLOT)),
-                offset.eq(layer),
+                layer.eq(slot),
+                offset.eq(slot),
                 enabled.eq(layer < depth),
             ]
         m.d.comb += step.eq(macro - offset)

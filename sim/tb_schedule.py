@@ -36,8 +36,8 @@ def expected_passes(
     feedback = train and rule is not Rule.READOUT
     passes = [] if events else [(Kind.INPUT, 0, 0)]
     for macro in range(steps + depth + (1 if feedback else 0)):
-        candidates = [(Kind.INPUT if events else Kind.FIRE, 0, macro), (Kind.SPIKES, depth, macro - depth)]
-        candidates += [(Kind.SPIKES, layer, macro - layer) for layer in range(1, depth)]
+        candidates = [(Kind.INPUT if events else Kind.FIRE, 0, macro)]
+        candidates += [(Kind.SPIKES, layer, macro - layer) for layer in range(1, depth + 1)]
         for layer in range(depth if feedback else 0):
             if layer in local:
                 candidates.append((Kind.LOCAL, layer, macro - layer - 1))

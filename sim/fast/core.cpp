@@ -445,9 +445,9 @@ void Engine::forward() {
             else
                 fire_events(macro);
         }
-        if (exists(macro - depth)) read_out(macro - depth);
         for (int index = 1; index < depth; index++)
             if (exists(macro - index)) fire(index, macro - index);
+        if (exists(macro - depth)) read_out(macro - depth);
         for (int index = 0; feeds_back && index < depth; index++) {
             if (hidden[index].layer.local_shift && exists(macro - index - 1)) local_read_out(index, macro - index - 1);
             if (macro > depth) feedback(index, macro - depth - 1);

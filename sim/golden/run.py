@@ -107,11 +107,11 @@ class _Run:
         for macro in range(self.steps + depth + 1):
             if macro < self.steps:
                 self._fire(0, macro, *(self._integrate_events(macro) if frame is None else frame))
-            if 0 <= macro - depth < self.steps:
-                self._read_out(macro - depth)
             for index in range(1, depth):
                 if 0 <= macro - index < self.steps:
                     self._fire(index, macro - index, *self._integrate_spikes(index, macro - index))
+            if 0 <= macro - depth < self.steps:
+                self._read_out(macro - depth)
             for index in range(depth if feedback else 0):
                 if self.hidden[index].layer.local and 0 <= macro - index - 1 < self.steps:
                     self._local_read_out(index, macro - index - 1)
