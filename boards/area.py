@@ -62,13 +62,13 @@ class Area:
 
 AREAS = {
     Family.ECP5: Area(
-        luts=(8_587, 401, 961),
-        flip_flops=(4_514, 1_036, 856),
+        luts=(7_809, 1_127, 969),
+        flip_flops=(4_756, 1_221, 903),
         multipliers=(2, 0, 1),
-        block_rams=(10, 5),
+        block_rams=(8, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
-    # Measured with 4 and 8 lanes, one group; block RAMs for events are those of ECP5, converted by size.
+    # Measured with 4 and 8 lanes, before groups were a parameter; block RAMs for events are those of ECP5, converted by size.
     Family.ICE40: Area(
         luts=(6_811, 0, 1_133),
         flip_flops=(4_666, 0, 1_255),
