@@ -45,8 +45,8 @@ def test_loops_by_hand():
         (Kind.SPIKES, 1, 0),
         (Kind.SPIKES, 1, 1),
         (Kind.SPIKES, 2, 0),
-        (Kind.SPIKES, 3, 0),
         (Kind.SPIKES, 2, 1),
+        (Kind.SPIKES, 3, 0),
         (Kind.SPIKES, 3, 1),
         (Kind.LEARN_SPIKES, 3, 0),
     ]
