@@ -68,7 +68,8 @@ AREAS = {
         block_rams=(8, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
-    # Measured with 4 and 8 lanes, before groups were a parameter; block RAMs for events are those of ECP5, converted by size.
+    # Measured with 4 and 8 lanes, before groups were a parameter; block RAMs for events are those of ECP5, converted by
+    # size.
     Family.ICE40: Area(
         luts=(6_811, 0, 1_133),
         flip_flops=(4_666, 0, 1_255),
