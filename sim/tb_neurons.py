@@ -8,6 +8,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from opzo.hw.accumulate import SUM_SHIFT
 from opzo.hw.lane_command import SUM, Post, filter_command, post_layout
 from opzo.hw.neurons import FILL, LATENCY, error_command
 from opzo.sim import bench
@@ -27,8 +28,6 @@ from opzo.spec.formats import (
 )
 from opzo.spec.network import Limits
 
-SUM_SHIFT = 4
-"""Bits of a Feedback sum that the lanes do not hand on."""
 CORNERS = (MEMBRANE.min - 1, MEMBRANE.min, -1, 0, 1, THRESHOLD - 1, THRESHOLD, MEMBRANE.max, MEMBRANE.max + 1)
 WORDS = 400
 FILL_CYCLES = 3
