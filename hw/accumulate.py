@@ -40,7 +40,7 @@ class Accumulator(wiring.Component):
         m.d.comb += [
             adder.a.eq(self.product >> PRODUCT_SHIFT),
             adder.b.eq(total),
-            adder.en.eq(~self.first),
+            adder.add.eq(~self.first),
             self.sum.eq(total >> SUM_SHIFT),
         ]
         with m.If(self.en):

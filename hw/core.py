@@ -255,6 +255,7 @@ class Core(wiring.Component):
             error.read_source.eq(Mux(item.local, item.layer, READOUT_LAYER)),
             error.read_step.eq(item.step),
             lanes.command.eq(Mux(port.busy, port.lane_command, issue.command)),
+            lanes.load.eq(issue.load),
             lanes.filter.eq(self._sequencer.filter),
             lanes.alpha.eq(config.alpha),
             lanes.activity.eq(config.activity),

@@ -39,6 +39,8 @@ class Issue(wiring.Component):
     config : In(CONFIG), train, fresh, phase, measure : In(1)
         Settings; ``phase``: the run's steps 0, 2, ... are the second of an antithetic pair; ``measure``: feedback
         entries of step 0 go to the scale estimators.
+    load : Out(1)
+        One cycle before ``command``, where it is the first of a word to be learned.
     command : Out(lane_command), tag : Out(tag_layout)
         LATENCY cycles after ``item``.
     """
@@ -68,6 +70,7 @@ class Issue(wiring.Component):
                 "fresh": In(1),
                 "phase": In(1),
                 "measure": In(1),
+                "load": Out(1),
                 "command": Out(lane_command(limits)),
                 "tag": Out(tag_layout(limits)),
             }
@@ -93,6 +96,7 @@ class Issue(wiring.Component):
     fresh: Signal
     phase: Signal
     measure: Signal
+    load: Signal
     command: data.View
     tag: data.View
 
@@ -183,6 +187,7 @@ class Issue(wiring.Component):
                     m.d.comb += post.eq(Mux(item.read_out, Post.READ_OUT.value, Post.FIRE.value))
                 with m.Case(Kind.FEEDBACK):
                     m.d.comb += post.eq(Post.CREDIT)
+        m.d.comb += self.load.eq(item.valid & learn & item.first)
         m.d.sync += [
             command.address.eq(item.base + row),
             command.integrate.eq(item.valid & ((item.kind == Kind.INPUT) | (item.kind == Kind.SPIKES))),
@@ -191,15 +196,12 @@ class Issue(wiring.Component):
             command.local.eq(item.local),
             command.learn.eq(item.valid & learn),
             command.first.eq(item.first),
-            command.load.eq(item.valid & learn & item.first),
             command.update.eq(item.valid & (learn | (feedback & updates))),
             command.draw.eq(item.valid & (learn | (feedback & updates) | ((post == Post.FIRE) & noise & ~odd))),
             command.post.eq(post),
             command.sums.eq(post != Post.NONE),
             command.kept.eq(item.kind == Kind.FIRE),
             command.difference.eq(Mux(item.local, error.as_signed(), difference.as_signed())),
-            # The opposite of a difference of two read-outs never leaves its range.
-            command.opposite.eq(-difference.as_signed()),
             # All other operations take the row as it is.
             command.feedback_shift.eq(Mux(feedback, item.feedback_shift, 0)),
             command.decay_shift.eq(Mux(item.local, 0, Mux(feedback, config.leak_shift, config.decay_shift))),

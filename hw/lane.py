@@ -11,13 +11,13 @@ from opzo.hw.neurons import FILL
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.saturate import Saturate
-from opzo.hw.selector import SUM_WIDTH, CreditSelector
-from opzo.hw.update import RowUpdate
+from opzo.hw.selector import CreditSelector
+from opzo.hw.update import DECAY_BITS, ENTRY_DELAY, RowUpdate
 from opzo.spec.formats import (
     DRAW_BITS,
     FEEDBACK_ENTRY,
     FEEDBACK_FACTOR_BITS,
-    INPUT_BITS,
+    HISTORY_STEPS,
     LFSR_BITS,
     PRODUCT_SHIFT,
     WEIGHT,
@@ -29,14 +29,19 @@ from opzo.spec.network import Limits
 class Lane(wiring.Component):
     """Lane ``index`` of a device with ``limits``: what one command means for one row-word's entry.
 
-    Pipeline, by stage: 3 row word; 4 shifted row, decay, random bits; 5 multiplier operands; 6 product; 7 sum; 8
-    update, the sum in the chain; 9 exact row; 10 new row. Golden twins: those of the submodules; the order of random
-    draws is that of the commands.
+    Pipeline, by stage: 0 to 6 the credits that the history selects, one after another; 3 row word; 4 shifted row,
+    random bits; 5 multiplier operands, row with the step of an entry; 6 product, decayed row; 7 sum, update; 8 exact
+    row, the sum in the chain; 9 new row. Golden twins: those of the submodules; the order of random draws is that of
+    the commands.
 
     Members
     -------
     stage_S : In(lane_stage), for each S of LANE_FIELDS
         The command pipeline of the lane's group at stage S.
+    load : In(HISTORY_STEPS - 1)
+        Bit n at stage n - 1 of the first command of a word to be learned.
+    decay : In
+        Of the command at stage ROW, as `RowUpdate.decay`.
     fill_en : In(1), fill : In(FILL)
         Filtered credits for the next word to be learned.
     negative, spiked : In(1)
@@ -52,6 +57,8 @@ class Lane(wiring.Component):
         Row word where the neuron spiked in the command's step, else 0; at stage ROW + 1.
     """
 
+    load: Signal
+    decay: Signal
     fill_en: Signal
     fill: data.View
     negative: Signal
@@ -69,6 +76,8 @@ class Lane(wiring.Component):
         super().__init__(
             {
                 **{f"stage_{s}": In(lane_stage(limits, s)) for s in LANE_FIELDS},
+                "load": In(HISTORY_STEPS - 1),
+                "decay": In(DECAY_BITS),
                 "fill_en": In(1),
                 "fill": In(FILL),
                 "negative": In(1),
@@ -102,9 +111,8 @@ class Lane(wiring.Component):
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
         command = stage[ROW + 1]
         shifted = Signal(signed(WEIGHT.width), reset_less=True)
-        # By stage, from ROW + 1 on.
-        self._negative = negative = Signal(3, reset_less=True)
-        m.d.sync += [shifted.eq(row >> stage[ROW].feedback_shift), negative.eq(Cat(self.negative, negative))]
+        negative = Signal(reset_less=True)
+        m.d.sync += [shifted.eq(row >> stage[ROW].feedback_shift), negative.eq(self.negative)]
         m.d.comb += [
             factor.i.eq(shifted),
             self.multiplier.b.eq(command.operand),
@@ -115,7 +123,7 @@ class Lane(wiring.Component):
         with m.If(command.learn):
             m.d.comb += self.multiplier.a.eq(self.selector.active_factor)
         with m.Elif(command.zero_order):
-            m.d.comb += self.multiplier.a.eq(Mux(negative[0] ^ command.odd, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT)
+            m.d.comb += self.multiplier.a.eq(Mux(negative ^ command.odd, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT)
         with m.Elif(command.feedback):
             m.d.comb += self.multiplier.a.eq(factor.o << PRODUCT_SHIFT)
         with m.Else():
@@ -129,42 +137,39 @@ class Lane(wiring.Component):
             selector.en.eq(self.fill_en),
             selector.filtered.eq(self.fill.filtered),
             selector.factor.eq(self.fill.factor),
-            selector.load.eq(stage[ROW].load),
-            selector.history.eq(stage[ROW + 1].history),
+            selector.load.eq(self.load),
+            *(selector.history[k].eq(stage[max(k - 1, 0)].history[k]) for k in range(HISTORY_STEPS - 1)),
         ]
 
     def _update(self, m: Module) -> None:
-        """Stages 3 to 10: read-modify-write of the row word."""
-        stage = self.stage
+        """Stages 3 to 9: read-modify-write of the row word."""
+        stage, selector = self.stage, self.selector
         m.submodules.update = update = RowUpdate(self._limits.weight_bits)
         low_bits = self._limits.low_bits
-        spiked = Signal(3, reset_less=True)
-        exists = Signal(reset_less=True)
-        # Beside the credits that a history selects (of other commands it selects none): the product of trace or value,
-        # rounded half up by a carry; or the step of a feedback entry, which is the difference of two read-outs, or of a
-        # local read-out, which is its error where the neuron spiked.
-        event = Signal(signed(SUM_WIDTH), reset_less=True)
-        carry = Signal(reset_less=True)
-        entry = Signal(signed(SUM_WIDTH))
-        product = self.multiplier.product
-        command = stage[PRODUCT]
+        exists, add, subtract = (Signal(name=name, reset_less=True) for name in ("exists", "add", "subtract"))
+        # The step of a feedback entry is the difference of two read-outs; that of a local read-out is its error, where
+        # the neuron spiked.
+        command = stage[ROW]
+        steps = exists & ~command.learn & (~command.local | self.spiked)
+        positive = command.local | self.negative
         m.d.sync += [
             self.local.eq(Mux(self.spiked, self.row, 0)),
-            exists.eq(self._index < stage[PRODUCT - 1].valid_lanes),
-            spiked.eq(Cat(self.spiked, spiked)),
-            event.eq(Mux(command.learn, product >> INPUT_BITS, entry)),
-            carry.eq(command.learn & product[INPUT_BITS - 1]),
+            exists.eq(self._index < stage[ROW - 1].valid_lanes),
+            add.eq(steps & ~positive),
+            subtract.eq(steps & positive),
         ]
-        with m.If(exists & (~command.local | spiked[2])):
-            m.d.comb += entry.eq(Mux(command.local | self._negative[2], command.difference, command.opposite))
-        step = Signal(signed(update.update.shape().width + 1), reset_less=True)
-        # A bit below the sum holds the carry, so that one adder does all.
-        m.d.sync += step.eq(Cat(1, self.selector.selected).as_signed() + Cat(carry, event).as_signed())
         m.d.comb += [
-            update.row.eq(self.row >> low_bits),
-            update.decay_shift.eq(stage[ROW].decay_shift),
+            update.row.eq(self.row),
+            update.decay.eq(self.decay),
             update.random.eq(self.lfsr.bits[DRAW_BITS - len(update.random) :]),
-            update.update.eq(step >> 1),
+            update.difference.eq(stage[ROW + ENTRY_DELAY].difference),
+            update.add.eq(add),
+            update.subtract.eq(subtract),
+            update.credit.eq(selector.last),
+            update.credit_en.eq(stage[PRODUCT].history[-1]),
+            update.selected.eq(selector.selected),
+            update.product.eq(self.multiplier.product),
+            update.product_en.eq(stage[PRODUCT].learn),
             self.result.eq(Mux(stage[RESULT].update, update.result, self.chain.value[low_bits:][: len(self.result)])),
             self.result_saturated.eq(update.saturated & stage[RESULT].update),
         ]
@@ -185,10 +190,8 @@ class Lane(wiring.Component):
         ]
         with m.If(self.shift):
             m.d.sync += chain.eq(self.chain_in)
-        with m.If(stage[ACCUMULATED].sums):
+        with m.If(stage[ACCUMULATED].sums | stage[ACCUMULATED].load_row):
             m.d.sync += [chain.value.eq(self.accumulator.sum), chain.negative.eq(drawn[-1])]
-        with m.Elif(stage[ROW].load_row):
-            m.d.sync += chain.value.eq(self.row)
         with m.Elif(stage[ROW].load_low):
             m.d.sync += chain.value.eq(lfsr.state[:half])
         with m.Elif(stage[ROW].load_high):

@@ -27,8 +27,8 @@ class Post(hdl_enum.Enum, shape=3):
 
 CHAIN_FIELDS = ("load_row", "load_low", "load_high", "load_membrane", "store_row", "store_low", "store_high")
 """What a command of the memory port does with the chain, the shift register through which sums, rows and random states
-leave the lanes: it takes a row-word, a half of the LFSRs, the potentials of ``word``; or it becomes a row-word or such
-a half. One of them at a time."""
+leave the lanes: it takes the sum of a row-word, which is the row itself if it was multiplied with SPIKE_INPUT, a half of
+the LFSRs, the potentials of ``word``; or it becomes a row-word or such a half. One of them at a time."""
 
 
 def lane_command(limits: Limits) -> data.StructLayout:
@@ -41,7 +41,6 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "local": 1,
         "learn": 1,
         "first": 1,
-        "load": 1,
         "update": 1,
         "draw": 1,
         "post": Post,
@@ -50,7 +49,6 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "operand": signed(SCALED_ERROR.width),
         "history": HISTORY_STEPS,
         "difference": signed(MEMBRANE.width + 1),
-        "opposite": signed(MEMBRANE.width + 1),
         "feedback_shift": 4,
         "decay_shift": 4,
         "noise": 1,
@@ -64,26 +62,29 @@ def lane_command(limits: Limits) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
-STAGES = 11
+STAGES = 10
 """Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at PRODUCT the product, at ACCUMULATED
 the sums, at RESULT the new row."""
-ROW, PRODUCT, ACCUMULATED, RESULT = 3, 6, 7, 10
+ROW, PRODUCT, ACCUMULATED, RESULT = 3, 6, 7, 9
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
+    0: ("history",),
+    1: ("history",),
+    ROW - 1: ("history", "valid_lanes"),
     ROW: (
-        "load",
+        "history",
+        "learn",
+        "local",
         "feedback_shift",
         "draw",
-        "decay_shift",
-        "load_row",
         "load_low",
         "load_high",
         "store_low",
         "store_high",
     ),
-    ROW + 1: ("learn", "zero_order", "feedback", "operand", "odd", "history"),
-    PRODUCT - 1: ("valid_lanes",),
-    PRODUCT: ("integrate", "feedback", "first", "learn", "local", "difference", "opposite"),
-    ACCUMULATED: ("sums",),
+    ROW + 1: ("history", "learn", "zero_order", "feedback", "operand", "odd", "difference"),
+    ROW + 2: ("history",),
+    PRODUCT: ("history", "integrate", "feedback", "first", "learn"),
+    ACCUMULATED: ("sums", "load_row"),
     RESULT: ("update",),
 }
 """What a lane looks at in each stage."""
@@ -91,7 +92,7 @@ POST_FIELDS = ("word", "step", "kept", "fresh", "noise", "odd", "valid_lanes")
 """What the neurons of a group look at beside ``post``."""
 GROUP_FIELDS: dict[int, tuple[str, ...]] = {
     0: ("address",),
-    ROW - 1: ("word", "step"),
+    ROW - 1: ("word", "step", "decay_shift"),
     ACCUMULATED: ("post", "sums", "load_membrane", *POST_FIELDS),
     RESULT: ("address", "update", "store_row"),
 }

@@ -1,6 +1,6 @@
 """A group of lanes with its share of the row memory and its own copy of the command."""
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,7 +22,8 @@ from opzo.hw.neurons import Neurons, error_command
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.row_memory import READ_LATENCY
-from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, WEIGHT
+from opzo.hw.update import DECAY_BITS
+from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, HISTORY_STEPS, WEIGHT
 from opzo.spec.network import Limits
 
 
@@ -35,6 +36,8 @@ class LanePorts(wiring.Component):
         Layouts ``lane_command``, ``filter_command``, ``error_command``.
     alpha, activity : In
         Noise amplitude and activity cost, constant during a sample.
+    load : In(1)
+        One cycle before the first command of a word to be learned: the lanes take its filtered credits into use.
     shift : In(1), chain_in : In(SUM), chain : Out(SUM)
         Chain: on ``shift`` every lane takes the next one's, the last ``chain_in``; ``chain`` is the first lane's.
     posted : Out(1), spikes : Out(lanes)
@@ -52,6 +55,7 @@ class LanePorts(wiring.Component):
     error: data.View
     alpha: Signal
     activity: Signal
+    load: Signal
     shift: Signal
     chain_in: data.View
     chain: data.View
@@ -71,6 +75,7 @@ class LanePorts(wiring.Component):
                 "error": In(error_command(limits)),
                 "alpha": In(ALPHA_BITS),
                 "activity": In(ACTIVITY_BITS),
+                "load": In(1),
                 "shift": In(1),
                 "chain_in": In(SUM),
                 "chain": Out(SUM),
@@ -88,7 +93,7 @@ class LanePorts(wiring.Component):
 class LaneGroup(LanePorts):
     """Lanes ``first`` .. ``first + size - 1``.
 
-    Commands and ``shift`` are registered once on entry, so a command given in one cycle is at stage 0 in the next.
+    Everything is registered once on entry, so a command given in one cycle is at stage 0 in the next.
     """
 
     def __init__(self, limits: Limits, first: int, size: int) -> None:
@@ -114,7 +119,16 @@ class LaneGroup(LanePorts):
         shift = Signal()
         fill = record(filter_command(self._limits), "fill")
         error = record(error_command(self._limits), "error")
-        m.d.sync += [shift.eq(self.shift), fill.eq(self.filter), error.eq(self.error)]
+        load = Signal(HISTORY_STEPS - 1)
+        decay = Signal(DECAY_BITS, reset_less=True)
+        decay_shift = stages[ROW - 1].decay_shift
+        m.d.sync += [
+            shift.eq(self.shift),
+            fill.eq(self.filter),
+            error.eq(self.error),
+            load.eq(Cat(self.load, load)),
+            decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
+        ]
 
         result, summed = stages[RESULT], stages[ACCUMULATED]
         m.d.comb += [
@@ -154,6 +168,8 @@ class LaneGroup(LanePorts):
                 lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
                 lane.shift.eq(shift | neurons.active | neurons.loading),
                 lane.chain_in.eq(chain_in[offset]),
+                lane.load.eq(load),
+                lane.decay.eq(decay),
                 lane.fill_en.eq(neurons.fill_lanes[offset]),
                 lane.fill.eq(neurons.fill),
                 lane.negative.eq(neurons.negatives[offset]),

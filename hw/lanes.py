@@ -41,6 +41,7 @@ class Lanes(LanePorts):
                 group.error.eq(self.error),
                 group.alpha.eq(self.alpha),
                 group.activity.eq(self.activity),
+                group.load.eq(self.load),
                 group.shift.eq(self.shift),
                 group.chain_in.eq(chain_in[number]),
             ]

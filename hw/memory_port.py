@@ -8,7 +8,7 @@ from opzo.hw.interface import EVENT, MEMORY_COMMAND
 from opzo.hw.lane_command import STAGES, lane_command
 from opzo.hw.record import record
 from opzo.hw.traces import ENTRY
-from opzo.spec.formats import MEMBRANE
+from opzo.spec.formats import MEMBRANE, SPIKE_INPUT
 from opzo.spec.network import Limits
 from opzo.spec.protocol import Space
 
@@ -85,6 +85,9 @@ class MemoryPort(wiring.Component):
             self.trace_index.eq(lane | (request.address << lane_bits)),
             self.lane_command.address.eq(request.address),
             self.lane_command.word.eq(request.address >> 1),
+            # A row is read as the sum of one spike.
+            self.lane_command.first.eq(1),
+            self.lane_command.operand.eq(SPIKE_INPUT),
         ]
         with m.Switch(request.space):
             with m.Case(Space.HISTORY):
@@ -108,7 +111,7 @@ class MemoryPort(wiring.Component):
             with m.State("LOAD"):
                 with m.Switch(request.space):
                     with m.Case(Space.WEIGHTS):
-                        m.d.comb += self.lane_command.load_row.eq(1)
+                        m.d.comb += [self.lane_command.integrate.eq(1), self.lane_command.load_row.eq(1)]
                     with m.Case(Space.LFSR):
                         m.d.comb += [self.lane_command.load_low.eq(~odd), self.lane_command.load_high.eq(odd)]
                     with m.Case(Space.MEMBRANE):

@@ -1,6 +1,6 @@
 """Units of which a device family has better ones than what synthesis makes of ours."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,26 +9,33 @@ from opzo.hw.row_memory import RowMemory
 
 
 class GatedAdder(wiring.Component):
-    """Combinational ``o = a + b`` where ``en``, else ``a``; modulo 2**width.
+    """Combinational ``o = a + b``, ``a - b`` or ``a``; modulo 2**width.
 
     Members
     -------
     a, b : In(signed)
-    en : In(1)
+    add, subtract : In(1)
+        What to do with ``b``; not both.
     o : Out(signed)
     """
 
     a: Signal
     b: Signal
-    en: Signal
+    add: Signal
+    subtract: Signal
     o: Signal
 
     def __init__(self, width: int) -> None:
-        super().__init__({"a": In(signed(width)), "b": In(signed(width)), "en": In(1), "o": Out(signed(width))})
+        number = signed(width)
+        super().__init__({"a": In(number), "b": In(number), "add": In(1), "subtract": In(1), "o": Out(number)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.comb += self.o.eq(self.a + Mux(self.en, self.b, 0))
+        gated = Signal.like(self.b)
+        m.d.comb += [
+            gated.eq((self.b & self.add.replicate(len(self.b))) | (~self.b & self.subtract.replicate(len(self.b)))),
+            self.o.eq(self.a + gated + self.subtract),
+        ]
         return m
 
 

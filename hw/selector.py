@@ -4,40 +4,49 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.add_tree import add_tree
 from opzo.hw.primitives import primitives
 from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
 
-TREE_LATENCY = 3
+LATENCY = HISTORY_STEPS - 2
+"""Cycles from the first two bits of a history to the sum that the first HISTORY_STEPS - 1 select."""
+FACTOR_DELAY = 4
+"""Cycles from ``load`` until ``active_factor`` takes its new value."""
 SUM_WIDTH = FILTERED.width + 3
 
 
 class CreditSelector(wiring.Component):
-    """Filtered credits of one neuron, double-buffered, with an adder tree behind them.
+    """Filtered credits of one neuron, double-buffered, with a chain of adders behind them.
 
-    Filling and using overlap: values enter the shadow registers, last time step first; ``load`` moves them to the
-    active registers, from which ``selected`` is formed. Golden twins: ``opzo.sim.golden.credit.spike_update``,
-    ``trace_update``.
+    Filling and using overlap: values enter the shadow registers, last time step first; a load moves them to the active
+    registers, from which ``selected`` is formed. The sum of a row moves from adder to adder, one a cycle, and takes a
+    time step in each; so does a load. The last time step is left to the row update. Golden twins:
+    ``opzo.sim.golden.credit.spike_update``, ``trace_update``.
 
     Members
     -------
     filtered : In(signed), factor : In(signed)
         E of a time step, taken when ``en``; with that of the first step its factor.
-    load : In(1)
-        Active registers take the shadow's content; seen by the tree from the next cycle on.
-    history : In(8)
-        Bit k selects E[k]. ``selected`` follows by TREE_LATENCY cycles.
+    load : In(HISTORY_STEPS - 1)
+        Strobe, of which bit n comes n cycles after bit 0: the active registers of time steps 0 and 1, then of one more
+        step with each bit, take the shadow's content. Nothing is to be filled in between the first and the last bit.
+    history : In(HISTORY_STEPS - 1)
+        Bit k selects E[k]. Bits 0 and 1 come together, the earliest one cycle after bit 0 of ``load``; each other bit
+        one cycle after the one before. ``selected`` follows by LATENCY cycles.
     active_factor : Out(signed)
         What a row's value or trace is multiplied with.
+    selected : Out(signed)
+    last : Out(signed)
+        E of the last time step, in the cycle of ``selected``.
     """
 
     filtered: In(signed(FILTERED.width))
     factor: In(signed(FRAME_CREDIT.width))
     en: In(1)
-    load: In(1)
-    history: In(HISTORY_STEPS)
+    load: In(HISTORY_STEPS - 1)
+    history: In(HISTORY_STEPS - 1)
     active_factor: Out(signed(FRAME_CREDIT.width))
     selected: Out(signed(SUM_WIDTH))
+    last: Out(signed(FILTERED.width))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -50,21 +59,19 @@ class CreditSelector(wiring.Component):
                 *(into.eq(out) for into, out in zip(shadow, [self.filtered, *shadow[:-1]], strict=True)),
                 factor.eq(self.factor),
             ]
-        with m.If(self.load):
-            m.d.sync += [
-                *(into.eq(out) for into, out in zip(active, shadow, strict=True)),
-                active_factor.eq(factor),
-            ]
-        pairs = []
-        for k in range(0, HISTORY_STEPS, 2):
-            m.submodules[f"pair_{k}"] = pair = primitives(platform).gated_adder(FILTERED.width + 1)
-            total = Signal.like(pair.o, name=f"pair_{k}_sum", reset_less=True)
-            m.d.comb += [
-                pair.a.eq(Mux(self.history[k], active[k], 0)),
-                pair.b.eq(active[k + 1]),
-                pair.en.eq(self.history[k + 1]),
-            ]
-            m.d.sync += total.eq(pair.o)
-            pairs.append(total)
-        m.d.comb += [self.selected.eq(add_tree(m, pairs, "sum")), self.active_factor.eq(active_factor)]
+        for k, (into, out) in enumerate(zip(active, shadow, strict=True)):
+            with m.If(self.load[max(k - 1, 0)]):
+                m.d.sync += into.eq(out)
+        with m.If(self.load[FACTOR_DELAY]):
+            m.d.sync += active_factor.eq(factor)
+
+        total = Mux(self.history[0], active[0], 0)
+        for k in range(1, HISTORY_STEPS - 1):
+            # Each doubling of the terms is one bit more.
+            width = FILTERED.width + k.bit_length()
+            m.submodules[f"adder_{k}"] = adder = primitives(platform).gated_adder(width)
+            m.d.comb += [adder.a.eq(total), adder.b.eq(active[k]), adder.add.eq(self.history[k])]
+            total = Signal.like(adder.o, name=f"total_{k}", reset_less=True)
+            m.d.sync += total.eq(adder.o)
+        m.d.comb += [self.selected.eq(total), self.last.eq(active[-1]), self.active_factor.eq(active_factor)]
         return m

@@ -1,6 +1,6 @@
 """Sequencer: goes through the passes of a run, each as soon as what it needs is there."""
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -241,10 +241,11 @@ class Sequencer(wiring.Component):
         runner = self._runner
         item, current = runner.item, runner.current
         learns = (current.kind == Kind.LEARN_INPUT) | (current.kind == Kind.LEARN_SPIKES)
-        # The lanes take a word into use six cycles after the item: one cycle of delay keeps the filler behind that.
-        loading = Signal()
-        m.d.sync += loading.eq(item.valid & item.first & learns)
-        m.d.comb += runner.word_ready.eq(~learns | (filler.filled & ~loading))
+        # The lanes take the last of a word's credits into use nine cycles after the item: three cycles of delay keep
+        # the filler behind that.
+        loading = Signal(3)
+        m.d.sync += loading.eq(Cat(item.valid & item.first & learns, loading))
+        m.d.comb += runner.word_ready.eq(~learns | (filler.filled & ~loading.any()))
 
         # The sums of a word leave the lanes through the chain: to the neurons, or as read-outs.
         leaving = Signal(range(self._limits.lanes + 1))
@@ -266,5 +267,5 @@ class Sequencer(wiring.Component):
             complete.eq(self.train & ~self.start & (self._error_steps == self.config.steps)),
             filler.start.eq(complete & ~was_complete),
             filler.hidden_ready.eq((learn_waits | learns) & self._credits_written),
-            filler.loaded.eq(loading),
+            filler.loaded.eq(loading[-1]),
         ]

@@ -1,23 +1,28 @@
 """Row update: decay, stochastic rounding and saturation of one weight or feedback entry."""
 
-from amaranth import Module, Signal, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw import multiplier
+from opzo.hw.primitives import primitives
 from opzo.hw.saturate import Saturate
-from opzo.spec.formats import ROW_LOW_BITS, UPDATE_FRAC_BITS
+from opzo.hw.selector import SUM_WIDTH
+from opzo.spec.formats import FILTERED, INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS, WEIGHT
 
-LATENCY = 7
-UPDATE_DELAY = 5
-"""Cycles from ``row`` to ``update``."""
-UPDATE_WIDTH = 25
-"""Holds the sum of a spike row's and an event row's update; all other updates are narrower."""
+LATENCY = 6
+ENTRY_DELAY = 1
+CREDIT_DELAY = 3
+"""Cycles from ``row`` to what belongs to the step of a feedback entry, and to what belongs to credits."""
+DECAY_BITS = 16
+"""Width of ``decay``; its largest bit is a decay by half a unit of WEIGHT and 2**-UPDATE_FRAC_BITS."""
 
 
 class RowUpdate(wiring.Component):
-    """``row - decay(row) - update`` with UPDATE_FRAC_BITS more fraction bits, randomly rounded, saturated.
+    """``row - decay(row) -+ difference - credit - selected - product``, randomly rounded, saturated.
 
-    LATENCY cycles from ``row`` to ``result``, one row a cycle. Golden twin: ``opzo.sim.golden.update.update_rows``.
+    All with UPDATE_FRAC_BITS more fraction bits than WEIGHT. LATENCY cycles from ``row`` to ``result``, one row a
+    cycle. Golden twin: ``opzo.sim.golden.update.update_rows``.
 
     Parameters
     ----------
@@ -27,21 +32,35 @@ class RowUpdate(wiring.Component):
     Members
     -------
     row : In(signed)
-        Weight or feedback entry, without the low bits that the memory leaves out.
-    decay_shift : In(4)
-        With ``row``; 0 is no decay.
+        Weight or feedback entry, as a multiple of 2**low bits in the units of WEIGHT.
+    decay : In
+        With ``row``: 1 << (DECAY_BITS - shift), or 0 for no decay.
     random : In
-        UPDATE_FRAC_BITS and one more for each low bit left out, one cycle after ``row``.
-    update : In(signed)
-        UPDATE_DELAY cycles after ``row``, units of 2**-UPDATE_FRAC_BITS.
+        UPDATE_FRAC_BITS and one more for each low bit left out, ENTRY_DELAY cycles after ``row``.
+    difference : In(signed), add, subtract : In(1)
+        Step of an entry, ENTRY_DELAY cycles after ``row``: added, subtracted or not.
+    credit : In(signed), credit_en : In(1)
+        FILTERED, of the last time step; CREDIT_DELAY cycles after ``row``.
+    selected : In(signed)
+        Sum of the other time steps' credits; likewise.
+    product : In(signed), product_en : In(1)
+        Factor times value or trace, with INPUT_BITS more fraction bits, rounded half up; likewise.
     result : Out(signed)
+        Without the low bits.
     saturated : Out(1)
     """
 
     row: Signal
-    decay_shift: Signal
+    decay: Signal
     random: Signal
-    update: Signal
+    difference: Signal
+    add: Signal
+    subtract: Signal
+    credit: Signal
+    credit_en: Signal
+    selected: Signal
+    product: Signal
+    product_en: Signal
     result: Signal
     saturated: Signal
 
@@ -50,10 +69,17 @@ class RowUpdate(wiring.Component):
         self._frac_bits = UPDATE_FRAC_BITS + self._low_bits
         super().__init__(
             {
-                "row": In(signed(weight_bits)),
-                "decay_shift": In(4),
+                "row": In(signed(WEIGHT.width)),
+                "decay": In(DECAY_BITS),
                 "random": In(self._frac_bits),
-                "update": In(signed(UPDATE_WIDTH)),
+                "difference": In(signed(MEMBRANE.width + 1)),
+                "add": In(1),
+                "subtract": In(1),
+                "credit": In(signed(FILTERED.width)),
+                "credit_en": In(1),
+                "selected": In(signed(SUM_WIDTH)),
+                "product": In(signed(2 * multiplier.WIDTH)),
+                "product_en": In(1),
                 "result": Out(signed(weight_bits)),
                 "saturated": Out(1),
             }
@@ -61,32 +87,47 @@ class RowUpdate(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # Row with its fraction; random bits fill the fraction, and decay only takes towards 0, so neither needs a bit
-        # more. An update may be larger.
-        exact_width = self._weight_bits + self._frac_bits
-        difference_width = max(exact_width, UPDATE_WIDTH) + 1
-        row = Signal.like(self.row, reset_less=True)
-        # Decay rounds half up: the last bit shifted out is the carry of the subtraction.
-        decay = Signal(signed(self._weight_bits + self._low_bits), reset_less=True)
-        half = Signal(reset_less=True)
-        twice = Signal(signed(self._weight_bits + self._low_bits + 1))
-        m.d.comb += twice.eq((self.row << (1 + self._low_bits)) >> self.decay_shift)
-        m.d.sync += row.eq(self.row)
-        with m.If(self.decay_shift == 0):
-            m.d.sync += [decay.eq(0), half.eq(0)]
-        with m.Else():
-            m.d.sync += [decay.eq(twice >> 1), half.eq(twice[0])]
-
-        # The random bits are the fraction of the row: the join costs no adder.
-        kept = [Signal(signed(exact_width), name=f"kept_{k}", reset_less=True) for k in range(UPDATE_DELAY - 1)]
-        m.d.sync += [
-            kept[0].eq((row << self._frac_bits) + self.random - decay - half),
-            *(into.eq(out) for into, out in zip(kept[1:], kept[:-1], strict=True)),
+        units = primitives(platform)
+        # All that is added to a row is less than its range, so one bit more holds every sum.
+        width = self._weight_bits + self._frac_bits + 1
+        m.submodules.decay = decay = units.multiplier()
+        m.submodules.entry = entry = units.gated_adder(width)
+        m.submodules.last = last = units.gated_adder(width)
+        m.submodules.step = step = units.gated_adder(SUM_WIDTH + 2)
+        m.submodules.saturate = saturate = Saturate(width - self._frac_bits, self._weight_bits)
+        row = Signal(signed(self._weight_bits), reset_less=True)
+        stepped, decayed, credited, exact = (
+            Signal(signed(width), name=name, reset_less=True) for name in ("stepped", "decayed", "credited", "exact")
+        )
+        update = Signal(signed(SUM_WIDTH + 1), reset_less=True)
+        # With one fraction bit, so that the subtraction rounds half up.
+        twice = Signal(signed(WEIGHT.width + 1))
+        m.d.comb += [
+            decay.a.eq(self.row),
+            decay.b.eq(self.decay),
+            twice.eq(decay.product >> (DECAY_BITS - 1)),
+            # The random bits are the fraction of the row: the join costs no adder.
+            entry.a.eq(Cat(self.random, row).as_signed()),
+            entry.b.eq(self.difference),
+            entry.add.eq(self.add),
+            entry.subtract.eq(self.subtract),
+            last.a.eq(decayed),
+            last.b.eq(self.credit),
+            last.subtract.eq(self.credit_en),
+            # A bit below the sum holds the carry that rounds the product, so that one adder does all.
+            step.a.eq(Cat(1, self.selected).as_signed()),
+            step.b.eq(self.product >> (INPUT_BITS - 1)),
+            step.add.eq(self.product_en),
+            saturate.i.eq(exact >> self._frac_bits),
         ]
-
-        exact = Signal(signed(difference_width), reset_less=True)
-        m.submodules.saturate = saturate = Saturate(difference_width - self._frac_bits, self._weight_bits)
-        m.d.sync += exact.eq(kept[-1] - self.update)
-        m.d.comb += saturate.i.eq(exact >> self._frac_bits)
-        m.d.sync += [self.result.eq(saturate.o), self.saturated.eq(saturate.saturated)]
+        m.d.sync += [
+            row.eq(self.row >> self._low_bits),
+            stepped.eq(entry.o),
+            decayed.eq(((stepped << 1) - twice) >> 1),
+            credited.eq(last.o),
+            update.eq(step.o >> 1),
+            exact.eq(credited - update),
+            self.result.eq(saturate.o),
+            self.saturated.eq(saturate.saturated),
+        ]
         return m

@@ -9,7 +9,7 @@ from amaranth import signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from opzo.hw.selector import SUM_WIDTH, TREE_LATENCY
+from opzo.hw.selector import FACTOR_DELAY, LATENCY, SUM_WIDTH
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
@@ -18,7 +18,7 @@ from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, INPUT_BITS
 
 INPUTS = {"credit": 0, "en": 0, "first": 0, "frame": 0, "load": 0, "history": 0}
 # The selector is one cycle behind.
-OUTPUTS = {"factor": 1, "selected": 1 + TREE_LATENCY}
+OUTPUTS = {"factor": 1 + FACTOR_DELAY, "selected": 1 + LATENCY}
 SIGNATURE = wiring.Signature({"factor": Out(signed(FRAME_CREDIT.width)), "selected": Out(signed(SUM_WIDTH))})
 
 
@@ -26,7 +26,7 @@ class Script:
     """What the filter is told in each cycle, and what it then shows.
 
     A word is loaded, then histories come in every cycle while the next word is filled in; its first credit may come in
-    the cycle of the load, its last one in the cycle before the next load.
+    the cycle of the last bit of the load, its last one in the cycle before the next load.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -50,6 +50,7 @@ class Script:
             while self._rng.random() < gap:
                 fill.append(self._nothing())
             fill.append((credit, 1, n == 0, frame if n == len(credits) - 1 else self._rng.getrandbits(1)))
+        fill = [self._nothing() for _ in range(HISTORY_STEPS - 2)] + fill
         cycles = max(len(fill), len(histories) + 1)
         late = self._rng.choice((0, cycles - len(fill)))
         fill = [self._nothing() for _ in range(late)] + fill

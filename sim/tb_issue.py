@@ -18,12 +18,16 @@ from opzo.spec.network import Input, Limits, Rule
 
 ANSWERS = ("event_address", "event_value", "step_row", "active_row", "input_row", "error", "difference")
 INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"neuron_trace": LATENCY, "input_trace": LATENCY}
-OUTPUTS = dict.fromkeys(("trace_index", "input_index", "mark"), LATENCY - 1) | {"command": LATENCY, "tag": LATENCY}
+OUTPUTS = dict.fromkeys(("trace_index", "input_index", "mark"), LATENCY - 1) | {
+    "load": LATENCY - 1,
+    "command": LATENCY,
+    "tag": LATENCY,
+}
 KINDS = (*map(int, Input), 3)
 """Values of register INPUT; 3 acts like SPIKES."""
 LEARN = (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
 INTEGRATE = (Kind.INPUT, Kind.SPIKES)
-STROBES = ("integrate", "feedback", "learn", "load", "update", "draw")
+STROBES = ("integrate", "feedback", "learn", "update", "draw")
 """Fields of a command that do something by themselves, as ``post`` does."""
 
 
@@ -50,7 +54,7 @@ class Settings:
         return f"{self.rule.name}, input {self.config['input']}, {flags}, {self.config['steps']} steps"
 
     def expected(self, item: dict[str, int], answers: dict[str, int]) -> dict[str, dict[str, int]]:
-        """Fields of mark, command and tag that mean something with ``item``."""
+        """Fields of mark, command and tag that mean something with ``item``; ``load``."""
         kind, odd = Kind(item["kind"]), self._odd(item)
         strobes, post = self._strobes(item)
         command = {name: int(name in strobes) for name in STROBES} | dict.fromkeys(CHAIN_FIELDS, 0)
@@ -66,8 +70,6 @@ class Settings:
             sign = answers["error"] >> (self.error_bits - 1) << self.error_bits
             signed = (answers["error"] - sign) % (1 << (MEMBRANE.width + 1))
             command["difference"] = signed if item["local"] else answers["difference"]
-            if not item["local"]:
-                command["opposite"] = -answers["difference"] % (1 << (MEMBRANE.width + 1))
             # Such an update has no part that a history selects.
             command["history"] = 0
         if "feedback" in strobes:
@@ -84,7 +86,8 @@ class Settings:
         tag["local"] = item["valid"] and kind is Kind.LOCAL
         if item["valid"]:
             tag |= {name: item[name] for name in ("layer", "step", "word", "first_word", "last_word", "first", "last")}
-        return {"mark": mark, "command": command, "tag": tag}
+        load = int("learn" in strobes and item["first"])
+        return {"mark": mark, "load": {"load": load}, "command": command, "tag": tag}
 
     def _odd(self, item: dict[str, int]) -> int:
         """Whether an item's step is the second of an antithetic pair."""
@@ -105,8 +108,6 @@ class Settings:
             strobes.add("integrate")
         if kind in LEARN:
             strobes |= {"learn", "update", "draw"}
-            if item["first"]:
-                strobes.add("load")
         if kind is Kind.FEEDBACK:
             strobes.add("feedback")
             if item["local"] or (self.rule is Rule.OPZO and not even):
@@ -207,7 +208,7 @@ async def commands_what_the_item_means(dut: Any) -> None:
     limits = Limits(**bench.parameters()["limits"])
     unit = PipelinedUnit(dut, Issue(limits).signature, INPUTS, OUTPUTS, rng)
     # Answers are bits; these fields of a command are read as signed numbers.
-    widths = {"operand": len(dut.error)} | dict.fromkeys(("difference", "opposite"), len(dut.difference))
+    widths = {"operand": len(dut.error), "difference": len(dut.difference)}
     await bench.start(dut)
     for rule, train, kind, phase in product(Rule, (0, 1), KINDS, (0, 1)):
         settings = Settings(rng, limits, rule, train, kind, phase)
@@ -222,7 +223,9 @@ async def commands_what_the_item_means(dut: Any) -> None:
             for n, (item, answers) in enumerate(zip(stimulus.items, stimulus.answers, strict=True)):
                 where = f"seed {bench.seed()}: {settings}, {item}, {answers}"
                 for name, wanted in settings.expected(item, answers).items():
-                    assert part(results[name][n], wanted, widths) == wanted, f"{name}, {where}"
+                    result = results[name][n]
+                    fields = result if isinstance(result, dict) else {name: result}
+                    assert part(fields, wanted, widths) == wanted, f"{name}, {where}"
                 if item["kind"] == Kind.LEARN_SPIKES.value:
                     index = answers["active_row"] + item["below_base"] * limits.lanes
                     assert results["trace_index"][n] == index % (1 << len(dut.trace_index)), where

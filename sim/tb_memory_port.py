@@ -15,7 +15,7 @@ from opzo.sim.compare import assert_equal
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.lfsr import LaneLFSRs
 from opzo.sim.streams import TIMEOUT_US, StreamSink, StreamSource, pack, unpack
-from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, MEMBRANE, WEIGHT
+from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, MEMBRANE, SPIKE_INPUT, WEIGHT
 from opzo.spec.network import Limits
 from opzo.spec.protocol import Space
 
@@ -86,8 +86,10 @@ class ChainModel:
             self._chain = np.concatenate([groups[:, 1:], potentials[:, None]], axis=1).reshape(-1).tolist()
         if summed["load_membrane"]:
             self._potentials = [None, *core.membrane[summed["word"]].reshape(-1, self._size).T]
-        if row["load_row"]:
-            self._chain = core.read_row(Space.WEIGHTS, row["address"]).tolist()
+        if summed["load_row"]:
+            # The row itself, as the sum of one spike.
+            assert (summed["integrate"], summed["first"], summed["operand"]) == (1, 1, SPIKE_INPUT)
+            self._chain = core.read_row(Space.WEIGHTS, summed["address"]).tolist()
         for half, name in enumerate(("load_low", "load_high")):
             if row[name]:
                 self._chain = core.read_row(Space.LFSR, half).tolist()

@@ -7,16 +7,24 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from opzo.hw.update import LATENCY, UPDATE_DELAY, UPDATE_WIDTH, RowUpdate
+from opzo.hw.selector import SUM_WIDTH
+from opzo.hw.update import CREDIT_DELAY, DECAY_BITS, ENTRY_DELAY, LATENCY, RowUpdate
 from opzo.sim import bench
 from opzo.sim.golden.update import update_rows
 from opzo.sim.pipeline import PipelinedUnit
-from opzo.spec.formats import DRAW_BITS, ROW_LOW_BITS, UPDATE_FRAC_BITS
+from opzo.spec.formats import DRAW_BITS, FILTERED, INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS
 
-INPUTS = {"row": 0, "decay_shift": 0, "random": 1, "update": UPDATE_DELAY}
+INPUTS = (
+    {"row": 0, "decay": 0}
+    | dict.fromkeys(("random", "difference", "add", "subtract"), ENTRY_DELAY)
+    | dict.fromkeys(("credit", "credit_en", "selected", "product", "product_en"), CREDIT_DELAY)
+)
 OUTPUTS = {"result": LATENCY, "saturated": LATENCY}
 SHIFTS = 16
-UPDATE_MIN, UPDATE_MAX = -(1 << (UPDATE_WIDTH - 1)), (1 << (UPDATE_WIDTH - 1)) - 1
+UPDATE_MAX = (1 << (SUM_WIDTH - 1)) - 1
+"""Of an update that consists of credits alone."""
+LIMITS = {"difference": 1 << MEMBRANE.width, "credit": 1 << (FILTERED.width - 1), "product": 1 << (SUM_WIDTH - 1)}
+"""Parts of an update are less than these, the product after its rounding."""
 
 
 class Numbers:
@@ -39,13 +47,13 @@ def corners(numbers: Numbers) -> np.ndarray:
         rows = {low, low + 1, -1, 0, 1, high - 1, high}
         # Where the decay's rounding turns.
         rows |= {sign * half + d for sign in (-1, 1) for d in (-1, 0, 1) if low <= sign * half + d <= high}
-        updates = (UPDATE_MIN, UPDATE_MIN + 1, -one, 1 - one, -1, 0, 1, one - 1, one, UPDATE_MAX)
+        updates = (-UPDATE_MAX - 1, -UPDATE_MAX, -one, 1 - one, -1, 0, 1, one - 1, one, UPDATE_MAX)
         vectors += list(product(sorted(rows), (shift,), (0, all_ones), updates))
     # One below, at and one above the sums that just saturate.
     for row, random, d in product((low, 0, high), (0, 1, all_ones), (-1, 0, 1)):
         for target in (low << numbers.frac_bits, (high + 1) << numbers.frac_bits):
             update = (row << numbers.frac_bits) + random - target + d
-            if UPDATE_MIN <= update <= UPDATE_MAX:
+            if abs(update) <= UPDATE_MAX:
                 vectors.append((row, 0, random, update))
     return np.array(vectors)
 
@@ -54,7 +62,7 @@ def random_vectors(numbers: Numbers, rng: np.random.Generator, count: int) -> np
     """Vectors of all magnitudes."""
     all_ones = numbers.all_ones
     row_scale = 1 << rng.integers(1, numbers.weight_bits, count)
-    update_scale = 1 << rng.integers(1, UPDATE_WIDTH, count)
+    update_scale = 1 << rng.integers(1, SUM_WIDTH, count)
     row, update = rng.integers(-row_scale, row_scale), rng.integers(-update_scale, update_scale)
     random = rng.choice([0, all_ones, -1], count)
     random = np.where(random < 0, rng.integers(0, all_ones + 1, count), random)
@@ -75,6 +83,32 @@ def golden(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> t
     return result >> low_bits, saturated
 
 
+def ports(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Inputs of the unit for ``vectors``: an update is made of random parts, and of ``selected``, which is the rest."""
+    row, shifts, random, update = vectors.T
+    count = len(row)
+    rest, part, used = update.copy(), {}, {}
+    for name, limit in LIMITS.items():
+        part[name] = rng.integers(1 - limit, limit, count) >> rng.integers(0, SUM_WIDTH, count)
+        used[name] = rng.integers(0, 2, count) * (abs(rest - part[name]) <= UPDATE_MAX)
+        rest -= used[name] * part[name]
+    subtract = used["difference"] * rng.integers(0, 2, count)
+    return {
+        "row": row << numbers.low_bits,
+        "decay": np.where(shifts == 0, 0, (1 << DECAY_BITS) >> shifts),
+        "random": random,
+        "difference": np.where(subtract, part["difference"], -part["difference"]),
+        "add": used["difference"] - subtract,
+        "subtract": subtract,
+        "credit": part["credit"],
+        "credit_en": used["credit"],
+        "selected": rest,
+        # Half a unit rounds up.
+        "product": (part["product"] << INPUT_BITS) + rng.integers(-1 << (INPUT_BITS - 1), 1 << (INPUT_BITS - 1), count),
+        "product_en": used["product"],
+    }
+
+
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def matches_golden(dut: Any) -> None:
     arrays = np.random.default_rng(bench.seed())
@@ -83,7 +117,7 @@ async def matches_golden(dut: Any) -> None:
     await bench.start(dut)
     for name, vectors in (("corner", corners(numbers)), ("random vector", random_vectors(numbers, arrays, 4000))):
         await unit.check(
-            dict(zip(INPUTS, vectors.T, strict=True)),
+            ports(numbers, vectors, arrays),
             dict(zip(OUTPUTS, golden(numbers, vectors, arrays), strict=True)),
             what=name,
             seed=bench.seed(),

@@ -1,10 +1,10 @@
 import numpy as np
-from amaranth import Module, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.filter import CreditFilter
-from opzo.hw.selector import SUM_WIDTH, CreditSelector
+from opzo.hw.selector import LATENCY, SUM_WIDTH, CreditSelector
 from opzo.sim.bench import run_bench
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
 from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, TRACE_FRAC_BITS
@@ -16,7 +16,11 @@ def by_step(*credits):
 
 
 class FilterAndSelect(wiring.Component):
-    """Credit filter and one lane's selector; the selector one cycle behind the filter."""
+    """Credit filter and one lane's selector, one cycle behind the filter.
+
+    ``history`` and ``load`` come whole; the earliest history one cycle after ``load``. The credit of the last time step,
+    which the selector leaves to the row update, is added here.
+    """
 
     credit: In(signed(CREDIT.width))
     en: In(1)
@@ -31,17 +35,23 @@ class FilterAndSelect(wiring.Component):
         m = Module()
         m.submodules.filter = filter_ = CreditFilter()
         m.submodules.selector = selector = CreditSelector()
-        en, load, history = Signal(), Signal(), Signal(HISTORY_STEPS)
-        m.d.sync += [en.eq(self.en), load.eq(self.load), history.eq(self.history)]
+        en, load = Signal(), Signal(HISTORY_STEPS - 1)
+        # By cycles since they came.
+        histories = [Signal(HISTORY_STEPS, name=f"history_{n}") for n in range(LATENCY + 1)]
+        m.d.sync += [
+            en.eq(self.en),
+            load.eq(Cat(self.load, load)),
+            *(into.eq(out) for into, out in zip(histories, [self.history, *histories[:-1]], strict=True)),
+        ]
         m.d.comb += [
             *(getattr(filter_, name).eq(getattr(self, name)) for name in ("credit", "en", "first", "frame")),
             selector.filtered.eq(filter_.filtered),
             selector.factor.eq(filter_.factor),
             selector.en.eq(en),
             selector.load.eq(load),
-            selector.history.eq(history),
+            *(selector.history[k].eq(histories[max(k - 1, 0)][k]) for k in range(HISTORY_STEPS - 1)),
             self.factor.eq(selector.active_factor),
-            self.selected.eq(selector.selected),
+            self.selected.eq(selector.selected + Mux(histories[LATENCY][-1], selector.last, 0)),
         ]
         return m
 
