@@ -5,8 +5,8 @@ from amaranth import Cat, Const, Instance, Module, Signal
 from opzo.hw.primitives import GatedAdder
 
 _SUM = 0xA96A
-"""Truth table of a bit: A xor what is added to it, which is B with C (add), not B with D (subtract), else nothing. Where
-the sum is 0 both are A, so A is the carry: what the table says without C and D."""
+"""Truth table of a bit: A xor what is added to it, which is B with C (add), not B with D (subtract), else nothing.
+Where the result is 0 both are A, so A is the carry: what the table says without C and D."""
 
 
 class ECP5GatedAdder(GatedAdder):

@@ -27,8 +27,8 @@ class Post(hdl_enum.Enum, shape=3):
 
 CHAIN_FIELDS = ("load_row", "load_low", "load_high", "load_membrane", "store_row", "store_low", "store_high")
 """What a command of the memory port does with the chain, the shift register through which sums, rows and random states
-leave the lanes: it takes the sum of a row-word, which is the row itself if it was multiplied with SPIKE_INPUT, a half of
-the LFSRs, the potentials of ``word``; or it becomes a row-word or such a half. One of them at a time."""
+leave the lanes: it takes the sum of a row-word, which is the row itself if that was multiplied with SPIKE_INPUT, a half
+of the LFSRs, the potentials of ``word``; or it becomes a row-word or such a half. One of them at a time."""
 
 
 def lane_command(limits: Limits) -> data.StructLayout:

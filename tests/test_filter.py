@@ -18,8 +18,8 @@ def by_step(*credits):
 class FilterAndSelect(wiring.Component):
     """Credit filter and one lane's selector, one cycle behind the filter.
 
-    ``history`` and ``load`` come whole; the earliest history one cycle after ``load``. The credit of the last time step,
-    which the selector leaves to the row update, is added here.
+    ``history`` and ``load`` come whole; the earliest history one cycle after ``load``. The credit of the last time
+    step, which the selector leaves to the row update, is added here.
     """
 
     credit: In(signed(CREDIT.width))
