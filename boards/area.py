@@ -62,9 +62,9 @@ class Area:
 
 AREAS = {
     Family.ECP5: Area(
-        luts=(7_809, 1_127, 969),
-        flip_flops=(4_756, 1_221, 903),
-        multipliers=(2, 0, 1),
+        luts=(8_400, 1_227, 536),
+        flip_flops=(5_395, 1_207, 716),
+        multipliers=(2, 0, 2),
         block_rams=(8, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
