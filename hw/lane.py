@@ -40,6 +40,8 @@ class Lane(wiring.Component):
         The command pipeline of the lane's group at stage S.
     load : In(HISTORY_STEPS - 1)
         Bit n at stage n - 1 of the first command of a word to be learned.
+    load_step : In
+        With bit n of ``load``: n + 1.
     decay : In
         Of the command at stage ROW, as `RowUpdate.decay`.
     fill_en : In(1), fill : In(FILL)
@@ -58,6 +60,7 @@ class Lane(wiring.Component):
     """
 
     load: Signal
+    load_step: Signal
     decay: Signal
     fill_en: Signal
     fill: data.View
@@ -77,6 +80,7 @@ class Lane(wiring.Component):
             {
                 **{f"stage_{s}": In(lane_stage(limits, s)) for s in LANE_FIELDS},
                 "load": In(HISTORY_STEPS - 1),
+                "load_step": In(range(HISTORY_STEPS)),
                 "decay": In(DECAY_BITS),
                 "fill_en": In(1),
                 "fill": In(FILL),
@@ -137,7 +141,9 @@ class Lane(wiring.Component):
             selector.en.eq(self.fill_en),
             selector.filtered.eq(self.fill.filtered),
             selector.factor.eq(self.fill.factor),
+            selector.step.eq(self.fill.step),
             selector.load.eq(self.load),
+            selector.load_step.eq(self.load_step),
             *(selector.history[k].eq(stage[max(k - 1, 0)].history[k]) for k in range(HISTORY_STEPS - 1)),
         ]
 

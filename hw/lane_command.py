@@ -97,6 +97,11 @@ GROUP_FIELDS: dict[int, tuple[str, ...]] = {
     RESULT: ("address", "update", "store_row"),
 }
 """What row memory and neurons of a group look at."""
+FIELDS = {
+    stage: tuple(dict.fromkeys([*LANE_FIELDS.get(stage, ()), *GROUP_FIELDS.get(stage, ())]))
+    for stage in sorted({*LANE_FIELDS, *GROUP_FIELDS})
+}
+"""What a group of lanes looks at in each stage."""
 SUM = data.StructLayout({"value": signed(ACCUMULATOR.width - SUM_SHIFT), "negative": 1})
 """What a lane hands on at the end of a word: sum, and the sign drawn with its last command."""
 
@@ -111,12 +116,14 @@ def lane_stage(limits: Limits, stage: int) -> data.StructLayout:
     return _part(limits, LANE_FIELDS[stage])
 
 
+def group_stage(limits: Limits, stage: int) -> data.StructLayout:
+    """Layout of what a group of lanes looks at in ``stage``, a key of FIELDS."""
+    return _part(limits, FIELDS[stage])
+
+
 def pipeline_stage(limits: Limits, stage: int) -> data.StructLayout:
     """Layout of what is left of a command in ``stage``: all that is looked at then or later."""
-    needed = {
-        field for fields in (LANE_FIELDS, GROUP_FIELDS) for s, names in fields.items() if s >= stage for field in names
-    }
-    return _part(limits, needed)
+    return _part(limits, {name for s, names in FIELDS.items() if s >= stage for name in names})
 
 
 def _part(limits: Limits, names: Iterable[str]) -> data.StructLayout:

@@ -1,5 +1,7 @@
 """A group of lanes with its share of the row memory and its own copy of the command."""
 
+from collections.abc import Mapping
+
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -8,15 +10,14 @@ from opzo.hw.add_tree import add_tree
 from opzo.hw.lane import Lane
 from opzo.hw.lane_command import (
     ACCUMULATED,
+    FIELDS,
     LANE_FIELDS,
     POST_FIELDS,
     RESULT,
     ROW,
-    STAGES,
     SUM,
     filter_command,
-    lane_command,
-    pipeline_stage,
+    group_stage,
 )
 from opzo.hw.neurons import Neurons, error_command
 from opzo.hw.primitives import primitives
@@ -30,10 +31,15 @@ from opzo.spec.network import Limits
 class LanePorts(wiring.Component):
     """Ports of ``lanes`` lanes: of a group, or of the whole device.
 
+    Parameters
+    ----------
+    commands : dict of str to layout
+        Ports on which a command comes.
+
     Members
     -------
-    command, filter, error : In
-        Layouts ``lane_command``, ``filter_command``, ``error_command``.
+    filter, error : In
+        Layouts ``filter_command``, ``error_command``.
     alpha, activity : In
         Noise amplitude and activity cost, constant during a sample.
     load : In(1)
@@ -50,7 +56,6 @@ class LanePorts(wiring.Component):
         Sum of the lanes' ``local``, one cycle later for each doubling of the lanes.
     """
 
-    command: data.View
     filter: data.View
     error: data.View
     alpha: Signal
@@ -67,10 +72,10 @@ class LanePorts(wiring.Component):
     lane_0_row: Signal
     local_sum: Signal
 
-    def __init__(self, limits: Limits, lanes: int) -> None:
+    def __init__(self, limits: Limits, lanes: int, commands: Mapping[str, data.StructLayout]) -> None:
         super().__init__(
             {
-                "command": In(lane_command(limits)),
+                **{name: In(layout) for name, layout in commands.items()},
                 "filter": In(filter_command(limits)),
                 "error": In(error_command(limits)),
                 "alpha": In(ALPHA_BITS),
@@ -93,12 +98,16 @@ class LanePorts(wiring.Component):
 class LaneGroup(LanePorts):
     """Lanes ``first`` .. ``first + size - 1``.
 
-    Everything is registered once on entry, so a command given in one cycle is at stage 0 in the next.
+    Everything is registered once on entry: the part of a command that matters at stage S comes one cycle before it.
+
+    Members
+    -------
+    before_S : In(group_stage), for each S of FIELDS
     """
 
     def __init__(self, limits: Limits, first: int, size: int) -> None:
         self._limits, self._first, self._size = limits, first, size
-        super().__init__(limits, size)
+        super().__init__(limits, size, {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS})
 
     def elaborate(self, platform: object) -> Module:
         if READ_LATENCY != ROW:
@@ -113,13 +122,12 @@ class LaneGroup(LanePorts):
             m.submodules[f"lane_{offset}"] = lane
             lanes.append(lane)
 
-        stages = [record(pipeline_stage(self._limits, n), f"stage_{n}") for n in range(STAGES)]
-        for stage, before in zip(stages, [self.command, *stages[:-1]], strict=True):
-            m.d.sync += [stage[name].eq(before[name]) for name, _ in stage.shape()]
+        stages = {n: record(group_stage(self._limits, n), f"stage_{n}") for n in FIELDS}
+        m.d.sync += [stage.eq(getattr(self, f"before_{n}")) for n, stage in stages.items()]
         shift = Signal()
         fill = record(filter_command(self._limits), "fill")
         error = record(error_command(self._limits), "error")
-        load = Signal(HISTORY_STEPS - 1)
+        load, load_step = Signal(HISTORY_STEPS - 1), Signal(range(HISTORY_STEPS), reset_less=True)
         decay = Signal(DECAY_BITS, reset_less=True)
         decay_shift = stages[ROW - 1].decay_shift
         m.d.sync += [
@@ -127,6 +135,7 @@ class LaneGroup(LanePorts):
             fill.eq(self.filter),
             error.eq(self.error),
             load.eq(Cat(self.load, load)),
+            load_step.eq(Mux(self.load, 1, load_step + 1)),
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
         ]
 
@@ -170,6 +179,7 @@ class LaneGroup(LanePorts):
                 lane.chain_in.eq(chain_in[offset]),
                 lane.load.eq(load),
                 lane.decay.eq(decay),
+                lane.load_step.eq(load_step),
                 lane.fill_en.eq(neurons.fill_lanes[offset]),
                 lane.fill.eq(neurons.fill),
                 lane.negative.eq(neurons.negatives[offset]),

@@ -1,11 +1,13 @@
 """All lanes, in groups."""
 
 from amaranth import Cat, Module
+from amaranth.lib import data
 
 from opzo.hw.add_tree import add_tree
-from opzo.hw.lane_command import ACCUMULATED
+from opzo.hw.lane_command import ACCUMULATED, FIELDS, STAGES, lane_command, pipeline_stage
 from opzo.hw.lane_group import LaneGroup, LanePorts
 from opzo.hw.neurons import LATENCY
+from opzo.hw.record import record
 from opzo.spec.network import Limits
 
 
@@ -19,11 +21,17 @@ class Lanes(LanePorts):
 
     A command is at stage 0 in the cycle after ``command``. Results of words and saturations come one cycle later than
     those of the groups.
+
+    Members
+    -------
+    command : In(lane_command)
     """
+
+    command: data.View
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        super().__init__(limits, limits.lanes)
+        super().__init__(limits, limits.lanes, {"command": lane_command(limits)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -33,10 +41,15 @@ class Lanes(LanePorts):
             group = LaneGroup(self._limits, number * size, size)
             m.submodules[f"group_{number}"] = group
             groups.append(group)
+        # The command by stage, one cycle early: every group has its own registers of what it looks at, so that no net
+        # goes far.
+        before = [self.command, *(record(pipeline_stage(self._limits, n), f"before_{n}") for n in range(1, STAGES))]
+        for into, out in zip(before[1:], before[:-1], strict=True):
+            m.d.sync += [into[name].eq(out[name]) for name, _ in into.shape()]
         chain_in = [*(group.chain for group in groups[1:]), self.chain_in]
         for number, group in enumerate(groups):
             m.d.comb += [
-                group.command.eq(self.command),
+                *(getattr(group, f"before_{n}")[name].eq(before[n][name]) for n in FIELDS for name in FIELDS[n]),
                 group.filter.eq(self.filter),
                 group.error.eq(self.error),
                 group.alpha.eq(self.alpha),

@@ -17,6 +17,7 @@ from opzo.spec.formats import (
     CREDIT,
     FILTERED,
     FRAME_CREDIT,
+    HISTORY_STEPS,
     MEMBRANE,
     SCALED_ERROR,
 )
@@ -24,7 +25,9 @@ from opzo.spec.network import Limits
 
 LATENCY = 5
 """Cycles from the sum of a word's last lane to the results of the word."""
-FILL = data.StructLayout({"filtered": signed(FILTERED.width), "factor": signed(FRAME_CREDIT.width)})
+FILL = data.StructLayout(
+    {"step": range(HISTORY_STEPS), "filtered": signed(FILTERED.width), "factor": signed(FRAME_CREDIT.width)}
+)
 """To the lanes: E of one step; what a row's value is multiplied with, if it is the first step."""
 
 
@@ -282,4 +285,7 @@ class Neurons(wiring.Component):
             self.fill.filtered.eq(filter_.filtered),
             self.fill.factor.eq(filter_.factor),
         ]
-        m.d.sync += self.fill_lanes.eq(Mux(arrived.valid, 1 << arrived.lane, 0))
+        m.d.sync += [
+            self.fill_lanes.eq(Mux(arrived.valid, 1 << arrived.lane, 0)),
+            self.fill.step.eq(arrived.step),
+        ]

@@ -1,7 +1,7 @@
 """Credit selector: the sum of a neuron's filtered credits that a spike history selects."""
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.primitives import primitives
@@ -17,18 +17,20 @@ SUM_WIDTH = FILTERED.width + 3
 class CreditSelector(wiring.Component):
     """Filtered credits of one neuron, double-buffered, with a chain of adders behind them.
 
-    Filling and using overlap: values enter the shadow registers, last time step first; a load moves them to the active
-    registers, from which ``selected`` is formed. The sum of a row moves from adder to adder, one a cycle, and takes a
+    Filling and using overlap: values enter a memory, last time step first; a load moves them to the active registers,
+    from which ``selected`` is formed. The sum of a row moves from adder to adder, one a cycle, and takes a
     time step in each; so does a load. The last time step is left to the row update. Golden twins:
     ``opzo.sim.golden.credit.spike_update``, ``trace_update``.
 
     Members
     -------
-    filtered : In(signed), factor : In(signed)
+    step : In, filtered : In(signed), factor : In(signed)
         E of a time step, taken when ``en``; with that of the first step its factor.
     load : In(HISTORY_STEPS - 1)
         Strobe, of which bit n comes n cycles after bit 0: the active registers of time steps 0 and 1, then of one more
-        step with each bit, take the shadow's content. Nothing is to be filled in between the first and the last bit.
+        step with each bit, take what was filled in. Nothing is to be filled in before the last bit.
+    load_step : In
+        With bit n of ``load``: n + 1.
     history : In(HISTORY_STEPS - 1)
         Bit k selects E[k]. Bits 0 and 1 come together, the earliest one cycle after bit 0 of ``load``; each other bit
         one cycle after the one before. ``selected`` follows by LATENCY cycles.
@@ -39,10 +41,12 @@ class CreditSelector(wiring.Component):
         E of the last time step, in the cycle of ``selected``.
     """
 
+    step: In(range(HISTORY_STEPS))
     filtered: In(signed(FILTERED.width))
     factor: In(signed(FRAME_CREDIT.width))
     en: In(1)
     load: In(HISTORY_STEPS - 1)
+    load_step: In(range(HISTORY_STEPS))
     history: In(HISTORY_STEPS - 1)
     active_factor: Out(signed(FRAME_CREDIT.width))
     selected: Out(signed(SUM_WIDTH))
@@ -50,18 +54,25 @@ class CreditSelector(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shadow = [Signal(signed(FILTERED.width), name=f"shadow_{k}", reset_less=True) for k in range(HISTORY_STEPS)]
+        filled: memory.Memory = memory.Memory(shape=signed(FILTERED.width), depth=HISTORY_STEPS, init=[])
+        m.submodules.filled = filled
+        read, write = filled.read_port(domain="comb"), filled.write_port()
         active = [Signal(signed(FILTERED.width), name=f"active_{k}", reset_less=True) for k in range(HISTORY_STEPS)]
+        # The last one that is filled in is that of step 0: beside the memory, for steps 0 and 1 are loaded together.
+        first = Signal.like(self.filtered, reset_less=True)
         factor = Signal.like(self.factor, reset_less=True)
         active_factor = Signal.like(self.factor, reset_less=True)
+        m.d.comb += [
+            write.addr.eq(self.step),
+            write.data.eq(self.filtered),
+            write.en.eq(self.en),
+            read.addr.eq(self.load_step),
+        ]
         with m.If(self.en):
-            m.d.sync += [
-                *(into.eq(out) for into, out in zip(shadow, [self.filtered, *shadow[:-1]], strict=True)),
-                factor.eq(self.factor),
-            ]
-        for k, (into, out) in enumerate(zip(active, shadow, strict=True)):
+            m.d.sync += [first.eq(self.filtered), factor.eq(self.factor)]
+        for k, into in enumerate(active):
             with m.If(self.load[max(k - 1, 0)]):
-                m.d.sync += into.eq(out)
+                m.d.sync += into.eq(read.data if k else first)
         with m.If(self.load[FACTOR_DELAY]):
             m.d.sync += active_factor.eq(factor)
 

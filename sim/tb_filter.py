@@ -16,7 +16,7 @@ from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, tr
 from opzo.sim.pipeline import PipelinedUnit
 from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, INPUT_BITS
 
-INPUTS = {"credit": 0, "en": 0, "first": 0, "frame": 0, "load": 0, "history": 0}
+INPUTS = dict.fromkeys(("credit", "en", "step", "first", "frame", "load", "history"), 0)
 # The selector is one cycle behind.
 OUTPUTS = {"factor": 1 + FACTOR_DELAY, "selected": 1 + LATENCY}
 SIGNATURE = wiring.Signature({"factor": Out(signed(FRAME_CREDIT.width)), "selected": Out(signed(SUM_WIDTH))})
@@ -43,13 +43,14 @@ class Script:
 
         ``gap`` is the probability of another cycle before a credit.
         """
-        fill: list[tuple[int, int, int, int]] = []
+        fill: list[tuple[int, int, int, int, int]] = []
         # Whether the rows are those of a frame counts only with the last credit.
         frame = self._rng.getrandbits(1)
         for n, credit in enumerate(credits[::-1].tolist()):
             while self._rng.random() < gap:
                 fill.append(self._nothing())
-            fill.append((credit, 1, n == 0, frame if n == len(credits) - 1 else self._rng.getrandbits(1)))
+            step = len(credits) - 1 - n
+            fill.append((credit, 1, step, n == 0, self._rng.getrandbits(1) if step else frame))
         fill = [self._nothing() for _ in range(HISTORY_STEPS - 2)] + fill
         cycles = max(len(fill), len(histories) + 1)
         late = self._rng.choice((0, cycles - len(fill)))
@@ -66,14 +67,16 @@ class Script:
                 self._factor = int(update(self._active, np.array([1 << INPUT_BITS]))[0, 0, 0])
         self._shadow = filter_credit(credits[:, None, None]), frame
 
-    def _nothing(self) -> tuple[int, int, int, int]:
-        return self._rng.randrange(CREDIT.min, CREDIT.max + 1), 0, self._rng.getrandbits(1), self._rng.getrandbits(1)
+    def _nothing(self) -> tuple[int, int, int, int, int]:
+        rng = self._rng
+        credit, step = rng.randrange(CREDIT.min, CREDIT.max + 1), rng.randrange(HISTORY_STEPS)
+        return credit, 0, step, rng.getrandbits(1), rng.getrandbits(1)
 
     def _history(self) -> int:
         return self._rng.getrandbits(HISTORY_STEPS)
 
-    def _cycle(self, credit: int, en: int, first: int, frame: int, *, load: int, history: int) -> None:
-        for name, value in zip(INPUTS, (credit, en, first, frame, load, history), strict=True):
+    def _cycle(self, *fill: int, load: int, history: int) -> None:
+        for name, value in zip(INPUTS, (*fill, load, history), strict=True):
             self.vectors[name].append(value)
         self.factors.append(self._factor)
         self.selected.append(int(spike_update(self._active, np.array([history]))[0, 0, 0]))

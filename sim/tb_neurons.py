@@ -219,7 +219,7 @@ class Group:
                 where = f"seed {bench.seed()}: word {word}, lane {lane}, step {step}"
                 fill = unpack(FILL, int(dut.fill.value))
                 assert lanes == 1 << lane, where
-                assert fill["filtered"] == filtered[step, lane], where
+                assert (fill["step"], fill["filtered"]) == (step, filtered[step, lane]), where
                 if step == 0:
                     assert fill["factor"] == (total[lane] if frame else filtered[0, lane]), where
             await FallingEdge(dut.clk)

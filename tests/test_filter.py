@@ -24,6 +24,7 @@ class FilterAndSelect(wiring.Component):
 
     credit: In(signed(CREDIT.width))
     en: In(1)
+    step: In(range(HISTORY_STEPS))
     first: In(1)
     frame: In(1)
     load: In(1)
@@ -36,11 +37,14 @@ class FilterAndSelect(wiring.Component):
         m.submodules.filter = filter_ = CreditFilter()
         m.submodules.selector = selector = CreditSelector()
         en, load = Signal(), Signal(HISTORY_STEPS - 1)
+        step, load_step = Signal(range(HISTORY_STEPS)), Signal(range(HISTORY_STEPS))
         # By cycles since they came.
         histories = [Signal(HISTORY_STEPS, name=f"history_{n}") for n in range(LATENCY + 1)]
         m.d.sync += [
             en.eq(self.en),
             load.eq(Cat(self.load, load)),
+            step.eq(self.step),
+            load_step.eq(Mux(self.load, 1, load_step + 1)),
             *(into.eq(out) for into, out in zip(histories, [self.history, *histories[:-1]], strict=True)),
         ]
         m.d.comb += [
@@ -48,7 +52,9 @@ class FilterAndSelect(wiring.Component):
             selector.filtered.eq(filter_.filtered),
             selector.factor.eq(filter_.factor),
             selector.en.eq(en),
+            selector.step.eq(step),
             selector.load.eq(load),
+            selector.load_step.eq(load_step),
             *(selector.history[k].eq(histories[max(k - 1, 0)][k]) for k in range(HISTORY_STEPS - 1)),
             self.factor.eq(selector.active_factor),
             self.selected.eq(selector.selected + Mux(histories[LATENCY][-1], selector.last, 0)),
