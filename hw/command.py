@@ -99,8 +99,7 @@ class CommandProcessor(wiring.Component):
                 with m.Elif((store.found.status != Status.OK) | (frame.code == Command.EVENTS)):
                     m.next = "SEND"
                 with m.Elif((frame.code == Command.RUN) & ~store.unanswered):
-                    m.d.comb += store.resend.eq(1)
-                    m.next = "REPEAT"
+                    m.next = "RESEND"
                 with m.Elif((frame.code != Command.RUN) & latest):
                     m.next = "HOLD"
                 with m.Else():
@@ -124,6 +123,9 @@ class CommandProcessor(wiring.Component):
                 m.d.comb += composer.send.eq(1)
                 with m.If(composer.reply.header.ready):
                     m.next = "RELEASE"
+            with m.State("RESEND"):
+                m.d.comb += store.resend.eq(1)
+                m.next = "REPEAT"
             with m.State("REPEAT"):
                 with m.If(~store.unanswered):
                     m.next = "RELEASE"
