@@ -211,9 +211,9 @@ class Core(wiring.Component):
                 & ~registers.clear_traces
                 & ~writing.any()
             ),
-            port.enable.eq(engine_idle),
             self._events.discard.eq(link.discard),
         ]
+        m.d.sync += port.enable.eq(engine_idle)
         m.d.sync += link.idle.eq(engine_idle & ~port.busy & ~counters.busy & ~link.register_w_en)
         wiring.connect(m, wiring.flipped(link.memory_command), port.command)
         wiring.connect(m, wiring.flipped(link.memory_w), port.write)
@@ -249,8 +249,7 @@ class Core(wiring.Component):
             encoder.step_list.layer.eq(self._sequencer.below),
             encoder.step_list.parity.eq(item.step[0]),
             encoder.step_index.eq(item.index),
-            traces.list_layer.eq(self._sequencer.below),
-            traces.list_index.eq(item.index),
+            traces.list_index.eq(item.index + (item.below_base << lane_bits(self.limits))),
             traces.index.eq(Mux(port.busy, port.trace_index, issue.trace_index)),
             inputs.list_index.eq(item.index),
             inputs.index.eq(Mux(port.busy, port.trace_index, issue.input_index)),
