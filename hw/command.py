@@ -54,12 +54,13 @@ class CommandProcessor(wiring.Component):
         frame, store = self.frame.p, self.store
         expected = Signal(8)
         # Of the frame that is offered: its place in the order, and whether it was executed before.
-        current, latest, known, is_sync = Signal(), Signal(), Signal(), Signal()
+        current, latest, known, is_sync, only_status = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             current.eq(frame.seq == expected),
             latest.eq(frame.seq == (expected - 1)[:8]),
             known.eq(store.known & (store.found.code == frame.code)),
             is_sync.eq(frame.code == Command.SYNC),
+            only_status.eq((store.found.status != Status.OK) | (frame.code == Command.EVENTS)),
         ]
         m.d.comb += [
             dispatcher.code.eq(frame.code),
@@ -96,11 +97,10 @@ class CommandProcessor(wiring.Component):
                     m.next = "HOLD"
                 with m.Elif(~known):
                     refuse(NakReason.ORDER)
-                with m.Elif((store.found.status != Status.OK) | (frame.code == Command.EVENTS)):
+                with m.Elif(only_status):
                     m.next = "SEND"
                 with m.Elif((frame.code == Command.RUN) & ~store.unanswered):
-                    m.d.comb += store.resend.eq(1)
-                    m.next = "REPEAT"
+                    m.next = "RESEND"
                 with m.Elif((frame.code != Command.RUN) & latest):
                     m.next = "HOLD"
                 with m.Else():
@@ -121,9 +121,13 @@ class CommandProcessor(wiring.Component):
                     with m.If((frame.code == Command.RUN) & (dispatcher.status == Status.OK)):
                         m.next = "RELEASE"
             with m.State("SEND"):
-                m.d.comb += composer.send.eq(1)
+                # A flip-flop, because the whole way to the encoder hangs on it.
+                m.d.sync += composer.send.eq(~composer.reply.header.ready)
                 with m.If(composer.reply.header.ready):
                     m.next = "RELEASE"
+            with m.State("RESEND"):
+                m.d.comb += store.resend.eq(1)
+                m.next = "REPEAT"
             with m.State("REPEAT"):
                 with m.If(~store.unanswered):
                     m.next = "RELEASE"

@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from opzo.hw.counters import Counters
 from opzo.hw.error import CLOSING_CYCLES, ErrorUnit
 from opzo.hw.events import EventBuffer
-from opzo.hw.interface import RUN, CoreSignature
+from opzo.hw.interface import REGISTER_CYCLES, RUN, CoreSignature
 from opzo.hw.issue import LATENCY, Issue
 from opzo.hw.lane_command import ACCUMULATED, RESULT, ROW, Post, local_stage
 from opzo.hw.lanes import Lanes, posted_stage
@@ -184,16 +184,23 @@ class Core(wiring.Component):
         """Registers, memories, events and results to and from the link."""
         link, registers, counters, port = self.link, self._registers, self._counters, self._memory_port
         engine_idle = Signal()
-        address = Signal.like(link.register_addr, reset_less=True)
-        m.d.sync += address.eq(link.register_addr)
+        addresses = [Signal(8, name=f"address_{n}", reset_less=True) for n in range(REGISTER_CYCLES)]
+        m.d.sync += [
+            after.eq(before) for after, before in zip(addresses, [link.register_addr, *addresses], strict=False)
+        ]
+        counter = Signal(32, reset_less=True)
+        m.d.sync += counter.eq(counters.data)
+        # What is written to a register takes effect some cycles later.
+        writing = Signal(2)
+        m.d.sync += writing.eq(writing << 1 | link.register_w_en)
         m.d.comb += [
             registers.address.eq(link.register_addr),
             registers.write_data.eq(link.register_w_data),
             registers.write_en.eq(link.register_w_en),
             counters.clear.eq(registers.clear_counters),
-            counters.half.eq(link.register_addr[0]),
-            counters.index.eq(link.register_addr[1:]),
-            link.register_r_data.eq(Mux(address[6:] == COUNTER >> 6, counters.data, registers.read_data)),
+            counters.half.eq(addresses[0][0]),
+            counters.index.eq(addresses[0][1:]),
+            link.register_r_data.eq(Mux(addresses[-1][6:] == COUNTER >> 6, counter, registers.read_data)),
             engine_idle.eq(
                 ~self._events.queued
                 & ~self._start
@@ -202,11 +209,12 @@ class Core(wiring.Component):
                 & ~self._results.busy
                 & ~self._clearing
                 & ~registers.clear_traces
+                & ~writing.any()
             ),
-            port.enable.eq(engine_idle),
-            link.idle.eq(engine_idle & ~port.busy & ~counters.busy),
             self._events.discard.eq(link.discard),
         ]
+        m.d.sync += port.enable.eq(engine_idle)
+        m.d.sync += link.idle.eq(engine_idle & ~port.busy & ~counters.busy & ~link.register_w_en)
         wiring.connect(m, wiring.flipped(link.memory_command), port.command)
         wiring.connect(m, wiring.flipped(link.memory_w), port.write)
         wiring.connect(m, port.read, wiring.flipped(link.memory_r))
@@ -241,8 +249,7 @@ class Core(wiring.Component):
             encoder.step_list.layer.eq(self._sequencer.below),
             encoder.step_list.parity.eq(item.step[0]),
             encoder.step_index.eq(item.index),
-            traces.list_layer.eq(self._sequencer.below),
-            traces.list_index.eq(item.index),
+            traces.list_index.eq(item.index + (item.below_base << lane_bits(self.limits))),
             traces.index.eq(Mux(port.busy, port.trace_index, issue.trace_index)),
             inputs.list_index.eq(item.index),
             inputs.index.eq(Mux(port.busy, port.trace_index, issue.input_index)),

@@ -61,6 +61,7 @@ class CommandDispatcher(wiring.Component):
         second = Signal()
         operand_bytes = Signal(range(OPERAND_BYTES + 1))
         missing = Signal.like(operand_bytes)
+        short = Signal()
         left = Signal.like(self.size)
         operands = Signal(8 * OPERAND_BYTES)
         m.d.sync += [chosen.eq(0), second.eq(0), operand_bytes.eq(0)]
@@ -70,11 +71,13 @@ class CommandDispatcher(wiring.Component):
                     m.d.sync += [chosen.eq(1 << executor), second.eq(is_second), operand_bytes.eq(count)]
         # The outcome goes through registers: behind it are the executors' checks, before it the order of frames.
         m.d.comb += self.is_sample.eq(chosen[SAMPLES])
+        # Nothing is missing any more when LOAD ends, a cycle before START.
+        m.d.sync += short.eq(missing != 0)
         m.d.sync += [self.done.eq(0), self.status.eq(Status.BAD_COMMAND), self.reply_size.eq(0)]
         for k, executor in enumerate(executors):
             m.d.comb += [
                 executor.second.eq(second),
-                executor.short.eq(missing != 0),
+                executor.short.eq(short),
                 executor.operands.eq(operands),
                 executor.size.eq(left),
                 executor.payload.p.eq(self.payload.p),

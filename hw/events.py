@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from opzo.hw.interface import EVENT, RUN
+from opzo.hw.record import record
 from opzo.hw.traces import STEPS_BITS
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Limits
@@ -15,7 +16,8 @@ from opzo.spec.network import Limits
 class EventBuffer(wiring.Component):
     """Collect the events of one run while the engine reads those of the run before.
 
-    Two halves; ``run`` closes the one that is being filled, ``release`` opens the oldest closed one again. An event
+    Two halves; ``run`` closes the one that is being filled, ``release`` opens the oldest closed one again. What is
+    taken goes through a register, so that whoever fills a half depends on nothing but ``ready``. An event
     taken in the same cycle as ``run`` still belongs to the half that ``run`` closes. Events beyond the depth of a half
     are dropped. Memory word: address and value of an event; address: half, index.
 
@@ -44,7 +46,7 @@ class EventBuffer(wiring.Component):
     release : In(1)
         Strobe: the oldest closed half is free. Only while ``sample_valid``.
     queued : Out(1)
-        Some half is closed.
+        Some half is closed; rises a cycle before ``sample_valid``.
     """
 
     event: stream.Interface
@@ -99,20 +101,34 @@ class EventBuffer(wiring.Component):
             [Signal(self.index_bits + 1, name=f"end_{half}_{step}", reset_less=True) for step in range(HISTORY_STEPS)]
             for half in range(2)
         ]
-        is_open = ~closed[filling]
-        fill = Signal.like(self.count)
-        event, mark = Signal(), Signal()
+        # Runs that were taken and not released, and what follows from their number.
+        runs, next_runs = Signal(2), Signal(2)
+        is_open = Signal(init=1)
+        m.d.comb += next_runs.eq(runs + (self.run.valid & is_open) - self.release)
+        m.d.sync += [runs.eq(next_runs), is_open.eq(next_runs != 2), self.queued.eq(next_runs != 0)]
 
-        m.d.comb += [
+        # What was taken in the last cycle.
+        taken = record(EVENT, "taken", reset_less=True)
+        ended = record(RUN, "ended", reset_less=True)
+        event, mark, end, discard = Signal(), Signal(), Signal(), Signal()
+        fill = Signal.like(self.count)
+        m.d.sync += [
+            taken.eq(self.event.p),
             event.eq(self.event.valid & is_open & (self.event.p.ends == 0)),
             mark.eq(self.event.valid & is_open & (self.event.p.ends != 0)),
+            ended.eq(self.run.p),
+            end.eq(self.run.valid & is_open),
+            discard.eq(self.discard & is_open),
+        ]
+
+        m.d.comb += [
             self.dropped.eq(event & fill[-1]),
             fill.eq(counts[filling]),
             self.event.ready.eq(is_open),
             self.run.ready.eq(is_open),
             write.addr.eq(fill[:-1] | (filling << self.index_bits)),
-            write.data.address.eq(self.event.p.address),
-            write.data.value.eq(self.event.p.value),
+            write.data.address.eq(taken.address),
+            write.data.value.eq(taken.value),
             write.en.eq(event & ~fill[-1]),
             read.addr.eq(self.index | (oldest << self.index_bits)),
             self.address.eq(read.data.address),
@@ -122,22 +138,21 @@ class EventBuffer(wiring.Component):
             self.count.eq(counts[oldest]),
             self.steps.eq(steps[oldest]),
             [self.ends[step].eq(Mux(oldest, ends[1][step], ends[0][step])) for step in range(HISTORY_STEPS)],
-            self.queued.eq(closed[0] | closed[1]),
         ]
-        with m.If(self.discard & is_open):
+        with m.If(discard):
             m.d.sync += [counts[filling].eq(0), steps[filling].eq(0)]
         with m.Elif(write.en):
             m.d.sync += counts[filling].eq(fill + 1)
         with m.Elif(mark):
-            m.d.sync += steps[filling].eq(steps[filling] + self.event.p.ends)
+            m.d.sync += steps[filling].eq(steps[filling] + taken.ends)
         for half in range(2):
             # All that follow end here as well, until a later mark says otherwise.
             for step in range(HISTORY_STEPS):
                 with m.If(mark & (filling == half) & (steps[half] <= step)):
                     m.d.sync += ends[half][step].eq(fill)
-        with m.If(self.run.valid & is_open):
-            m.d.sync += [samples[filling].eq(self.run.p), closed[filling].eq(1), filling.eq(~filling)]
+        with m.If(end):
+            m.d.sync += [samples[filling].eq(ended), closed[filling].eq(1), filling.eq(~filling)]
         # Never the half that is being filled: a closed half is not open.
-        with m.If(self.release & closed[oldest]):
+        with m.If(self.release):
             m.d.sync += [closed[oldest].eq(0), counts[oldest].eq(0), steps[oldest].eq(0), oldest.eq(~oldest)]
         return m

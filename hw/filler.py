@@ -103,9 +103,9 @@ class FilterFiller(wiring.Component):
                 with m.If(step == 0):
                     m.d.sync += [step.eq(last_step), lane.eq(lane + 1)]
                     with m.If(lane == self._size - 1):
+                        m.d.sync += self.filled.eq(1)
                         m.next = "FULL"
             with m.State("FULL"):
-                m.d.sync += self.filled.eq(1)
                 with m.If(self.loaded):
                     m.d.sync += [self.filled.eq(0), word.eq(word + 1)]
                     m.next = "WAIT"

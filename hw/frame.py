@@ -140,6 +140,8 @@ class FrameSender(wiring.Component):
         header, payload = self.reply.header, self.reply.payload
         count = Signal(2)
         left = Signal(16)
+        # Of the payload nothing is left.
+        empty = Signal()
         free = Signal()
         emit = Signal()
         byte = Signal(8)
@@ -159,17 +161,23 @@ class FrameSender(wiring.Component):
             with m.State("HEADER"):
                 m.d.comb += [byte.eq(header.p.as_value().word_select(count, 8)), emit.eq(free & header.valid)]
                 with m.If(emit):
-                    m.d.sync += [count.eq(count + 1), left.eq(header.p.size), fresh.eq(1), self.o.p.end.eq(0)]
+                    m.d.sync += [
+                        count.eq(count + 1),
+                        left.eq(header.p.size),
+                        empty.eq(header.p.size == 0),
+                        fresh.eq(1),
+                        self.o.p.end.eq(0),
+                    ]
                     with m.If(count == HEADER.size - 1):
                         m.next = "PAYLOAD"
             with m.State("PAYLOAD"):
                 m.d.comb += byte.eq(payload.p)
-                with m.If(left == 0):
+                with m.If(empty):
                     m.next = "CRC"
                 with m.Else():
                     m.d.comb += [payload.ready.eq(free), emit.eq(free & payload.valid)]
                 with m.If(emit):
-                    m.d.sync += [left.eq(left - 1), fresh.eq(1)]
+                    m.d.sync += [left.eq(left - 1), empty.eq(left == 1), fresh.eq(1)]
             with m.State("CRC"):
                 m.d.comb += [byte.eq(crc.crc.word_select(count, 8)), emit.eq(free)]
                 with m.If(emit):

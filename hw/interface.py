@@ -12,6 +12,9 @@ RUN = data.StructLayout({"train": 1, "outputs": 1, "fresh": 1, "decision": 1, "l
 RESULT = data.StructLayout({"data": 32, "first": 1, "last": 1, "tag": 2})
 """Prediction, loss, then with ``outputs`` the summed read-outs, sign-extended."""
 
+REGISTER_CYCLES = 3
+"""From the address of a register to its content."""
+
 
 class CoreSignature(Signature):
     """What the core offers to the link, directions as the core sees them. ``docs/machine.md`` tells the rules."""

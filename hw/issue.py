@@ -6,12 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lane_command import Post, lane_command
 from opzo.hw.passes import Kind, item_layout, tag_layout
+from opzo.hw.record import record
 from opzo.hw.registers import CONFIG
 from opzo.hw.traces import ENTRY
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
 from opzo.spec.network import Input, Limits, Rule
 
-LATENCY = 3
+LATENCY = 4
 """Cycles from an item to its command."""
 
 
@@ -19,8 +20,8 @@ class Issue(wiring.Component):
     """Find out what an item's row is, and make the command.
 
     In the cycle of ``item`` the lists, the events and the errors are asked for entry ``item.index``; the answers come
-    one cycle later, and are used another one later. In that cycle the history memory is asked, whose answer goes with
-    the command.
+    one cycle later, and are used another one later. In that cycle the history memory is asked, whose answer, two cycles
+    later, goes with the command.
 
     Members
     -------
@@ -31,7 +32,7 @@ class Issue(wiring.Component):
         Scaled error of class ``index`` (of the local read-out where the item is ``local``), difference of its
         read-outs, scaled loss (in the cycle of ``item``).
     trace_index, input_index : Out, neuron_trace, input_trace : In(ENTRY)
-        Asked for two cycles after ``item``, answered one later.
+        Asked for two cycles after ``item``, answered two later.
     bias_trace : In(8)
         Trace of the bias rows.
     mark : Out({valid, row, bits})
@@ -163,12 +164,13 @@ class Issue(wiring.Component):
             self.mark.bits.eq(Mux(graded, event_value, 1 << item.step)),
         ]
 
-        # Then the command, but for history and trace.
+        # Then the command, but for history and trace, which come a cycle later.
         command = Signal.like(self.command)
         tag = Signal.like(self.tag)
-        learns_neuron, learns_input, learns_value, learns_bias = (
-            Signal(name=name, reset_less=True) for name in ("neuron", "input", "value", "bias")
-        )
+        choice = data.StructLayout(dict.fromkeys(("neuron", "input", "value", "bias"), 1))
+        learns, learned = record(choice, "learns", reset_less=True), record(choice, "learned", reset_less=True)
+        whole_command, whole_tag = Signal.like(self.command), Signal.like(self.tag)
+        m.d.sync += [whole_command.eq(command), whole_tag.eq(tag), learned.eq(learns)]
         learn = (item.kind == Kind.LEARN_INPUT) | (item.kind == Kind.LEARN_SPIKES)
         feedback = item.kind == Kind.FEEDBACK
         odd = item.step[0] ^ self.phase
@@ -187,8 +189,8 @@ class Issue(wiring.Component):
                     m.d.comb += post.eq(Mux(item.read_out, Post.READ_OUT.value, Post.FIRE.value))
                 with m.Case(Kind.FEEDBACK):
                     m.d.comb += post.eq(Post.CREDIT)
-        m.d.comb += self.load.eq(item.valid & learn & item.first)
         m.d.sync += [
+            self.load.eq(item.valid & learn & item.first),
             command.address.eq(item.base + row),
             command.integrate.eq(item.valid & ((item.kind == Kind.INPUT) | (item.kind == Kind.SPIKES))),
             command.feedback.eq(item.valid & feedback),
@@ -211,10 +213,10 @@ class Issue(wiring.Component):
             command.word.eq(item.word_base + item.word),
             command.step.eq(item.step),
             command.valid_lanes.eq(item.valid_lanes),
-            learns_neuron.eq((item.kind == Kind.LEARN_SPIKES) & ~item.bias),
-            learns_input.eq(learns_listed & ~item.bias & ~graded),
-            learns_value.eq(learns_listed & ~item.bias & graded),
-            learns_bias.eq(learn & ~learns_frame & item.bias),
+            learns.neuron.eq((item.kind == Kind.LEARN_SPIKES) & ~item.bias),
+            learns.input.eq(learns_listed & ~item.bias & ~graded),
+            learns.value.eq(learns_listed & ~item.bias & graded),
+            learns.bias.eq(learn & ~learns_frame & item.bias),
             command.history.eq(Mux(learn & ~learns_frame & item.bias, ~(~0 << config.steps), 0)[:HISTORY_STEPS]),
             tag.post.eq(post),
             tag.layer.eq(item.layer),
@@ -234,19 +236,19 @@ class Issue(wiring.Component):
             m.d.sync += command.operand.eq(Mux(item.bias, BIAS_INPUT, event_value))
         with m.Else():
             m.d.sync += command.operand.eq(Mux(no_class, loss, error))
-        m.d.comb += [self.command.eq(command), self.tag.eq(tag)]
-        with m.If(learns_neuron):
+        m.d.comb += [self.command.eq(whole_command), self.tag.eq(whole_tag)]
+        with m.If(learned.neuron):
             m.d.comb += [
                 self.command.history.eq(self.neuron_trace.history),
                 self.command.operand.eq(self.neuron_trace.trace),
             ]
-        with m.If(learns_input):
+        with m.If(learned.input):
             m.d.comb += [
                 self.command.history.eq(self.input_trace.history),
                 self.command.operand.eq(self.input_trace.trace),
             ]
-        with m.If(learns_value):
+        with m.If(learned.value):
             m.d.comb += self.command.operand.eq(self.input_trace.trace + self.input_trace.history)
-        with m.If(learns_bias):
+        with m.If(learned.bias):
             m.d.comb += self.command.operand.eq(self.bias_trace)
         return m

@@ -17,14 +17,15 @@ CODE = data.StructLayout({"surrogate": range(SURROGATE_OFF + 1), "spike": 1})
 class NeuronState(wiring.Component):
     """Membrane potentials, input currents, spike codes and credits of the neurons of ``size`` lanes.
 
-    Every read comes one cycle after its address. An address names a neuron by lane, the lowest bits, and word; where
-    there is one value a step, the step stands between them. Words: ``membrane`` {v, sign of the even step}; ``current``
-    of layer 1; ``code``, ``credit``, ``error`` (of read-out words) by step; ``signs`` {sign of the even step, spike} of
-    all lanes by word and step, step in the low bits.
+    Every read comes one cycle after its address, but two for ``code``. An address names a neuron by lane, the lowest
+    bits, and word; where there is one value a step, the step stands between them. Words: ``membrane`` {v, sign of the
+    even step}; ``current`` of layer 1; ``code``, ``credit``, ``error`` (of read-out words) by step; ``signs`` {sign of
+    the even step, spike} of all lanes by word and step, step in the low bits.
 
     Members
     -------
-    lane, word, step : In -> v, negative, current, code : Out
+    lane, word : In -> v, negative, current : Out
+    code_lane, code_word, code_step : In -> code : Out
     sign_word, sign_step : In -> negatives, spiked : Out(size)
     filter_lane, filter_word, filter_step : In -> credit, error_credit : Out
     current_en, current_lane, current_word, current_next : In
@@ -36,7 +37,9 @@ class NeuronState(wiring.Component):
 
     lane: Signal
     word: Signal
-    step: Signal
+    code_lane: Signal
+    code_word: Signal
+    code_step: Signal
     v: Signal
     negative: Signal
     current: Signal
@@ -82,9 +85,9 @@ class NeuronState(wiring.Component):
         potential, credit = signed(MEMBRANE.width), signed(CREDIT.width)
         super().__init__(
             {
-                **{name: In(lane) for name in ("lane", "filter_lane", "current_lane", "result_lane", "error_lane")},
-                **{name: In(word) for name in ("word", "sign_word", "current_word", "result_word", "signs_word")},
-                **{f"{name}step": In(STEP_BITS) for name in ("", "sign_", "filter_", "result_", "signs_", "error_")},
+                **{f"{name}lane": In(lane) for name in ("", "code_", "filter_", "current_", "result_", "error_")},
+                **{f"{name}word": In(word) for name in ("", "code_", "sign_", "current_", "result_", "signs_")},
+                **{f"{name}_step": In(STEP_BITS) for name in ("code", "sign", "filter", "result", "signs", "error")},
                 **{f"{name}_en": In(1) for name in ("current", "fired", "credit", "signs", "error")},
                 "filter_word": In(range(max(limits.words, self._read_out_words, 2))),
                 "error_word": In(error_word),
@@ -148,12 +151,13 @@ class NeuronState(wiring.Component):
         ]
         read, write = place("code", CODE, neurons * HISTORY_STEPS)
         m.d.comb += [
-            read.addr.eq(value(self.lane, self.word, self.step)),
-            self.code.eq(read.data),
+            read.addr.eq(value(self.code_lane, self.code_word, self.code_step)),
             write.addr.eq(value(self.result_lane, self.result_word, self.result_step)),
             write.data.eq(self.code_next),
             write.en.eq(self.fired_en),
         ]
+        # The shift of a credit by its code needs most of a cycle.
+        m.d.sync += self.code.eq(read.data)
         read, write = place("signs", signs, self._words * HISTORY_STEPS)
         m.d.comb += [
             read.addr.eq(self.sign_step | (self.sign_word << STEP_BITS)),

@@ -136,10 +136,11 @@ class Neurons(wiring.Component):
         self._lane = [record(place, f"lane_{n}") for n in range(LATENCY + 1)]
         word, lane = self._word[0], self._lane[0]
         starts = self.start | self.load
+        next_lane = Mux(starts, 0, lane.lane + 1)[: len(lane.lane)]
         with m.If(starts):
             m.d.sync += [word.eq(self.post), lane.valid.eq(1), lane.load.eq(self.load), lane.lane.eq(0)]
         with m.Elif(lane.valid):
-            m.d.sync += [lane.lane.eq(lane.lane + 1), lane.valid.eq(lane.lane != self._size - 1)]
+            m.d.sync += [lane.lane.eq(next_lane), lane.valid.eq(lane.lane != self._size - 1)]
         for stages in (self._word, self._lane):
             m.d.sync += [after.eq(before) for after, before in zip(stages[1:], stages[:-1], strict=True)]
         state = self.state
@@ -149,7 +150,10 @@ class Neurons(wiring.Component):
             self.potential.eq(state.v),
             state.lane.eq(lane.lane),
             state.word.eq(word.word),
-            state.step.eq(word.step),
+            # A cycle before the lane is in stage 0.
+            state.code_lane.eq(next_lane),
+            state.code_word.eq(Mux(starts, self.post.word, word.word)),
+            state.code_step.eq(Mux(starts, self.post.step, word.step)),
         ]
         self._sum = sum_ = record(SUM, "sum_1", reset_less=True)
         m.d.sync += sum_.eq(self.sum)

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from opzo.hw.executor import ExecutorSignature
+from opzo.hw.interface import REGISTER_CYCLES
 from opzo.hw.words import BytesToWords, WordsToBytes
 from opzo.spec.protocol import Status
 
@@ -17,7 +18,7 @@ class RegisterAccess(wiring.Component):
     command : In(ExecutorSignature)
         From the command processor, only while the engine is idle.
     addr, w_data, w_en, r_data
-        Register port of the core; read data are there in the cycle after the address.
+        Register port of the core; read data are there REGISTER_CYCLES after the address.
     """
 
     command: In(ExecutorSignature())
@@ -35,15 +36,21 @@ class RegisterAccess(wiring.Component):
         count = command.operands[-8:]
         left = Signal(8)
         good = Signal()
+        # A bit for each cycle until the read data are there.
+        fetching = Signal(REGISTER_CYCLES - 1)
         m.d.comb += [
             command.status.eq(Mux(good, Status.OK, Status.BAD_LENGTH)),
             command.reply_size.eq(Mux(good & ~command.second, count << 2, 0)),
-            good.eq(~command.short & Mux(command.second, command.size[:2] == 0, (command.size == 0) & (count != 0))),
             to_words.i.p.eq(command.payload.p),
             self.w_data.eq(to_words.o.p),
             to_bytes.i.p.word.eq(self.r_data),
             to_bytes.i.p.last.eq(3),
         ]
+        # The payload's fixed part is complete some cycles before anybody looks.
+        m.d.sync += good.eq(
+            ~command.short & Mux(command.second, command.size[:2] == 0, (command.size == 0) & (count != 0))
+        )
+        m.d.sync += fetching.eq(fetching << 1 | 1)
         with m.FSM() as fsm:
             with m.State("WAIT"):
                 m.d.sync += [
@@ -53,6 +60,7 @@ class RegisterAccess(wiring.Component):
                 with m.If(command.start):
                     m.next = "DECIDE"
             with m.State("DECIDE"):
+                m.d.sync += fetching.eq(0)
                 m.d.comb += command.done.eq(~command.second | ~good)
                 m.next = "WAIT"
                 with m.If(good):
@@ -60,8 +68,10 @@ class RegisterAccess(wiring.Component):
                     with m.If(command.second):
                         m.next = "WRITE"
             with m.State("FETCH"):
-                m.next = "READ"
+                with m.If(fetching[-1]):
+                    m.next = "READ"
             with m.State("READ"):
+                m.d.sync += fetching.eq(0)
                 m.d.comb += to_bytes.i.valid.eq(1)
                 with m.If(to_bytes.i.ready):
                     m.d.sync += [self.addr.eq(self.addr + 1), left.eq(left - 1)]

@@ -1,6 +1,6 @@
 """Register file: the settings that the host writes."""
 
-from amaranth import Array, Module
+from amaranth import Array, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +16,9 @@ LAYERS = data.ArrayLayout(LAYER, MAX_HIDDEN + 1)
 """The three layers into hidden layers, then the read-out."""
 SHIFTS = data.ArrayLayout(LAYER_REG_BITS[LayerReg.FEEDBACK_SHIFT], MAX_HIDDEN)
 
+GROUP_BITS = 3
+"""Low bits of an address: which register of a group."""
+
 
 class RegisterFile(wiring.Component):
     """Registers of ``opzo.spec.registers``, without the counters.
@@ -24,10 +27,11 @@ class RegisterFile(wiring.Component):
     -------
     address : In(8)
     write_data : In(32), write_en : In(1)
+        The register has its new value two cycles later.
     read_data : Out(32)
-        One cycle after ``address``; 0 where no register is.
+        REGISTER_CYCLES after ``address``; 0 where no register is.
     clear_counters, clear_traces : Out(1)
-        Strobe: CLEAR_COUNTERS was written; HIDDEN_LAYERS was.
+        Strobe, two cycles after ``write_en``: CLEAR_COUNTERS was written; HIDDEN_LAYERS was.
     config : Out(CONFIG), layers : Out(LAYERS)
     sample_done : In(1)
         Strobe: SAMPLES counts one up.
@@ -69,16 +73,25 @@ class RegisterFile(wiring.Component):
         }
         top = 1 + max(*single, *by_layer)
         values = single | by_layer
-        with m.If(self.write_en):
-            with m.Switch(self.address):
+        # The host has time: address and data are registered, then one of a few registers is chosen, then one of these.
+        asked, chosen = Signal.like(self.address), Signal(8 - GROUP_BITS, reset_less=True)
+        write_data, write_en = Signal.like(self.write_data, reset_less=True), Signal()
+        m.d.sync += [asked.eq(self.address), write_data.eq(self.write_data), write_en.eq(self.write_en)]
+        with m.If(write_en):
+            with m.Switch(asked):
                 for address, value in values.items():
                     with m.Case(address):
-                        m.d.sync += value.eq(self.write_data)
+                        m.d.sync += value.eq(write_data)
         m.d.sync += [
-            self.clear_counters.eq(self.write_en & (self.address == Reg.CLEAR_COUNTERS)),
-            self.clear_traces.eq(self.write_en & (self.address == Reg.HIDDEN_LAYERS)),
+            self.clear_counters.eq(write_en & (asked == Reg.CLEAR_COUNTERS)),
+            self.clear_traces.eq(write_en & (asked == Reg.HIDDEN_LAYERS)),
+            chosen.eq(asked[GROUP_BITS:]),
             self.read_data.eq(0),
         ]
-        with m.If(self.address < top):
-            m.d.sync += self.read_data.eq(Array(values.get(a, 0) for a in range(top))[self.address])
+        for group in range(1 + (top - 1 >> GROUP_BITS)):
+            members = [values.get(group << GROUP_BITS | n, Const(0)) for n in range(1 << GROUP_BITS)]
+            value = Signal(max(len(member) for member in members), name=f"group_{group}", reset_less=True)
+            m.d.sync += value.eq(Array(members)[asked[:GROUP_BITS]])
+            with m.If(chosen == group):
+                m.d.sync += self.read_data.eq(value)
         return m

@@ -51,6 +51,7 @@ class Results(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         next_class = Signal.like(self.sum_class)
+        last = Signal()
         m.d.comb += [self.sum_class.eq(next_class), self.o.p.tag.eq(self.sample.tag)]
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -72,9 +73,9 @@ class Results(wiring.Component):
                     with m.If(self.sample.outputs):
                         m.next = "ASK"
             with m.State("ASK"):
+                m.d.sync += last.eq(next_class + 1 == self.classes)
                 m.next = "SUM"
             with m.State("SUM"):
-                last = next_class + 1 == self.classes
                 m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self.sum), self.o.p.last.eq(last)]
                 with m.If(self.o.ready):
                     m.d.sync += next_class.eq(next_class + 1)

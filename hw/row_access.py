@@ -82,6 +82,8 @@ class RowAccess(wiring.Component):
             with m.State("ADD"):
                 m.next = "CHECK"
             with m.State("CHECK"):
+                m.next = "DECIDE"
+            with m.State("DECIDE"):
                 m.d.sync += [self.memory_command.p.address.eq(check.address), left.eq(check.rows)]
                 m.d.comb += command.done.eq(~command.second | (check.status != Status.OK))
                 m.next = "WAIT"
@@ -123,7 +125,7 @@ class RowAccess(wiring.Component):
 
 
 class RowCheck(wiring.Component):
-    """Find rows and errors in the payload of READ_MEMORY or WRITE_MEMORY; latency 2 cycles, ``rows`` 1.
+    """Find rows and errors in the payload of READ_MEMORY or WRITE_MEMORY; latency 3 cycles, ``rows`` 1.
 
     Parameters
     ----------
@@ -189,8 +191,9 @@ class RowCheck(wiring.Component):
             beyond.eq(address[:21] + self.rows),
         ]
         m.d.comb += [self.space.eq(space), self.address.eq(address)]
+        m.d.sync += self.status.eq(Status.OK)
         with m.If(bad_length):
-            m.d.comb += self.status.eq(Status.BAD_LENGTH)
+            m.d.sync += self.status.eq(Status.BAD_LENGTH)
         with m.Elif(bad_space | (beyond > end)):
-            m.d.comb += self.status.eq(Status.BAD_ADDRESS)
+            m.d.sync += self.status.eq(Status.BAD_ADDRESS)
         return m

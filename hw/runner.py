@@ -25,6 +25,8 @@ class PassRunner(wiring.Component):
         The waiting pass is taken in this cycle.
     word_ready : In(1)
         The first item of a word may be issued.
+    learns : Out(1)
+        The current pass is one of Learn.
     chain_free : In(1), posts : Out(1)
         The last item of a word may be issued, if ``posts``: the sums of the current pass leave the lanes.
     current : Out(PASS)
@@ -45,6 +47,7 @@ class PassRunner(wiring.Component):
                 "classes": In(7),
                 "taken": Out(1),
                 "word_ready": In(1),
+                "learns": Out(1),
                 "chain_free": In(1),
                 "posts": Out(1),
                 "current": Out(PASS),
@@ -59,6 +62,7 @@ class PassRunner(wiring.Component):
     classes: Signal
     taken: Signal
     word_ready: Signal
+    learns: Signal
     chain_free: Signal
     posts: Signal
     current: data.View
@@ -74,25 +78,27 @@ class PassRunner(wiring.Component):
         # Where the word began, or of a LOCAL pass the class; the next one begins a stride later.
         begin = Signal.like(self.item.base)
         stride, entries = Signal(13), Signal(len(self.classes) + 1)
+        next_entries = Signal.like(entries)
+        has_local = Signal()
+        last_class = Signal.like(self.classes)
         word = Signal.like(self.item.word)
         number = Signal.like(self.classes)
         local = Signal()
         go, ends_pass = Signal(), Signal()
         settings = current.settings
         first_base = Signal.like(self.item.base)
-        is_feedback, is_local = current.kind == Kind.FEEDBACK, current.kind == Kind.LOCAL
+        is_feedback, is_local, is_fire = Signal(), Signal(), Signal()
         # What a comparison of counters would tell is known a cycle earlier: the counters only go up by one.
         first, ends_word, last_word = Signal(), Signal(), Signal()
         single, words = Signal(), Signal(max(len(settings.words), len(self.classes)))
         m.d.comb += [
             self.current.eq(current),
             go.eq(self.running & (~first | self.word_ready) & ~(ends_word & self.posts & ~self.chain_free)),
-            entries.eq(Mux(settings.local_shift != 0, self.classes << 1, self.classes)),
-            stride.eq(Mux(is_local, 1, Mux(is_feedback, entries, settings.rows))),
             ends_pass.eq(go & ends_word & last_word),
             self.taken.eq(self.passes.valid & self.may_start & (~self.running | ends_pass)),
             self.passes.ready.eq(self.taken),
         ]
+        m.d.sync += last_class.eq(self.classes - 1)
         with m.If(go):
             m.d.sync += [
                 index.eq(index + 1),
@@ -101,10 +107,10 @@ class PassRunner(wiring.Component):
                 ends_word.eq(Mux(ends_word, single, index + 1 == last_index)),
             ]
             # Entries of the local read-out come before those of the feedback matrix.
-            with m.If(number == self.classes - 1):
+            with m.If(number == last_class):
                 m.d.sync += [number.eq(0), local.eq(0)]
             with m.If(ends_word):
-                m.d.sync += [index.eq(0), word.eq(word + 1), number.eq(0), local.eq(settings.local_shift != 0)]
+                m.d.sync += [index.eq(0), word.eq(word + 1), number.eq(0), local.eq(has_local)]
                 m.d.sync += last_word.eq(word + 2 == words)
             with m.If(ends_word):
                 m.d.sync += [base.eq(begin + stride), begin.eq(begin + stride)]
@@ -116,6 +122,8 @@ class PassRunner(wiring.Component):
             m.d.sync += self.running.eq(0)
         waiting = self.passes.p
         waiting_words = Mux(waiting.kind == Kind.LOCAL, self.classes, waiting.settings.words)
+        waiting_local = waiting.settings.local_shift != 0
+        m.d.comb += next_entries.eq(Mux(waiting_local, self.classes << 1, self.classes))
         posts = Signal()
         with m.Switch(waiting.kind):
             with m.Case(Kind.INPUT, Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK):
@@ -138,13 +146,26 @@ class PassRunner(wiring.Component):
                 index.eq(0),
                 word.eq(0),
                 number.eq(0),
-                local.eq(waiting.settings.local_shift != 0),
+                local.eq(waiting_local),
+                has_local.eq(waiting_local),
+                is_feedback.eq(waiting.kind == Kind.FEEDBACK),
+                is_local.eq(waiting.kind == Kind.LOCAL),
+                is_fire.eq(waiting.kind == Kind.FIRE),
+                self.learns.eq((waiting.kind == Kind.LEARN_INPUT) | (waiting.kind == Kind.LEARN_SPIKES)),
+                entries.eq(next_entries),
+                stride.eq(waiting.settings.rows),
                 base.eq(first_base),
                 begin.eq(first_base),
             ]
 
+            with m.Switch(waiting.kind):
+                with m.Case(Kind.FEEDBACK):
+                    m.d.sync += stride.eq(next_entries)
+                with m.Case(Kind.LOCAL):
+                    m.d.sync += stride.eq(1)
+
         item = self.item
-        listed = ~is_feedback & ~is_local & (current.kind != Kind.FIRE)
+        listed = ~is_feedback & ~is_local & ~is_fire
         m.d.comb += [
             item.valid.eq(go),
             item.kind.eq(current.kind),

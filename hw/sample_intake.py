@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.event_decoder import EventDecoder
 from opzo.hw.executor import ExecutorSignature
-from opzo.hw.interface import EVENT, RUN
+from opzo.hw.interface import EVENT, REGISTER_CYCLES, RUN
 from opzo.spec.network import Input, Limits
 from opzo.spec.protocol import Status
 from opzo.spec.registers import Reg
@@ -51,11 +51,15 @@ class SampleIntake(wiring.Component):
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
+        if REGISTER_CYCLES != 3:
+            raise AssertionError("the states take the answers three cycles after the questions")
         m = Module()
         m.submodules.decoder = decoder = EventDecoder(self.limits)
         command = self.command
         flags, label = command.operands[-16:-8], command.operands[-8:]
         left = Signal.like(command.size)
+        # Nothing is left.
+        empty = Signal()
         bad_length = Signal()
         bad_label = Signal()
         kind = Signal(2)
@@ -63,6 +67,7 @@ class SampleIntake(wiring.Component):
         pairs = (kind == Input.FRAME) | (kind == Input.GRADED)
         # The core has events of this run.
         filled = Signal()
+        status, bad = Signal.like(command.status), Signal()
         refused = Signal()
         taken = Signal()
         wiring.connect(m, decoder.event, wiring.flipped(self).event)
@@ -73,6 +78,7 @@ class SampleIntake(wiring.Component):
             decoder.restart.eq(taken | refused | self.clear),
             # Without events there may be no half that is being filled.
             self.discard.eq(filled & (refused | self.clear)),
+            command.status.eq(status),
             self.run.p.train.eq(flags[0]),
             self.run.p.outputs.eq(flags[1]),
             self.run.p.fresh.eq(flags[2]),
@@ -84,19 +90,21 @@ class SampleIntake(wiring.Component):
             m.d.sync += filled.eq(0)
         with m.Elif(self.event.valid & self.event.ready):
             m.d.sync += filled.eq(1)
+        # When all bytes were looked at the status is registered, then whether it is bad: both decide about much.
+        m.d.sync += [status.eq(Status.OK), bad.eq(status != Status.OK)]
         with m.If(bad_length):
-            m.d.comb += command.status.eq(Status.BAD_LENGTH)
+            m.d.sync += status.eq(Status.BAD_LENGTH)
         with m.Elif(command.second & decoder.bad_event):
-            m.d.comb += command.status.eq(Status.BAD_EVENT)
+            m.d.sync += status.eq(Status.BAD_EVENT)
         with m.Elif(command.second & decoder.full):
-            m.d.comb += command.status.eq(Status.FULL)
+            m.d.sync += status.eq(Status.FULL)
         with m.Elif(command.second & decoder.bad_steps & (kind != Input.FRAME)):
-            m.d.comb += command.status.eq(Status.BAD_STEPS)
+            m.d.sync += status.eq(Status.BAD_STEPS)
         with m.Elif(command.second & bad_label):
-            m.d.comb += command.status.eq(Status.BAD_LABEL)
+            m.d.sync += status.eq(Status.BAD_LABEL)
         with m.FSM() as fsm:
             with m.State("WAIT"):
-                m.d.sync += left.eq(command.size)
+                m.d.sync += [left.eq(command.size), empty.eq(command.size == 0)]
                 with m.If(command.start):
                     m.next = "KIND"
             with m.State("KIND"):
@@ -104,10 +112,16 @@ class SampleIntake(wiring.Component):
                 m.next = "INPUTS"
             with m.State("INPUTS"):
                 m.d.comb += self.register_addr.eq(Reg.INPUTS)
-                m.d.sync += kind.eq(self.register_r_data)
                 m.next = "CLASSES"
             with m.State("CLASSES"):
-                m.d.comb += [self.register_addr.eq(Reg.CLASSES), decoder.bound_en.eq(1)]
+                m.d.comb += self.register_addr.eq(Reg.CLASSES)
+                m.next = "TAKE_KIND"
+            with m.State("TAKE_KIND"):
+                # The answers come one by one, REGISTER_CYCLES behind the questions.
+                m.d.sync += kind.eq(self.register_r_data)
+                m.next = "TAKE_INPUTS"
+            with m.State("TAKE_INPUTS"):
+                m.d.comb += decoder.bound_en.eq(1)
                 m.d.sync += bad_length.eq(command.short | (pairs & command.size[0]))
                 m.next = "LABEL"
             with m.State("LABEL"):
@@ -116,7 +130,7 @@ class SampleIntake(wiring.Component):
                 with m.If(bad_length):
                     m.next = "FINISH"
             with m.State("DECODE"):
-                with m.If(left == 0):
+                with m.If(empty):
                     m.next = "FINISH"
                 with m.Else():
                     m.d.comb += [
@@ -124,13 +138,19 @@ class SampleIntake(wiring.Component):
                         command.payload.ready.eq(decoder.data.ready),
                     ]
                 with m.If(command.payload.valid & command.payload.ready):
-                    m.d.sync += left.eq(left - 1)
+                    m.d.sync += [left.eq(left - 1), empty.eq(left == 1)]
             with m.State("FINISH"):
                 with m.If(~self.event.valid & ~decoder.busy):
-                    m.d.comb += [command.done.eq(1), refused.eq(command.second & (command.status != Status.OK))]
-                    m.next = "WAIT"
-                    with m.If(command.second & (command.status == Status.OK)):
-                        m.next = "SUBMIT"
+                    m.next = "JUDGE"
+            with m.State("JUDGE"):
+                m.next = "DECIDE"
+            with m.State("DECIDE"):
+                m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += [command.done.eq(1), refused.eq(command.second & bad)]
+                m.next = "WAIT"
+                with m.If(command.second & ~bad):
+                    m.next = "SUBMIT"
             with m.State("SUBMIT"):
                 m.d.comb += [self.run.valid.eq(1), taken.eq(self.run.ready)]
                 with m.If(self.run.ready):

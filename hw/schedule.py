@@ -1,8 +1,7 @@
 """Schedule: the passes of a sample, in order."""
 
 from amaranth import Array, Module, Mux, Signal
-from amaranth.hdl import ValueLike
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.passes import PASS, Kind
@@ -17,13 +16,27 @@ SLOTS = 3 * MAX_HIDDEN + 1
 of three layers."""
 READ_OUT_SLOT = MAX_HIDDEN
 LOCAL_SLOT = MAX_HIDDEN + 1
+CANDIDATE = data.StructLayout(
+    {
+        "valid": 1,
+        "kind": Kind,
+        "layer": range(MAX_HIDDEN + 1),
+        "enabled": 1,
+        "begun": 1,
+        "step": range(HISTORY_STEPS + MAX_HIDDEN + 2),
+        "local": 1,
+        "last": 1,
+    }
+)
+"""A slot of a macro step. It is a pass if it is ``enabled``, its layer has ``begun``, ``step`` is one of the run's and,
+where it is ``local``, the layer has a local read-out."""
 
 
 class Schedule(wiring.Component):
     """Emit the passes of one run (``docs/machine.md``, Schedule).
 
-    A candidate a cycle, and one more for a pass: slots that are empty in a macro step cost a cycle, hidden behind the
-    pass that runs meanwhile.
+    A candidate a cycle, looked at in two stages, and one cycle more for a pass: slots that are empty in a macro step
+    cost a cycle, hidden behind the pass that runs meanwhile.
     Golden twin: the loops of ``opzo.sim.golden.run``.
 
     Members
@@ -66,50 +79,36 @@ class Schedule(wiring.Component):
             m.d.sync += [self.passes.p.eq(next_pass), self.passes.valid.eq(1), found.eq(0)]
 
         # The candidate of this cycle: slot's layer, and its time step if that exists.
-        is_late = slot >= LOCAL_SLOT
         late = Signal.like(slot)
-        is_local, is_feedback = is_late & ~late[0], is_late & late[0]
-        m.d.comb += late.eq(slot - LOCAL_SLOT)
-        chosen = record(PASS, "chosen")
+        is_late, is_local, is_feedback = Signal(), Signal(), Signal()
+        m.d.comb += [
+            late.eq(slot - LOCAL_SLOT),
+            is_late.eq(slot >= LOCAL_SLOT),
+            is_local.eq(is_late & ~late[0]),
+            is_feedback.eq(is_late & late[0]),
+        ]
+        candidate, taken = record(CANDIDATE, "candidate"), record(CANDIDATE, "taken")
         offset = Signal.like(macro)
-        layer = Signal(range(MAX_HIDDEN + 1))
-        enabled = Signal()
-        step = Signal.like(macro)
-        with m.If(is_feedback):
+        with m.If(is_late):
             m.d.comb += [
-                offset.eq(depth + 1),
-                layer.eq(late >> 1),
-                enabled.eq(feedback & (layer < depth)),
-            ]
-        with m.Elif(is_local):
-            m.d.comb += [
-                layer.eq(late >> 1),
-                offset.eq(layer + 1),
-                enabled.eq(feedback & (layer < depth) & (chosen.settings.local_shift != 0)),
+                candidate.layer.eq(late >> 1),
+                candidate.enabled.eq(feedback & (candidate.layer < depth)),
+                candidate.local.eq(is_local),
+                offset.eq(Mux(is_local, candidate.layer, depth) + 1),
             ]
         with m.Elif(slot == READ_OUT_SLOT):
-            m.d.comb += [offset.eq(depth), layer.eq(READOUT_LAYER), enabled.eq(1)]
+            m.d.comb += [offset.eq(depth), candidate.layer.eq(READOUT_LAYER), candidate.enabled.eq(1)]
         with m.Else():
             m.d.comb += [
-                layer.eq(slot),
+                candidate.layer.eq(slot),
                 offset.eq(slot),
-                enabled.eq(layer < depth),
+                candidate.enabled.eq(candidate.layer < depth),
             ]
-        m.d.comb += step.eq(macro - offset)
-        exists = enabled & (macro >= offset) & (step < steps)
+        m.d.comb += [candidate.step.eq(macro - offset), candidate.begun.eq(macro >= offset)]
 
-        m.d.comb += [
-            chosen.layer.eq(layer),
-            chosen.read_out.eq(layer == READOUT_LAYER),
-            chosen.below.eq(Mux(layer == READOUT_LAYER, depth - 1, layer - 1)),
-            chosen.below_base.eq(Array(self.layers[n].word_base for n in range(MAX_HIDDEN))[chosen.below]),
-            chosen.step.eq(step),
-            chosen.settings.eq(Array(self.layers[n] for n in range(MAX_HIDDEN + 1))[layer]),
-        ]
-
-        def emit(exists: ValueLike) -> None:
-            m.d.sync += [next_pass.eq(chosen), found.eq(exists)]
-
+        # The last macro step; known long before the slot that asks for it.
+        last_macro, is_last_macro = Signal.like(macro), Signal()
+        m.d.sync += [last_macro.eq(steps + depth - ~train), is_last_macro.eq(macro == last_macro)]
         learning = Signal(range(MAX_HIDDEN + 1))
         with m.FSM():
             with m.State("IDLE"):
@@ -119,38 +118,61 @@ class Schedule(wiring.Component):
                     with m.If(frame):
                         m.next = "INPUT"
             with m.State("INPUT"):
-                m.d.comb += chosen.kind.eq(Kind.INPUT)
+                # Of layer 1 and step 0, like the first slot.
+                m.d.comb += [candidate.valid.eq(1), candidate.kind.eq(Kind.INPUT)]
                 with m.If(free):
-                    emit(1)
                     m.next = "STEP"
             with m.State("STEP"):
                 first = Mux(frame, Kind.FIRE.value, Kind.INPUT.value)
-                m.d.comb += chosen.kind.eq(Mux(slot == 0, first, Kind.SPIKES.value))
+                m.d.comb += [candidate.valid.eq(1), candidate.kind.eq(Mux(slot == 0, first, Kind.SPIKES.value))]
                 with m.If(is_late):
-                    m.d.comb += chosen.kind.eq(Mux(is_local, Kind.LOCAL.value, Kind.FEEDBACK.value))
-                final = (slot == READ_OUT_SLOT) & ~train & (step + 1 == steps)
-                m.d.comb += chosen.last.eq(final)
+                    m.d.comb += candidate.kind.eq(Mux(is_local, Kind.LOCAL.value, Kind.FEEDBACK.value))
+                # The read-out integrates its last step.
+                final = (slot == READ_OUT_SLOT) & ~train & is_last_macro
+                m.d.comb += candidate.last.eq(final)
                 with m.If(free):
-                    emit(exists)
                     m.d.sync += slot.eq(slot + 1)
                     with m.If(slot == SLOTS - 1):
                         m.d.sync += [slot.eq(0), macro.eq(macro + 1)]
-                    with m.If(exists & final):
+                    with m.If(final):
                         m.next = "IDLE"
-                    with m.Elif(train & (macro == steps + depth) & (slot == SLOTS - 1)):
+                    with m.Elif(train & is_last_macro & (slot == SLOTS - 1)):
                         m.d.sync += learning.eq(depth)
                         m.next = "LEARN"
             with m.State("LEARN"):
                 # learning counts down: depth is the read-out, below it the hidden layers.
                 m.d.comb += [
-                    layer.eq(Mux(learning == depth, READOUT_LAYER, learning)),
-                    chosen.kind.eq(Mux(learning == 0, Kind.LEARN_INPUT.value, Kind.LEARN_SPIKES.value)),
-                    chosen.step.eq(0),
-                    chosen.last.eq(frozen | (learning == 0)),
+                    candidate.valid.eq(1),
+                    candidate.enabled.eq(1),
+                    candidate.begun.eq(1),
+                    candidate.local.eq(0),
+                    candidate.layer.eq(Mux(learning == depth, READOUT_LAYER, learning)),
+                    candidate.kind.eq(Mux(learning == 0, Kind.LEARN_INPUT.value, Kind.LEARN_SPIKES.value)),
+                    candidate.step.eq(0),
+                    candidate.last.eq(frozen | (learning == 0)),
                 ]
                 with m.If(free):
-                    emit(1)
                     m.d.sync += learning.eq(learning - 1)
-                    with m.If(chosen.last):
+                    with m.If(candidate.last):
                         m.next = "IDLE"
+
+        # In the next cycle its layer's settings are looked up, which tell whether there is such a pass.
+        chosen = record(PASS, "chosen")
+        m.d.comb += [
+            chosen.kind.eq(taken.kind),
+            chosen.layer.eq(taken.layer),
+            chosen.read_out.eq(taken.layer == READOUT_LAYER),
+            chosen.below.eq(Mux(taken.layer == READOUT_LAYER, depth - 1, taken.layer - 1)),
+            chosen.below_base.eq(Array(self.layers[n].word_base for n in range(MAX_HIDDEN))[chosen.below]),
+            chosen.step.eq(taken.step),
+            chosen.last.eq(taken.last),
+            chosen.settings.eq(Array(self.layers[n] for n in range(MAX_HIDDEN + 1))[taken.layer]),
+        ]
+        has_local = Array(self.layers[n].local_shift != 0 for n in range(MAX_HIDDEN + 1))[taken.layer]
+        with m.If(free):
+            m.d.sync += [
+                taken.eq(candidate),
+                next_pass.eq(chosen),
+                found.eq(taken.valid & taken.enabled & taken.begun & (taken.step < steps) & (~taken.local | has_local)),
+            ]
         return m

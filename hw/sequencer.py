@@ -8,7 +8,8 @@ from opzo.hw.filler import FilterFiller
 from opzo.hw.lane_command import filter_command
 from opzo.hw.lists import counts_layout
 from opzo.hw.neurons import LATENCY
-from opzo.hw.passes import Kind, item_layout
+from opzo.hw.passes import PASS, Kind, item_layout
+from opzo.hw.record import record
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.hw.runner import PassRunner
 from opzo.hw.scanner import FINISHED
@@ -17,7 +18,7 @@ from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import READOUT_LAYER
 
-QUIET = 15
+QUIET = 16
 """Cycles after an item in which it has left the lanes and the row memory."""
 
 
@@ -178,88 +179,115 @@ class Sequencer(wiring.Component):
         self._credits_written = since_feedback == written
 
     def _start_passes(self, m: Module) -> None:
-        """When the waiting pass may start, and how many items its words have."""
+        """When the waiting pass may start, and how many items its words have.
+
+        The pass is looked at in two stages: what it alone tells, then how far the run is.
+        """
         runner = self._runner
-        waiting = runner.passes.p
-        step = waiting.step
-        fired = self._fired_steps
-        may_start = Signal()
-        items = Signal.like(runner.items)
-        frame = self.config.input == Input.FRAME
-        # A neuron's step needs its last one written.
-        last_fired = fired[0] >= step
+        frame = Signal()
+        m.d.comb += frame.eq(self.config.input == Input.FRAME)
+
+        # Stage 1: the pass itself, and the counts that it names. They are complete when it may start, and stay.
+        waiting, settled = record(PASS, "waiting", reset_less=True), Signal()
+        local = Signal(reset_less=True)
+        begin, end = Signal.like(self.event_begin, reset_less=True), Signal.like(self.event_begin, reset_less=True)
+        spikes, actives, inputs = (
+            Signal.like(runner.items, name=name, reset_less=True) for name in ("spikes", "actives", "inputs")
+        )
+        seen = runner.passes.p
         begins, ends = (
             Array([0, *(self.event_ends[n] for n in range(HISTORY_STEPS - 1))]),
             Array(self.event_ends[n] for n in range(HISTORY_STEPS)),
         )
-        begin, next_begin = Signal.like(self.event_begin), Signal.like(self.event_begin)
-        m.d.comb += begin.eq(Mux(frame, 0, begins[step]))
-        m.d.sync += next_begin.eq(begin)
+        m.d.sync += [
+            waiting.eq(seen),
+            settled.eq(runner.passes.valid & ~runner.taken),
+            local.eq(seen.settings.local_shift != 0),
+            begin.eq(Mux(frame, 0, begins[seen.step])),
+            end.eq(Mux(frame, self.event_count, ends[seen.step])),
+            spikes.eq(Array(self.step_counts[n] for n in range(MAX_HIDDEN))[seen.below][seen.step[0]]),
+            actives.eq(Array(self.active_counts[n] for n in range(MAX_HIDDEN))[seen.below]),
+            inputs.eq(Mux(frame, self.event_count, self.input_count)),
+        ]
         with m.If(runner.taken):
-            m.d.sync += self.event_begin.eq(next_begin)
+            m.d.sync += self.event_begin.eq(begin)
+
+        # Stage 2.
+        step, layer, below = waiting.step, waiting.layer[:2], waiting.below
+        # A neuron's step needs its last one written; a step below must be complete.
+        fired_last = Array(fired >= step for fired in self._fired_steps)
+        fired_this = Array(fired > step for fired in self._fired_steps)
+        local_errors = Array(steps > step for steps in self._local_steps)
+        may_start = Signal()
+        items = Signal.like(runner.items)
         with m.Switch(waiting.kind):
             with m.Case(Kind.INPUT):
                 first = self._quiet & (frame | self.traces_ready)
-                m.d.comb += may_start.eq(Mux(step == 0, first, last_fired))
-                m.d.comb += items.eq(Mux(frame, self.event_count, ends[step]) - begin + 1)
+                m.d.comb += may_start.eq(Mux(step == 0, first, fired_last[0]))
+                m.d.comb += items.eq(end - begin + 1)
             with m.Case(Kind.FIRE):
                 # The first step needs the input current, which is stored while the pass before ends, and marks what
                 # spikes.
-                m.d.comb += may_start.eq(Mux(step == 0, ~runner.running & self.traces_ready, last_fired))
+                m.d.comb += may_start.eq(Mux(step == 0, ~runner.running & self.traces_ready, fired_last[0]))
                 m.d.comb += items.eq(1)
             with m.Case(Kind.SPIKES):
-                ready = Mux(waiting.read_out, ~self._reading_out, fired[waiting.layer[:2]] >= step)
-                m.d.comb += may_start.eq((fired[waiting.below] > step) & ready)
-                m.d.comb += items.eq(Array(self.step_counts[n] for n in range(MAX_HIDDEN))[waiting.below][step[0]] + 1)
+                ready = Mux(waiting.read_out, ~self._reading_out, fired_last[layer])
+                m.d.comb += may_start.eq(fired_this[below] & ready)
+                m.d.comb += items.eq(spikes + 1)
             with m.Case(Kind.FEEDBACK):
                 # Entries that the last step updates must be written before they are read again.
-                local = waiting.settings.local_shift != 0
                 m.d.comb += may_start.eq(
                     (self._error_steps > step)
-                    & (~local | (self._local_steps[waiting.layer[:2]] > step))
+                    & (~local | local_errors[layer])
                     & ((waiting.layer != 0) | self._feedback_quiet)
                 )
                 m.d.comb += items.eq(
                     Mux(self.config.rule == Rule.ZO, 1, self.config.classes) + Mux(local, self.config.classes, 0)
                 )
             with m.Case(Kind.LOCAL):
-                m.d.comb += may_start.eq((fired[waiting.layer[:2]] > step) & ~self._reading_out & self._feedback_quiet)
+                m.d.comb += may_start.eq(fired_this[layer] & ~self._reading_out & self._feedback_quiet)
                 m.d.comb += items.eq(waiting.settings.words)
             with m.Case(Kind.LEARN_SPIKES):
                 m.d.comb += may_start.eq((self._error_steps == self.config.steps) & self.lists_done)
-                m.d.comb += items.eq(Array(self.active_counts[n] for n in range(MAX_HIDDEN))[waiting.below] + 1)
+                m.d.comb += items.eq(actives + 1)
             with m.Case(Kind.LEARN_INPUT):
                 m.d.comb += may_start.eq(1)
-                m.d.comb += items.eq(Mux(frame, self.event_count, self.input_count) + 1)
+                m.d.comb += items.eq(inputs + 1)
         m.d.sync += [
-            runner.may_start.eq(may_start & runner.passes.valid & ~runner.taken),
+            runner.may_start.eq(may_start & settled & ~runner.taken),
             runner.items.eq(items),
         ]
 
     def _order_words(self, m: Module, filler: FilterFiller) -> None:
         """When the first item of a word may be issued, and the filler's pace."""
         runner = self._runner
-        item, current = runner.item, runner.current
-        learns = (current.kind == Kind.LEARN_INPUT) | (current.kind == Kind.LEARN_SPIKES)
-        # The lanes take the last of a word's credits into use nine cycles after the item: three cycles of delay keep
-        # the filler behind that.
-        loading = Signal(3)
+        item = runner.item
+        learns = runner.learns
+        # The lanes take the last of a word's credits into use ten cycles after the item: four cycles of delay keep the
+        # filler behind that.
+        loading = Signal(4)
         m.d.sync += loading.eq(Cat(item.valid & item.first & learns, loading))
         m.d.comb += runner.word_ready.eq(~learns | (filler.filled & ~loading.any()))
 
         # The sums of a word leave the lanes through the chain: to the neurons, or as read-outs.
         leaving = Signal(range(self._limits.lanes + 1))
-        reads_out = (current.kind == Kind.SPIKES) & current.read_out
+        chain_free = Signal(init=1)
+        reads_out = Signal()
+        with m.If(runner.taken):
+            waiting = runner.passes.p
+            m.d.sync += reads_out.eq((waiting.kind == Kind.SPIKES) & waiting.read_out)
         with m.If(item.valid & item.last & runner.posts):
-            m.d.sync += leaving.eq(self._size - 1)
+            m.d.sync += [leaving.eq(self._size - 1), chain_free.eq(0)]
             with m.If(reads_out & (item.valid_lanes > self._size)):
                 m.d.sync += leaving.eq(item.valid_lanes - 1)
-        with m.Elif(leaving != 0):
-            m.d.sync += leaving.eq(leaving - 1)
-        m.d.comb += runner.chain_free.eq(leaving == 0)
+        with m.Elif(~chain_free):
+            m.d.sync += [leaving.eq(leaving - 1), chain_free.eq(leaving == 1)]
+        m.d.comb += runner.chain_free.eq(chain_free)
 
-        waiting = runner.passes
-        learn_waits = waiting.valid & ((waiting.p.kind == Kind.LEARN_INPUT) | (waiting.p.kind == Kind.LEARN_SPIKES))
+        next_pass = runner.passes
+        learn_waits = next_pass.valid & (
+            (next_pass.p.kind == Kind.LEARN_INPUT) | (next_pass.p.kind == Kind.LEARN_SPIKES)
+        )
         complete, was_complete = Signal(), Signal()
         m.d.sync += was_complete.eq(complete)
         m.d.comb += [

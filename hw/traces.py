@@ -9,7 +9,7 @@ from opzo.hw.record import record
 from opzo.spec.formats import HISTORY_STEPS
 
 STEPS_BITS = HISTORY_STEPS.bit_length()
-SETTLE_CYCLES = 6
+SETTLE_CYCLES = 8
 """Cycles from the last entry that a walk asks for to the last row in a list."""
 ENTRY = data.StructLayout({"history": HISTORY_STEPS, "trace": HISTORY_STEPS})
 """Of one row: history (of graded inputs the value) in this run, trace before it."""
@@ -22,7 +22,7 @@ class Traces(wiring.Component):
     which leaves each layer room for all its rows. An entry is not 0 only where its row is in the list. Golden twin:
     ``opzo.sim.golden.traces``.
 
-    A mark is a read-modify-write in 3 cycles, one a cycle, also of the same row in consecutive cycles. ``begin`` walks
+    A mark is a read-modify-write in 4 cycles, one a cycle, also of the same row in consecutive cycles. ``begin`` walks
     through the lists, a row a cycle: traces advance by the run before, histories become 0, rows of which nothing is
     left leave the list. After a reset, and on ``clear``, a walk through all entries sets them to 0.
 
@@ -44,15 +44,15 @@ class Traces(wiring.Component):
     mark : In({valid, layer, row, bits})
         Strobe, while not ``walking``: bits are or-ed into the history of a row.
     first : Out({valid, layer})
-        Strobe: a mark was the first of its row in this run.
+        Strobe: a mark was the first of its row in this run; may come in the cycle in which ``busy`` falls.
     walking : Out(1)
         Entries are not yet those of this run; rises the cycle after ``begin`` or ``clear``.
     busy : Out(1)
         Walking, or a mark is under way.
-    list_layer, list_index : In, row : Out
-        Entry of a list, one cycle later; only while not ``busy``.
+    list_index : In, row : Out
+        Entry of a list (with the base of its layer added), one cycle later; only while not ``busy``.
     index : In, entry : Out(ENTRY)
-        Entry of a row (with the base added), one cycle later; only while not ``busy``.
+        Entry of a row (with the base added), two cycles later; only while not ``busy``.
     counts : Out(array of layers)
         Rows in each list, while not ``busy``.
     """
@@ -67,7 +67,6 @@ class Traces(wiring.Component):
     first: data.View
     walking: Signal
     busy: Signal
-    list_layer: Signal
     list_index: Signal
     row: Signal
     index: Signal
@@ -92,7 +91,6 @@ class Traces(wiring.Component):
                 "first": Out(data.StructLayout({"valid": 1, "layer": layer})),
                 "walking": Out(1),
                 "busy": Out(1),
-                "list_layer": In(layer),
                 "list_index": In(bits),
                 "row": Out(bits),
                 "index": In(bits),
@@ -114,14 +112,22 @@ class Traces(wiring.Component):
         read, fetched = record(self._operation, "read"), record(self._operation, "fetched")
         layer, index = Signal(self._layer), Signal(self._bits)
         left = Signal(self._bits + 1)
-        walking, settling = Signal(), Signal(SETTLE_CYCLES)
+        # Of the walk itself and, one after the other, the cycles until its last row is in a list but for one.
+        walking, begins, settling = Signal(), Signal(), Signal(SETTLE_CYCLES - 1)
+        # After a reset the unit wipes.
+        any_walking = Signal(init=1)
         m.d.comb += [
             asked.layer.eq(layer),
             asked.address.eq(index),
-            self.walking.eq(walking | settling.any()),
+            self.walking.eq(any_walking),
             [self.counts[n].eq(counts[n]) for n in range(self._layers)],
         ]
-        m.d.sync += [read.eq(asked), fetched.eq(read), settling.eq(settling << 1 | walking)]
+        m.d.sync += [
+            read.eq(asked),
+            fetched.eq(read),
+            settling.eq(settling << 1 | walking),
+            any_walking.eq(begins | walking | settling.any()),
+        ]
         m.d.sync += fetched.row.eq(list_read.data)
         with m.FSM() as fsm:
             with m.State("WIPE"):
@@ -130,6 +136,7 @@ class Traces(wiring.Component):
                 with m.If(index.all()):
                     m.next = "IDLE"
             with m.State("IDLE"):
+                m.d.comb += begins.eq(self.clear | self.begin)
                 m.d.sync += [layer.eq(0), index.eq(0)]
                 with m.If(self.clear):
                     m.next = "WIPE"
@@ -150,21 +157,22 @@ class Traces(wiring.Component):
         m.d.comb += walking.eq(~fsm.ongoing("IDLE"))
 
         append = record(data.StructLayout({"valid": 1, "layer": self._layer, "row": self._bits}), "append")
-        operation = record(self._operation, "operation")
+        taken, operation = record(self._operation, "taken"), record(self._operation, "operation")
+        m.d.sync += operation.eq(taken)
         with m.If(fetched.valid):
-            m.d.comb += operation.eq(fetched)
+            m.d.comb += taken.eq(fetched)
             with m.If(fetched.walk):
-                m.d.comb += operation.address.eq(bases[fetched.layer] + fetched.row)
+                m.d.comb += taken.address.eq(bases[fetched.layer] + fetched.row)
         with m.Else():
-            m.d.comb += [operation[name].eq(self.mark[name]) for name in ("valid", "layer", "row", "bits")]
-            m.d.comb += operation.address.eq(bases[self.mark.layer] + self.mark.row)
+            m.d.comb += [taken[name].eq(self.mark[name]) for name in ("valid", "layer", "row", "bits")]
+            m.d.comb += taken.address.eq(bases[self.mark.layer] + self.mark.row)
         pending = self._modify(m, operation, append)
         m.d.comb += [
             list_read.addr.eq(
-                Mux(walking, bases[layer] + index, bases[self.list_layer] + self.list_index),
+                Mux(walking, bases[layer] + index, self.list_index),
             ),
             self.row.eq(list_read.data),
-            self.busy.eq(self.walking | pending | list_write.en),
+            self.busy.eq(any_walking | taken.valid | pending | append.valid | list_write.en),
         ]
         m.d.sync += [
             list_write.addr.eq(bases[append.layer] + counts[append.layer]),
@@ -180,11 +188,14 @@ class Traces(wiring.Component):
         entries: Memory = Memory(shape=ENTRY, depth=1 << self._bits, init=[])
         m.submodules.entries = entries
         write, read = entries.write_port(), entries.read_port()
-        # Stages: 0 reading, 1 old entry at the memory's output, 2 writing, 3 written.
+        # Stages: 0 operation, 1 reading: old entry at the memory's output, 2 writing, 3 written.
         reading, writing = (record(self._operation, name) for name in ("reading", "writing"))
         written = record(data.StructLayout({"valid": 1, "address": self._bits}), "written")
         old, new, new_1, new_2 = (record(ENTRY, name, reset_less=True) for name in ("old", "new", "new_1", "new_2"))
-        # What stage 0 read was too old where one of the two operations before it has the same entry.
+        # What stage 0 read was too old where one of the two operations before it has the same entry: the first of them
+        # was not written yet, the second in that very cycle. So nobody uses what is read while it is written
+        # (synthesis is told so), nor of the lists: those are appended to behind the place that a walk has read, and
+        # read by others while nothing is appended.
         same_1, same_2 = Signal(reset_less=True), Signal(reset_less=True)
         present = record(ENTRY, "present")
         aged = Signal(HISTORY_STEPS)
@@ -206,20 +217,23 @@ class Traces(wiring.Component):
         with m.Else():
             m.d.comb += present.eq(old)
         # A spike of step k is bit k of the history, and that of the last step becomes the highest bit of the trace.
+        # A walk comes to each row once, and long after the last mark.
         with m.If(self.graded):
-            m.d.comb += aged.eq((present.trace >> 1) + ((present.history + 1) >> 1))
+            m.d.comb += aged.eq((old.trace >> 1) + ((old.history + 1) >> 1))
         with m.Else():
-            m.d.comb += aged.eq(Cat(present.trace, present.history) >> self.steps)
+            m.d.comb += aged.eq(Cat(old.trace, old.history) >> self.steps)
         with m.If(writing.walk):
             m.d.comb += new.trace.eq(Mux(self.fresh, 0, aged))
         with m.Elif(~writing.wipe):
             m.d.comb += [new.trace.eq(present.trace), new.history.eq(present.history | writing.bits)]
         m.d.comb += [
             read.addr.eq(Mux(operation.valid, operation.address, self.index)),
-            self.entry.eq(read.data),
+            self.entry.eq(old),
             write.addr.eq(writing.address),
             write.data.eq(new),
             write.en.eq(writing.valid),
+        ]
+        m.d.sync += [
             append.valid.eq(writing.valid & ~writing.wipe & Mux(writing.walk, new.trace != 0, present.as_value() == 0)),
             append.layer.eq(writing.layer),
             append.row.eq(writing.row),

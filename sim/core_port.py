@@ -8,7 +8,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import Event, FallingEdge, ReadOnly
 
-from opzo.hw.interface import EVENT, MEMORY_COMMAND, RESULT, RUN
+from opzo.hw.interface import EVENT, MEMORY_COMMAND, REGISTER_CYCLES, RESULT, RUN
 from opzo.sim.fake_core import FakeCore
 from opzo.sim.streams import StreamSink, StreamSource
 from opzo.spec.events import Chunk
@@ -92,14 +92,15 @@ class CorePort:
     async def _ports(self) -> None:
         dut = self._dut
         await FallingEdge(dut.rst)
-        data = 0
+        # Content of the registers that were asked for, oldest first.
+        answers = deque([0] * REGISTER_CYCLES, REGISTER_CYCLES)
         while True:
             await FallingEdge(dut.clk)
-            dut.core__register_r_data.value = data
+            dut.core__register_r_data.value = answers[0]
             dut.core__idle.value = int(self.idle)
             await ReadOnly()
             address = dut.core__register_addr.value.to_unsigned()
-            data = self.core.read_register(address)
+            answers.append(self.core.read_register(address))
             if dut.core__register_w_en.value:
                 assert self.idle, "a register was written during a run"
                 self.core.write_register(address, dut.core__register_w_data.value.to_unsigned())

@@ -7,7 +7,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from opzo.hw.interface import EVENT, MEMORY_COMMAND, RESULT, RUN
+from opzo.hw.interface import EVENT, MEMORY_COMMAND, REGISTER_CYCLES, RESULT, RUN
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.core_state import CoreState
@@ -73,8 +73,8 @@ class CoreBench:
     async def read_register(self, address: int) -> int:
         """Read a register of the gateware."""
         self.dut.link__register_addr.value = address
-        await FallingEdge(self.dut.clk)
-        await FallingEdge(self.dut.clk)
+        for _ in range(1 + REGISTER_CYCLES):
+            await FallingEdge(self.dut.clk)
         return int(self.dut.link__register_r_data.value)
 
     async def write_row(self, space: Space, row: int, values: np.ndarray) -> None:

@@ -18,7 +18,7 @@ from opzo.spec.network import Input, Limits, Rule
 
 ANSWERS = ("event_address", "event_value", "step_row", "active_row", "input_row", "error", "difference")
 INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"neuron_trace": LATENCY, "input_trace": LATENCY}
-OUTPUTS = dict.fromkeys(("trace_index", "input_index", "mark"), LATENCY - 1) | {
+OUTPUTS = dict.fromkeys(("trace_index", "input_index", "mark"), LATENCY - 2) | {
     "load": LATENCY - 1,
     "command": LATENCY,
     "tag": LATENCY,

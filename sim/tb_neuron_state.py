@@ -37,7 +37,7 @@ class Model:
 
         inputs = {name: rng.randrange(self.size) for name in ("lane", *(f"{n}_lane" for n in LANES))}
         inputs |= {name: rng.randrange(self.words) for name in ("word", *(f"{n}_word" for n in WORDS))}
-        inputs |= {name: rng.randrange(HISTORY_STEPS) for name in ("step", *(f"{n}_step" for n in STEPS))}
+        inputs |= {f"{name}_step": rng.randrange(HISTORY_STEPS) for name in STEPS}
         inputs |= {f"{name}_en": rng.getrandbits(1) for name in ("current", "fired", "credit", "signs", "error")}
         inputs |= {f"{name}_next": rng.getrandbits(self.size) for name in ("negatives", "spiked")}
         inputs |= {f"{name}_next": signed(MEMBRANE.width) for name in ("v", "current")}
@@ -52,7 +52,7 @@ class Model:
     def cycle(self, i: dict[str, int]) -> dict[str, Any]:
         """What is read, as it was before the writes of the same cycle; None beyond the end of a memory."""
         v, negative = self.membrane[i["word"], i["lane"]].tolist()
-        code = self.code[i["word"], i["step"], i["lane"]].tolist()
+        code = self.code[i["code_word"], i["code_step"], i["code_lane"]].tolist()
         negatives, spiked = self.signs[i["sign_word"], i["sign_step"]].tolist()
         read = {
             "v": v,
@@ -82,9 +82,9 @@ class Model:
         return read
 
 
-LANES = ("filter", "current", "result", "error")
-WORDS = ("sign", "current", "result", "signs")
-STEPS = ("sign", "filter", "result", "signs", "error")
+LANES = ("code", "filter", "current", "result", "error")
+WORDS = ("code", "sign", "current", "result", "signs")
+STEPS = ("code", "sign", "filter", "result", "signs", "error")
 """What has an address of its own."""
 
 
@@ -95,7 +95,7 @@ async def matches_arrays(dut: Any) -> None:
     model = Model(limits, size)
     inputs = [model.random_inputs(rng) for _ in range(CYCLES)]
     signature = NeuronState(limits, size).signature
-    unit = PipelinedUnit(dut, signature, dict.fromkeys(inputs[0], 0), dict.fromkeys(OUTPUTS, 1), rng)
+    unit = PipelinedUnit(dut, signature, dict.fromkeys(inputs[0], 0), dict.fromkeys(OUTPUTS, 1) | {"code": 2}, rng)
     for name in inputs[0]:
         getattr(dut, name).value = 0
     await bench.start(dut)

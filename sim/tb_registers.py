@@ -6,6 +6,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
+from opzo.hw.interface import REGISTER_CYCLES
 from opzo.hw.registers import CONFIG, LAYERS, SHIFTS
 from opzo.sim import bench
 from opzo.sim.golden.core import GoldenCore
@@ -27,12 +28,13 @@ class Driver:
             getattr(dut, name).value = 0
 
     async def write(self, address: int, value: int) -> None:
-        """Write to both; a strobe comes in the next cycle, and only with its register."""
+        """Write to both; a strobe comes two cycles later, and only with its register."""
         dut = self.dut
         dut.address.value, dut.write_data.value, dut.write_en.value = address, value, 1
         await FallingEdge(dut.clk)
         dut.write_en.value, dut.write_data.value = 0, self.rng.getrandbits(32)
         self.golden.write_register(address, value)
+        await FallingEdge(dut.clk)
         assert dut.clear_counters.value == (address == Reg.CLEAR_COUNTERS)
         assert dut.clear_traces.value == (address == Reg.HIDDEN_LAYERS)
         await FallingEdge(dut.clk)
@@ -44,11 +46,13 @@ class Driver:
         dut, registers = self.dut, self.golden.registers
         order = list(range(ADDRESSES))
         self.rng.shuffle(order)
-        for address in order:
-            dut.address.value = address
+        for number in range(ADDRESSES + REGISTER_CYCLES - 1):
+            dut.address.value = order[number % ADDRESSES]
             await FallingEdge(dut.clk)
-            value = registers.get(address, 0)
-            assert int(dut.read_data.value) == value, f"seed {bench.seed()}: address {address:#x}"
+            if number >= REGISTER_CYCLES - 1:
+                address = order[number - REGISTER_CYCLES + 1]
+                value = registers.get(address, 0)
+                assert int(dut.read_data.value) == value, f"seed {bench.seed()}: address {address:#x}"
         config = unpack(CONFIG, int(dut.config.value))
         assert config == {register.name.lower(): registers[int(register)] for register in REG_BITS}
         for slot, layer in enumerate(unpack(LAYERS, int(dut.layers.value))):
