@@ -55,11 +55,14 @@ class CommandProcessor(wiring.Component):
         expected = Signal(8)
         # Of the frame that is offered: its place in the order, and whether it was executed before.
         current, latest, known, is_sync, only_status = Signal(), Signal(), Signal(), Signal(), Signal()
+        # Falls a cycle late, and when the store was told of a RUN rises so.
+        unanswered = Signal()
         m.d.sync += [
             current.eq(frame.seq == expected),
             latest.eq(frame.seq == (expected - 1)[:8]),
             known.eq(store.known & (store.found.code == frame.code)),
             is_sync.eq(frame.code == Command.SYNC),
+            unanswered.eq(store.unanswered),
             only_status.eq((store.found.status != Status.OK) | (frame.code == Command.EVENTS)),
         ]
         m.d.comb += [
@@ -99,14 +102,14 @@ class CommandProcessor(wiring.Component):
                     refuse(NakReason.ORDER)
                 with m.Elif(only_status):
                     m.next = "SEND"
-                with m.Elif((frame.code == Command.RUN) & ~store.unanswered):
+                with m.Elif((frame.code == Command.RUN) & ~unanswered):
                     m.next = "RESEND"
                 with m.Elif((frame.code != Command.RUN) & latest):
                     m.next = "HOLD"
                 with m.Else():
                     m.next = "RELEASE"
             with m.State("HOLD"):
-                m.d.comb += dispatcher.start.eq(Mux(dispatcher.is_sample, ~store.unanswered, self.idle & store.idle))
+                m.d.comb += dispatcher.start.eq(Mux(dispatcher.is_sample, ~unanswered, self.idle & store.idle))
                 with m.If(dispatcher.start):
                     m.next = "EXECUTE"
             with m.State("EXECUTE"):
@@ -127,9 +130,11 @@ class CommandProcessor(wiring.Component):
                     m.next = "RELEASE"
             with m.State("RESEND"):
                 m.d.comb += store.resend.eq(1)
+                m.next = "SETTLE"
+            with m.State("SETTLE"):
                 m.next = "REPEAT"
             with m.State("REPEAT"):
-                with m.If(~store.unanswered):
+                with m.If(~unanswered):
                     m.next = "RELEASE"
             with m.State("RELEASE"):
                 m.d.comb += self.frame.ready.eq(~dispatcher.busy)

@@ -122,8 +122,10 @@ class Core(wiring.Component):
         ]
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(events.sample_valid & ~self._memory_port.busy & ~results.busy & ~self._clearing):
-                    m.d.comb += start.eq(1)
+                # Much begins with start: a flip-flop. The memory port takes nothing any more when a sample is there.
+                free = ~self._memory_port.busy & ~results.busy & ~self._clearing
+                m.d.sync += start.eq(events.sample_valid & free & ~start)
+                with m.If(start):
                     m.d.sync += sample.eq(events.sample)
                     m.next = "WORK"
             with m.State("WORK"):

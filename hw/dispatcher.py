@@ -101,12 +101,12 @@ class CommandDispatcher(wiring.Component):
                     m.next = "START"
                 with m.Else():
                     m.d.comb += self.payload.ready.eq(1)
-                with m.If(self.payload.ready & self.payload.valid):
-                    m.d.sync += [
-                        operands.eq(Cat(operands[8:], self.payload.p)),
-                        missing.eq(missing - 1),
-                        left.eq(left - 1),
-                    ]
+                    with m.If(self.payload.valid):
+                        m.d.sync += [
+                            operands.eq(Cat(operands[8:], self.payload.p)),
+                            missing.eq(missing - 1),
+                            left.eq(left - 1),
+                        ]
             with m.State("START"):
                 m.next = "EXECUTE"
                 for k, executor in enumerate(executors):

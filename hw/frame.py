@@ -143,6 +143,7 @@ class FrameSender(wiring.Component):
         # Of the payload nothing is left.
         empty = Signal()
         free = Signal()
+        # The states do not ask for emit, but for what it is in them: payload.valid comes late.
         emit = Signal()
         byte = Signal(8)
         # The byte in the output register is not yet in the crc. The next one comes 2 cycles later, so crc is complete.
@@ -160,7 +161,7 @@ class FrameSender(wiring.Component):
         with m.FSM():
             with m.State("HEADER"):
                 m.d.comb += [byte.eq(header.p.as_value().word_select(count, 8)), emit.eq(free & header.valid)]
-                with m.If(emit):
+                with m.If(free & header.valid):
                     m.d.sync += [
                         count.eq(count + 1),
                         left.eq(header.p.size),
@@ -176,17 +177,17 @@ class FrameSender(wiring.Component):
                     m.next = "CRC"
                 with m.Else():
                     m.d.comb += [payload.ready.eq(free), emit.eq(free & payload.valid)]
-                with m.If(emit):
+                with m.If(free & payload.valid & ~empty):
                     m.d.sync += [left.eq(left - 1), empty.eq(left == 1), fresh.eq(1)]
             with m.State("CRC"):
                 m.d.comb += [byte.eq(crc.crc.word_select(count, 8)), emit.eq(free)]
-                with m.If(emit):
+                with m.If(free):
                     m.d.sync += count.eq(count + 1)
                     with m.If(count == CRC.size - 1):
                         m.next = "END"
             with m.State("END"):
                 m.d.comb += [emit.eq(free), header.ready.eq(free), crc.start.eq(1)]
-                with m.If(emit):
+                with m.If(free):
                     m.d.sync += self.o.p.end.eq(1)
                     m.next = "HEADER"
         return m

@@ -135,15 +135,19 @@ class Issue(wiring.Component):
             error.eq(self.error),
             difference.eq(self.difference),
         ]
-        with m.Switch(asked.kind):
-            with m.Case(Kind.SPIKES):
-                m.d.sync += listed.eq(self.step_row)
-            with m.Case(Kind.LEARN_SPIKES):
-                m.d.sync += listed.eq(self.active_row)
-            with m.Case(Kind.LEARN_INPUT):
-                m.d.sync += listed.eq(Mux(frame, self.event_address, self.input_row))
-            with m.Default():
-                m.d.sync += listed.eq(self.event_address)
+        # One bit for each memory that may have been asked: they are slow.
+        sources = [Signal(name=f"from_{name}", reset_less=True) for name in ("steps", "active", "inputs", "events")]
+        from_steps, from_active, from_inputs, from_events = sources
+        learns_inputs = (self.item.kind == Kind.LEARN_INPUT) & ~frame
+        m.d.sync += [
+            from_steps.eq(self.item.kind == Kind.SPIKES),
+            from_active.eq(self.item.kind == Kind.LEARN_SPIKES),
+            from_inputs.eq(learns_inputs),
+            from_events.eq((self.item.kind != Kind.SPIKES) & (self.item.kind != Kind.LEARN_SPIKES) & ~learns_inputs),
+        ]
+        rows = (self.step_row, self.active_row, self.input_row, self.event_address)
+        chosen = [Mux(source, row, 0) for source, row in zip(sources, rows, strict=True)]
+        m.d.sync += listed.eq(chosen[0] | chosen[1] | chosen[2] | chosen[3])
         is_input = item.kind == Kind.INPUT
         learns_frame = frame & (item.kind == Kind.LEARN_INPUT)
         learns_listed = ~frame & (item.kind == Kind.LEARN_INPUT)

@@ -19,8 +19,8 @@ class PassRunner(wiring.Component):
     -------
     passes : In(stream of PASS)
     may_start : In(1), items : In
-        Whether the waiting pass may start, and how many items a word of it has; both may lag by a cycle behind
-        ``passes.p``, but not stay up for the next one: see ``taken``.
+        Whether there is a waiting pass that may start, and how many items a word of it has; both may lag behind
+        ``passes``, but not stay up for the next one: see ``taken``.
     taken : Out(1)
         The waiting pass is taken in this cycle.
     word_ready : In(1)
@@ -72,7 +72,8 @@ class PassRunner(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         current = record(PASS, "current")
-        last_index = Signal(self.item_bits)
+        # Of a word the last item but one.
+        before_last = Signal(self.item_bits)
         index = Signal(self.item_bits)
         base = Signal.like(self.item.base)
         # Where the word began, or of a LOCAL pass the class; the next one begins a stride later.
@@ -90,12 +91,15 @@ class PassRunner(wiring.Component):
         is_feedback, is_local, is_fire = Signal(), Signal(), Signal()
         # What a comparison of counters would tell is known a cycle earlier: the counters only go up by one.
         first, ends_word, last_word = Signal(), Signal(), Signal()
-        single, words = Signal(), Signal(max(len(settings.words), len(self.classes)))
+        single, words_before_last = Signal(), Signal(max(len(settings.words), len(self.classes)))
+        may_go, last_item = Signal(), Signal()
         m.d.comb += [
             self.current.eq(current),
-            go.eq(self.running & (~first | self.word_ready) & ~(ends_word & self.posts & ~self.chain_free)),
-            ends_pass.eq(go & ends_word & last_word),
-            self.taken.eq(self.passes.valid & self.may_start & (~self.running | ends_pass)),
+            may_go.eq((~first | self.word_ready) & ~(ends_word & self.posts & ~self.chain_free)),
+            go.eq(self.running & may_go),
+            last_item.eq(ends_word & last_word),
+            ends_pass.eq(go & last_item),
+            self.taken.eq(self.may_start & (~self.running | (may_go & last_item))),
             self.passes.ready.eq(self.taken),
         ]
         m.d.sync += last_class.eq(self.classes - 1)
@@ -104,14 +108,14 @@ class PassRunner(wiring.Component):
                 index.eq(index + 1),
                 number.eq(number + 1),
                 first.eq(ends_word),
-                ends_word.eq(Mux(ends_word, single, index + 1 == last_index)),
+                ends_word.eq(Mux(ends_word, single, index == before_last)),
             ]
             # Entries of the local read-out come before those of the feedback matrix.
             with m.If(number == last_class):
                 m.d.sync += [number.eq(0), local.eq(0)]
             with m.If(ends_word):
                 m.d.sync += [index.eq(0), word.eq(word + 1), number.eq(0), local.eq(has_local)]
-                m.d.sync += last_word.eq(word + 2 == words)
+                m.d.sync += last_word.eq(word == words_before_last)
             with m.If(ends_word):
                 m.d.sync += [base.eq(begin + stride), begin.eq(begin + stride)]
             with m.Elif(is_feedback):
@@ -136,11 +140,11 @@ class PassRunner(wiring.Component):
             m.d.sync += [
                 self.running.eq(1),
                 current.eq(waiting),
-                last_index.eq(self.items - 1),
+                before_last.eq(self.items - 2),
                 single.eq(self.items == 1),
                 first.eq(1),
                 ends_word.eq(self.items == 1),
-                words.eq(waiting_words),
+                words_before_last.eq(waiting_words - 2),
                 last_word.eq(waiting_words == 1),
                 self.posts.eq(posts),
                 index.eq(0),

@@ -58,8 +58,8 @@ class SampleIntake(wiring.Component):
         command = self.command
         flags, label = command.operands[-16:-8], command.operands[-8:]
         left = Signal.like(command.size)
-        # Nothing is left.
-        empty = Signal()
+        # There are bytes to be decoded.
+        empty, decoding = Signal(), Signal()
         bad_length = Signal()
         bad_label = Signal()
         kind = Signal(2)
@@ -102,6 +102,12 @@ class SampleIntake(wiring.Component):
             m.d.sync += status.eq(Status.BAD_STEPS)
         with m.Elif(command.second & bad_label):
             m.d.sync += status.eq(Status.BAD_LABEL)
+        m.d.comb += [
+            decoder.data.valid.eq(decoding & command.payload.valid),
+            command.payload.ready.eq(decoding & decoder.data.ready),
+        ]
+        with m.If(decoder.data.valid & decoder.data.ready):
+            m.d.sync += [left.eq(left - 1), decoding.eq(left != 1)]
         with m.FSM() as fsm:
             with m.State("WAIT"):
                 m.d.sync += [left.eq(command.size), empty.eq(command.size == 0)]
@@ -126,19 +132,11 @@ class SampleIntake(wiring.Component):
                 m.next = "LABEL"
             with m.State("LABEL"):
                 m.d.sync += bad_label.eq((label >= self.register_r_data) | (label >= self.limits.classes))
+                m.d.sync += decoding.eq(~bad_length & ~empty)
                 m.next = "DECODE"
-                with m.If(bad_length):
-                    m.next = "FINISH"
             with m.State("DECODE"):
-                with m.If(empty):
+                with m.If(~decoding):
                     m.next = "FINISH"
-                with m.Else():
-                    m.d.comb += [
-                        decoder.data.valid.eq(command.payload.valid),
-                        command.payload.ready.eq(decoder.data.ready),
-                    ]
-                with m.If(command.payload.valid & command.payload.ready):
-                    m.d.sync += [left.eq(left - 1), empty.eq(left == 1)]
             with m.State("FINISH"):
                 with m.If(~self.event.valid & ~decoder.busy):
                     m.next = "JUDGE"

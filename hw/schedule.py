@@ -109,7 +109,7 @@ class Schedule(wiring.Component):
         # The last macro step; known long before the slot that asks for it.
         last_macro, is_last_macro = Signal.like(macro), Signal()
         m.d.sync += [last_macro.eq(steps + depth - ~train), is_last_macro.eq(macro == last_macro)]
-        learning = Signal(range(MAX_HIDDEN + 1))
+        learning, learns_read_out = Signal(range(MAX_HIDDEN + 1)), Signal()
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [macro.eq(0), slot.eq(0), train.eq(self.train)]
@@ -137,7 +137,7 @@ class Schedule(wiring.Component):
                     with m.If(final):
                         m.next = "IDLE"
                     with m.Elif(train & is_last_macro & (slot == SLOTS - 1)):
-                        m.d.sync += learning.eq(depth)
+                        m.d.sync += [learning.eq(depth), learns_read_out.eq(1)]
                         m.next = "LEARN"
             with m.State("LEARN"):
                 # learning counts down: depth is the read-out, below it the hidden layers.
@@ -146,13 +146,13 @@ class Schedule(wiring.Component):
                     candidate.enabled.eq(1),
                     candidate.begun.eq(1),
                     candidate.local.eq(0),
-                    candidate.layer.eq(Mux(learning == depth, READOUT_LAYER, learning)),
+                    candidate.layer.eq(Mux(learns_read_out, READOUT_LAYER, learning)),
                     candidate.kind.eq(Mux(learning == 0, Kind.LEARN_INPUT.value, Kind.LEARN_SPIKES.value)),
                     candidate.step.eq(0),
                     candidate.last.eq(frozen | (learning == 0)),
                 ]
                 with m.If(free):
-                    m.d.sync += learning.eq(learning - 1)
+                    m.d.sync += [learning.eq(learning - 1), learns_read_out.eq(0)]
                     with m.If(candidate.last):
                         m.next = "IDLE"
 

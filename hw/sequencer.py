@@ -265,9 +265,10 @@ class Sequencer(wiring.Component):
         learns = runner.learns
         # The lanes take the last of a word's credits into use ten cycles after the item: four cycles of delay keep the
         # filler behind that.
-        loading = Signal(4)
-        m.d.sync += loading.eq(Cat(item.valid & item.first & learns, loading))
-        m.d.comb += runner.word_ready.eq(~learns | (filler.filled & ~loading.any()))
+        loading, is_loading = Signal(4), Signal()
+        loads = Cat(item.valid & item.first & learns, loading)[: len(loading)]
+        m.d.sync += [loading.eq(loads), is_loading.eq(loads.any())]
+        m.d.comb += runner.word_ready.eq(~learns | (filler.filled & ~is_loading))
 
         # The sums of a word leave the lanes through the chain: to the neurons, or as read-outs.
         leaving = Signal(range(self._limits.lanes + 1))

@@ -44,7 +44,7 @@ class Traces(wiring.Component):
     mark : In({valid, layer, row, bits})
         Strobe, while not ``walking``: bits are or-ed into the history of a row.
     first : Out({valid, layer})
-        Strobe: a mark was the first of its row in this run; may come in the cycle in which ``busy`` falls.
+        Strobe: a mark was the first of its row in this run.
     walking : Out(1)
         Entries are not yet those of this run; rises the cycle after ``begin`` or ``clear``.
     busy : Out(1)
@@ -172,7 +172,7 @@ class Traces(wiring.Component):
                 Mux(walking, bases[layer] + index, self.list_index),
             ),
             self.row.eq(list_read.data),
-            self.busy.eq(any_walking | taken.valid | pending | append.valid | list_write.en),
+            self.busy.eq(any_walking | taken.valid | pending | list_write.en),
         ]
         m.d.sync += [
             list_write.addr.eq(bases[append.layer] + counts[append.layer]),
@@ -190,7 +190,8 @@ class Traces(wiring.Component):
         write, read = entries.write_port(), entries.read_port()
         # Stages: 0 operation, 1 reading: old entry at the memory's output, 2 writing, 3 written.
         reading, writing = (record(self._operation, name) for name in ("reading", "writing"))
-        written = record(data.StructLayout({"valid": 1, "address": self._bits}), "written")
+        written = record(self._operation, "written")
+        was_empty = Signal(reset_less=True)
         old, new, new_1, new_2 = (record(ENTRY, name, reset_less=True) for name in ("old", "new", "new_1", "new_2"))
         # What stage 0 read was too old where one of the two operations before it has the same entry: the first of them
         # was not written yet, the second in that very cycle. So nobody uses what is read while it is written
@@ -202,8 +203,8 @@ class Traces(wiring.Component):
         m.d.sync += [
             reading.eq(operation),
             writing.eq(reading),
-            written.valid.eq(writing.valid),
-            written.address.eq(writing.address),
+            written.eq(writing),
+            was_empty.eq(present.as_value() == 0),
             old.eq(read.data),
             same_1.eq(writing.valid & (reading.address == writing.address)),
             same_2.eq(written.valid & (reading.address == written.address)),
@@ -233,12 +234,15 @@ class Traces(wiring.Component):
             write.data.eq(new),
             write.en.eq(writing.valid),
         ]
+        # What was written tells whether its row gets into a list.
+        m.d.comb += [
+            append.valid.eq(written.valid & ~written.wipe & Mux(written.walk, new_1.trace != 0, was_empty)),
+            append.layer.eq(written.layer),
+            append.row.eq(written.row),
+        ]
         m.d.sync += [
-            append.valid.eq(writing.valid & ~writing.wipe & Mux(writing.walk, new.trace != 0, present.as_value() == 0)),
-            append.layer.eq(writing.layer),
-            append.row.eq(writing.row),
             self.first.valid.eq(writing.valid & ~writing.walk & ~writing.wipe & (present.history == 0)),
             self.first.layer.eq(writing.layer),
         ]
-        pending: Value = operation.valid | reading.valid | writing.valid
+        pending: Value = operation.valid | reading.valid | writing.valid | written.valid
         return pending

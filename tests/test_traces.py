@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
+from amaranth import Module, Mux, Signal, Value
+from amaranth.lib.memory import Memory
 
+from opzo.hw import traces
 from opzo.hw.traces import Traces
 from opzo.sim.bench import run_bench
 from opzo.sim.golden import traces as golden
@@ -17,6 +20,35 @@ def test_unit_matches_golden(bits: int, rows: list[int], runs: int, graded: bool
         name=f"traces-{bits}-{len(rows)}",
         test_module="opzo.sim.tb_traces",
         parameters={"bits": bits, "rows": rows, "graded": graded, "runs": runs},
+    )
+
+
+class CollidingMemory(Memory):
+    """Gives nonsense for a word that is written in the cycle in which it is read, as block RAM may."""
+
+    def elaborate(self, platform):
+        m = Module()
+        inner = Memory(shape=len(Value.cast(self.read_ports[0].data)), depth=self.depth, init=[])
+        m.submodules.inner = inner
+        (theirs,) = self.write_ports
+        write = inner.write_port()
+        m.d.comb += [write.addr.eq(theirs.addr), Value.cast(write.data).eq(theirs.data), write.en.eq(theirs.en)]
+        for port in self.read_ports:
+            read, collided = inner.read_port(), Signal()
+            m.d.sync += collided.eq(theirs.en & (theirs.addr == port.addr))
+            m.d.comb += [read.addr.eq(port.addr), Value.cast(port.data).eq(Mux(collided, ~read.data, read.data))]
+        return m
+
+
+@pytest.mark.parametrize(("bits", "rows"), [(6, [24, 16, 24]), (5, [32])])
+def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch, bits: int, rows: list[int]) -> None:
+    # Synthesis is told so (opzo.boards.flow).
+    monkeypatch.setattr(traces, "Memory", CollidingMemory)
+    run_bench(
+        Traces(bits, len(rows)),
+        name=f"traces-colliding-{bits}-{len(rows)}",
+        test_module="opzo.sim.tb_traces",
+        parameters={"bits": bits, "rows": rows, "graded": False, "runs": 100},
     )
 
 
