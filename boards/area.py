@@ -62,8 +62,8 @@ class Area:
 
 AREAS = {
     Family.ECP5: Area(
-        luts=(8_400, 1_227, 536),
-        flip_flops=(5_395, 1_207, 716),
+        luts=(8_531, 1_595, 541),
+        flip_flops=(5_968, 1_557, 568),
         multipliers=(2, 0, 2),
         block_rams=(8, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
