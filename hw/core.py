@@ -229,6 +229,9 @@ class Core(wiring.Component):
         issue, item, encoder, error = self._issue, self._sequencer.item, self._encoder, self._error
         lanes, port, traces, inputs = self._lanes, self._memory_port, self._traces, self._inputs
         marks, config = self._marks, self._config
+        # The port waits for an entry for long enough, and nothing runs for some cycles after it.
+        port_asks = Signal()
+        m.d.sync += port_asks.eq(port.busy)
         m.d.comb += [
             issue.item.eq(item),
             issue.event_address.eq(self._events.address),
@@ -252,9 +255,9 @@ class Core(wiring.Component):
             encoder.step_list.parity.eq(item.step[0]),
             encoder.step_index.eq(item.index),
             traces.list_index.eq(item.index + (item.below_base << lane_bits(self.limits))),
-            traces.index.eq(Mux(port.busy, port.trace_index, issue.trace_index)),
+            traces.index.eq(Mux(port_asks, port.trace_index, issue.trace_index)),
             inputs.list_index.eq(item.index),
-            inputs.index.eq(Mux(port.busy, port.trace_index, issue.input_index)),
+            inputs.index.eq(Mux(port_asks, port.trace_index, issue.input_index)),
             marks.w_en.eq(issue.mark.valid),
             marks.w_data.eq(Cat(issue.mark.bits, issue.mark.row)),
             marks.r_en.eq(~inputs.walking),
