@@ -61,9 +61,10 @@ class Area:
 
 
 AREAS = {
+    # From whole chips: 4 lanes in groups of 2 (routed), 64 in groups of 8 (placed).
     Family.ECP5: Area(
-        luts=(8_531, 1_595, 541),
-        flip_flops=(5_968, 1_557, 568),
+        luts=(6_350, 1_400, 813),
+        flip_flops=(3_709, 1_350, 731),
         multipliers=(2, 0, 2),
         block_rams=(8, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
