@@ -24,6 +24,7 @@ select -assert-any *.group_*.memory/t:$memrd_v2
 setparam -set COLLISION_X_MASK 1'1 *.group_*.memory/t:$memrd_v2
 # Nor of a trace or a list of traces (opzo.hw.traces tells why, tests/test_traces.py tries it).
 select -assert-any *.inputs/t:$memrd_v2
+select -assert-any *.traces/t:$memrd_v2
 setparam -set COLLISION_X_MASK 1'1 *.inputs/t:$memrd_v2 *.traces/t:$memrd_v2
 # Each group of lanes has its own copies of the command, so that none of them goes far; yosys would merge them.
 proc

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lane_command import Post, lane_command
-from opzo.hw.passes import Kind, item_layout, tag_layout
+from opzo.hw.passes import Kind, is_learn, item_layout, tag_layout
 from opzo.hw.record import record
 from opzo.hw.registers import CONFIG
 from opzo.hw.traces import ENTRY
@@ -175,7 +175,7 @@ class Issue(wiring.Component):
         learns, learned = record(choice, "learns", reset_less=True), record(choice, "learned", reset_less=True)
         whole_command, whole_tag = Signal.like(self.command), Signal.like(self.tag)
         m.d.sync += [whole_command.eq(command), whole_tag.eq(tag), learned.eq(learns)]
-        learn = (item.kind == Kind.LEARN_INPUT) | (item.kind == Kind.LEARN_SPIKES)
+        learn = is_learn(item.kind)
         feedback = item.kind == Kind.FEEDBACK
         odd = item.step[0] ^ self.phase
         # The local read-out learns in every step, M in the second of a pair.

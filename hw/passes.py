@@ -1,6 +1,7 @@
 """What the sequencer's parts say to each other: passes, and the items they consist of."""
 
-from amaranth import unsigned
+from amaranth import Value, unsigned
+from amaranth.hdl import ValueLike
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
@@ -25,6 +26,12 @@ class Kind(hdl_enum.Enum, shape=3):
     LEARN_SPIKES = 5
     LOCAL = 6
     """The layer's local read-out: class by class, all words of each."""
+
+
+def is_learn(kind: ValueLike) -> Value:
+    """Whether ``kind`` is one of Learn, as a value of the gateware."""
+    result: Value = (kind == Kind.LEARN_INPUT) | (kind == Kind.LEARN_SPIKES)
+    return result
 
 
 PASS = data.StructLayout(

@@ -4,7 +4,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.passes import PASS, Kind, item_layout
+from opzo.hw.passes import PASS, Kind, is_learn, item_layout
 from opzo.hw.record import record
 from opzo.spec.network import Limits
 
@@ -155,7 +155,7 @@ class PassRunner(wiring.Component):
                 is_feedback.eq(waiting.kind == Kind.FEEDBACK),
                 is_local.eq(waiting.kind == Kind.LOCAL),
                 is_fire.eq(waiting.kind == Kind.FIRE),
-                self.learns.eq((waiting.kind == Kind.LEARN_INPUT) | (waiting.kind == Kind.LEARN_SPIKES)),
+                self.learns.eq(is_learn(waiting.kind)),
                 entries.eq(next_entries),
                 stride.eq(waiting.settings.rows),
                 base.eq(first_base),

@@ -8,7 +8,7 @@ from opzo.hw.filler import FilterFiller
 from opzo.hw.lane_command import filter_command
 from opzo.hw.lists import counts_layout
 from opzo.hw.neurons import LATENCY
-from opzo.hw.passes import PASS, Kind, item_layout
+from opzo.hw.passes import PASS, Kind, is_learn, item_layout
 from opzo.hw.record import record
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.hw.runner import PassRunner
@@ -286,9 +286,7 @@ class Sequencer(wiring.Component):
         m.d.comb += runner.chain_free.eq(chain_free)
 
         next_pass = runner.passes
-        learn_waits = next_pass.valid & (
-            (next_pass.p.kind == Kind.LEARN_INPUT) | (next_pass.p.kind == Kind.LEARN_SPIKES)
-        )
+        learn_waits = next_pass.valid & is_learn(next_pass.p.kind)
         complete, was_complete = Signal(), Signal()
         m.d.sync += was_complete.eq(complete)
         m.d.comb += [

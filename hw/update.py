@@ -15,7 +15,7 @@ ENTRY_DELAY = 1
 CREDIT_DELAY = 3
 """Cycles from ``row`` to what belongs to the step of a feedback entry, and to what belongs to credits."""
 DECAY_BITS = 16
-"""Width of ``decay``; its largest bit is a decay by half a unit of WEIGHT and 2**-UPDATE_FRAC_BITS."""
+"""Width of ``decay``: the shortest shift, by one, is its highest bit."""
 
 
 class RowUpdate(wiring.Component):

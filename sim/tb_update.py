@@ -21,10 +21,11 @@ INPUTS = (
 )
 OUTPUTS = {"result": LATENCY, "saturated": LATENCY}
 SHIFTS = 16
-UPDATE_MAX = (1 << (SUM_WIDTH - 1)) - 1
-"""Of an update that consists of credits alone."""
 LIMITS = {"difference": 1 << MEMBRANE.width, "credit": 1 << (FILTERED.width - 1), "product": 1 << (SUM_WIDTH - 1)}
 """Parts of an update are less than these, the product after its rounding."""
+SELECTED_MAX = (1 << (SUM_WIDTH - 1)) - 1
+UPDATE_MAX = SELECTED_MAX + sum(limit - 1 for limit in LIMITS.values())
+"""All parts at their largest."""
 
 
 class Numbers:
@@ -47,7 +48,7 @@ def corners(numbers: Numbers) -> np.ndarray:
         rows = {low, low + 1, -1, 0, 1, high - 1, high}
         # Where the decay's rounding turns.
         rows |= {sign * half + d for sign in (-1, 1) for d in (-1, 0, 1) if low <= sign * half + d <= high}
-        updates = (-UPDATE_MAX - 1, -UPDATE_MAX, -one, 1 - one, -1, 0, 1, one - 1, one, UPDATE_MAX)
+        updates = (-UPDATE_MAX, 1 - UPDATE_MAX, -one, 1 - one, -1, 0, 1, one - 1, one, UPDATE_MAX)
         vectors += list(product(sorted(rows), (shift,), (0, all_ones), updates))
     # One below, at and one above the sums that just saturate.
     for row, random, d in product((low, 0, high), (0, 1, all_ones), (-1, 0, 1)):
@@ -62,7 +63,7 @@ def random_vectors(numbers: Numbers, rng: np.random.Generator, count: int) -> np
     """Vectors of all magnitudes."""
     all_ones = numbers.all_ones
     row_scale = 1 << rng.integers(1, numbers.weight_bits, count)
-    update_scale = 1 << rng.integers(1, SUM_WIDTH, count)
+    update_scale = np.minimum(1 << rng.integers(1, UPDATE_MAX.bit_length() + 1, count), UPDATE_MAX)
     row, update = rng.integers(-row_scale, row_scale), rng.integers(-update_scale, update_scale)
     random = rng.choice([0, all_ones, -1], count)
     random = np.where(random < 0, rng.integers(0, all_ones + 1, count), random)
@@ -89,8 +90,11 @@ def ports(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> di
     count = len(row)
     rest, part, used = update.copy(), {}, {}
     for name, limit in LIMITS.items():
-        part[name] = rng.integers(1 - limit, limit, count) >> rng.integers(0, SUM_WIDTH, count)
-        used[name] = rng.integers(0, 2, count) * (abs(rest - part[name]) <= UPDATE_MAX)
+        # Of an update that is too large for ``selected`` as much as there is room for, else any.
+        large = abs(rest) > SELECTED_MAX
+        some = rng.integers(1 - limit, limit, count) >> rng.integers(0, SUM_WIDTH, count)
+        part[name] = np.where(large, np.clip(rest, 1 - limit, limit - 1), some)
+        used[name] = np.where(large, 1, rng.integers(0, 2, count) * (abs(rest - some) <= SELECTED_MAX))
         rest -= used[name] * part[name]
     subtract = used["difference"] * rng.integers(0, 2, count)
     return {
