@@ -16,7 +16,7 @@ from opzo.boards.build import Plan, synthesise
 from opzo.boards.registry import find_board
 from opzo.spec.network import Limits
 
-SMALL = Limits(lanes=4, rows=512, inputs=64, words=8, classes=10)
+SMALL = Limits(lanes=8, rows=512, inputs=64, words=8, classes=10, group=8)
 EVENTS = 1024
 
 
@@ -35,19 +35,18 @@ def main() -> int:
     args = parser.parse_args()
 
     board = find_board(args.board)
-    four = measure(board, replace(SMALL, lanes=4, group=4))
-    groups = measure(board, replace(SMALL, lanes=8, group=4))
-    lanes = measure(board, replace(SMALL, lanes=8, group=8))
-    events = measure(board, replace(SMALL, lanes=4, group=4, inputs=EVENTS))
+    small = measure(board, SMALL)
+    lanes = measure(board, replace(SMALL, lanes=2 * SMALL.lanes))
+    groups = measure(board, replace(SMALL, lanes=2 * SMALL.lanes, group=SMALL.group // 2))
+    events = measure(board, replace(SMALL, inputs=EVENTS))
     coefficients: dict[str, list[float]] = {}
     for name in ("luts", "flip_flops", "multipliers"):
-        lane = (lanes[name] - four[name]) / 4
-        group = groups[name] - lanes[name]
-        coefficients[name] = [round(four[name] - group - 4 * lane), round(group), round(lane)]
-    # Of the largest: the fixed part is an upper bound.
-    largest = replace(SMALL, lanes=8, group=4)
-    others = groups["block_rams"] - AREAS[board.family].row_memory(largest)
-    a_thousand = (events["block_rams"] - four["block_rams"]) / (1 - SMALL.events / EVENTS)
+        # Two groups more, then one group and its lanes more.
+        group = (groups[name] - lanes[name]) / 2
+        lane = (lanes[name] - small[name] - group) / SMALL.lanes
+        coefficients[name] = [round(small[name] - group - SMALL.lanes * lane), round(group), round(lane)]
+    others = small["block_rams"] - AREAS[board.family].row_memory(SMALL)
+    a_thousand = (events["block_rams"] - small["block_rams"]) / (1 - SMALL.events / EVENTS)
     coefficients["block_rams"] = [round(others - a_thousand * SMALL.events / EVENTS), round(a_thousand)]
     print(json.dumps(coefficients))
     return 0

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Module, Signal, Value
 from amaranth.lib import io
 
 from opzo.boards.board import Resources
@@ -62,6 +62,10 @@ class Flow(ABC):
     @abstractmethod
     def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
         """Add a PLL of setting ``pll`` behind the board's oscillator; it drives ``clock`` and ``locked``."""
+
+    def spread_reset(self, m: Module, reset: Value, spread: Value) -> None:
+        """Drive ``spread``, which goes everywhere, with ``reset``, in whatever nets reach far."""
+        m.d.comb += spread.eq(reset)
 
     @property
     def prepare_options(self) -> dict[str, str]:

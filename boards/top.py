@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, ClockDomain, ClockSignal, Module, Signal
+from amaranth import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.build import Attrs, Pins, Resource, Subsignal
 from amaranth.hdl import Elaboratable
 from amaranth.lib import io, wiring
@@ -64,13 +64,14 @@ class BoardTop(Elaboratable):
     def _clock(self, m: Module, platform: Any) -> None:
         clock, locked, reset = Signal(), Signal(), Signal()
         self._flow.add_pll(m, platform, self._pll, clock, locked)
-        m.domains += ClockDomain("sync")
-        m.d.comb += [ClockSignal("sync").eq(clock), reset.eq(~locked)]
+        m.domains += [ClockDomain("sync"), ClockDomain("source", local=True)]
+        m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("source").eq(clock), reset.eq(~locked)]
         if platform.default_rst is not None:
             button = platform.request(platform.default_rst, dir="-")
             m.submodules.reset_button = pressed = io.Buffer(io.Direction.Input, button)
             m.d.comb += reset.eq(~locked | pressed.i)
-        m.submodules.reset = ResetSynchronizer(reset, domain="sync")
+        m.submodules.reset = ResetSynchronizer(reset, domain="source")
+        self._flow.spread_reset(m, ResetSignal("source"), ResetSignal("sync"))
 
     def _uart_pins(self, platform: Any) -> Any:
         if self._board.uart_pins is not None:

@@ -4,7 +4,8 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.multiplier import WIDTH, Multiplier
+from opzo.hw.multiplier import WIDTH
+from opzo.hw.primitives import primitives
 from opzo.spec.formats import ERROR, MEMBRANE, RATE_BITS, SCALED_ERROR
 
 PROBABILITY_CYCLES = 2
@@ -45,7 +46,7 @@ class ErrorScaler(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.multiplier = multiplier = Multiplier()
+        m.submodules.multiplier = multiplier = primitives(platform).multiplier()
         distance = Signal(signed(MEMBRANE.width - _LABEL_SHIFT + 1), reset_less=True)
         is_label = Signal(reset_less=True)
         share = Signal(signed(len(distance)))

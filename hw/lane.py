@@ -11,7 +11,7 @@ from opzo.hw.neurons import FILL
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.saturate import Saturate
-from opzo.hw.selector import CreditSelector
+from opzo.hw.selector import CreditSelector, chain_steps
 from opzo.hw.update import DECAY_BITS, ENTRY_DELAY, RowUpdate
 from opzo.spec.formats import (
     DRAW_BITS,
@@ -29,10 +29,10 @@ from opzo.spec.network import Limits
 class Lane(wiring.Component):
     """Lane ``index`` of a device with ``limits``: what one command means for one row-word's entry.
 
-    Pipeline, by stage: 0 to 6 the credits that the history selects, one after another; 3 row word; 4 shifted row,
-    random bits; 5 multiplier operands, row with the step of an entry; 6 product, decayed row; 7 sum, update; 8 exact
-    row, the sum in the chain; 9 new row. Golden twins: those of the submodules; the order of random draws is that of
-    the commands.
+    Pipeline, by stage: 0 to 6 the credits that the history selects, one after another (fewer time steps begin later);
+    3 row word; 4 shifted row, random bits; 5 multiplier operands, row with the step of an entry; 6 product, decayed
+    row; 7 sum, update; 8 exact row, the sum in the chain; 9 new row. Golden twins: those of the submodules; the order
+    of random draws is that of the commands.
 
     Members
     -------
@@ -41,7 +41,7 @@ class Lane(wiring.Component):
     load : In(HISTORY_STEPS - 1)
         Bit n at stage n - 1 of the first command of a word to be learned.
     load_step : In
-        With bit n of ``load``: n + 1.
+        One with the bit of ``load`` that loads the selector's first steps, one more in each cycle.
     decay : In
         Of the command at stage ROW, as `RowUpdate.decay`.
     fill_en : In(1), fill : In(FILL)
@@ -102,7 +102,8 @@ class Lane(wiring.Component):
         m.submodules.multiplier = self.multiplier = primitives(platform).multiplier()
         m.submodules.accumulator = self.accumulator = Accumulator()
         m.submodules.lfsr = self.lfsr = LaneLFSR()
-        m.submodules.selector = self.selector = CreditSelector()
+        self.steps = chain_steps(self._limits)
+        m.submodules.selector = self.selector = CreditSelector(self.steps)
         self._multiply(m)
         self._select(m)
         self._update(m)
@@ -136,15 +137,16 @@ class Lane(wiring.Component):
     def _select(self, m: Module) -> None:
         """Filtered credits, and those that the command's history selects."""
         stage, selector = self.stage, self.selector
+        late = HISTORY_STEPS - self.steps
         m.d.comb += [
             self.lfsr.draw.eq(stage[ROW].draw),
             selector.en.eq(self.fill_en),
             selector.filtered.eq(self.fill.filtered),
             selector.factor.eq(self.fill.factor),
             selector.step.eq(self.fill.step),
-            selector.load.eq(self.load),
+            selector.load.eq(self.load[late:]),
             selector.load_step.eq(self.load_step),
-            *(selector.history[k].eq(stage[max(k - 1, 0)].history[k]) for k in range(HISTORY_STEPS - 1)),
+            *(selector.history[k].eq(stage[late + max(k - 1, 0)].history[k]) for k in range(self.steps - 1)),
         ]
 
     def _update(self, m: Module) -> None:
@@ -172,7 +174,7 @@ class Lane(wiring.Component):
             update.add.eq(add),
             update.subtract.eq(subtract),
             update.credit.eq(selector.last),
-            update.credit_en.eq(stage[PRODUCT].history[-1]),
+            update.credit_en.eq(stage[PRODUCT].history[self.steps - 1]),
             update.selected.eq(selector.selected),
             update.product.eq(self.multiplier.product),
             update.product_en.eq(stage[PRODUCT].learn),

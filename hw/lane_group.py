@@ -23,6 +23,7 @@ from opzo.hw.neurons import Neurons, error_command
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.row_memory import READ_LATENCY
+from opzo.hw.selector import chain_steps
 from opzo.hw.update import DECAY_BITS
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, HISTORY_STEPS, WEIGHT
 from opzo.spec.network import Limits
@@ -135,7 +136,7 @@ class LaneGroup(LanePorts):
             fill.eq(self.filter),
             error.eq(self.error),
             load.eq(Cat(self.load, load)),
-            load_step.eq(Mux(self.load, 1, load_step + 1)),
+            load_step.eq(Mux(Cat(self.load, load)[HISTORY_STEPS - chain_steps(self._limits)], 1, load_step + 1)),
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
         ]
 

@@ -6,12 +6,23 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.primitives import primitives
 from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
+from opzo.spec.network import Limits
 
-LATENCY = HISTORY_STEPS - 2
-"""Cycles from the first two bits of a history to the sum that the first HISTORY_STEPS - 1 select."""
 FACTOR_DELAY = 4
-"""Cycles from ``load`` until ``active_factor`` takes its new value."""
+"""Cycles from the load of a chain of HISTORY_STEPS steps until ``active_factor`` takes its new value."""
+LEAST_STEPS = HISTORY_STEPS - FACTOR_DELAY
+"""A shorter chain would be loaded after the factor."""
 SUM_WIDTH = FILTERED.width + 3
+
+
+def chain_steps(limits: Limits) -> int:
+    """Time steps of the selectors of a device with ``limits``."""
+    return max(limits.steps, LEAST_STEPS)
+
+
+def latency(steps: int) -> int:
+    """Cycles from the first two bits of a history to the sum that the first ``steps`` - 1 select."""
+    return steps - 2
 
 
 class CreditSelector(wiring.Component):
@@ -22,18 +33,23 @@ class CreditSelector(wiring.Component):
     time step in each; so does a load. The last time step is left to the row update. Golden twins:
     ``opzo.sim.golden.credit.spike_update``, ``trace_update``.
 
+    Parameters
+    ----------
+    steps : int
+        Time steps, LEAST_STEPS to HISTORY_STEPS.
+
     Members
     -------
     step : In, filtered : In(signed), factor : In(signed)
         E of a time step, taken when ``en``; with that of the first step its factor.
-    load : In(HISTORY_STEPS - 1)
+    load : In(steps - 1)
         Strobe, of which bit n comes n cycles after bit 0: the active registers of time steps 0 and 1, then of one more
         step with each bit, take what was filled in. Nothing is to be filled in before the last bit.
     load_step : In
         With bit n of ``load``: n + 1.
-    history : In(HISTORY_STEPS - 1)
+    history : In(steps - 1)
         Bit k selects E[k]. Bits 0 and 1 come together, the earliest one cycle after bit 0 of ``load``; each other bit
-        one cycle after the one before. ``selected`` follows by LATENCY cycles.
+        one cycle after the one before. ``selected`` follows by ``latency(steps)`` cycles.
     active_factor : Out(signed)
         What a row's value or trace is multiplied with.
     selected : Out(signed)
@@ -41,23 +57,42 @@ class CreditSelector(wiring.Component):
         E of the last time step, in the cycle of ``selected``.
     """
 
-    step: In(range(HISTORY_STEPS))
-    filtered: In(signed(FILTERED.width))
-    factor: In(signed(FRAME_CREDIT.width))
-    en: In(1)
-    load: In(HISTORY_STEPS - 1)
-    load_step: In(range(HISTORY_STEPS))
-    history: In(HISTORY_STEPS - 1)
-    active_factor: Out(signed(FRAME_CREDIT.width))
-    selected: Out(signed(SUM_WIDTH))
-    last: Out(signed(FILTERED.width))
+    step: Signal
+    filtered: Signal
+    factor: Signal
+    en: Signal
+    load: Signal
+    load_step: Signal
+    history: Signal
+    active_factor: Signal
+    selected: Signal
+    last: Signal
+
+    def __init__(self, steps: int) -> None:
+        if not LEAST_STEPS <= steps <= HISTORY_STEPS:
+            raise ValueError(f"steps must be in {LEAST_STEPS}..{HISTORY_STEPS}, not {steps}")
+        self._steps = steps
+        super().__init__(
+            {
+                "step": In(range(HISTORY_STEPS)),
+                "filtered": In(signed(FILTERED.width)),
+                "factor": In(signed(FRAME_CREDIT.width)),
+                "en": In(1),
+                "load": In(steps - 1),
+                "load_step": In(range(HISTORY_STEPS)),
+                "history": In(steps - 1),
+                "active_factor": Out(signed(FRAME_CREDIT.width)),
+                "selected": Out(signed(SUM_WIDTH)),
+                "last": Out(signed(FILTERED.width)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         filled: memory.Memory = memory.Memory(shape=signed(FILTERED.width), depth=HISTORY_STEPS, init=[])
         m.submodules.filled = filled
         read, write = filled.read_port(domain="comb"), filled.write_port()
-        active = [Signal(signed(FILTERED.width), name=f"active_{k}", reset_less=True) for k in range(HISTORY_STEPS)]
+        active = [Signal(signed(FILTERED.width), name=f"active_{k}", reset_less=True) for k in range(self._steps)]
         # The last one that is filled in is that of step 0: beside the memory, for steps 0 and 1 are loaded together.
         first = Signal.like(self.filtered, reset_less=True)
         factor = Signal.like(self.factor, reset_less=True)
@@ -73,11 +108,11 @@ class CreditSelector(wiring.Component):
         for k, into in enumerate(active):
             with m.If(self.load[max(k - 1, 0)]):
                 m.d.sync += into.eq(read.data if k else first)
-        with m.If(self.load[FACTOR_DELAY]):
+        with m.If(self.load[FACTOR_DELAY - (HISTORY_STEPS - self._steps)]):
             m.d.sync += active_factor.eq(factor)
 
         total = Mux(self.history[0], active[0], 0)
-        for k in range(1, HISTORY_STEPS - 1):
+        for k in range(1, self._steps - 1):
             # Each doubling of the terms is one bit more.
             width = FILTERED.width + k.bit_length()
             m.submodules[f"adder_{k}"] = adder = primitives(platform).gated_adder(width)

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from opzo.hw.exponential import EXPONENT_BITS, EXPONENT_CYCLES, POWER_BITS, POWER_CYCLES, Exponential
-from opzo.hw.multiplier import WIDTH, Multiplier
+from opzo.hw.multiplier import WIDTH
+from opzo.hw.primitives import primitives
 from opzo.hw.reciprocal import Reciprocal
 from opzo.spec.formats import MEMBRANE
 from opzo.spec.network import Limits
@@ -74,7 +75,7 @@ class Softmax(wiring.Component):
         m = Module()
         m.submodules.exponential = exponential = Exponential()
         m.submodules.reciprocal = reciprocal = Reciprocal(self.total_bits)
-        m.submodules.multiplier = multiplier = Multiplier()
+        m.submodules.multiplier = multiplier = primitives(platform).multiplier()
         memory: Memory = Memory(shape=POWER_BITS, depth=1 << self.class_bits, init=[])
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()

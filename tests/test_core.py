@@ -8,6 +8,7 @@ from opzo.hw.core import Core
 from opzo.hw.primitives import Primitives
 from opzo.hw.row_memory import READ_LATENCY, RowMemory
 from opzo.sim.bench import run_bench
+from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Input, Network, Rule
 
 NETWORKS = [
@@ -24,8 +25,8 @@ STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "
 RATES = (USUAL, STILL, LARGEST)
 
 
-def run(sizes, lanes, weight_bits, group, cases, stall):
-    limits = replace(Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits), group=group)
+def run(sizes, lanes, weight_bits, group, cases, stall, most_steps=HISTORY_STEPS):
+    limits = replace(Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits), group=group, steps=most_steps)
     run_bench(
         Core(limits),
         name=f"core-{lanes}-{weight_bits}",
@@ -60,6 +61,19 @@ def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits, grou
         for rule in Rule
     ]
     run(sizes, lanes, weight_bits, group, cases, 0.2)
+
+
+@pytest.mark.parametrize("most_steps", [1, 6])
+def test_core_of_fewer_time_steps_matches_golden(most_steps):
+    sizes, lanes, weight_bits, group = NETWORKS[1]
+    cases = [
+        case(sizes, steps, rule, local, settings, 25)
+        for steps in STEPS
+        if steps <= most_steps
+        for rule in Rule
+        for local, settings in ((0, USUAL), (2, LARGEST))
+    ]
+    run(sizes, lanes, weight_bits, group, cases, 0.2, most_steps)
 
 
 class CollidingMemory(RowMemory):

@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.filter import CreditFilter
-from opzo.hw.selector import LATENCY, SUM_WIDTH, CreditSelector
+from opzo.hw.selector import LEAST_STEPS, SUM_WIDTH, CreditSelector, latency
 from opzo.sim.bench import run_bench
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
 from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, TRACE_FRAC_BITS
@@ -16,7 +17,7 @@ def by_step(*credits):
 
 
 class FilterAndSelect(wiring.Component):
-    """Credit filter and one lane's selector, one cycle behind the filter.
+    """Credit filter and one lane's selector of ``steps`` time steps, one cycle behind the filter.
 
     ``history`` and ``load`` come whole; the earliest history one cycle after ``load``. The credit of the last time
     step, which the selector leaves to the row update, is added here.
@@ -32,14 +33,18 @@ class FilterAndSelect(wiring.Component):
     factor: Out(signed(FRAME_CREDIT.width))
     selected: Out(signed(SUM_WIDTH))
 
+    def __init__(self, steps):
+        self._steps = steps
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.filter = filter_ = CreditFilter()
-        m.submodules.selector = selector = CreditSelector()
-        en, load = Signal(), Signal(HISTORY_STEPS - 1)
+        m.submodules.selector = selector = CreditSelector(self._steps)
+        en, load = Signal(), Signal(self._steps - 1)
         step, load_step = Signal(range(HISTORY_STEPS)), Signal(range(HISTORY_STEPS))
         # By cycles since they came.
-        histories = [Signal(HISTORY_STEPS, name=f"history_{n}") for n in range(LATENCY + 1)]
+        histories = [Signal(HISTORY_STEPS, name=f"history_{n}") for n in range(latency(self._steps) + 1)]
         m.d.sync += [
             en.eq(self.en),
             load.eq(Cat(self.load, load)),
@@ -55,15 +60,26 @@ class FilterAndSelect(wiring.Component):
             selector.step.eq(step),
             selector.load.eq(load),
             selector.load_step.eq(load_step),
-            *(selector.history[k].eq(histories[max(k - 1, 0)][k]) for k in range(HISTORY_STEPS - 1)),
+            *(selector.history[k].eq(histories[max(k - 1, 0)][k]) for k in range(self._steps - 1)),
             self.factor.eq(selector.active_factor),
-            self.selected.eq(selector.selected + Mux(histories[LATENCY][-1], selector.last, 0)),
+            self.selected.eq(selector.selected + Mux(histories[-1][self._steps - 1], selector.last, 0)),
         ]
         return m
 
 
-def test_unit_matches_golden():
-    run_bench(FilterAndSelect(), name="filter", test_module="opzo.sim.tb_filter")
+@pytest.mark.parametrize("steps", [LEAST_STEPS, 6, HISTORY_STEPS])
+def test_unit_matches_golden(steps):
+    run_bench(
+        FilterAndSelect(steps),
+        name=f"filter-{steps}",
+        test_module="opzo.sim.tb_filter",
+        parameters={"steps": steps},
+    )
+
+
+def test_rejects_a_short_chain():
+    with pytest.raises(ValueError, match="not 3"):
+        CreditSelector(LEAST_STEPS - 1)
 
 
 def test_golden_by_hand():
