@@ -61,10 +61,9 @@ class Area:
 
 
 AREAS = {
-    # From whole chips: 4 lanes in groups of 2 (routed), 64 in groups of 8 (placed).
     Family.ECP5: Area(
-        luts=(6_350, 1_400, 813),
-        flip_flops=(3_709, 1_350, 731),
+        luts=(8_524, 624, 793),
+        flip_flops=(5_795, 675, 685),
         multipliers=(2, 0, 2),
         block_rams=(8, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
@@ -79,10 +78,10 @@ AREAS = {
         block_ram=((2048, 2), (1024, 4), (512, 8), (256, 16)),
     ),
     Family.GOWIN: Area(
-        luts=(9_113, 0, 2_058),
-        flip_flops=(4_762, 0, 1_405),
-        multipliers=(2, 0, 1),
-        block_rams=(6, 5),
+        luts=(10_787, 1_350, 1_219),
+        flip_flops=(6_364, 763, 829),
+        multipliers=(2, 0, 2),
+        block_rams=(7, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
 }

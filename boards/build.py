@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import opzo
+from opzo.boards.area import AREAS
 from opzo.boards.board import Board, Resources
 from opzo.boards.flow import CELLS, DESIGN, REPORT, VERILOG, Flow, OpenFlow
 from opzo.boards.flows import flow_of
@@ -27,6 +28,8 @@ ELABORATION = "gateware"
 """Stage before those of the tools."""
 SOURCES = ("boards", "hw", "spec")
 """Packages that decide what is built."""
+FULL = 0.6
+"""Share of a device's look-up tables from which on it counts as full."""
 RESULT, CONFIGURATION = "result.json", "configuration.json"
 
 Tell = Callable[[str], None]
@@ -64,6 +67,11 @@ class Plan:
         while board.baud // divisor * LEAST_CYCLES > pll.mhz * 1e6:
             divisor += 1
         return cls(board, limits, pll, board.baud // divisor, seed)
+
+    @property
+    def full(self) -> bool:
+        """Whether the chip leaves little room on the board."""
+        return AREAS[self.board.family].estimate(self.limits).luts > FULL * self.board.device.luts
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -120,7 +128,7 @@ def synthesise(plan: Plan, folder: Path) -> Resources:
     assert isinstance(flow, OpenFlow)
     files = _elaborate(plan, flow)
     files.extract(str(folder))
-    run_step(flow.steps(files, plan.pll, plan.seed)[0], folder)
+    run_step(flow.steps(files, plan.pll, plan.seed, plan.full)[0], folder)
     return flow.counted(_cells(folder))
 
 
@@ -144,7 +152,7 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
     files = _elaborate(plan, flow)
     work = folder / "work"
     files.extract(str(work))
-    for step in flow.steps(files, plan.pll, plan.seed):
+    for step in flow.steps(files, plan.pll, plan.seed, plan.full):
         tell(step.stage)
         run_step(step, work)
     report = json.loads((work / REPORT).read_text())

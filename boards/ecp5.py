@@ -81,10 +81,12 @@ class ECP5(OpenFlow):
         # A net for clocks: in ordinary wires it took 18 ns across a chip of 64 lanes.
         m.submodules.spread_reset = Instance("DCCA", i_CLKI=reset, i_CE=Const(1), o_CLKO=spread)
 
-    def route(self, step: Step, pll: Pll, seed: int) -> Step:
-        step = super().route(step, pll, seed)
-        # The default router needs many times as long on a full device.
-        return Step(step.stage, step.tool, (*step.arguments, "--router", "router2"))
+    def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
+        step = super().route(step, pll, seed, full)
+        # The default router needs many times as long on a full device. There the default placer leaves wires a third
+        # longer, too many to be routed; elsewhere it reaches a higher clock.
+        placer = ("--placer", "static") if full else ()
+        return Step(step.stage, step.tool, (*step.arguments, "--router", "router2", *placer))
 
     def counted(self, cells: dict[str, int]) -> Resources:
         # A carry cell takes two places and a RAM six (four with data, two that its write port blocks); nextpnr adds

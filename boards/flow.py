@@ -26,11 +26,12 @@ setparam -set COLLISION_X_MASK 1'1 *.group_*.memory/t:$memrd_v2
 select -assert-any *.inputs/t:$memrd_v2
 select -assert-any *.traces/t:$memrd_v2
 setparam -set COLLISION_X_MASK 1'1 *.inputs/t:$memrd_v2 *.traces/t:$memrd_v2
-# Each group of lanes has its own copies of the command, so that none of them goes far; yosys would merge them.
+# Groups of lanes and lanes have their own copies of the command, so that none of them goes far; yosys would merge them.
 proc
 opt_clean
 select -assert-any *.group_? *.group_?? %u t:$dff %i
-setattr -set keep 1 *.group_? *.group_?? %u t:$dff %i
+select -assert-any *.own_? t:$dff %i
+setattr -set keep 1 *.group_? *.group_?? %u *.own_? %u t:$dff %i
 # A copy of the design as Verilog.
 design -push-copy
 memory_collect
@@ -96,16 +97,16 @@ class OpenFlow(Flow):
     def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
         """Resources used, from the report of nextpnr and the cells of yosys."""
 
-    def steps(self, plan: Any, pll: Pll, seed: int) -> list[Step]:
-        """Tool runs that make a bitstream of the files of Amaranth's build plan ``plan``."""
+    def steps(self, plan: Any, pll: Pll, seed: int, full: bool) -> list[Step]:
+        """Tool runs that make a bitstream of the files of Amaranth's build plan ``plan``; ``full``: the device is."""
         commands = json.loads(plan.files[f"build_{DESIGN}.json"])["commands"]
         # Boards may add commands that put a loader's header before the bitstream; openFPGALoader does that itself.
         synthesis, route, pack = (
             Step(stage, tool, tuple(arguments)) for stage, (tool, *arguments) in zip(STAGES, commands, strict=False)
         )
-        return [synthesis, self.route(route, pll, seed), pack]
+        return [synthesis, self.route(route, pll, seed, full), pack]
 
-    def route(self, step: Step, pll: Pll, seed: int) -> Step:
+    def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
         """Complete the call of nextpnr: clock, seed, report; timing is judged later, from the report."""
         return Step(
             step.stage,

@@ -68,7 +68,7 @@ class Gowin(OpenFlow):
             o_LOCK=locked,
         )
 
-    def route(self, step: Step, pll: Pll, seed: int) -> Step:
+    def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
         """The platform's templates call nextpnr-gowin, which nextpnr-himbaechel has replaced: translate."""
         given = dict(zip(step.arguments, step.arguments[1:], strict=False))
         arguments = (
@@ -76,7 +76,7 @@ class Gowin(OpenFlow):
             *("--vopt", f"family={given['--family']}", "--vopt", f"cst={given['--cst']}"),
             *("--json", given["--json"], "--write", given["--write"]),
         )
-        return super().route(Step(step.stage, "nextpnr-himbaechel-gowin", arguments), pll, seed)
+        return super().route(Step(step.stage, "nextpnr-himbaechel-gowin", arguments), pll, seed, full)
 
     def counted(self, cells: dict[str, int]) -> Resources:
         def of(*names: str) -> int:

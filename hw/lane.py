@@ -11,7 +11,7 @@ from opzo.hw.neurons import FILL
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.saturate import Saturate
-from opzo.hw.selector import CreditSelector, chain_steps
+from opzo.hw.selector import CreditSelector, chain_steps, history_stage
 from opzo.hw.update import DECAY_BITS, ENTRY_DELAY, RowUpdate
 from opzo.spec.formats import (
     DRAW_BITS,
@@ -146,7 +146,7 @@ class Lane(wiring.Component):
             selector.step.eq(self.fill.step),
             selector.load.eq(self.load[late:]),
             selector.load_step.eq(self.load_step),
-            *(selector.history[k].eq(stage[late + max(k - 1, 0)].history[k]) for k in range(self.steps - 1)),
+            *(selector.history[k].eq(stage[history_stage(self._limits, k)].history[k]) for k in range(self.steps - 1)),
         ]
 
     def _update(self, m: Module) -> None:

@@ -97,11 +97,32 @@ GROUP_FIELDS: dict[int, tuple[str, ...]] = {
     RESULT: ("address", "update", "store_row"),
 }
 """What row memory and neurons of a group look at."""
+SHARED = ("valid_lanes", "feedback_shift", "operand", "difference")
+"""What the lanes of a group look at in the same registers. Of the rest, from stage 1 on, each lane has its own: a bit
+that enables or selects whole words; nets to all lanes of a group were the slowest of a chip."""
+
+
+def own_fields(stage: int) -> tuple[str, ...]:
+    """Fields that each lane has of its own in ``stage``; its group has them one stage earlier."""
+    return tuple(name for name in LANE_FIELDS.get(stage, ()) if stage and name not in SHARED)
+
+
 FIELDS = {
-    stage: tuple(dict.fromkeys([*LANE_FIELDS.get(stage, ()), *GROUP_FIELDS.get(stage, ())]))
-    for stage in sorted({*LANE_FIELDS, *GROUP_FIELDS})
+    stage: names
+    for stage in range(STAGES)
+    if (
+        names := tuple(
+            dict.fromkeys(
+                [
+                    *(name for name in LANE_FIELDS.get(stage, ()) if name not in own_fields(stage)),
+                    *own_fields(stage + 1),
+                    *GROUP_FIELDS.get(stage, ()),
+                ]
+            )
+        )
+    )
 }
-"""What a group of lanes looks at in each stage."""
+"""What a group of lanes registers for each stage."""
 SUM = data.StructLayout({"value": signed(ACCUMULATOR.width - SUM_SHIFT), "negative": 1})
 """What a lane hands on at the end of a word: sum, and the sign drawn with its last command."""
 

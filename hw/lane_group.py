@@ -18,12 +18,13 @@ from opzo.hw.lane_command import (
     SUM,
     filter_command,
     group_stage,
+    own_fields,
 )
 from opzo.hw.neurons import Neurons, error_command
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.row_memory import READ_LATENCY
-from opzo.hw.selector import chain_steps
+from opzo.hw.selector import chain_steps, history_stage
 from opzo.hw.update import DECAY_BITS
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, HISTORY_STEPS, WEIGHT
 from opzo.spec.network import Limits
@@ -128,15 +129,19 @@ class LaneGroup(LanePorts):
         shift = Signal()
         fill = record(filter_command(self._limits), "fill")
         error = record(error_command(self._limits), "error")
+        steps = chain_steps(self._limits)
         load, load_step = Signal(HISTORY_STEPS - 1), Signal(range(HISTORY_STEPS), reset_less=True)
         decay = Signal(DECAY_BITS, reset_less=True)
+        alpha, activity = Signal(ALPHA_BITS, reset_less=True), Signal(ACTIVITY_BITS, reset_less=True)
         decay_shift = stages[ROW - 1].decay_shift
         m.d.sync += [
+            alpha.eq(self.alpha),
+            activity.eq(self.activity),
             shift.eq(self.shift),
             fill.eq(self.filter),
             error.eq(self.error),
             load.eq(Cat(self.load, load)),
-            load_step.eq(Mux(Cat(self.load, load)[HISTORY_STEPS - chain_steps(self._limits)], 1, load_step + 1)),
+            load_step.eq(Mux(Cat(self.load, load)[HISTORY_STEPS - steps], 1, load_step + 1)),
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
         ]
 
@@ -151,8 +156,8 @@ class LaneGroup(LanePorts):
             *(neurons.post[name].eq(summed[name]) for name in POST_FIELDS),
             neurons.load.eq(summed.load_membrane),
             neurons.sum.eq(lanes[0].chain),
-            neurons.alpha.eq(self.alpha),
-            neurons.activity.eq(self.activity),
+            neurons.alpha.eq(alpha),
+            neurons.activity.eq(activity),
             neurons.sign_word.eq(stages[ROW - 1].word),
             neurons.sign_step.eq(stages[ROW - 1].step),
             neurons.error.eq(error),
@@ -173,12 +178,24 @@ class LaneGroup(LanePorts):
             m.d.comb += end.value.eq(neurons.potential)
         chain_in = [*(lane.chain for lane in lanes[1:]), end]
         for offset, lane in enumerate(lanes):
+            m.submodules[f"own_{offset}"] = own = Module()
+            for n, names in LANE_FIELDS.items():
+                for name in names:
+                    if name not in own_fields(n):
+                        m.d.comb += lane.stage[n][name].eq(stages[n][name])
+                    elif name != "history":
+                        own.d.sync += lane.stage[n][name].eq(stages[n - 1][name])
+            for k in range(steps):
+                n = history_stage(self._limits, k)
+                if n:
+                    own.d.sync += lane.stage[n].history[k].eq(stages[n - 1].history[k])
+            late = max(HISTORY_STEPS - steps, 1)
+            own.d.sync += lane.load[late:].eq(load[late - 1 :])
             m.d.comb += [
-                *(lane.stage[n][name].eq(stages[n][name]) for n, names in LANE_FIELDS.items() for name in names),
+                lane.load[:late].eq(load),
                 lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
                 lane.shift.eq(shift | neurons.active | neurons.loading),
                 lane.chain_in.eq(chain_in[offset]),
-                lane.load.eq(load),
                 lane.decay.eq(decay),
                 lane.load_step.eq(load_step),
                 lane.fill_en.eq(neurons.fill_lanes[offset]),

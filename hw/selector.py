@@ -20,6 +20,12 @@ def chain_steps(limits: Limits) -> int:
     return max(limits.steps, LEAST_STEPS)
 
 
+def history_stage(limits: Limits, step: int) -> int:
+    """Stage of the lanes at which bit ``step`` of a history is looked at; the last one is that of the row update."""
+    steps = chain_steps(limits)
+    return HISTORY_STEPS - steps + (max(step - 1, 0) if step < steps - 1 else latency(steps))
+
+
 def latency(steps: int) -> int:
     """Cycles from the first two bits of a history to the sum that the first ``steps`` - 1 select."""
     return steps - 2

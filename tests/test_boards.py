@@ -69,12 +69,29 @@ def test_every_open_board_has_three_tool_runs(board, loopback):
     files = board.platform().prepare(
         top.BoardTop(board, flow, TINY, plan.pll, plan.baud), DESIGN, **flow.prepare_options
     )
-    steps = flow.steps(files, plan.pll, 7)
+    steps = flow.steps(files, plan.pll, 7, True)
     assert tuple(step.tool for step in steps) == flow.tools
     route = " ".join(steps[1].arguments)
     assert f"--freq {plan.pll.mhz:.4f}" in route
     assert "--seed 7" in route
     assert "--report" in route
+
+
+def test_a_full_ecp5_is_placed_by_the_placer_that_packs_it(loopback):
+    board = find_board("ulx3s-85f")
+    small, large = (
+        Plan.of(board, Limits(lanes=lanes, rows=2048, inputs=784, words=4, classes=10, group=8)) for lanes in (32, 64)
+    )
+    assert not small.full
+    assert large.full
+    flow = flow_of(board)
+    assert isinstance(flow, OpenFlow)
+    files = board.platform().prepare(
+        top.BoardTop(board, flow, TINY, large.pll, large.baud), DESIGN, **flow.prepare_options
+    )
+    for plan in (small, large):
+        route = " ".join(flow.steps(files, plan.pll, 1, plan.full)[1].arguments)
+        assert ("--placer static" in route) == plan.full
 
 
 def test_oscillators_are_those_of_amaranth_boards():

@@ -105,7 +105,10 @@ def test_build_leaves_everything_in_its_folder_and_the_same_again_comes_from_the
     assert len(fake.runs) == 3
     again = json.loads(capsys.readouterr().out)
     assert again == result | {"bitstream": "elsewhere/ulx3s-85f.bit"}
-    # Another seed is another build.
+    # Fewer time steps are another chip, another seed another build.
+    assert main([*arguments, "--steps", "4", "--out", "fewer"]) == 0
+    assert json.loads(capsys.readouterr().out)["limits"]["steps"] == 4
+    fake.runs = fake.runs[:3]
     assert main([*arguments, "--seed", "2"]) == 0
     assert len(fake.runs) == 6
 

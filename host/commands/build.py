@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", required=True, metavar="BOARD", help="board; an unknown name shows all")
     add_config(
         parser,
-        ("net", "local", "lanes", "weight_bits"),
+        ("net", "steps", "local", "lanes", "weight_bits"),
+        steps="8, all that a chip can have; fewer make it smaller, but it takes no events then",
         lanes="the most that fit",
         weight_bits="16, else 12 where only those fit",
     )
@@ -47,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = given(arguments)
     network = Config.of(settings, "the settings").network
     limits = choose(board, network, settings.get("lanes"), settings.get("weight_bits"))
+    if "steps" in settings:
+        limits = replace(limits, steps=settings["steps"])
     plan = Plan.of(board, limits, getattr(arguments, "clock", None), arguments.route_seed)
     out = arguments.out or Path("build") / board.name
     with Stages(enabled=not arguments.quiet) as stages:
