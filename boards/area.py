@@ -68,13 +68,12 @@ AREAS = {
         block_rams=(8, 5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
-    # Measured with 4 and 8 lanes, before groups were a parameter; block RAMs for events are those of ECP5, converted by
-    # size.
+    # From chips of 4 and 8 lanes.
     Family.ICE40: Area(
-        luts=(6_811, 0, 1_133),
-        flip_flops=(4_666, 0, 1_255),
-        multipliers=(2, 0, 3),
-        block_rams=(51, 22),
+        luts=(6_574, 877, 982),
+        flip_flops=(5_764, 791, 884),
+        multipliers=(2, 0, 4),
+        block_rams=(50, 17),
         block_ram=((2048, 2), (1024, 4), (512, 8), (256, 16)),
     ),
     Family.GOWIN: Area(
