@@ -45,9 +45,12 @@ def main() -> int:
         group = (groups[name] - lanes[name]) / 2
         lane = (lanes[name] - small[name] - group) / SMALL.lanes
         coefficients[name] = [round(small[name] - group - SMALL.lanes * lane), round(group), round(lane)]
-    others = small["block_rams"] - AREAS[board.family].row_memory(SMALL)
+    # Of memories beside the row memory: a group more with its lanes, and more events.
+    row_memory = AREAS[board.family].row_memory(SMALL)
+    a_group = lanes["block_rams"] - small["block_rams"] - row_memory
     a_thousand = (events["block_rams"] - small["block_rams"]) / (1 - SMALL.events / EVENTS)
-    coefficients["block_rams"] = [round(others - a_thousand * SMALL.events / EVENTS), round(a_thousand)]
+    fixed = small["block_rams"] - row_memory - a_group - a_thousand * SMALL.events / EVENTS
+    coefficients["block_rams"] = [round(fixed), round(a_thousand), a_group]
     print(json.dumps(coefficients))
     return 0
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 from opzo.boards.area import AREAS
-from opzo.boards.board import Board, Resources
+from opzo.boards.board import Board
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import GROUPS, Limits, Network
@@ -13,8 +13,6 @@ LANES = (128, 64, 32, 16, 8, 4)
 WEIGHT_BITS = (WEIGHT.width, 12)
 VENDOR_LANES = 16
 """Lanes where nothing is known of what a lane costs."""
-USABLE = 0.9
-"""Share of the look-up tables above which place and route takes long or finds no way."""
 ROW_STEP = 512
 """Rows are rounded up to a multiple of the most shallow block RAM's depth."""
 NAMES = {
@@ -41,14 +39,14 @@ def tight_limits(network: Network, lanes: int, weight_bits: int = WEIGHT.width) 
     )
 
 
-def usable(device: Resources) -> dict[str, int]:
-    """What of a device a design may use, by name."""
-    return asdict(device) | {"luts": int(USABLE * device.luts)}
+def usable(board: Board) -> dict[str, int]:
+    """What of a board's device a design may use, by name."""
+    return asdict(board.device) | {"luts": int(AREAS[board.family].usable * board.device.luts)}
 
 
 def shortage(board: Board, limits: Limits) -> str:
     """What a board has too little of, as text with numbers; '' where a chip fits."""
-    have = usable(board.device)
+    have = usable(board)
     needed = asdict(AREAS[board.family].estimate(limits))
     short = [f"{needed[name]:,} {NAMES[name]} of {have[name]:,} usable" for name in needed if needed[name] > have[name]]
     return " and ".join(short)
@@ -79,7 +77,7 @@ def choose(board: Board, network: Network, lanes: int | None = None, weight_bits
 
 def _worst(board: Board, limits: Limits) -> float:
     """Largest share of what a board has that a chip needs."""
-    have, needed = usable(board.device), asdict(AREAS[board.family].estimate(limits))
+    have, needed = usable(board), asdict(AREAS[board.family].estimate(limits))
     return float(max(needed[name] / max(have[name], 0.5) for name in needed))
 
 

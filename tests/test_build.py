@@ -7,6 +7,7 @@ from opzo.boards.area import AREAS
 from opzo.boards.board import Family, Resources
 from opzo.boards.build import RESULT, critical_path
 from opzo.boards.ecp5 import ECP5
+from opzo.boards.fit import shortage
 from opzo.boards.gowin import Gowin
 from opzo.boards.ice40 import ICE40
 from opzo.boards.registry import BOARDS, find_board
@@ -223,7 +224,7 @@ def test_small_ecp5_bitstream(capsys, tmp_path):
 def test_every_board_builds_or_says_what_is_short(board, capsys, tmp_path):
     code = main(["build", "--board", board.name, "--net", "64-16-10", "--lanes", "4", "--out", str(tmp_path), "--json"])
     captured = capsys.readouterr()
-    if board.device.luts < AREAS[board.family].estimate(Limits(4, 512, 64, 4, 10)).luts:
+    if shortage(board, Limits(4, 512, 64, 4, 10)):
         assert code == 2
         assert "look-up tables of" in captured.err
         return
