@@ -11,7 +11,7 @@ from opzo.hw.neurons import FILL
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.saturate import Saturate
-from opzo.hw.selector import CreditSelector, chain_steps, history_stage
+from opzo.hw.selector import CreditSelector, chain_delay, chain_steps, history_stage
 from opzo.hw.update import DECAY_BITS, ENTRY_DELAY, RowUpdate
 from opzo.spec.formats import (
     DRAW_BITS,
@@ -102,8 +102,7 @@ class Lane(wiring.Component):
         m.submodules.multiplier = self.multiplier = primitives(platform).multiplier()
         m.submodules.accumulator = self.accumulator = Accumulator()
         m.submodules.lfsr = self.lfsr = LaneLFSR()
-        self.steps = chain_steps(self._limits)
-        m.submodules.selector = self.selector = CreditSelector(self.steps)
+        m.submodules.selector = self.selector = CreditSelector(chain_steps(self._limits))
         self._multiply(m)
         self._select(m)
         self._update(m)
@@ -137,16 +136,18 @@ class Lane(wiring.Component):
     def _select(self, m: Module) -> None:
         """Filtered credits, and those that the command's history selects."""
         stage, selector = self.stage, self.selector
-        late = HISTORY_STEPS - self.steps
         m.d.comb += [
             self.lfsr.draw.eq(stage[ROW].draw),
             selector.en.eq(self.fill_en),
             selector.filtered.eq(self.fill.filtered),
             selector.factor.eq(self.fill.factor),
             selector.step.eq(self.fill.step),
-            selector.load.eq(self.load[late:]),
+            selector.load.eq(self.load[chain_delay(self._limits) :]),
             selector.load_step.eq(self.load_step),
-            *(selector.history[k].eq(stage[history_stage(self._limits, k)].history[k]) for k in range(self.steps - 1)),
+            *(
+                selector.history[k].eq(stage[history_stage(self._limits, k)].history[k])
+                for k in range(len(selector.history))
+            ),
         ]
 
     def _update(self, m: Module) -> None:
@@ -174,7 +175,7 @@ class Lane(wiring.Component):
             update.add.eq(add),
             update.subtract.eq(subtract),
             update.credit.eq(selector.last),
-            update.credit_en.eq(stage[PRODUCT].history[self.steps - 1]),
+            update.credit_en.eq(stage[PRODUCT].history[len(selector.history)]),
             update.selected.eq(selector.selected),
             update.product.eq(self.multiplier.product),
             update.product_en.eq(stage[PRODUCT].learn),

@@ -24,7 +24,7 @@ from opzo.hw.neurons import Neurons, error_command
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.row_memory import READ_LATENCY
-from opzo.hw.selector import chain_steps, history_stage
+from opzo.hw.selector import chain_delay, chain_steps, history_stage
 from opzo.hw.update import DECAY_BITS
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, HISTORY_STEPS, WEIGHT
 from opzo.spec.network import Limits
@@ -100,7 +100,8 @@ class LanePorts(wiring.Component):
 class LaneGroup(LanePorts):
     """Lanes ``first`` .. ``first + size - 1``.
 
-    Everything is registered once on entry: the part of a command that matters at stage S comes one cycle before it.
+    Everything is registered once on entry: the part of a command that matters at stage S comes one cycle before it. Of
+    what enables or selects words each lane has registers of its own, in a module ``own_N``, which synthesis keeps.
 
     Members
     -------
@@ -129,7 +130,7 @@ class LaneGroup(LanePorts):
         shift = Signal()
         fill = record(filter_command(self._limits), "fill")
         error = record(error_command(self._limits), "error")
-        steps = chain_steps(self._limits)
+        steps, delay = chain_steps(self._limits), chain_delay(self._limits)
         load, load_step = Signal(HISTORY_STEPS - 1), Signal(range(HISTORY_STEPS), reset_less=True)
         decay = Signal(DECAY_BITS, reset_less=True)
         alpha, activity = Signal(ALPHA_BITS, reset_less=True), Signal(ACTIVITY_BITS, reset_less=True)
@@ -141,7 +142,7 @@ class LaneGroup(LanePorts):
             fill.eq(self.filter),
             error.eq(self.error),
             load.eq(Cat(self.load, load)),
-            load_step.eq(Mux(Cat(self.load, load)[HISTORY_STEPS - steps], 1, load_step + 1)),
+            load_step.eq(Mux(Cat(self.load, load)[delay], 1, load_step + 1)),
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
         ]
 
@@ -189,10 +190,11 @@ class LaneGroup(LanePorts):
                 n = history_stage(self._limits, k)
                 if n:
                     own.d.sync += lane.stage[n].history[k].eq(stages[n - 1].history[k])
-            late = max(HISTORY_STEPS - steps, 1)
-            own.d.sync += lane.load[late:].eq(load[late - 1 :])
+            # Bit 0, of a chain without delay, is the group's: it comes straight from the port.
+            first = max(delay, 1)
+            own.d.sync += lane.load[first:].eq(load[first - 1 :])
             m.d.comb += [
-                lane.load[:late].eq(load),
+                lane.load[:first].eq(load),
                 lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
                 lane.shift.eq(shift | neurons.active | neurons.loading),
                 lane.chain_in.eq(chain_in[offset]),

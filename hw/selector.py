@@ -20,10 +20,14 @@ def chain_steps(limits: Limits) -> int:
     return max(limits.steps, LEAST_STEPS)
 
 
+def chain_delay(limits: Limits) -> int:
+    """Cycles by which the selectors of a device begin later than those of HISTORY_STEPS time steps."""
+    return HISTORY_STEPS - chain_steps(limits)
+
+
 def history_stage(limits: Limits, step: int) -> int:
     """Stage of the lanes at which bit ``step`` of a history is looked at; the last one is that of the row update."""
-    steps = chain_steps(limits)
-    return HISTORY_STEPS - steps + (max(step - 1, 0) if step < steps - 1 else latency(steps))
+    return chain_delay(limits) + max(step - 1, 0)
 
 
 def latency(steps: int) -> int:
@@ -114,7 +118,7 @@ class CreditSelector(wiring.Component):
         for k, into in enumerate(active):
             with m.If(self.load[max(k - 1, 0)]):
                 m.d.sync += into.eq(read.data if k else first)
-        with m.If(self.load[FACTOR_DELAY - (HISTORY_STEPS - self._steps)]):
+        with m.If(self.load[self._steps - LEAST_STEPS]):
             m.d.sync += active_factor.eq(factor)
 
         total = Mux(self.history[0], active[0], 0)

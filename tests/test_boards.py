@@ -8,13 +8,14 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.boards import top
 from opzo.boards.build import Plan, prepare
+from opzo.boards.fit import choose, usable
 from opzo.boards.flow import DESIGN, OpenFlow
 from opzo.boards.flows import flow_of
 from opzo.boards.registry import BOARDS, find_board
 from opzo.host.cli import main
 from opzo.hw.uart import LEAST_CYCLES
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Limits
+from opzo.spec.network import Limits, Network
 
 TINY = Limits(lanes=4, rows=512, inputs=16, words=4, classes=4)
 
@@ -79,9 +80,8 @@ def test_every_open_board_has_three_tool_runs(board, loopback):
 
 def test_a_full_ecp5_is_placed_by_the_placer_that_packs_it(loopback):
     board = find_board("ulx3s-85f")
-    small, large = (
-        Plan.of(board, Limits(lanes=lanes, rows=2048, inputs=784, words=4, classes=10, group=8)) for lanes in (32, 64)
-    )
+    assert usable(board)["luts"] == int(0.8 * board.device.luts)
+    small, large = (Plan.of(board, choose(board, Network.parse("784-128-128-10"), lanes)) for lanes in (32, 64))
     assert not small.full
     assert large.full
     flow = flow_of(board)
