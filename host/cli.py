@@ -20,6 +20,7 @@ COMMANDS = {
     "build": ("build", "build a bitstream for a board"),
     "flash": ("flash", "program a board with a bitstream"),
     "ports": ("ports", "list serial ports and the boards behind them"),
+    "reference": ("reference", "train and compare the methods of the paper in floating point"),
     "selftest": ("selftest", "test a device, bit for bit"),
     "simulate": ("simulate", "offer a simulated device as a serial port"),
 }

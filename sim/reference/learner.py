@@ -12,6 +12,7 @@ from opzo.sim.reference.networks import SpikingNetwork
 from opzo.sim.reference.neuron import LIF, lif_layers, reset
 from opzo.sim.reference.noise import GAUSSIAN, Noise, Perturbation
 from opzo.sim.reference.synapses import TracedLinear
+from opzo.spec.errors import OpzoError
 
 MSE_SHARE = 0.05
 """Share of the mean square error in the loss, the rest is cross entropy (Xiao et al. 2022)."""
@@ -36,6 +37,8 @@ class Method:
         All methods have the noise, and so have tests: the network is meant for noisy hardware (paper section 5.4).
     momentum : float
         Of OPZO's feedback.
+
+    OpzoError where there is no such method.
     """
 
     name: str = "opzo"
@@ -44,6 +47,15 @@ class Method:
     noise: Noise = GAUSSIAN
     under_noise: bool = False
     momentum: float = MOMENTUM
+
+    def __post_init__(self) -> None:
+        if self.name not in METHODS:
+            raise OpzoError(f"there is no method '{self.name}'; choose {', '.join(METHODS)}")
+
+    @property
+    def label(self) -> str:
+        """Name, with what goes with it: ``opzo-ll-igl``."""
+        return self.name + "-ll" * self.local + "-igl" * (self.intermediate is not None)
 
     def credit(self, shapes: Sequence[torch.Size], classes: int) -> Credit | None:
         """Credit assignment to layers of these shapes; None: back-propagation."""

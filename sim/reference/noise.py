@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from opzo.sim.reference.neuron import LIF
+from opzo.spec.errors import OpzoError
 
 KINDS = ("gaussian", "rademacher")
 PLACES = ("after", "before")
@@ -26,6 +27,8 @@ class Noise:
         ``after`` the neurons, on their spikes, or ``before`` them, on their currents.
     antithetic : bool
         In every second time step the noise of the one before, negated.
+
+    OpzoError where it is none of these.
     """
 
     kind: str = "gaussian"
@@ -33,8 +36,9 @@ class Noise:
     antithetic: bool = True
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or self.place not in PLACES:
-            raise ValueError(f"noise is one of {KINDS} and {PLACES}, not {self.kind} and {self.place}")
+        for value, known in ((self.kind, KINDS), (self.place, PLACES)):
+            if value not in known:
+                raise OpzoError(f"there is no noise '{value}'; choose {' or '.join(known)}")
 
     def draw(self, shape: torch.Size, like: Tensor) -> Tensor:
         """Noise of variance 1, of the dtype and on the device of ``like``."""

@@ -107,7 +107,7 @@ PRESETS = {
         under_noise=True,
     ),
     # Small ones, of data that scikit-learn brings along.
-    "digits-fc": Preset("digits", "fc", epochs=20),
+    "digits-fc": Preset("digits", "fc", epochs=20, batch=32, rate=1e-3, zo_rate=1e-4),
     "patches-conv5": Preset("patches", "conv5", epochs=20),
     "patches-conv9": Preset("patches", "conv9", epochs=20, intermediate=CONV9_INTERMEDIATE),
 }

@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import cos, pi
 from pathlib import Path
@@ -14,51 +14,15 @@ import torch
 from torch import Tensor
 
 from opzo.host.atomic import write_atomically
-from opzo.sim.reference.data import DataSet, Part
-from opzo.sim.reference.learner import Learner, Method, Tally
-from opzo.sim.reference.noise import ALPHA_FIRST, ALPHA_LAST
+from opzo.sim.reference.data import DataSet, Part, load
+from opzo.sim.reference.learner import Learner, Tally
 from opzo.sim.reference.presets import NETWORKS
 from opzo.sim.reference.probe import Probe, probe
+from opzo.sim.reference.run import Run
 from opzo.spec.errors import OpzoError
 
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.csv"
 TEST_BATCH = 500
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that a run's result depends on, beside data and machine.
-
-    Parameters
-    ----------
-    network : str
-        A key of `opzo.sim.reference.presets.NETWORKS`.
-    method : Method
-    steps, epochs, batch, rate, decay, dropout
-        As in `Preset`; ``rate`` is that of the method.
-    alpha_first, alpha_last : float
-        Amplitude of the noise in the first and in the last epoch; it falls linearly.
-    seed : int
-    probes : int
-        Batches after each epoch on which gradients are compared; 0: none.
-    """
-
-    network: str
-    method: Method
-    steps: int
-    epochs: int
-    batch: int
-    rate: float
-    decay: float
-    dropout: float
-    seed: int
-    alpha_first: float = ALPHA_FIRST
-    alpha_last: float = ALPHA_LAST
-    probes: int = 0
-
-    def alpha(self, epoch: int) -> float:
-        """Amplitude of the noise in ``epoch``, from 0."""
-        return self.alpha_first + (self.alpha_last - self.alpha_first) * epoch / max(1, self.epochs - 1)
 
 
 @dataclass
@@ -89,8 +53,9 @@ class Training:
 
     Parameters
     ----------
-    recipe : Recipe
+    run : Run
     data : DataSet
+        That of the run, loaded.
     device : str
         Of torch: ``cpu``, ``cuda``, ...
 
@@ -103,8 +68,9 @@ class Training:
         Metrics of the epochs done.
     """
 
-    def __init__(self, recipe: Recipe, data: DataSet, device: str = "cpu") -> None:
-        self.recipe, self.data, self.device = recipe, data, torch.device(device)
+    def __init__(self, run: Run, data: DataSet, device: str = "cpu") -> None:
+        self.run, self.recipe, self.data, self.device = run, run.recipe, data, _device(device)
+        recipe = run.recipe
         torch.manual_seed(recipe.seed)
         network = NETWORKS[recipe.network](data.shape, data.classes, recipe.dropout)
         self.learner = Learner(network, data.shape, recipe.method).to(self.device)
@@ -172,9 +138,17 @@ class Training:
             writer.writerows(self.rows)
         write_atomically(folder / METRICS, text.getvalue().encode())
 
-    def load(self, folder: Path) -> None:
-        """Go on from a checkpoint; OpzoError where it is none of such a run."""
-        state = load_checkpoint(folder, str(self.device))
+    def take_network(self, state: Mapping[str, Any]) -> None:
+        """Take the weights of the network in another run's checkpoint; OpzoError where it is another network."""
+        prefix = "network."
+        weights = {key.removeprefix(prefix): v for key, v in state["learner"].items() if key.startswith(prefix)}
+        try:
+            self.learner.network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise OpzoError(f"--weights is of another network ({error}); give a run of {self.recipe.network}") from None
+
+    def take(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint of this run; OpzoError where it is of another."""
         try:
             self.learner.load_state_dict(state["learner"])
             self._optimizer.load_state_dict(state["optimizer"])
@@ -183,12 +157,11 @@ class Training:
             if self.device.type == "cuda":
                 torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
         except (KeyError, ValueError, RuntimeError) as error:
-            raise OpzoError(f"{folder / CHECKPOINT} is not of this run ({error}); start a new one") from None
+            raise OpzoError(f"the checkpoint does not fit its run ({error}); start a new one") from None
 
     def _state(self) -> dict[str, Any]:
         state = {
-            "recipe": asdict(self.recipe),
-            "data": self.data.name,
+            "run": asdict(self.run),
             "learner": self.learner.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "epoch": self.epoch,
@@ -198,6 +171,11 @@ class Training:
         if self.device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self.device)
         return state
+
+    @property
+    def samples(self) -> int:
+        """Training samples of an epoch."""
+        return max(1, len(self.data.train) // self.recipe.batch) * min(self.recipe.batch, len(self.data.train))
 
     @property
     def _steps(self) -> int:
@@ -218,6 +196,36 @@ class Training:
                 for n in range(min(self.recipe.probes, len(self.data.train) // size))
             ]
             return probe(self.learner, batches, alpha)
+
+
+def start(run: Run, device: str = "cpu") -> Training:
+    """Load a run's data and begin it."""
+    data = load(run.data, run.data_root, train=run.train_samples, test=run.test_samples)
+    training = Training(run, data, device)
+    if run.weights:
+        training.take_network(load_checkpoint(Path(run.weights), device))
+    return training
+
+
+def load_run(folder: Path, device: str = "cpu") -> Training:
+    """Run in a folder, where its last checkpoint left it; OpzoError where there is none, or its data are missing."""
+    state = load_checkpoint(folder, device)
+    try:
+        run = Run.restored(state["run"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise OpzoError(f"{folder / CHECKPOINT} is no run of this version ({error}); start a new one") from None
+    training = start(run, device)
+    training.take(state)
+    return training
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise OpzoError(f"PyTorch has no device '{name}' ({str(error).splitlines()[0]}); choose cpu or cuda") from None
+    return device
 
 
 def load_checkpoint(folder: Path, device: str = "cpu") -> dict[str, Any]:

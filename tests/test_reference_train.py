@@ -1,0 +1,226 @@
+"""Runs of the reference: metrics, checkpoints, the command."""
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from opzo.host.cli import main
+from opzo.host.commands.reference_train import SETTINGS, add
+from opzo.sim.reference.credit import METHODS
+from opzo.sim.reference.probe import probe
+from opzo.sim.reference.run import Run
+from opzo.sim.reference.training import Training, load_checkpoint, load_run, start
+
+SMALL = {"train_samples": 160, "test_samples": 60, "epochs": 3, "batch": 40}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def small(**given: Any) -> Run:
+    return Run.of("digits-fc", {**SMALL, **given})
+
+
+def weights(training: Training) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in training.learner.state_dict().items()}
+
+
+def without_seconds(training: Training) -> list[dict[str, float]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in training.rows]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_resumed_run_is_the_run_that_was_not_stopped(name: str, tmp_path: Path) -> None:
+    straight = start(small(method=name, local=True, dropout=0.2))
+    while straight.epoch < 3:
+        straight.run_epoch()
+    stopped = start(small(method=name, local=True, dropout=0.2))
+    stopped.run_epoch()
+    stopped.save(tmp_path)
+
+    def kill(tally: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run_epoch(kill)
+    torch.manual_seed(99)
+    resumed = load_run(tmp_path)
+    assert (resumed.epoch, resumed.run) == (1, stopped.run)
+    while resumed.epoch < 3:
+        resumed.run_epoch()
+    expected = weights(straight)
+    for key, value in weights(resumed).items():
+        assert torch.equal(value, expected[key]), key
+    assert without_seconds(resumed) == without_seconds(straight)
+
+
+@pytest.mark.parametrize("name", ["bp", "dfa", "dkp", "opzo"])
+def test_methods_learn_digits(name: str) -> None:
+    training = start(Run.of("digits-fc", {"method": name, "epochs": 6}))
+    while training.epoch < 6:
+        result = training.run_epoch()
+    assert result.test_accuracy > 0.9
+    assert result.train_accuracy > 0.9
+
+
+def test_schedules_fall_from_first_to_last() -> None:
+    run = small(alpha_first=0.4, alpha_last=0.1)
+    training = start(run)
+    assert [round(run.recipe.alpha(epoch), 6) for epoch in range(3)] == [0.4, 0.25, 0.1]
+    rates = []
+    optimizer = training._optimizer
+    while training.epoch < 3:
+        training.run_epoch(lambda tally: rates.append(optimizer.param_groups[0]["lr"]))
+    assert len(rates) == 12
+    assert rates[0] == run.recipe.rate
+    assert rates[6] == pytest.approx(run.recipe.rate / 2)
+    assert sorted(rates, reverse=True) == rates
+    assert rates[-1] < 0.02 * run.recipe.rate
+
+
+def test_zo_has_its_own_step_size_and_no_dropout() -> None:
+    assert Run.of("mnist-fc", {}).recipe.dropout == 0.2
+    assert Run.of("mnist-fc", {"method": "zo"}).recipe.dropout == 0.0
+    assert Run.of("mnist-fc", {"method": "zo"}).recipe.rate == pytest.approx(2e-5)
+    assert Run.of("mnist-fc", {"method": "zo", "rate": 0.1}).recipe.rate == 0.1
+
+
+def test_probes_change_nothing_and_tell_methods_apart() -> None:
+    plain = start(small(method="opzo"))
+    plain.run_epoch()
+    plain.run_epoch()
+    probed = start(small(method="opzo", probes=3))
+    probed.run_epoch()
+    result = probed.run_epoch()
+    for key, value in weights(plain).items():
+        assert torch.equal(value, weights(probed)[key]), key
+    found = result.probe
+    assert found is not None
+    assert len(found.cosine) == len(found.variance) == 3
+    assert all(0 < variance for variance in found.variance)
+    exact = start(small(method="bp", probes=3)).run_epoch().probe
+    assert exact is not None
+    assert exact.variance == exact.bp_variance
+    assert exact.cosine == pytest.approx([1, 1, 1])
+    assert found.cosine[2] > 0.9, "the read-out has its own error, only noise makes a difference"
+    assert found.cosine[0] < 0.9
+
+
+def test_zo_gradients_vary_more_than_those_of_opzo_and_bp() -> None:
+    trained = start(small(method="opzo", train_samples=600, epochs=5))
+    while trained.epoch < 5:
+        trained.run_epoch()
+    batches = [trained.batch(trained.data.train, indices, augment=False) for indices in blocks(600, 60)]
+    opzo = probe(trained.learner, batches, 0.2)
+    zo = start(small(method="zo"))
+    zo.take_network({"learner": weights(trained)})
+    single = probe(zo.learner, batches, 0.2)
+
+    assert single.bp_variance == opzo.bp_variance
+    assert single.variance[1] > 10 * single.bp_variance[1]
+    assert opzo.variance[1] < single.bp_variance[1]
+
+
+def blocks(count: int, size: int) -> list[np.ndarray]:
+    return [np.arange(begin, begin + size) for begin in range(0, count, size)]
+
+
+def test_command_trains_resumes_and_writes_metrics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    options = ["--train-samples", "160", "--test-samples", "60", "--batch", "40", "--threads", "1", "--seed", "1"]
+    command = ["reference", "train", "--preset", "digits-fc", "--method", "dkp", "--epochs", "2", *options]
+    assert main([*command, "--out", str(out), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["recipe"]["seed"] == 1
+    assert figures["recipe"]["method"]["name"] == "dkp"
+    with (out / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["test_accuracy"]) == figures["test_accuracy"]
+    assert 0 < float(rows[1]["firing_rate_1"]) < 1
+    assert load_checkpoint(out)["epoch"] == 2
+    assert main([*command, "--out", str(out)]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main(["reference", "train", "--resume", str(out)]) == 0
+    assert "test accuracy" in capsys.readouterr().out
+    next_run = tmp_path / "next"
+    assert main([*command, "--weights", str(out), "--out", str(next_run), "--rate", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["test_accuracy"] == figures["test_accuracy"]
+
+
+def test_interrupted_command_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Training, "run_epoch", lambda self, progress: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["reference", "train", "--preset", "digits-fc", "--out", str(tmp_path / "run")]) == 130
+    said = capsys.readouterr().err
+    assert f"opzo reference train --resume {tmp_path / 'run'}" in said
+    assert load_checkpoint(tmp_path / "run")["epoch"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--preset", "nope"], "there is no preset 'nope'; choose mnist-fc"),
+        (["--preset", "digits-fc", "--method", "nope"], "there is no method 'nope'; choose bp"),
+        (["--preset", "digits-fc", "--noise", "pink"], "there is no noise 'pink'; choose gaussian or rademacher"),
+        (["--preset", "digits-fc", "--intermediate"], "take a conv9 preset"),
+        (["--preset", "digits-fc", "--epochs", "0"], "epochs must be 1 or more"),
+        (["--preset", "digits-fc", "--rate", "-1"], "rate must be 0 or more"),
+        (["--preset", "digits-fc", "--dropout", "1"], "dropout must be 0 or more and less than 1"),
+        (["--preset", "digits-fc", "--device", "nope"], "PyTorch has no device 'nope'"),
+        (["--preset", "digits-fc", "--weights", "nowhere"], "checkpoint.pt; give the folder of a run"),
+        (["--preset", "mnist-fc"], "mnist needs the folder"),
+        (["--resume", "nowhere"], "there is no nowhere/checkpoint.pt"),
+        (["--resume", "nowhere", "--seed", "1"], "leave --seed out"),
+        ([], "one of the arguments --preset --resume is required"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["reference", "train", *arguments]) == 2
+    errors = capsys.readouterr().err.strip()
+    assert errors.startswith("opzo: error: ")
+    assert "\n" not in errors
+    assert said in errors
+    assert not (tmp_path / "runs").exists()
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = start(small())
+    training.save(tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-200])
+    assert main(["reference", "train", "--resume", str(tmp_path)]) == 2
+    assert "cannot read" in capsys.readouterr().err
+    path.write_bytes(whole)
+    state = load_checkpoint(tmp_path)
+    state["run"]["recipe"]["network"] = "conv5"
+    torch.save(state, path)
+    assert main(["reference", "train", "--resume", str(tmp_path)]) == 2
+    assert "does not fit its run" in capsys.readouterr().err
+
+
+def test_settings_are_those_of_the_command() -> None:
+    parser = argparse.ArgumentParser()
+    add(parser)
+    told = {action.dest for action in parser._actions}
+    assert set(SETTINGS) <= told
+    assert told - set(SETTINGS) == {"help", "preset", "resume", "device", "threads", "out", "json", "verbose", "quiet"}
+    run = Run.of(
+        "digits-fc", {"method": "zo", "local": True, "noise": "rademacher", "place": "before", "independent": True}
+    )
+    method = run.recipe.method
+    assert (method.name, method.local, method.noise.kind, method.noise.place) == ("zo", True, "rademacher", "before")
+    assert not method.noise.antithetic
