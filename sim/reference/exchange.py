@@ -117,11 +117,11 @@ def encode_state_dict(state_dict: Mapping[str, Tensor]) -> bytes:
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """State dict of a ``.pt`` file, read without running code of it; OpzoError where it is none."""
+    if not path.is_file():
+        raise OpzoError(f"there is no file {path}; give a .pt file of a state dict")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise OpzoError(f"cannot read {path}: {error.strerror or error}; give a .pt file of a state dict") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise OpzoError(f"{path} holds no state dict ({reason}); write torch.save(model.state_dict(), path)") from None
     if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):

@@ -56,6 +56,8 @@ def encode_nir(graph: nir.NIRGraph) -> bytes:
 
 def read_nir(path: Path) -> nir.NIRGraph:
     """Graph of a ``.nir`` file; OpzoError where it is none, or where its nodes do not fit each other."""
+    if not path.is_file():
+        raise OpzoError(f"there is no file {path}; give a .nir file of a graph")
     try:
         graph = nir.read(path)
     except Exception as error:
@@ -85,7 +87,7 @@ def from_nir(graph: nir.NIRGraph, *, scaling: InputScaling = CHIP_SCALING, dt: f
     Raises OpzoError, naming the node, where the chip cannot compute the network.
     """
     metadata = graph.metadata
-    dt = float(metadata["dt"]) if dt is None and "dt" in metadata else dt
+    dt = _number(metadata, "dt") if dt is None else dt
     layers: list[FloatLayer] = []
     expect_neurons = False
     for name, node in _chain(graph):
@@ -197,9 +199,18 @@ def _refusal(name: str, node: Any, expect_neurons: bool) -> str:
 
 def _said(metadata: dict[str, Any]) -> tuple[int | None, Input | None]:
     """Time steps and kind of input, where a graph says them."""
-    steps = metadata.get("steps")
-    kind = metadata.get("input")
+    steps, kind = _number(metadata, "steps"), metadata.get("input")
     return None if steps is None else int(steps), None if kind is None else Input.parse(_text(kind))
+
+
+def _number(metadata: dict[str, Any], key: str) -> float | None:
+    """Number in the metadata, where it is there."""
+    try:
+        return float(metadata[key]) if key in metadata else None
+    except (TypeError, ValueError):
+        raise OpzoError(
+            f"'{key}' in the graph's metadata is {_text(metadata[key])}, which is no number; leave it out"
+        ) from None
 
 
 def _text(value: Any) -> str:
