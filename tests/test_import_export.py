@@ -1,6 +1,7 @@
 """``opzo import`` and ``opzo export``: there and back, errors, and a network that another program trained."""
 
 import json
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,20 @@ def test_commands_take_a_checkpoint_there_and_back(
     after = Checkpoint.load(tmp_path / "after.npz")
     assert_same(after.state.weights, before.state.weights)
     assert (after.network, after.state.weight_bits) == (before.network, 12)
+
+
+@pytest.mark.parametrize("command", ["import", "export"])
+def test_without_the_libraries_the_remedy_is_told(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint().save(tmp_path / "net.npz")
+    monkeypatch.setitem(sys.modules, "nir", None)
+    monkeypatch.delitem(sys.modules, "opzo.sim.reference.nir_graph")
+    files = {"import": ["net.nir", "--out", "out.npz"], "export": ["net.npz", "net.nir"]}
+    monkeypatch.chdir(tmp_path)
+    assert main([command, *files[command]]) == 2
+    assert "install them with: pip install 'opzo[torch]'" in capsys.readouterr().err
+    assert not Path("out.npz").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])

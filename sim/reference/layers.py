@@ -95,8 +95,6 @@ class InputScaling:
 
 def sizes_of(layers: Sequence[FloatLayer]) -> tuple[int, ...]:
     """Inputs, hidden neurons ..., classes; OpzoError where a layer does not fit the one before."""
-    if not layers:
-        raise OpzoError("there is no linear layer; give a network of linear layers with spiking neurons between them")
     for before, layer in pairwise(layers):
         if layer.weight.shape[1] != len(before.weight):
             raise OpzoError(
