@@ -15,6 +15,8 @@ COMMANDS = {
     "eval": ("evaluate", "test a trained network"),
     "stream": ("stream", "stream events through a trained network, learning on the way"),
     "data": ("data", "make, convert or look at event data sets"),
+    "import": ("import_", "import a float network (PyTorch, NIR), with what rounding it to the chip costs"),
+    "export": ("export", "export the weights of a checkpoint to PyTorch or NIR"),
     "info": ("info", "show what a device is, or what a checkpoint holds"),
     "verilog": ("verilog", "write the core and the top as plain Verilog"),
     "build": ("build", "build a bitstream for a board"),

@@ -59,6 +59,10 @@ class Frames:
         for index in range(len(self)) if order is None else order:
             yield Sample((encode_frame(self.x[index]),), int(self.y[index]))
 
+    def dense(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Values of the images with these indices, (count, inputs)."""
+        return self.x[indices]
+
     def check(self, network: Network, name: str) -> None:
         """Raise OpzoError where ``network`` does not fit the frames."""
         if network.input is not self.input:

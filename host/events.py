@@ -112,6 +112,15 @@ class Events:
             parts = chunks(sample, self.inputs)
             yield Sample(tuple(encode_steps(part, graded=self.graded) for part in parts), sample.label)
 
+    def dense(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Values of the samples with these indices, (count, steps, inputs): 0 without an event, 1 for a spike."""
+        dense = np.zeros((len(indices), self.steps, self.inputs), np.uint8)
+        for values, index in zip(dense, indices.tolist(), strict=True):
+            sample = self[index]
+            steps = np.repeat(np.arange(self.steps), np.diff(sample.offsets))
+            values[steps, sample.addresses] = SPIKE if sample.values is None else sample.values
+        return dense
+
     def check(self, network: Network, name: str) -> None:
         """Raise OpzoError where ``network`` does not fit the samples."""
         if network.input is not self.input:

@@ -1,0 +1,65 @@
+"""``opzo export``: the weights of a checkpoint as a PyTorch state dict or a NIR graph."""
+
+import argparse
+import json
+from pathlib import Path
+
+from opzo.host.atomic import write_atomically
+from opzo.host.checkpoint import Checkpoint
+from opzo.host.options import add_output
+from opzo.host.run_folder import checkpoint_path
+from opzo.spec.errors import OpzoError
+
+SUFFIXES = (".pt", ".nir")
+"""Of a state dict and of a graph."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("run", type=Path, help="run folder or checkpoint of opzo train")
+    parser.add_argument("out", type=Path, help="file to write: .pt (state dict) or .nir (graph)")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export; exit code."""
+    suffix = check_suffix(arguments.out)
+    checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
+    try:
+        if suffix == ".nir":
+            from opzo.sim.reference.nir_graph import encode_nir, to_nir
+
+            content = encode_nir(to_nir(checkpoint))
+        else:
+            from opzo.sim.reference.exchange import encode_state_dict, from_chip
+
+            content = encode_state_dict(from_chip(checkpoint))
+    except ModuleNotFoundError as error:
+        raise missing(error) from None
+    write_atomically(arguments.out, content)
+    network = checkpoint.network
+    facts = {
+        "file": str(arguments.out),
+        "network": str(network),
+        "steps": network.steps,
+        "input": network.input.name.lower(),
+        "weight_bits": checkpoint.state.weight_bits,
+    }
+    if arguments.json:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            print(f"{name.replace('_', ' ')}: {value}")
+    return 0
+
+
+def check_suffix(path: Path) -> str:
+    """Suffix of a file of a float network; OpzoError where it is none that is known."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise OpzoError(f"{path} is neither {' nor '.join(SUFFIXES)}; name the file by its format")
+    return path.suffix.lower()
+
+
+def missing(error: ModuleNotFoundError) -> OpzoError:
+    """Error that says how to install what the exchange of networks needs."""
+    return OpzoError(f"PyTorch or nir cannot be loaded ({error}); install them with: pip install 'opzo[torch]'")

@@ -1,0 +1,163 @@
+"""Bridge between PyTorch and the chip: state dicts of linear layers to the chip's weights and back.
+
+``docs/exchange.md`` tells the conventions. For NIR files: ``opzo.sim.reference.nir_graph``.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from opzo.sim.reference.layers import LEAK, FloatLayer, InputScaling, exact_matrices, layers_of_chip, round_weights
+from opzo.sim.reference.rounding import LayerRounding, Report, compare
+from opzo.spec.errors import OpzoError
+from opzo.spec.formats import WEIGHT
+from opzo.spec.network import Input, Network
+
+if TYPE_CHECKING:
+    from opzo.host.checkpoint import Checkpoint
+    from opzo.host.data import Frames
+    from opzo.host.events import Events
+
+CHIP_SCALING = InputScaling()
+"""Inputs as the chip takes them."""
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """A float network in the chip's conventions, and what its file says of how to run it."""
+
+    layers: list[FloatLayer]
+    steps: int | None = None
+    input: Input | None = None
+
+
+def from_state_dict(
+    state_dict: Mapping[str, Tensor],
+    *,
+    scaling: InputScaling = CHIP_SCALING,
+    threshold: float | Sequence[ArrayLike] = 1.0,
+    leak: float = LEAK,
+) -> FloatModel:
+    """Layers of a state dict, in the chip's conventions.
+
+    Parameters
+    ----------
+    state_dict : mapping
+        ``NAME.weight`` (n_out, n_in) and ``NAME.bias`` (n_out,) of linear layers, in their order; without bias, 0.
+    scaling : InputScaling
+        What the network takes as input.
+    threshold : float, or sequence of float or (n,)
+        Firing threshold of all neurons, or by hidden layer.
+    leak : float
+        Share of its potential that a neuron keeps from step to step.
+
+    Raises OpzoError, naming the tensor, where the chip cannot compute the network.
+    """
+    if leak != LEAK:
+        raise OpzoError(
+            f"the network's neurons keep {leak:g} of their potential a step, the chip's {LEAK:g}; train it so"
+        )
+    *hidden, read_out = _linear_layers(state_dict)
+    thresholds = [threshold] * len(hidden) if isinstance(threshold, int | float) else list(threshold)
+    if len(thresholds) != len(hidden):
+        raise OpzoError(f"there are {len(thresholds)} thresholds for {len(hidden)} hidden layers; give one a layer")
+    for number, (layer, theta) in enumerate(zip(hidden, thresholds, strict=True)):
+        hidden[number] = layer.scaled(1 / _positive(layer, theta))
+    hidden[:1] = [scaling.fold(layer) for layer in hidden[:1]]
+    return FloatModel([*hidden, read_out])
+
+
+def to_chip(
+    layers: Sequence[FloatLayer],
+    network: Network,
+    *,
+    weight_bits: int = WEIGHT.width,
+    samples: Frames | Events | None = None,
+) -> tuple[list[NDArray[np.int16]], Report]:
+    """Weights (n_in + 1, n_out) in Q3.12 nearest to ``layers`` (in the chip's conventions), and what that costs.
+
+    With ``samples``, both networks are run on them. OpzoError where layers or samples are not those of ``network``.
+    """
+    weights, figures = [], []
+    for layer, exact in zip(layers, exact_matrices(network, layers), strict=True):
+        rounded, saturated = round_weights(exact, weight_bits)
+        weights.append(rounded)
+        figures.append(LayerRounding.of(layer.name, exact, rounded, saturated))
+    if samples is None:
+        return weights, Report(weight_bits, tuple(figures))
+    samples.check(network, "the samples")
+    return weights, Report(weight_bits, tuple(figures), compare(network, layers, weights, samples))
+
+
+def from_chip(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """State dict of a FloatNetwork in single precision, with the very weights of the chip."""
+    tensors = {}
+    for layer in layers_of_chip(checkpoint.network, checkpoint.state.weights):
+        tensors[f"{layer.name}.weight"] = torch.from_numpy(layer.weight.astype(np.float32))
+        tensors[f"{layer.name}.bias"] = torch.from_numpy(layer.bias.astype(np.float32))
+    return tensors
+
+
+def encode_state_dict(state_dict: Mapping[str, Tensor]) -> bytes:
+    """Content of a ``.pt`` file, which ``torch.load(..., weights_only=True)`` reads."""
+    file = BytesIO()
+    torch.save(dict(state_dict), file)
+    return file.getvalue()
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """State dict of a ``.pt`` file, read without running code of it; OpzoError where it is none."""
+    if not path.is_file():
+        raise OpzoError(f"there is no file {path}; give a .pt file of a state dict")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise OpzoError(f"{path} holds no state dict ({reason}); write torch.save(model.state_dict(), path)") from None
+    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+        raise OpzoError(f"{path} holds no state dict of tensors; write torch.save(model.state_dict(), path)")
+    return content
+
+
+def _linear_layers(state_dict: Mapping[str, Tensor]) -> list[FloatLayer]:
+    """The linear layers in the order of their weights."""
+    layers, used = [], set()
+    for key, weight in state_dict.items():
+        name, _, kind = key.rpartition(".")
+        if kind != "weight":
+            continue
+        bias = state_dict.get(f"{name}.bias")
+        used |= {key, f"{name}.bias"}
+        layers.append(FloatLayer(name, _array(weight), np.zeros(len(weight)) if bias is None else _array(bias)))
+    for key in state_dict:
+        if key not in used:
+            raise OpzoError(
+                f"'{key}' is no weight or bias of a linear layer; fold it into one, or leave it out and give threshold "
+                "and leak of the neurons"
+            )
+    if not layers:
+        raise OpzoError("the state dict has no linear layer; its weights are to be named NAME.weight")
+    return layers
+
+
+def _array(tensor: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = tensor.detach().cpu().double().numpy()
+    return array
+
+
+def _positive(layer: FloatLayer, threshold: ArrayLike) -> NDArray[np.float64]:
+    """Threshold of a layer's neurons, checked."""
+    theta = np.asarray(threshold, float)
+    if not (np.isfinite(theta).all() and (theta > 0).all()) or theta.shape not in ((), layer.bias.shape):
+        raise OpzoError(f"the thresholds behind layer '{layer.name}' must be one, or one a neuron, and more than 0")
+    return theta
