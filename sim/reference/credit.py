@@ -5,6 +5,7 @@ One class a method of the paper. The temporal part is the same for all: it is in
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import sqrt
 from typing import ClassVar
 
 import torch
@@ -72,7 +73,7 @@ class DFA(Credit):
         self.feedback = nn.ParameterList(nn.Parameter(matrix, requires_grad=self.trains) for matrix in matrices)
 
     def _first(self, neurons: int) -> Tensor:
-        return torch.randn(self.classes, neurons) * self.classes**-0.5
+        return torch.randn(self.classes, neurons) / sqrt(self.classes)
 
     def gradients(
         self, spikes: Sequence[Tensor], output: Tensor, error: Tensor, losses: Tensor, noise: Sequence[Tensor]

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from opzo.sim.reference.layers import LEAK, FloatLayer, InputScaling, exact_matrices, layers_of_chip, round_weights
+from opzo.sim.reference.layers import FloatLayer, InputScaling, exact_matrices, layers_of_chip, round_weights
+from opzo.sim.reference.neuron import LEAK
 from opzo.sim.reference.rounding import LayerRounding, Report, compare
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import WEIGHT

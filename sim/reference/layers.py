@@ -16,8 +16,6 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.formats import ROW_LOW_BITS, SPIKE_INPUT, WEIGHT
 from opzo.spec.network import Input, Network
 
-LEAK = 0.5
-"""Share of its potential that a neuron of the chip keeps from one time step to the next."""
 Floats = NDArray[np.float64]
 
 

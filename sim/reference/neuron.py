@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from opzo.sim.reference.bptt import WIDTH
 
 LEAK = 0.5
-"""Share of the membrane potential that is left after a time step (paper, appendix C.2.2)."""
+"""Share of the membrane potential that is left after a time step, on the chip and in the paper (appendix C.2.2)."""
 THRESHOLD = 1.0
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from opzo.host.checkpoint import Checkpoint
 from opzo.sim.reference.exchange import CHIP_SCALING, FloatModel
-from opzo.sim.reference.layers import LEAK, FloatLayer, InputScaling, layers_of_chip
+from opzo.sim.reference.layers import FloatLayer, InputScaling, layers_of_chip
+from opzo.sim.reference.neuron import LEAK
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Input
 

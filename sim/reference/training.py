@@ -21,7 +21,8 @@ from opzo.sim.reference.probe import Probe, probe
 from opzo.sim.reference.run import Run
 from opzo.spec.errors import OpzoError
 
-CHECKPOINT, METRICS = "checkpoint.pt", "metrics.csv"
+CHECKPOINT, METRICS, NETWORK = "checkpoint.pt", "metrics.csv", "network.pt"
+"""Files of a run: all that it needs to go on, a line an epoch, the state dict of the network alone."""
 TEST_BATCH = 500
 
 
@@ -127,10 +128,11 @@ class Training:
         return x.to(self.device).expand(-1, self._steps, -1, -1, -1), y.to(self.device)
 
     def save(self, folder: Path) -> None:
-        """Write checkpoint and metrics, each whole or not at all."""
-        file = io.BytesIO()
-        torch.save(self._state(), file)
-        write_atomically(folder / CHECKPOINT, file.getvalue())
+        """Write checkpoint, network and metrics, each whole or not at all."""
+        for name, state in ((CHECKPOINT, self._state()), (NETWORK, self.learner.network.state_dict())):
+            file = io.BytesIO()
+            torch.save(state, file)
+            write_atomically(folder / name, file.getvalue())
         text = io.StringIO()
         if self.rows:
             writer = csv.DictWriter(text, list(self.rows[0]))
