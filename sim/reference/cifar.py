@@ -1,0 +1,102 @@
+"""CIFAR-10 and CIFAR-100 from their standard files, the "python" version or the "binary" one."""
+
+import pickle
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.spec.errors import OpzoError
+
+SHAPE = (3, 32, 32)
+PIXELS = 3 * 32 * 32
+Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+FILES = {
+    "cifar10": (
+        ("cifar-10-batches-py", [f"data_batch_{n}" for n in range(1, 6)], ["test_batch"]),
+        ("cifar-10-batches-bin", [f"data_batch_{n}.bin" for n in range(1, 6)], ["test_batch.bin"]),
+    ),
+    "cifar100": (("cifar-100-python", ["train"], ["test"]), ("cifar-100-binary", ["train.bin"], ["test.bin"])),
+}
+"""Folder, training and test files of both versions."""
+LABELS = {"cifar10": (b"labels", 1), "cifar100": (b"fine_labels", 2)}
+"""Key of the labels in a pickled file; bytes of labels before an image in a binary one, the last of them counts."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads arrays and plain objects: a file cannot run code."""
+
+    ALLOWED = frozenset(
+        {("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        # The files were written with an old NumPy.
+        wanted = (module.replace("numpy.core.", "numpy._core."), name)
+        if wanted not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(*wanted)
+
+
+def read_cifar(name: str, root: str) -> tuple[Arrays, Arrays]:
+    """Training and test images (count, 3, 32, 32) and labels (count,); OpzoError where files are missing or damaged."""
+    if not root:
+        raise OpzoError(f"{name} needs the folder of its files; give --data-root DIR")
+    for number, (folder, *parts) in enumerate(FILES[name]):
+        base = Path(root) / folder
+        if base.is_dir():
+            read = _binary if number else _pickled
+            train, test = ([read(name, base / file) for file in files] for files in parts)
+            return _joined(train), _joined(test)
+    folders = " or ".join(folder for folder, *_ in FILES[name])
+    raise OpzoError(
+        f"there is no {folders} in {root}; get {name}, 'python version', from Alex Krizhevsky's page, unpack it there"
+    )
+
+
+def _joined(parts: list[Arrays]) -> Arrays:
+    pixels, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return pixels.reshape(-1, *SHAPE), labels
+
+
+def _pickled(name: str, path: Path) -> Arrays:
+    with _open(path) as file:
+        try:
+            content = _Unpickler(file, encoding="bytes").load()
+            pixels = np.asarray(content[b"data"], np.uint8)
+            labels = np.asarray(content[LABELS[name][0]])
+        except (
+            pickle.UnpicklingError,
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ImportError,
+        ) as error:
+            raise OpzoError(f"{path} is no file of {name} ({error}); get it again") from None
+    return _checked(path, pixels, labels)
+
+
+def _binary(name: str, path: Path) -> Arrays:
+    before = LABELS[name][1]
+    with _open(path) as file:
+        content = np.frombuffer(file.read(), np.uint8)
+    if not len(content) or len(content) % (before + PIXELS):
+        raise OpzoError(f"{path} has {len(content)} bytes, no whole number of images; get it again")
+    rows = content.reshape(-1, before + PIXELS)
+    return _checked(path, rows[:, before:], rows[:, before - 1])
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise OpzoError(f"cannot read {path}: {error.strerror}; unpack the data set again") from None
+
+
+def _checked(path: Path, pixels: NDArray[np.uint8], labels: NDArray[Any]) -> Arrays:
+    if pixels.shape != (len(labels), PIXELS) or not len(labels) or labels.min() < 0 or labels.max() > 99:
+        raise OpzoError(f"{path} has images {pixels.shape} and labels {labels.shape}, or wrong ones; get it again")
+    return pixels, labels.astype(np.uint8)

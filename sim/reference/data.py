@@ -1,0 +1,240 @@
+"""Data sets for the reference: batches of tensors, from files on disk.
+
+torchvision is not used: its wheels are made for one build of PyTorch and refuse the others, such as the CPU's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from math import isqrt
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from opzo.host.data import Frames, load_data
+from opzo.host.event_data import DATA_SETS as RECORDED
+from opzo.host.event_data import load_event_data
+from opzo.host.events import Events
+from opzo.sim.reference.augment import Augment, crop, cutout, flip
+from opzo.sim.reference.cifar import read_cifar
+from opzo.sim.reference.imagenet import CLASSES, ImageFolder
+from opzo.sim.reference.imagenet import SIZE as IMAGENET_SIZE
+from opzo.sim.reference.patches import REGIONS, cut_patches
+from opzo.spec.errors import OpzoError
+
+PADDING = 4
+"""Pixels by which a random crop shifts at most."""
+HOLES = {"cifar10": 16, "cifar100": 8}
+"""Sides of the holes of cutout (DeVries & Taylor 2017)."""
+EVENT_SIZE = (48, 48)
+"""Of DVS-Gesture and CIFAR10-DVS (paper, appendix C.2.1)."""
+Indices = NDArray[np.intp]
+Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""Pixels (count, channels, height, width) and labels (count,)."""
+
+
+class Part(Protocol):
+    """Training or test samples."""
+
+    def __len__(self) -> int:
+        """Samples."""
+
+    def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Inputs (samples, steps, channels, height, width) and labels int64 (samples,).
+
+        One step is an image, the same in all time steps. ``generator`` is what augmentation draws from; None: there is
+        none.
+        """
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set.
+
+    Attributes
+    ----------
+    shape : (channels, height, width)
+    steps : int or None
+        Time steps of a sample; None: images.
+    """
+
+    name: str
+    train: Part
+    test: Part
+    shape: tuple[int, int, int]
+    classes: int
+    steps: int | None = None
+
+
+class Images:
+    """Images in memory, normalised by channel, augmented.
+
+    Parameters
+    ----------
+    pixels : uint8 (count, channels, height, width)
+    labels : uint8 (count,)
+    mean, std : float32 (channels, 1, 1)
+        Of the training pixels.
+    augment : callable
+        What becomes of training images (samples, channels, height, width), normalised.
+    """
+
+    def __init__(
+        self, pixels: NDArray[np.uint8], labels: NDArray[np.uint8], mean: Tensor, std: Tensor, augment: Augment
+    ) -> None:
+        self._pixels, self._labels = torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64))
+        self._mean, self._std, self._augment = mean, std, augment
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Images and labels, as `Part`."""
+        images = (self._pixels[indices].float() - self._mean) / self._std
+        if generator is not None:
+            images = self._augment(images, generator)
+        return images[:, None], self._labels[indices]
+
+
+class Recordings:
+    """Recordings of events, as frames of what happened in each time step.
+
+    Parameters
+    ----------
+    events : Events
+    mean, std : float
+        Of the training frames; 0 and 1 leave them as they are.
+    augment : callable
+        What becomes of training frames (samples, steps * channels, height, width).
+    """
+
+    def __init__(self, events: Events, mean: float, std: float, augment: Augment) -> None:
+        self._events, self._mean, self._std, self._augment = events, mean, std, augment
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Frames and labels, as `Part`."""
+        dense = self._events.dense(indices).reshape(len(indices), -1, *self._events.shape[1:])
+        frames = (torch.from_numpy(dense).float() - self._mean) / self._std
+        if generator is not None:
+            # All time steps of a sample move alike.
+            frames = self._augment(frames, generator)
+        labels = torch.from_numpy(self._events.y[indices].astype(np.int64))
+        return frames.view(len(indices), self._events.steps, *self._events.shape), labels
+
+
+class Subset:
+    """Some samples of a part."""
+
+    def __init__(self, part: Part, count: int) -> None:
+        if not 0 < count <= len(part):
+            raise OpzoError(f"{count} samples asked for, of {len(part)}; give a number from 1 on, or none for all")
+        self._part, self._indices = part, np.random.default_rng(0).permutation(len(part))[:count]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Inputs and labels, as `Part`."""
+        return self._part.batch(self._indices[indices], generator)
+
+
+def load(name: str, root: str = "", *, train: int | None = None, test: int | None = None) -> DataSet:
+    """Data set by name; ``root`` is the folder of its files; ``train``, ``test``: so many samples only, drawn by lot.
+
+    Names: ``digits``, ``mnist``, ``cifar10``, ``cifar100``, ``imagenet``; ``patches`` (of scikit-learn's photographs);
+    the recordings of `opzo.host.data`; an ``.npz`` file of images or events. OpzoError where there is none such, or
+    files are missing.
+    """
+    loaders: dict[str, Callable[[], DataSet]] = {
+        **{cifar: partial(_cifar, cifar, root) for cifar in HOLES},
+        "imagenet": partial(_imagenet, root),
+        "patches": _patches,
+        **{recorded: partial(_recorded, recorded, root) for recorded in RECORDED},
+    }
+    data = loaders[name]() if name in loaders else _of_host(name, root)
+    return replace(
+        data,
+        train=data.train if train is None else Subset(data.train, train),
+        test=data.test if test is None else Subset(data.test, test),
+    )
+
+
+def _of_host(name: str, root: str) -> DataSet:
+    """Images and events of the driver's data sets."""
+    data = load_data(name, root)
+    if isinstance(data.train, Events) and isinstance(data.test, Events):
+        return _events(name, data.train, data.test, normalised=False)
+    train, test = (_pixels(part) for part in (data.train, data.test))
+    return _images(name, train, test, _as_it_is)
+
+
+def _pixels(frames: Frames | Events) -> Arrays:
+    """Frames as images of one channel: square ones, or else a row."""
+    assert isinstance(frames, Frames)
+    side = isqrt(frames.inputs)
+    shape = (1, side, side) if side**2 == frames.inputs else (1, 1, frames.inputs)
+    return frames.x.reshape(-1, *shape), frames.y
+
+
+def _as_it_is(images: Tensor, generator: torch.Generator) -> Tensor:
+    return images
+
+
+def _cifar(name: str, root: str) -> DataSet:
+    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+        return cutout(flip(crop(images, PADDING, generator), generator), HOLES[name], generator)
+
+    return _images(name, *read_cifar(name, root), augment)
+
+
+def _patches() -> DataSet:
+    return _images("patches", *cut_patches(), flip, REGIONS)
+
+
+def _images(name: str, train: Arrays, test: Arrays, augment: Augment, classes: int | None = None) -> DataSet:
+    """Data set of pixels and labels, normalised by the mean and the standard deviation of the training pixels."""
+    (pixels, labels), (_, test_labels) = train, test
+    mean = pixels.mean((0, 2, 3), dtype=np.float64)[:, None, None]
+    std = pixels.std((0, 2, 3), dtype=np.float64)[:, None, None]
+    if not std.all():
+        raise OpzoError(f"the training images of {name} are all the same; give others")
+    scale = (torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(std.astype(np.float32)))
+    found = 1 + int(max(labels.max(), test_labels.max()))
+    shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
+    return DataSet(name, Images(*train, *scale, augment), Images(*test, *scale, augment), shape, classes or found)
+
+
+def _imagenet(root: str) -> DataSet:
+    shape = (3, IMAGENET_SIZE, IMAGENET_SIZE)
+    return DataSet("imagenet", ImageFolder(root, "train"), ImageFolder(root, "val"), shape, CLASSES)
+
+
+def _recorded(name: str, root: str) -> DataSet:
+    binning = RECORDED[name].binning
+    if binning.size:
+        binning = replace(binning, size=EVENT_SIZE, counts=True)
+    train, test = load_event_data(name, root, binning=binning)
+    return _events(name, train, test, normalised=name == "cifar10-dvs")
+
+
+def _events(name: str, train: Events, test: Events, *, normalised: bool) -> DataSet:
+    """Data set of events; where normalised, training frames are cropped at random as well."""
+    mean, std = 0.0, 1.0
+    if normalised:
+        values = np.ones(len(train.addresses)) if train.values is None else train.values.astype(np.float64)
+        moments = len(train) * train.steps * train.inputs
+        mean = values.sum() / moments
+        std = float(np.sqrt((values**2).sum() / moments - mean**2))
+    augment = _shifted if normalised else _as_it_is
+    parts = [Recordings(part, mean, std, augment) for part in (train, test)]
+    return DataSet(name, parts[0], parts[1], train.shape, 1 + int(max(train.y.max(), test.y.max())), train.steps)
+
+
+def _shifted(frames: Tensor, generator: torch.Generator) -> Tensor:
+    return crop(frames, PADDING, generator)

@@ -1,0 +1,99 @@
+"""ImageNet from its folder, ``train/CLASS/*`` and ``val/CLASS/*``, read image by image."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from math import log
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from opzo.spec.errors import OpzoError
+
+SIZE, RESIZED = 224, 256
+CLASSES = 1000
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the training pixels, 0..1, by channel."""
+SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
+AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
+"""Share of the image that a random crop takes, and its width in heights."""
+ATTEMPTS = 10
+WORKERS = 8
+Box = tuple[float, float, float, float]
+
+
+class ImageFolder:
+    """Images of ``root / part``, one folder a class, classes in the order of their names.
+
+    Training images are cropped and resized at random and mirrored; test images are resized and cut out of the middle.
+    """
+
+    def __init__(self, root: str, part: str) -> None:
+        base = Path(root) / part
+        folders = sorted(path for path in base.iterdir() if path.is_dir()) if root and base.is_dir() else []
+        files = [(path, label) for label, folder in enumerate(folders) for path in _images(folder)]
+        if not files:
+            raise OpzoError(
+                f"there are no images in {base}; put ImageNet-1K there, {part}/n01440764/*.JPEG ..., give --data-root"
+            )
+        if len(folders) > CLASSES:
+            raise OpzoError(f"{base} has {len(folders)} classes; ImageNet-1K has {CLASSES}")
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def batch(self, indices: NDArray[np.intp], generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Images (samples, 1, 3, SIZE, SIZE), normalised, and labels."""
+        chosen = [self._files[index] for index in indices.tolist()]
+        # Drawn before the threads, so that their order does not matter.
+        draws = None if generator is None else torch.rand(len(chosen), 3 * ATTEMPTS + 2, generator=generator).tolist()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            jobs = zip((path for path, _ in chosen), draws or [None] * len(chosen), strict=True)
+            pixels = np.stack(list(pool.map(lambda job: _read(*job), jobs)))
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        scaled = (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+        return scaled[:, None], torch.tensor([label for _, label in chosen])
+
+
+def random_box(width: int, height: int, draws: list[float]) -> Box:
+    """Left, top, right, bottom of a random part of an image; the largest square in its middle where no draw fits."""
+    for attempt in range(ATTEMPTS):
+        area, ratio, _ = draws[3 * attempt :][:3]
+        area = width * height * (AREA[0] + (AREA[1] - AREA[0]) * area)
+        ratio = float(np.exp(log(RATIO[0]) + (log(RATIO[1]) - log(RATIO[0])) * ratio))
+        across, down = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
+        if 0 < across <= width and 0 < down <= height:
+            left = int(draws[3 * attempt + 2] * (width - across + 1))
+            top = int(draws[-2] * (height - down + 1))
+            return left, top, left + across, top + down
+    return middle_box(width, height, min(width, height))
+
+
+def middle_box(width: int, height: int, size: float) -> Box:
+    """Square of this size in the middle."""
+    left, top = (width - size) / 2, (height - size) / 2
+    return left, top, left + size, top + size
+
+
+def _read(path: Path, draws: list[float] | None) -> NDArray[np.uint8]:
+    """Pixels (SIZE, SIZE, 3), augmented by the random numbers 0..1 in ``draws``."""
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise OpzoError(f"cannot read the image {path} ({error}); get it again, or take it away") from None
+    if draws is None:
+        box = middle_box(*image.size, min(image.size) * SIZE / RESIZED)
+    else:
+        box = random_box(*image.size, draws)
+    resized = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box)
+    pixels = np.asarray(resized)
+    return pixels[:, ::-1] if draws is not None and draws[-1] < 0.5 else pixels
+
+
+def _images(folder: Path) -> Iterable[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
