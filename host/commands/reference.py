@@ -7,6 +7,8 @@ from opzo.spec.errors import OpzoError
 
 COMMANDS = {
     "train": ("reference_train", "train a network with a method of the paper, in floating point"),
+    "table": ("reference_table", "show runs side by side, beside the figures of the paper"),
+    "cost": ("reference_cost", "show what each method costs, by formula and measured"),
 }
 """Subcommands: module in ``opzo.host.commands``, and help."""
 

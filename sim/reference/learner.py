@@ -54,8 +54,14 @@ class Method:
 
     @property
     def label(self) -> str:
-        """Name, with what goes with it: ``opzo-ll-igl``."""
-        return self.name + "-ll" * self.local + "-igl" * (self.intermediate is not None)
+        """Name, what goes with it, and noise that is not the paper's default: ``opzo-ll-igl rademacher before``."""
+        parts = [self.name + "-ll" * self.local + "-igl" * (self.intermediate is not None)]
+        kind = METHODS[self.name]
+        if self.under_noise or (kind is not None and kind.perturbs):
+            parts += [self.noise.kind] * (self.noise.kind != GAUSSIAN.kind)
+            parts += [self.noise.place] * (self.noise.place != GAUSSIAN.place)
+            parts += ["independent"] * (not self.noise.antithetic and not self.under_noise)
+        return " ".join(parts)
 
     def credit(self, shapes: Sequence[torch.Size], classes: int) -> Credit | None:
         """Credit assignment to layers of these shapes; None: back-propagation."""

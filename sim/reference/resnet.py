@@ -38,7 +38,9 @@ class Block(nn.Module):
         self.synapses_2 = TracedConv2d(channels_out, channels_out)
         self.shortcut: nn.Module | None = None
         if stride > 1 or channels_in != channels_out:
-            self.shortcut = nn.Sequential(nn.AvgPool2d(stride), TracedConv2d(channels_in, channels_out, size=1))
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride, ceil_mode=True), TracedConv2d(channels_in, channels_out, size=1)
+            )
 
     def forward(self, stream: Tensor) -> Tensor:
         """Stream of currents of one time step, (samples, channels, height, width)."""

@@ -70,7 +70,7 @@ class Training:
     """
 
     def __init__(self, run: Run, data: DataSet, device: str = "cpu") -> None:
-        self.run, self.recipe, self.data, self.device = run, run.recipe, data, _device(device)
+        self.run, self.recipe, self.data, self.device = run, run.recipe, data, torch_device(device)
         recipe = run.recipe
         torch.manual_seed(recipe.seed)
         network = NETWORKS[recipe.network](data.shape, data.classes, recipe.dropout)
@@ -164,6 +164,10 @@ class Training:
     def _state(self) -> dict[str, Any]:
         state = {
             "run": asdict(self.run),
+            # What a table needs of the data, without the data.
+            "shape": list(self.data.shape),
+            "classes": self.data.classes,
+            "steps": self._steps,
             "learner": self.learner.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "epoch": self.epoch,
@@ -221,7 +225,8 @@ def load_run(folder: Path, device: str = "cpu") -> Training:
     return training
 
 
-def _device(name: str) -> torch.device:
+def torch_device(name: str) -> torch.device:
+    """Device of PyTorch; OpzoError where it has none such."""
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

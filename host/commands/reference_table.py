@@ -1,0 +1,51 @@
+"""``opzo reference table``: runs of the reference side by side, beside the paper's figures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from opzo.host.options import add_output, say
+
+TITLE = """# Runs of the reference
+Written by `opzo reference table`. Test accuracy is that of the last epoch, mean and standard deviation over the seeds;
+paper: its tables 1 to 4 and 8. Firing rates are spikes a neuron and time step on the test set; a spike costs the mean
+fan-out of its layer.
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run of opzo reference train")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for tables and pictures (default: only print)")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the tables and write what is asked for; exit code."""
+    from opzo.sim.reference.results import Result, markdown, summarise
+
+    summaries = summarise(Result.read(folder) for folder in arguments.runs)
+    text = markdown(summaries)
+    if arguments.out:
+        from opzo.host.atomic import write_atomically
+        from opzo.sim.reference.figures import cosine_png, dynamics_png, variance_png
+
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        drawn = {
+            "dynamics": dynamics_png(summaries),
+            "variance": variance_png(summaries),
+            "cosine": cosine_png(summaries),
+        }
+        pictures = {f"{name}.png": picture for name, picture in drawn.items() if picture is not None}
+        for name, picture in pictures.items():
+            write_atomically(arguments.out / name, picture)
+        links = "".join(f"\n![{Path(name).stem}]({name})\n" for name in pictures)
+        write_atomically(arguments.out / "README.md", f"{TITLE}\n{text}{links}".encode())
+        say(f"opzo: wrote README.md, {', '.join(pictures)} in {arguments.out}")
+    if arguments.json:
+        print(json.dumps({"methods": [summary.figures() for summary in summaries]}))
+    else:
+        print(text, end="")
+    return 0
