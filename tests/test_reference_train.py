@@ -156,6 +156,19 @@ def test_command_trains_resumes_and_writes_metrics(tmp_path: Path, capsys: pytes
     assert json.loads(capsys.readouterr().out)["test_accuracy"] == figures["test_accuracy"]
 
 
+def test_what_is_printed_last_brings_the_network_to_the_chip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["reference", "train", "--preset", "digits-fc", "--epochs", "2", "--threads", "1"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 0
+    said, last = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert last.startswith("to the chip: opzo import ")
+    options = [*last.split()[4:], "--data", "digits", "--json"]
+    assert main(options) == 0
+    behaviour = json.loads(capsys.readouterr().out)["behaviour"]
+    assert f"test accuracy {behaviour['accuracy_before']:.2%};" in said
+
+
 def test_interrupted_command_says_how_to_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -177,12 +178,23 @@ class _Watch:
             say(f"opzo: interrupted in epoch {training.epoch + 1}; go on with: {resume}")
             return INTERRUPTED
         figures = asdict(training.run) | training.rows[-1]
+        figures |= {"input_mean": training.data.mean, "input_std": training.data.std}
         figures |= {"seconds": time.monotonic() - begin, "run_folder": str(self._folder)}
         if self._json:
             print(json.dumps(figures))
         else:
             print(f"test accuracy {figures['test_accuracy']:.2%}; run folder {self._folder}")
+            if training.recipe.network == "fc" and training.data.steps is None:
+                print(f"to the chip: {self._import()}")
         return 0
+
+    def _import(self) -> str:
+        """Command that brings the network to the chip."""
+        data, recipe = self._training.data, self._training.recipe
+        sizes = [math.prod(data.shape), *(math.prod(shape) for shape in self._training.learner.shapes), data.classes]
+        options = f"--net {'-'.join(map(str, sizes))} --steps {recipe.steps}"
+        scaling = f"--one 1 --mean {data.mean[0]:.8g} --std {data.std[0]:.8g}"
+        return f"opzo import {self._folder}/network.pt {options} {scaling} --out {self._folder}/chip.npz"
 
 
 def _row(epoch: Epoch) -> str:

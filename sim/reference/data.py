@@ -59,6 +59,8 @@ class DataSet:
     shape : (channels, height, width)
     steps : int or None
         Time steps of a sample; None: images.
+    mean, std : tuple of float
+        Of the training pixels, 0..255, by channel, where images are normalised: value = (pixel - mean) / std.
     """
 
     name: str
@@ -67,6 +69,8 @@ class DataSet:
     shape: tuple[int, int, int]
     classes: int
     steps: int | None = None
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
 
 
 class Images:
@@ -207,7 +211,9 @@ def _images(name: str, train: Arrays, test: Arrays, augment: Augment, classes: i
     scale = (torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(std.astype(np.float32)))
     found = 1 + int(max(labels.max(), test_labels.max()))
     shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
-    return DataSet(name, Images(*train, *scale, augment), Images(*test, *scale, augment), shape, classes or found)
+    parts = [Images(*part, *scale, augment) for part in (train, test)]
+    figures = [tuple(values.flatten().tolist()) for values in (mean, std)]
+    return DataSet(name, parts[0], parts[1], shape, classes or found, None, *figures)
 
 
 def _imagenet(root: str) -> DataSet:
