@@ -3,6 +3,8 @@
 import argparse
 import csv
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,31 @@ def test_bad_input_is_one_line(
     assert "\n" not in errors
     assert said in errors
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("command", [["train", "--preset", "digits-fc"], ["table", "run"], ["cost"]])
+def test_without_pytorch_it_says_how_to_get_it(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [name for name in sys.modules if name.startswith("opzo.sim.reference")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["reference", *command]) == 2
+    assert "install it with: pip install 'opzo[torch]'" in capsys.readouterr().err
+
+
+def test_a_run_that_began_with_weights_resumes_without_them(tmp_path: Path) -> None:
+    first = start(small(seed=5))
+    first.run_epoch()
+    (tmp_path / "first").mkdir()
+    first.save(tmp_path / "first")
+    second = start(small(seed=6, weights=str(tmp_path / "first")))
+    for key, value in first.learner.network.state_dict().items():
+        assert torch.equal(value, second.learner.network.state_dict()[key]), key
+    (tmp_path / "second").mkdir()
+    second.save(tmp_path / "second")
+    shutil.rmtree(tmp_path / "first")
+    assert load_run(tmp_path / "second").epoch == 0
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

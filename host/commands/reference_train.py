@@ -18,8 +18,8 @@ from opzo.host.options import absolute, add_output, say
 from opzo.spec.errors import OpzoError
 
 if TYPE_CHECKING:
-    from opzo.sim.reference.learner import Tally
     from opzo.sim.reference.run import Run
+    from opzo.sim.reference.tally import Tally
     from opzo.sim.reference.training import Epoch, Training
 
 SETTINGS = (

@@ -12,6 +12,7 @@ from opzo.sim.reference.networks import SpikingNetwork
 from opzo.sim.reference.neuron import LIF, lif_layers, reset
 from opzo.sim.reference.noise import GAUSSIAN, Noise, Perturbation
 from opzo.sim.reference.synapses import TracedLinear
+from opzo.sim.reference.tally import StepSums, Tally
 from opzo.spec.errors import OpzoError
 
 MSE_SHARE = 0.05
@@ -71,59 +72,6 @@ class Method:
         return OPZO(shapes, classes, self.momentum) if kind is OPZO else kind(shapes, classes)
 
 
-@dataclass
-class Tally:
-    """Sums over samples: count, right decisions, loss (mean over the time steps), spikes of each hidden layer."""
-
-    samples: int = 0
-    correct: int = 0
-    loss: float = 0.0
-    spikes: tuple[float, ...] = ()
-
-    def add(self, other: "Tally") -> None:
-        """Add another tally."""
-        self.samples, self.correct = self.samples + other.samples, self.correct + other.correct
-        self.loss += other.loss
-        self.spikes = tuple(map(sum, zip(self.spikes, other.spikes, strict=True))) if self.spikes else other.spikes
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right decisions."""
-        return self.correct / self.samples
-
-    @property
-    def mean_loss(self) -> float:
-        """Loss of a sample and time step."""
-        return self.loss / self.samples
-
-    def firing_rates(self, shapes: Sequence[torch.Size], steps: int) -> list[float]:
-        """Spikes a neuron and time step of hidden layers of these shapes."""
-        moments = self.samples * steps
-        return [spikes / (moments * shape.numel()) for spikes, shape in zip(self.spikes, shapes, strict=True)]
-
-
-class _Sums:
-    """Makes a tally of time steps, without waiting for the device in each."""
-
-    def __init__(self, layers: Sequence[LIF]) -> None:
-        self._layers = layers
-        self._losses: list[Tensor] = []
-        self._spikes: list[Tensor] = []
-        self._outputs: list[Tensor] = []
-
-    def step(self, output: Tensor, losses: Tensor) -> None:
-        """Add a time step: outputs (samples, classes), losses (samples,)."""
-        self._outputs.append(output.detach())
-        self._losses.append(losses.detach())
-        self._spikes.append(torch.stack([layer.spikes.detach().sum() for layer in self._layers]))
-
-    def tally(self, y: Tensor) -> Tally:
-        """The decision is the largest summed output."""
-        correct = (torch.stack(self._outputs).sum(0).argmax(1) == y).sum()
-        loss = torch.stack(self._losses).mean(0).sum()
-        return Tally(len(y), int(correct), float(loss), tuple(torch.stack(self._spikes).sum(0).tolist()))
-
-
 class Learner(nn.Module):
     """A network, its read-outs along the way, and how credit comes to its layers.
 
@@ -159,12 +107,6 @@ class Learner(nn.Module):
         for layer in self.layers:
             layer.cut = self.credit is not None
 
-    def _perturbation(self, alpha: float, *, learns: bool) -> Perturbation | None:
-        method = learns and self.credit is not None and self.credit.perturbs
-        if not (method or self.method.under_noise):
-            return None
-        return Perturbation(self.method.noise, alpha, self.layers, self.shapes)
-
     def gradients(self, x: Tensor, y: Tensor, alpha: float = 0.0) -> Tally:
         """Add the gradients of a batch to those of the parameters; what the network did with it.
 
@@ -187,6 +129,12 @@ class Learner(nn.Module):
         """What the network does with a batch; ``alpha`` is the amplitude of the noise if tests are under noise."""
         return self._run(x, y, self._perturbation(alpha, learns=False))
 
+    def _perturbation(self, alpha: float, *, learns: bool) -> Perturbation | None:
+        method = learns and self.credit is not None and self.credit.perturbs
+        if not (method or self.method.under_noise):
+            return None
+        return Perturbation(self.method.noise, alpha, self.layers, self.shapes)
+
     def _run(
         self,
         x: Tensor,
@@ -196,16 +144,18 @@ class Learner(nn.Module):
     ) -> Tally:
         """Time steps of a batch; ``learn`` is called with outputs and losses of each."""
         reset(self)
-        sums = _Sums(self.layers)
-        for step in range(x.size(1)):
+        sums = StepSums(self.layers)
+        try:
+            for step in range(x.size(1)):
+                if perturbation is not None:
+                    perturbation.apply(step, x)
+                output = self.network(x[:, step])
+                losses = instantaneous_losses(output, y)
+                learn(output, losses)
+                sums.step(output, losses)
+        finally:
             if perturbation is not None:
-                perturbation.apply(step, x)
-            output = self.network(x[:, step])
-            losses = instantaneous_losses(output, y)
-            learn(output, losses)
-            sums.step(output, losses)
-        if perturbation is not None:
-            perturbation.end()
+                perturbation.end()
         return sums.tally(y)
 
     def _backward(self, output: Tensor, losses: Tensor, y: Tensor, steps: int, noise: list[Tensor]) -> None:

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from opzo.host.atomic import write_atomically
-from opzo.sim.reference.data import DataSet, Part, load
-from opzo.sim.reference.learner import Learner, Tally
+from opzo.sim.reference.data import DataSet, Indices, Part, load
+from opzo.sim.reference.learner import Learner
 from opzo.sim.reference.presets import NETWORKS
 from opzo.sim.reference.probe import Probe, probe
 from opzo.sim.reference.run import Run
+from opzo.sim.reference.tally import Tally
 from opzo.spec.errors import OpzoError
 
 CHECKPOINT, METRICS, NETWORK = "checkpoint.pt", "metrics.csv", "network.pt"
@@ -122,7 +123,7 @@ class Training:
             tally.add(self.learner.test(*self.batch(self.data.test, indices, augment=False), alpha))
         return tally
 
-    def batch(self, part: Part, indices: np.ndarray[Any, np.dtype[np.intp]], *, augment: bool) -> tuple[Tensor, Tensor]:
+    def batch(self, part: Part, indices: Indices, *, augment: bool) -> tuple[Tensor, Tensor]:
         """Inputs (samples, steps, channels, height, width) and labels on the device."""
         x, y = part.batch(indices, torch.default_generator if augment else None)
         return x.to(self.device).expand(-1, self._steps, -1, -1, -1), y.to(self.device)
@@ -206,8 +207,7 @@ class Training:
 
 def start(run: Run, device: str = "cpu") -> Training:
     """Load a run's data and begin it."""
-    data = load(run.data, run.data_root, train=run.train_samples, test=run.test_samples)
-    training = Training(run, data, device)
+    training = _loaded(run, device)
     if run.weights:
         training.take_network(load_checkpoint(Path(run.weights), device))
     return training
@@ -220,9 +220,13 @@ def load_run(folder: Path, device: str = "cpu") -> Training:
         run = Run.restored(state["run"])
     except (KeyError, TypeError, ValueError) as error:
         raise OpzoError(f"{folder / CHECKPOINT} is no run of this version ({error}); start a new one") from None
-    training = start(run, device)
+    training = _loaded(run, device)
     training.take(state)
     return training
+
+
+def _loaded(run: Run, device: str) -> Training:
+    return Training(run, load(run.data, run.data_root, train=run.train_samples, test=run.test_samples), device)
 
 
 def torch_device(name: str) -> torch.device:
