@@ -83,6 +83,20 @@ class Preset:
     under_noise: bool = False
 
 
+_IMAGENET = Preset(
+    "imagenet",
+    "resnet34",
+    epochs=5,
+    batch=64,
+    rate=2e-6,
+    zo_rate=2e-7,
+    decay=0.0,
+    noise=Noise(place="before", antithetic=False),
+    alpha_first=0.1,
+    alpha_last=0.1,
+    under_noise=True,
+)
+_DIGITS = Preset("digits", "fc", epochs=20, batch=32, rate=1e-3, zo_rate=1e-4)
 _GESTURE = Preset("dvs-gesture", "conv5", steps=20, batch=16, zo_rate=2e-4, momentum=0.999999)
 PRESETS = {
     "mnist-fc": Preset("mnist", "fc", epochs=50, dropout=0.2),
@@ -93,21 +107,13 @@ PRESETS = {
     "cifar10-dvs-conv5": Preset("cifar10-dvs", "conv5", steps=10, dropout=0.1),
     "dvs-gesture-conv5": _GESTURE,
     "dvs-gesture-conv9": replace(_GESTURE, network="conv9", intermediate=CONV9_INTERMEDIATE),
-    "imagenet-resnet34": Preset(
-        "imagenet",
-        "resnet34",
-        epochs=5,
-        batch=64,
-        rate=2e-6,
-        zo_rate=2e-7,
-        decay=0.0,
-        noise=Noise(place="before", antithetic=False),
-        alpha_first=0.1,
-        alpha_last=0.1,
-        under_noise=True,
-    ),
+    "imagenet-resnet34": _IMAGENET,
     # Small ones, of data that scikit-learn brings along.
-    "digits-fc": Preset("digits", "fc", epochs=20, batch=32, rate=1e-3, zo_rate=1e-4),
-    "patches-conv5": Preset("patches", "conv5", epochs=20),
-    "patches-conv9": Preset("patches", "conv9", epochs=20, intermediate=CONV9_INTERMEDIATE),
+    "digits-fc": _DIGITS,
+    "digits-conv5": replace(_DIGITS, network="conv5", epochs=10),
+    "digits-conv9": replace(_DIGITS, network="conv9", epochs=10, intermediate=CONV9_INTERMEDIATE),
+    "digits-resnet34": replace(
+        _IMAGENET, data="digits", epochs=3, batch=32, rate=1e-4, zo_rate=1e-5, alpha_first=0.15, alpha_last=0.15
+    ),
+    "patches-conv5": Preset("patches", "conv5", epochs=20, batch=32, rate=1e-3, zo_rate=1e-4),
 }
