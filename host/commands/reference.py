@@ -3,7 +3,7 @@
 import argparse
 from importlib import import_module
 
-from opzo.spec.errors import OpzoError
+from opzo.host.commands.export import missing
 
 COMMANDS = {
     "train": ("reference_train", "train a network with a method of the paper, in floating point"),
@@ -28,7 +28,5 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.run_reference_command(arguments)
     except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise OpzoError("PyTorch is not installed; install it with: pip install 'opzo[torch]'") from None
+        raise missing(error) from None
     return code

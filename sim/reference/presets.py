@@ -115,5 +115,6 @@ PRESETS = {
     "digits-resnet34": replace(
         _IMAGENET, data="digits", epochs=3, batch=32, rate=1e-4, zo_rate=1e-5, alpha_first=0.15, alpha_last=0.15
     ),
+    "saccade-digits-fc": replace(_DIGITS, data="saccade-digits", epochs=5, dropout=0.2),
     "patches-conv5": Preset("patches", "conv5", epochs=20, batch=32, rate=1e-3, zo_rate=1e-4),
 }
