@@ -3,10 +3,9 @@
 import logging
 import os
 import sys
-from importlib import import_module
 
 import opzo
-from opzo.host.options import Parser, say
+from opzo.host.options import Parser, add_commands, say
 from opzo.spec.errors import LinkError, OpzoError, ToolError
 
 COMMANDS = {
@@ -53,12 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="opzo", description="Train spiking neural networks on the chip.")
     parser.add_argument("--version", action="version", version=f"opzo {opzo.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, (module_name, text) in COMMANDS.items():
-        module = import_module(f"opzo.host.commands.{module_name}")
-        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
-        module.add(command)
-        command.set_defaults(run_command=module.run)
+    add_commands(parser, COMMANDS, "run_command")
     return parser
 
 

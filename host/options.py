@@ -1,9 +1,11 @@
 """Command-line options that subcommands share."""
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,6 +49,29 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
     if getattr(arguments, "config", None):
         values = checked(read_toml(arguments.config), str(arguments.config))
     return values | {key: value for key, value in vars(arguments).items() if key in names}
+
+
+def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, tuple[str, str]], dest: str) -> None:
+    """Add subcommands: name to module in ``opzo.host.commands`` and help; the module's ``run`` goes to ``dest``."""
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (module_name, text) in commands.items():
+        module = import_module(f"opzo.host.commands.{module_name}")
+        command = subparsers.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+        )
+        module.add(command)
+        command.set_defaults(**{dest: module.run})
+
+
+def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print facts: one JSON object, or a line each."""
+    if as_json:
+        print(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key.replace('_', ' ')} {figure}" for key, figure in value.items())
+        print(f"{name.replace('_', ' ')}: {value}")
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

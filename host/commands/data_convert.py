@@ -1,7 +1,6 @@
 """``opzo data convert``: recordings become an .npz file of events."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from opzo.host.data import LABEL_MAX
 from opzo.host.event_data import DATA_SETS, load_event_data
 from opzo.host.event_files import PARTS, save_events
 from opzo.host.events import Events
-from opzo.host.options import add_output, say
+from opzo.host.options import add_output, say, show
 from opzo.host.recording import Recording
 from opzo.host.recording_lists import LIST_SUFFIXES, Labelled, recordings_of_folder, recordings_of_list, split
 from opzo.host.recordings import read_recording
@@ -74,11 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     for part, events in zip(PARTS, (train, test), strict=True):
         facts[f"{part}_samples"] = len(events)
         facts[f"{part}_events_a_sample"] = round(len(events.addresses) / len(events), 1)
-    if arguments.json:
-        print(json.dumps(facts))
-    else:
-        for name, value in facts.items():
-            print(f"{name.replace('_', ' ')}: {value}")
+    show(facts, as_json=arguments.json)
     return 0
 
 

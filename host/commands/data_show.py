@@ -1,7 +1,6 @@
 """``opzo data show``: what a recording or an .npz file of events holds."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from opzo.host.commands.data_convert import size
 from opzo.host.event_files import PARTS, load_events
 from opzo.host.events import Events
-from opzo.host.options import add_output
+from opzo.host.options import add_output, show
 from opzo.host.recordings import read_recording
 
 
@@ -27,13 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
         facts = _data_set(arguments.file)
     else:
         facts = _recording(arguments.file, arguments.sensor)
-    if arguments.json:
-        print(json.dumps(facts))
-    else:
-        for name, value in facts.items():
-            if isinstance(value, dict):
-                value = ", ".join(f"{key.replace('_', ' ')} {figure}" for key, figure in value.items())
-            print(f"{name.replace('_', ' ')}: {value}")
+    show(facts, as_json=arguments.json)
     return 0
 
 

@@ -1,12 +1,11 @@
 """``opzo export``: the weights of a checkpoint as a PyTorch state dict or a NIR graph."""
 
 import argparse
-import json
 from pathlib import Path
 
 from opzo.host.atomic import write_atomically
 from opzo.host.checkpoint import Checkpoint
-from opzo.host.options import add_output
+from opzo.host.options import add_output, show
 from opzo.host.run_folder import checkpoint_path
 from opzo.spec.errors import OpzoError
 
@@ -45,11 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         "input": network.input.name.lower(),
         "weight_bits": checkpoint.state.weight_bits,
     }
-    if arguments.json:
-        print(json.dumps(facts))
-    else:
-        for name, value in facts.items():
-            print(f"{name.replace('_', ' ')}: {value}")
+    show(facts, as_json=arguments.json)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from opzo.host.checkpoint import Checkpoint
 from opzo.host.commands.export import check_suffix, missing
 from opzo.host.config import Config
 from opzo.host.data import load_data
-from opzo.host.options import absolute, add_config, add_output, given, positive, say
+from opzo.host.options import absolute, add_config, add_output, given, positive, say, show
 from opzo.host.state import State
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Rule
@@ -83,11 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     facts = {"file": str(arguments.out), "network": str(network), "steps": network.steps, "input": config.input}
     if report.saturates:
         say(f"opzo: weights beyond the range of {config.weight_bits} bits were cut; the network may not work")
-    if arguments.json:
-        print(json.dumps(facts | report.figures()))
-    else:
-        for name, value in facts.items():
-            print(f"{name}: {value}")
+    show(facts | report.figures() if arguments.json else facts, as_json=arguments.json)
+    if not arguments.json:
         print(report.table())
     return 0
 

@@ -1,7 +1,6 @@
 """``opzo info``: what a device is, or what a checkpoint holds."""
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import opzo
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
 from opzo.host.device import open_device
-from opzo.host.options import add_config, add_output, given
+from opzo.host.options import add_config, add_output, given, show
 from opzo.host.run_folder import checkpoint_path
 from opzo.spec.formats import WEIGHT
 
@@ -25,11 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print facts, one a line; exit code."""
     facts = _checkpoint(arguments.run) if arguments.run else _device(Config.of(given(arguments), "the settings"))
-    if arguments.json:
-        print(json.dumps(facts))
-    else:
-        for name, value in facts.items():
-            print(f"{name.replace('_', ' ')}: {value}")
+    show(facts, as_json=arguments.json)
     return 0
 
 

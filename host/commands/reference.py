@@ -1,9 +1,9 @@
 """``opzo reference``: train the PyTorch reference, compare its runs, and what its methods cost."""
 
 import argparse
-from importlib import import_module
 
 from opzo.host.commands.export import missing
+from opzo.host.options import add_commands
 
 COMMANDS = {
     "train": ("reference_train", "train a network with a method of the paper, in floating point"),
@@ -15,12 +15,7 @@ COMMANDS = {
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, (module_name, text) in COMMANDS.items():
-        module = import_module(f"opzo.host.commands.{module_name}")
-        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
-        module.add(command)
-        command.set_defaults(run_reference_command=module.run)
+    add_commands(parser, COMMANDS, "run_reference_command")
 
 
 def run(arguments: argparse.Namespace) -> int:
