@@ -15,6 +15,7 @@ from opzo.host.cli import main as opzo
 
 METHODS = ("opzo", "bp", "dfa", "dkp", "zo")
 SEEDS = (2022, 0, 1)
+LEARNING = {"ll": "--local", "igl": "--intermediate"}
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -28,15 +29,21 @@ def main() -> int:
     """Train all, then write tables and pictures; exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="mnist-fc", help="(default: %(default)s)")
-    parser.add_argument("--methods", nargs="+", default=METHODS, metavar="METHOD", help="with -ll: local learning")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=METHODS,
+        metavar="METHOD",
+        help="with -ll, -igl: local, intermediate global learning",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, metavar="INT", help="(default: 2022 0 1)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduction"), help="(default: %(default)s)")
     args, options = parser.parse_known_args()
     runs = []
     for seed, method in product(args.seeds, args.methods):
-        name, _, local = method.partition("-")
-        given = ["--preset", args.preset, "--method", name, "--seed", str(seed), *["--local"] * (local == "ll")]
+        name, *learning = method.split("-")
+        given = ["--preset", args.preset, "--method", name, "--seed", str(seed), *(LEARNING[kind] for kind in learning)]
         runs.append((args.out / f"{args.preset}-{method}-{seed}", [*given, *options]))
     codes = Parallel(n_jobs=args.jobs)(delayed(train)(folder, given) for folder, given in runs)
     if any(codes):
