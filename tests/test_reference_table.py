@@ -135,7 +135,7 @@ def test_table_groups_seeds_and_marks_what_is_unfinished(
     text = (tmp_path / "out" / "README.md").read_text()
     assert "1 of 2, not finished" in text
     assert f"{mean:.2f} ±" in text
-    for name in ("dynamics", "variance", "cosine"):
+    for name in ("dynamics", "variance", "relative-variance", "cosine"):
         picture = (tmp_path / "out" / f"{name}.png").read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) > 10_000

@@ -5,6 +5,7 @@ import csv
 import json
 import shutil
 import sys
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from opzo.host.cli import main
 from opzo.host.commands.reference_train import SETTINGS, add
 from opzo.sim.reference.credit import METHODS
-from opzo.sim.reference.probe import probe
+from opzo.sim.reference.probe import probe, relative_variance
 from opzo.sim.reference.run import Run
 from opzo.sim.reference.training import Training, load_checkpoint, load_run, start
 
@@ -129,6 +130,17 @@ def test_zo_gradients_vary_more_than_those_of_opzo_and_bp() -> None:
     assert single.bp_variance == opzo.bp_variance
     assert single.variance[1] > 10 * single.bp_variance[1]
     assert opzo.variance[1] < single.bp_variance[1]
+    assert single.relative_variance[1] > 10 * opzo.relative_variance[1]
+    assert 0.1 < opzo.relative_variance[1] / opzo.bp_relative_variance[1] < 10
+
+
+def test_relative_variance_is_that_of_scaled_and_noisy_gradients() -> None:
+    mean, noise = torch.ones(4000).double(), torch.randn(20, 4000, generator=torch.Generator().manual_seed(1)).double()
+    for scale in (1e-4, 1, 1e4):
+        assert relative_variance(scale * (mean + 3 * noise)) == pytest.approx(9, rel=0.1)
+    assert relative_variance(mean.expand(20, -1)) == pytest.approx(0, abs=1e-12)
+    assert relative_variance(noise - noise.mean(0)) == inf
+    assert relative_variance(noise[:1]) == inf
 
 
 def blocks(count: int, size: int) -> list[np.ndarray]:

@@ -30,12 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
     text = markdown(summaries)
     if arguments.out:
         from opzo.host.atomic import write_atomically
-        from opzo.sim.reference.figures import cosine_png, dynamics_png, variance_png
+        from opzo.sim.reference.figures import cosine_png, dynamics_png, relative_variance_png, variance_png
 
         arguments.out.mkdir(parents=True, exist_ok=True)
         drawn = {
             "dynamics": dynamics_png(summaries),
             "variance": variance_png(summaries),
+            "relative-variance": relative_variance_png(summaries),
             "cosine": cosine_png(summaries),
         }
         pictures = {f"{name}.png": picture for name, picture in drawn.items() if picture is not None}

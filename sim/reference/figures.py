@@ -37,6 +37,11 @@ def variance_png(summaries: Sequence[Summary]) -> bytes | None:
     return _layers_png(summaries, "variance", "variance of batch gradients", log=True)
 
 
+def relative_variance_png(summaries: Sequence[Summary]) -> bytes | None:
+    """Variance relative to the squared mean gradient, by epoch and layer; None where no run was probed."""
+    return _layers_png(summaries, "relative_variance", "variance / mean²", log=True)
+
+
 def cosine_png(summaries: Sequence[Summary]) -> bytes | None:
     """Cosine between mean gradients and those of back-propagation; None where no run was probed."""
     return _layers_png(summaries, "cosine", "cosine to back-propagation", log=False)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -23,7 +24,10 @@ class Probe:
     ----------
     variance : list of float
         Mean over a layer's weights of the variance over batches of the batch gradient (paper, appendix C.2.2).
-    bp_variance : list of float
+    relative_variance : list of float
+        Variance over the mean square of the true mean gradient, which is estimated from pairs of different batches: it
+        does not see the scale of the gradients, as Adam does not. Infinite where noise hides the mean gradient.
+    bp_variance, bp_relative_variance : list of float
         The same of back-propagation.
     cosine : list of float
         Between the gradients of both, each the mean over the batches.
@@ -32,7 +36,9 @@ class Probe:
     """
 
     variance: list[float]
+    relative_variance: list[float]
     bp_variance: list[float]
+    bp_relative_variance: list[float]
     cosine: list[float]
     batch_cosine: list[float]
 
@@ -58,7 +64,9 @@ def probe(learner: Learner, batches: Batches, alpha: float) -> Probe:
     pairs = list(zip(gradients, exact, strict=True))
     return Probe(
         [_variance(layer) for layer in gradients],
+        [relative_variance(layer) for layer in gradients],
         [_variance(layer) for layer in exact],
+        [relative_variance(layer) for layer in exact],
         [float(cosine_similarity(a.mean(0), b.mean(0), 0)) for a, b in pairs],
         [float(cosine_similarity(a, b, 1).mean()) for a, b in pairs],
     )
@@ -67,6 +75,15 @@ def probe(learner: Learner, batches: Batches, alpha: float) -> Probe:
 def _variance(gradients: Tensor) -> float:
     """Variance over batches, mean over weights, of gradients (batches, weights)."""
     return float(gradients.var(0, correction=0).mean())
+
+
+def relative_variance(gradients: Tensor) -> float:
+    """Variance over batches relative to the mean gradient, of gradients (batches, weights); without bias."""
+    count = len(gradients)
+    squares = float((gradients**2).sum())
+    # Products of the gradients of different batches alone: in their own squares, noise would pass for a mean gradient.
+    mean_square = (float((gradients.sum(0) ** 2).sum()) - squares) / (count * (count - 1)) if count > 1 else 0.0
+    return (squares / count - mean_square) / mean_square if mean_square > 0 else inf
 
 
 def batch_gradients(learner: Learner, batches: Batches, alpha: float) -> list[Tensor]:
