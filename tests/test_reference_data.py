@@ -94,6 +94,46 @@ def test_a_pickle_runs_no_code(tmp_path: Path) -> None:
         load("cifar100", str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("pixels", "labels", "message"),
+    [
+        (np.full((2, 3072), 300), [1, 2], r"images int64 \(2, 3072\)"),
+        (np.zeros((2, 3071), np.uint8), [1, 2], r"images uint8 \(2, 3071\)"),
+        (np.zeros((2, 3072), np.uint8), [1, 2, 3], "for 3 labels"),
+        (np.zeros((1, 3072), np.uint8), [], "for 0 labels"),
+        (np.zeros((2, 3072), np.uint8), [1, 10], r"labels that are not 0\.\.9"),
+        (np.zeros((2, 3072), np.uint8), [-1, 1], r"labels that are not 0\.\.9"),
+        (np.zeros((2, 3072), np.uint8), [[1], [2]], r"labels that are not 0\.\.9"),
+        (np.zeros((2, 3072), np.uint8), [1.5, 2.0], r"labels that are not 0\.\.9"),
+        (np.zeros((2, 3072), np.uint8), "cat", "labels"),
+    ],
+)
+def test_wrong_images_and_labels_are_told(pixels: Any, labels: Any, message: str, tmp_path: Path) -> None:
+    cifar_pickles(tmp_path, "cifar10")
+    batch = tmp_path / "cifar-10-batches-py" / "data_batch_2"
+    batch.write_bytes(pickle.dumps({b"data": pixels, b"labels": labels}, protocol=2))
+    with pytest.raises(OpzoError, match=f"data_batch_2 .*{message}.*; get it again"):
+        load("cifar10", str(tmp_path))
+
+
+# NumPy may complain about arrays that a damaged file has begun.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_pickle_damaged_anywhere_is_told_or_read(tmp_path: Path) -> None:
+    cifar_pickles(tmp_path, "cifar100")
+    file = tmp_path / "cifar-100-python" / "test"
+    whole = file.read_bytes()
+    messages = []
+    for position in [*range(400), *range(len(whole) - 60, len(whole))]:
+        for value in (0, whole[position] ^ 1, 0x2E, 0xFF):
+            file.write_bytes(whole[:position] + bytes([value]) + whole[position + 1 :])
+            try:
+                load("cifar100", str(tmp_path))
+            except OpzoError as error:
+                messages.append(str(error))
+    assert len(messages) > 300
+    assert all(str(file) in message for message in messages)
+
+
 def test_missing_and_damaged_files_say_what_to_do(tmp_path: Path) -> None:
     for name in ("cifar10", "cifar100"):
         with pytest.raises(OpzoError, match="give --data-root DIR"):
@@ -116,7 +156,9 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path: Path) -> None:
         load("cifar100", str(tmp_path))
     with pytest.raises(OpzoError, match="put ImageNet-1K there, train/n01440764"):
         load("imagenet", str(tmp_path))
-    with pytest.raises(OpzoError, match="there is no data set 'nope'"):
+    with pytest.raises(
+        OpzoError, match=r"there is no data set 'nope'; choose digits, mnist, .*patches, cifar10, .*image"
+    ):
         load("nope")
     with pytest.raises(OpzoError, match="nmnist needs the folder"):
         load("nmnist")
@@ -202,6 +244,26 @@ def test_imagenet_folder(tmp_path: Path) -> None:
     (tmp_path / "train" / "n01" / "0.JPEG").write_bytes(b"no picture")
     with pytest.raises(OpzoError, match=r"cannot read the image .*n01/0.JPEG"):
         data.train.batch(np.arange(4), draws())
+
+
+@pytest.mark.parametrize("where", [0, 20, 60, -30])
+def test_damaged_images_are_told(where: int, tmp_path: Path) -> None:
+    write_images(tmp_path)
+    path = tmp_path / "val" / "n01" / "8.png"
+    noise = RNG.integers(0, 256, (300, 300, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:where] + b"\x00\xff\x00\x07" * 6 + whole[where:][24:])
+    data = load("imagenet", str(tmp_path))
+    with pytest.raises(OpzoError, match=r"cannot read the image .*n01/8.png \(.*; get it again, or take it away"):
+        data.test.batch(np.arange(len(data.test)), None)
+
+
+def test_training_and_test_images_have_the_same_classes(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    (tmp_path / "val" / "n01").rename(tmp_path / "val" / "n03")
+    with pytest.raises(OpzoError, match=r"only one of them has n01, n03; sort the images of val"):
+        load("imagenet", str(tmp_path))
 
 
 def test_random_boxes_lie_inside_and_have_the_areas_of_the_paper() -> None:

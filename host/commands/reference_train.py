@@ -177,7 +177,9 @@ class _Watch:
             resume = f"opzo reference train --resume {self._folder}"
             say(f"opzo: interrupted in epoch {training.epoch + 1}; go on with: {resume}")
             return INTERRUPTED
-        figures = asdict(training.run) | training.rows[-1]
+        # JSON has no infinity.
+        last = {name: value if math.isfinite(value) else None for name, value in training.rows[-1].items()}
+        figures = asdict(training.run) | last
         figures |= {"input_mean": training.data.mean, "input_std": training.data.std}
         figures |= {"seconds": time.monotonic() - begin, "run_folder": str(self._folder)}
         if self._json:

@@ -22,6 +22,7 @@ FILES = {
 """Folder, training and test files of both versions."""
 LABELS = {"cifar10": (b"labels", 1), "cifar100": (b"fine_labels", 2)}
 """Key of the labels in a pickled file; bytes of labels before an image in a binary one, the last of them counts."""
+CLASSES = {"cifar10": 10, "cifar100": 100}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -64,19 +65,11 @@ def _pickled(name: str, path: Path) -> Arrays:
     with _open(path) as file:
         try:
             content = _Unpickler(file, encoding="bytes").load()
-            pixels = np.asarray(content[b"data"], np.uint8)
-            labels = np.asarray(content[LABELS[name][0]])
-        except (
-            pickle.UnpicklingError,
-            EOFError,
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            ImportError,
-        ) as error:
-            raise OpzoError(f"{path} is no file of {name} ({error}); get it again") from None
-    return _checked(path, pixels, labels)
+            pixels, labels = np.asarray(content[b"data"]), np.asarray(content[LABELS[name][0]])
+        # A damaged file can raise anything, says the documentation of pickle.
+        except Exception as error:
+            raise OpzoError(f"{path} is no file of {name} ({error or type(error).__name__}); get it again") from None
+    return _checked(name, path, pixels, labels)
 
 
 def _binary(name: str, path: Path) -> Arrays:
@@ -86,7 +79,7 @@ def _binary(name: str, path: Path) -> Arrays:
     if not len(content) or len(content) % (before + PIXELS):
         raise OpzoError(f"{path} has {len(content)} bytes, no whole number of images; get it again")
     rows = content.reshape(-1, before + PIXELS)
-    return _checked(path, rows[:, before:], rows[:, before - 1])
+    return _checked(name, path, rows[:, before:], rows[:, before - 1])
 
 
 def _open(path: Path) -> BinaryIO:
@@ -96,7 +89,12 @@ def _open(path: Path) -> BinaryIO:
         raise OpzoError(f"cannot read {path}: {error.strerror}; unpack the data set again") from None
 
 
-def _checked(path: Path, pixels: NDArray[np.uint8], labels: NDArray[Any]) -> Arrays:
-    if pixels.shape != (len(labels), PIXELS) or not len(labels) or labels.min() < 0 or labels.max() > 99:
-        raise OpzoError(f"{path} has images {pixels.shape} and labels {labels.shape}, or wrong ones; get it again")
+def _checked(name: str, path: Path, pixels: NDArray[Any], labels: NDArray[Any]) -> Arrays:
+    if pixels.dtype != np.uint8 or pixels.shape != (labels.size, PIXELS) or not labels.size:
+        raise OpzoError(
+            f"{path} has images {pixels.dtype} {pixels.shape} for {labels.size} labels, "
+            f"where uint8 (count, {PIXELS}) are wanted; get it again"
+        )
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= CLASSES[name]:
+        raise OpzoError(f"{path} has labels that are not 0..{CLASSES[name] - 1}; get it again")
     return pixels, labels.astype(np.uint8)

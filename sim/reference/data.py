@@ -14,14 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from opzo.host.data import DATA_SETS as OF_HOST
 from opzo.host.data import Frames, load_data
 from opzo.host.event_data import DATA_SETS as RECORDED
 from opzo.host.event_data import load_event_data
 from opzo.host.events import Events
 from opzo.sim.reference.augment import Augment, crop, cutout, flip
-from opzo.sim.reference.cifar import read_cifar
-from opzo.sim.reference.imagenet import CLASSES, ImageFolder
+from opzo.sim.reference.cifar import CLASSES, read_cifar
+from opzo.sim.reference.imagenet import CLASSES as IMAGENET_CLASSES
 from opzo.sim.reference.imagenet import SIZE as IMAGENET_SIZE
+from opzo.sim.reference.imagenet import read_imagenet
 from opzo.sim.reference.patches import REGIONS, cut_patches
 from opzo.spec.errors import OpzoError
 
@@ -29,6 +31,7 @@ PADDING = 4
 """Pixels by which a random crop shifts at most."""
 HOLES = {"cifar10": 16, "cifar100": 8}
 """Sides of the holes of cutout (DeVries & Taylor 2017)."""
+DATA_SETS = (*OF_HOST, "patches", *CLASSES, "imagenet")
 EVENT_SIZE = (48, 48)
 """Of DVS-Gesture and CIFAR10-DVS (paper, appendix C.2.1)."""
 Indices = NDArray[np.intp]
@@ -151,9 +154,8 @@ class Subset:
 def load(name: str, root: str = "", *, train: int | None = None, test: int | None = None) -> DataSet:
     """Data set by name; ``root`` is the folder of its files; ``train``, ``test``: so many samples only, drawn by lot.
 
-    Names: ``digits``, ``mnist``, ``cifar10``, ``cifar100``, ``imagenet``; ``patches`` (of scikit-learn's photographs);
-    the recordings of `opzo.host.data`; an ``.npz`` file of images or events. OpzoError where there is none such, or
-    files are missing.
+    Names: DATA_SETS, of which ``patches`` are cut out of scikit-learn's photographs; an ``.npz`` file of images or
+    events. OpzoError where there is none such, or files are missing.
     """
     loaders: dict[str, Callable[[], DataSet]] = {
         **{cifar: partial(_cifar, cifar, root) for cifar in HOLES},
@@ -161,6 +163,8 @@ def load(name: str, root: str = "", *, train: int | None = None, test: int | Non
         "patches": _patches,
         **{recorded: partial(_recorded, recorded, root) for recorded in RECORDED},
     }
+    if name not in DATA_SETS and not name.endswith(".npz"):
+        raise OpzoError(f"there is no data set '{name}'; choose {', '.join(DATA_SETS)} or an .npz file")
     data = loaders[name]() if name in loaders else _of_host(name, root)
     return replace(
         data,
@@ -194,7 +198,7 @@ def _cifar(name: str, root: str) -> DataSet:
     def augment(images: Tensor, generator: torch.Generator) -> Tensor:
         return cutout(flip(crop(images, PADDING, generator), generator), HOLES[name], generator)
 
-    return _images(name, *read_cifar(name, root), augment)
+    return _images(name, *read_cifar(name, root), augment, CLASSES[name])
 
 
 def _patches() -> DataSet:
@@ -218,7 +222,7 @@ def _images(name: str, train: Arrays, test: Arrays, augment: Augment, classes: i
 
 def _imagenet(root: str) -> DataSet:
     shape = (3, IMAGENET_SIZE, IMAGENET_SIZE)
-    return DataSet("imagenet", ImageFolder(root, "train"), ImageFolder(root, "val"), shape, CLASSES)
+    return DataSet("imagenet", *read_imagenet(root), shape, IMAGENET_CLASSES)
 
 
 def _recorded(name: str, root: str) -> DataSet:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from opzo.spec.errors import OpzoError
@@ -29,6 +29,11 @@ class ImageFolder:
     """Images of ``root / part``, one folder a class, classes in the order of their names.
 
     Training images are cropped and resized at random and mirrored; test images are resized and cut out of the middle.
+
+    Attributes
+    ----------
+    classes : list of str
+        Names of the folders.
     """
 
     def __init__(self, root: str, part: str) -> None:
@@ -41,7 +46,7 @@ class ImageFolder:
             )
         if len(folders) > CLASSES:
             raise OpzoError(f"{base} has {len(folders)} classes; ImageNet-1K has {CLASSES}")
-        self._files = files
+        self._files, self.classes = files, [folder.name for folder in folders]
 
     def __len__(self) -> int:
         return len(self._files)
@@ -57,6 +62,18 @@ class ImageFolder:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
         scaled = (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
         return scaled[:, None], torch.tensor([label for _, label in chosen])
+
+
+def read_imagenet(root: str) -> tuple[ImageFolder, ImageFolder]:
+    """Training and test images; OpzoError where there are none, or not of the same classes."""
+    train, test = ImageFolder(root, "train"), ImageFolder(root, "val")
+    # A label is the place of its folder among all: with one missing, those behind it would change.
+    if different := sorted(set(train.classes) ^ set(test.classes)):
+        raise OpzoError(
+            f"train and val in {root} must have the same classes, but only one of them has {', '.join(different[:5])}"
+            f"{' ...' if len(different) > 5 else ''}; sort the images of val into folders as those of train are"
+        )
+    return train, test
 
 
 def random_box(width: int, height: int, draws: list[float]) -> Box:
@@ -84,7 +101,8 @@ def _read(path: Path, draws: list[float] | None) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+    # A damaged file can raise nearly anything, by its format.
+    except Exception as error:
         raise OpzoError(f"cannot read the image {path} ({error}); get it again, or take it away") from None
     if draws is None:
         box = middle_box(*image.size, min(image.size) * SIZE / RESIZED)
