@@ -5,13 +5,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.accumulate import Accumulator
-from opzo.hw.lane_command import ACCUMULATED, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, lane_stage
+from opzo.hw.lane_command import ACCUMULATED, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, UPDATE, lane_stage
 from opzo.hw.lfsr import LaneLFSR
 from opzo.hw.neurons import FILL
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.saturate import Saturate
-from opzo.hw.selector import CreditSelector, chain_delay, chain_steps, history_stage
+from opzo.hw.selector import CreditSelector, chain_steps, history_stage
 from opzo.hw.update import DECAY_BITS, ENTRY_DELAY, RowUpdate
 from opzo.spec.formats import (
     DRAW_BITS,
@@ -29,21 +29,19 @@ from opzo.spec.network import Limits
 class Lane(wiring.Component):
     """Lane ``index`` of a device with ``limits``: what one command means for one row-word's entry.
 
-    Pipeline, by stage: 0 to 6 the credits that the history selects, one after another (fewer time steps begin later);
-    3 row word; 4 shifted row, random bits; 5 multiplier operands, row with the step of an entry; 6 product, decayed
-    row; 7 sum, update; 8 exact row, the sum in the chain; 9 new row. Golden twins: those of the submodules; the order
-    of random draws is that of the commands.
+    Pipeline, by stage: 1 to 7 the credits that the history selects, one after another (fewer time steps begin later);
+    3 row word; 4 shifted row; 5 factor, random bits; 6 multiplier operands, row with the step of an entry; 7 product,
+    decayed row; 8 sum, update; 9 exact row, the sum in the chain; 10 new row. Golden twins: those of the submodules;
+    the order of random draws is that of the commands.
 
     Members
     -------
     stage_S : In(lane_stage), for each S of LANE_FIELDS
         The command pipeline of the lane's group at stage S.
-    load : In(HISTORY_STEPS - 1)
-        Bit n at stage n - 1 of the first command of a word to be learned.
-    load_step : In
-        One with the bit of ``load`` that loads the selector's first steps, one more in each cycle.
+    load, load_step : In
+        As those of `CreditSelector`; bit 0 at stage ``chain_delay`` - 1 of the first command of a word to be learned.
     decay : In
-        Of the command at stage ROW, as `RowUpdate.decay`.
+        Of the command at stage UPDATE, as `RowUpdate.decay`.
     fill_en : In(1), fill : In(FILL)
         Filtered credits for the next word to be learned.
     negative, spiked : In(1)
@@ -79,7 +77,7 @@ class Lane(wiring.Component):
         super().__init__(
             {
                 **{f"stage_{s}": In(lane_stage(limits, s)) for s in LANE_FIELDS},
-                "load": In(HISTORY_STEPS - 1),
+                "load": In(chain_steps(limits) - 1),
                 "load_step": In(range(HISTORY_STEPS)),
                 "decay": In(DECAY_BITS),
                 "fill_en": In(1),
@@ -110,39 +108,42 @@ class Lane(wiring.Component):
         return m
 
     def _multiply(self, m: Module) -> None:
-        """Stages 3 to 7: shifted row, operands, product, sum."""
+        """Stages 3 to 8: shifted row, factor, operands, product, sum."""
         stage, row = self.stage, self.row
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
         command = stage[ROW + 1]
         shifted = Signal(signed(WEIGHT.width), reset_less=True)
         negative = Signal(reset_less=True)
+        # Beside the multiplier's own register: selecting the factor takes as long as getting there.
+        a = Signal.like(self.multiplier.a, reset_less=True)
         m.d.sync += [shifted.eq(row >> stage[ROW].feedback_shift), negative.eq(self.negative)]
         m.d.comb += [
             factor.i.eq(shifted),
-            self.multiplier.b.eq(command.operand),
+            self.multiplier.a.eq(a),
+            self.multiplier.b.eq(stage[ROW + 2].operand),
             self.accumulator.product.eq(self.multiplier.product),
             self.accumulator.en.eq(stage[PRODUCT].integrate | stage[PRODUCT].feedback),
             self.accumulator.first.eq(stage[PRODUCT].first),
         ]
         with m.If(command.learn):
-            m.d.comb += self.multiplier.a.eq(self.selector.active_factor)
+            m.d.sync += a.eq(self.selector.active_factor)
         with m.Elif(command.zero_order):
-            m.d.comb += self.multiplier.a.eq(Mux(negative ^ command.odd, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT)
+            m.d.sync += a.eq(Mux(negative ^ command.odd, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT)
         with m.Elif(command.feedback):
-            m.d.comb += self.multiplier.a.eq(factor.o << PRODUCT_SHIFT)
+            m.d.sync += a.eq(factor.o << PRODUCT_SHIFT)
         with m.Else():
-            m.d.comb += self.multiplier.a.eq(shifted)
+            m.d.sync += a.eq(shifted)
 
     def _select(self, m: Module) -> None:
         """Filtered credits, and those that the command's history selects."""
         stage, selector = self.stage, self.selector
         m.d.comb += [
-            self.lfsr.draw.eq(stage[ROW].draw),
+            self.lfsr.draw.eq(stage[UPDATE].draw),
             selector.en.eq(self.fill_en),
             selector.filtered.eq(self.fill.filtered),
             selector.factor.eq(self.fill.factor),
             selector.step.eq(self.fill.step),
-            selector.load.eq(self.load[chain_delay(self._limits) :]),
+            selector.load.eq(self.load),
             selector.load_step.eq(self.load_step),
             *(
                 selector.history[k].eq(stage[history_stage(self._limits, k)].history[k])
@@ -151,27 +152,31 @@ class Lane(wiring.Component):
         ]
 
     def _update(self, m: Module) -> None:
-        """Stages 3 to 9: read-modify-write of the row word."""
+        """Stages 4 to 10: read-modify-write of the row word."""
         stage, selector = self.stage, self.selector
         m.submodules.update = update = RowUpdate(self._limits.weight_bits)
         low_bits = self._limits.low_bits
-        exists, add, subtract = (Signal(name=name, reset_less=True) for name in ("exists", "add", "subtract"))
+        row = Signal.like(self.row, reset_less=True)
+        exists, steps, positive, add, subtract = (
+            Signal(name=name, reset_less=True) for name in ("exists", "steps", "positive", "add", "subtract")
+        )
         # The step of a feedback entry is the difference of two read-outs; that of a local read-out is its error, where
         # the neuron spiked.
         command = stage[ROW]
-        steps = exists & ~command.learn & (~command.local | self.spiked)
-        positive = command.local | self.negative
         m.d.sync += [
+            row.eq(self.row),
             self.local.eq(Mux(self.spiked, self.row, 0)),
             exists.eq(self._index < stage[ROW - 1].valid_lanes),
+            steps.eq(exists & ~command.learn & (~command.local | self.spiked)),
+            positive.eq(command.local | self.negative),
             add.eq(steps & ~positive),
             subtract.eq(steps & positive),
         ]
         m.d.comb += [
-            update.row.eq(self.row),
+            update.row.eq(row),
             update.decay.eq(self.decay),
             update.random.eq(self.lfsr.bits[DRAW_BITS - len(update.random) :]),
-            update.difference.eq(stage[ROW + ENTRY_DELAY].difference),
+            update.difference.eq(stage[UPDATE + ENTRY_DELAY].difference),
             update.add.eq(add),
             update.subtract.eq(subtract),
             update.credit.eq(selector.last),
@@ -188,20 +193,20 @@ class Lane(wiring.Component):
         stage, lfsr = self.stage, self.lfsr
         chain = record(SUM, "chain", reset_less=True)
         half = LFSR_BITS // 2
-        # The draw of stage ROW has its bits in the next cycle.
-        drawn = Signal(ACCUMULATED - ROW - 1, reset_less=True)
+        # The draw of stage UPDATE has its bits in the next cycle.
+        drawn = Signal(ACCUMULATED - UPDATE - 1, reset_less=True)
         m.d.sync += drawn.eq(Cat(~lfsr.bits[-1], drawn))
         m.d.comb += [
             self.chain.eq(chain),
-            lfsr.load_low.eq(stage[ROW].store_low),
-            lfsr.load_high.eq(stage[ROW].store_high),
+            lfsr.load_low.eq(stage[UPDATE].store_low),
+            lfsr.load_high.eq(stage[UPDATE].store_high),
             lfsr.load_data.eq(chain.value),
         ]
         with m.If(self.shift):
             m.d.sync += chain.eq(self.chain_in)
         with m.If(stage[ACCUMULATED].sums | stage[ACCUMULATED].load_row):
             m.d.sync += [chain.value.eq(self.accumulator.sum), chain.negative.eq(drawn[-1])]
-        with m.Elif(stage[ROW].load_low):
+        with m.Elif(stage[UPDATE].load_low):
             m.d.sync += chain.value.eq(lfsr.state[:half])
-        with m.Elif(stage[ROW].load_high):
+        with m.Elif(stage[UPDATE].load_high):
             m.d.sync += chain.value.eq(lfsr.state[half:])

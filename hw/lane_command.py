@@ -7,6 +7,7 @@ from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
 from opzo.hw.accumulate import SUM_SHIFT
+from opzo.hw.update import ENTRY_DELAY
 from opzo.spec.formats import ACCUMULATOR, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
 from opzo.spec.network import Limits
 
@@ -62,27 +63,30 @@ def lane_command(limits: Limits) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
-STAGES = 10
+STAGES = 11
 """Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at PRODUCT the product, at ACCUMULATED
 the sums, at RESULT the new row."""
-ROW, PRODUCT, ACCUMULATED, RESULT = 3, 6, 7, 9
+ROW, PRODUCT, ACCUMULATED, RESULT = 3, 7, 8, 10
+UPDATE = ROW + 1
+"""Stage at which the row update begins and random bits are drawn: it takes the row through a register of its own."""
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
-    0: ("history",),
     1: ("history",),
     ROW - 1: ("history", "valid_lanes"),
-    ROW: (
+    ROW: ("history", "learn", "local", "feedback_shift"),
+    UPDATE: (
         "history",
         "learn",
-        "local",
-        "feedback_shift",
+        "zero_order",
+        "feedback",
+        "odd",
         "draw",
         "load_low",
         "load_high",
         "store_low",
         "store_high",
     ),
-    ROW + 1: ("history", "learn", "zero_order", "feedback", "operand", "odd", "difference"),
-    ROW + 2: ("history",),
+    UPDATE + ENTRY_DELAY: ("history", "operand", "difference"),
+    PRODUCT - 1: ("history",),
     PRODUCT: ("history", "integrate", "feedback", "first", "learn"),
     ACCUMULATED: ("sums", "load_row"),
     RESULT: ("update",),
@@ -92,19 +96,20 @@ POST_FIELDS = ("word", "step", "kept", "fresh", "noise", "odd", "valid_lanes")
 """What the neurons of a group look at beside ``post``."""
 GROUP_FIELDS: dict[int, tuple[str, ...]] = {
     0: ("address",),
-    ROW - 1: ("word", "step", "decay_shift"),
+    ROW - 1: ("word", "step"),
+    ROW: ("decay_shift",),
     ACCUMULATED: ("post", "sums", "load_membrane", *POST_FIELDS),
     RESULT: ("address", "update", "store_row"),
 }
 """What row memory and neurons of a group look at."""
-SHARED = ("valid_lanes", "feedback_shift", "operand", "difference")
-"""What the lanes of a group look at in the same registers. Of the rest, from stage 1 on, each lane has its own: a bit
-that enables or selects whole words; nets to all lanes of a group were the slowest of a chip."""
+SHARED = ("valid_lanes", "difference")
+"""What the lanes of a group look at in the same registers. Of the rest each lane has its own: nets to all lanes of a
+group were the slowest of a chip."""
 
 
 def own_fields(stage: int) -> tuple[str, ...]:
     """Fields that each lane has of its own in ``stage``; its group has them one stage earlier."""
-    return tuple(name for name in LANE_FIELDS.get(stage, ()) if stage and name not in SHARED)
+    return tuple(name for name in LANE_FIELDS.get(stage, ()) if name not in SHARED)
 
 
 FIELDS = {

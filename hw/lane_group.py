@@ -131,18 +131,23 @@ class LaneGroup(LanePorts):
         fill = record(filter_command(self._limits), "fill")
         error = record(error_command(self._limits), "error")
         steps, delay = chain_steps(self._limits), chain_delay(self._limits)
+        # Bit n of ``load``: n cycles after the strobe has come here.
         load, load_step = Signal(HISTORY_STEPS - 1), Signal(range(HISTORY_STEPS), reset_less=True)
         decay = Signal(DECAY_BITS, reset_less=True)
+        filtered = Signal.like(neurons.fill.filtered, reset_less=True)
+        factor = Signal.like(neurons.fill.factor, reset_less=True)
         alpha, activity = Signal(ALPHA_BITS, reset_less=True), Signal(ACTIVITY_BITS, reset_less=True)
-        decay_shift = stages[ROW - 1].decay_shift
+        decay_shift = stages[ROW].decay_shift
         m.d.sync += [
             alpha.eq(self.alpha),
             activity.eq(self.activity),
             shift.eq(self.shift),
             fill.eq(self.filter),
+            filtered.eq(neurons.fill.filtered),
+            factor.eq(neurons.fill.factor),
             error.eq(self.error),
             load.eq(Cat(self.load, load)),
-            load_step.eq(Mux(Cat(self.load, load)[delay], 1, load_step + 1)),
+            load_step.eq(Mux(Cat(self.load, load)[delay - 1], 1, load_step + 1)),
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
         ]
 
@@ -188,20 +193,20 @@ class LaneGroup(LanePorts):
                         own.d.sync += lane.stage[n][name].eq(stages[n - 1][name])
             for k in range(steps):
                 n = history_stage(self._limits, k)
-                if n:
-                    own.d.sync += lane.stage[n].history[k].eq(stages[n - 1].history[k])
-            # Bit 0, of a chain without delay, is the group's: it comes straight from the port.
-            first = max(delay, 1)
-            own.d.sync += lane.load[first:].eq(load[first - 1 :])
+                own.d.sync += lane.stage[n].history[k].eq(stages[n - 1].history[k])
+            own.d.sync += [
+                lane.load.eq(load[delay - 1 :]),
+                lane.load_step.eq(load_step),
+                lane.fill_en.eq(neurons.fill_lanes[offset]),
+                lane.fill.step.eq(neurons.fill.step),
+            ]
             m.d.comb += [
-                lane.load[:first].eq(load),
                 lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
                 lane.shift.eq(shift | neurons.active | neurons.loading),
                 lane.chain_in.eq(chain_in[offset]),
                 lane.decay.eq(decay),
-                lane.load_step.eq(load_step),
-                lane.fill_en.eq(neurons.fill_lanes[offset]),
-                lane.fill.eq(neurons.fill),
+                lane.fill.filtered.eq(filtered),
+                lane.fill.factor.eq(factor),
                 lane.negative.eq(neurons.negatives[offset]),
                 lane.spiked.eq(neurons.spiked[offset]),
             ]

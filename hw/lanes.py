@@ -6,7 +6,7 @@ from amaranth.lib import data
 from opzo.hw.add_tree import add_tree
 from opzo.hw.lane_command import ACCUMULATED, FIELDS, STAGES, lane_command, pipeline_stage
 from opzo.hw.lane_group import LaneGroup, LanePorts
-from opzo.hw.neurons import LATENCY
+from opzo.hw.neurons import LATENCY, error_command
 from opzo.hw.record import record
 from opzo.spec.network import Limits
 
@@ -20,7 +20,7 @@ class Lanes(LanePorts):
     """The lanes of a device, in groups.
 
     A command is at stage 0 in the cycle after ``command``. Results of words and saturations come one cycle later than
-    those of the groups.
+    those of the groups; so do errors get there.
 
     Members
     -------
@@ -46,12 +46,15 @@ class Lanes(LanePorts):
         before = [self.command, *(record(pipeline_stage(self._limits, n), f"before_{n}") for n in range(1, STAGES))]
         for into, out in zip(before[1:], before[:-1], strict=True):
             m.d.sync += [into[name].eq(out[name]) for name, _ in into.shape()]
+        # Errors come out of a multiplier; what waits for them is further away than this cycle.
+        error = record(error_command(self._limits), "error")
+        m.d.sync += error.eq(self.error)
         chain_in = [*(group.chain for group in groups[1:]), self.chain_in]
         for number, group in enumerate(groups):
             m.d.comb += [
                 *(getattr(group, f"before_{n}")[name].eq(before[n][name]) for n in FIELDS for name in FIELDS[n]),
                 group.filter.eq(self.filter),
-                group.error.eq(self.error),
+                group.error.eq(error),
                 group.alpha.eq(self.alpha),
                 group.activity.eq(self.activity),
                 group.load.eq(self.load),

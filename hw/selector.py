@@ -9,8 +9,8 @@ from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
 from opzo.spec.network import Limits
 
 FACTOR_DELAY = 4
-"""Cycles from the load of a chain of HISTORY_STEPS steps until ``active_factor`` takes its new value."""
-LEAST_STEPS = HISTORY_STEPS - FACTOR_DELAY
+"""Cycles from the load of a word until ``active_factor`` takes its new value."""
+LEAST_STEPS = HISTORY_STEPS + 1 - FACTOR_DELAY
 """A shorter chain would be loaded after the factor."""
 SUM_WIDTH = FILTERED.width + 3
 
@@ -21,8 +21,8 @@ def chain_steps(limits: Limits) -> int:
 
 
 def chain_delay(limits: Limits) -> int:
-    """Cycles by which the selectors of a device begin later than those of HISTORY_STEPS time steps."""
-    return HISTORY_STEPS - chain_steps(limits)
+    """Cycles from the load of a word until the selectors of a device begin: their sum meets the product."""
+    return HISTORY_STEPS + 1 - chain_steps(limits)
 
 
 def history_stage(limits: Limits, step: int) -> int:

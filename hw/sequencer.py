@@ -263,8 +263,8 @@ class Sequencer(wiring.Component):
         runner = self._runner
         item = runner.item
         learns = runner.learns
-        # The lanes take the last of a word's credits into use ten cycles after the item: four cycles of delay keep the
-        # filler behind that.
+        # The lanes take the last of a word's credits into use eleven cycles after the item: four cycles of delay keep
+        # the filler behind that.
         loading, is_loading = Signal(4), Signal()
         loads = Cat(item.valid & item.first & learns, loading)[: len(loading)]
         m.d.sync += [loading.eq(loads), is_loading.eq(loads.any())]

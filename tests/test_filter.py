@@ -78,7 +78,7 @@ def test_unit_matches_golden(steps):
 
 
 def test_rejects_a_short_chain():
-    with pytest.raises(ValueError, match="not 3"):
+    with pytest.raises(ValueError, match=f"not {LEAST_STEPS - 1}"):
         CreditSelector(LEAST_STEPS - 1)
 
 
