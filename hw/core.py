@@ -283,15 +283,9 @@ class Core(wiring.Component):
         encoder, sequencer, lanes = self._encoder, self._sequencer, self._lanes
         traces, inputs, spike = self._traces, self._inputs, self._encoder.spike
         tag = self._tags[posted_stage(self.limits)]
+        fired = encoder.fired
         lists_done, marks_left = Signal(), Signal()
         m.d.comb += [
-            encoder.fired.valid.eq(lanes.posted & (tag.post == Post.FIRE)),
-            encoder.fired.p.layer.eq(tag.layer),
-            encoder.fired.p.parity.eq(tag.step[0]),
-            encoder.fired.p.step.eq(tag.step),
-            encoder.fired.p.word.eq(tag.word),
-            encoder.fired.p.spikes.eq(lanes.spikes),
-            encoder.fired.p.last.eq(tag.last_word),
             sequencer.step_counts.eq(encoder.step_counts),
             [sequencer.active_counts[n].eq(traces.counts[n]) for n in range(MAX_HIDDEN)],
             sequencer.input_count.eq(inputs.counts[0]),
@@ -304,6 +298,13 @@ class Core(wiring.Component):
             traces.mark.bits.eq(1 << spike.step),
         ]
         m.d.sync += [
+            fired.valid.eq(lanes.posted & (tag.post == Post.FIRE)),
+            fired.p.layer.eq(tag.layer),
+            fired.p.parity.eq(tag.step[0]),
+            fired.p.step.eq(tag.step),
+            fired.p.word.eq(tag.word),
+            fired.p.spikes.eq(lanes.spikes),
+            fired.p.last.eq(tag.last_word),
             marks_left.eq(self._marks.r_level != 0),
             lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & ~marks_left),
         ]
@@ -384,7 +385,8 @@ class Core(wiring.Component):
         """Statistics."""
         command, item, lanes = self._issue.command, self._sequencer.item, self._lanes
         train = self._sample.train
-        tag = self._tags[RESULT + 1]
+        # Through registers of the groups, and of all.
+        tag = self._tags[RESULT + 2]
         spike, first = self._encoder.spike, self._traces.first
         amounts = {
             Counter.TRAIN_RUNS: self._close & train,

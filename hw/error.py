@@ -179,8 +179,11 @@ class ErrorUnit(wiring.Component):
         ]
         with m.If(self.o_valid):
             m.d.sync += next_class.eq(next_class + 1)
-        with m.If(o_valid & ((o_class == 0) | (o > top))):
-            m.d.sync += top.eq(o)
+        # One cycle later than all else: the walk begins later than that.
+        late_o, is_first, is_later = Signal.like(o, reset_less=True), Signal(), Signal()
+        m.d.sync += [late_o.eq(o), is_first.eq(o_valid & (o_class == 0)), is_later.eq(o_valid & (o_class != 0))]
+        with m.If(is_first | (is_later & (late_o > top))):
+            m.d.sync += top.eq(late_o)
         for unit in (readouts, sums):
             m.d.comb += [unit.number.eq(o_class), unit.o.eq(o)]
         m.d.comb += [

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.accumulate import Accumulator
-from opzo.hw.lane_command import ACCUMULATED, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, UPDATE, lane_stage
+from opzo.hw.lane_command import ACCUMULATED, DRAW, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, UPDATE, lane_stage
 from opzo.hw.lfsr import LaneLFSR
 from opzo.hw.neurons import FILL
 from opzo.hw.primitives import primitives
@@ -29,9 +29,9 @@ from opzo.spec.network import Limits
 class Lane(wiring.Component):
     """Lane ``index`` of a device with ``limits``: what one command means for one row-word's entry.
 
-    Pipeline, by stage: 1 to 7 the credits that the history selects, one after another (fewer time steps begin later);
-    3 row word; 4 shifted row; 5 factor, random bits; 6 multiplier operands, row with the step of an entry; 7 product,
-    decayed row; 8 sum, update; 9 exact row, the sum in the chain; 10 new row. Golden twins: those of the submodules;
+    Pipeline, by stage: 2 to 8 the credits that the history selects, one after another (fewer time steps begin later);
+    3 row word; 4 shifted row; 5 factor; 6 multiplier operands, random bits; 7 row with the step of an entry; 8 product,
+    decayed row; 9 sum, update; 10 exact row, the sum in the chain; 11 new row. Golden twins: those of the submodules;
     the order of random draws is that of the commands.
 
     Members
@@ -96,6 +96,8 @@ class Lane(wiring.Component):
         self.stage: dict[int, data.View] = {s: getattr(self, f"stage_{s}") for s in LANE_FIELDS}
 
     def elaborate(self, platform: object) -> Module:
+        if history_stage(self._limits, chain_steps(self._limits) - 1) != PRODUCT:
+            raise AssertionError("the sum of the selected credits does not meet the product")
         m = Module()
         m.submodules.multiplier = self.multiplier = primitives(platform).multiplier()
         m.submodules.accumulator = self.accumulator = Accumulator()
@@ -108,20 +110,25 @@ class Lane(wiring.Component):
         return m
 
     def _multiply(self, m: Module) -> None:
-        """Stages 3 to 8: shifted row, factor, operands, product, sum."""
+        """Stages 3 to 9: shifted row, factor, operands, product, sum."""
         stage, row = self.stage, self.row
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
         command = stage[ROW + 1]
         shifted = Signal(signed(WEIGHT.width), reset_less=True)
         negative = Signal(reset_less=True)
-        # Beside the multiplier's own register: selecting the factor takes as long as getting there.
+        # Beside the multiplier's own registers: it may be far away.
         a = Signal.like(self.multiplier.a, reset_less=True)
-        m.d.sync += [shifted.eq(row >> stage[ROW].feedback_shift), negative.eq(self.negative)]
+        self.product = Signal.like(self.multiplier.product, reset_less=True)
+        m.d.sync += [
+            shifted.eq(row >> stage[ROW].feedback_shift),
+            negative.eq(self.negative),
+            self.product.eq(self.multiplier.product),
+        ]
         m.d.comb += [
             factor.i.eq(shifted),
             self.multiplier.a.eq(a),
             self.multiplier.b.eq(stage[ROW + 2].operand),
-            self.accumulator.product.eq(self.multiplier.product),
+            self.accumulator.product.eq(self.product),
             self.accumulator.en.eq(stage[PRODUCT].integrate | stage[PRODUCT].feedback),
             self.accumulator.first.eq(stage[PRODUCT].first),
         ]
@@ -138,7 +145,7 @@ class Lane(wiring.Component):
         """Filtered credits, and those that the command's history selects."""
         stage, selector = self.stage, self.selector
         m.d.comb += [
-            self.lfsr.draw.eq(stage[UPDATE].draw),
+            self.lfsr.draw.eq(stage[DRAW].draw),
             selector.en.eq(self.fill_en),
             selector.filtered.eq(self.fill.filtered),
             selector.factor.eq(self.fill.factor),
@@ -152,14 +159,13 @@ class Lane(wiring.Component):
         ]
 
     def _update(self, m: Module) -> None:
-        """Stages 4 to 10: read-modify-write of the row word."""
+        """Stages 4 to 11: read-modify-write of the row word."""
         stage, selector = self.stage, self.selector
         m.submodules.update = update = RowUpdate(self._limits.weight_bits)
         low_bits = self._limits.low_bits
         row = Signal.like(self.row, reset_less=True)
-        exists, steps, positive, add, subtract = (
-            Signal(name=name, reset_less=True) for name in ("exists", "steps", "positive", "add", "subtract")
-        )
+        exists, steps, positive = (Signal(name=name, reset_less=True) for name in ("exists", "steps", "positive"))
+        add, subtract = (Signal(2, name=name, reset_less=True) for name in ("add", "subtract"))
         # The step of a feedback entry is the difference of two read-outs; that of a local read-out is its error, where
         # the neuron spiked.
         command = stage[ROW]
@@ -169,20 +175,20 @@ class Lane(wiring.Component):
             exists.eq(self._index < stage[ROW - 1].valid_lanes),
             steps.eq(exists & ~command.learn & (~command.local | self.spiked)),
             positive.eq(command.local | self.negative),
-            add.eq(steps & ~positive),
-            subtract.eq(steps & positive),
+            add.eq(Cat(steps & ~positive, add)),
+            subtract.eq(Cat(steps & positive, subtract)),
         ]
         m.d.comb += [
             update.row.eq(row),
             update.decay.eq(self.decay),
             update.random.eq(self.lfsr.bits[DRAW_BITS - len(update.random) :]),
             update.difference.eq(stage[UPDATE + ENTRY_DELAY].difference),
-            update.add.eq(add),
-            update.subtract.eq(subtract),
+            update.add.eq(add[-1]),
+            update.subtract.eq(subtract[-1]),
             update.credit.eq(selector.last),
             update.credit_en.eq(stage[PRODUCT].history[len(selector.history)]),
             update.selected.eq(selector.selected),
-            update.product.eq(self.multiplier.product),
+            update.product.eq(self.product),
             update.product_en.eq(stage[PRODUCT].learn),
             self.result.eq(Mux(stage[RESULT].update, update.result, self.chain.value[low_bits:][: len(self.result)])),
             self.result_saturated.eq(update.saturated & stage[RESULT].update),
@@ -193,20 +199,20 @@ class Lane(wiring.Component):
         stage, lfsr = self.stage, self.lfsr
         chain = record(SUM, "chain", reset_less=True)
         half = LFSR_BITS // 2
-        # The draw of stage UPDATE has its bits in the next cycle.
-        drawn = Signal(ACCUMULATED - UPDATE - 1, reset_less=True)
+        # The draw of stage DRAW has its bits in the next cycle.
+        drawn = Signal(ACCUMULATED - DRAW - 1, reset_less=True)
         m.d.sync += drawn.eq(Cat(~lfsr.bits[-1], drawn))
         m.d.comb += [
             self.chain.eq(chain),
-            lfsr.load_low.eq(stage[UPDATE].store_low),
-            lfsr.load_high.eq(stage[UPDATE].store_high),
+            lfsr.load_low.eq(stage[DRAW].store_low),
+            lfsr.load_high.eq(stage[DRAW].store_high),
             lfsr.load_data.eq(chain.value),
         ]
         with m.If(self.shift):
             m.d.sync += chain.eq(self.chain_in)
         with m.If(stage[ACCUMULATED].sums | stage[ACCUMULATED].load_row):
             m.d.sync += [chain.value.eq(self.accumulator.sum), chain.negative.eq(drawn[-1])]
-        with m.Elif(stage[UPDATE].load_low):
+        with m.Elif(stage[DRAW].load_low):
             m.d.sync += chain.value.eq(lfsr.state[:half])
-        with m.Elif(stage[UPDATE].load_high):
+        with m.Elif(stage[DRAW].load_high):
             m.d.sync += chain.value.eq(lfsr.state[half:])

@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
 from opzo.hw.accumulate import SUM_SHIFT
-from opzo.hw.update import ENTRY_DELAY
+from opzo.hw.update import CREDIT_DELAY, ENTRY_DELAY
 from opzo.spec.formats import ACCUMULATOR, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
 from opzo.spec.network import Limits
 
@@ -63,29 +63,19 @@ def lane_command(limits: Limits) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
-STAGES = 11
+STAGES = 12
 """Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at PRODUCT the product, at ACCUMULATED
 the sums, at RESULT the new row."""
-ROW, PRODUCT, ACCUMULATED, RESULT = 3, 7, 8, 10
-UPDATE = ROW + 1
-"""Stage at which the row update begins and random bits are drawn: it takes the row through a register of its own."""
+ROW, PRODUCT, ACCUMULATED, RESULT = 3, 8, 9, 11
+UPDATE = PRODUCT - CREDIT_DELAY
+DRAW = UPDATE + ENTRY_DELAY - 1
+"""Stages at which the row update begins, and at which its random bits are drawn."""
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
-    1: ("history",),
     ROW - 1: ("history", "valid_lanes"),
     ROW: ("history", "learn", "local", "feedback_shift"),
-    UPDATE: (
-        "history",
-        "learn",
-        "zero_order",
-        "feedback",
-        "odd",
-        "draw",
-        "load_low",
-        "load_high",
-        "store_low",
-        "store_high",
-    ),
-    UPDATE + ENTRY_DELAY: ("history", "operand", "difference"),
+    ROW + 1: ("history", "learn", "zero_order", "feedback", "odd"),
+    DRAW: ("history", "operand", "draw", "load_low", "load_high", "store_low", "store_high"),
+    DRAW + 1: ("history", "difference"),
     PRODUCT - 1: ("history",),
     PRODUCT: ("history", "integrate", "feedback", "first", "learn"),
     ACCUMULATED: ("sums", "load_row"),
@@ -95,13 +85,12 @@ LANE_FIELDS: dict[int, tuple[str, ...]] = {
 POST_FIELDS = ("word", "step", "kept", "fresh", "noise", "odd", "valid_lanes")
 """What the neurons of a group look at beside ``post``."""
 GROUP_FIELDS: dict[int, tuple[str, ...]] = {
-    0: ("address",),
     ROW - 1: ("word", "step"),
-    ROW: ("decay_shift",),
+    UPDATE - 1: ("decay_shift",),
     ACCUMULATED: ("post", "sums", "load_membrane", *POST_FIELDS),
-    RESULT: ("address", "update", "store_row"),
+    RESULT - 1: ("address", "update", "store_row"),
 }
-"""What row memory and neurons of a group look at."""
+"""What row memory and neurons of a group look at; the memory has its own registers of the address that it reads."""
 SHARED = ("valid_lanes", "difference")
 """What the lanes of a group look at in the same registers. Of the rest each lane has its own: nets to all lanes of a
 group were the slowest of a chip."""

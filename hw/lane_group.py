@@ -1,6 +1,7 @@
 """A group of lanes with its share of the row memory and its own copy of the command."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -16,8 +17,10 @@ from opzo.hw.lane_command import (
     RESULT,
     ROW,
     SUM,
+    UPDATE,
     filter_command,
     group_stage,
+    lane_command,
     own_fields,
 )
 from opzo.hw.neurons import Neurons, error_command
@@ -35,7 +38,7 @@ class LanePorts(wiring.Component):
 
     Parameters
     ----------
-    commands : dict of str to layout
+    commands : dict of str to shape
         Ports on which a command comes.
 
     Members
@@ -51,7 +54,7 @@ class LanePorts(wiring.Component):
     posted : Out(1), spikes : Out(lanes)
         Strobe: the results of a word, that is `Neurons.LATENCY` cycles after its last lane's sum.
     membrane_saturated, credit_saturated, row_saturated : Out(1)
-        Some lane saturated: with ``posted``; at stage RESULT.
+        Some lane saturated: with ``posted``; after stage RESULT.
     lane_0_row : Out(signed)
         Row of the first lane at stage ROW.
     local_sum : Out(signed)
@@ -74,10 +77,10 @@ class LanePorts(wiring.Component):
     lane_0_row: Signal
     local_sum: Signal
 
-    def __init__(self, limits: Limits, lanes: int, commands: Mapping[str, data.StructLayout]) -> None:
+    def __init__(self, limits: Limits, lanes: int, commands: Mapping[str, Any]) -> None:
         super().__init__(
             {
-                **{name: In(layout) for name, layout in commands.items()},
+                **{name: In(shape) for name, shape in commands.items()},
                 "filter": In(filter_command(limits)),
                 "error": In(error_command(limits)),
                 "alpha": In(ALPHA_BITS),
@@ -106,14 +109,22 @@ class LaneGroup(LanePorts):
     Members
     -------
     before_S : In(group_stage), for each S of FIELDS
+    read_address : In
+        Of the command that is at stage 0 in the next cycle.
+    row_saturated : Out(1)
+        One cycle after stage RESULT.
     """
+
+    read_address: Signal
 
     def __init__(self, limits: Limits, first: int, size: int) -> None:
         self._limits, self._first, self._size = limits, first, size
-        super().__init__(limits, size, {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS})
+        address = lane_command(limits)["address"].shape
+        stages = {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS}
+        super().__init__(limits, size, {"read_address": address, **stages})
 
     def elaborate(self, platform: object) -> Module:
-        if READ_LATENCY != ROW:
+        if READ_LATENCY != ROW + 1:
             raise AssertionError("the row memory's latency sets the stage at which rows are there")
         m = Module()
         weight_bits = self._limits.weight_bits
@@ -132,12 +143,12 @@ class LaneGroup(LanePorts):
         error = record(error_command(self._limits), "error")
         steps, delay = chain_steps(self._limits), chain_delay(self._limits)
         # Bit n of ``load``: n cycles after the strobe has come here.
-        load, load_step = Signal(HISTORY_STEPS - 1), Signal(range(HISTORY_STEPS), reset_less=True)
+        load, load_step = Signal(HISTORY_STEPS), Signal(range(HISTORY_STEPS), reset_less=True)
         decay = Signal(DECAY_BITS, reset_less=True)
         filtered = Signal.like(neurons.fill.filtered, reset_less=True)
         factor = Signal.like(neurons.fill.factor, reset_less=True)
         alpha, activity = Signal(ALPHA_BITS, reset_less=True), Signal(ACTIVITY_BITS, reset_less=True)
-        decay_shift = stages[ROW].decay_shift
+        decay_shift = stages[UPDATE - 1].decay_shift
         m.d.sync += [
             alpha.eq(self.alpha),
             activity.eq(self.activity),
@@ -151,11 +162,11 @@ class LaneGroup(LanePorts):
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
         ]
 
-        result, summed = stages[RESULT], stages[ACCUMULATED]
+        written, summed = stages[RESULT - 1], stages[ACCUMULATED]
         m.d.comb += [
-            memory.read_address.eq(stages[0].address),
-            memory.write_address.eq(result.address),
-            memory.write_en.eq(result.update | result.store_row),
+            memory.read_address.eq(self.read_address),
+            memory.write_address.eq(written.address),
+            memory.write_en.eq(written.update | written.store_row),
             memory.write_data.eq(Cat(lane.result for lane in lanes)),
             neurons.start.eq(summed.sums),
             neurons.post.kind.eq(summed.post),
@@ -175,8 +186,8 @@ class LaneGroup(LanePorts):
             self.spikes.eq(neurons.spikes),
             self.membrane_saturated.eq(neurons.membrane_saturated),
             self.credit_saturated.eq(neurons.credit_saturated),
-            self.row_saturated.eq(Cat(lane.result_saturated for lane in lanes).any()),
         ]
+        m.d.sync += self.row_saturated.eq(Cat(lane.result_saturated for lane in lanes).any())
         # Potentials that are to be read enter the chain at its end.
         end = record(SUM, "end")
         m.d.comb += end.eq(self.chain_in)

@@ -17,10 +17,10 @@ CODE = data.StructLayout({"surrogate": range(SURROGATE_OFF + 1), "spike": 1})
 class NeuronState(wiring.Component):
     """Membrane potentials, input currents, spike codes and credits of the neurons of ``size`` lanes.
 
-    Every read comes one cycle after its address, but two for ``code``. An address names a neuron by lane, the lowest
-    bits, and word; where there is one value a step, the step stands between them. Words: ``membrane`` {v, sign of the
-    even step}; ``current`` of layer 1; ``code``, ``credit``, ``error`` (of read-out words) by step; ``signs`` {sign of
-    the even step, spike} of all lanes by word and step, step in the low bits.
+    Every read comes one cycle after its address, but two for ``code`` and the credits. An address names a neuron by
+    lane, the lowest bits, and word; where there is one value a step, the step stands between them. Words: ``membrane``
+    {v, sign of the even step}; ``current`` of layer 1; ``code``, ``credit``, ``error`` (of read-out words) by step;
+    ``signs`` {sign of the even step, spike} of all lanes by word and step, step in the low bits.
 
     Members
     -------
@@ -125,13 +125,7 @@ class NeuronState(wiring.Component):
             """Address of one of its values by step."""
             return lane | (step << bits) | (word << (bits + STEP_BITS))
 
-        def place(name: str, shape: object, depth: int) -> tuple[Any, Any]:
-            """Read and write port of a new memory."""
-            unit: memory.Memory = memory.Memory(shape=shape, depth=depth, init=[])
-            m.submodules[name] = unit
-            return unit.read_port(), unit.write_port()
-
-        read, write = place("membrane", membrane, neurons)
+        read, write = self.add_memory(m, "membrane", membrane, neurons)
         m.d.comb += [
             read.addr.eq(neuron(self.lane, self.word)),
             self.v.eq(read.data.v),
@@ -141,7 +135,7 @@ class NeuronState(wiring.Component):
             write.data.negative.eq(self.negative_next),
             write.en.eq(self.fired_en),
         ]
-        read, write = place("current", signed(MEMBRANE.width), neurons)
+        read, write = self.add_memory(m, "current", signed(MEMBRANE.width), neurons)
         m.d.comb += [
             read.addr.eq(neuron(self.lane, self.word)),
             self.current.eq(read.data),
@@ -149,7 +143,7 @@ class NeuronState(wiring.Component):
             write.data.eq(self.current_next),
             write.en.eq(self.current_en),
         ]
-        read, write = place("code", CODE, neurons * HISTORY_STEPS)
+        read, write = self.add_memory(m, "code", CODE, neurons * HISTORY_STEPS)
         m.d.comb += [
             read.addr.eq(value(self.code_lane, self.code_word, self.code_step)),
             write.addr.eq(value(self.result_lane, self.result_word, self.result_step)),
@@ -158,7 +152,7 @@ class NeuronState(wiring.Component):
         ]
         # The shift of a credit by its code needs most of a cycle.
         m.d.sync += self.code.eq(read.data)
-        read, write = place("signs", signs, self._words * HISTORY_STEPS)
+        read, write = self.add_memory(m, "signs", signs, self._words * HISTORY_STEPS)
         m.d.comb += [
             read.addr.eq(self.sign_step | (self.sign_word << STEP_BITS)),
             self.negatives.eq(read.data.negatives),
@@ -168,20 +162,29 @@ class NeuronState(wiring.Component):
             write.data.spiked.eq(self.spiked_next),
             write.en.eq(self.signs_en),
         ]
-        read, write = place("credit", signed(CREDIT.width), neurons * HISTORY_STEPS)
+        read, write = self.add_memory(m, "credit", signed(CREDIT.width), neurons * HISTORY_STEPS)
         m.d.comb += [
             read.addr.eq(value(self.filter_lane, self.filter_word, self.filter_step)),
-            self.credit.eq(read.data),
             write.addr.eq(value(self.result_lane, self.result_word, self.result_step)),
             write.data.eq(self.credit_next),
             write.en.eq(self.credit_en),
         ]
-        read, write = place("error", signed(CREDIT.width), self._read_out_words * size * HISTORY_STEPS)
+        m.d.sync += self.credit.eq(read.data)
+        read, write = self.add_memory(m, "error", signed(CREDIT.width), self._read_out_words * size * HISTORY_STEPS)
         m.d.comb += [
             read.addr.eq(value(self.filter_lane, self.filter_word, self.filter_step)),
-            self.error_credit.eq(read.data),
             write.addr.eq(value(self.error_lane, self.error_word, self.error_step)),
             write.data.eq(self.error_next),
             write.en.eq(self.error_en),
         ]
+        m.d.sync += self.error_credit.eq(read.data)
         return m
+
+    def add_memory(self, m: Module, name: str, shape: object, depth: int) -> tuple[Any, Any]:
+        """Read and write port of a new memory of ``depth`` values of ``shape``, a submodule of ``m``.
+
+        Nobody uses what is read in the cycle in which it is written; synthesis is told so (`opzo.boards.flow`).
+        """
+        unit: memory.Memory = memory.Memory(shape=shape, depth=depth, init=[])
+        m.submodules[name] = unit
+        return unit.read_port(), unit.write_port()

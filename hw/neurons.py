@@ -271,12 +271,13 @@ class Neurons(wiring.Component):
         """Credits of a lane, backwards in time, through the filter to the lane."""
         state, filter_ = self.state, CreditFilter()
         m.submodules.filter = filter_
-        asked, arrived = (record(filter_command(self._limits), name) for name in ("asked", "arrived"))
+        asked, read, arrived = (record(filter_command(self._limits), name) for name in ("asked", "read", "arrived"))
         credit = Signal(signed(CREDIT.width), reset_less=True)
         m.d.sync += [
             asked.eq(self.filter),
-            arrived.eq(asked),
-            credit.eq(Mux(asked.read_out, state.error_credit, state.credit)),
+            read.eq(asked),
+            arrived.eq(read),
+            credit.eq(Mux(read.read_out, state.error_credit, state.credit)),
         ]
         m.d.comb += [
             state.filter_lane.eq(self.filter.lane),

@@ -5,15 +5,22 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 BANK_ROWS = 1024
-READ_LATENCY = 3
+READ_LATENCY = 4
 
 
 class RowMemory(wiring.Component):
     """Memory of ``rows`` row-words of ``width`` bits, in banks of BANK_ROWS rows.
 
-    One read and one write a cycle. Read data comes READ_LATENCY cycles after the address: block RAM, register of each
-    bank, register behind the bank select; so no select logic sits between a block RAM and a register. A row read
-    in the cycle in which it is written gives the old word; the sequencer never does that.
+    One read and one write a cycle. Read data comes READ_LATENCY cycles after the address: registers of each bank for
+    addresses, in a module ``own_N``, which synthesis keeps; block RAM, register of each bank, register behind the bank
+    select; so no logic sits between a block RAM and a register. A row read in the cycle in which it is written gives
+    the old word; the sequencer never does that.
+
+    Members
+    -------
+    read_address : In -> read_data : Out(width)
+    write_address : In, write_en : In(1)
+        One cycle before ``write_data``.
     """
 
     read_address: Signal
@@ -40,7 +47,6 @@ class RowMemory(wiring.Component):
         m = Module()
         bank_bits = (BANK_ROWS - 1).bit_length()
         banks = []
-        read_bank = self.read_address >> bank_bits
         write_bank = self.write_address >> bank_bits
         for index in range(-(-self._rows // BANK_ROWS)):
             depth = min(BANK_ROWS, self._rows - index * BANK_ROWS)
@@ -48,17 +54,26 @@ class RowMemory(wiring.Component):
             m.submodules[f"bank_{index}"] = bank
             read, write = bank.read_port(), bank.write_port()
             data = Signal(self._width, name=f"data_{index}", reset_less=True)
+            m.submodules[f"own_{index}"] = own = Module()
+            read_address, write_address, write_en = Signal.like(read.addr), Signal.like(write.addr), Signal()
+            own.d.sync += [
+                read_address.eq(self.read_address),
+                write_address.eq(self.write_address),
+                write_en.eq(self.write_en & (write_bank == index)),
+            ]
             m.d.comb += [
-                read.addr.eq(self.read_address),
-                write.addr.eq(self.write_address),
+                read.addr.eq(read_address),
+                write.addr.eq(write_address),
                 write.data.eq(self.write_data),
-                write.en.eq(self.write_en & (write_bank == index)),
+                write.en.eq(write_en),
             ]
             m.d.sync += data.eq(read.data)
             banks.append(data)
-        select_1 = Signal.like(read_bank, reset_less=True)
-        select_2 = Signal.like(read_bank, reset_less=True)
         selected = Signal(self._width, reset_less=True)
-        m.d.sync += [select_1.eq(read_bank), select_2.eq(select_1), selected.eq(Array(banks)[select_2])]
+        read_bank = self.read_address >> bank_bits
+        for stage in range(READ_LATENCY - 1):
+            before, read_bank = read_bank, Signal.like(read_bank, name=f"read_bank_{stage}", reset_less=True)
+            m.d.sync += read_bank.eq(before)
+        m.d.sync += selected.eq(Array(banks)[read_bank])
         m.d.comb += self.read_data.eq(selected)
         return m

@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.filler import FilterFiller
-from opzo.hw.lane_command import filter_command
+from opzo.hw.issue import LATENCY as ISSUE_LATENCY
+from opzo.hw.lane_command import STAGES, filter_command
 from opzo.hw.lists import counts_layout
 from opzo.hw.neurons import LATENCY
 from opzo.hw.passes import PASS, Kind, is_learn, item_layout
@@ -18,7 +19,8 @@ from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import READOUT_LAYER
 
-QUIET = 16
+QUIET = ISSUE_LATENCY + STAGES
+"""Cycles after an item until its row is written."""
 """Cycles after an item in which it has left the lanes and the row memory."""
 
 
@@ -263,12 +265,12 @@ class Sequencer(wiring.Component):
         runner = self._runner
         item = runner.item
         learns = runner.learns
-        # The lanes take the last of a word's credits into use eleven cycles after the item: four cycles of delay keep
+        # The lanes take the last of a word's credits into use twelve cycles after the item: four cycles of delay keep
         # the filler behind that.
-        loading, is_loading = Signal(4), Signal()
-        loads = Cat(item.valid & item.first & learns, loading)[: len(loading)]
-        m.d.sync += [loading.eq(loads), is_loading.eq(loads.any())]
-        m.d.comb += runner.word_ready.eq(~learns | (filler.filled & ~is_loading))
+        loading, ready = Signal(4), Signal()
+        loads = Cat(item.valid & item.first & learns, loading)
+        m.d.sync += [loading.eq(loads), ready.eq(filler.filled & ~loads.any())]
+        m.d.comb += runner.word_ready.eq(~learns | ready)
 
         # The sums of a word leave the lanes through the chain: to the neurons, or as read-outs.
         leaving = Signal(range(self._limits.lanes + 1))

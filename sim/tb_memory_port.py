@@ -61,7 +61,7 @@ class ChainModel:
                 for port, trace, history in self._traces
             ]
             self._step(int(dut.chain_in.value))
-            self._stages = [command, *self._stages[:-1]]
+            self._stages = [self._unpack(0)] * STAGES if dut.rst.value else [command, *self._stages[:-1]]
             self._shift = bool(dut.shift.value)
             await FallingEdge(dut.clk)
             dut.chain.value = self._chain[0] & ((1 << MEMBRANE.width) - 1)

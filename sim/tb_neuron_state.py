@@ -95,7 +95,9 @@ async def matches_arrays(dut: Any) -> None:
     model = Model(limits, size)
     inputs = [model.random_inputs(rng) for _ in range(CYCLES)]
     signature = NeuronState(limits, size).signature
-    unit = PipelinedUnit(dut, signature, dict.fromkeys(inputs[0], 0), dict.fromkeys(OUTPUTS, 1) | {"code": 2}, rng)
+    # What is used in the cycle in which it comes has a register behind its memory.
+    latency = dict.fromkeys(OUTPUTS, 1) | dict.fromkeys(("code", "credit", "error_credit"), 2)
+    unit = PipelinedUnit(dut, signature, dict.fromkeys(inputs[0], 0), latency, rng)
     for name in inputs[0]:
         getattr(dut, name).value = 0
     await bench.start(dut)

@@ -30,7 +30,7 @@ from opzo.spec.network import Limits
 
 CORNERS = (MEMBRANE.min - 1, MEMBRANE.min, -1, 0, 1, THRESHOLD - 1, THRESHOLD, MEMBRANE.max, MEMBRANE.max + 1)
 WORDS = 400
-FILL_CYCLES = 3
+FILL_CYCLES = 4
 
 
 class Group:

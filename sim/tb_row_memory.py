@@ -24,6 +24,7 @@ class Port:
             for name in ("read_address", "read_data", "write_address", "write_data", "write_en")
         )
         self._write_en.value = 0
+        self._next_data = 0
         self._rng, self._width, self.rows = rng, width, rows
         self._data = np.zeros(rows, np.int64)
         self._due: deque[tuple[int, int]] = deque()
@@ -39,8 +40,8 @@ class Port:
         self._read_address.value = read
         self._write_en.value = write is not None
         self._write_address.value = self._rng.randrange(self.rows) if write is None else write
-        data = self._rng.getrandbits(self._width)
-        self._write_data.value = data
+        self._write_data.value = self._next_data
+        self._next_data = data = self._rng.getrandbits(self._width)
         if write is not None:
             # The row that is read in this cycle still gives the old word.
             self._data[write] = data

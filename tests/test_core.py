@@ -1,10 +1,13 @@
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
-from amaranth import Cat, Signal
+from amaranth import Cat, Mux, Signal, Value
+from amaranth.lib import data
 
 from opzo.hw import primitives
 from opzo.hw.core import Core
+from opzo.hw.neuron_state import NeuronState
 from opzo.hw.primitives import Primitives
 from opzo.hw.row_memory import READ_LATENCY, RowMemory
 from opzo.sim.bench import run_bench
@@ -88,15 +91,31 @@ class CollidingMemory(RowMemory):
         return m
 
 
+def colliding_ports(state, m, name, shape, depth, add=NeuronState.add_memory):
+    """Likewise for the memories of the neurons' state."""
+    read, write = add(state, m, name, shape, depth)
+    collided = Signal()
+    m.d.sync += collided.eq(write.en & (write.addr == read.addr))
+    word = Value.cast(read.data)
+    given = Signal(len(word), name=f"{name}_given")
+    m.d.comb += given.eq(Mux(collided, ~word, word))
+    return SimpleNamespace(addr=read.addr, data=type_of(shape, given)), write
+
+
+def type_of(shape, bits):
+    return shape(bits) if isinstance(shape, data.Layout) else bits.as_signed()
+
+
 class Colliding(Primitives):
     def row_memory(self, rows, width):
         return CollidingMemory(rows, width)
 
 
-def test_nobody_uses_a_row_that_is_read_while_it_is_written(monkeypatch):
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS[:2])
+def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch, sizes, lanes, weight_bits, group):
     # Synthesis is told so (opzo.boards.flow).
     monkeypatch.setattr(primitives, "GENERIC", Colliding())
-    sizes, lanes, weight_bits, group = NETWORKS[1]
+    monkeypatch.setattr(NeuronState, "add_memory", colliding_ports)
     cases = [
         case(sizes, 6, Rule.OPZO, local, USUAL, 25, kind) for local in (0, 2) for kind in (Input.FRAME, Input.SPIKES)
     ]
