@@ -110,7 +110,6 @@ class Core(wiring.Component):
             sequencer.event_count.eq(events.count),
             [sequencer.event_ends[n].eq(events.ends[n]) for n in range(HISTORY_STEPS)],
             self._encoder.clear.eq(start),
-            self._registers.sample_done.eq(close & sample.train),
             events.release.eq(close),
             results.start.eq(close),
             results.sample.eq(sample),
@@ -120,6 +119,7 @@ class Core(wiring.Component):
             results.sum.eq(self._error.sum_data),
             self._error.sum_class.eq(results.sum_class),
         ]
+        m.d.sync += self._registers.sample_done.eq(close & sample.train)
         with m.FSM():
             with m.State("IDLE"):
                 # Much begins with start: a flip-flop. The memory port takes nothing any more when a sample is there.
@@ -148,8 +148,8 @@ class Core(wiring.Component):
         m.d.comb += [
             self._config.eq(registers.config),
             self._config.steps.eq(steps),
-            inputs.graded.eq(registers.config.input == Input.GRADED),
         ]
+        m.d.sync += inputs.graded.eq(registers.config.input == Input.GRADED)
         # Also in the cycle after ``clear_traces``, in which the units are not busy yet.
         busy = (traces.busy | inputs.busy) & ~self._working & ~self._close
         m.d.sync += self._clearing.eq(registers.clear_traces | busy)

@@ -29,9 +29,9 @@ from opzo.spec.network import Limits
 class Lane(wiring.Component):
     """Lane ``index`` of a device with ``limits``: what one command means for one row-word's entry.
 
-    Pipeline, by stage: 2 to 8 the credits that the history selects, one after another (fewer time steps begin later);
-    3 row word; 4 shifted row; 5 factor; 6 multiplier operands, random bits; 7 row with the step of an entry; 8 product,
-    decayed row; 9 sum, update; 10 exact row, the sum in the chain; 11 new row. Golden twins: those of the submodules;
+    Pipeline, by stage: 1 to 7 the credits that the history selects, one after another (fewer time steps begin later);
+    3 row word; 4 shifted row; 5 factor, random bits; 6 multiplier operands, row with the step of an entry; 7 product,
+    decayed row; 8 sum, update; 9 exact row, the sum in the chain; 10 new row. Golden twins: those of the submodules;
     the order of random draws is that of the commands.
 
     Members
@@ -110,25 +110,20 @@ class Lane(wiring.Component):
         return m
 
     def _multiply(self, m: Module) -> None:
-        """Stages 3 to 9: shifted row, factor, operands, product, sum."""
+        """Stages 3 to 8: shifted row, factor, operands, product, sum."""
         stage, row = self.stage, self.row
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
         command = stage[ROW + 1]
         shifted = Signal(signed(WEIGHT.width), reset_less=True)
         negative = Signal(reset_less=True)
-        # Beside the multiplier's own registers: it may be far away.
+        # Beside the multiplier's own register: it may be far away.
         a = Signal.like(self.multiplier.a, reset_less=True)
-        self.product = Signal.like(self.multiplier.product, reset_less=True)
-        m.d.sync += [
-            shifted.eq(row >> stage[ROW].feedback_shift),
-            negative.eq(self.negative),
-            self.product.eq(self.multiplier.product),
-        ]
+        m.d.sync += [shifted.eq(row >> stage[ROW].feedback_shift), negative.eq(self.negative)]
         m.d.comb += [
             factor.i.eq(shifted),
             self.multiplier.a.eq(a),
             self.multiplier.b.eq(stage[ROW + 2].operand),
-            self.accumulator.product.eq(self.product),
+            self.accumulator.product.eq(self.multiplier.product),
             self.accumulator.en.eq(stage[PRODUCT].integrate | stage[PRODUCT].feedback),
             self.accumulator.first.eq(stage[PRODUCT].first),
         ]
@@ -159,13 +154,14 @@ class Lane(wiring.Component):
         ]
 
     def _update(self, m: Module) -> None:
-        """Stages 4 to 11: read-modify-write of the row word."""
+        """Stages 4 to 10: read-modify-write of the row word."""
         stage, selector = self.stage, self.selector
         m.submodules.update = update = RowUpdate(self._limits.weight_bits)
         low_bits = self._limits.low_bits
         row = Signal.like(self.row, reset_less=True)
-        exists, steps, positive = (Signal(name=name, reset_less=True) for name in ("exists", "steps", "positive"))
-        add, subtract = (Signal(2, name=name, reset_less=True) for name in ("add", "subtract"))
+        exists, steps, positive, add, subtract = (
+            Signal(name=name, reset_less=True) for name in ("exists", "steps", "positive", "add", "subtract")
+        )
         # The step of a feedback entry is the difference of two read-outs; that of a local read-out is its error, where
         # the neuron spiked.
         command = stage[ROW]
@@ -175,20 +171,20 @@ class Lane(wiring.Component):
             exists.eq(self._index < stage[ROW - 1].valid_lanes),
             steps.eq(exists & ~command.learn & (~command.local | self.spiked)),
             positive.eq(command.local | self.negative),
-            add.eq(Cat(steps & ~positive, add)),
-            subtract.eq(Cat(steps & positive, subtract)),
+            add.eq(steps & ~positive),
+            subtract.eq(steps & positive),
         ]
         m.d.comb += [
             update.row.eq(row),
             update.decay.eq(self.decay),
             update.random.eq(self.lfsr.bits[DRAW_BITS - len(update.random) :]),
             update.difference.eq(stage[UPDATE + ENTRY_DELAY].difference),
-            update.add.eq(add[-1]),
-            update.subtract.eq(subtract[-1]),
+            update.add.eq(add),
+            update.subtract.eq(subtract),
             update.credit.eq(selector.last),
             update.credit_en.eq(stage[PRODUCT].history[len(selector.history)]),
             update.selected.eq(selector.selected),
-            update.product.eq(self.product),
+            update.product.eq(self.multiplier.product),
             update.product_en.eq(stage[PRODUCT].learn),
             self.result.eq(Mux(stage[RESULT].update, update.result, self.chain.value[low_bits:][: len(self.result)])),
             self.result_saturated.eq(update.saturated & stage[RESULT].update),

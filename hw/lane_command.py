@@ -63,19 +63,22 @@ def lane_command(limits: Limits) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
-STAGES = 12
+STAGES = 11
 """Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at PRODUCT the product, at ACCUMULATED
 the sums, at RESULT the new row."""
-ROW, PRODUCT, ACCUMULATED, RESULT = 3, 8, 9, 11
+ROW, PRODUCT, ACCUMULATED, RESULT = 3, 7, 8, 10
 UPDATE = PRODUCT - CREDIT_DELAY
 DRAW = UPDATE + ENTRY_DELAY - 1
 """Stages at which the row update begins, and at which its random bits are drawn."""
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
+    1: ("history",),
     ROW - 1: ("history", "valid_lanes"),
     ROW: ("history", "learn", "local", "feedback_shift"),
-    ROW + 1: ("history", "learn", "zero_order", "feedback", "odd"),
-    DRAW: ("history", "operand", "draw", "load_low", "load_high", "store_low", "store_high"),
-    DRAW + 1: ("history", "difference"),
+    DRAW: (
+        *("history", "learn", "zero_order", "feedback", "odd"),
+        *("draw", "load_low", "load_high", "store_low", "store_high"),
+    ),
+    DRAW + 1: ("history", "operand", "difference"),
     PRODUCT - 1: ("history",),
     PRODUCT: ("history", "integrate", "feedback", "first", "learn"),
     ACCUMULATED: ("sums", "load_row"),

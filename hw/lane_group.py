@@ -143,7 +143,7 @@ class LaneGroup(LanePorts):
         error = record(error_command(self._limits), "error")
         steps, delay = chain_steps(self._limits), chain_delay(self._limits)
         # Bit n of ``load``: n cycles after the strobe has come here.
-        load, load_step = Signal(HISTORY_STEPS), Signal(range(HISTORY_STEPS), reset_less=True)
+        load, load_step = Signal(HISTORY_STEPS - 1), Signal(range(HISTORY_STEPS), reset_less=True)
         decay = Signal(DECAY_BITS, reset_less=True)
         filtered = Signal.like(neurons.fill.filtered, reset_less=True)
         factor = Signal.like(neurons.fill.factor, reset_less=True)

@@ -197,16 +197,19 @@ class Sequencer(wiring.Component):
             Signal.like(runner.items, name=name, reset_less=True) for name in ("spikes", "actives", "inputs")
         )
         seen = runner.passes.p
+        # A frame is all in step 0.
+        first_end = Signal.like(end)
+        m.d.sync += first_end.eq(Mux(frame, self.event_count, self.event_ends[0]))
         begins, ends = (
             Array([0, *(self.event_ends[n] for n in range(HISTORY_STEPS - 1))]),
-            Array(self.event_ends[n] for n in range(HISTORY_STEPS)),
+            Array([first_end, *(self.event_ends[n] for n in range(1, HISTORY_STEPS))]),
         )
         m.d.sync += [
             waiting.eq(seen),
             settled.eq(runner.passes.valid & ~runner.taken),
             local.eq(seen.settings.local_shift != 0),
-            begin.eq(Mux(frame, 0, begins[seen.step])),
-            end.eq(Mux(frame, self.event_count, ends[seen.step])),
+            begin.eq(begins[seen.step]),
+            end.eq(ends[seen.step]),
             spikes.eq(Array(self.step_counts[n] for n in range(MAX_HIDDEN))[seen.below][seen.step[0]]),
             actives.eq(Array(self.active_counts[n] for n in range(MAX_HIDDEN))[seen.below]),
             inputs.eq(Mux(frame, self.event_count, self.input_count)),
@@ -265,9 +268,9 @@ class Sequencer(wiring.Component):
         runner = self._runner
         item = runner.item
         learns = runner.learns
-        # The lanes take the last of a word's credits into use twelve cycles after the item: four cycles of delay keep
+        # The lanes take the last of a word's credits into use eleven cycles after the item: three cycles of delay keep
         # the filler behind that.
-        loading, ready = Signal(4), Signal()
+        loading, ready = Signal(3), Signal()
         loads = Cat(item.valid & item.first & learns, loading)
         m.d.sync += [loading.eq(loads), ready.eq(filler.filled & ~loads.any())]
         m.d.comb += runner.word_ready.eq(~learns | ready)

@@ -10,9 +10,9 @@ from opzo.hw.saturate import Saturate
 from opzo.hw.selector import SUM_WIDTH
 from opzo.spec.formats import FILTERED, INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS, WEIGHT
 
-LATENCY = 7
-ENTRY_DELAY = 2
-CREDIT_DELAY = 4
+LATENCY = 6
+ENTRY_DELAY = 1
+CREDIT_DELAY = 3
 """Cycles from ``row`` to what belongs to the step of a feedback entry, and to what belongs to credits."""
 DECAY_BITS = 16
 """Width of ``decay``: the shortest shift, by one, is its highest bit."""
@@ -95,16 +95,17 @@ class RowUpdate(wiring.Component):
         m.submodules.last = last = units.gated_adder(width)
         m.submodules.step = step = units.gated_adder(SUM_WIDTH + 2)
         m.submodules.saturate = saturate = Saturate(width - self._frac_bits, self._weight_bits)
-        row_1, row = (Signal(signed(self._weight_bits), name=name, reset_less=True) for name in ("row_1", "row"))
+        row = Signal(signed(self._weight_bits), reset_less=True)
         stepped, decayed, credited, exact = (
             Signal(signed(width), name=name, reset_less=True) for name in ("stepped", "decayed", "credited", "exact")
         )
         update = Signal(signed(SUM_WIDTH + 1), reset_less=True)
         # With one fraction bit, so that the subtraction rounds half up.
-        twice = Signal(signed(WEIGHT.width + 1), reset_less=True)
+        twice = Signal(signed(WEIGHT.width + 1))
         m.d.comb += [
             decay.a.eq(self.row),
             decay.b.eq(self.decay),
+            twice.eq(decay.product >> (DECAY_BITS - 1)),
             # The random bits are the fraction of the row: the join costs no adder.
             entry.a.eq(Cat(self.random, row).as_signed()),
             entry.b.eq(self.difference),
@@ -120,9 +121,7 @@ class RowUpdate(wiring.Component):
             saturate.i.eq(exact >> self._frac_bits),
         ]
         m.d.sync += [
-            row_1.eq(self.row >> self._low_bits),
-            row.eq(row_1),
-            twice.eq(decay.product >> (DECAY_BITS - 1)),
+            row.eq(self.row >> self._low_bits),
             stepped.eq(entry.o),
             decayed.eq(((stepped << 1) - twice) >> 1),
             credited.eq(last.o),

@@ -67,7 +67,7 @@ class FilterAndSelect(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("steps", [LEAST_STEPS, 7, HISTORY_STEPS])
+@pytest.mark.parametrize("steps", [LEAST_STEPS, 6, HISTORY_STEPS])
 def test_unit_matches_golden(steps):
     run_bench(
         FilterAndSelect(steps),
