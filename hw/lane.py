@@ -29,9 +29,9 @@ from opzo.spec.network import Limits
 class Lane(wiring.Component):
     """Lane ``index`` of a device with ``limits``: what one command means for one row-word's entry.
 
-    Pipeline, by stage: 1 to 7 the credits that the history selects, one after another (fewer time steps begin later);
-    3 row word; 4 shifted row; 5 factor, random bits; 6 multiplier operands, row with the step of an entry; 7 product,
-    decayed row; 8 sum, update; 9 exact row, the sum in the chain; 10 new row. Golden twins: those of the submodules;
+    Pipeline, by stage: 2 to 8 the credits that the history selects, one after another (fewer time steps begin later);
+    4 row word; 5 shifted row; 6 factor, random bits; 7 multiplier operands, row with the step of an entry; 8 product,
+    decayed row; 9 sum, update; 10 exact row, the sum in the chain; 11 new row. Golden twins: those of the submodules;
     the order of random draws is that of the commands.
 
     Members
@@ -110,7 +110,7 @@ class Lane(wiring.Component):
         return m
 
     def _multiply(self, m: Module) -> None:
-        """Stages 3 to 8: shifted row, factor, operands, product, sum."""
+        """Stages 4 to 9: shifted row, factor, operands, product, sum."""
         stage, row = self.stage, self.row
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
         command = stage[ROW + 1]
@@ -154,7 +154,7 @@ class Lane(wiring.Component):
         ]
 
     def _update(self, m: Module) -> None:
-        """Stages 4 to 10: read-modify-write of the row word."""
+        """Stages 5 to 11: read-modify-write of the row word."""
         stage, selector = self.stage, self.selector
         m.submodules.update = update = RowUpdate(self._limits.weight_bits)
         low_bits = self._limits.low_bits

@@ -63,15 +63,15 @@ def lane_command(limits: Limits) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
-STAGES = 11
+STAGES = 12
 """Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at PRODUCT the product, at ACCUMULATED
 the sums, at RESULT the new row."""
-ROW, PRODUCT, ACCUMULATED, RESULT = 3, 7, 8, 10
+ROW, PRODUCT, ACCUMULATED, RESULT = 4, 8, 9, 11
 UPDATE = PRODUCT - CREDIT_DELAY
 DRAW = UPDATE + ENTRY_DELAY - 1
 """Stages at which the row update begins, and at which its random bits are drawn."""
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
-    1: ("history",),
+    ROW - 2: ("history",),
     ROW - 1: ("history", "valid_lanes"),
     ROW: ("history", "learn", "local", "feedback_shift"),
     DRAW: (
@@ -88,12 +88,13 @@ LANE_FIELDS: dict[int, tuple[str, ...]] = {
 POST_FIELDS = ("word", "step", "kept", "fresh", "noise", "odd", "valid_lanes")
 """What the neurons of a group look at beside ``post``."""
 GROUP_FIELDS: dict[int, tuple[str, ...]] = {
+    0: ("address",),
     ROW - 1: ("word", "step"),
     UPDATE - 1: ("decay_shift",),
     ACCUMULATED: ("post", "sums", "load_membrane", *POST_FIELDS),
     RESULT - 1: ("address", "update", "store_row"),
 }
-"""What row memory and neurons of a group look at; the memory has its own registers of the address that it reads."""
+"""What row memory and neurons of a group look at."""
 SHARED = ("valid_lanes", "difference")
 """What the lanes of a group look at in the same registers. Of the rest each lane has its own: nets to all lanes of a
 group were the slowest of a chip."""

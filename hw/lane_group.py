@@ -1,9 +1,8 @@
 """A group of lanes with its share of the row memory and its own copy of the command."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +19,6 @@ from opzo.hw.lane_command import (
     UPDATE,
     filter_command,
     group_stage,
-    lane_command,
     own_fields,
 )
 from opzo.hw.neurons import Neurons, error_command
@@ -38,7 +36,7 @@ class LanePorts(wiring.Component):
 
     Parameters
     ----------
-    commands : dict of str to shape
+    commands : dict of str to layout
         Ports on which a command comes.
 
     Members
@@ -77,10 +75,10 @@ class LanePorts(wiring.Component):
     lane_0_row: Signal
     local_sum: Signal
 
-    def __init__(self, limits: Limits, lanes: int, commands: Mapping[str, Any]) -> None:
+    def __init__(self, limits: Limits, lanes: int, commands: Mapping[str, data.StructLayout]) -> None:
         super().__init__(
             {
-                **{name: In(shape) for name, shape in commands.items()},
+                **{name: In(layout) for name, layout in commands.items()},
                 "filter": In(filter_command(limits)),
                 "error": In(error_command(limits)),
                 "alpha": In(ALPHA_BITS),
@@ -104,27 +102,22 @@ class LaneGroup(LanePorts):
     """Lanes ``first`` .. ``first + size - 1``.
 
     Everything is registered once on entry: the part of a command that matters at stage S comes one cycle before it. Of
-    what enables or selects words each lane has registers of its own, in a module ``own_N``, which synthesis keeps.
+    most of it each lane has registers of its own, in a module ``own_N``, which synthesis keeps. A reset does not clear
+    them: what is under way ends within STAGES cycles, and a gate before a register costs time on the longest wires.
 
     Members
     -------
     before_S : In(group_stage), for each S of FIELDS
-    read_address : In
-        Of the command that is at stage 0 in the next cycle.
     row_saturated : Out(1)
         One cycle after stage RESULT.
     """
 
-    read_address: Signal
-
     def __init__(self, limits: Limits, first: int, size: int) -> None:
         self._limits, self._first, self._size = limits, first, size
-        address = lane_command(limits)["address"].shape
-        stages = {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS}
-        super().__init__(limits, size, {"read_address": address, **stages})
+        super().__init__(limits, size, {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS})
 
     def elaborate(self, platform: object) -> Module:
-        if READ_LATENCY != ROW + 1:
+        if READ_LATENCY != ROW:
             raise AssertionError("the row memory's latency sets the stage at which rows are there")
         m = Module()
         weight_bits = self._limits.weight_bits
@@ -136,14 +129,14 @@ class LaneGroup(LanePorts):
             m.submodules[f"lane_{offset}"] = lane
             lanes.append(lane)
 
-        stages = {n: record(group_stage(self._limits, n), f"stage_{n}") for n in FIELDS}
+        stages = {n: record(group_stage(self._limits, n), f"stage_{n}", reset_less=True) for n in FIELDS}
         m.d.sync += [stage.eq(getattr(self, f"before_{n}")) for n, stage in stages.items()]
         shift = Signal()
         fill = record(filter_command(self._limits), "fill")
         error = record(error_command(self._limits), "error")
         steps, delay = chain_steps(self._limits), chain_delay(self._limits)
         # Bit n of ``load``: n cycles after the strobe has come here.
-        load, load_step = Signal(HISTORY_STEPS - 1), Signal(range(HISTORY_STEPS), reset_less=True)
+        load, load_step = (Signal(shape, reset_less=True) for shape in (HISTORY_STEPS, range(HISTORY_STEPS)))
         decay = Signal(DECAY_BITS, reset_less=True)
         filtered = Signal.like(neurons.fill.filtered, reset_less=True)
         factor = Signal.like(neurons.fill.factor, reset_less=True)
@@ -164,7 +157,7 @@ class LaneGroup(LanePorts):
 
         written, summed = stages[RESULT - 1], stages[ACCUMULATED]
         m.d.comb += [
-            memory.read_address.eq(self.read_address),
+            memory.read_address.eq(stages[0].address),
             memory.write_address.eq(written.address),
             memory.write_en.eq(written.update | written.store_row),
             memory.write_data.eq(Cat(lane.result for lane in lanes)),
@@ -201,17 +194,15 @@ class LaneGroup(LanePorts):
                     if name not in own_fields(n):
                         m.d.comb += lane.stage[n][name].eq(stages[n][name])
                     elif name != "history":
-                        own.d.sync += lane.stage[n][name].eq(stages[n - 1][name])
+                        m.d.comb += lane.stage[n][name].eq(_delayed(own, stages[n - 1][name], f"{name}_{n}"))
             for k in range(steps):
                 n = history_stage(self._limits, k)
-                own.d.sync += lane.stage[n].history[k].eq(stages[n - 1].history[k])
-            own.d.sync += [
-                lane.load.eq(load[delay - 1 :]),
-                lane.load_step.eq(load_step),
-                lane.fill_en.eq(neurons.fill_lanes[offset]),
-                lane.fill.step.eq(neurons.fill.step),
-            ]
+                m.d.comb += lane.stage[n].history[k].eq(_delayed(own, stages[n - 1].history[k], f"history_{k}"))
             m.d.comb += [
+                lane.load.eq(_delayed(own, load[delay - 1 :], "load")),
+                lane.load_step.eq(_delayed(own, load_step, "load_step")),
+                lane.fill_en.eq(_delayed(own, neurons.fill_lanes[offset], "fill_en")),
+                lane.fill.step.eq(_delayed(own, neurons.fill.step, "fill_step")),
                 lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
                 lane.shift.eq(shift | neurons.active | neurons.loading),
                 lane.chain_in.eq(chain_in[offset]),
@@ -222,3 +213,10 @@ class LaneGroup(LanePorts):
                 lane.spiked.eq(neurons.spiked[offset]),
             ]
         return m
+
+
+def _delayed(own: Module, value: Value, name: str) -> Signal:
+    """Register of ``value`` in the module ``own``."""
+    register = Signal(len(value), name=name, reset_less=True)
+    own.d.sync += register.eq(value)
+    return register

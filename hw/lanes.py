@@ -53,7 +53,6 @@ class Lanes(LanePorts):
         for number, group in enumerate(groups):
             m.d.comb += [
                 *(getattr(group, f"before_{n}")[name].eq(before[n][name]) for n in FIELDS for name in FIELDS[n]),
-                group.read_address.eq(self.command.address),
                 group.filter.eq(self.filter),
                 group.error.eq(error),
                 group.alpha.eq(self.alpha),

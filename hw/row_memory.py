@@ -55,7 +55,8 @@ class RowMemory(wiring.Component):
             read, write = bank.read_port(), bank.write_port()
             data = Signal(self._width, name=f"data_{index}", reset_less=True)
             m.submodules[f"own_{index}"] = own = Module()
-            read_address, write_address, write_en = Signal.like(read.addr), Signal.like(write.addr), Signal()
+            read_address, write_address = (Signal.like(port.addr, reset_less=True) for port in (read, write))
+            write_en = Signal(reset_less=True)
             own.d.sync += [
                 read_address.eq(self.read_address),
                 write_address.eq(self.write_address),

@@ -8,9 +8,9 @@ from opzo.hw.primitives import primitives
 from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
 from opzo.spec.network import Limits
 
-FACTOR_DELAY = 4
+FACTOR_DELAY = 5
 """Cycles from the load of a word until ``active_factor`` takes its new value."""
-LEAST_STEPS = HISTORY_STEPS + 1 - FACTOR_DELAY
+LEAST_STEPS = HISTORY_STEPS + 2 - FACTOR_DELAY
 """A shorter chain would be loaded after the factor."""
 SUM_WIDTH = FILTERED.width + 3
 
@@ -22,7 +22,7 @@ def chain_steps(limits: Limits) -> int:
 
 def chain_delay(limits: Limits) -> int:
     """Cycles from the load of a word until the selectors of a device begin: their sum meets the product."""
-    return HISTORY_STEPS + 1 - chain_steps(limits)
+    return HISTORY_STEPS + 2 - chain_steps(limits)
 
 
 def history_stage(limits: Limits, step: int) -> int:

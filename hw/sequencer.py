@@ -268,9 +268,9 @@ class Sequencer(wiring.Component):
         runner = self._runner
         item = runner.item
         learns = runner.learns
-        # The lanes take the last of a word's credits into use eleven cycles after the item: three cycles of delay keep
+        # The lanes take the last of a word's credits into use twelve cycles after the item: four cycles of delay keep
         # the filler behind that.
-        loading, ready = Signal(3), Signal()
+        loading, ready = Signal(4), Signal()
         loads = Cat(item.valid & item.first & learns, loading)
         m.d.sync += [loading.eq(loads), ready.eq(filler.filled & ~loads.any())]
         m.d.comb += runner.word_ready.eq(~learns | ready)
