@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.accumulate import Accumulator
-from opzo.hw.lane_command import ACCUMULATED, DRAW, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, UPDATE, lane_stage
+from opzo.hw.lane_command import ACCUMULATED, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, UPDATE, lane_stage
 from opzo.hw.lfsr import LaneLFSR
 from opzo.hw.neurons import FILL
 from opzo.hw.primitives import primitives
@@ -113,7 +113,7 @@ class Lane(wiring.Component):
         """Stages 4 to 9: shifted row, factor, operands, product, sum."""
         stage, row = self.stage, self.row
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
-        command = stage[ROW + 1]
+        command = stage[UPDATE]
         shifted = Signal(signed(WEIGHT.width), reset_less=True)
         negative = Signal(reset_less=True)
         # Beside the multiplier's own register: it may be far away.
@@ -122,7 +122,7 @@ class Lane(wiring.Component):
         m.d.comb += [
             factor.i.eq(shifted),
             self.multiplier.a.eq(a),
-            self.multiplier.b.eq(stage[ROW + 2].operand),
+            self.multiplier.b.eq(stage[UPDATE + 1].operand),
             self.accumulator.product.eq(self.multiplier.product),
             self.accumulator.en.eq(stage[PRODUCT].integrate | stage[PRODUCT].feedback),
             self.accumulator.first.eq(stage[PRODUCT].first),
@@ -140,7 +140,7 @@ class Lane(wiring.Component):
         """Filtered credits, and those that the command's history selects."""
         stage, selector = self.stage, self.selector
         m.d.comb += [
-            self.lfsr.draw.eq(stage[DRAW].draw),
+            self.lfsr.draw.eq(stage[UPDATE].draw),
             selector.en.eq(self.fill_en),
             selector.filtered.eq(self.fill.filtered),
             selector.factor.eq(self.fill.factor),
@@ -195,20 +195,20 @@ class Lane(wiring.Component):
         stage, lfsr = self.stage, self.lfsr
         chain = record(SUM, "chain", reset_less=True)
         half = LFSR_BITS // 2
-        # The draw of stage DRAW has its bits in the next cycle.
-        drawn = Signal(ACCUMULATED - DRAW - 1, reset_less=True)
+        # The draw of stage UPDATE has its bits in the next cycle.
+        drawn = Signal(ACCUMULATED - UPDATE - 1, reset_less=True)
         m.d.sync += drawn.eq(Cat(~lfsr.bits[-1], drawn))
         m.d.comb += [
             self.chain.eq(chain),
-            lfsr.load_low.eq(stage[DRAW].store_low),
-            lfsr.load_high.eq(stage[DRAW].store_high),
+            lfsr.load_low.eq(stage[UPDATE].store_low),
+            lfsr.load_high.eq(stage[UPDATE].store_high),
             lfsr.load_data.eq(chain.value),
         ]
         with m.If(self.shift):
             m.d.sync += chain.eq(self.chain_in)
         with m.If(stage[ACCUMULATED].sums | stage[ACCUMULATED].load_row):
             m.d.sync += [chain.value.eq(self.accumulator.sum), chain.negative.eq(drawn[-1])]
-        with m.Elif(stage[DRAW].load_low):
+        with m.Elif(stage[UPDATE].load_low):
             m.d.sync += chain.value.eq(lfsr.state[:half])
-        with m.Elif(stage[DRAW].load_high):
+        with m.Elif(stage[UPDATE].load_high):
             m.d.sync += chain.value.eq(lfsr.state[half:])

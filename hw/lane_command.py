@@ -68,17 +68,16 @@ STAGES = 12
 the sums, at RESULT the new row."""
 ROW, PRODUCT, ACCUMULATED, RESULT = 4, 8, 9, 11
 UPDATE = PRODUCT - CREDIT_DELAY
-DRAW = UPDATE + ENTRY_DELAY - 1
-"""Stages at which the row update begins, and at which its random bits are drawn."""
+"""Stage at which the row update begins and its random bits are drawn."""
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
     ROW - 2: ("history",),
     ROW - 1: ("history", "valid_lanes"),
     ROW: ("history", "learn", "local", "feedback_shift"),
-    DRAW: (
+    UPDATE: (
         *("history", "learn", "zero_order", "feedback", "odd"),
         *("draw", "load_low", "load_high", "store_low", "store_high"),
     ),
-    DRAW + 1: ("history", "operand", "difference"),
+    UPDATE + ENTRY_DELAY: ("history", "operand", "difference"),
     PRODUCT - 1: ("history",),
     PRODUCT: ("history", "integrate", "feedback", "first", "learn"),
     ACCUMULATED: ("sums", "load_row"),

@@ -9,8 +9,10 @@ from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
 from opzo.spec.network import Limits
 
 FACTOR_DELAY = 5
-"""Cycles from the load of a word until ``active_factor`` takes its new value."""
-LEAST_STEPS = HISTORY_STEPS + 2 - FACTOR_DELAY
+LONGEST_DELAY = 2
+"""Cycles from the load of a word until ``active_factor`` takes its new value, and until a chain of HISTORY_STEPS steps
+begins."""
+LEAST_STEPS = HISTORY_STEPS + LONGEST_DELAY - FACTOR_DELAY
 """A shorter chain would be loaded after the factor."""
 SUM_WIDTH = FILTERED.width + 3
 
@@ -22,7 +24,7 @@ def chain_steps(limits: Limits) -> int:
 
 def chain_delay(limits: Limits) -> int:
     """Cycles from the load of a word until the selectors of a device begin: their sum meets the product."""
-    return HISTORY_STEPS + 2 - chain_steps(limits)
+    return HISTORY_STEPS + LONGEST_DELAY - chain_steps(limits)
 
 
 def history_stage(limits: Limits, step: int) -> int:

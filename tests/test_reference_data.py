@@ -105,7 +105,7 @@ def test_a_pickle_runs_no_code(tmp_path: Path) -> None:
         (np.zeros((2, 3072), np.uint8), [-1, 1], r"labels that are not 0\.\.9"),
         (np.zeros((2, 3072), np.uint8), [[1], [2]], r"labels that are not 0\.\.9"),
         (np.zeros((2, 3072), np.uint8), [1.5, 2.0], r"labels that are not 0\.\.9"),
-        (np.zeros((2, 3072), np.uint8), "cat", "labels"),
+        (np.zeros((2, 3072), np.uint8), "cat", "for 1 labels"),
     ],
 )
 def test_wrong_images_and_labels_are_told(pixels: Any, labels: Any, message: str, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_pickle_damaged_anywhere_is_told_or_read(tmp_path: Path) -> None:
             except OpzoError as error:
                 messages.append(str(error))
     assert len(messages) > 300
-    assert all(str(file) in message for message in messages)
+    assert not [message for message in messages if str(file) not in message or " ();" in message]
 
 
 def test_missing_and_damaged_files_say_what_to_do(tmp_path: Path) -> None:

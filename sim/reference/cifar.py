@@ -68,7 +68,8 @@ def _pickled(name: str, path: Path) -> Arrays:
             pixels, labels = np.asarray(content[b"data"]), np.asarray(content[LABELS[name][0]])
         # A damaged file can raise anything, says the documentation of pickle.
         except Exception as error:
-            raise OpzoError(f"{path} is no file of {name} ({error or type(error).__name__}); get it again") from None
+            why = str(error) or type(error).__name__
+            raise OpzoError(f"{path} is no file of {name} ({why}); get it again") from None
     return _checked(name, path, pixels, labels)
 
 
