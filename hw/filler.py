@@ -6,15 +6,21 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lane_command import filter_command
 from opzo.hw.registers import CONFIG, LAYERS
+from opzo.hw.selector import ENTRIES
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
 from opzo.spec.registers import READOUT_LAYER
+
+SETTLE = 4
+"""Cycles from the last command of a word until it counts as filled in: what is issued from then on comes to the lanes
+after the last entry of their tables."""
 
 
 class FilterFiller(wiring.Component):
     """Command the filters through the words in the order in which Learn takes them: read-out, then layers L .. 1.
 
-    Within a word lane after lane of a group (all groups alike), within a lane from the last time step to the first.
+    Within a word lane after lane of a group (all groups alike), within a lane from the last time step to the first. A
+    lane takes ENTRIES cycles, as long as its tables take to be written: a cycle for each step that a history may have.
 
     Members
     -------
@@ -55,6 +61,8 @@ class FilterFiller(wiring.Component):
     command: data.View
 
     def elaborate(self, platform: object) -> Module:
+        if ENTRIES < HISTORY_STEPS:
+            raise AssertionError("a lane's credits take longer than its tables")
         m = Module()
         depth = self.config.hidden_layers
         learning = Signal(range(MAX_HIDDEN + 1))
@@ -63,9 +71,9 @@ class FilterFiller(wiring.Component):
         settings = Array(self.layers[n] for n in range(MAX_HIDDEN + 1))[layer]
         # Of the layer that WAIT comes to.
         words, base, frame = Signal.like(settings.words), Signal.like(self.command.word), Signal()
-        last_step = Signal(range(HISTORY_STEPS))
+        valid, last_step = Signal(), Signal(range(HISTORY_STEPS))
         word = Signal.like(self.command.word)
-        step = Signal(range(HISTORY_STEPS))
+        step, next_step = Signal(range(ENTRIES)), Signal(range(ENTRIES))
         lane = Signal.like(self.command.lane)
         last_word = Signal()
         last_layer = Signal()
@@ -73,6 +81,8 @@ class FilterFiller(wiring.Component):
             read_out.eq(learning == depth),
             layer.eq(Mux(read_out, READOUT_LAYER, learning)),
             last_word.eq(word == words - 1),
+            next_step.eq(step - 1),
+            self.command.valid.eq(valid),
             self.command.read_out.eq(read_out),
             self.command.word.eq(base + word),
             self.command.step.eq(step),
@@ -80,14 +90,15 @@ class FilterFiller(wiring.Component):
             self.command.frame.eq(frame),
             self.command.first.eq(step == last_step),
         ]
+        m.d.sync += step.eq(next_step)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [learning.eq(depth), word.eq(0)]
                 with m.If(self.start):
                     m.next = "WAIT"
             with m.State("WAIT"):
+                m.d.comb += next_step.eq(ENTRIES - 1)
                 m.d.sync += [
-                    step.eq(self.config.steps - 1),
                     last_step.eq(self.config.steps - 1),
                     lane.eq(0),
                     words.eq(settings.words),
@@ -96,15 +107,19 @@ class FilterFiller(wiring.Component):
                     last_layer.eq((learning == 0) | (self.config.rule == Rule.READOUT)),
                 ]
                 with m.If(read_out | self.hidden_ready):
+                    m.d.sync += valid.eq(next_step < self.config.steps)
                     m.next = "FILL"
             with m.State("FILL"):
-                m.d.comb += self.command.valid.eq(1)
-                m.d.sync += step.eq(step - 1)
+                m.d.sync += valid.eq(next_step <= last_step)
                 with m.If(step == 0):
-                    m.d.sync += [step.eq(last_step), lane.eq(lane + 1)]
+                    m.d.sync += lane.eq(lane + 1)
                     with m.If(lane == self._size - 1):
-                        m.d.sync += self.filled.eq(1)
-                        m.next = "FULL"
+                        m.d.sync += valid.eq(0)
+                        m.next = "SETTLE"
+            with m.State("SETTLE"):
+                with m.If(step == ENTRIES - SETTLE + 1):
+                    m.d.sync += self.filled.eq(1)
+                    m.next = "FULL"
             with m.State("FULL"):
                 with m.If(self.loaded):
                     m.d.sync += [self.filled.eq(0), word.eq(word + 1)]

@@ -1,12 +1,16 @@
 """Credit filter: credits of a neuron filtered backwards in time."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.saturate import Saturate
 from opzo.spec.formats import CREDIT, FILTERED, FRAME_CREDIT, HISTORY_STEPS
 
+FILL = data.StructLayout(
+    {"step": range(HISTORY_STEPS), "filtered": signed(FILTERED.width), "factor": signed(FRAME_CREDIT.width)}
+)
+"""E of one step of a neuron; what a row's value is multiplied with, if it is the first step."""
 TOTAL_WIDTH = FILTERED.width + (HISTORY_STEPS - 1).bit_length()
 
 

@@ -5,19 +5,18 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.accumulate import Accumulator
-from opzo.hw.lane_command import ACCUMULATED, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, UPDATE, lane_stage
+from opzo.hw.lane_command import ACCUMULATED, HISTORY, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, UPDATE, lane_stage
 from opzo.hw.lfsr import LaneLFSR
-from opzo.hw.neurons import FILL
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.saturate import Saturate
-from opzo.hw.selector import CreditSelector, chain_steps, history_stage
+from opzo.hw.selector import LATENCY as SELECTOR_LATENCY
+from opzo.hw.selector import CreditSelector
 from opzo.hw.update import DECAY_BITS, ENTRY_DELAY, RowUpdate
 from opzo.spec.formats import (
     DRAW_BITS,
     FEEDBACK_ENTRY,
     FEEDBACK_FACTOR_BITS,
-    HISTORY_STEPS,
     LFSR_BITS,
     PRODUCT_SHIFT,
     WEIGHT,
@@ -29,21 +28,22 @@ from opzo.spec.network import Limits
 class Lane(wiring.Component):
     """Lane ``index`` of a device with ``limits``: what one command means for one row-word's entry.
 
-    Pipeline, by stage: 2 to 8 the credits that the history selects, one after another (fewer time steps begin later);
-    4 row word; 5 shifted row; 6 factor, random bits; 7 multiplier operands, row with the step of an entry; 8 product,
-    decayed row; 9 sum, update; 10 exact row, the sum in the chain; 11 new row. Golden twins: those of the submodules;
-    the order of random draws is that of the commands.
+    Pipeline, by stage: 4 row word; 5 shifted row; 6 factor, random bits; 7 multiplier operands, row with the step of an
+    entry, credits that the history selects in each table; 8 product, sum of those credits, decayed row; 9 sum, update;
+    10 exact row, the sum in the chain; 11 new row. Golden twins: those of the submodules; the order of random draws is
+    that of the commands.
 
     Members
     -------
     stage_S : In(lane_stage), for each S of LANE_FIELDS
         The command pipeline of the lane's group at stage S.
-    load, load_step : In
-        As those of `CreditSelector`; bit 0 at stage ``chain_delay`` - 1 of the first command of a word to be learned.
+    load_factor, load : In(1)
+        Before the first command of a word to be learned is at UPDATE, and before it is at HISTORY: the lane takes the
+        word's filtered credits into use (`CreditSelector`).
     decay : In
         Of the command at stage UPDATE, as `RowUpdate.decay`.
-    fill_en : In(1), fill : In(FILL)
-        Filtered credits for the next word to be learned.
+    fill, entry_N, sum_N, factor : In
+        Sums of filtered credits for the next word to be learned (`CreditSelector`).
     negative, spiked : In(1)
         Of the command's neuron and step, at stage ROW: sign of the pair's even step, spike.
     row : In(signed)
@@ -57,11 +57,11 @@ class Lane(wiring.Component):
         Row word where the neuron spiked in the command's step, else 0; at stage ROW + 1.
     """
 
+    load_factor: Signal
     load: Signal
-    load_step: Signal
     decay: Signal
-    fill_en: Signal
-    fill: data.View
+    fill: Signal
+    factor: Signal
     negative: Signal
     spiked: Signal
     row: Signal
@@ -74,14 +74,15 @@ class Lane(wiring.Component):
 
     def __init__(self, limits: Limits, index: int) -> None:
         self._limits, self._index = limits, index
+        self.selector = CreditSelector(limits)
+        tables = {name: self.selector.signature.members[name] for name in self.selector.fill_ports}
         super().__init__(
             {
                 **{f"stage_{s}": In(lane_stage(limits, s)) for s in LANE_FIELDS},
-                "load": In(chain_steps(limits) - 1),
-                "load_step": In(range(HISTORY_STEPS)),
+                "load_factor": In(1),
+                "load": In(1),
                 "decay": In(DECAY_BITS),
-                "fill_en": In(1),
-                "fill": In(FILL),
+                **tables,
                 "negative": In(1),
                 "spiked": In(1),
                 "row": In(signed(WEIGHT.width)),
@@ -96,13 +97,13 @@ class Lane(wiring.Component):
         self.stage: dict[int, data.View] = {s: getattr(self, f"stage_{s}") for s in LANE_FIELDS}
 
     def elaborate(self, platform: object) -> Module:
-        if history_stage(self._limits, chain_steps(self._limits) - 1) != PRODUCT:
+        if HISTORY + SELECTOR_LATENCY != PRODUCT:
             raise AssertionError("the sum of the selected credits does not meet the product")
         m = Module()
         m.submodules.multiplier = self.multiplier = primitives(platform).multiplier()
         m.submodules.accumulator = self.accumulator = Accumulator()
         m.submodules.lfsr = self.lfsr = LaneLFSR()
-        m.submodules.selector = self.selector = CreditSelector(chain_steps(self._limits))
+        m.submodules.selector = self.selector
         self._multiply(m)
         self._select(m)
         self._update(m)
@@ -141,16 +142,10 @@ class Lane(wiring.Component):
         stage, selector = self.stage, self.selector
         m.d.comb += [
             self.lfsr.draw.eq(stage[UPDATE].draw),
-            selector.en.eq(self.fill_en),
-            selector.filtered.eq(self.fill.filtered),
-            selector.factor.eq(self.fill.factor),
-            selector.step.eq(self.fill.step),
+            *(getattr(selector, name).eq(getattr(self, name)) for name in selector.fill_ports),
+            selector.load_factor.eq(self.load_factor),
             selector.load.eq(self.load),
-            selector.load_step.eq(self.load_step),
-            *(
-                selector.history[k].eq(stage[history_stage(self._limits, k)].history[k])
-                for k in range(len(selector.history))
-            ),
+            selector.history.eq(stage[HISTORY].history),
         ]
 
     def _update(self, m: Module) -> None:
@@ -181,8 +176,6 @@ class Lane(wiring.Component):
             update.difference.eq(stage[UPDATE + ENTRY_DELAY].difference),
             update.add.eq(add),
             update.subtract.eq(subtract),
-            update.credit.eq(selector.last),
-            update.credit_en.eq(stage[PRODUCT].history[len(selector.history)]),
             update.selected.eq(selector.selected),
             update.product.eq(self.multiplier.product),
             update.product_en.eq(stage[PRODUCT].learn),

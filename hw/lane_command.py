@@ -48,7 +48,7 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "sums": 1,
         "kept": 1,
         "operand": signed(SCALED_ERROR.width),
-        "history": HISTORY_STEPS,
+        "history": limits.steps,
         "difference": signed(MEMBRANE.width + 1),
         "feedback_shift": 4,
         "decay_shift": 4,
@@ -69,17 +69,17 @@ the sums, at RESULT the new row."""
 ROW, PRODUCT, ACCUMULATED, RESULT = 4, 8, 9, 11
 UPDATE = PRODUCT - CREDIT_DELAY
 """Stage at which the row update begins and its random bits are drawn."""
+HISTORY = UPDATE + ENTRY_DELAY
+"""Stage at which a history selects credits."""
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
-    ROW - 2: ("history",),
-    ROW - 1: ("history", "valid_lanes"),
-    ROW: ("history", "learn", "local", "feedback_shift"),
+    ROW - 1: ("valid_lanes",),
+    ROW: ("learn", "local", "feedback_shift"),
     UPDATE: (
-        *("history", "learn", "zero_order", "feedback", "odd"),
+        *("learn", "zero_order", "feedback", "odd"),
         *("draw", "load_low", "load_high", "store_low", "store_high"),
     ),
-    UPDATE + ENTRY_DELAY: ("history", "operand", "difference"),
-    PRODUCT - 1: ("history",),
-    PRODUCT: ("history", "integrate", "feedback", "first", "learn"),
+    UPDATE + ENTRY_DELAY: ("operand", "difference", "history"),
+    PRODUCT: ("integrate", "feedback", "first", "learn"),
     ACCUMULATED: ("sums", "load_row"),
     RESULT: ("update",),
 }

@@ -11,6 +11,7 @@ from opzo.hw.lane import Lane
 from opzo.hw.lane_command import (
     ACCUMULATED,
     FIELDS,
+    HISTORY,
     LANE_FIELDS,
     POST_FIELDS,
     RESULT,
@@ -25,9 +26,9 @@ from opzo.hw.neurons import Neurons, error_command
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.row_memory import READ_LATENCY
-from opzo.hw.selector import chain_delay, chain_steps, history_stage
+from opzo.hw.selector import TableSums, tables
 from opzo.hw.update import DECAY_BITS
-from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, HISTORY_STEPS, WEIGHT
+from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, WEIGHT
 from opzo.spec.network import Limits
 
 
@@ -123,6 +124,7 @@ class LaneGroup(LanePorts):
         weight_bits = self._limits.weight_bits
         m.submodules.memory = memory = primitives(platform).row_memory(self._limits.rows, self._size * weight_bits)
         m.submodules.neurons = neurons = Neurons(self._limits, self._first, self._size)
+        m.submodules.sums = sums = TableSums(self._limits, self._size)
         lanes = []
         for offset in range(self._size):
             lane = Lane(self._limits, self._first + offset)
@@ -134,12 +136,9 @@ class LaneGroup(LanePorts):
         shift = Signal()
         fill = record(filter_command(self._limits), "fill")
         error = record(error_command(self._limits), "error")
-        steps, delay = chain_steps(self._limits), chain_delay(self._limits)
-        # Bit n of ``load``: n cycles after the strobe has come here.
-        load, load_step = (Signal(shape, reset_less=True) for shape in (HISTORY_STEPS, range(HISTORY_STEPS)))
+        # Bit n of ``load``: when the first command of the word is at stage n - 1.
+        load = Signal(HISTORY, reset_less=True)
         decay = Signal(DECAY_BITS, reset_less=True)
-        filtered = Signal.like(neurons.fill.filtered, reset_less=True)
-        factor = Signal.like(neurons.fill.factor, reset_less=True)
         alpha, activity = Signal(ALPHA_BITS, reset_less=True), Signal(ACTIVITY_BITS, reset_less=True)
         decay_shift = stages[UPDATE - 1].decay_shift
         m.d.sync += [
@@ -147,11 +146,8 @@ class LaneGroup(LanePorts):
             activity.eq(self.activity),
             shift.eq(self.shift),
             fill.eq(self.filter),
-            filtered.eq(neurons.fill.filtered),
-            factor.eq(neurons.fill.factor),
             error.eq(self.error),
             load.eq(Cat(self.load, load)),
-            load_step.eq(Mux(Cat(self.load, load)[delay - 1], 1, load_step + 1)),
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
         ]
 
@@ -172,6 +168,8 @@ class LaneGroup(LanePorts):
             neurons.sign_step.eq(stages[ROW - 1].step),
             neurons.error.eq(error),
             neurons.filter.eq(fill),
+            sums.lanes.eq(neurons.fill_lanes),
+            sums.fill.eq(neurons.fill),
             self.lane_0_row.eq(lanes[0].row),
             self.chain.eq(lanes[0].chain),
             self.local_sum.eq(add_tree(m, [lane.local for lane in lanes], "local")),
@@ -193,22 +191,22 @@ class LaneGroup(LanePorts):
                 for name in names:
                     if name not in own_fields(n):
                         m.d.comb += lane.stage[n][name].eq(stages[n][name])
-                    elif name != "history":
+                    else:
                         m.d.comb += lane.stage[n][name].eq(_delayed(own, stages[n - 1][name], f"{name}_{n}"))
-            for k in range(steps):
-                n = history_stage(self._limits, k)
-                m.d.comb += lane.stage[n].history[k].eq(_delayed(own, stages[n - 1].history[k], f"history_{k}"))
+            for n in range(tables(self._limits)):
+                m.d.comb += [
+                    lane.fill[n].eq(_delayed(own, sums.table_lanes[n][offset], f"fill_{n}")),
+                    getattr(lane, f"entry_{n}").eq(_delayed(own, sums.entry[n], f"entry_{n}")),
+                    getattr(lane, f"sum_{n}").eq(sums.sum[n]),
+                ]
             m.d.comb += [
-                lane.load.eq(_delayed(own, load[delay - 1 :], "load")),
-                lane.load_step.eq(_delayed(own, load_step, "load_step")),
-                lane.fill_en.eq(_delayed(own, neurons.fill_lanes[offset], "fill_en")),
-                lane.fill.step.eq(_delayed(own, neurons.fill.step, "fill_step")),
+                lane.factor.eq(sums.factor),
+                lane.load_factor.eq(_delayed(own, load[UPDATE - 1], "load_factor")),
+                lane.load.eq(_delayed(own, load[HISTORY - 1], "load")),
                 lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
                 lane.shift.eq(shift | neurons.active | neurons.loading),
                 lane.chain_in.eq(chain_in[offset]),
                 lane.decay.eq(decay),
-                lane.fill.filtered.eq(filtered),
-                lane.fill.factor.eq(factor),
                 lane.negative.eq(neurons.negatives[offset]),
                 lane.spiked.eq(neurons.spiked[offset]),
             ]

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.credit import Credit
-from opzo.hw.filter import CreditFilter
+from opzo.hw.filter import FILL, CreditFilter
 from opzo.hw.fire import Fire
 from opzo.hw.lane_command import SUM, Post, filter_command, post_layout
 from opzo.hw.neuron_state import STEP_BITS, NeuronState
@@ -15,9 +15,6 @@ from opzo.spec.formats import (
     ACTIVITY_BITS,
     ALPHA_BITS,
     CREDIT,
-    FILTERED,
-    FRAME_CREDIT,
-    HISTORY_STEPS,
     MEMBRANE,
     SCALED_ERROR,
 )
@@ -25,10 +22,6 @@ from opzo.spec.network import Limits
 
 LATENCY = 5
 """Cycles from the sum of a word's last lane to the results of the word."""
-FILL = data.StructLayout(
-    {"step": range(HISTORY_STEPS), "filtered": signed(FILTERED.width), "factor": signed(FRAME_CREDIT.width)}
-)
-"""To the lanes: E of one step; what a row's value is multiplied with, if it is the first step."""
 
 
 def error_command(limits: Limits) -> data.StructLayout:
@@ -65,7 +58,7 @@ class Neurons(wiring.Component):
     error : In(error_command)
     filter : In(filter_command)
     fill_lanes : Out(size), fill : Out(FILL)
-        Three cycles after ``filter``: its lane takes ``fill``.
+        Four cycles after ``filter``: its lane, and its filtered credit.
     """
 
     start: Signal

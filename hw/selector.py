@@ -1,135 +1,191 @@
-"""Credit selector: the sum of a neuron's filtered credits that a spike history selects."""
+"""Credit selector: the sum of a neuron's filtered credits that a spike history selects, out of tables of sums."""
 
-from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import memory, wiring
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.primitives import primitives
+from opzo.hw.filter import FILL
 from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
 from opzo.spec.network import Limits
 
-FACTOR_DELAY = 5
-LONGEST_DELAY = 2
-"""Cycles from the load of a word until ``active_factor`` takes its new value, and until a chain of HISTORY_STEPS steps
-begins."""
-LEAST_STEPS = HISTORY_STEPS + LONGEST_DELAY - FACTOR_DELAY
-"""A shorter chain would be loaded after the factor."""
-SUM_WIDTH = FILTERED.width + 3
+TABLE_STEPS = 3
+"""Time steps of a table."""
+ENTRIES = 1 << TABLE_STEPS
+"""Sums of a table; a lane's tables are written in so many cycles."""
+TABLE_SUM = signed(FILTERED.width + (TABLE_STEPS - 1).bit_length())
+SUM_WIDTH = FILTERED.width + (HISTORY_STEPS - 1).bit_length()
+LATENCY = 2
+"""Cycles from a history to the sum that it selects."""
+FILL_DELAY = 2
+"""Cycles from the last filtered credit of a table until its first sum is announced."""
 
 
-def chain_steps(limits: Limits) -> int:
-    """Time steps of the selectors of a device with ``limits``."""
-    return max(limits.steps, LEAST_STEPS)
+def tables(limits: Limits) -> int:
+    """Tables of a lane of a device with ``limits``."""
+    return -(-limits.steps // TABLE_STEPS)
 
 
-def chain_delay(limits: Limits) -> int:
-    """Cycles from the load of a word until the selectors of a device begin: their sum meets the product."""
-    return HISTORY_STEPS + LONGEST_DELAY - chain_steps(limits)
+class TableSums(wiring.Component):
+    """All sums of up to TABLE_STEPS filtered credits, one after another, for the tables of a group's lanes.
 
-
-def history_stage(limits: Limits, step: int) -> int:
-    """Stage of the lanes at which bit ``step`` of a history is looked at; the last one is that of the row update."""
-    return chain_delay(limits) + max(step - 1, 0)
-
-
-def latency(steps: int) -> int:
-    """Cycles from the first two bits of a history to the sum that the first ``steps`` - 1 select."""
-    return steps - 2
-
-
-class CreditSelector(wiring.Component):
-    """Filtered credits of one neuron, double-buffered, with a chain of adders behind them.
-
-    Filling and using overlap: values enter a memory, last time step first; a load moves them to the active registers,
-    from which ``selected`` is formed. The sum of a row moves from adder to adder, one a cycle, and takes a
-    time step in each; so does a load. The last time step is left to the row update. Golden twins:
-    ``opzo.sim.golden.credit.spike_update``, ``trace_update``.
+    The credits of a lane come one a cycle, last time step first, those of the next lane ENTRIES cycles later at the
+    earliest. Table n begins when the credit of its first step, TABLE_STEPS * n, has come, and counts its entries
+    downwards: no credit is needed any more when that of the next lane comes.
 
     Parameters
     ----------
-    steps : int
-        Time steps, LEAST_STEPS to HISTORY_STEPS.
+    limits : Limits
+    size : int
+        Lanes of the group.
 
     Members
     -------
-    step : In, filtered : In(signed), factor : In(signed)
-        E of a time step, taken when ``en``; with that of the first step its factor.
-    load : In(steps - 1)
-        Strobe, of which bit n comes n cycles after bit 0: the active registers of time steps 0 and 1, then of one more
-        step with each bit, take what was filled in. Nothing is to be filled in before the last bit.
-    load_step : In
-        With bit n of ``load``: n + 1.
-    history : In(steps - 1)
-        Bit k selects E[k]. Bits 0 and 1 come together, the earliest one cycle after bit 0 of ``load``; each other bit
-        one cycle after the one before. ``selected`` follows by ``latency(steps)`` cycles.
-    active_factor : Out(signed)
-        What a row's value or trace is multiplied with.
-    selected : Out(signed)
-    last : Out(signed)
-        E of the last time step, in the cycle of ``selected``.
+    lanes : In(size), fill : In(FILL)
+        As `Neurons` gives them out.
+    table_lanes_N : Out(size), entry_N : Out(range(ENTRIES))
+        For table N: FILL_DELAY cycles after its last credit, and ENTRIES cycles long, the lane that is to take a sum,
+        and the sum's place: bit k tells whether step TABLE_STEPS * N + k is in it.
+    sum_N : Out(signed)
+        That sum, one cycle later.
+    factor : Out(signed)
+        That of the lane which takes the first sum of table 0, in the cycle in which it does.
     """
 
-    step: Signal
-    filtered: Signal
+    lanes: Signal
+    fill: data.View
     factor: Signal
-    en: Signal
-    load: Signal
-    load_step: Signal
-    history: Signal
-    active_factor: Signal
-    selected: Signal
-    last: Signal
 
-    def __init__(self, steps: int) -> None:
-        if not LEAST_STEPS <= steps <= HISTORY_STEPS:
-            raise ValueError(f"steps must be in {LEAST_STEPS}..{HISTORY_STEPS}, not {steps}")
-        self._steps = steps
+    def __init__(self, limits: Limits, size: int) -> None:
+        self._steps, self._size, self._tables = limits.steps, size, tables(limits)
         super().__init__(
             {
-                "step": In(range(HISTORY_STEPS)),
-                "filtered": In(signed(FILTERED.width)),
-                "factor": In(signed(FRAME_CREDIT.width)),
-                "en": In(1),
-                "load": In(steps - 1),
-                "load_step": In(range(HISTORY_STEPS)),
-                "history": In(steps - 1),
-                "active_factor": Out(signed(FRAME_CREDIT.width)),
-                "selected": Out(signed(SUM_WIDTH)),
-                "last": Out(signed(FILTERED.width)),
+                "lanes": In(size),
+                "fill": In(FILL),
+                "factor": Out(signed(FRAME_CREDIT.width)),
+                **{f"table_lanes_{n}": Out(size) for n in range(self._tables)},
+                **{f"entry_{n}": Out(range(ENTRIES)) for n in range(self._tables)},
+                **{f"sum_{n}": Out(TABLE_SUM) for n in range(self._tables)},
             }
         )
+        self.table_lanes = [getattr(self, f"table_lanes_{n}") for n in range(self._tables)]
+        self.entry = [getattr(self, f"entry_{n}") for n in range(self._tables)]
+        self.sum = [getattr(self, f"sum_{n}") for n in range(self._tables)]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        filled: memory.Memory = memory.Memory(shape=signed(FILTERED.width), depth=HISTORY_STEPS, init=[])
-        m.submodules.filled = filled
-        read, write = filled.read_port(domain="comb"), filled.write_port()
-        active = [Signal(signed(FILTERED.width), name=f"active_{k}", reset_less=True) for k in range(self._steps)]
-        # The last one that is filled in is that of step 0: beside the memory, for steps 0 and 1 are loaded together.
-        first = Signal.like(self.filtered, reset_less=True)
-        factor = Signal.like(self.factor, reset_less=True)
-        active_factor = Signal.like(self.factor, reset_less=True)
-        m.d.comb += [
-            write.addr.eq(self.step),
-            write.data.eq(self.filtered),
-            write.en.eq(self.en),
-            read.addr.eq(self.load_step),
+        for n in range(self._tables):
+            self._table(m, n)
+        with m.If(self.lanes.any() & (self.fill.step == 0)):
+            m.d.sync += self.factor.eq(self.fill.factor)
+        return m
+
+    def _table(self, m: Module, n: int) -> None:
+        """Credits and sums of table ``n``."""
+        begin, end = TABLE_STEPS * n, min(TABLE_STEPS * (n + 1), self._steps)
+        credits = [Signal(signed(FILTERED.width), name=f"credit_{step}", reset_less=True) for step in range(begin, end)]
+        for step, credit in enumerate(credits, begin):
+            with m.If(self.lanes.any() & (self.fill.step == step)):
+                m.d.sync += credit.eq(self.fill.filtered)
+        lanes, entry = Signal(self._size, name=f"lanes_{n}"), Signal(range(ENTRIES), name=f"next_entry_{n}")
+        m.d.sync += entry.eq(entry - 1)
+        with m.If(self.lanes.any() & (self.fill.step == begin)):
+            m.d.sync += [lanes.eq(self.lanes), entry.eq(ENTRIES - 1)]
+        with m.Elif(entry == 0):
+            m.d.sync += lanes.eq(0)
+        chosen = [Mux(entry[k], credit, 0) for k, credit in enumerate(credits)]
+        low = Signal(signed(FILTERED.width + 1), name=f"low_{n}", reset_less=True)
+        high = Signal(signed(FILTERED.width), name=f"high_{n}", reset_less=True)
+        m.d.sync += [
+            low.eq(sum(chosen[:2])),
+            high.eq(sum(chosen[2:])),
+            self.sum[n].eq(low + high),
+            self.table_lanes[n].eq(lanes),
+            self.entry[n].eq(entry),
         ]
-        with m.If(self.en):
-            m.d.sync += [first.eq(self.filtered), factor.eq(self.factor)]
-        for k, into in enumerate(active):
-            with m.If(self.load[max(k - 1, 0)]):
-                m.d.sync += into.eq(read.data if k else first)
-        with m.If(self.load[self._steps - LEAST_STEPS]):
+
+
+class CreditSelector(wiring.Component):
+    """Sums of a neuron's filtered credits, double-buffered, and what a history selects.
+
+    Each table has two halves: one is used while the other is filled. A sum over HISTORY_STEPS steps takes one read of
+    each table. Golden twins: ``opzo.sim.golden.credit.spike_update``, ``trace_update``.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    fill : In(1 a table), entry_N : In(range(ENTRIES)), sum_N : In(signed), factor : In(signed)
+        Bit N: entry ``entry_N`` of table N is ``sum_N``. With the last entry of table 0 its ``factor``.
+    load_factor, load : In(1)
+        Strobes: ``active_factor``, and the tables, change to what was filled in, from the next cycle on.
+    history : In(steps)
+        Bit k selects E[k]; ``selected`` follows by LATENCY cycles.
+    active_factor : Out(signed)
+        What a row's value or trace is multiplied with.
+    selected : Out(signed)
+    """
+
+    fill: Signal
+    factor: Signal
+    load_factor: Signal
+    load: Signal
+    history: Signal
+    active_factor: Signal
+    selected: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self._tables = tables(limits)
+        super().__init__(
+            {
+                "fill": In(self._tables),
+                **{f"entry_{n}": In(range(ENTRIES)) for n in range(self._tables)},
+                **{f"sum_{n}": In(TABLE_SUM) for n in range(self._tables)},
+                "factor": In(signed(FRAME_CREDIT.width)),
+                "load_factor": In(1),
+                "load": In(1),
+                "history": In(limits.steps),
+                "active_factor": Out(signed(FRAME_CREDIT.width)),
+                "selected": Out(signed(SUM_WIDTH)),
+            }
+        )
+        self.entry = [getattr(self, f"entry_{n}") for n in range(self._tables)]
+        self.sum = [getattr(self, f"sum_{n}") for n in range(self._tables)]
+
+    @property
+    def fill_ports(self) -> tuple[str, ...]:
+        """Names of the ports through which the tables are filled."""
+        return ("fill", "factor", *(f"{name}_{n}" for n in range(self._tables) for name in ("entry", "sum")))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        factor, active_factor = (
+            Signal.like(self.factor, name=name, reset_less=True) for name in ("next_factor", "factor_in_use")
+        )
+        half = Signal(reset_less=True)
+        m.d.sync += half.eq(half ^ self.load)
+        with m.If(self.fill[0] & (self.entry[0] == ENTRIES - 1)):
+            m.d.sync += factor.eq(self.factor)
+        with m.If(self.load_factor):
             m.d.sync += active_factor.eq(factor)
 
-        total = Mux(self.history[0], active[0], 0)
-        for k in range(1, self._steps - 1):
-            # Each doubling of the terms is one bit more.
-            width = FILTERED.width + k.bit_length()
-            m.submodules[f"adder_{k}"] = adder = primitives(platform).gated_adder(width)
-            m.d.comb += [adder.a.eq(total), adder.b.eq(active[k]), adder.add.eq(self.history[k])]
-            total = Signal.like(adder.o, name=f"total_{k}", reset_less=True)
-            m.d.sync += total.eq(adder.o)
-        m.d.comb += [self.selected.eq(total), self.last.eq(active[-1]), self.active_factor.eq(active_factor)]
+        reads = []
+        for n in range(self._tables):
+            table: memory.Memory = memory.Memory(shape=TABLE_SUM, depth=2 * ENTRIES, init=[])
+            m.submodules[f"table_{n}"] = table
+            read, write = table.read_port(domain="comb"), table.write_port()
+            steps = self.history[TABLE_STEPS * n :][:TABLE_STEPS]
+            m.d.comb += [
+                write.addr.eq(Cat(self.entry[n], ~half)),
+                write.data.eq(self.sum[n]),
+                write.en.eq(self.fill[n]),
+                read.addr.eq(Cat(steps, Signal(TABLE_STEPS - len(steps)), half)),
+            ]
+            reads.append(read.data)
+        # The first table beside the sum of the others.
+        first, others = (Signal(signed(SUM_WIDTH), name=name, reset_less=True) for name in ("first", "others"))
+        selected = Signal.like(self.selected, reset_less=True)
+        m.d.sync += [first.eq(reads[0]), others.eq(sum(reads[1:])), selected.eq(first + others)]
+        m.d.comb += [self.selected.eq(selected), self.active_factor.eq(active_factor)]
         return m

@@ -1,6 +1,6 @@
 """Sequencer: goes through the passes of a run, each as soon as what it needs is there."""
 
-from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -268,11 +268,11 @@ class Sequencer(wiring.Component):
         runner = self._runner
         item = runner.item
         learns = runner.learns
-        # The lanes take the last of a word's credits into use twelve cycles after the item: four cycles of delay keep
-        # the filler behind that.
-        loading, ready = Signal(4), Signal()
-        loads = Cat(item.valid & item.first & learns, loading)
-        m.d.sync += [loading.eq(loads), ready.eq(filler.filled & ~loads.any())]
+        # The lanes change to a word's tables eleven cycles after its first item; the first entry of the next ones is
+        # written twelve cycles after it at the earliest.
+        loads, loaded, ready = Signal(), Signal(), Signal()
+        m.d.comb += loads.eq(item.valid & item.first & learns)
+        m.d.sync += [loaded.eq(loads), ready.eq(filler.filled & ~loads & ~loaded)]
         m.d.comb += runner.word_ready.eq(~learns | ready)
 
         # The sums of a word leave the lanes through the chain: to the neurons, or as read-outs.
@@ -299,5 +299,5 @@ class Sequencer(wiring.Component):
             complete.eq(self.train & ~self.start & (self._error_steps == self.config.steps)),
             filler.start.eq(complete & ~was_complete),
             filler.hidden_ready.eq((learn_waits | learns) & self._credits_written),
-            filler.loaded.eq(loading[-1]),
+            filler.loaded.eq(loaded),
         ]

@@ -8,7 +8,7 @@ from opzo.hw import multiplier
 from opzo.hw.primitives import primitives
 from opzo.hw.saturate import Saturate
 from opzo.hw.selector import SUM_WIDTH
-from opzo.spec.formats import FILTERED, INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS, WEIGHT
+from opzo.spec.formats import INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS, WEIGHT
 
 LATENCY = 6
 ENTRY_DELAY = 1
@@ -19,7 +19,7 @@ DECAY_BITS = 16
 
 
 class RowUpdate(wiring.Component):
-    """``row - decay(row) -+ difference - credit - selected - product``, randomly rounded, saturated.
+    """``row - decay(row) -+ difference - selected - product``, randomly rounded, saturated.
 
     All with UPDATE_FRAC_BITS more fraction bits than WEIGHT. LATENCY cycles from ``row`` to ``result``, one row a
     cycle. Golden twin: ``opzo.sim.golden.update.update_rows``.
@@ -39,10 +39,8 @@ class RowUpdate(wiring.Component):
         UPDATE_FRAC_BITS and one more for each low bit left out, ENTRY_DELAY cycles after ``row``.
     difference : In(signed), add, subtract : In(1)
         Step of an entry, ENTRY_DELAY cycles after ``row``: added, subtracted or not.
-    credit : In(signed), credit_en : In(1)
-        FILTERED, of the last time step; CREDIT_DELAY cycles after ``row``.
     selected : In(signed)
-        Sum of the other time steps' credits; likewise.
+        Sum of the credits that the row's history selects, CREDIT_DELAY cycles after ``row``.
     product : In(signed), product_en : In(1)
         Factor times value or trace, with INPUT_BITS more fraction bits, rounded half up; likewise.
     result : Out(signed)
@@ -56,8 +54,6 @@ class RowUpdate(wiring.Component):
     difference: Signal
     add: Signal
     subtract: Signal
-    credit: Signal
-    credit_en: Signal
     selected: Signal
     product: Signal
     product_en: Signal
@@ -75,8 +71,6 @@ class RowUpdate(wiring.Component):
                 "difference": In(signed(MEMBRANE.width + 1)),
                 "add": In(1),
                 "subtract": In(1),
-                "credit": In(signed(FILTERED.width)),
-                "credit_en": In(1),
                 "selected": In(signed(SUM_WIDTH)),
                 "product": In(signed(2 * multiplier.WIDTH)),
                 "product_en": In(1),
@@ -92,12 +86,11 @@ class RowUpdate(wiring.Component):
         width = self._weight_bits + self._frac_bits + 1
         m.submodules.decay = decay = units.multiplier()
         m.submodules.entry = entry = units.gated_adder(width)
-        m.submodules.last = last = units.gated_adder(width)
         m.submodules.step = step = units.gated_adder(SUM_WIDTH + 2)
         m.submodules.saturate = saturate = Saturate(width - self._frac_bits, self._weight_bits)
         row = Signal(signed(self._weight_bits), reset_less=True)
-        stepped, decayed, credited, exact = (
-            Signal(signed(width), name=name, reset_less=True) for name in ("stepped", "decayed", "credited", "exact")
+        stepped, decayed, waiting, exact = (
+            Signal(signed(width), name=name, reset_less=True) for name in ("stepped", "decayed", "waiting", "exact")
         )
         update = Signal(signed(SUM_WIDTH + 1), reset_less=True)
         # With one fraction bit, so that the subtraction rounds half up.
@@ -111,9 +104,6 @@ class RowUpdate(wiring.Component):
             entry.b.eq(self.difference),
             entry.add.eq(self.add),
             entry.subtract.eq(self.subtract),
-            last.a.eq(decayed),
-            last.b.eq(self.credit),
-            last.subtract.eq(self.credit_en),
             # A bit below the sum holds the carry that rounds the product, so that one adder does all.
             step.a.eq(Cat(1, self.selected).as_signed()),
             step.b.eq(self.product >> (INPUT_BITS - 1)),
@@ -124,9 +114,9 @@ class RowUpdate(wiring.Component):
             row.eq(self.row >> self._low_bits),
             stepped.eq(entry.o),
             decayed.eq(((stepped << 1) - twice) >> 1),
-            credited.eq(last.o),
+            waiting.eq(decayed),
             update.eq(step.o >> 1),
-            exact.eq(credited - update),
+            exact.eq(waiting - update),
             self.result.eq(saturate.o),
             self.saturated.eq(saturate.saturated),
         ]

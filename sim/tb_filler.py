@@ -7,8 +7,10 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from opzo.hw.filler import SETTLE
 from opzo.hw.lane_command import filter_command
 from opzo.hw.registers import CONFIG, LAYERS
+from opzo.hw.selector import ENTRIES
 from opzo.sim import bench
 from opzo.sim.streams import pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
@@ -19,9 +21,9 @@ RULES = (Rule.OPZO, Rule.READOUT)
 CASES = tuple(product(range(1, MAX_HIDDEN + 1), range(1, HISTORY_STEPS + 1), RULES))
 """Hidden layers, time steps, rule."""
 SAFE_CYCLES = 2
-"""From ``loaded``: credits commanded earlier would get to a filter before it is loaded."""
+"""From ``loaded``: sums of credits commanded earlier would be written to tables that are still in use."""
 MOST_CYCLES = 3
-"""A command comes in one of so many cycles after start, ``loaded`` or ``hidden_ready``."""
+"""The first cycle of a word's first lane is one of so many after start, ``loaded`` or ``hidden_ready``."""
 
 
 class Sample:
@@ -73,25 +75,35 @@ class Sample:
         dut.start.value = 0
         for number, commands in enumerate(self.words[:words]):
             where = f"seed {bench.seed()}: {self.case}, word {number}"
-            cycles = waited = sent = 0
+            cycles = waited = sent = begin = 0
+            steps = self.case[1]
             while sent < len(commands):
                 await ReadOnly()
                 cycles += 1
                 assert dut.filled.value == 0, where
                 command = unpack(self.layout, int(dut.command.value))
                 may_come = commands[0]["read_out"] or bool(dut.hidden_ready.value)
+                if sent:
+                    lane, step = commands[sent]["lane"], commands[sent]["step"]
+                    due = cycles == begin + ENTRIES * lane + steps - 1 - step
+                    assert command["valid"] == due, f"{where}: lane {lane}, step {step} in another cycle"
                 if command["valid"]:
                     assert command == commands[sent], where
                     assert may_come, f"{where}: the credits are not there yet"
                     assert sent or number == 0 or cycles >= SAFE_CYCLES, f"{where}: too soon after the load"
+                    begin = begin if sent else cycles
                     sent += 1
-                else:
-                    assert sent == 0, f"{where}: a gap between credits"
+                elif not sent:
                     waited = waited + 1 if may_come else 0
-                    assert waited < MOST_CYCLES, f"{where}: no command"
+                    assert waited < MOST_CYCLES + ENTRIES - steps, f"{where}: no command"
                 await FallingEdge(dut.clk)
                 ready_in = max(0, ready_in - 1)
                 dut.hidden_ready.value = ready_in == 0
+            for _ in range(SETTLE - 1):
+                await ReadOnly()
+                assert dut.filled.value == 0, f"{where}: the last sums are not written yet"
+                assert not int(dut.command.value) & 1, where
+                await FallingEdge(dut.clk)
             while not dut.loaded.value:
                 dut.loaded.value = rng.random() < pace
                 await ReadOnly()

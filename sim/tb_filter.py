@@ -1,5 +1,6 @@
-"""Testbench of the credit filter, with a selector behind it."""
+"""Testbench of the credit filter, with the tables of some lanes behind it."""
 
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
@@ -9,76 +10,111 @@ from amaranth import signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from opzo.hw.selector import LEAST_STEPS, SUM_WIDTH, latency
+from opzo.hw.selector import ENTRIES, LATENCY, SUM_WIDTH, TABLE_STEPS
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
 from opzo.sim.pipeline import PipelinedUnit
 from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, INPUT_BITS
 
-INPUTS = dict.fromkeys(("credit", "en", "step", "first", "frame", "load", "history"), 0)
-SIGNATURE = wiring.Signature({"factor": Out(signed(FRAME_CREDIT.width)), "selected": Out(signed(SUM_WIDTH))})
+LANES = 2
+INPUTS = dict.fromkeys(("credit", "en", "lane", "step", "first", "frame", "load_factor", "load", "history"), 0)
+OUTPUTS = {f"factor_{lane}": 0 for lane in range(LANES)} | {f"selected_{lane}": LATENCY for lane in range(LANES)}
+SIGNATURE = wiring.Signature(
+    {name: Out(signed(SUM_WIDTH if name.startswith("selected") else FRAME_CREDIT.width)) for name in OUTPUTS}
+)
+FIRST_WRITE = 4
+"""Cycles from a table's last credit to the cycle in which its first sum is written."""
 
 
 class Script:
-    """What the filter is told in each cycle, and what it then shows.
+    """What the filter is told in each cycle, and what then comes out.
 
-    A word is loaded, then histories come in every cycle while the next word is filled in; its first credit may come in
-    the cycle of the last bit of the load, its last one in the cycle before the next load. The selector has ``steps``
-    time steps.
+    While histories come in every cycle the next word is filled in, as early as its tables may be written and no earlier
+    than a lane's credits may follow each other; it is loaded in the cycle after the last sum was written, or later. The
+    device has ``steps`` time steps.
     """
 
     def __init__(self, rng: Random, steps: int) -> None:
         self._rng, self._steps = rng, steps
-        self.vectors: dict[str, list[int]] = {name: [] for name in INPUTS}
-        self.factors: list[int] = []
-        self.selected: list[int] = []
-        self._factor = 0
-        self._active = np.zeros((steps, 1, 1), np.int64)
-        self._shadow: tuple[np.ndarray, int] | None = None
+        self._credits: dict[int, tuple[int, int, int, int, int]] = {}
+        # By the cycle in which they are loaded: filtered credits (steps, lanes), factors, histories to begin with.
+        self._loads: dict[int, tuple[np.ndarray, list[int], list[int]]] = {}
+        self._load, self._lane = 0, -ENTRIES
 
-    def word(self, credits: np.ndarray, histories: list[int], gap: float) -> None:
-        """Load the word before, use it with ``histories``, and fill in ``credits``, first time step first.
+    def word(self, credits: np.ndarray, histories: list[int], pause: float) -> None:
+        """Fill in ``credits`` (steps, LANES), load them, and use them with at least ``histories``.
 
-        ``gap`` is the probability of another cycle before a credit.
+        ``pause`` is the probability that a lane, or the load, comes later than it could.
         """
-        fill: list[tuple[int, int, int, int, int]] = []
-        # Whether the rows are those of a frame counts only with the last credit.
-        frame = self._rng.getrandbits(1)
-        for n, credit in enumerate(credits[::-1].tolist()):
-            while self._rng.random() < gap:
-                fill.append(self._nothing())
-            step = len(credits) - 1 - n
-            fill.append((credit, 1, step, n == 0, self._rng.getrandbits(1) if step else frame))
-        fill = [self._nothing() for _ in range(self._steps - 2)] + fill
-        cycles = max(len(fill), len(histories) + 1)
-        late = self._rng.choice((0, cycles - len(fill)))
-        fill = [self._nothing() for _ in range(late)] + fill
-        fill += [self._nothing() for _ in range(cycles - len(fill))]
-        # In the cycle of the load the word before is still there.
-        histories = [self._history(), *histories]
-        histories += [self._history() for _ in range(cycles - len(histories))]
-        for n, history in enumerate(histories):
-            self._cycle(*fill[n], load=n == 0, history=history & (1 << len(self._active)) - 1)
-            if n == 0 and self._shadow is not None:
-                self._active, is_frame = self._shadow
-                update = frame_update if is_frame else trace_update
-                self._factor = int(update(self._active, np.array([1 << INPUT_BITS]))[0, 0, 0])
-        self._shadow = filter_credit(credits[:, None, None]), frame
+        rng, steps = self._rng, len(credits)
+        # Whether the rows are those of a frame counts only with a lane's last credit.
+        frame = rng.getrandbits(1)
+        highest = (steps - 1) // TABLE_STEPS * TABLE_STEPS
+        begin = max(self._load + 1 - FIRST_WRITE - (ENTRIES - 1 - highest), self._lane + ENTRIES)
+        for lane in range(LANES):
+            begin += rng.randrange(ENTRIES) if rng.random() < pause else 0
+            for step in range(steps):
+                some = rng.getrandbits(1) if step else frame
+                at = begin + ENTRIES - 1 - step
+                self._credits[at] = (int(credits[step, lane]), lane, step, step == steps - 1, some)
+            self._lane, begin = begin, begin + ENTRIES
+        used = len(next(reversed(self._loads.values()))[2]) if self._loads else 0
+        self._load = max(self._lane + ENTRIES - 1 + FIRST_WRITE + ENTRIES - 1, self._load + 1 + used)
+        self._load += rng.randrange(4) if rng.random() < pause else 0
+        filtered = filter_credit(credits[:, None, :])
+        factors = (frame_update if frame else trace_update)(filtered, np.array([1 << INPUT_BITS]))
+        self._loads[self._load] = filtered, factors[0, 0].tolist(), histories
 
-    def _nothing(self) -> tuple[int, int, int, int, int]:
+    def render(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+        """Vectors from the first load on, but for what comes before it, and what is to come out in these cycles."""
         rng = self._rng
-        credit, step = rng.randrange(CREDIT.min, CREDIT.max + 1), rng.randrange(HISTORY_STEPS)
-        return credit, 0, step, rng.getrandbits(1), rng.getrandbits(1)
+        vectors: dict[str, list[int]] = {name: [] for name in INPUTS}
+        expected: dict[str, list[int]] = {name: [] for name in OUTPUTS}
+        start = min(self._credits)
+        filtered, factors, histories = next(iter(self._loads.values()))
+        histories = []
+        for cycle in range(start, self._load + 1):
+            taken = self._credits.get(cycle)
+            idle = (rng.randrange(CREDIT.min, CREDIT.max + 1), rng.randrange(LANES), rng.randrange(HISTORY_STEPS))
+            credit, lane, step, first, frame = taken or (*idle, rng.getrandbits(1), rng.getrandbits(1))
+            mask = (1 << len(filtered)) - 1
+            history = (histories.pop(0) if histories else rng.getrandbits(self._steps)) & mask
+            values = (
+                credit,
+                taken is not None,
+                lane,
+                step,
+                first,
+                frame,
+                cycle + 1 in self._loads,
+                cycle in self._loads,
+            )
+            for name, value in zip(INPUTS, (*values, history), strict=True):
+                vectors[name].append(int(value))
+            selected = spike_update(filtered, np.array([history]))[0, 0].tolist()
+            for lane in range(LANES):
+                expected[f"factor_{lane}"].append(factors[lane])
+                expected[f"selected_{lane}"].append(selected[lane])
+            if cycle + 1 in self._loads:
+                factors = self._loads[cycle + 1][1]
+            if cycle in self._loads:
+                filtered, _, histories = self._loads[cycle]
+                histories = list(histories)
+        return vectors, expected
 
-    def _history(self) -> int:
-        return self._rng.getrandbits(self._steps)
+    @property
+    def defined(self) -> int:
+        """Cycles until the first word is loaded."""
+        return min(self._loads) + 1 - min(self._credits)
 
-    def _cycle(self, *fill: int, load: int, history: int) -> None:
-        for name, value in zip(INPUTS, (*fill, load, history), strict=True):
-            self.vectors[name].append(value)
-        self.factors.append(self._factor)
-        self.selected.append(int(spike_update(self._active, np.array([history]))[0, 0, 0]))
+
+def lanes_of(rng: Random, credits: Iterable[int]) -> np.ndarray:
+    """``credits`` of one lane, and of others credits that differ from them: (steps, LANES), in random order."""
+    one = np.array(list(credits))
+    columns = [one, *(np.array(random_credits(rng, len(one))) for _ in range(LANES - 1))]
+    rng.shuffle(columns)
+    return np.stack(columns, axis=1)
 
 
 def corner_words(most: int) -> list[np.ndarray]:
@@ -93,7 +129,8 @@ def corner_words(most: int) -> list[np.ndarray]:
                 words.append(np.where(np.arange(steps) == step, value, 0))
     # Sums one to three units around both ends: the later of two steps counts one and a half times.
     for end, late in ((FRAME_CREDIT.min, CREDIT.min), (FRAME_CREDIT.max, CREDIT.max)):
-        words += [np.array([end + d - late - (late >> 1), late]) for d in (-2, -1, 0, 1, 2)]
+        if most > 1:
+            words += [np.array([end + d - late - (late >> 1), late]) for d in (-2, -1, 0, 1, 2)]
     return words
 
 
@@ -103,30 +140,33 @@ def random_credits(rng: Random, steps: int) -> list[int]:
     return [rng.randrange(-scale, scale) for _ in range(steps)]
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=20, timeout_unit="ms")
 async def matches_golden(dut: Any) -> None:
     rng = Random(bench.seed())
     most = int(bench.parameters()["steps"])
-    # The selector is one cycle behind.
-    delays = {"factor": 1 + most - LEAST_STEPS, "selected": 1 + latency(most)}
-    unit = PipelinedUnit(dut, SIGNATURE, INPUTS, delays, rng)
+    unit = PipelinedUnit(dut, SIGNATURE, INPUTS, OUTPUTS, rng)
     await bench.start(dut)
     histories = list(range(1 << most))
     script = Script(rng, most)
-    for _ in range(2):
-        script.word(np.zeros(most, np.int64), [], 0)
-    # Before, the active registers hold what no word has put there.
-    defined = len(script.selected)
     for credits in corner_words(most):
         # All steps together, each alone, and none; twice, so that most are loaded with and without a frame.
         for _ in range(2):
-            script.word(credits, [histories[-1], *(1 << k for k in range(most)), 0], rng.choice((0, 0.5)))
+            some = [histories[-1], *(1 << k for k in range(most)), 0]
+            script.word(lanes_of(rng, credits), some, rng.choice((0, 0.5)))
     for steps in range(1, most + 1):
         for values in ([CREDIT.min] * steps, [CREDIT.max] * steps, random_credits(rng, steps)):
-            script.word(np.array(values), histories[: 1 << steps], 0)
+            script.word(lanes_of(rng, values), histories[: 1 << steps], 0)
     for _ in range(1000):
         some = rng.choices(histories, k=rng.choice((0, 1, 8)))
-        script.word(np.array(random_credits(rng, rng.randint(1, most))), some, rng.choice((0, 0.3)))
-    results = await unit.run(script.vectors)
-    for name, expected in (("factor", script.factors), ("selected", script.selected)):
-        assert_equal(results[name][defined:], expected[defined:], what=f"{name} by cycle", seed=bench.seed())
+        script.word(lanes_of(rng, random_credits(rng, rng.randint(1, most))), some, rng.choice((0, 0.3)))
+    # What is used last.
+    script.word(np.zeros((most, LANES), np.int64), [], 0)
+    vectors, expected = script.render()
+    results = await unit.run(vectors)
+    for name in OUTPUTS:
+        assert_equal(
+            results[name][script.defined :],
+            expected[name][script.defined :],
+            what=f"{name} by cycle",
+            seed=bench.seed(),
+        )

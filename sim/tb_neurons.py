@@ -9,8 +9,9 @@ import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from opzo.hw.accumulate import SUM_SHIFT
+from opzo.hw.filter import FILL
 from opzo.hw.lane_command import SUM, Post, filter_command, post_layout
-from opzo.hw.neurons import FILL, LATENCY, error_command
+from opzo.hw.neurons import LATENCY, error_command
 from opzo.sim import bench
 from opzo.sim.golden.credit import filter_credit
 from opzo.sim.golden.feedback import credit

@@ -12,16 +12,16 @@ from opzo.hw.update import CREDIT_DELAY, DECAY_BITS, ENTRY_DELAY, LATENCY, RowUp
 from opzo.sim import bench
 from opzo.sim.golden.update import update_rows
 from opzo.sim.pipeline import PipelinedUnit
-from opzo.spec.formats import DRAW_BITS, FILTERED, INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS
+from opzo.spec.formats import DRAW_BITS, INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS
 
 INPUTS = (
     {"row": 0, "decay": 0}
     | dict.fromkeys(("random", "difference", "add", "subtract"), ENTRY_DELAY)
-    | dict.fromkeys(("credit", "credit_en", "selected", "product", "product_en"), CREDIT_DELAY)
+    | dict.fromkeys(("selected", "product", "product_en"), CREDIT_DELAY)
 )
 OUTPUTS = {"result": LATENCY, "saturated": LATENCY}
 SHIFTS = 16
-LIMITS = {"difference": 1 << MEMBRANE.width, "credit": 1 << (FILTERED.width - 1), "product": 1 << (SUM_WIDTH - 1)}
+LIMITS = {"difference": 1 << MEMBRANE.width, "product": 1 << (SUM_WIDTH - 1)}
 """Parts of an update are less than these, the product after its rounding."""
 SELECTED_MAX = (1 << (SUM_WIDTH - 1)) - 1
 UPDATE_MAX = SELECTED_MAX + sum(limit - 1 for limit in LIMITS.values())
@@ -104,8 +104,6 @@ def ports(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> di
         "difference": np.where(subtract, part["difference"], -part["difference"]),
         "add": used["difference"] - subtract,
         "subtract": subtract,
-        "credit": part["credit"],
-        "credit_en": used["credit"],
         "selected": rest,
         # Half a unit rounds up.
         "product": (part["product"] << INPUT_BITS) + rng.integers(-1 << (INPUT_BITS - 1), 1 << (INPUT_BITS - 1), count),
