@@ -13,7 +13,7 @@ from typing import Any
 import opzo
 from opzo.boards.area import AREAS
 from opzo.boards.board import Board, Resources
-from opzo.boards.flow import CELLS, DESIGN, REPORT, VERILOG, Flow, OpenFlow
+from opzo.boards.flow import CELLS, DESIGN, NETLIST, REPORT, STAGES, VERILOG, Flow, OpenFlow
 from opzo.boards.flows import flow_of
 from opzo.boards.pll import Pll
 from opzo.boards.speed import training_speed
@@ -155,6 +155,8 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
     for step in flow.steps(files, plan.pll, plan.seed, plan.full):
         tell(step.stage)
         run_step(step, work)
+        if plan.full and step.stage == STAGES[0]:
+            flow.floorplan(work / NETLIST, plan.board.device)
     report = json.loads((work / REPORT).read_text())
     achieved = min(entry["achieved"] for entry in report["fmax"].values())
     result = {

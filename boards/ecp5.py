@@ -1,12 +1,15 @@
 """Lattice ECP5: units, PLL, tools."""
 
+from pathlib import Path
 from typing import Any
 
 from amaranth import Const, Instance, Module, Signal, Value
 
 from opzo.boards.board import Resources
 from opzo.boards.ecp5_adder import ECP5GatedAdder
+from opzo.boards.ecp5_dies import DIES
 from opzo.boards.ecp5_multiplier import ECP5Multiplier
+from opzo.boards.floorplan import floorplan
 from opzo.boards.flow import OpenFlow, Step, oscillator
 from opzo.boards.pll import Pll, PllRange
 from opzo.hw.primitives import Primitives
@@ -80,6 +83,11 @@ class ECP5(OpenFlow):
     def spread_reset(self, m: Module, reset: Value, spread: Value) -> None:
         # A net for clocks: in ordinary wires it took 18 ns across a chip of 64 lanes.
         m.submodules.spread_reset = Instance("DCCA", i_CLKI=reset, i_CE=Const(1), o_CLKO=spread)
+
+    def floorplan(self, netlist: Path, device: Resources) -> None:
+        # Left alone, the placer puts some of a group's multipliers and block RAMs at the other end of the device.
+        die = DIES[device]
+        floorplan(netlist, die.kinds, die.width, die.group_rows)
 
     def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
         step = super().route(step, pll, seed, full)

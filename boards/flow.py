@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from amaranth import Module, Signal, Value
@@ -14,8 +15,8 @@ from opzo.hw.primitives import GENERIC, Primitives
 
 DESIGN = "opzo"
 """Name of the design; its files are ``opzo.il`` and so on."""
-REPORT, CELLS, VERILOG = f"{DESIGN}.report.json", f"{DESIGN}.cells.json", f"{DESIGN}.v"
-"""Report of nextpnr, cells counted by yosys, Verilog that was synthesised."""
+NETLIST, REPORT, CELLS, VERILOG = (f"{DESIGN}{suffix}" for suffix in (".json", ".report.json", ".cells.json", ".v"))
+"""What yosys made, report of nextpnr, cells counted by yosys, Verilog that was synthesised."""
 
 _AFTER_READ = f"""
 # Where a row of the row memory is read and written at once nobody uses what was read (the sequencer sees to that);
@@ -99,6 +100,9 @@ class OpenFlow(Flow):
     @abstractmethod
     def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
         """Resources used, from the report of nextpnr and the cells of yosys."""
+
+    def floorplan(self, netlist: Path, device: Resources) -> None:
+        """Fix cells in ``netlist``, what yosys made for a full ``device``, to places, where the placer needs that."""
 
     def steps(self, plan: Any, pll: Pll, seed: int, full: bool) -> list[Step]:
         """Tool runs that make a bitstream of the files of Amaranth's build plan ``plan``; ``full``: the device is."""
