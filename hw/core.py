@@ -20,13 +20,13 @@ from opzo.hw.record import record
 from opzo.hw.registers import CONFIG, RegisterFile
 from opzo.hw.results import Results
 from opzo.hw.saturate import Saturate
-from opzo.hw.scale import ScaleEstimator
+from opzo.hw.scale import FeedbackScales
 from opzo.hw.scanner import lane_bits, word_bits
 from opzo.hw.sequencer import Sequencer
 from opzo.hw.spikes import SpikeEncoder
 from opzo.hw.traces import STEPS_BITS, Traces
-from opzo.spec.formats import FEEDBACK_REFRESH, HISTORY_STEPS, MEMBRANE
-from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
+from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
+from opzo.spec.network import MAX_HIDDEN, Input, Limits
 from opzo.spec.registers import COUNTER, READOUT_LAYER, Counter
 
 READ_OUT_CYCLES = 4
@@ -71,6 +71,7 @@ class Core(wiring.Component):
         m.submodules.error = self._error = ErrorUnit(limits)
         m.submodules.local = self._local = LocalReadOut(limits)
         m.submodules.shifter = self._shifter = ReadOutShifter(limits)
+        m.submodules.scales = self._scales = FeedbackScales(limits)
         m.submodules.memory_port = self._memory_port = MemoryPort(limits)
         m.submodules.results = self._results = Results(limits)
         # The registers' settings, with the time steps of the run.
@@ -88,7 +89,6 @@ class Core(wiring.Component):
         self._wire_issue(m)
         self._wire_spikes(m)
         self._wire_read_out(m)
-        self._estimate_scales(m)
         self._count(m)
         return m
 
@@ -97,8 +97,6 @@ class Core(wiring.Component):
         events, sequencer, results = self._events, self._sequencer, self._results
         self._sample = sample = record(RUN, "sample")
         self._start = start = Signal()
-        self._scales_done = Signal()
-        self._refresh = Signal()
         self._working = working = Signal()
         self._clearing = Signal()
         self._close = close = Signal()
@@ -119,7 +117,18 @@ class Core(wiring.Component):
             results.sum.eq(self._error.sum_data),
             self._error.sum_class.eq(results.sum_class),
         ]
-        m.d.sync += self._registers.sample_done.eq(close & sample.train)
+        scales, registers = self._scales, self._registers
+        m.d.comb += [
+            scales.config.eq(registers.config),
+            scales.start.eq(start),
+            scales.train.eq(events.sample.train),
+            scales.tag.eq(self._tags[ROW]),
+            scales.row.eq(self._lanes.lane_0_row),
+            registers.shifts.eq(scales.shifts),
+            registers.shifts_mask.eq(scales.mask),
+            registers.shifts_en.eq(close & scales.measure),
+        ]
+        m.d.sync += registers.sample_done.eq(close & sample.train)
         with m.FSM():
             with m.State("IDLE"):
                 # Much begins with start: a flip-flop. The memory port takes nothing any more when a sample is there.
@@ -130,7 +139,7 @@ class Core(wiring.Component):
                     m.next = "WORK"
             with m.State("WORK"):
                 m.d.comb += working.eq(1)
-                with m.If(sequencer.done & self._scales_done):
+                with m.If(sequencer.done & self._scales.done):
                     m.next = "CLOSE"
             with m.State("CLOSE"):
                 m.d.comb += close.eq(1)
@@ -229,7 +238,7 @@ class Core(wiring.Component):
         issue, item, encoder, error = self._issue, self._sequencer.item, self._encoder, self._error
         lanes, port, traces, inputs = self._lanes, self._memory_port, self._traces, self._inputs
         marks, config = self._marks, self._config
-        # The port waits for an entry for long enough, and nothing runs for some cycles after it.
+        # As late as the port's command. It waits for an entry for long enough; after it nothing runs for some cycles.
         port_asks = Signal()
         m.d.sync += port_asks.eq(port.busy)
         m.d.comb += [
@@ -249,7 +258,7 @@ class Core(wiring.Component):
             issue.train.eq(self._sample.train),
             issue.fresh.eq(self._fresh),
             issue.phase.eq(self._phase),
-            issue.measure.eq(self._refresh),
+            issue.measure.eq(self._scales.measure),
             self._events.index.eq(item.index + self._sequencer.event_begin),
             encoder.step_list.layer.eq(self._sequencer.below),
             encoder.step_list.parity.eq(item.step[0]),
@@ -266,7 +275,7 @@ class Core(wiring.Component):
             error.read_class.eq(item.index),
             error.read_source.eq(Mux(item.local, item.layer, READOUT_LAYER)),
             error.read_step.eq(item.step),
-            lanes.command.eq(Mux(port.busy, port.lane_command, issue.command)),
+            lanes.command.eq(Mux(port_asks, port.lane_command, issue.command)),
             lanes.load.eq(issue.load),
             lanes.filter.eq(self._sequencer.filter),
             lanes.alpha.eq(config.alpha),
@@ -351,35 +360,6 @@ class Core(wiring.Component):
         ]
         with m.If(error.start):
             m.d.sync += step.eq(tag.step)
-
-    def _estimate_scales(self, m: Module) -> None:
-        """Feedback shifts, chosen anew in one of FEEDBACK_REFRESH runs with learning."""
-        registers = self._registers
-        config = registers.config
-        tag = self._tags[ROW]
-        refresh = self._refresh
-        due = config.samples % FEEDBACK_REFRESH == 0
-        with m.If(self._start):
-            m.d.sync += refresh.eq(
-                self._events.sample.train & due & ((config.rule == Rule.OPZO) | (config.rule == Rule.DFA))
-            )
-        pending = Signal(MAX_HIDDEN)
-        for layer in range(MAX_HIDDEN):
-            m.submodules[f"scale_{layer}"] = scale = ScaleEstimator(self.limits)
-            measured = tag.measure & (tag.layer == layer)
-            m.d.comb += [
-                scale.clear.eq(self._start),
-                scale.entry.valid.eq(measured),
-                scale.entry.value.eq(self._lanes.lane_0_row),
-                scale.finish.eq(measured & tag.last & tag.last_word),
-                registers.shifts[layer].eq(scale.shift),
-                registers.shifts_mask[layer].eq(layer < config.hidden_layers),
-            ]
-            with m.If(scale.finish):
-                m.d.sync += pending[layer].eq(1)
-            with m.Elif(scale.done):
-                m.d.sync += pending[layer].eq(0)
-        m.d.comb += [self._scales_done.eq(~pending.any()), registers.shifts_en.eq(self._close & refresh)]
 
     def _count(self, m: Module) -> None:
         """Statistics."""

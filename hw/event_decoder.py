@@ -1,11 +1,11 @@
 """Event decoder of the link: from the bytes of EVENTS and RUN to events and ends of time steps."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.interface import EVENT
-from opzo.spec.events import END_STEPS, SKIP, SPIKE
+from opzo.spec.events import END_STEPS, SKIP, SKIP_UNIT, SPIKE
 from opzo.spec.network import Input, Limits
 
 
@@ -24,7 +24,7 @@ class EventDecoder(wiring.Component):
     data : In(stream)
         Bytes.
     kind : In(2)
-        Register INPUT; stable while ``busy``, set in a cycle before the first byte.
+        Register INPUT; stable while ``busy``, set two cycles before the first byte or earlier.
     bound, bound_en : In(32), In(1)
         Set the number of inputs of the network.
     restart : In(1)
@@ -59,10 +59,11 @@ class EventDecoder(wiring.Component):
         bits = EVENT["address"].width
         inputs = Signal(range(self.limits.inputs + 1))
         frame, spikes, graded = Signal(), Signal(), Signal()
-        m.d.comb += [
+        # Much hangs on them: flip-flops.
+        m.d.sync += [
             frame.eq(self.kind == Input.FRAME),
             graded.eq(self.kind == Input.GRADED),
-            spikes.eq(~frame & ~graded),
+            spikes.eq((self.kind != Input.FRAME) & (self.kind != Input.GRADED)),
         ]
 
         # First byte: where it leads. One bit more than an address: once past the last address they stay there.
@@ -72,8 +73,7 @@ class EventDecoder(wiring.Component):
         ends = Signal(range(2 + 0xFF - END_STEPS))
         number = byte[:4] + 1
         moved = Signal(bits + 1)
-        # 224 = 256 - 32
-        skipped = (number << 8) - (number << 5)
+        skipped = Array(SKIP_UNIT * (1 + n) for n in range(16))[byte[:4]]
         code_is_event, code_is_end = frame | (byte < SKIP), ~frame & (byte >= END_STEPS)
         gone = position + moved
         after = address + 1
@@ -84,7 +84,7 @@ class EventDecoder(wiring.Component):
 
         # Second byte, which spikes do without.
         free, take, settle = Signal(), Signal(), Signal()
-        value = Signal(8)
+        value, nonzero = Signal(8), Signal()
         lit, good, room, ends_fit = Signal(), Signal(), Signal(), Signal()
         count = Signal(range(self.limits.events + 1))
         steps = Signal(range(2 * (1 + 0xFF - END_STEPS)))
@@ -98,9 +98,10 @@ class EventDecoder(wiring.Component):
             settle.eq(second & free & (spikes | self.data.valid)),
             self.busy.eq(second),
             value.eq(Mux(spikes, SPIKE, byte)),
+            nonzero.eq(spikes | byte.any()),
             # A pair with value 0 only skips; an event with value 0 cannot be.
-            lit.eq(is_event & (~frame | (value != 0))),
-            good.eq((address < inputs) & (value != 0)),
+            lit.eq(is_event & (~frame | nonzero)),
+            good.eq((address < inputs) & nonzero),
             room.eq(count != self.limits.events),
             ends_fit.eq(steps + ends <= self.limits.steps),
             self.bad_steps.eq((steps == 0) | (steps > most) | open_step),

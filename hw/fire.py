@@ -51,7 +51,8 @@ class Fire(wiring.Component):
         m.d.comb += saturate.i.eq((self.v >> 1) + self.current)
         m.d.sync += [u.eq(saturate.o), saturated.eq(saturate.saturated)]
 
-        distance = Signal(signed(MEMBRANE.width + 1))
+        # Both ways round side by side, so that the magnitude is not two subtractions long.
+        distance, opposite = Signal(signed(MEMBRANE.width + 1)), Signal(signed(MEMBRANE.width + 1))
         noisy = Signal(signed(MEMBRANE.width + 2))
         magnitude = Signal(MEMBRANE.width + 1)
         quarters = Signal(MEMBRANE.width + 1 - SURROGATE_SHIFT)
@@ -59,9 +60,10 @@ class Fire(wiring.Component):
         amplitude = Mux(self.noise, self.alpha, 0)
         m.d.comb += [
             distance.eq(u - THRESHOLD),
+            opposite.eq(THRESHOLD - u),
             noisy.eq(Mux(self.negative, distance - amplitude, distance + amplitude)),
             spike.eq((noisy >= 0) & self.valid),
-            magnitude.eq(Mux(distance < 0, -distance, distance)),
+            magnitude.eq(Mux(distance < 0, opposite, distance)),
             quarters.eq(magnitude >> SURROGATE_SHIFT),
         ]
         m.d.sync += [

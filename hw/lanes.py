@@ -1,6 +1,6 @@
 """All lanes, in groups."""
 
-from amaranth import Cat, Module
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 
 from opzo.hw.add_tree import add_tree
@@ -46,17 +46,18 @@ class Lanes(LanePorts):
         before = [self.command, *(record(pipeline_stage(self._limits, n), f"before_{n}") for n in range(1, STAGES))]
         for into, out in zip(before[1:], before[:-1], strict=True):
             m.d.sync += [into[name].eq(out[name]) for name, _ in into.shape()]
-        # Errors come out of a multiplier; what waits for them is further away than this cycle.
+        # Errors come out of a multiplier; what waits for them is further away than this cycle. The others are constant.
         error = record(error_command(self._limits), "error")
-        m.d.sync += error.eq(self.error)
+        alpha, activity = (Signal.like(port, reset_less=True) for port in (self.alpha, self.activity))
+        m.d.sync += [error.eq(self.error), alpha.eq(self.alpha), activity.eq(self.activity)]
         chain_in = [*(group.chain for group in groups[1:]), self.chain_in]
         for number, group in enumerate(groups):
             m.d.comb += [
                 *(getattr(group, f"before_{n}")[name].eq(before[n][name]) for n in FIELDS for name in FIELDS[n]),
                 group.filter.eq(self.filter),
                 group.error.eq(error),
-                group.alpha.eq(self.alpha),
-                group.activity.eq(self.activity),
+                group.alpha.eq(alpha),
+                group.activity.eq(activity),
                 group.load.eq(self.load),
                 group.shift.eq(self.shift),
                 group.chain_in.eq(chain_in[number]),

@@ -27,7 +27,9 @@ class MemoryPort(wiring.Component):
         A row is under way.
     command, write, read
         As in CoreSignature.
-    lane_command : Out(lane_command), shift : Out(1), chain_in : Out
+    lane_command : Out(lane_command)
+        To the lanes, a cycle late: valid from the second cycle of ``busy`` on.
+    shift : Out(1), chain_in : Out
         To the lanes.
     chain : In(signed)
         End of the chain.
@@ -74,21 +76,23 @@ class MemoryPort(wiring.Component):
         request = record(MEMORY_COMMAND, "request")
         lane = Signal(range(self._limits.lanes))
         # Potentials come into the chain one by one, all else at once.
-        settled = STAGES + self._limits.group
+        settled = STAGES + 1 + self._limits.group
         wait = Signal(range(settled + 1))
         lane_bits = (self._limits.lanes - 1).bit_length()
         last = lane == self._limits.lanes - 1
         odd = request.address[0]
         weights = request.space == Space.WEIGHTS
 
+        command = Signal.like(self.lane_command)
         m.d.comb += [
             self.trace_index.eq(lane | (request.address << lane_bits)),
-            self.lane_command.address.eq(request.address),
-            self.lane_command.word.eq(request.address >> 1),
+            command.address.eq(request.address),
+            command.word.eq(request.address >> 1),
             # A row is read as the sum of one spike.
-            self.lane_command.first.eq(1),
-            self.lane_command.operand.eq(SPIKE_INPUT),
+            command.first.eq(1),
+            command.operand.eq(SPIKE_INPUT),
         ]
+        m.d.sync += self.lane_command.eq(command)
         with m.Switch(request.space):
             with m.Case(Space.HISTORY):
                 m.d.comb += self.read.p.eq(self.neuron_trace)
@@ -111,11 +115,11 @@ class MemoryPort(wiring.Component):
             with m.State("LOAD"):
                 with m.Switch(request.space):
                     with m.Case(Space.WEIGHTS):
-                        m.d.comb += [self.lane_command.integrate.eq(1), self.lane_command.load_row.eq(1)]
+                        m.d.comb += [command.integrate.eq(1), command.load_row.eq(1)]
                     with m.Case(Space.LFSR):
-                        m.d.comb += [self.lane_command.load_low.eq(~odd), self.lane_command.load_high.eq(odd)]
+                        m.d.comb += [command.load_low.eq(~odd), command.load_high.eq(odd)]
                     with m.Case(Space.MEMBRANE):
-                        m.d.comb += self.lane_command.load_membrane.eq(1)
+                        m.d.comb += command.load_membrane.eq(1)
                 m.d.sync += wait.eq(settled)
                 m.next = "WAIT"
             with m.State("WAIT"):
@@ -142,11 +146,11 @@ class MemoryPort(wiring.Component):
                     m.next = "STORE"
             with m.State("STORE"):
                 m.d.comb += [
-                    self.lane_command.store_row.eq(weights),
-                    self.lane_command.store_low.eq(~weights & ~odd),
-                    self.lane_command.store_high.eq(~weights & odd),
+                    command.store_row.eq(weights),
+                    command.store_low.eq(~weights & ~odd),
+                    command.store_high.eq(~weights & odd),
                 ]
-                m.d.sync += wait.eq(STAGES)
+                m.d.sync += wait.eq(STAGES + 1)
                 m.next = "FINISH"
             with m.State("FINISH"):
                 m.d.sync += wait.eq(wait - 1)

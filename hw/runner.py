@@ -23,10 +23,8 @@ class PassRunner(wiring.Component):
         ``passes``, but not stay up for the next one: see ``taken``.
     taken : Out(1)
         The waiting pass is taken in this cycle.
-    word_ready : In(1)
-        The first item of a word may be issued.
-    learns : Out(1)
-        The current pass is one of Learn.
+    word_ready : In(1), learns : Out(1)
+        The first item of a word may be issued, if ``learns``: the current pass is one of Learn.
     chain_free : In(1), posts : Out(1)
         The last item of a word may be issued, if ``posts``: the sums of the current pass leave the lanes.
     current : Out(PASS)
@@ -93,9 +91,12 @@ class PassRunner(wiring.Component):
         first, ends_word, last_word = Signal(), Signal(), Signal()
         single, words_before_last = Signal(), Signal(max(len(settings.words), len(self.classes)))
         may_go, last_item = Signal(), Signal()
+        # First item of a word that is learned, last one of a word whose sums leave the lanes.
+        begins_learning, ends_sums, next_ends_word = Signal(), Signal(), Signal()
         m.d.comb += [
             self.current.eq(current),
-            may_go.eq((~first | self.word_ready) & ~(ends_word & self.posts & ~self.chain_free)),
+            next_ends_word.eq(Mux(ends_word, single, index == before_last)),
+            may_go.eq((~begins_learning | self.word_ready) & (~ends_sums | self.chain_free)),
             go.eq(self.running & may_go),
             last_item.eq(ends_word & last_word),
             ends_pass.eq(go & last_item),
@@ -108,7 +109,9 @@ class PassRunner(wiring.Component):
                 index.eq(index + 1),
                 number.eq(number + 1),
                 first.eq(ends_word),
-                ends_word.eq(Mux(ends_word, single, index == before_last)),
+                begins_learning.eq(ends_word & self.learns),
+                ends_word.eq(next_ends_word),
+                ends_sums.eq(next_ends_word & self.posts),
             ]
             # Entries of the local read-out come before those of the feedback matrix.
             with m.If(number == last_class):
@@ -143,7 +146,9 @@ class PassRunner(wiring.Component):
                 before_last.eq(self.items - 2),
                 single.eq(self.items == 1),
                 first.eq(1),
+                begins_learning.eq(is_learn(waiting.kind)),
                 ends_word.eq(self.items == 1),
+                ends_sums.eq((self.items == 1) & posts),
                 words_before_last.eq(waiting_words - 2),
                 last_word.eq(waiting_words == 1),
                 self.posts.eq(posts),

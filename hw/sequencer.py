@@ -273,7 +273,7 @@ class Sequencer(wiring.Component):
         loads, loaded, ready = Signal(), Signal(), Signal()
         m.d.comb += loads.eq(item.valid & item.first & learns)
         m.d.sync += [loaded.eq(loads), ready.eq(filler.filled & ~loads & ~loaded)]
-        m.d.comb += runner.word_ready.eq(~learns | ready)
+        m.d.comb += runner.word_ready.eq(ready)
 
         # The sums of a word leave the lanes through the chain: to the neurons, or as read-outs.
         leaving = Signal(range(self._limits.lanes + 1))

@@ -119,6 +119,7 @@ class Driver:
             dut.kind.value = self.rng.getrandbits(2)
             await FallingEdge(dut.clk)
         dut.kind.value = kind
+        await FallingEdge(dut.clk)
         await self.check(expected, f"kind {kind}, {inputs} inputs, {[part.hex() for part in parts]}")
         return expected
 

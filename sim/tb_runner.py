@@ -14,6 +14,7 @@ from opzo.spec.network import MAX_INPUTS, Limits
 UNLISTED = (Kind.FIRE, Kind.FEEDBACK, Kind.LOCAL)
 """Kinds whose last item is not the bias."""
 POSTS = tuple(kind.value for kind in (Kind.INPUT, Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK))
+LEARNS = tuple(kind.value for kind in (Kind.LEARN_SPIKES, Kind.LEARN_INPUT))
 """Kinds whose words end with sums."""
 
 
@@ -110,8 +111,9 @@ class Driver:
                 assert item == row, f"seed {bench.seed()}: item {done}"
                 assert unpack(PASS, int(dut.current.value)) == values, f"seed {bench.seed()}: pass of item {done}"
                 assert dut.running.value == 1
-                assert word_ready or not row["first"], "a word began that was not ready"
-                posts = values["kind"] in POSTS
+                posts, learns = values["kind"] in POSTS, values["kind"] in LEARNS
+                assert dut.learns.value == learns
+                assert word_ready or not (learns and row["first"]), "a word began that was not ready"
                 assert dut.posts.value == posts
                 assert chain_free or not (posts and row["last"]), "sums left that may not"
                 within_word = not row["last"]

@@ -11,7 +11,7 @@ from opzo.sim import bench
 from opzo.sim.golden.scale import feedback_shift
 from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_MEAN_MAX
 
-MOST_CYCLES = 18
+MOST_CYCLES = 30
 
 
 def feed(dut: Any, value: int | None, rng: Random) -> None:
@@ -53,7 +53,7 @@ async def estimate(dut: Any, entries: list[int], stall: float, rng: Random) -> i
         await FallingEdge(dut.clk)
         cycles += 1
     shift = int(dut.shift.value)
-    assert cycles == 3 + shift
+    assert cycles == 4 + 2 * shift
     for _ in range(3):
         await FallingEdge(dut.clk)
         assert dut.done.value == 0
@@ -89,7 +89,7 @@ async def clear_and_reset_forget(dut: Any) -> None:
     rng = Random(bench.seed())
     await start(dut)
     for strobe in (dut.clear, dut.rst):
-        for cycles in range(20):
+        for cycles in range(30):
             # Clear or reset while entries come in, between the last and finish, or in the middle of the search.
             for _ in range(min(cycles, 4)):
                 feed(dut, FEEDBACK_ENTRY.min, rng)
