@@ -2,6 +2,7 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from opzo.hw.dispatcher import EXECUTORS, CommandDispatcher
@@ -49,7 +50,10 @@ class CommandProcessor(wiring.Component):
         for k, executor in enumerate(self.executors):
             connect(m, dispatcher.executors[k], flipped(executor))
         connect(m, flipped(self.payload), dispatcher.payload)
-        connect(m, dispatcher.reply, composer.tail)
+        # Between the sender's readiness and what the executors do then; as fast as the sender, a byte in two cycles.
+        m.submodules.tail = tail = SyncFIFOBuffered(width=8, depth=1)
+        connect(m, dispatcher.reply, tail.w_stream)
+        connect(m, tail.r_stream, composer.tail)
         connect(m, composer.reply, flipped(self.reply))
         frame, store = self.frame.p, self.store
         expected = Signal(8)

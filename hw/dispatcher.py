@@ -63,6 +63,8 @@ class CommandDispatcher(wiring.Component):
         missing = Signal.like(operand_bytes)
         short = Signal()
         left = Signal.like(self.size)
+        # All operands that there are have come.
+        loaded = Signal()
         operands = Signal(8 * OPERAND_BYTES)
         m.d.sync += [chosen.eq(0), second.eq(0), operand_bytes.eq(0)]
         with m.Switch(self.code):
@@ -94,10 +96,11 @@ class CommandDispatcher(wiring.Component):
         with m.FSM() as fsm:
             with m.State("WAIT"):
                 m.d.sync += [missing.eq(operand_bytes), left.eq(self.size)]
+                m.d.sync += loaded.eq((operand_bytes == 0) | (self.size == 0))
                 with m.If(self.start):
                     m.next = "LOAD"
             with m.State("LOAD"):
-                with m.If((missing == 0) | (left == 0)):
+                with m.If(loaded):
                     m.next = "START"
                 with m.Else():
                     m.d.comb += self.payload.ready.eq(1)
@@ -106,6 +109,7 @@ class CommandDispatcher(wiring.Component):
                             operands.eq(Cat(operands[8:], self.payload.p)),
                             missing.eq(missing - 1),
                             left.eq(left - 1),
+                            loaded.eq((missing == 1) | (left == 1)),
                         ]
             with m.State("START"):
                 m.next = "EXECUTE"

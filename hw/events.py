@@ -139,13 +139,14 @@ class EventBuffer(wiring.Component):
             self.steps.eq(steps[oldest]),
             [self.ends[step].eq(Mux(oldest, ends[1][step], ends[0][step])) for step in range(HISTORY_STEPS)],
         ]
-        with m.If(discard):
-            m.d.sync += [counts[filling].eq(0), steps[filling].eq(0)]
-        with m.Elif(write.en):
-            m.d.sync += counts[filling].eq(fill + 1)
-        with m.Elif(mark):
-            m.d.sync += steps[filling].eq(steps[filling] + taken.ends)
         for half in range(2):
+            with m.If(filling == half):
+                with m.If(discard):
+                    m.d.sync += [counts[half].eq(0), steps[half].eq(0)]
+                with m.Elif(write.en):
+                    m.d.sync += counts[half].eq(counts[half] + 1)
+                with m.Elif(mark):
+                    m.d.sync += steps[half].eq(steps[half] + taken.ends)
             # All that follow end here as well, until a later mark says otherwise.
             for step in range(HISTORY_STEPS):
                 with m.If(mark & (filling == half) & (steps[half] <= step)):

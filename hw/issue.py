@@ -107,7 +107,8 @@ class Issue(wiring.Component):
         zero_order = Signal()
         momentum = Signal()
         frame, graded = Signal(), Signal()
-        m.d.comb += [
+        # Constant during a run; much hangs on them.
+        m.d.sync += [
             zero_order.eq(config.rule == Rule.ZO),
             momentum.eq(config.rule == Rule.OPZO),
             frame.eq(config.input == Input.FRAME),
