@@ -68,8 +68,8 @@ AREAS = {
     Family.ECP5: Area(
         # 75 % were routed, 83 % were not.
         usable=0.8,
-        luts=(8_524, 624, 793),
-        flip_flops=(5_795, 675, 685),
+        luts=(8_622, 1_022, 665),
+        flip_flops=(5_986, 1_020, 563),
         multipliers=(2, 0, 2),
         block_rams=(5, 5, 2.5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),

@@ -170,22 +170,22 @@ class CreditSelector(wiring.Component):
         with m.If(self.load_factor):
             m.d.sync += active_factor.eq(factor)
 
-        reads = []
+        sums = []
         for n in range(self._tables):
             table: memory.Memory = memory.Memory(shape=TABLE_SUM, depth=2 * ENTRIES, init=[])
             m.submodules[f"table_{n}"] = table
             read, write = table.read_port(domain="comb"), table.write_port()
             steps = self.history[TABLE_STEPS * n :][:TABLE_STEPS]
+            chosen = Signal(TABLE_SUM, name=f"chosen_{n}", reset_less=True)
             m.d.comb += [
                 write.addr.eq(Cat(self.entry[n], ~half)),
                 write.data.eq(self.sum[n]),
                 write.en.eq(self.fill[n]),
                 read.addr.eq(Cat(steps, Signal(TABLE_STEPS - len(steps)), half)),
             ]
-            reads.append(read.data)
-        # The first table beside the sum of the others.
-        first, others = (Signal(signed(SUM_WIDTH), name=name, reset_less=True) for name in ("first", "others"))
+            m.d.sync += chosen.eq(read.data)
+            sums.append(chosen)
         selected = Signal.like(self.selected, reset_less=True)
-        m.d.sync += [first.eq(reads[0]), others.eq(sum(reads[1:])), selected.eq(first + others)]
+        m.d.sync += selected.eq(sum(sums))
         m.d.comb += [self.selected.eq(selected), self.active_factor.eq(active_factor)]
         return m
