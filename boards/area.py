@@ -74,12 +74,12 @@ AREAS = {
         block_rams=(5, 5, 2.5),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
-    # From chips of 4 and 8 lanes.
+    # The block RAMs of a group are those of one of 8 lanes, most of them its lanes' tables.
     Family.ICE40: Area(
-        luts=(6_574, 877, 982),
-        flip_flops=(5_764, 791, 884),
+        luts=(6_901, 792, 639),
+        flip_flops=(6_229, 956, 565),
         multipliers=(2, 0, 4),
-        block_rams=(50, 17, 0),
+        block_rams=(30, 17, 59),
         block_ram=((2048, 2), (1024, 4), (512, 8), (256, 16)),
     ),
     Family.GOWIN: Area(

@@ -85,7 +85,7 @@ class EventDecoder(wiring.Component):
         # Second byte, which spikes do without.
         free, take, settle = Signal(), Signal(), Signal()
         value, nonzero = Signal(8), Signal()
-        lit, good, room, ends_fit = Signal(), Signal(), Signal(), Signal()
+        lit, inside, good, room, ends_fit = Signal(), Signal(), Signal(), Signal(), Signal()
         count = Signal(range(self.limits.events + 1))
         steps = Signal(range(2 * (1 + 0xFF - END_STEPS)))
         # Events came since the last end of a time step.
@@ -101,7 +101,8 @@ class EventDecoder(wiring.Component):
             nonzero.eq(spikes | byte.any()),
             # A pair with value 0 only skips; an event with value 0 cannot be.
             lit.eq(is_event & (~frame | nonzero)),
-            good.eq((address < inputs) & nonzero),
+            inside.eq(address < inputs),
+            good.eq(inside & nonzero),
             room.eq(count != self.limits.events),
             ends_fit.eq(steps + ends <= self.limits.steps),
             self.bad_steps.eq((steps == 0) | (steps > most) | open_step),
@@ -125,7 +126,8 @@ class EventDecoder(wiring.Component):
                 self.event.p.address.eq(address),
                 self.event.p.value.eq(value),
                 self.event.p.ends.eq(Mux(is_end, ends, 0)),
-                self.event.valid.eq((lit & good & room) | (is_end & ends_fit)),
+                # The byte comes late: what does not hang on it is put together first.
+                self.event.valid.eq(((is_event & inside & room) & nonzero) | (is_end & ends_fit)),
             ]
             with m.If(lit):
                 m.d.sync += [

@@ -235,9 +235,15 @@ class Issue(wiring.Component):
             tag.first.eq(item.first),
             tag.last.eq(item.last),
         ]
-        with m.If((item.kind == Kind.SPIKES) | (is_input & ~frame & (item.bias | ~graded))):
+        # Which operand it is was found out with the answers.
+        is_spike, is_value = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            is_spike.eq((asked.kind == Kind.SPIKES) | ((asked.kind == Kind.INPUT) & ~frame & (asked.bias | ~graded))),
+            is_value.eq((asked.kind == Kind.INPUT) | ((asked.kind == Kind.LEARN_INPUT) & frame)),
+        ]
+        with m.If(is_spike):
             m.d.sync += command.operand.eq(SPIKE_INPUT)
-        with m.Elif(events):
+        with m.Elif(is_value):
             m.d.sync += command.operand.eq(Mux(item.bias, BIAS_INPUT, event_value))
         with m.Else():
             m.d.sync += command.operand.eq(Mux(no_class, loss, error))

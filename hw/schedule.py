@@ -75,7 +75,7 @@ class Schedule(wiring.Component):
         # is found, on whether there is one.
         with m.If(self.passes.ready):
             m.d.sync += self.passes.valid.eq(0)
-        with m.If(found & (~self.passes.valid | self.passes.ready)):
+        with m.If(found & ~self.passes.valid):
             m.d.sync += [self.passes.p.eq(next_pass), self.passes.valid.eq(1), found.eq(0)]
 
         # The candidate of this cycle: slot's layer, and its time step if that exists.
