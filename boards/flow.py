@@ -23,13 +23,14 @@ _AFTER_READ = f"""
 # without this yosys adds a comparator, and a bypass for each bit.
 select -assert-any *.group_*.memory/t:$memrd_v2
 setparam -set COLLISION_X_MASK 1'1 *.group_*.memory/t:$memrd_v2
-# Nor of the state of a neuron, nor of a trace or a list of traces (opzo.hw.traces tells why); tests/test_core.py and
-# tests/test_traces.py try it.
+# Nor of the state of a neuron, nor of a trace or a list of traces (opzo.hw.traces tells why), nor of an event: runs are
+# read from one half of their memory and written to the other. The tests of core, traces and events try it.
 select -assert-any *.neurons.state/t:$memrd_v2
 setparam -set COLLISION_X_MASK 1'1 *.neurons.state/t:$memrd_v2
 select -assert-any *.inputs/t:$memrd_v2
 select -assert-any *.traces/t:$memrd_v2
-setparam -set COLLISION_X_MASK 1'1 *.inputs/t:$memrd_v2 *.traces/t:$memrd_v2
+select -assert-any *.events/t:$memrd_v2
+setparam -set COLLISION_X_MASK 1'1 *.inputs/t:$memrd_v2 *.traces/t:$memrd_v2 *.events/t:$memrd_v2
 # Groups of lanes and lanes have their own copies of the command, so that none of them goes far; yosys would merge them.
 proc
 opt_clean

@@ -1,5 +1,7 @@
 import pytest
+from colliding import CollidingMemory
 
+from opzo.hw import events
 from opzo.hw.events import EventBuffer
 from opzo.sim.bench import run_bench
 from opzo.spec.network import Limits
@@ -12,4 +14,15 @@ def test_buffer_keeps_every_sample(inputs, stall):
         name=f"events-{inputs}",
         test_module="opzo.sim.tb_events",
         parameters={"inputs": inputs, "stall": stall},
+    )
+
+
+def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch):
+    # Synthesis is told so (opzo.boards.flow).
+    monkeypatch.setattr(events, "Memory", CollidingMemory)
+    run_bench(
+        EventBuffer(Limits(lanes=16, rows=1024, inputs=5, words=8, classes=16)),
+        name="events-colliding",
+        test_module="opzo.sim.tb_events",
+        parameters={"inputs": 5, "stall": 0.3},
     )

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from amaranth import Module, Mux, Signal, Value
-from amaranth.lib.memory import Memory
+from colliding import CollidingMemory
 
 from opzo.hw import traces
 from opzo.hw.traces import Traces
@@ -21,23 +20,6 @@ def test_unit_matches_golden(bits: int, rows: list[int], runs: int, graded: bool
         test_module="opzo.sim.tb_traces",
         parameters={"bits": bits, "rows": rows, "graded": graded, "runs": runs},
     )
-
-
-class CollidingMemory(Memory):
-    """Gives nonsense for a word that is written in the cycle in which it is read, as block RAM may."""
-
-    def elaborate(self, platform):
-        m = Module()
-        inner = Memory(shape=len(Value.cast(self.read_ports[0].data)), depth=self.depth, init=[])
-        m.submodules.inner = inner
-        (theirs,) = self.write_ports
-        write = inner.write_port()
-        m.d.comb += [write.addr.eq(theirs.addr), Value.cast(write.data).eq(theirs.data), write.en.eq(theirs.en)]
-        for port in self.read_ports:
-            read, collided = inner.read_port(), Signal()
-            m.d.sync += collided.eq(theirs.en & (theirs.addr == port.addr))
-            m.d.comb += [read.addr.eq(port.addr), Value.cast(port.data).eq(Mux(collided, ~read.data, read.data))]
-        return m
 
 
 @pytest.mark.parametrize(("bits", "rows"), [(6, [24, 16, 24]), (5, [32])])
