@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from amaranth.back import rtlil
 
-from opzo.boards.board import Resources
+from opzo.boards.board import Family, Resources
 from opzo.boards.ecp5_dies import DIES
 from opzo.boards.floorplan import cells_of_groups, floorplan, group_places
-from opzo.boards.registry import ECP5_85
+from opzo.boards.registry import BOARDS, ECP5_25, ECP5_85
 from opzo.hw.core import Core
 from opzo.spec.network import Network
 
@@ -61,6 +61,23 @@ def test_a_die_has_as_many_sites_as_the_device_cells(resources: Resources):
     for sites in (multipliers, block_rams):
         assert all(place(name) == at for name, at in sites.places.items())
         assert all(0 < column < DIES[resources].width for column, _ in sites.places.values())
+
+
+def test_every_board_of_the_family_has_a_die():
+    assert {board.device for board in BOARDS if board.family is Family.ECP5} == set(DIES)
+
+
+def test_a_small_device_has_its_groups_in_a_row(tmp_path):
+    # It has fewer multipliers than 32 lanes.
+    cells = {name: kind for name, kind in netlist(banks=1, groups=4).items() if "update" not in name}
+    fixed, _ = planned(tmp_path, cells, ECP5_25)
+    assert Counter(cells[name] for name in fixed) == {"DP16KD": 40}
+    columns = {
+        group: [place(site)[0] for name, site in fixed.items() if f"group_{group}." in name] for group in range(4)
+    }
+    order = sorted(columns, key=lambda group: sum(columns[group]))
+    for left, right in pairwise(order):
+        assert sum(columns[left]) / 10 + 8 < sum(columns[right]) / 10
 
 
 def test_groups_lie_around_the_core():
