@@ -10,7 +10,7 @@ from amaranth import signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from opzo.hw.selector import ENTRIES, LATENCY, SUM_WIDTH, TABLE_STEPS
+from opzo.hw.selector import ENTRIES, FILL_DELAY, LATENCY, SUM_WIDTH, TABLE_STEPS
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
@@ -23,8 +23,8 @@ OUTPUTS = {f"factor_{lane}": 0 for lane in range(LANES)} | {f"selected_{lane}": 
 SIGNATURE = wiring.Signature(
     {name: Out(signed(SUM_WIDTH if name.startswith("selected") else FRAME_CREDIT.width)) for name in OUTPUTS}
 )
-FIRST_WRITE = 4
-"""Cycles from a table's last credit to the cycle in which its first sum is written."""
+FIRST_WRITE = 1 + FILL_DELAY + 1
+"""Cycles from a table's last credit, through the filter and a lane's own registers, to its first sum's write."""
 
 
 class Script:
@@ -67,14 +67,13 @@ class Script:
         self._loads[self._load] = filtered, factors[0, 0].tolist(), histories
 
     def render(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-        """Vectors from the first load on, but for what comes before it, and what is to come out in these cycles."""
+        """Vectors of all cycles, and what is to come out in them; the first ``defined`` of those count for nothing."""
         rng = self._rng
         vectors: dict[str, list[int]] = {name: [] for name in INPUTS}
         expected: dict[str, list[int]] = {name: [] for name in OUTPUTS}
-        start = min(self._credits)
-        filtered, factors, histories = next(iter(self._loads.values()))
-        histories = []
-        for cycle in range(start, self._load + 1):
+        filtered, factors, _ = next(iter(self._loads.values()))
+        histories: list[int] = []
+        for cycle in range(min(self._credits), self._load + 1):
             taken = self._credits.get(cycle)
             idle = (rng.randrange(CREDIT.min, CREDIT.max + 1), rng.randrange(LANES), rng.randrange(HISTORY_STEPS))
             credit, lane, step, first, frame = taken or (*idle, rng.getrandbits(1), rng.getrandbits(1))
@@ -99,8 +98,8 @@ class Script:
             if cycle + 1 in self._loads:
                 factors = self._loads[cycle + 1][1]
             if cycle in self._loads:
-                filtered, _, histories = self._loads[cycle]
-                histories = list(histories)
+                filtered, _, begin = self._loads[cycle]
+                histories = list(begin)
         return vectors, expected
 
     @property
