@@ -76,6 +76,8 @@ class CommandDispatcher(wiring.Component):
         # Nothing is missing any more when LOAD ends, a cycle before START.
         m.d.sync += short.eq(missing != 0)
         m.d.sync += [self.done.eq(0), self.status.eq(Status.BAD_COMMAND), self.reply_size.eq(0)]
+        # One of them at most is busy.
+        m.d.comb += self.payload.ready.eq(Cat(executor.payload.ready for executor in executors).any())
         for k, executor in enumerate(executors):
             m.d.comb += [
                 executor.second.eq(second),
@@ -91,7 +93,6 @@ class CommandDispatcher(wiring.Component):
                 m.d.comb += [
                     self.reply.p.eq(executor.reply.p),
                     self.reply.valid.eq(executor.reply.valid),
-                    self.payload.ready.eq(executor.payload.ready),
                 ]
         with m.FSM() as fsm:
             with m.State("WAIT"):

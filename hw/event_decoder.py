@@ -10,7 +10,7 @@ from opzo.spec.network import Input, Limits
 
 
 class EventDecoder(wiring.Component):
-    """Decode the input of a run; a code or pair in 2 cycles.
+    """Decode the input of a run; a code in 2 cycles, a pair in 3.
 
     Golden twins: ``opzo.spec.events.decode_frame_pairs``, ``decode_steps``.
 
@@ -66,8 +66,9 @@ class EventDecoder(wiring.Component):
             spikes.eq((self.kind != Input.FRAME) & (self.kind != Input.GRADED)),
         ]
 
-        # First byte: where it leads. One bit more than an address: once past the last address they stay there.
-        position, address, following = (Signal(bits + 1, name=name) for name in ("position", "address", "following"))
+        # First byte: where it leads. The position has one bit more than an address: once past the last it stays there.
+        position, following, stayed = (Signal(bits + 1, name=name) for name in ("position", "following", "stayed"))
+        address = Signal(bits + 2)
         second = Signal()
         is_event, is_end = Signal(), Signal()
         ends = Signal(range(2 + 0xFF - END_STEPS))
@@ -80,10 +81,11 @@ class EventDecoder(wiring.Component):
         m.d.comb += [
             moved.eq(Mux(code_is_event, byte, Mux(code_is_end, 0, skipped))),
             following.eq(Cat(after[:bits], after[bits:].any())),
+            stayed.eq(Cat(address[:bits], address[bits:].any())),
         ]
 
-        # Second byte, which spikes do without.
-        free, take, settle = Signal(), Signal(), Signal()
+        # Second byte, which spikes do without; then all that is known of the event is in registers.
+        known, free, settle = Signal(), Signal(), Signal()
         value, nonzero = Signal(8), Signal()
         lit, inside, good, room, ends_fit = Signal(), Signal(), Signal(), Signal(), Signal()
         count = Signal(range(self.limits.events + 1))
@@ -93,12 +95,9 @@ class EventDecoder(wiring.Component):
         most = Mux(graded, 1, self.limits.steps)
         m.d.comb += [
             free.eq(~self.event.valid | self.event.ready),
-            self.data.ready.eq(Mux(second, free & ~spikes, 1)),
-            take.eq(self.data.valid & self.data.ready),
-            settle.eq(second & free & (spikes | self.data.valid)),
-            self.busy.eq(second),
-            value.eq(Mux(spikes, SPIKE, byte)),
-            nonzero.eq(spikes | byte.any()),
+            self.data.ready.eq(~known),
+            settle.eq(known & free),
+            self.busy.eq(second | known),
             # A pair with value 0 only skips; an event with value 0 cannot be.
             lit.eq(is_event & (~frame | nonzero)),
             inside.eq(address < inputs),
@@ -109,25 +108,25 @@ class EventDecoder(wiring.Component):
         ]
         with m.If(self.bound_en):
             m.d.sync += inputs.eq(Mux(self.bound > self.limits.inputs, self.limits.inputs, self.bound))
-        with m.If(take & ~second):
+        with m.If(self.data.valid & ~known):
             m.d.sync += [
-                address.eq(Cat(gone[:bits], gone[bits:].any())),
-                is_event.eq(code_is_event),
-                is_end.eq(code_is_end),
-                ends.eq(number),
-                second.eq(1),
+                value.eq(Mux(spikes, SPIKE, byte)),
+                nonzero.eq(spikes | byte.any()),
+                second.eq(~second & ~spikes),
+                known.eq(second | spikes),
             ]
+            with m.If(~second):
+                m.d.sync += [address.eq(gone), is_event.eq(code_is_event), is_end.eq(code_is_end), ends.eq(number)]
         with m.If(self.event.ready):
             m.d.sync += self.event.valid.eq(0)
         with m.If(settle):
             m.d.sync += [
-                second.eq(0),
-                position.eq(Mux(is_end, 0, Mux(lit, following, address))),
+                known.eq(0),
+                position.eq(Mux(is_end, 0, Mux(lit, following, stayed))),
                 self.event.p.address.eq(address),
                 self.event.p.value.eq(value),
                 self.event.p.ends.eq(Mux(is_end, ends, 0)),
-                # The byte comes late: what does not hang on it is put together first.
-                self.event.valid.eq(((is_event & inside & room) & nonzero) | (is_end & ends_fit)),
+                self.event.valid.eq((is_event & good & room) | (is_end & ends_fit)),
             ]
             with m.If(lit):
                 m.d.sync += [

@@ -15,8 +15,9 @@ class ExecutorSignature(wiring.Signature):
 
     With ``start`` the fixed part of the payload lies in the top bytes of ``operands``, unless the payload is ``short``
     of it; ``size`` bytes of ``payload`` remain. ``second`` tells which of the unit's two commands it is. All that is
-    stable until the unit is no longer ``busy``, which it is from the cycle after ``start``. When the outcome is clear
-    the unit says ``done`` once, with the ``status`` and the ``reply_size`` bytes of ``reply`` that follow it.
+    stable until the unit is no longer ``busy``, which it is from the cycle after ``start``; only then it takes payload.
+    When the outcome is clear the unit says ``done`` once, with the ``status`` and the ``reply_size`` bytes of ``reply``
+    that follow it.
     """
 
     def __init__(self) -> None:

@@ -7,11 +7,23 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.saturate import Saturate
 from opzo.spec.formats import CREDIT, FILTERED, FRAME_CREDIT, HISTORY_STEPS
 
-FILL = data.StructLayout(
-    {"step": range(HISTORY_STEPS), "filtered": signed(FILTERED.width), "factor": signed(FRAME_CREDIT.width)}
-)
-"""E of one step of a neuron; what a row's value is multiplied with, if it is the first step."""
 TOTAL_WIDTH = FILTERED.width + (HISTORY_STEPS - 1).bit_length()
+
+
+def fill_layout(size: int) -> data.StructLayout:
+    """E of one step of a neuron, for one of ``size`` lanes.
+
+    ``factor``: what a row's value is multiplied with, if it is the first step.
+    """
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "lane": range(size),
+            "step": range(HISTORY_STEPS),
+            "filtered": signed(FILTERED.width),
+            "factor": signed(FRAME_CREDIT.width),
+        }
+    )
 
 
 class CreditFilter(wiring.Component):

@@ -27,7 +27,8 @@ class FrameReceiver(wiring.Component):
     """Store a frame, check it, and only then hand it over.
 
     Golden twin: ``opzo.spec.protocol.Frame.decode``. While a frame is offered nothing more is received. The payload
-    comes at 1 byte per cycle, from 3 cycles after ``frame`` became valid; what was not read goes with the frame.
+    comes at most at a byte in 2 cycles, far above any link, from 3 cycles after ``frame`` became valid; what was not
+    read goes with the frame.
 
     Members
     -------
@@ -98,17 +99,17 @@ class FrameReceiver(wiring.Component):
         return m
 
     def _read(self, m: Module, memory: Memory, offered: Value, size: Value) -> None:
-        # The block RAM's slow output goes into a register before anybody sees it.
+        # The block RAM's slow output goes into a register before anybody sees it. ``ready``, which comes late, only
+        # clears a bit.
         read = memory.read_port()
         index = Signal(SIZE_BITS)
         fetched = Signal()
-        m.d.comb += [
-            read.addr.eq(index),
-            read.en.eq(self.payload.ready | ~self.payload.valid),
-        ]
+        m.d.comb += [read.addr.eq(index), read.en.eq(~self.payload.valid)]
         with m.If(~offered):
             m.d.sync += [index.eq(0), fetched.eq(0), self.payload.valid.eq(0)]
-        with m.Elif(read.en):
+        with m.Elif(self.payload.valid):
+            m.d.sync += self.payload.valid.eq(~self.payload.ready)
+        with m.Else():
             m.d.sync += [
                 fetched.eq(index != size),
                 index.eq(index + (index != size)),

@@ -152,8 +152,7 @@ class Issue(wiring.Component):
         is_input = item.kind == Kind.INPUT
         learns_frame = frame & (item.kind == Kind.LEARN_INPUT)
         learns_listed = ~frame & (item.kind == Kind.LEARN_INPUT)
-        events = is_input | learns_frame
-        has_row = events | learns_listed | (item.kind == Kind.SPIKES) | (item.kind == Kind.LEARN_SPIKES)
+        has_row = Signal(reset_less=True)
         row = Signal(13)
         with m.If(item.bias):
             m.d.comb += row.eq(item.bias_row)
@@ -235,9 +234,10 @@ class Issue(wiring.Component):
             tag.first.eq(item.first),
             tag.last.eq(item.last),
         ]
-        # Which operand it is was found out with the answers.
+        # Which operand and whose row it is was found out with the answers.
         is_spike, is_value = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [
+            has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES)),
             is_spike.eq((asked.kind == Kind.SPIKES) | ((asked.kind == Kind.INPUT) & ~frame & (asked.bias | ~graded))),
             is_value.eq((asked.kind == Kind.INPUT) | ((asked.kind == Kind.LEARN_INPUT) & frame)),
         ]

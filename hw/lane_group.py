@@ -168,7 +168,6 @@ class LaneGroup(LanePorts):
             neurons.sign_step.eq(stages[ROW - 1].step),
             neurons.error.eq(error),
             neurons.filter.eq(fill),
-            sums.lanes.eq(neurons.fill_lanes),
             sums.fill.eq(neurons.fill),
             self.lane_0_row.eq(lanes[0].row),
             self.chain.eq(lanes[0].chain),

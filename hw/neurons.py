@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.credit import Credit
-from opzo.hw.filter import FILL, CreditFilter
+from opzo.hw.filter import CreditFilter, fill_layout
 from opzo.hw.fire import Fire
 from opzo.hw.lane_command import SUM, Post, filter_command, post_layout
 from opzo.hw.neuron_state import STEP_BITS, NeuronState
@@ -57,7 +57,7 @@ class Neurons(wiring.Component):
         Sign of the pair's even step and spike of all lanes, one cycle later.
     error : In(error_command)
     filter : In(filter_command)
-    fill_lanes : Out(size), fill : Out(FILL)
+    fill : Out(fill_layout)
         Four cycles after ``filter``: its lane, and its filtered credit.
     """
 
@@ -80,7 +80,6 @@ class Neurons(wiring.Component):
     spiked: Signal
     error: data.View
     filter: data.View
-    fill_lanes: Signal
     fill: data.View
 
     def __init__(self, limits: Limits, first: int, size: int) -> None:
@@ -107,8 +106,7 @@ class Neurons(wiring.Component):
                 "spiked": Out(size),
                 "error": In(error_command(limits)),
                 "filter": In(filter_command(limits)),
-                "fill_lanes": Out(size),
-                "fill": Out(FILL),
+                "fill": Out(fill_layout(size)),
             }
         )
 
@@ -284,6 +282,7 @@ class Neurons(wiring.Component):
             self.fill.factor.eq(filter_.factor),
         ]
         m.d.sync += [
-            self.fill_lanes.eq(Mux(arrived.valid, 1 << arrived.lane, 0)),
+            self.fill.valid.eq(arrived.valid),
+            self.fill.lane.eq(arrived.lane),
             self.fill.step.eq(arrived.step),
         ]

@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 from opzo.spec.formats import MEMBRANE, OUTPUT_SUM
 from opzo.spec.network import Limits
 
-CYCLES = 4
+CYCLES = 5
 """From a read-out to its sum and its effect on ``best``."""
 
 
@@ -62,13 +62,14 @@ class OutputSums(wiring.Component):
         memory: Memory = Memory(shape=signed(OUTPUT_SUM.width), depth=1 << self.class_bits, init=[])
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
-        valid = [self.valid, *(Signal(name=f"valid_{n}") for n in range(1, 4))]
-        number = [self.number, *(Signal(self.class_bits, name=f"number_{n}", reset_less=True) for n in range(1, 4))]
+        valid = [self.valid, *(Signal(name=f"valid_{n}") for n in range(1, 5))]
+        number = [self.number, *(Signal(self.class_bits, name=f"number_{n}", reset_less=True) for n in range(1, 5))]
         o = [self.o, *(Signal(signed(MEMBRANE.width), name=f"o_{n}", reset_less=True) for n in range(1, 3))]
-        old, total, largest = (
-            Signal(signed(OUTPUT_SUM.width), name=name, reset_less=True) for name in ("old", "total", "largest")
+        old, total, compared, largest = (
+            Signal(signed(OUTPUT_SUM.width), name=name, reset_less=True)
+            for name in ("old", "total", "compared", "largest")
         )
-        for n in range(3):
+        for n in range(4):
             m.d.sync += [valid[n + 1].eq(valid[n]), number[n + 1].eq(number[n])]
         for n in range(2):
             m.d.sync += o[n + 1].eq(o[n])
@@ -79,7 +80,18 @@ class OutputSums(wiring.Component):
             write.data.eq(total),
             write.en.eq(valid[3]),
         ]
-        m.d.sync += [old.eq(read.data), total.eq(Mux(self.anew, 0, old) + o[2])]
-        with m.If(valid[3] & ((number[3] == 0) | (total > largest))):
-            m.d.sync += [largest.eq(total), self.best.eq(number[3])]
+        # While a sum is compared, the one before it may be found to be the largest: it is compared with both.
+        above_largest, above_compared = Signal(reset_less=True), Signal(reset_less=True)
+        is_largest, was_largest = Signal(), Signal()
+        m.d.comb += is_largest.eq(valid[4] & ((number[4] == 0) | Mux(was_largest, above_compared, above_largest)))
+        m.d.sync += [
+            old.eq(read.data),
+            total.eq(Mux(self.anew, 0, old) + o[2]),
+            compared.eq(total),
+            above_largest.eq(total > largest),
+            above_compared.eq(total > compared),
+            was_largest.eq(is_largest),
+        ]
+        with m.If(is_largest):
+            m.d.sync += [largest.eq(compared), self.best.eq(number[4])]
         return m

@@ -75,20 +75,28 @@ class RegisterFile(wiring.Component):
         values = single | by_layer
         # The host has time: address and data are registered, then one of a few registers is chosen, then one of these.
         asked, chosen = Signal.like(self.address), Signal(8 - GROUP_BITS, reset_less=True)
-        write_data, write_en = Signal.like(self.write_data, reset_less=True), Signal()
-        m.d.sync += [asked.eq(self.address), write_data.eq(self.write_data), write_en.eq(self.write_en)]
-        with m.If(write_en):
-            with m.Switch(asked):
-                for address, value in values.items():
-                    with m.Case(address):
-                        m.d.sync += value.eq(write_data)
+        write_data = Signal.like(self.write_data, reset_less=True)
+        groups = 1 + (top - 1 >> GROUP_BITS)
+        writes = Signal(groups)
         m.d.sync += [
-            self.clear_counters.eq(write_en & (asked == Reg.CLEAR_COUNTERS)),
-            self.clear_traces.eq(write_en & (asked == Reg.HIDDEN_LAYERS)),
+            asked.eq(self.address),
+            write_data.eq(self.write_data),
+            *(writes[group].eq(self.write_en & (self.address[GROUP_BITS:] == group)) for group in range(groups)),
+        ]
+        is_written = {
+            address: writes[address >> GROUP_BITS] & (asked[:GROUP_BITS] == address % (1 << GROUP_BITS))
+            for address in (*values, Reg.CLEAR_COUNTERS)
+        }
+        for address, value in values.items():
+            with m.If(is_written[address]):
+                m.d.sync += value.eq(write_data)
+        m.d.sync += [
+            self.clear_counters.eq(is_written[Reg.CLEAR_COUNTERS]),
+            self.clear_traces.eq(is_written[Reg.HIDDEN_LAYERS]),
             chosen.eq(asked[GROUP_BITS:]),
             self.read_data.eq(0),
         ]
-        for group in range(1 + (top - 1 >> GROUP_BITS)):
+        for group in range(groups):
             members = [values.get(group << GROUP_BITS | n, Const(0)) for n in range(1 << GROUP_BITS)]
             value = Signal(max(len(member) for member in members), name=f"group_{group}", reset_less=True)
             m.d.sync += value.eq(Array(members)[asked[:GROUP_BITS]])

@@ -28,7 +28,7 @@ class PassRunner(wiring.Component):
     chain_free : In(1), posts : Out(1)
         The last item of a word may be issued, if ``posts``: the sums of the current pass leave the lanes.
     current : Out(PASS)
-        The pass that ``item`` belongs to.
+        The pass that ``item`` belongs to, where that is valid.
     item : Out(item_layout)
         Combinational; ``index`` is what the lists are to be read at.
     running : Out(1)
@@ -70,9 +70,9 @@ class PassRunner(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         current = record(PASS, "current")
-        # Of a word the last item but one.
+        # Of a word the last item but one; ``number`` begins anew with each class too.
         before_last = Signal(self.item_bits)
-        index = Signal(self.item_bits)
+        index, number = Signal(self.item_bits), Signal(self.item_bits)
         base = Signal.like(self.item.base)
         # Where the word began, or of a LOCAL pass the class; the next one begins a stride later.
         begin = Signal.like(self.item.base)
@@ -81,7 +81,6 @@ class PassRunner(wiring.Component):
         has_local = Signal()
         last_class = Signal.like(self.classes)
         word = Signal.like(self.item.word)
-        number = Signal.like(self.classes)
         local = Signal()
         go, ends_pass = Signal(), Signal()
         settings = current.settings
@@ -90,7 +89,7 @@ class PassRunner(wiring.Component):
         # What a comparison of counters would tell is known a cycle earlier: the counters only go up by one.
         first, ends_word, last_word = Signal(), Signal(), Signal()
         single, words_before_last = Signal(), Signal(max(len(settings.words), len(self.classes)))
-        may_go, last_item = Signal(), Signal()
+        may_go, last_item, load = Signal(), Signal(), Signal()
         # First item of a word that is learned, last one of a word whose sums leave the lanes.
         begins_learning, ends_sums, next_ends_word = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -100,7 +99,8 @@ class PassRunner(wiring.Component):
             go.eq(self.running & may_go),
             last_item.eq(ends_word & last_word),
             ends_pass.eq(go & last_item),
-            self.taken.eq(self.may_start & (~self.running | (may_go & last_item))),
+            load.eq(~self.running | (may_go & last_item)),
+            self.taken.eq(self.may_start & load),
             self.passes.ready.eq(self.taken),
         ]
         m.d.sync += last_class.eq(self.classes - 1)
@@ -114,7 +114,7 @@ class PassRunner(wiring.Component):
                 ends_sums.eq(next_ends_word & self.posts),
             ]
             # Entries of the local read-out come before those of the feedback matrix.
-            with m.If(number == last_class):
+            with m.If(is_feedback & (number[: len(last_class)] == last_class)):
                 m.d.sync += [number.eq(0), local.eq(0)]
             with m.If(ends_word):
                 m.d.sync += [index.eq(0), word.eq(word + 1), number.eq(0), local.eq(has_local)]
@@ -140,8 +140,10 @@ class PassRunner(wiring.Component):
         with m.Else():
             m.d.comb += first_base.eq(waiting.settings.weight_base)
         with m.If(self.taken):
+            m.d.sync += self.running.eq(1)
+        # Until it may start its settings are taken in every cycle: that it may is known late.
+        with m.If(load):
             m.d.sync += [
-                self.running.eq(1),
                 current.eq(waiting),
                 before_last.eq(self.items - 2),
                 single.eq(self.items == 1),
@@ -166,7 +168,6 @@ class PassRunner(wiring.Component):
                 base.eq(first_base),
                 begin.eq(first_base),
             ]
-
             with m.Switch(waiting.kind):
                 with m.Case(Kind.FEEDBACK):
                     m.d.sync += stride.eq(next_entries)
@@ -189,7 +190,7 @@ class PassRunner(wiring.Component):
             item.last_word.eq(last_word),
             item.base.eq(base),
             item.bias_row.eq(settings.rows - 1),
-            item.index.eq(Mux(is_feedback, number, index)),
+            item.index.eq(number),
             item.word.eq(Mux(is_local, index, word)),
             item.word_base.eq(settings.word_base),
             item.below_base.eq(current.below_base),

@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.filter import FILL
+from opzo.hw.filter import fill_layout
 from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
 from opzo.spec.network import Limits
 
@@ -40,8 +40,8 @@ class TableSums(wiring.Component):
 
     Members
     -------
-    lanes : In(size), fill : In(FILL)
-        As `Neurons` gives them out.
+    fill : In(fill_layout)
+        As `Neurons` gives it out.
     table_lanes_N : Out(size), entry_N : Out(range(ENTRIES))
         For table N: FILL_DELAY cycles after its last credit, and ENTRIES cycles long, the lane that is to take a sum,
         and the sum's place: bit k tells whether step TABLE_STEPS * N + k is in it.
@@ -51,7 +51,6 @@ class TableSums(wiring.Component):
         That of the lane which takes the first sum of table 0, in the cycle in which it does.
     """
 
-    lanes: Signal
     fill: data.View
     factor: Signal
 
@@ -59,8 +58,7 @@ class TableSums(wiring.Component):
         self._steps, self._size, self._tables = limits.steps, size, tables(limits)
         super().__init__(
             {
-                "lanes": In(size),
-                "fill": In(FILL),
+                "fill": In(fill_layout(size)),
                 "factor": Out(signed(FRAME_CREDIT.width)),
                 **{f"table_lanes_{n}": Out(size) for n in range(self._tables)},
                 **{f"entry_{n}": Out(range(ENTRIES)) for n in range(self._tables)},
@@ -75,7 +73,7 @@ class TableSums(wiring.Component):
         m = Module()
         for n in range(self._tables):
             self._table(m, n)
-        with m.If(self.lanes.any() & (self.fill.step == 0)):
+        with m.If(self.fill.valid & (self.fill.step == 0)):
             m.d.sync += self.factor.eq(self.fill.factor)
         return m
 
@@ -84,12 +82,12 @@ class TableSums(wiring.Component):
         begin, end = TABLE_STEPS * n, min(TABLE_STEPS * (n + 1), self._steps)
         credits = [Signal(signed(FILTERED.width), name=f"credit_{step}", reset_less=True) for step in range(begin, end)]
         for step, credit in enumerate(credits, begin):
-            with m.If(self.lanes.any() & (self.fill.step == step)):
+            with m.If(self.fill.valid & (self.fill.step == step)):
                 m.d.sync += credit.eq(self.fill.filtered)
         lanes, entry = Signal(self._size, name=f"lanes_{n}"), Signal(range(ENTRIES), name=f"next_entry_{n}")
         m.d.sync += entry.eq(entry - 1)
-        with m.If(self.lanes.any() & (self.fill.step == begin)):
-            m.d.sync += [lanes.eq(self.lanes), entry.eq(ENTRIES - 1)]
+        with m.If(self.fill.valid & (self.fill.step == begin)):
+            m.d.sync += [lanes.eq(1 << self.fill.lane), entry.eq(ENTRIES - 1)]
         with m.Elif(entry == 0):
             m.d.sync += lanes.eq(0)
         chosen = [Mux(entry[k], credit, 0) for k, credit in enumerate(credits)]

@@ -9,7 +9,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from opzo.hw.accumulate import SUM_SHIFT
-from opzo.hw.filter import FILL
+from opzo.hw.filter import fill_layout
 from opzo.hw.lane_command import SUM, Post, filter_command, post_layout
 from opzo.hw.neurons import LATENCY, error_command
 from opzo.sim import bench
@@ -212,15 +212,14 @@ class Group:
                 dut.filter.value = self.rng.getrandbits(len(dut.filter)) & ~1
             await ReadOnly()
             taken = cycle - FILL_CYCLES
-            lanes = int(dut.fill_lanes.value)
+            fill = unpack(fill_layout(self.size), int(dut.fill.value))
             if taken < 0:
-                assert lanes == 0
+                assert not fill["valid"]
             else:
                 lane, step = commands[taken]
                 where = f"seed {bench.seed()}: word {word}, lane {lane}, step {step}"
-                fill = unpack(FILL, int(dut.fill.value))
-                assert lanes == 1 << lane, where
-                assert (fill["step"], fill["filtered"]) == (step, filtered[step, lane]), where
+                assert (fill["valid"], fill["lane"], fill["step"]) == (1, lane, step), where
+                assert fill["filtered"] == filtered[step, lane], where
                 if step == 0:
                     assert fill["factor"] == (total[lane] if frame else filtered[0, lane]), where
             await FallingEdge(dut.clk)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -46,14 +46,12 @@ class FilterAndSelect(wiring.Component):
         m = Module()
         m.submodules.filter = filter_ = CreditFilter()
         m.submodules.sums = sums = TableSums(self._limits, LANES)
-        lanes, step = Signal(LANES), Signal(range(HISTORY_STEPS))
-        m.d.sync += [lanes.eq(Mux(self.en, 1 << self.lane, 0)), step.eq(self.step)]
+        fill = sums.fill
+        m.d.sync += [fill.valid.eq(self.en), fill.lane.eq(self.lane), fill.step.eq(self.step)]
         m.d.comb += [
             *(getattr(filter_, name).eq(getattr(self, name)) for name in ("credit", "en", "first", "frame")),
-            sums.lanes.eq(lanes),
-            sums.fill.step.eq(step),
-            sums.fill.filtered.eq(filter_.filtered),
-            sums.fill.factor.eq(filter_.factor),
+            fill.filtered.eq(filter_.filtered),
+            fill.factor.eq(filter_.factor),
         ]
         for lane in range(LANES):
             m.submodules[f"selector_{lane}"] = selector = CreditSelector(self._limits)
