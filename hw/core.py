@@ -325,12 +325,12 @@ class Core(wiring.Component):
         config = self._config
         # The chain is loaded at the end of stage ACCUMULATED.
         tag = self._tags[ACCUMULATED]
-        m.d.sync += shifter.load.eq(self._tags[ACCUMULATED - 1].post == Post.READ_OUT)
         m.submodules.read_out = read_out = Saturate(len(lanes.chain.value), MEMBRANE.width)
         step = Signal.like(tag.step)
         local, local_tag = self._local, self._tags[local_stage(self.limits)]
         local_start = local_tag.local & local_tag.first & local_tag.first_word
         m.d.comb += [
+            shifter.soon.eq(self._tags[ACCUMULATED - 1].post == Post.READ_OUT),
             shifter.lanes.eq(Mux(tag.last_word, self._registers.layers[MAX_HIDDEN].tail, self.limits.lanes)),
             error.start.eq((shifter.load & tag.first_word) | local_start),
             error.source.eq(Mux(local_start, local_tag.layer, READOUT_LAYER)),

@@ -133,9 +133,9 @@ class LaneGroup(LanePorts):
 
         stages = {n: record(group_stage(self._limits, n), f"stage_{n}", reset_less=True) for n in FIELDS}
         m.d.sync += [stage.eq(getattr(self, f"before_{n}")) for n, stage in stages.items()]
-        shift = Signal()
-        fill = record(filter_command(self._limits), "fill")
-        error = record(error_command(self._limits), "error")
+        shift = Signal(reset_less=True)
+        fill = record(filter_command(self._limits), "fill", reset_less=True)
+        error = record(error_command(self._limits), "error", reset_less=True)
         # Bit n of ``load``: when the first command of the word is at stage n - 1.
         load = Signal(HISTORY, reset_less=True)
         decay = Signal(DECAY_BITS, reset_less=True)

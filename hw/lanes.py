@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 
 from opzo.hw.add_tree import add_tree
-from opzo.hw.lane_command import ACCUMULATED, FIELDS, STAGES, lane_command, pipeline_stage
+from opzo.hw.lane_command import ACCUMULATED, FIELDS, STAGES, SUM, lane_command, pipeline_stage
 from opzo.hw.lane_group import LaneGroup, LanePorts
 from opzo.hw.neurons import LATENCY, error_command
 from opzo.hw.record import record
@@ -20,7 +20,7 @@ class Lanes(LanePorts):
     """The lanes of a device, in groups.
 
     A command is at stage 0 in the cycle after ``command``. Results of words and saturations come one cycle later than
-    those of the groups; so do errors get there.
+    those of the groups; so do errors, ``shift`` and ``chain_in`` get there.
 
     Members
     -------
@@ -46,11 +46,14 @@ class Lanes(LanePorts):
         before = [self.command, *(record(pipeline_stage(self._limits, n), f"before_{n}") for n in range(1, STAGES))]
         for into, out in zip(before[1:], before[:-1], strict=True):
             m.d.sync += [into[name].eq(out[name]) for name, _ in into.shape()]
-        # Errors come out of a multiplier; what waits for them is further away than this cycle. The others are constant.
+        # Errors come out of a multiplier; what waits for them is further away than this cycle. So is what waits for the
+        # chain. The others are constant.
         error = record(error_command(self._limits), "error")
         alpha, activity = (Signal.like(port, reset_less=True) for port in (self.alpha, self.activity))
+        shift, chain_end = Signal(), record(SUM, "chain_end", reset_less=True)
         m.d.sync += [error.eq(self.error), alpha.eq(self.alpha), activity.eq(self.activity)]
-        chain_in = [*(group.chain for group in groups[1:]), self.chain_in]
+        m.d.sync += [shift.eq(self.shift), chain_end.eq(self.chain_in)]
+        chain_in = [*(group.chain for group in groups[1:]), chain_end]
         for number, group in enumerate(groups):
             m.d.comb += [
                 *(getattr(group, f"before_{n}")[name].eq(before[n][name]) for n in FIELDS for name in FIELDS[n]),
@@ -59,7 +62,7 @@ class Lanes(LanePorts):
                 group.alpha.eq(alpha),
                 group.activity.eq(activity),
                 group.load.eq(self.load),
-                group.shift.eq(self.shift),
+                group.shift.eq(shift),
                 group.chain_in.eq(chain_in[number]),
             ]
         m.d.comb += [

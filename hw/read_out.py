@@ -10,39 +10,39 @@ from opzo.spec.network import Limits
 class ReadOutShifter(wiring.Component):
     """Shift the chain after a read-out word was loaded into it.
 
-    The lanes obey ``shift`` one cycle late, so shifting starts with the load and gives a read-out in every cycle.
+    The lanes obey ``shift`` two cycles late, so shifting starts before the load and gives a read-out in every cycle.
 
     Members
     -------
-    load : In(1), lanes : In
-        Strobe: the chain is loaded at the end of this cycle, with so many read-outs.
+    soon : In(1)
+        Strobe: ``load`` follows in the next cycle.
+    load : Out(1), lanes : In
+        Strobe: the chain is loaded at the end of this cycle, with so many read-outs, at least one.
     shift : Out(1)
     valid : Out(1)
         The chain's end is a read-out.
-    busy : Out(1)
-        From the cycle after ``load`` until the last read-out is out.
     """
 
     def __init__(self, limits: Limits) -> None:
         count = range(limits.lanes + 1)
-        super().__init__({"load": In(1), "lanes": In(count), "shift": Out(1), "valid": Out(1), "busy": Out(1)})
+        super().__init__({"soon": In(1), "load": Out(1), "lanes": In(count), "shift": Out(1), "valid": Out(1)})
 
+    soon: Signal
     load: Signal
     lanes: Signal
     shift: Signal
     valid: Signal
-    busy: Signal
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         left = Signal.like(self.lanes)
+        m.d.sync += self.load.eq(self.soon)
         with m.If(self.load):
             m.d.sync += left.eq(self.lanes)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
         m.d.comb += [
             self.valid.eq(left != 0),
-            self.busy.eq(left != 0),
-            self.shift.eq(self.load | (left != 0)),
+            self.shift.eq(self.soon | self.load | (left > 1)),
         ]
         return m

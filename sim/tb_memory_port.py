@@ -24,14 +24,16 @@ STORES = ("store_row", "store_low", "store_high")
 
 
 class ChainModel:
-    """The state of a core, reached through the chain as the lanes do it: a pipeline of commands, a late shift."""
+    """The state of a core, reached through the chain as the lanes do it: a pipeline of commands, and a shift that comes
+    two cycles late, what is shifted in one.
+    """
 
     def __init__(self, dut: Any, core: GoldenCore) -> None:
         self._dut, self._core = dut, core
         self._layout = lane_command(core.limits)
         self._stages: list[dict[str, int]] = [self._unpack(0)] * STAGES
         self._chain = [0] * core.limits.lanes
-        self._shift = False
+        self._shifts, self._chain_in = [False, False], 0
         self._size = core.limits.group
         self._potentials: list[np.ndarray | None] = []
         """Potentials that enter the chain at the end of each group, by clock edges from now on; None: none."""
@@ -60,9 +62,10 @@ class ChainModel:
                 )
                 for port, trace, history in self._traces
             ]
-            self._step(int(dut.chain_in.value))
+            self._step(self._chain_in)
             self._stages = [self._unpack(0)] * STAGES if dut.rst.value else [command, *self._stages[:-1]]
-            self._shift = bool(dut.shift.value)
+            self._shifts = [self._shifts[1], bool(dut.shift.value)]
+            self._chain_in = int(dut.chain_in.value)
             await FallingEdge(dut.clk)
             dut.chain.value = self._chain[0] & ((1 << MEMBRANE.width) - 1)
             for port, entry in answers:
@@ -78,7 +81,7 @@ class ChainModel:
             if row[name]:
                 core.write_row(Space.LFSR, half, self._words())
         self.stored += any(result[name] for name in STORES)
-        if self._shift:
+        if self._shifts[0]:
             self._chain = [*chain[1:], chain_in]
         potentials = self._potentials.pop(0) if self._potentials else None
         if potentials is not None:
