@@ -75,6 +75,8 @@ class Gowin(OpenFlow):
             *("--log", given["--log"], "--device", given["--device"]),
             *("--vopt", f"family={given['--family']}", "--vopt", f"cst={given['--cst']}"),
             *("--json", given["--json"], "--write", given["--write"]),
+            # Where no place is left for a cell nextpnr says so in a minute; by itself it tries for hours.
+            *("--placer-heap-cell-placement-timeout", "100000"),
         )
         return super().route(Step(step.stage, "nextpnr-himbaechel-gowin", arguments), pll, seed, full)
 
