@@ -87,7 +87,7 @@ class EventDecoder(wiring.Component):
         # Second byte, which spikes do without; then all that is known of the event is in registers.
         known, free, settle = Signal(), Signal(), Signal()
         value, nonzero = Signal(8), Signal()
-        lit, inside, good, room, ends_fit = Signal(), Signal(), Signal(), Signal(), Signal()
+        lit, good, room, ends_fit = Signal(), Signal(), Signal(), Signal()
         count = Signal(range(self.limits.events + 1))
         steps = Signal(range(2 * (1 + 0xFF - END_STEPS)))
         # Events came since the last end of a time step.
@@ -100,8 +100,7 @@ class EventDecoder(wiring.Component):
             self.busy.eq(second | known),
             # A pair with value 0 only skips; an event with value 0 cannot be.
             lit.eq(is_event & (~frame | nonzero)),
-            inside.eq(address < inputs),
-            good.eq(inside & nonzero),
+            good.eq((address < inputs) & nonzero),
             room.eq(count != self.limits.events),
             ends_fit.eq(steps + ends <= self.limits.steps),
             self.bad_steps.eq((steps == 0) | (steps > most) | open_step),

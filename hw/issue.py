@@ -152,7 +152,13 @@ class Issue(wiring.Component):
         is_input = item.kind == Kind.INPUT
         learns_frame = frame & (item.kind == Kind.LEARN_INPUT)
         learns_listed = ~frame & (item.kind == Kind.LEARN_INPUT)
-        has_row = Signal(reset_less=True)
+        # Which operand and whose row it is was found out with the answers.
+        has_row, is_spike, is_value = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES)),
+            is_spike.eq((asked.kind == Kind.SPIKES) | ((asked.kind == Kind.INPUT) & ~frame & (asked.bias | ~graded))),
+            is_value.eq((asked.kind == Kind.INPUT) | ((asked.kind == Kind.LEARN_INPUT) & frame)),
+        ]
         row = Signal(13)
         with m.If(item.bias):
             m.d.comb += row.eq(item.bias_row)
@@ -233,13 +239,6 @@ class Issue(wiring.Component):
             tag.local.eq(item.valid & (item.kind == Kind.LOCAL)),
             tag.first.eq(item.first),
             tag.last.eq(item.last),
-        ]
-        # Which operand and whose row it is was found out with the answers.
-        is_spike, is_value = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += [
-            has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES)),
-            is_spike.eq((asked.kind == Kind.SPIKES) | ((asked.kind == Kind.INPUT) & ~frame & (asked.bias | ~graded))),
-            is_value.eq((asked.kind == Kind.INPUT) | ((asked.kind == Kind.LEARN_INPUT) & frame)),
         ]
         with m.If(is_spike):
             m.d.sync += command.operand.eq(SPIKE_INPUT)

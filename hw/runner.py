@@ -70,7 +70,7 @@ class PassRunner(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         current = record(PASS, "current")
-        # Of a word the last item but one; ``number`` begins anew with each class too.
+        # Of a word the last item but one. ``number`` counts like ``index``, but of FEEDBACK it is the entry's class.
         before_last = Signal(self.item_bits)
         index, number = Signal(self.item_bits), Signal(self.item_bits)
         base = Signal.like(self.item.base)
