@@ -21,9 +21,10 @@ EVENTS = 1024
 
 
 def measure(board: Board, limits: Limits) -> dict[str, int]:
-    """Cells of a chip, by name."""
+    """Cells of a chip, by name, without the row memory, whose block RAMs are known."""
     with tempfile.TemporaryDirectory() as folder:
         cells = asdict(synthesise(Plan.of(board, limits), Path(folder)))
+    cells["block_rams"] -= AREAS[board.family].row_memory(limits)
     print(limits, cells, file=sys.stderr, flush=True)
     return cells
 
@@ -40,18 +41,15 @@ def main() -> int:
     groups = measure(board, replace(SMALL, lanes=2 * SMALL.lanes, group=SMALL.group // 2))
     events = measure(board, replace(SMALL, inputs=EVENTS))
     coefficients: dict[str, list[float]] = {}
-    for name in ("luts", "flip_flops", "multipliers"):
+    for name in ("luts", "flip_flops", "multipliers", "block_rams"):
         # Two groups more, then one group and its lanes more.
         group = (groups[name] - lanes[name]) / 2
         lane = (lanes[name] - small[name] - group) / SMALL.lanes
-        coefficients[name] = [round(small[name] - group - SMALL.lanes * lane), round(group), round(lane)]
-    # Of memories beside the row memory: a group more with its lanes, and more events.
-    row_memory = AREAS[board.family].row_memory(SMALL)
-    a_group = lanes["block_rams"] - small["block_rams"] - row_memory
-    a_thousand = (events["block_rams"] - small["block_rams"]) / (1 - SMALL.events / EVENTS)
-    fixed = small["block_rams"] - row_memory - a_group - a_thousand * SMALL.events / EVENTS
-    coefficients["block_rams"] = [round(fixed), round(a_thousand), a_group]
-    print(json.dumps(coefficients))
+        coefficients[name] = [small[name] - group - SMALL.lanes * lane, group, lane]
+    thousand = (events["block_rams"] - small["block_rams"]) / (1 - SMALL.events / EVENTS)
+    coefficients["block_rams"][0] -= thousand * SMALL.events / EVENTS
+    coefficients["block_rams"].insert(1, thousand)
+    print(json.dumps({name: [round(each, 1) for each in row] for name, row in coefficients.items()}))
     return 0
 
 

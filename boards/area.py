@@ -19,8 +19,8 @@ class Area:
     luts, flip_flops, multipliers : tuple
         (fixed, a group of lanes, a lane).
     block_rams : tuple
-        (fixed, for 1,024 events of a chunk, a group), without the row memory; at most, for in a small chip some of
-        these memories become look-up tables.
+        (fixed, for 1,024 events of a chunk, a group, a lane), without the row memory; at most, for in a small chip some
+        of these memories become look-up tables.
     block_ram : tuple of (rows, bits)
         Shapes that a block RAM can have, deepest first.
     usable : float
@@ -30,7 +30,7 @@ class Area:
     luts: tuple[int, int, int]
     flip_flops: tuple[int, int, int]
     multipliers: tuple[int, int, int]
-    block_rams: tuple[float, float, float]
+    block_rams: tuple[float, float, float, float]
     block_ram: tuple[tuple[int, int], ...]
     usable: float = 0.9
 
@@ -42,8 +42,8 @@ class Area:
             fixed, group, lane = coefficients
             return fixed + group * groups + lane * limits.lanes
 
-        fixed, thousand, group = self.block_rams
-        others = fixed + thousand * limits.events / 1024 + group * groups
+        fixed, thousand, group, lane = self.block_rams
+        others = fixed + thousand * limits.events / 1024 + group * groups + lane * limits.lanes
         return Resources(
             luts=of(self.luts),
             flip_flops=of(self.flip_flops),
@@ -71,22 +71,21 @@ AREAS = {
         luts=(8_622, 1_022, 665),
         flip_flops=(5_986, 1_020, 563),
         multipliers=(2, 0, 2),
-        block_rams=(5, 5, 2.5),
+        block_rams=(5, 5, 2.5, 0),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
-    # The block RAMs of a group are those of one of 8 lanes, most of them its lanes' tables.
     Family.ICE40: Area(
         luts=(6_901, 792, 639),
         flip_flops=(6_229, 956, 565),
         multipliers=(2, 0, 4),
-        block_rams=(30, 17, 59),
+        block_rams=(30, 17, 11, 6),
         block_ram=((2048, 2), (1024, 4), (512, 8), (256, 16)),
     ),
     Family.GOWIN: Area(
-        luts=(10_787, 1_350, 1_219),
-        flip_flops=(6_364, 763, 829),
+        luts=(12_562, 1_320, 927),
+        flip_flops=(6_386, 958, 608),
         multipliers=(2, 0, 2),
-        block_rams=(5, 5, 2),
+        block_rams=(19, 2, 6, 3),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
 }

@@ -17,7 +17,7 @@ AREA = Area(
     luts=(1000, 100, 500),
     flip_flops=(500, 0, 300),
     multipliers=(2, 0, 1),
-    block_rams=(3, 4, 1),
+    block_rams=(3, 4, 1, 0.125),
     block_ram=((2048, 9), (1024, 18), (512, 36)),
 )
 BOARD = replace(
@@ -45,7 +45,7 @@ def test_estimate_adds_up():
     assert AREA.estimate(limits) == Resources(
         luts=1000 + 2 * 100 + 16 * 500,
         flip_flops=500 + 16 * 300,
-        block_rams=3 + 8 + 2 + 40,
+        block_rams=3 + 8 + 2 + 2 + 40,
         multipliers=18,
     )
     assert AREA.row_memory(replace(limits, weight_bits=12)) == 2 * (6 + 6 + 3)
