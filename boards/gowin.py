@@ -8,11 +8,10 @@ from opzo.boards.board import Resources
 from opzo.boards.flow import DESIGN, OpenFlow, Step, oscillator
 from opzo.boards.pll import Pll, PllRange
 
-
 _KINDS = ("$_DFF_?_ 0", "$_DFFE_?P_ 0", "$_SDFF_?P?_ r", "$_SDFFE_?P?P_ r", "$_DFF_?P?_ r", "$_DFFE_?P?P_ r")
 _FEW_ENABLES = f"""
-# The flip-flops of a tile share their enables and resets, in pairs: what serves a few alone becomes a look-up table, else
-# nextpnr finds no place for the last of them.
+# The flip-flops of a tile share their enables and resets, in pairs: what serves a few alone becomes a look-up table,
+# else nextpnr finds no place for the last of them.
 opt_clean
 dfflegalize {" ".join(f"-cell {kind}" for kind in _KINDS)} -mince 8 -minsrst 8"""
 

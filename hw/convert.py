@@ -3,8 +3,10 @@
 import re
 from collections import Counter
 
-from amaranth.back import verilog
+import amaranth.back.rtlil
 from amaranth.lib.wiring import Component
+
+from opzo.hw.yosys import read_rtlil, run_yosys
 
 _NAME = r"(\\\S+ |\w+)"
 _ALWAYS = re.compile(r"^  always @\*\n    ([^;]*?) = ([^;]*);$", re.MULTILINE)
@@ -18,9 +20,30 @@ _DECLARED = re.compile(rf"^  reg (?:\[[^]]*\] )?{_NAME}(?: = [^;]*)?;\n", re.MUL
 _REPEATED = re.compile(r"(?<![\w\\$])((?:\\\S+ |\w+)\[\d+\])(?:, \1)+")
 
 
+_INTERNAL = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+_WRITE = f"""
+proc -nomux -norom
+memory_collect
+attrmap {" ".join(f"-remove {name}" for name in _INTERNAL)}
+attrmap -modattr {" ".join(f"-remove {name}" for name in _INTERNAL)}
+write_verilog -norename
+"""
+
+
 def convert(component: Component, name: str) -> str:
     """Verilog of ``component`` as module ``name``; the same text for the same design, wherever its sources lie."""
-    text: str = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    return to_verilog(to_rtlil(component, name))
+
+
+def to_rtlil(component: Component, name: str) -> str:
+    """RTLIL, the language of Yosys, of ``component`` as module ``name``."""
+    text: str = amaranth.back.rtlil.convert(component, name=name, emit_src=False)
+    return text
+
+
+def to_verilog(text: str) -> str:
+    """Verilog of RTLIL."""
+    text = run_yosys(read_rtlil(text) + _WRITE)
     modules = re.split(r"(?<=^endmodule\n)", text, flags=re.MULTILINE)
     return _repeat("".join(_run_constants(_clock(module)) for module in modules))
 

@@ -26,7 +26,7 @@ from opzo.spec.network import Limits
 
 
 class Lane(wiring.Component):
-    """Lane ``index`` of a device with ``limits``: what one command means for one row-word's entry.
+    """Lane of a device with ``limits``: what one command means for one row-word's entry.
 
     Pipeline, by stage: 4 row word; 5 shifted row; 6 factor, random bits; 7 multiplier operands, row with the step of an
     entry, credits that the history selects in each table; 8 product, sum of those credits, decayed row; 9 sum, update;
@@ -35,6 +35,8 @@ class Lane(wiring.Component):
 
     Members
     -------
+    index : In
+        Of the lane among all; constant.
     stage_S : In(lane_stage), for each S of LANE_FIELDS
         The command pipeline of the lane's group at stage S.
     load_factor, load : In(1)
@@ -57,6 +59,7 @@ class Lane(wiring.Component):
         Row word where the neuron spiked in the command's step, else 0; at stage ROW + 1.
     """
 
+    index: Signal
     load_factor: Signal
     load: Signal
     decay: Signal
@@ -72,12 +75,13 @@ class Lane(wiring.Component):
     chain: data.View
     local: Signal
 
-    def __init__(self, limits: Limits, index: int) -> None:
-        self._limits, self._index = limits, index
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self.selector = CreditSelector(limits)
         tables = {name: self.selector.signature.members[name] for name in self.selector.fill_ports}
         super().__init__(
             {
+                "index": In(range(limits.lanes)),
                 **{f"stage_{s}": In(lane_stage(limits, s)) for s in LANE_FIELDS},
                 "load_factor": In(1),
                 "load": In(1),
@@ -163,7 +167,7 @@ class Lane(wiring.Component):
         m.d.sync += [
             row.eq(self.row),
             self.local.eq(Mux(self.spiked, self.row, 0)),
-            exists.eq(self._index < stage[ROW - 1].valid_lanes),
+            exists.eq(self.index < stage[ROW - 1].valid_lanes),
             steps.eq(exists & ~command.learn & (~command.local | self.spiked)),
             positive.eq(command.local | self.negative),
             add.eq(steps & ~positive),

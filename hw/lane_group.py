@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from opzo.hw.add_tree import add_tree
 from opzo.hw.lane import Lane
@@ -37,8 +38,8 @@ class LanePorts(wiring.Component):
 
     Parameters
     ----------
-    commands : dict of str to layout
-        Ports on which a command comes.
+    inputs : dict of str to layout
+        Further ports, such as those on which a command comes.
 
     Members
     -------
@@ -76,10 +77,10 @@ class LanePorts(wiring.Component):
     lane_0_row: Signal
     local_sum: Signal
 
-    def __init__(self, limits: Limits, lanes: int, commands: Mapping[str, data.StructLayout]) -> None:
+    def __init__(self, limits: Limits, lanes: int, inputs: Mapping[str, data.StructLayout | range]) -> None:
         super().__init__(
             {
-                **{name: In(layout) for name, layout in commands.items()},
+                **{name: In(layout) for name, layout in inputs.items()},
                 "filter": In(filter_command(limits)),
                 "error": In(error_command(limits)),
                 "alpha": In(ALPHA_BITS),
@@ -100,7 +101,7 @@ class LanePorts(wiring.Component):
 
 
 class LaneGroup(LanePorts):
-    """Lanes ``first`` .. ``first + size - 1``.
+    """A group of ``size`` lanes.
 
     Everything is registered once on entry: the part of a command that matters at stage S comes one cycle before it. Of
     most of it each lane has registers of its own, in a module ``own_N``, which synthesis keeps. A reset does not clear
@@ -108,14 +109,19 @@ class LaneGroup(LanePorts):
 
     Members
     -------
+    number : In
+        Of the group among those of the device; constant. All groups are alike but for it.
     before_S : In(group_stage), for each S of FIELDS
     row_saturated : Out(1)
         One cycle after stage RESULT.
     """
 
-    def __init__(self, limits: Limits, first: int, size: int) -> None:
-        self._limits, self._first, self._size = limits, first, size
-        super().__init__(limits, size, {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS})
+    number: Signal
+
+    def __init__(self, limits: Limits, size: int) -> None:
+        self._limits, self._size = limits, size
+        ports = {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS}
+        super().__init__(limits, size, {"number": range(limits.lanes // size), **ports})
 
     def elaborate(self, platform: object) -> Module:
         if READ_LATENCY != ROW:
@@ -123,11 +129,11 @@ class LaneGroup(LanePorts):
         m = Module()
         weight_bits = self._limits.weight_bits
         m.submodules.memory = memory = primitives(platform).row_memory(self._limits.rows, self._size * weight_bits)
-        m.submodules.neurons = neurons = Neurons(self._limits, self._first, self._size)
+        m.submodules.neurons = neurons = Neurons(self._limits, self._size)
         m.submodules.sums = sums = TableSums(self._limits, self._size)
         lanes = []
         for offset in range(self._size):
-            lane = Lane(self._limits, self._first + offset)
+            lane = Lane(self._limits)
             m.submodules[f"lane_{offset}"] = lane
             lanes.append(lane)
 
@@ -157,6 +163,7 @@ class LaneGroup(LanePorts):
             memory.write_address.eq(written.address),
             memory.write_en.eq(written.update | written.store_row),
             memory.write_data.eq(Cat(lane.result for lane in lanes)),
+            neurons.number.eq(self.number),
             neurons.start.eq(summed.sums),
             neurons.post.kind.eq(summed.post),
             *(neurons.post[name].eq(summed[name]) for name in POST_FIELDS),
@@ -199,6 +206,7 @@ class LaneGroup(LanePorts):
                     getattr(lane, f"sum_{n}").eq(sums.sum[n]),
                 ]
             m.d.comb += [
+                lane.index.eq(Cat(Const(offset, exact_log2(self._size)), self.number)),
                 lane.factor.eq(sums.factor),
                 lane.load_factor.eq(_delayed(own, load[UPDATE - 1], "load_factor")),
                 lane.load.eq(_delayed(own, load[HISTORY - 1], "load")),

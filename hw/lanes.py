@@ -1,10 +1,10 @@
 """All lanes, in groups."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import data
 
 from opzo.hw.add_tree import add_tree
-from opzo.hw.lane_command import ACCUMULATED, FIELDS, STAGES, SUM, lane_command, pipeline_stage
+from opzo.hw.lane_command import ACCUMULATED, FIELDS, STAGES, SUM, group_stage, lane_command, pipeline_stage
 from opzo.hw.lane_group import LaneGroup, LanePorts
 from opzo.hw.neurons import LATENCY, error_command
 from opzo.hw.record import record
@@ -38,7 +38,7 @@ class Lanes(LanePorts):
         size = self._limits.group
         groups = []
         for number in range(self._limits.lanes // size):
-            group = LaneGroup(self._limits, number * size, size)
+            group = LaneGroup(self._limits, size)
             m.submodules[f"group_{number}"] = group
             groups.append(group)
         # The command by stage, one cycle early: every group has its own registers of what it looks at, so that no net
@@ -46,6 +46,8 @@ class Lanes(LanePorts):
         before = [self.command, *(record(pipeline_stage(self._limits, n), f"before_{n}") for n in range(1, STAGES))]
         for into, out in zip(before[1:], before[:-1], strict=True):
             m.d.sync += [into[name].eq(out[name]) for name, _ in into.shape()]
+        stages = {n: record(group_stage(self._limits, n), f"group_before_{n}") for n in FIELDS}
+        m.d.comb += [stage[name].eq(before[n][name]) for n, stage in stages.items() for name in FIELDS[n]]
         # Errors come out of a multiplier; what waits for them is further away than this cycle. So is what waits for the
         # chain. The others are constant.
         error = record(error_command(self._limits), "error")
@@ -56,7 +58,9 @@ class Lanes(LanePorts):
         chain_in = [*(group.chain for group in groups[1:]), chain_end]
         for number, group in enumerate(groups):
             m.d.comb += [
-                *(getattr(group, f"before_{n}")[name].eq(before[n][name]) for n in FIELDS for name in FIELDS[n]),
+                # Amaranth would put a bare constant into the group, and groups would not be alike any more.
+                group.number.eq(~Const(~number, len(group.number))),
+                *(getattr(group, f"before_{n}").eq(stage) for n, stage in stages.items()),
                 group.filter.eq(self.filter),
                 group.error.eq(error),
                 group.alpha.eq(alpha),

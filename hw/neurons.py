@@ -3,6 +3,7 @@
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from opzo.hw.credit import Credit
 from opzo.hw.filter import CreditFilter, fill_layout
@@ -30,7 +31,7 @@ def error_command(limits: Limits) -> data.StructLayout:
 
 
 class Neurons(wiring.Component):
-    """Fire, credits and credit filter of lanes ``first`` .. ``first + size - 1``, and their neurons' state.
+    """Fire, credits and credit filter of a group of ``size`` lanes, and their neurons' state.
 
     ``start`` starts a word, at most every ``size`` cycles; in the ``size`` cycles after it ``sum`` is that of lane
     after lane. Stages of a lane: 0 sum; 1 state; 2 input current; 3 potential; 4 spike, credit. Golden twins: those of
@@ -38,6 +39,8 @@ class Neurons(wiring.Component):
 
     Members
     -------
+    number : In
+        Of the group among those of the device; constant.
     start : In(1), post : In(post_layout)
         Strobe: a word is to be worked on; the same again only after its results.
     sum : In(SUM)
@@ -61,6 +64,7 @@ class Neurons(wiring.Component):
         Four cycles after ``filter``: its lane, and its filtered credit.
     """
 
+    number: Signal
     start: Signal
     post: data.View
     sum: data.View
@@ -82,11 +86,12 @@ class Neurons(wiring.Component):
     filter: data.View
     fill: data.View
 
-    def __init__(self, limits: Limits, first: int, size: int) -> None:
-        self._limits, self._first, self._size = limits, first, size
+    def __init__(self, limits: Limits, size: int) -> None:
+        self._limits, self._size = limits, size
         self.state = NeuronState(limits, size)
         super().__init__(
             {
+                "number": In(range(limits.lanes // size)),
                 "start": In(1),
                 "post": In(post_layout(limits)),
                 "sum": In(SUM),
@@ -157,7 +162,7 @@ class Neurons(wiring.Component):
     def _exists(self, m: Module, name: str) -> Signal:
         """Whether the lane in stage 3 holds a neuron of the word."""
         exists = Signal(name=name, reset_less=True)
-        m.d.sync += exists.eq(self._first + self._lane[2].lane < self._word[2].valid_lanes)
+        m.d.sync += exists.eq(Cat(self._lane[2].lane, self.number) < self._word[2].valid_lanes)
         return exists
 
     def _fire(self, m: Module) -> None:
@@ -221,7 +226,7 @@ class Neurons(wiring.Component):
             state.credit_en.eq(self._is(4, Post.CREDIT)),
             state.credit_next.eq(credit.credit),
             error_credit.i.eq(error.value),
-            state.error_en.eq(error.valid & (error.class_[:lane_bits] // self._size == self._first // self._size)),
+            state.error_en.eq(error.valid & (error.class_[:lane_bits] >> exact_log2(self._size) == self.number)),
             state.error_lane.eq(error.class_),
             state.error_word.eq(error.class_ >> lane_bits),
             state.error_step.eq(error.step),

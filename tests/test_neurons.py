@@ -13,7 +13,7 @@ from opzo.spec.network import Limits
 def test_unit_matches_golden(lanes, group, first, words, classes):
     limits = Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=classes, group=group)
     run_bench(
-        Neurons(limits, first, group),
+        Neurons(limits, group),
         name=f"neurons-{lanes}-{group}-{words}",
         test_module="opzo.sim.tb_neurons",
         parameters={"limits": asdict(limits), "first": first, "size": group},

@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import subprocess
 from enum import IntEnum, IntFlag
 from functools import cache
 from pathlib import Path
@@ -21,7 +20,7 @@ logger = logging.getLogger(__name__)
 FOLDER = Path(__file__).parent
 SOURCE = FOLDER / "core.cpp"
 LIBRARY = "libopzofast.so"
-FLAGS = ("-std=c++20", "-O3", "-march=native", "-fPIC", "-shared")
+FLAGS = ("-std=c++20", "-O3", "-fPIC", "-shared")
 
 
 class State(ctypes.Structure):
@@ -82,17 +81,13 @@ def load(lanes: int, weight_bits: int) -> ctypes.CDLL:
 def _build(lanes: int, weight_bits: int) -> Path:
     cxx = find_cxx()
     header = spec_header(lanes, weight_bits)
-    # What -march=native means here: a cache may be shared by machines with other instructions.
-    machine = subprocess.run(
-        [*cxx.command, "-march=native", "-dM", "-E", "-x", "c++", "/dev/null"], capture_output=True, text=True
-    ).stdout
     sources = [path.read_bytes() for path in sorted([SOURCE, *FOLDER.glob("*.h")])]
-    key = content_hash(*sources, header, FLAGS, cxx.key, machine)
+    key = content_hash(*sources, header, FLAGS, cxx.key)
 
     def build(work: Path) -> None:
         logger.info("compiling the fast model for %d lanes; done once, takes a few seconds", lanes)
         (work / "spec.h").write_text(header)
-        run_tool([*cxx.command, *FLAGS, "-I.", f"-I{FOLDER}", "-o", LIBRARY, str(SOURCE)], work)
+        run_tool([*cxx.command, *FLAGS, *cxx.tuning, "-I.", f"-I{FOLDER}", "-o", LIBRARY, str(SOURCE)], work)
 
     return cached(cache_root() / f"fast-{key}", build) / LIBRARY
 

@@ -97,6 +97,7 @@ _IMAGENET = Preset(
     under_noise=True,
 )
 _DIGITS = Preset("digits", "fc", epochs=20, batch=32, rate=1e-3, zo_rate=1e-4)
+_PATCHES = Preset("patches", "conv5", epochs=20, batch=32, rate=1e-3, zo_rate=1e-4)
 _GESTURE = Preset("dvs-gesture", "conv5", steps=20, batch=16, zo_rate=2e-4, momentum=0.999999)
 PRESETS = {
     "mnist-fc": Preset("mnist", "fc", epochs=50, dropout=0.2),
@@ -116,5 +117,6 @@ PRESETS = {
         _IMAGENET, data="digits", epochs=3, batch=32, rate=1e-4, zo_rate=1e-5, alpha_first=0.15, alpha_last=0.15
     ),
     "saccade-digits-fc": replace(_DIGITS, data="saccade-digits", epochs=5, dropout=0.2),
-    "patches-conv5": Preset("patches", "conv5", epochs=20, batch=32, rate=1e-3, zo_rate=1e-4),
+    "patches-conv5": _PATCHES,
+    "patches-conv9": replace(_PATCHES, network="conv9", intermediate=CONV9_INTERMEDIATE),
 }

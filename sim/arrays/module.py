@@ -1,0 +1,239 @@
+"""Verilog of many equal modules at once: what differs between them is an array, and a loop goes over it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from opzo.sim.arrays.expressions import expression, self_determined
+from opzo.sim.arrays.netlist import MEMORY_READ, REGISTER, Bit, Bits, Cell, Memory, Netlist, Signal
+
+CLOCK = "clk"
+_INDEX = "i"
+
+
+class ArrayModule:
+    """Module ``name`` that does what ``count`` copies of ``netlist`` do.
+
+    What follows from inputs that all copies share is computed once. Memories are kept apart, copy by copy: Verilator
+    writes to arrays of them slowly.
+
+    Parameters
+    ----------
+    name : str
+    netlist : Netlist
+    count : int
+    own : set of str
+        Input ports of which each copy has its own.
+    """
+
+    def __init__(self, name: str, netlist: Netlist, count: int, own: set[str]) -> None:
+        self._name, self._netlist, self._count = name, netlist, count
+        self._varying = self._find_varying(own)
+        self._inlined = self._find_inlined()
+
+    def own(self, port: str) -> bool:
+        """Whether each copy has a port of its own: the module's port is an array then."""
+        if port in self._netlist.inputs:
+            return self._netlist.inputs[port].name in self._varying
+        return self._varies(self._netlist.outputs[port])
+
+    def port(self, port: str) -> tuple[str, int]:
+        """Name of a port in the module, and its width."""
+        if port in self._netlist.inputs:
+            signal = self._netlist.inputs[port]
+            return signal.name, signal.width
+        return f"o{list(self._netlist.outputs).index(port)}", len(self._netlist.outputs[port])
+
+    def verilog(self) -> str:
+        """The module."""
+        ports = [f"input {CLOCK}"]
+        for direction, names in (("input", self._netlist.inputs), ("output", self._netlist.outputs)):
+            ports += [f"{direction} {self._declaration(*self.port(name), self.own(name))}" for name in names]
+        return "\n".join([f"module {self._name}({', '.join(ports)});", *self._body(), "endmodule", ""])
+
+    def _body(self) -> Iterator[str]:
+        for memory in self._netlist.memories.values():
+            yield from self._memory(memory)
+        for signal in self._netlist.signals:
+            if signal.cell is not None and signal.name not in self._inlined:
+                yield f"  {self._declaration(signal.name, signal.width, signal.name in self._varying)};"
+        for signal in self._netlist.signals:
+            if signal.cell is not None and signal.name not in self._inlined:
+                yield from self._driver(signal, signal.cell)
+        for cell in self._netlist.writes:
+            yield from self._write(cell)
+        for name, bits in self._netlist.outputs.items():
+            yield from self._assign(self.port(name)[0], self._varies(bits), partial(self._operand, bits))
+
+    def _declaration(self, name: str, width: int, own: bool) -> str:
+        return f"logic [{width - 1}:0] {name}" + (f" [0:{self._count - 1}]" if own else "")
+
+    def _driver(self, signal: Signal, cell: Cell) -> Iterator[str]:
+        """What drives a signal."""
+        own = signal.name in self._varying
+        if cell.kind == REGISTER:
+            yield from self._register(signal, cell)
+        elif cell.kind == MEMORY_READ and cell.parameters["CLK_ENABLE"]:
+            yield from self._clocked_read(signal, cell)
+        elif cell.kind == MEMORY_READ:
+            for copy in self._copies(own):
+                yield f"  assign {signal.name}{_at(copy)} = {self._element(cell, copy)};"
+        else:
+            yield from self._assign(signal.name, own, partial(self._logic, cell))
+
+    def _register(self, signal: Signal, cell: Cell) -> Iterator[str]:
+        name, following = signal.name, f"{signal.name}_next"
+        bits = cell.output
+        first = "".join(self._netlist.initial.get(bit, "0") for bit in reversed(bits) if isinstance(bit, int))
+        own = name in self._varying
+        yield f"  {self._declaration(following, signal.width, own)};"
+        yield from self._assign(following, own, partial(self._operand, cell.connections["D"]))
+        value = f"{signal.width}'b{first.replace('x', '0')}"
+        yield f"  initial {_loop(self._count) if own else ''}{name}{f'[{_INDEX}]' if own else ''} = {value};"
+        yield f"  always @(posedge {CLOCK}) {name} <= {following};"
+
+    def _clocked_read(self, signal: Signal, cell: Cell) -> Iterator[str]:
+        if cell.parameters.get("TRANSPARENCY_MASK"):
+            raise ValueError(f"memory {cell.memory} hands through what is written")
+        own = signal.name in self._varying
+        for copy in self._copies(own):
+            register = f"{signal.name}_{copy}"
+            yield f"  {self._declaration(register, signal.width, False)};"
+            enable = self._operand(cell.connections["EN"], copy)
+            yield f"  always @(posedge {CLOCK}) if ({enable}) {register} <= {self._element(cell, copy)};"
+            yield f"  assign {signal.name}{_at(copy)} = {register};"
+
+    def _memory(self, memory: Memory) -> Iterator[str]:
+        for copy in self._copies(memory.name in self._varying):
+            name = f"{memory.name}_{copy}"
+            yield f"  logic [{memory.width - 1}:0] {name} [0:{memory.words - 1}];"
+            yield f"  initial {_loop(memory.words)}{name}[{_INDEX}] = 0;"
+
+    def _write(self, cell: Cell) -> Iterator[str]:
+        enable = set(cell.connections["EN"])
+        if len(enable) != 1:
+            raise ValueError(f"memory {cell.memory} is written in parts")
+        for copy in self._copies(self._netlist.memories[cell.memory].name in self._varying):
+            data = self._operand(cell.connections["DATA"], copy)
+            condition = self._operand(tuple(enable), copy)
+            yield f"  always @(posedge {CLOCK}) if ({condition}) {self._element(cell, copy)} <= {data};"
+
+    def _element(self, cell: Cell, copy: str) -> str:
+        """The word of a memory that a port of it is at."""
+        memory = self._netlist.memories[cell.memory].name
+        own = copy if memory in self._varying else ""
+        return f"{memory}_{own}[{self._operand(cell.connections['ADDR'], copy)}]"
+
+    def _assign(self, name: str, own: bool, text: Callable[[str], str]) -> Iterator[str]:
+        """Continuous assignment of ``text`` of a copy, to an array in a loop."""
+        if own:
+            yield f"  always_comb {_loop(self._count)}{name}[{_INDEX}] = {text(_INDEX)};"
+        else:
+            yield f"  assign {name} = {text('')};"
+
+    def _copies(self, own: bool) -> list[str]:
+        return [str(copy) for copy in range(self._count)] if own else [""]
+
+    def _logic(self, cell: Cell, copy: str) -> str:
+        """What a cell computes in a copy."""
+        return expression(cell, lambda bits: self._operand(bits, copy))
+
+    def _operand(self, bits: Bits, copy: str) -> str:
+        """Text of bits, in the copy that ``copy`` is the number of."""
+        parts = [self._run(run, copy) for run in self._runs(bits)]
+        if not parts:
+            return "1'h0"
+        return parts[0] if len(parts) == 1 else f"{{{', '.join(reversed(parts))}}}"
+
+    def _runs(self, bits: Bits) -> list[Bits]:
+        """Bits in pieces that are next to each other in one signal, are all constant, or all the same."""
+        runs: list[list[Bit]] = []
+        for bit in bits:
+            if runs and self._follows(runs[-1], bit):
+                runs[-1].append(bit)
+            else:
+                runs.append([bit])
+        return [tuple(run) for run in runs]
+
+    def _follows(self, run: list[Bit], bit: Bit) -> bool:
+        if isinstance(bit, str) or isinstance(run[-1], str):
+            return isinstance(bit, str) and isinstance(run[-1], str)
+        if bit == run[-1] and (len(run) == 1 or run[-2] == bit):
+            return True
+        if len(run) > 1 and run[-1] == run[-2]:
+            return False
+        (signal, place), (before, place_before) = self._netlist.where[bit], self._netlist.where[run[-1]]
+        return signal is before and place == place_before + 1
+
+    def _run(self, run: Bits, copy: str) -> str:
+        first = run[0]
+        if isinstance(first, str):
+            return f"{len(run)}'b{''.join(map(str, reversed(run))).replace('x', '0')}"
+        if len(run) > 1 and run[0] == run[1]:
+            return f"{{{len(run)}{{{self._run(run[:1], copy)}}}}}"
+        signal, low = self._netlist.where[first]
+        if signal.name in self._inlined:
+            return f"{{{self._logic(self._inlined[signal.name], copy)}}}"
+        name = signal.name + (_at(copy) if signal.name in self._varying else "")
+        if len(run) == signal.width:
+            return name
+        return f"{name}[{low + len(run) - 1}:{low}]"
+
+    def _varies(self, bits: Bits) -> bool:
+        return any(isinstance(bit, int) and self._netlist.where[bit][0].name in self._varying for bit in bits)
+
+    def _find_varying(self, own: set[str]) -> set[str]:
+        """Names of signals and memories that differ between copies."""
+        netlist = self._netlist
+        varying = {netlist.inputs[port].name for port in own}
+        # (what changes, what it depends on)
+        follows = [
+            (
+                signal.name,
+                {source.name for source in netlist.sources(signal.cell)}
+                | ({netlist.memories[signal.cell.memory].name} if signal.cell.memory else set()),
+            )
+            for signal in netlist.signals
+            if signal.cell is not None
+        ]
+        follows += [
+            (netlist.memories[cell.memory].name, {source.name for source in netlist.sources(cell)})
+            for cell in netlist.writes
+        ]
+        before = -1
+        while before != len(varying):
+            before = len(varying)
+            varying |= {name for name, sources in follows if sources & varying}
+        return varying
+
+    def _find_inlined(self) -> dict[str, Cell]:
+        """Arrays that are looked at once and as a whole, with what drives them: they need not be kept."""
+        netlist = self._netlist
+        looked: Counter[str] = Counter()
+        whole: Counter[str] = Counter()
+        cells = [*(signal.cell for signal in netlist.signals if signal.cell is not None), *netlist.writes]
+        for bits in [*netlist.outputs.values(), *(bits for cell in cells for bits in cell.inputs)]:
+            for run in self._runs(bits):
+                if isinstance(run[0], int):
+                    signal = netlist.where[run[0]][0]
+                    looked[signal.name] += 1
+                    repeated = len(run) > 1 and run[0] == run[1]
+                    whole[signal.name] += len(run) == signal.width and not repeated
+        return {
+            signal.name: signal.cell
+            for signal in netlist.signals
+            if signal.cell is not None
+            and signal.name in self._varying
+            and looked[signal.name] == whole[signal.name] == 1
+            and signal.cell.kind not in (REGISTER, MEMORY_READ)
+            and self_determined(signal.cell)
+        }
+
+
+def _loop(count: int) -> str:
+    # Without a sign: g++ makes vector instructions of it.
+    return f"for (int unsigned {_INDEX} = 0; {_INDEX} < {count}; {_INDEX}++) "
+
+
+def _at(copy: str) -> str:
+    return f"[{copy}]" if copy else ""

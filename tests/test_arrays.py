@@ -1,0 +1,189 @@
+"""Groups as arrays: the same bytes as groups as modules, with every kind of cell that a group may have."""
+
+import json
+from random import Random
+
+import pytest
+from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.convert import to_rtlil, to_verilog
+from opzo.hw.yosys import read_rtlil, run_yosys
+from opzo.sim.arrays.chip import array_verilog
+from opzo.sim.arrays.expressions import expression
+from opzo.sim.arrays.module import ArrayModule
+from opzo.sim.arrays.netlist import Cell, Netlist
+from opzo.sim.rtl import RtlTransport
+from opzo.sim.rtl_library import build_library
+from opzo.spec.network import Limits
+
+LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
+WORDS = 16
+BYTES = 5_000
+
+
+class Group(wiring.Component):
+    """Something of everything: registers that begin with a value, signs, shifts, choices, memories."""
+
+    number: In(2)
+    enable: In(1)
+    byte: In(8)
+    chain_in: In(13)
+    chain: Out(13)
+    shared: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.clocked = clocked = memory.Memory(shape=11, depth=WORDS, init=[])
+        m.submodules.direct = direct = memory.Memory(shape=signed(9), depth=WORDS, init=[])
+        m.submodules.shared = shared = memory.Memory(shape=8, depth=WORDS, init=[])
+        write, read = clocked.write_port(), clocked.read_port()
+        direct_write, direct_read = direct.write_port(), direct.read_port(domain="comb")
+        shared_write, shared_read = shared.write_port(), shared.read_port()
+        state = Signal(signed(13), init=-77)
+        chosen = Signal(13)
+        narrow, wide = Signal(signed(6)), Signal(signed(20))
+        byte = self.byte.as_signed()
+        with m.Switch(self.byte[:3]):
+            with m.Case(0):
+                m.d.comb += chosen.eq(state >> self.byte[5:])
+            with m.Case(1, 2):
+                m.d.comb += chosen.eq(self.chain_in << self.number)
+            with m.Case(3):
+                m.d.comb += chosen.eq(Cat(state[7:], self.chain_in[:4]))
+            with m.Default():
+                m.d.comb += chosen.eq(-direct_read.data)
+        m.d.comb += [
+            narrow.eq(state[3:]),
+            wide.eq(byte * state + (narrow >> self.number) + (read.data << self.number)),
+            write.en.eq(self.enable & (state > byte)),
+            write.addr.eq(self.byte),
+            write.data.eq(wide),
+            read.addr.eq(state),
+            read.en.eq(~self.byte[0] | (state[:4] == self.number)),
+            direct_write.en.eq(self.enable),
+            direct_write.addr.eq(self.byte[4:]),
+            direct_write.data.eq(wide >> 5),
+            direct_read.addr.eq(self.byte[4:] ^ 1),
+            shared_write.en.eq(self.enable),
+            shared_write.addr.eq(self.byte),
+            shared_write.data.eq(self.byte + 3),
+            shared_read.addr.eq(self.byte[3:]),
+            self.shared.eq(shared_read.data),
+        ]
+        with m.If(self.enable):
+            m.d.sync += state.eq(Mux(wide < narrow, wide - chosen, chosen ^ read.data) + self.number)
+        with m.If(state.any() & ~read.data.all() & (read.data.xor() | (state <= byte))):
+            m.d.sync += self.chain.eq(state + self.chain_in + shared_read.data)
+        with m.Elif(state != narrow):
+            m.d.sync += self.chain.eq(~read.data)
+        return m
+
+
+class Chip(wiring.Component):
+    """Groups around a stream of bytes, with the ports of a chip."""
+
+    rx: In(stream.Signature(8))
+    tx: Out(stream.Signature(8))
+    busy: Out(1)
+
+    def __init__(self, count):
+        self._count = count
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        groups = [Group() for _ in range(self._count)]
+        accepted = self.rx.valid & self.rx.ready
+        end = Signal(13)
+        m.d.comb += [self.rx.ready.eq(~self.tx.valid | self.tx.ready), self.busy.eq(self.tx.valid)]
+        m.d.sync += self.tx.valid.eq(accepted)
+        with m.If(accepted):
+            m.d.sync += end.eq(end + self.rx.payload)
+        for number, group in enumerate(groups):
+            m.submodules[f"group_{number}"] = group
+            m.d.comb += [
+                group.number.eq(~Const(~number, 2)),
+                group.enable.eq(accepted),
+                group.byte.eq(self.rx.payload),
+                group.chain_in.eq(groups[number + 1].chain if number + 1 < self._count else end),
+            ]
+        everything = groups[0].shared
+        for number, group in enumerate(groups):
+            everything = everything ^ group.chain[:8] ^ group.chain[8:].rotate_left(number)
+        # Never the byte that ends a frame.
+        m.d.comb += self.tx.payload.eq(everything & 0x3F)
+        return m
+
+
+def answer(verilog, data):
+    """What a chip sends back."""
+    chip = RtlTransport(LIMITS, library=build_library(verilog))
+    chip.write(data)
+    answered = b""
+    while got := chip.read(60.0):
+        answered += got
+    chip.close()
+    return answered
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_arrays_do_the_same_in_every_cycle(count):
+    text = to_rtlil(Chip(count), "opzo_top")
+    plain, arrays = to_verilog(text), array_verilog(text)
+    assert "group_1" in plain
+    assert "group_1" not in arrays
+    assert f"[0:{count - 1}]" in arrays
+    seed = 20221 + count
+    data = Random(seed).randbytes(BYTES)
+    expected = answer(plain, data)
+    assert (len(expected), len(set(expected))) == (BYTES, 64), f"seed {seed}"
+    got = answer(arrays, data)
+    first = next((n for n, pair in enumerate(zip(got, expected, strict=True)) if pair[0] != pair[1]), None)
+    assert first is None, f"seed {seed}: byte {first} is {got[first]}, not {expected[first]}"
+
+
+def test_a_single_group_stays_as_it_is():
+    text = to_rtlil(Chip(1), "opzo_top")
+    assert array_verilog(text) == to_verilog(text)
+
+
+def test_what_all_copies_share_is_computed_once():
+    netlist = netlist_of(Group())
+    array = ArrayModule("groups", netlist, 4, {"number", "chain_in"})
+    assert {port for port in ("number", "byte", "shared", "chain") if array.own(port)} == {"number", "chain"}
+    # The memory that only the byte writes to is there once, the others four times.
+    text = array.verilog()
+    shared = next(cell for cell in netlist.writes if cell.memory.startswith("shared"))
+    for name, kept in netlist.memories.items():
+        assert text.count(f"] {kept.name}_") == (1 if name == shared.memory else 4), name
+
+
+def netlist_of(component):
+    text = to_rtlil(component, "one")
+    script = "proc -norom\nflatten\nopt_expr\nopt_clean\nwrite_json"
+    return Netlist.read(json.loads(run_yosys(read_rtlil(text) + script))["modules"]["one"], "clk")
+
+
+class Filled(wiring.Component):
+    """A memory that does not begin with zeros."""
+
+    address: In(4)
+    data: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rom = rom = memory.Memory(shape=8, depth=WORDS, init=[0, 5])
+        read = rom.read_port()
+        m.d.comb += [read.addr.eq(self.address), self.data.eq(read.data)]
+        return m
+
+
+def test_what_is_not_translated_is_refused():
+    with pytest.raises(ValueError, match="memory rom does not begin with zeros"):
+        netlist_of(Filled())
+    with pytest.raises(ValueError, match=r"no expression for a cell of type \$div"):
+        expression(Cell("$div", {}, "", {"A": (2, 3), "B": (4, 5), "Y": (6, 7)}), str)
+    with pytest.raises(RuntimeError, match=r"Yosys failed: .*No such command: synth"):
+        run_yosys("synth")
