@@ -187,3 +187,20 @@ def test_what_is_not_translated_is_refused():
         expression(Cell("$div", {}, "", {"A": (2, 3), "B": (4, 5), "Y": (6, 7)}), str)
     with pytest.raises(RuntimeError, match=r"Yosys failed: .*No such command: synth"):
         run_yosys("synth")
+
+
+class Uneven(Chip):
+    """A constant that Amaranth puts into one of the groups."""
+
+    def elaborate(self, platform):
+        m = Module()
+        for number in range(self._count):
+            m.submodules[f"group_{number}"] = group = Group()
+            m.d.comb += [group.number.eq(number if number else self.rx.payload), group.byte.eq(self.rx.payload)]
+            m.d.comb += self.tx.payload[number].eq(group.chain.xor())
+        return m
+
+
+def test_groups_that_differ_are_refused():
+    with pytest.raises(ValueError, match="group 1 of the lanes differs from group 0"):
+        array_verilog(to_rtlil(Uneven(2), "opzo_top"))

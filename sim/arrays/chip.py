@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter, defaultdict
 
 from opzo.hw.convert import to_verilog
 from opzo.hw.yosys import read_rtlil, run_yosys
@@ -9,7 +10,9 @@ from opzo.sim.arrays.module import CLOCK, ArrayModule
 from opzo.sim.arrays.netlist import Netlist
 
 _ARRAY = "lane_groups"
-_GROUP = re.compile(r"\.group_\d+( |\.)")
+_GROUP = re.compile(r"\.group_(\d+)[ .]")
+_NUMBERS = re.compile(r"(?<=\.group)_\d+|(?<=\$)\d+|:\d+:")
+_HEADER = re.compile(r"^module .*?;$", re.MULTILINE | re.DOTALL)
 _MODULE = re.compile(r"^module (\\\S+ |\w+)", re.MULTILINE)
 _INSTANCE = re.compile(r"^  \\\S+\.group_(\d+)  group_\d+ \(\n(.*?)\n  \);\n", re.MULTILINE | re.DOTALL)
 _CONNECTION = re.compile(r"^    \.(\\\S+ |\w+)\((.*?)\),?$", re.MULTILINE)
@@ -37,33 +40,43 @@ def array_verilog(rtlil: str) -> str:
     instances = _INSTANCE.findall(modules[around])
     if len(instances) == 1:
         return "".join(modules)
+    _check_alike(dict(zip(names, modules, strict=True)))
     (group,) = json.loads(run_yosys(read_rtlil(rtlil) + _FLATTEN))["modules"].values()
     ports = {int(number): dict(_CONNECTION.findall(body)) for number, body in instances}
     modules[around] = _replace(modules[around], Netlist.read(group, CLOCK), ports)
     return "".join(module for name, module in zip(names, modules, strict=True) if not _GROUP.search(name))
 
 
+def _check_alike(modules: dict[str, str]) -> None:
+    """ValueError where a group does what the first one does not: by names without the numbers that tell them apart."""
+    statements: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for name, module in modules.items():
+        if group := _GROUP.search(name):
+            statements[int(group[1])].update(_NUMBERS.sub("", _HEADER.sub("", module)).splitlines())
+    for number, found in statements.items():
+        # The first may do more: an output that nobody looks at falls away.
+        if other := found - statements[0]:
+            raise ValueError(f"group {number} of the lanes differs from group 0: {min(other).strip()}")
+
+
 def _replace(module: str, netlist: Netlist, ports: dict[int, dict[str, str]]) -> str:
     """The module around the groups with the array in their place, and the array's module behind it."""
     by_name = {_plain(port): {number: each.get(port) for number, each in ports.items()} for port in ports[0]}
     aliases = dict(_ALIAS.findall(module))
-    own = {port for port in netlist.inputs if len({_source(net, aliases) for net in by_name[port].values()}) > 1}
-    array = ArrayModule(_ARRAY, netlist, len(ports), own)
+    different = {port for port in netlist.inputs if len({_source(net, aliases) for net in by_name[port].values()}) > 1}
+    array = ArrayModule(_ARRAY, netlist, len(ports), different)
     lines, connections = [], [f".{CLOCK}({CLOCK})"]
-    for port in (*netlist.inputs, *netlist.outputs):
+    for port, nets in ((port, by_name[port]) for port in (*netlist.inputs, *netlist.outputs)):
         name, width = array.port(port)
-        nets = by_name[port]
-        if array.own(port):
-            lines.append(f"  wire [{width - 1}:0] {_ARRAY}_{name} [0:{len(ports) - 1}];")
-        else:
-            lines.append(f"  wire [{width - 1}:0] {_ARRAY}_{name};")
+        wire, own = f"{_ARRAY}_{name}", array.own(port)
+        lines.append(f"  wire [{width - 1}:0] {wire}{f' [0:{len(ports) - 1}]' if own else ''};")
         for number, net in nets.items():
-            part = f"{_ARRAY}_{name}" + (f"[{number}]" if array.own(port) else "")
+            part = f"{wire}[{number}]" if own else wire
             if port in netlist.outputs and net is not None:
                 lines.append(f"  assign {net} = {part};")
-            elif port in netlist.inputs and (array.own(port) or number == 0):
+            elif port in netlist.inputs and (own or number == 0):
                 lines.append(f"  assign {part} = {net};")
-        connections.append(f".{name}({_ARRAY}_{name})")
+        connections.append(f".{name}({wire})")
     lines.append(f"  {_ARRAY} {_ARRAY}({', '.join(connections)});")
     return _INSTANCE.sub("", module).replace("endmodule\n", "\n".join([*lines, "endmodule", ""])) + array.verilog()
 
