@@ -4,7 +4,7 @@ import json
 from random import Random
 
 import pytest
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth import Cat, ClockDomain, ClockSignal, Const, Module, Mux, Signal, signed
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -180,9 +180,43 @@ class Filled(wiring.Component):
         return m
 
 
+class Through(wiring.Component):
+    """A memory whose read port has what is being written."""
+
+    address: In(4)
+    data: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.through = through = memory.Memory(shape=8, depth=WORDS, init=[])
+        write = through.write_port()
+        read = through.read_port(transparent_for=(write,))
+        m.d.comb += [write.en.eq(1), write.data.eq(self.address), write.addr.eq(self.address)]
+        m.d.comb += [read.addr.eq(self.address), self.data.eq(read.data)]
+        return m
+
+
+class Backwards(wiring.Component):
+    """A register at the falling edge."""
+
+    bit: In(1)
+    out: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.falling = ClockDomain(clk_edge="neg", reset_less=True, local=True)
+        m.d.comb += ClockSignal("falling").eq(ClockSignal("sync"))
+        m.d.falling += self.out.eq(self.bit)
+        return m
+
+
 def test_what_is_not_translated_is_refused():
     with pytest.raises(ValueError, match="memory rom does not begin with zeros"):
         netlist_of(Filled())
+    with pytest.raises(ValueError, match=r"memory through has a reset, or hands through what is written"):
+        ArrayModule("groups", netlist_of(Through()), 2, {"address"}).verilog()
+    with pytest.raises(ValueError, match=r"a \$dff has another clock"):
+        netlist_of(Backwards())
     with pytest.raises(ValueError, match=r"no expression for a cell of type \$div"):
         expression(Cell("$div", {}, "", {"A": (2, 3), "B": (4, 5), "Y": (6, 7)}), str)
     with pytest.raises(RuntimeError, match=r"Yosys failed: .*No such command: synth"):

@@ -93,8 +93,8 @@ class ArrayModule:
         yield f"  always @(posedge {CLOCK}) {name} <= {following};"
 
     def _clocked_read(self, signal: Signal, cell: Cell) -> Iterator[str]:
-        if cell.parameters.get("TRANSPARENCY_MASK"):
-            raise ValueError(f"memory {cell.memory} hands through what is written")
+        if cell.parameters["TRANSPARENCY_MASK"] or not {*cell.connections["ARST"], *cell.connections["SRST"]} <= {"0"}:
+            raise ValueError(f"memory {cell.memory} has a reset, or hands through what is written")
         own = signal.name in self._varying
         for copy in self._copies(own):
             register = f"{signal.name}_{copy}"

@@ -108,7 +108,8 @@ class Netlist:
 
     def _add(self, cell: Cell, clock: list[Bit]) -> None:
         """Check a cell and put it where it belongs."""
-        if list(cell.connections.get("CLK", clock)) != clock and cell.parameters.get("CLK_ENABLE", 1):
+        clocked = "CLK" in cell.connections and cell.parameters.get("CLK_ENABLE", 1)
+        if clocked and (list(cell.connections["CLK"]) != clock or not cell.parameters["CLK_POLARITY"]):
             raise ValueError(f"a {cell.kind} has another clock")
         if cell.kind == MEMORY_INIT:
             if "1" in cell.connections["DATA"]:
