@@ -59,7 +59,7 @@ class Lanes(LanePorts):
         for number, group in enumerate(groups):
             m.d.comb += [
                 # Amaranth would put a bare constant into the group, and groups would not be alike any more.
-                group.number.eq(~Const(~number, len(group.number))),
+                group.number.eq(~Const(len(groups) - 1 - number, len(group.number))),
                 *(getattr(group, f"before_{n}").eq(stage) for n, stage in stages.items()),
                 group.filter.eq(self.filter),
                 group.error.eq(error),

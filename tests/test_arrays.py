@@ -104,7 +104,7 @@ class Chip(wiring.Component):
         for number, group in enumerate(groups):
             m.submodules[f"group_{number}"] = group
             m.d.comb += [
-                group.number.eq(~Const(~number, 2)),
+                group.number.eq(~Const(3 - number, 2)),
                 group.enable.eq(accepted),
                 group.byte.eq(self.rx.payload),
                 group.chain_in.eq(groups[number + 1].chain if number + 1 < self._count else end),
