@@ -8,17 +8,18 @@ from amaranth.lib.wiring import Component
 
 from opzo.hw.yosys import read_rtlil, run_yosys
 
-_NAME = r"(\\\S+ |\w+)"
+NAME = r"(\\\S+ |\w+)"
+"""Pattern of a name, plain or with a backslash, as Yosys writes it."""
+
 _ALWAYS = re.compile(r"^  always @\*\n    ([^;]*?) = ([^;]*);$", re.MULTILINE)
 _LITERAL = re.compile(r"\d+'s?[bdh][0-9a-fxz]+")
 _NEVER = r"\$never "
 _NEXT = re.compile(
-    rf"^  always @\* begin\n    if \(\S+ \) begin end\n    {_NAME} = {_NAME};\n(.*?)^  end\n", re.MULTILINE | re.DOTALL
+    rf"^  always @\* begin\n    if \(\S+ \) begin end\n    {NAME} = {NAME};\n(.*?)^  end\n", re.MULTILINE | re.DOTALL
 )
-_CLOCKED = re.compile(rf"^  always @\(posedge clk\)\n    {_NAME} <= {_NAME};\n", re.MULTILINE)
-_DECLARED = re.compile(rf"^  reg (?:\[[^]]*\] )?{_NAME}(?: = [^;]*)?;\n", re.MULTILINE)
+_CLOCKED = re.compile(rf"^  always @\(posedge clk\)\n    {NAME} <= {NAME};\n", re.MULTILINE)
+_DECLARED = re.compile(rf"^  reg (?:\[[^]]*\] )?{NAME}(?: = [^;]*)?;\n", re.MULTILINE)
 _REPEATED = re.compile(r"(?<![\w\\$])((?:\\\S+ |\w+)\[\d+\])(?:, \1)+")
-
 
 _INTERNAL = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 _WRITE = f"""
@@ -44,8 +45,12 @@ def to_rtlil(component: Component, name: str) -> str:
 def to_verilog(text: str) -> str:
     """Verilog of RTLIL."""
     text = run_yosys(read_rtlil(text) + _WRITE)
-    modules = re.split(r"(?<=^endmodule\n)", text, flags=re.MULTILINE)
-    return _repeat("".join(_run_constants(_clock(module)) for module in modules))
+    return _repeat("".join(_run_constants(_clock(module)) for module in split_modules(text)))
+
+
+def split_modules(text: str) -> list[str]:
+    """Verilog in pieces that end with a module."""
+    return re.split(r"(?<=^endmodule\n)", text, flags=re.MULTILINE)
 
 
 def _run_constants(module: str) -> str:

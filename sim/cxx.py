@@ -14,8 +14,9 @@ from pathlib import Path
 from opzo.spec.cache import content_hash
 from opzo.spec.errors import OpzoError
 
-NATIVE = "-march=native"
-VECTORS = "-fvect-cost-model=unlimited"
+TUNINGS = (("-march=native", "-fvect-cost-model=unlimited"), ("-march=native",), ())
+"""Options for what must be fast on this machine, the best first: all of the processor's instructions, and vector
+instructions wherever they are possible."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,7 @@ class Compiler:
     ----------
     command : tuple of str
     tuning : tuple of str
-        Options for what must be fast on this machine, as far as the compiler knows them: all of the processor's
-        instructions, and vector instructions wherever they are possible.
+        The first of TUNINGS that the compiler knows.
     key : str
         Tells apart what other versions would build, or the same one for other processors: machines may share a cache.
     """
@@ -61,17 +61,13 @@ def find_cxx() -> Compiler:
             f"the C++ compiler '{shlex.join(command)}' does not run ({error}); set CXX to one that does "
             "(--device golden works without it)"
         ) from error
-    macros = {option: _macros(command, option) for option in (NATIVE, VECTORS)}
-    tuning = tuple(option for option, told in macros.items() if told)
-    return Compiler(command, tuning, content_hash(command, told, tuning, macros[NATIVE]))
-
-
-def _macros(command: Sequence[str], option: str) -> str:
-    """What the compiler predefines with an option; '' where it does not know that."""
-    done = subprocess.run(
-        [*command, option, "-Werror", "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, text=True
-    )
-    return "" if done.returncode else done.stdout
+    for tuning in TUNINGS:
+        # What it predefines tells for which processor it compiles.
+        probe = [*command, *tuning, "-Werror", "-dM", "-E", "-x", "c++", os.devnull]
+        macros = subprocess.run(probe, capture_output=True, text=True)
+        if macros.returncode == 0:
+            break
+    return Compiler(command, tuning, content_hash(command, told, tuning, macros.stdout))
 
 
 class BuildError(OpzoError):

@@ -166,31 +166,21 @@ def netlist_of(component):
     return Netlist.read(json.loads(run_yosys(read_rtlil(text) + script))["modules"]["one"], "clk")
 
 
-class Filled(wiring.Component):
-    """A memory that does not begin with zeros."""
+class Store(wiring.Component):
+    """A memory with ``init``, whose read port has what is being written where ``through`` says so."""
 
     address: In(4)
     data: Out(8)
 
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.rom = rom = memory.Memory(shape=8, depth=WORDS, init=[0, 5])
-        read = rom.read_port()
-        m.d.comb += [read.addr.eq(self.address), self.data.eq(read.data)]
-        return m
-
-
-class Through(wiring.Component):
-    """A memory whose read port has what is being written."""
-
-    address: In(4)
-    data: Out(8)
+    def __init__(self, init=(), through=False):
+        self._init, self._through = init, through
+        super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.through = through = memory.Memory(shape=8, depth=WORDS, init=[])
-        write = through.write_port()
-        read = through.read_port(transparent_for=(write,))
+        m.submodules.store = store = memory.Memory(shape=8, depth=WORDS, init=self._init)
+        write = store.write_port()
+        read = store.read_port(transparent_for=(write,) if self._through else ())
         m.d.comb += [write.en.eq(1), write.data.eq(self.address), write.addr.eq(self.address)]
         m.d.comb += [read.addr.eq(self.address), self.data.eq(read.data)]
         return m
@@ -211,10 +201,10 @@ class Backwards(wiring.Component):
 
 
 def test_what_is_not_translated_is_refused():
-    with pytest.raises(ValueError, match="memory rom does not begin with zeros"):
-        netlist_of(Filled())
-    with pytest.raises(ValueError, match=r"memory through has a reset, or hands through what is written"):
-        ArrayModule("groups", netlist_of(Through()), 2, {"address"}).verilog()
+    with pytest.raises(ValueError, match="memory store does not begin with zeros"):
+        netlist_of(Store(init=[0, 5]))
+    with pytest.raises(ValueError, match=r"memory store has a reset, or hands through what is written"):
+        ArrayModule("groups", netlist_of(Store(through=True)), 2, {"address"}).verilog()
     with pytest.raises(ValueError, match=r"a \$dff has another clock"):
         netlist_of(Backwards())
     with pytest.raises(ValueError, match=r"no expression for a cell of type \$div"):

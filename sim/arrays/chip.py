@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter, defaultdict
 
-from opzo.hw.convert import to_verilog
+from opzo.hw.convert import NAME, split_modules, to_verilog
 from opzo.hw.yosys import read_rtlil, run_yosys
 from opzo.sim.arrays.module import CLOCK, ArrayModule
 from opzo.sim.arrays.netlist import Netlist
@@ -13,10 +13,10 @@ _ARRAY = "lane_groups"
 _GROUP = re.compile(r"\.group_(\d+)[ .]")
 _NUMBERS = re.compile(r"(?<=\.group)_\d+|(?<=\$)\d+|:\d+:")
 _HEADER = re.compile(r"^module .*?;$", re.MULTILINE | re.DOTALL)
-_MODULE = re.compile(r"^module (\\\S+ |\w+)", re.MULTILINE)
+_MODULE = re.compile(rf"^module {NAME}", re.MULTILINE)
 _INSTANCE = re.compile(r"^  \\\S+\.group_(\d+)  group_\d+ \(\n(.*?)\n  \);\n", re.MULTILINE | re.DOTALL)
-_CONNECTION = re.compile(r"^    \.(\\\S+ |\w+)\((.*?)\),?$", re.MULTILINE)
-_ALIAS = re.compile(r"^  assign (\\\S+ |\w+) = (\\\S+ |\w+);$", re.MULTILINE)
+_CONNECTION = re.compile(rf"^    \.{NAME}\((.*?)\),?$", re.MULTILINE)
+_ALIAS = re.compile(rf"^  assign {NAME} = {NAME};$", re.MULTILINE)
 _FLATTEN = """
 proc -norom *.group_0*
 flatten *.group_0*
@@ -34,17 +34,17 @@ def array_verilog(rtlil: str) -> str:
     It does the same in every cycle; a simulator runs it faster, and compiles it in less time, for what it has to do for
     each group is a loop. Where there is but one group its Verilog stays as it is.
     """
-    modules = re.split(r"(?<=^endmodule\n)", to_verilog(rtlil), flags=re.MULTILINE)
-    names = [found[1] if (found := _MODULE.search(module)) else "" for module in modules]
-    around = next(number for number, module in enumerate(modules) if _INSTANCE.search(module))
+    verilog = to_verilog(rtlil)
+    modules = {found[1]: module for module in split_modules(verilog) if (found := _MODULE.search(module))}
+    around = next(name for name, module in modules.items() if _INSTANCE.search(module))
     instances = _INSTANCE.findall(modules[around])
     if len(instances) == 1:
-        return "".join(modules)
-    _check_alike(dict(zip(names, modules, strict=True)))
+        return verilog
+    _check_alike(modules)
     (group,) = json.loads(run_yosys(read_rtlil(rtlil) + _FLATTEN))["modules"].values()
     ports = {int(number): dict(_CONNECTION.findall(body)) for number, body in instances}
     modules[around] = _replace(modules[around], Netlist.read(group, CLOCK), ports)
-    return "".join(module for name, module in zip(names, modules, strict=True) if not _GROUP.search(name))
+    return "".join(module for name, module in modules.items() if not _GROUP.search(name))
 
 
 def _check_alike(modules: dict[str, str]) -> None:

@@ -54,12 +54,11 @@ class ArrayModule:
     def _body(self) -> Iterator[str]:
         for memory in self._netlist.memories.values():
             yield from self._memory(memory)
-        for signal in self._netlist.signals:
-            if signal.cell is not None and signal.name not in self._inlined:
-                yield f"  {self._declaration(signal.name, signal.width, signal.name in self._varying)};"
-        for signal in self._netlist.signals:
-            if signal.cell is not None and signal.name not in self._inlined:
-                yield from self._driver(signal, signal.cell)
+        kept = [(signal, cell) for signal, cell in self._netlist.driven if signal.name not in self._inlined]
+        for signal, _ in kept:
+            yield f"  {self._declaration(signal.name, signal.width, signal.name in self._varying)};"
+        for signal, cell in kept:
+            yield from self._driver(signal, cell)
         for cell in self._netlist.writes:
             yield from self._write(cell)
         for name, bits in self._netlist.outputs.items():
@@ -169,7 +168,7 @@ class ArrayModule:
         first = run[0]
         if isinstance(first, str):
             return f"{len(run)}'b{''.join(map(str, reversed(run))).replace('x', '0')}"
-        if len(run) > 1 and run[0] == run[1]:
+        if _repeated(run):
             return f"{{{len(run)}{{{self._run(run[:1], copy)}}}}}"
         signal, low = self._netlist.where[first]
         if signal.name in self._inlined:
@@ -190,11 +189,10 @@ class ArrayModule:
         follows = [
             (
                 signal.name,
-                {source.name for source in netlist.sources(signal.cell)}
-                | ({netlist.memories[signal.cell.memory].name} if signal.cell.memory else set()),
+                {source.name for source in netlist.sources(cell)}
+                | ({netlist.memories[cell.memory].name} if cell.memory else set()),
             )
-            for signal in netlist.signals
-            if signal.cell is not None
+            for signal, cell in netlist.driven
         ]
         follows += [
             (netlist.memories[cell.memory].name, {source.name for source in netlist.sources(cell)})
@@ -211,23 +209,26 @@ class ArrayModule:
         netlist = self._netlist
         looked: Counter[str] = Counter()
         whole: Counter[str] = Counter()
-        cells = [*(signal.cell for signal in netlist.signals if signal.cell is not None), *netlist.writes]
+        cells = [*(cell for _, cell in netlist.driven), *netlist.writes]
         for bits in [*netlist.outputs.values(), *(bits for cell in cells for bits in cell.inputs)]:
             for run in self._runs(bits):
                 if isinstance(run[0], int):
                     signal = netlist.where[run[0]][0]
                     looked[signal.name] += 1
-                    repeated = len(run) > 1 and run[0] == run[1]
-                    whole[signal.name] += len(run) == signal.width and not repeated
+                    whole[signal.name] += len(run) == signal.width and not _repeated(run)
         return {
-            signal.name: signal.cell
-            for signal in netlist.signals
-            if signal.cell is not None
-            and signal.name in self._varying
+            signal.name: cell
+            for signal, cell in netlist.driven
+            if signal.name in self._varying
             and looked[signal.name] == whole[signal.name] == 1
-            and signal.cell.kind not in (REGISTER, MEMORY_READ)
-            and self_determined(signal.cell)
+            and cell.kind not in (REGISTER, MEMORY_READ)
+            and self_determined(cell)
         }
+
+
+def _repeated(run: Bits) -> bool:
+    """Whether a run is one bit several times."""
+    return len(run) > 1 and run[0] == run[1]
 
 
 def _loop(count: int) -> str:

@@ -42,11 +42,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Signal:
-    """Bits that one cell or input port drives; ``cell`` is None for a port."""
+    """Bits that one cell or input port drives."""
 
     name: str
     width: int
-    cell: Cell | None
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ class Netlist:
     inputs : dict of str to Signal
         By port; without the clock.
     outputs : dict of str to Bits
-    signals : list of Signal
-        All that is driven.
+    driven : list of (Signal, Cell)
+        What cells drive: logic, registers, read ports of memories.
     where : dict of int to (Signal, int)
         Who drives a bit, and which of its bits that is.
     initial : dict of int to str
@@ -80,7 +79,7 @@ class Netlist:
 
     inputs: dict[str, Signal] = field(default_factory=dict)
     outputs: dict[str, Bits] = field(default_factory=dict)
-    signals: list[Signal] = field(default_factory=list)
+    driven: list[tuple[Signal, Cell]] = field(default_factory=list)
     where: dict[int, tuple[Signal, int]] = field(default_factory=dict)
     initial: dict[int, str] = field(default_factory=dict)
     memories: dict[str, Memory] = field(default_factory=dict)
@@ -95,7 +94,7 @@ class Netlist:
             if described["direction"] == "output":
                 netlist.outputs[port] = tuple(described["bits"])
             elif port != clock:
-                netlist.inputs[port] = netlist._drive(tuple(described["bits"]), None)
+                netlist.inputs[port] = netlist._signal(tuple(described["bits"]))
         for number, (name, size) in enumerate(module.get("memories", {}).items()):
             netlist.memories[name] = Memory(f"m{number}", size["width"], size["size"])
         for described in module["cells"].values():
@@ -117,11 +116,10 @@ class Netlist:
         elif cell.kind == MEMORY_WRITE:
             self.writes.append(cell)
         else:
-            self._drive(cell.output, cell)
+            self.driven.append((self._signal(cell.output), cell))
 
-    def _drive(self, bits: Bits, cell: Cell | None) -> Signal:
-        signal = Signal(f"n{len(self.signals)}", len(bits), cell)
-        self.signals.append(signal)
+    def _signal(self, bits: Bits) -> Signal:
+        signal = Signal(f"n{len(self.inputs) + len(self.driven)}", len(bits))
         self.where |= {bit: (signal, place) for place, bit in enumerate(bits) if isinstance(bit, int)}
         return signal
 
