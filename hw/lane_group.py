@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
 from opzo.hw.add_tree import add_tree
 from opzo.hw.lane import Lane
@@ -206,7 +205,7 @@ class LaneGroup(LanePorts):
                     getattr(lane, f"sum_{n}").eq(sums.sum[n]),
                 ]
             m.d.comb += [
-                lane.index.eq(Cat(Const(offset, exact_log2(self._size)), self.number)),
+                lane.index.eq(Cat(number_of(offset, self._size), self.number)),
                 lane.factor.eq(sums.factor),
                 lane.load_factor.eq(_delayed(own, load[UPDATE - 1], "load_factor")),
                 lane.load.eq(_delayed(own, load[HISTORY - 1], "load")),
@@ -218,6 +217,14 @@ class LaneGroup(LanePorts):
                 lane.spiked.eq(neurons.spiked[offset]),
             ]
         return m
+
+
+def number_of(number: int, count: int) -> Value:
+    """Number of one of ``count`` modules, a power of two, for its input.
+
+    Amaranth would put a bare constant into the module, and the modules would not be alike any more.
+    """
+    return ~Const(count - 1 - number, range(count))
 
 
 def _delayed(own: Module, value: Value, name: str) -> Signal:

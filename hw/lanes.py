@@ -1,11 +1,11 @@
 """All lanes, in groups."""
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 
 from opzo.hw.add_tree import add_tree
 from opzo.hw.lane_command import ACCUMULATED, FIELDS, STAGES, SUM, group_stage, lane_command, pipeline_stage
-from opzo.hw.lane_group import LaneGroup, LanePorts
+from opzo.hw.lane_group import LaneGroup, LanePorts, number_of
 from opzo.hw.neurons import LATENCY, error_command
 from opzo.hw.record import record
 from opzo.spec.network import Limits
@@ -58,8 +58,7 @@ class Lanes(LanePorts):
         chain_in = [*(group.chain for group in groups[1:]), chain_end]
         for number, group in enumerate(groups):
             m.d.comb += [
-                # Amaranth would put a bare constant into the group, and groups would not be alike any more.
-                group.number.eq(~Const(len(groups) - 1 - number, len(group.number))),
+                group.number.eq(number_of(number, len(groups))),
                 *(getattr(group, f"before_{n}").eq(stage) for n, stage in stages.items()),
                 group.filter.eq(self.filter),
                 group.error.eq(error),

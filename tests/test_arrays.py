@@ -4,11 +4,12 @@ import json
 from random import Random
 
 import pytest
-from amaranth import Cat, ClockDomain, ClockSignal, Const, Module, Mux, Signal, signed
+from amaranth import Cat, ClockDomain, ClockSignal, Module, Mux, Signal, signed
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.convert import to_rtlil, to_verilog
+from opzo.hw.lane_group import number_of
 from opzo.hw.yosys import read_rtlil, run_yosys
 from opzo.sim.arrays.chip import array_verilog
 from opzo.sim.arrays.expressions import expression
@@ -20,11 +21,42 @@ from opzo.spec.network import Limits
 
 LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 WORDS = 16
+LANES = 2
 BYTES = 5_000
 
 
+class Lane(wiring.Component):
+    """A part of a group: knows its index, has a memory, hands something on to the next one."""
+
+    index: In(3)
+    enable: In(1)
+    byte: In(8)
+    own: In(signed(5))
+    factor: In(13)
+    chain_in: In(13)
+    chain: Out(13)
+    found: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.table = table = memory.Memory(shape=6, depth=WORDS, init=[])
+        write, read = table.write_port(), table.read_port(domain="comb")
+        product = Signal(signed(18), init=-3)
+        m.d.comb += [
+            write.en.eq(self.enable),
+            write.addr.eq(self.byte),
+            write.data.eq(self.byte[2:] ^ self.index),
+            read.addr.eq(self.byte[3:]),
+            self.found.eq(read.data > self.index),
+        ]
+        m.d.sync += [product.eq(self.own * self.factor[:8].as_signed() + self.index)]
+        with m.If(self.own < 0):
+            m.d.sync += self.chain.eq(self.chain_in + product + read.data)
+        return m
+
+
 class Group(wiring.Component):
-    """Something of everything: registers that begin with a value, signs, shifts, choices, memories."""
+    """Something of everything: registers that begin with a value, signs, shifts, choices, memories, lanes."""
 
     number: In(2)
     enable: In(1)
@@ -32,16 +64,30 @@ class Group(wiring.Component):
     chain_in: In(13)
     chain: Out(13)
     shared: Out(8)
+    found: Out(LANES)
 
     def elaborate(self, platform):
         m = Module()
+        lanes = [Lane() for _ in range(LANES)]
+        follow = Signal(13)
+        state = Signal(signed(13), init=-77)
+        for number, lane in enumerate(lanes):
+            m.submodules[f"lane_{number}"] = lane
+            m.d.comb += [
+                lane.index.eq(Cat(number_of(number, LANES), self.number)),
+                lane.enable.eq(self.enable & self.byte[number]),
+                lane.byte.eq(self.byte),
+                lane.own.eq(self.chain_in - state[number:]),
+                lane.factor.eq(follow),
+                lane.chain_in.eq(lanes[number + 1].chain if number + 1 < LANES else self.chain_in),
+            ]
+        m.d.comb += self.found.eq(Cat(lane.found for lane in lanes))
         m.submodules.clocked = clocked = memory.Memory(shape=11, depth=WORDS, init=[])
         m.submodules.direct = direct = memory.Memory(shape=signed(9), depth=WORDS, init=[])
         m.submodules.shared = shared = memory.Memory(shape=8, depth=WORDS, init=[])
         write, read = clocked.write_port(), clocked.read_port()
         direct_write, direct_read = direct.write_port(), direct.read_port(domain="comb")
         shared_write, shared_read = shared.write_port(), shared.read_port()
-        state = Signal(signed(13), init=-77)
         chosen = Signal(13)
         narrow, wide = Signal(signed(6)), Signal(signed(20))
         byte = self.byte.as_signed()
@@ -71,6 +117,7 @@ class Group(wiring.Component):
             shared_write.data.eq(self.byte + 3),
             shared_read.addr.eq(self.byte[3:]),
             self.shared.eq(shared_read.data),
+            follow.eq(lanes[0].chain ^ state),
         ]
         with m.If(self.enable):
             m.d.sync += state.eq(Mux(wide < narrow, wide - chosen, chosen ^ read.data) + self.number)
@@ -88,13 +135,13 @@ class Chip(wiring.Component):
     tx: Out(stream.Signature(8))
     busy: Out(1)
 
-    def __init__(self, count):
-        self._count = count
+    def __init__(self, count, group=Group):
+        self._count, self._group = count, group
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        groups = [Group() for _ in range(self._count)]
+        groups = [self._group() for _ in range(self._count)]
         accepted = self.rx.valid & self.rx.ready
         end = Signal(13)
         m.d.comb += [self.rx.ready.eq(~self.tx.valid | self.tx.ready), self.busy.eq(self.tx.valid)]
@@ -104,7 +151,7 @@ class Chip(wiring.Component):
         for number, group in enumerate(groups):
             m.submodules[f"group_{number}"] = group
             m.d.comb += [
-                group.number.eq(~Const(3 - number, 2)),
+                group.number.eq(number_of(number, 4)),
                 group.enable.eq(accepted),
                 group.byte.eq(self.rx.payload),
                 group.chain_in.eq(groups[number + 1].chain if number + 1 < self._count else end),
@@ -112,6 +159,7 @@ class Chip(wiring.Component):
         everything = groups[0].shared
         for number, group in enumerate(groups):
             everything = everything ^ group.chain[:8] ^ group.chain[8:].rotate_left(number)
+            everything = everything ^ (group.found << number)
         # Never the byte that ends a frame.
         m.d.comb += self.tx.payload.eq(everything & 0x3F)
         return m
@@ -226,5 +274,43 @@ class Uneven(Chip):
 
 
 def test_groups_that_differ_are_refused():
-    with pytest.raises(ValueError, match="group 1 of the lanes differs from group 0"):
+    with pytest.raises(ValueError, match="group 1 differs from group 0"):
         array_verilog(to_rtlil(Uneven(2), "opzo_top"))
+
+
+class UnevenLanes(Group):
+    """A slice that Amaranth puts into the lanes."""
+
+    def elaborate(self, platform):
+        m = Module()
+        for number in range(LANES):
+            m.submodules[f"lane_{number}"] = lane = Lane()
+            m.d.comb += [lane.byte.eq(self.byte[number:]), self.found[number].eq(lane.found)]
+        return m
+
+
+def test_lanes_that_differ_are_refused():
+    with pytest.raises(ValueError, match="lane 1 differs from lane 0"):
+        array_verilog(to_rtlil(Chip(2, UnevenLanes), "opzo_top"))
+
+
+def test_parts_that_cannot_be_joined_are_refused():
+    clock = {"direction": "input", "bits": [2]}
+    part = {
+        "ports": {"clk": clock, "out$1": {"direction": "output", "bits": ["1"]}},
+        "cells": {},
+        "netnames": {},
+    }
+
+    def read(*names):
+        cells = {
+            f"lane_{number}": {"type": "lane", "parameters": {}, "connections": {"clk": [2], name: [3 + number]}}
+            for number, name in enumerate(names)
+        }
+        nets = {"all": {"bits": [2, 3, 4], "attributes": {}}}
+        return Netlist.read({"ports": {"clk": clock}, "cells": cells, "netnames": nets}, "clk", part)
+
+    with pytest.raises(ValueError, match="the parts of a module have different ports"):
+        read("out$1", "in$2")
+    with pytest.raises(ValueError, match=r"port out\$1 of a part is constant"):
+        read("out$1", "out$2")

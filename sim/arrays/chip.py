@@ -11,16 +11,18 @@ from opzo.sim.arrays.netlist import Netlist
 
 _ARRAY = "lane_groups"
 _GROUP = re.compile(r"\.group_(\d+)[ .]")
-_NUMBERS = re.compile(r"(?<=\.group)_\d+|(?<=\$)\d+|:\d+:")
+_LANE = re.compile(r"\.group_0\.lane_(\d+)[ .]")
+_NUMBERS = re.compile(r"(?<=\.group)_\d+|(?<=\.lane)_\d+|(?<=\$)\d+|:\d+:")
 _HEADER = re.compile(r"^module .*?;$", re.MULTILINE | re.DOTALL)
 _MODULE = re.compile(rf"^module {NAME}", re.MULTILINE)
 _INSTANCE = re.compile(r"^  \\\S+\.group_(\d+)  group_\d+ \(\n(.*?)\n  \);\n", re.MULTILINE | re.DOTALL)
 _CONNECTION = re.compile(rf"^    \.{NAME}\((.*?)\),?$", re.MULTILINE)
 _ALIAS = re.compile(rf"^  assign {NAME} = {NAME};$", re.MULTILINE)
+_KEPT = re.compile(r"^module \S+\.group_0\.lane_\d+$", re.MULTILINE)
 _FLATTEN = """
 proc -norom *.group_0*
 flatten *.group_0*
-select *.group_0
+select *.group_0 *.group_0.lane_0
 opt_expr
 opt_merge -share_all
 opt_clean
@@ -32,7 +34,7 @@ def array_verilog(rtlil: str) -> str:
     """Verilog of a chip, from its RTLIL, whose groups of lanes are one module of arrays.
 
     It does the same in every cycle; a simulator runs it faster, and compiles it in less time, for what it has to do for
-    each group is a loop. Where there is but one group its Verilog stays as it is.
+    each group, or each lane, is a loop. Where there is but one group its Verilog stays as it is.
     """
     verilog = to_verilog(rtlil)
     modules = {found[1]: module for module in split_modules(verilog) if (found := _MODULE.search(module))}
@@ -40,23 +42,26 @@ def array_verilog(rtlil: str) -> str:
     instances = _INSTANCE.findall(modules[around])
     if len(instances) == 1:
         return verilog
-    _check_alike(modules)
-    (group,) = json.loads(run_yosys(read_rtlil(rtlil) + _FLATTEN))["modules"].values()
+    _check_alike(modules, "group", _GROUP)
+    _check_alike(modules, "lane", _LANE)
+    kept = _KEPT.sub(r"attribute \\keep_hierarchy 1\n\g<0>", rtlil)
+    flat = json.loads(run_yosys(read_rtlil(kept) + _FLATTEN))["modules"]
+    lane, group = (flat[name] for name in sorted(flat, key=len, reverse=True))
     ports = {int(number): dict(_CONNECTION.findall(body)) for number, body in instances}
-    modules[around] = _replace(modules[around], Netlist.read(group, CLOCK), ports)
+    modules[around] = _replace(modules[around], Netlist.read(group, CLOCK, lane), ports)
     return "".join(module for name, module in modules.items() if not _GROUP.search(name))
 
 
-def _check_alike(modules: dict[str, str]) -> None:
-    """ValueError where a group does what the first one does not: by names without the numbers that tell them apart."""
+def _check_alike(modules: dict[str, str], kind: str, numbered: re.Pattern[str]) -> None:
+    """ValueError where one of a kind does what the first one does not: by names without what tells them apart."""
     statements: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for name, module in modules.items():
-        if group := _GROUP.search(name):
-            statements[int(group[1])].update(_NUMBERS.sub("", _HEADER.sub("", module)).splitlines())
+        if one := numbered.search(name):
+            statements[int(one[1])].update(_NUMBERS.sub("", _HEADER.sub("", module)).splitlines())
     for number, found in statements.items():
         # The first may do more: an output that nobody looks at falls away.
         if other := found - statements[0]:
-            raise ValueError(f"group {number} of the lanes differs from group 0: {min(other).strip()}")
+            raise ValueError(f"{kind} {number} differs from {kind} 0: {min(other).strip()}")
 
 
 def _replace(module: str, netlist: Netlist, ports: dict[int, dict[str, str]]) -> str:

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from opzo.sim.arrays.expressions import expression, self_determined
-from opzo.sim.arrays.netlist import MEMORY_READ, REGISTER, Bit, Bits, Cell, Memory, Netlist, Signal
+from opzo.sim.arrays.netlist import EACH, MEMORY_READ, REGISTER, Bit, Bits, Cell, Memory, Netlist, Signal
 
 CLOCK = "clk"
 _INDEX = "i"
@@ -14,8 +15,9 @@ _INDEX = "i"
 class ArrayModule:
     """Module ``name`` that does what ``count`` copies of ``netlist`` do.
 
-    What follows from inputs that all copies share is computed once. Memories are kept apart, copy by copy: Verilator
-    writes to arrays of them slowly.
+    What follows from inputs that all copies share is computed once. Of what the parts of a copy have, all copies and
+    their parts are one array: the first parts of all copies, the second ones, and so on. Memories are kept apart:
+    Verilator writes to arrays of them slowly.
 
     Parameters
     ----------
@@ -29,7 +31,17 @@ class ArrayModule:
     def __init__(self, name: str, netlist: Netlist, count: int, own: set[str]) -> None:
         self._name, self._netlist, self._count = name, netlist, count
         self._varying = self._find_varying(own)
+        self._each = {signal.name: cell for signal, cell in netlist.driven if cell.kind == EACH}
         self._inlined = self._find_inlined()
+
+    def _size(self, item: Signal | Memory) -> int:
+        """Elements of the array of something that differs between copies; 0: does not differ."""
+        return self._count * item.parts if item.name in self._varying else 0
+
+    def _stored(self, signal: Signal) -> int:
+        """Bits of a signal as it is stored: in arrays at least 32, as vector instructions do not mix widths well."""
+        inside = signal.name in self._varying and signal not in self._netlist.inputs.values()
+        return max(signal.width, 32) if inside else signal.width
 
     def own(self, port: str) -> bool:
         """Whether each copy has a port of its own: the module's port is an array then."""
@@ -48,62 +60,73 @@ class ArrayModule:
         """The module."""
         ports = [f"input {CLOCK}"]
         for direction, names in (("input", self._netlist.inputs), ("output", self._netlist.outputs)):
-            ports += [f"{direction} {self._declaration(*self.port(name), self.own(name))}" for name in names]
+            ports += [f"{direction} {self._port(name)}" for name in names]
         return "\n".join([f"module {self._name}({', '.join(ports)});", *self._body(), "endmodule", ""])
+
+    def _port(self, port: str) -> str:
+        return _declaration(*self.port(port), self._count if self.own(port) else 0)
 
     def _body(self) -> Iterator[str]:
         for memory in self._netlist.memories.values():
             yield from self._memory(memory)
         kept = [(signal, cell) for signal, cell in self._netlist.driven if signal.name not in self._inlined]
         for signal, _ in kept:
-            yield f"  {self._declaration(signal.name, signal.width, signal.name in self._varying)};"
+            yield f"  {_declaration(signal.name, self._stored(signal), self._size(signal))};"
         for signal, cell in kept:
             yield from self._driver(signal, cell)
         for cell in self._netlist.writes:
             yield from self._write(cell)
         for name, bits in self._netlist.outputs.items():
-            yield from self._assign(self.port(name)[0], self._varies(bits), partial(self._operand, bits))
-
-    def _declaration(self, name: str, width: int, own: bool) -> str:
-        return f"logic [{width - 1}:0] {name}" + (f" [0:{self._count - 1}]" if own else "")
+            size = self._count if self._varies(bits) else 0
+            yield from _assign(self.port(name)[0], size, partial(self._operand, bits))
 
     def _driver(self, signal: Signal, cell: Cell) -> Iterator[str]:
         """What drives a signal."""
-        own = signal.name in self._varying
+        size = self._size(signal)
         if cell.kind == REGISTER:
             yield from self._register(signal, cell)
         elif cell.kind == MEMORY_READ and cell.parameters["CLK_ENABLE"]:
             yield from self._clocked_read(signal, cell)
         elif cell.kind == MEMORY_READ:
-            for copy in self._copies(own):
+            for copy in _copies(size):
                 yield f"  assign {signal.name}{_at(copy)} = {self._element(cell, copy)};"
+        elif cell.kind == EACH and size:
+            yield from self._each_part(signal, cell)
+        elif cell.kind == EACH:
+            yield from _assign(signal.name, 0, partial(self._operand, cell.connections["0"]))
         else:
-            yield from self._assign(signal.name, own, partial(self._logic, cell))
+            yield from _assign(signal.name, size, partial(self._logic, cell))
+
+    def _each_part(self, signal: Signal, cell: Cell) -> Iterator[str]:
+        yield "  always_comb begin"
+        for part in range(signal.parts):
+            operand = self._operand(cell.connections[str(part)], _INDEX)
+            yield f"    {_loop(self._count)}{signal.name}[{self._in_part(part, _INDEX)}] = {operand};"
+        yield "  end"
 
     def _register(self, signal: Signal, cell: Cell) -> Iterator[str]:
         name, following = signal.name, f"{signal.name}_next"
         bits = cell.output
         first = "".join(self._netlist.initial.get(bit, "0") for bit in reversed(bits) if isinstance(bit, int))
-        own = name in self._varying
-        yield f"  {self._declaration(following, signal.width, own)};"
-        yield from self._assign(following, own, partial(self._operand, cell.connections["D"]))
+        size = self._size(signal)
+        yield f"  {_declaration(following, self._stored(signal), size)};"
+        yield from _assign(following, size, partial(self._operand, cell.connections["D"]))
         value = f"{signal.width}'b{first.replace('x', '0')}"
-        yield f"  initial {_loop(self._count) if own else ''}{name}{f'[{_INDEX}]' if own else ''} = {value};"
+        yield f"  initial {_loop(size) if size else ''}{name}{_at(_INDEX) if size else ''} = {value};"
         yield f"  always @(posedge {CLOCK}) {name} <= {following};"
 
     def _clocked_read(self, signal: Signal, cell: Cell) -> Iterator[str]:
         if cell.parameters["TRANSPARENCY_MASK"] or not {*cell.connections["ARST"], *cell.connections["SRST"]} <= {"0"}:
             raise ValueError(f"memory {cell.memory} has a reset, or hands through what is written")
-        own = signal.name in self._varying
-        for copy in self._copies(own):
+        for copy in _copies(self._size(signal)):
             register = f"{signal.name}_{copy}"
-            yield f"  {self._declaration(register, signal.width, False)};"
+            yield f"  {_declaration(register, signal.width, 0)};"
             enable = self._operand(cell.connections["EN"], copy)
             yield f"  always @(posedge {CLOCK}) if ({enable}) {register} <= {self._element(cell, copy)};"
             yield f"  assign {signal.name}{_at(copy)} = {register};"
 
     def _memory(self, memory: Memory) -> Iterator[str]:
-        for copy in self._copies(memory.name in self._varying):
+        for copy in _copies(self._size(memory)):
             name = f"{memory.name}_{copy}"
             yield f"  logic [{memory.width - 1}:0] {name} [0:{memory.words - 1}];"
             yield f"  initial {_loop(memory.words)}{name}[{_INDEX}] = 0;"
@@ -112,7 +135,7 @@ class ArrayModule:
         enable = set(cell.connections["EN"])
         if len(enable) != 1:
             raise ValueError(f"memory {cell.memory} is written in parts")
-        for copy in self._copies(self._netlist.memories[cell.memory].name in self._varying):
+        for copy in _copies(self._size(self._netlist.memories[cell.memory])):
             data = self._operand(cell.connections["DATA"], copy)
             condition = self._operand(tuple(enable), copy)
             yield f"  always @(posedge {CLOCK}) if ({condition}) {self._element(cell, copy)} <= {data};"
@@ -122,16 +145,6 @@ class ArrayModule:
         memory = self._netlist.memories[cell.memory].name
         own = copy if memory in self._varying else ""
         return f"{memory}_{own}[{self._operand(cell.connections['ADDR'], copy)}]"
-
-    def _assign(self, name: str, own: bool, text: Callable[[str], str]) -> Iterator[str]:
-        """Continuous assignment of ``text`` of a copy, to an array in a loop."""
-        if own:
-            yield f"  always_comb {_loop(self._count)}{name}[{_INDEX}] = {text(_INDEX)};"
-        else:
-            yield f"  assign {name} = {text('')};"
-
-    def _copies(self, own: bool) -> list[str]:
-        return [str(copy) for copy in range(self._count)] if own else [""]
 
     def _logic(self, cell: Cell, copy: str) -> str:
         """What a cell computes in a copy."""
@@ -161,8 +174,8 @@ class ArrayModule:
             return True
         if len(run) > 1 and run[-1] == run[-2]:
             return False
-        (signal, place), (before, place_before) = self._netlist.where[bit], self._netlist.where[run[-1]]
-        return signal is before and place == place_before + 1
+        place, before = self._netlist.where[bit], self._netlist.where[run[-1]]
+        return place == replace(before, bit=before.bit + 1)
 
     def _run(self, run: Bits, copy: str) -> str:
         first = run[0]
@@ -170,21 +183,36 @@ class ArrayModule:
             return f"{len(run)}'b{''.join(map(str, reversed(run))).replace('x', '0')}"
         if _repeated(run):
             return f"{{{len(run)}{{{self._run(run[:1], copy)}}}}}"
-        signal, low = self._netlist.where[first]
+        place = self._netlist.where[first]
+        signal = place.signal
         if signal.name in self._inlined:
             return f"{{{self._logic(self._inlined[signal.name], copy)}}}"
-        name = signal.name + (_at(copy) if signal.name in self._varying else "")
-        if len(run) == signal.width:
+        if signal.name in self._each and copy.isdigit() and place.part is None:
+            # What it is an element of may be the same in all copies.
+            part, number = divmod(int(copy), self._count)
+            bits = self._each[signal.name].connections[str(part)][place.bit : place.bit + len(run)]
+            return f"{{{self._operand(bits, str(number))}}}"
+        name = signal.name
+        if name in self._varying:
+            name += _at(copy if place.part is None else self._in_part(place.part, copy))
+        if len(run) == self._stored(signal):
             return name
-        return f"{name}[{low + len(run) - 1}:{low}]"
+        return f"{name}[{place.bit + len(run) - 1}:{place.bit}]"
+
+    def _in_part(self, part: int, copy: str) -> str:
+        """Number of a part of a copy among all parts."""
+        return f"{part * self._count} + {copy}"
 
     def _varies(self, bits: Bits) -> bool:
-        return any(isinstance(bit, int) and self._netlist.where[bit][0].name in self._varying for bit in bits)
+        return any(isinstance(bit, int) and self._netlist.where[bit].signal.name in self._varying for bit in bits)
 
     def _find_varying(self, own: set[str]) -> set[str]:
         """Names of signals and memories that differ between copies."""
         netlist = self._netlist
         varying = {netlist.inputs[port].name for port in own}
+        for signal, cell in netlist.driven:
+            if cell.kind == EACH and len({cell.connections[str(part)] for part in range(signal.parts)}) > 1:
+                varying.add(signal.name)
         # (what changes, what it depends on)
         follows = [
             (
@@ -213,7 +241,7 @@ class ArrayModule:
         for bits in [*netlist.outputs.values(), *(bits for cell in cells for bits in cell.inputs)]:
             for run in self._runs(bits):
                 if isinstance(run[0], int):
-                    signal = netlist.where[run[0]][0]
+                    signal = netlist.where[run[0]].signal
                     looked[signal.name] += 1
                     whole[signal.name] += len(run) == signal.width and not _repeated(run)
         return {
@@ -221,7 +249,7 @@ class ArrayModule:
             for signal, cell in netlist.driven
             if signal.name in self._varying
             and looked[signal.name] == whole[signal.name] == 1
-            and cell.kind not in (REGISTER, MEMORY_READ)
+            and cell.kind not in (REGISTER, MEMORY_READ, EACH)
             and self_determined(cell)
         }
 
@@ -229,6 +257,22 @@ class ArrayModule:
 def _repeated(run: Bits) -> bool:
     """Whether a run is one bit several times."""
     return len(run) > 1 and run[0] == run[1]
+
+
+def _declaration(name: str, width: int, size: int) -> str:
+    return f"logic [{width - 1}:0] {name}" + (f" [0:{size - 1}]" if size else "")
+
+
+def _assign(name: str, size: int, text: Callable[[str], str]) -> Iterator[str]:
+    """Continuous assignment of the ``text`` of a copy, to an array of ``size`` in a loop."""
+    if size:
+        yield f"  always_comb {_loop(size)}{name}[{_INDEX}] = {text(_INDEX)};"
+    else:
+        yield f"  assign {name} = {text('')};"
+
+
+def _copies(size: int) -> list[str]:
+    return [str(copy) for copy in range(size)] or [""]
 
 
 def _loop(count: int) -> str:

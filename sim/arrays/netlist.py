@@ -1,7 +1,8 @@
-"""A flat module as Yosys writes it in JSON: cells, memories, and who drives which bit."""
+"""A module as Yosys writes it in JSON, with the parts in it that are alike: cells, memories, who drives which bit."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Bit = int | str
@@ -11,6 +12,9 @@ Bits = tuple[Bit, ...]
 
 MEMORY_INIT, MEMORY_READ, MEMORY_WRITE = "$meminit_v2", "$memrd_v2", "$memwr_v2"
 REGISTER = "$dff"
+EACH = "$each"
+"""What an input port of the parts takes: connection ``N`` in part N."""
+_NUMBER = re.compile(r"\$\d+")
 _OUTPUTS = ("Y", "Q", "DATA")
 
 
@@ -42,24 +46,35 @@ class Cell:
 
 @dataclass(frozen=True)
 class Signal:
-    """Bits that one cell or input port drives."""
+    """Bits that one cell or input port drives, in each of ``parts`` parts."""
 
     name: str
     width: int
+    parts: int = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Bit ``bit`` of a signal, and of which part where that is looked at from outside of the parts."""
+
+    signal: Signal
+    bit: int
+    part: int | None = None
 
 
 @dataclass(frozen=True)
 class Memory:
-    """``words`` words of ``width`` bits, 0 at first."""
+    """``words`` words of ``width`` bits, 0 at first, in each of ``parts`` parts."""
 
     name: str
     width: int
     words: int
+    parts: int = 1
 
 
 @dataclass
 class Netlist:
-    """A module.
+    """A module with the parts in it that are alike, flat: what is in the parts is there once.
 
     Parameters
     ----------
@@ -68,9 +83,9 @@ class Netlist:
     outputs : dict of str to Bits
     driven : list of (Signal, Cell)
         What cells drive: logic, registers, read ports of memories.
-    where : dict of int to (Signal, int)
-        Who drives a bit, and which of its bits that is.
-    initial : dict of int to str
+    where : dict of Bit to Place
+        Who drives a bit.
+    initial : dict of Bit to str
         Value of a register's bit at first, ``0`` where none is given.
     memories : dict of str to Memory
     writes : list of Cell
@@ -80,35 +95,73 @@ class Netlist:
     inputs: dict[str, Signal] = field(default_factory=dict)
     outputs: dict[str, Bits] = field(default_factory=dict)
     driven: list[tuple[Signal, Cell]] = field(default_factory=list)
-    where: dict[int, tuple[Signal, int]] = field(default_factory=dict)
-    initial: dict[int, str] = field(default_factory=dict)
+    where: dict[Bit, Place] = field(default_factory=dict)
+    initial: dict[Bit, str] = field(default_factory=dict)
     memories: dict[str, Memory] = field(default_factory=dict)
     writes: list[Cell] = field(default_factory=list)
 
     @classmethod
-    def read(cls, module: Mapping[str, Any], clock: str) -> "Netlist":
-        """From a module of Yosys' JSON, all of whose cells have the clock ``clock``; ValueError where one has not."""
+    def read(cls, module: Mapping[str, Any], clock: str, part: Mapping[str, Any] | None = None) -> "Netlist":
+        """From a module of Yosys' JSON, and from that of its parts, the cells of it that are modules.
+
+        ValueError for what the arrays cannot do: another clock than ``clock``, memories that begin with anything but
+        zeros, parts that are not alike.
+        """
         netlist = cls()
-        clock_bits = module["ports"][clock]["bits"]
         for port, described in module["ports"].items():
             if described["direction"] == "output":
                 netlist.outputs[port] = tuple(described["bits"])
             elif port != clock:
-                netlist.inputs[port] = netlist._signal(tuple(described["bits"]))
-        for number, (name, size) in enumerate(module.get("memories", {}).items()):
-            netlist.memories[name] = Memory(f"m{number}", size["width"], size["size"])
-        for described in module["cells"].values():
-            if described["type"] != "$scopeinfo":
-                netlist._add(_cell(described), clock_bits)
-        for net in module["netnames"].values():
-            first = net["attributes"].get("init", "")
-            netlist.initial |= {bit: value for bit, value in zip(net["bits"], reversed(first), strict=False)}
+                netlist.inputs[port] = netlist._signal(tuple(described["bits"]), 1)
+        parts = netlist._read(module, clock, _Scope())
+        if part:
+            bits = [bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int)]
+            scope = _Scope(len(parts), 1 + max(bits), "part.")
+            netlist._connect(part, clock, scope, parts)
         return netlist
 
-    def _add(self, cell: Cell, clock: list[Bit]) -> None:
+    def _connect(self, part: Mapping[str, Any], clock: str, scope: "_Scope", parts: list[Mapping[str, Bits]]) -> None:
+        """Add what is in the parts, between their inputs and their outputs."""
+        names = [[_NUMBER.sub("", port) for port in connections] for connections in parts]
+        if names.count(names[0]) != len(names):
+            raise ValueError("the parts of a module have different ports")
+        # By place: some of their names have numbers, others in each part.
+        outside = dict(zip(parts[0], zip(*(connections.values() for connections in parts), strict=True), strict=True))
+        ports = {port: scope.bits(described["bits"]) for port, described in part["ports"].items() if port != clock}
+        outputs = {port: inside for port, inside in ports.items() if part["ports"][port]["direction"] == "output"}
+        for port, inside in ports.items():
+            if port not in outputs:
+                each = {str(number): bits for number, bits in enumerate(outside[port])}
+                self.driven.append((self._signal(inside, scope.parts), Cell(EACH, {}, "", {"Y": inside, **each})))
+        self._read(part, clock, scope)
+        for port, inside in outputs.items():
+            if not set(inside) <= self.where.keys():
+                raise ValueError(f"port {port} of a part is constant")
+            for number, bits in enumerate(outside[port]):
+                places = [replace(self.where[bit], part=number) for bit in inside]
+                self.where |= zip(bits, places, strict=True)
+
+    def _read(self, module: Mapping[str, Any], clock: str, scope: "_Scope") -> list[Mapping[str, Bits]]:
+        """Add what is in a module; connections of those of its cells that are modules."""
+        modules = []
+        for name, size in module.get("memories", {}).items():
+            memory = Memory(f"m{len(self.memories)}", size["width"], size["size"], scope.parts)
+            self.memories[scope.prefix + name] = memory
+        for described in module["cells"].values():
+            cell = _cell(described, scope)
+            if not cell.kind.startswith("$"):
+                modules.append(cell.connections)
+            elif cell.kind != "$scopeinfo":
+                self._add(cell, scope.bits(module["ports"][clock]["bits"]), scope.parts)
+        for net in module["netnames"].values():
+            first = net["attributes"].get("init", "")
+            self.initial |= dict(zip(scope.bits(net["bits"]), reversed(first), strict=False))
+        return modules
+
+    def _add(self, cell: Cell, clock: Bits, parts: int) -> None:
         """Check a cell and put it where it belongs."""
         clocked = "CLK" in cell.connections and cell.parameters.get("CLK_ENABLE", 1)
-        if clocked and (list(cell.connections["CLK"]) != clock or not cell.parameters["CLK_POLARITY"]):
+        if clocked and (cell.connections["CLK"] != clock or not cell.parameters["CLK_POLARITY"]):
             raise ValueError(f"a {cell.kind} has another clock")
         if cell.kind == MEMORY_INIT:
             if "1" in cell.connections["DATA"]:
@@ -116,11 +169,11 @@ class Netlist:
         elif cell.kind == MEMORY_WRITE:
             self.writes.append(cell)
         else:
-            self.driven.append((self._signal(cell.output), cell))
+            self.driven.append((self._signal(cell.output, parts), cell))
 
-    def _signal(self, bits: Bits) -> Signal:
-        signal = Signal(f"n{len(self.inputs) + len(self.driven)}", len(bits))
-        self.where |= {bit: (signal, place) for place, bit in enumerate(bits) if isinstance(bit, int)}
+    def _signal(self, bits: Bits, parts: int) -> Signal:
+        signal = Signal(f"n{len(self.inputs) + len(self.driven)}", len(bits), parts)
+        self.where |= {bit: Place(signal, number) for number, bit in enumerate(bits) if isinstance(bit, int)}
         return signal
 
     def sources(self, cell: Cell) -> Iterator[Signal]:
@@ -128,18 +181,31 @@ class Netlist:
         for bits in cell.inputs:
             for bit in bits:
                 if isinstance(bit, int):
-                    yield self.where[bit][0]
+                    yield self.where[bit].signal
 
 
-def _cell(described: Mapping[str, Any]) -> Cell:
+@dataclass(frozen=True)
+class _Scope:
+    """Of what is read: how many parts there are of it, what its bits are counted from, how names of memories begin."""
+
+    parts: int = 1
+    base: int = 0
+    prefix: str = ""
+
+    def bits(self, bits: Iterable[Bit]) -> Bits:
+        return tuple(bit + self.base if isinstance(bit, int) else bit for bit in bits)
+
+
+def _cell(described: Mapping[str, Any], scope: _Scope) -> Cell:
     parameters = {
         name: int(value.replace("x", "0") or "0", 2)
         for name, value in described["parameters"].items()
         if isinstance(value, str) and not set(value) - set("01x")
     }
+    memory = described["parameters"].get("MEMID", "").removeprefix("\\")
     return Cell(
         described["type"],
         parameters,
-        described["parameters"].get("MEMID", "").removeprefix("\\"),
-        {port: tuple(bits) for port, bits in described["connections"].items()},
+        memory and scope.prefix + memory,
+        {port: scope.bits(bits) for port, bits in described["connections"].items()},
     )
