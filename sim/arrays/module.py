@@ -151,7 +151,7 @@ class ArrayModule:
         return expression(cell, lambda bits: self._operand(bits, copy))
 
     def _operand(self, bits: Bits, copy: str) -> str:
-        """Text of bits, in the copy that ``copy`` is the number of."""
+        """Text of bits in copy number ``copy``; of bits within the parts, in that one of all parts."""
         parts = [self._run(run, copy) for run in self._runs(bits)]
         if not parts:
             return "1'h0"
