@@ -338,10 +338,7 @@ class Core(wiring.Component):
             error.last_step.eq(tag.step + 1 == config.steps),
             error.odd.eq(tag.step[0] ^ self._phase),
             error.anew.eq(self._decision & (tag.step == 0)),
-            error.classes.eq(config.classes),
             error.label.eq(self._sample.label),
-            error.rate.eq(config.rate),
-            error.mse_shift.eq(config.mse_shift),
             local.valid.eq(local_tag.local),
             local.first.eq(local_tag.first),
             local.last.eq(local_tag.last),
@@ -357,6 +354,12 @@ class Core(wiring.Component):
             self._sequencer.error_busy.eq(error.busy),
             self._sequencer.error_closing.eq(error.closing),
             self._sequencer.error_source.eq(error.busy_source),
+        ]
+        # Constant during a run, and far away: not within the cycle.
+        m.d.sync += [
+            error.classes.eq(config.classes),
+            error.rate.eq(config.rate),
+            error.mse_shift.eq(config.mse_shift),
         ]
         with m.If(error.start):
             m.d.sync += step.eq(tag.step)
