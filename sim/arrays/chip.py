@@ -46,7 +46,7 @@ def array_verilog(rtlil: str) -> str:
     _check_alike(modules, "lane", _LANE)
     kept = _KEPT.sub(r"attribute \\keep_hierarchy 1\n\g<0>", rtlil)
     flat = json.loads(run_yosys(read_rtlil(kept) + _FLATTEN))["modules"]
-    lane, group = (flat[name] for name in sorted(flat, key=len, reverse=True))
+    group, lane = (flat[name] for name in sorted(flat))
     ports = {int(number): dict(_CONNECTION.findall(body)) for number, body in instances}
     modules[around] = _replace(modules[around], Netlist.read(group, CLOCK, lane), ports)
     return "".join(module for name, module in modules.items() if not _GROUP.search(name))

@@ -72,6 +72,18 @@ class Memory:
     parts: int = 1
 
 
+@dataclass(frozen=True)
+class _Scope:
+    """Of what is read: how many parts there are of it, what its bits are counted from, how names of memories begin."""
+
+    parts: int = 1
+    base: int = 0
+    prefix: str = ""
+
+    def bits(self, bits: Iterable[Bit]) -> Bits:
+        return tuple(bit + self.base if isinstance(bit, int) else bit for bit in bits)
+
+
 @dataclass
 class Netlist:
     """A module with the parts in it that are alike, flat: what is in the parts is there once.
@@ -120,7 +132,7 @@ class Netlist:
             netlist._connect(part, clock, scope, parts)
         return netlist
 
-    def _connect(self, part: Mapping[str, Any], clock: str, scope: "_Scope", parts: list[Mapping[str, Bits]]) -> None:
+    def _connect(self, part: Mapping[str, Any], clock: str, scope: _Scope, parts: list[Mapping[str, Bits]]) -> None:
         """Add what is in the parts, between their inputs and their outputs."""
         names = [[_NUMBER.sub("", port) for port in connections] for connections in parts]
         if names.count(names[0]) != len(names):
@@ -141,7 +153,7 @@ class Netlist:
                 places = [replace(self.where[bit], part=number) for bit in inside]
                 self.where |= zip(bits, places, strict=True)
 
-    def _read(self, module: Mapping[str, Any], clock: str, scope: "_Scope") -> list[Mapping[str, Bits]]:
+    def _read(self, module: Mapping[str, Any], clock: str, scope: _Scope) -> list[Mapping[str, Bits]]:
         """Add what is in a module; connections of those of its cells that are modules."""
         modules = []
         for name, size in module.get("memories", {}).items():
@@ -182,18 +194,6 @@ class Netlist:
             for bit in bits:
                 if isinstance(bit, int):
                     yield self.where[bit].signal
-
-
-@dataclass(frozen=True)
-class _Scope:
-    """Of what is read: how many parts there are of it, what its bits are counted from, how names of memories begin."""
-
-    parts: int = 1
-    base: int = 0
-    prefix: str = ""
-
-    def bits(self, bits: Iterable[Bit]) -> Bits:
-        return tuple(bit + self.base if isinstance(bit, int) else bit for bit in bits)
 
 
 def _cell(described: Mapping[str, Any], scope: _Scope) -> Cell:
