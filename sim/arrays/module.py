@@ -30,8 +30,8 @@ class ArrayModule:
 
     def __init__(self, name: str, netlist: Netlist, count: int, own: set[str]) -> None:
         self._name, self._netlist, self._count = name, netlist, count
+        self._each = {signal.name: tuple(cell.inputs) for signal, cell in netlist.driven if cell.kind == EACH}
         self._varying = self._find_varying(own)
-        self._each = {signal.name: cell for signal, cell in netlist.driven if cell.kind == EACH}
         self._inlined = self._find_inlined()
 
     def _size(self, item: Signal | Memory) -> int:
@@ -91,17 +91,17 @@ class ArrayModule:
             for copy in _copies(size):
                 yield f"  assign {signal.name}{_at(copy)} = {self._element(cell, copy)};"
         elif cell.kind == EACH and size:
-            yield from self._each_part(signal, cell)
+            yield from self._each_part(signal)
         elif cell.kind == EACH:
-            yield from _assign(signal.name, 0, partial(self._operand, cell.connections["0"]))
+            yield from _assign(signal.name, 0, partial(self._operand, self._each[signal.name][0]))
         else:
             yield from _assign(signal.name, size, partial(self._logic, cell))
 
-    def _each_part(self, signal: Signal, cell: Cell) -> Iterator[str]:
+    def _each_part(self, signal: Signal) -> Iterator[str]:
         yield "  always_comb begin"
-        for part in range(signal.parts):
-            operand = self._operand(cell.connections[str(part)], _INDEX)
-            yield f"    {_loop(self._count)}{signal.name}[{self._in_part(part, _INDEX)}] = {operand};"
+        for part, bits in enumerate(self._each[signal.name]):
+            element = f"{signal.name}[{self._in_part(part, _INDEX)}]"
+            yield f"    {_loop(self._count)}{element} = {self._operand(bits, _INDEX)};"
         yield "  end"
 
     def _register(self, signal: Signal, cell: Cell) -> Iterator[str]:
@@ -190,7 +190,7 @@ class ArrayModule:
         if signal.name in self._each and copy.isdigit() and place.part is None:
             # What it is an element of may be the same in all copies.
             part, number = divmod(int(copy), self._count)
-            bits = self._each[signal.name].connections[str(part)][place.bit : place.bit + len(run)]
+            bits = self._each[signal.name][part][place.bit : place.bit + len(run)]
             return f"{{{self._operand(bits, str(number))}}}"
         name = signal.name
         if name in self._varying:
@@ -210,9 +210,7 @@ class ArrayModule:
         """Names of signals and memories that differ between copies."""
         netlist = self._netlist
         varying = {netlist.inputs[port].name for port in own}
-        for signal, cell in netlist.driven:
-            if cell.kind == EACH and len({cell.connections[str(part)] for part in range(signal.parts)}) > 1:
-                varying.add(signal.name)
+        varying |= {name for name, parts in self._each.items() if len(set(parts)) > 1}
         # (what changes, what it depends on)
         follows = [
             (
