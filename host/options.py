@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -92,12 +93,42 @@ def add_clock(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--clock", type=positive, default=argparse.SUPPRESS, metavar="MHZ", help=text)
 
 
-def positive(text: str) -> float:
-    """Number above 0, for argparse."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError
-    return value
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Type of an option, for argparse: a whole number in ``low..high``, both included; without ``high``, no end."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low or (high is not None and value > high):
+            span = f"in {low}..{high}" if high is not None else f"of {low} or more"
+            raise argparse.ArgumentTypeError(f"must be a whole number {span}, not '{text}'")
+        return value
+
+    return parse
+
+
+def number(low: float, high: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
+    """Type of an option, for argparse: a finite number in ``low..high``, or only ``above`` ``low``."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low < value if above else low <= value) or not value <= high or math.isinf(value):
+            span = f"above {low:g}" if above else f"of {low:g} or more"
+            if high != math.inf:
+                span += f" and at most {high:g}"
+            raise argparse.ArgumentTypeError(f"must be a number {span}, not '{text}'")
+        return value
+
+    return parse
+
+
+positive = number(0, above=True)
+"""Type of an option, for argparse: a number above 0."""
 
 
 def absolute(text: str) -> str:

@@ -156,7 +156,7 @@ def test_resume_of_a_finished_run_says_the_same_again(run: Path, capsys: pytest.
     [
         (["train", "--foo"], "unrecognized arguments: --foo"),
         (["train", "--rate", "x"], "argument --rate: invalid int value: 'x'; see opzo train --help"),
-        (["train", "--clock", "0"], "argument --clock: invalid positive value"),
+        (["train", "--clock", "0"], "argument --clock: must be a number above 0"),
         (["trian"], "invalid choice: 'trian'"),
         ([], "required: COMMAND"),
         (["train", "--rule", "backprop"], "no learning rule 'backprop'"),

@@ -1,0 +1,15 @@
+"""Words for messages: names that a user may have meant, and texts of files made fit to print."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``" (did you mean 'x'?)"`` where ``word`` is close to a known name, else nothing."""
+    near = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def printable(text: object) -> str:
+    """Text from a file or a device as one that a terminal shows and does not obey: control characters escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
