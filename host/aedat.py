@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.recording import RawEvents, byte_places
+from opzo.host.recording import RawEvents, byte_places, choose_camera
 from opzo.spec.errors import OpzoError
 
 AEDAT3_MAGIC, AEDAT4_MAGIC = b"#!AER-DAT3.1\r\n", b"#!AER-DAT4.0\r\n"
@@ -44,7 +44,7 @@ COMPRESSIONS = {0: b"", 1: LZ4, 2: LZ4, 3: ZSTANDARD, 4: ZSTANDARD}
 CONTENT_MIN = 12
 
 
-def read_aedat3(path: Path, data: bytes) -> RawEvents:
+def read_aedat3(path: Path, data: bytes, camera: str | None = None) -> RawEvents:
     """Events of an AEDAT 3.1 file with this content; OpzoError where it is damaged."""
     position = data.find(END_OF_HEADER) + len(END_OF_HEADER)
     if position < len(END_OF_HEADER):
@@ -56,11 +56,7 @@ def read_aedat3(path: Path, data: bytes) -> RawEvents:
             f"{path}: format {kind_of_file[1].decode()} in the header at byte {kind_of_file.start()}; RAW can be read: "
             "record it in that format"
         )
-    camera = re.search(rb"#Source \d+: *([A-Za-z0-9]+)", header)
-    name = camera[1].decode().upper() if camera else ""
-    sensor = next((size for model, size in SENSORS.items() if name.startswith(model)), None)
-    events, places, wraps = [np.zeros((0, 2), "<u4")], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    sources: list[int] = []
+    sources: dict[int, list[tuple[int, int, int]]] = {}
     while position < len(data):
         _whole(path, data, position, PACKET3.size)
         kind, source, size, _, wrapped, capacity, count, _ = PACKET3.unpack_from(data, position)
@@ -70,16 +66,18 @@ def read_aedat3(path: Path, data: bytes) -> RawEvents:
         begin = position + PACKET3.size
         _whole(path, data, begin, size * capacity)
         if kind == POLARITY_KIND:
-            if sources and source != sources[-1]:
-                raise OpzoError(
-                    f"{path}: events of sources {sources[-1]} and {source} at byte {position}; record one camera a file"
-                )
-            sources.append(source)
-            events.append(np.frombuffer(data, "<u4", 2 * count, begin).reshape(-1, 2))
-            places.append(begin + POLARITY_BYTES * np.arange(count))
-            wraps.append(np.full(count, wrapped, np.int64))
+            sources.setdefault(source, []).append((begin, count, wrapped))
         position = begin + size * capacity
-    address, time = np.concatenate(events).T
+    if not sources:
+        raise OpzoError(f"{path}: no events; leave the file out or record it again")
+    source = int(choose_camera(path, [str(number) for number in sorted(sources)], camera))
+    packets = sources[source]
+    sensor = _sensor3(header, source)
+    address, time = np.concatenate(
+        [np.frombuffer(data, "<u4", 2 * count, begin).reshape(-1, 2) for begin, count, _ in packets]
+    ).T
+    places = [begin + POLARITY_BYTES * np.arange(count) for begin, count, _ in packets]
+    wraps = [np.full(count, wrapped, np.int64) for _, count, wrapped in packets]
     valid = (address & 1).astype(bool)
     address = address[valid]
     return RawEvents(
@@ -92,7 +90,20 @@ def read_aedat3(path: Path, data: bytes) -> RawEvents:
     )
 
 
-def read_aedat4(path: Path, data: bytes) -> RawEvents:
+def _sensor3(header: bytes, source: int) -> tuple[int, int] | None:
+    """Size of the sensor of the camera that the header names for this source; None where that is unknown.
+
+    Headers with a single camera may give it another number than its packets have.
+    """
+    cameras = re.findall(rb"#Source (\d+): *([A-Za-z0-9]+)", header)
+    own = [name for number, name in cameras if len(cameras) == 1 or int(number) == source]
+    sizes = {
+        next((size for model, size in SENSORS.items() if name.upper().decode().startswith(model)), None) for name in own
+    }
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def read_aedat4(path: Path, data: bytes, camera: str | None = None) -> RawEvents:
     """Events of an AEDAT 4 file with this content; OpzoError where it is damaged, or the library aedat is missing."""
     _check_aedat4(path, data)
     try:
@@ -102,17 +113,17 @@ def read_aedat4(path: Path, data: bytes) -> RawEvents:
     try:
         decoder = aedat.Decoder(str(path))
         streams = {number: one for number, one in decoder.id_to_stream().items() if one["type"] == "events"}
-        first = min(streams, default=None)
+        if not streams:
+            raise OpzoError(
+                f"{path}: no stream of events in the header at byte {len(AEDAT4_MAGIC)}; record one with its events"
+            )
+        first = int(choose_camera(path, [str(number) for number in sorted(streams)], camera))
         packets: list[NDArray[Any]] = [packet["events"] for packet in decoder if packet["stream_id"] == first]
     except BaseException as error:
         # The library panics at what it does not foresee; a PanicException is no Exception.
         if not isinstance(error, RuntimeError) and type(error).__name__ != "PanicException":
             raise
         raise OpzoError(f"{path}: damaged, says the library aedat: {error}; copy the file again") from None
-    if first is None:
-        raise OpzoError(
-            f"{path}: no stream of events in the header at byte {len(AEDAT4_MAGIC)}; record one with its events"
-        )
     if not packets:
         raise OpzoError(f"{path}: no events; leave the file out or record it again")
     events = np.concatenate(packets)

@@ -72,6 +72,8 @@ def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
     for name, value in facts.items():
         if isinstance(value, Mapping):
             value = ", ".join(f"{key.replace('_', ' ')} {figure}" for key, figure in value.items())
+        elif value is None:
+            value = "unknown"
         print(f"{name.replace('_', ' ')}: {value}")
 
 
@@ -129,6 +131,29 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Callab
 
 positive = number(0, above=True)
 """Type of an option, for argparse: a number above 0."""
+
+
+SIDE_MAX = 1 << 16
+"""Pixels across or down: coordinates of events are 16-bit numbers."""
+
+
+def size(text: str) -> tuple[int, int]:
+    """Type of an option, for argparse: width and height of ``48x32`` or, square, ``48``."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side[:9]) <= SIDE_MAX for side in sides):
+        raise argparse.ArgumentTypeError(f"must be WxH with sides of 1..{SIDE_MAX} pixels, not '{text}'")
+    return int(sides[0]), int(sides[-1])
+
+
+def add_camera(parser: argparse.ArgumentParser) -> None:
+    """Add ``--sensor`` and ``--camera``: what a recording may leave open."""
+    parser.add_argument("--sensor", type=size, metavar="WxH", help="size of the sensor, where a file does not say it")
+    parser.add_argument(
+        "--camera",
+        metavar="NAME",
+        help="camera of files with several: number of the source or stream (AEDAT), path of its events (HDF5) "
+        "(default: the first)",
+    )
 
 
 def absolute(text: str) -> str:

@@ -1,6 +1,7 @@
 """One recording of an event camera, checked: what all readers of files of events return."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 
 SENSOR_MAX = 1 << 16
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Recording:
         True: brighter.
     width, height : int
         Size of the sensor in pixels.
+    name : str
+        For messages: the file.
+    named : bool
+        False: nobody has told the size of the sensor, ``width`` and ``height`` are only what the events need. Such a
+        recording is for looking at: its addresses are not known.
     """
 
     t: NDArray[np.int64]
@@ -35,6 +44,8 @@ class Recording:
     polarity: NDArray[np.bool_]
     width: int
     height: int
+    name: str = "the recording"
+    named: bool = True
 
     def __len__(self) -> int:
         return len(self.t)
@@ -47,7 +58,7 @@ class RawEvents:
     Attributes
     ----------
     t, x, y, polarity : integers (events,)
-        As in Recording; ``polarity`` is true where not 0.
+        As in Recording; ``polarity`` is 1 for brighter, 0 or -1 for darker.
     sensor : (width, height) or None
         Size of the sensor that the file names; None: it names none.
     place : function
@@ -67,12 +78,32 @@ def byte_places(offsets: NDArray[np.int64]) -> Callable[[int], str]:
     return lambda index: f"byte {offsets[index]}"
 
 
+def choose_camera(path: Path, found: Sequence[str], camera: str | None) -> str:
+    """The one of the cameras ``found`` in a file that is meant; OpzoError where ``camera`` is not one of them.
+
+    Without ``camera`` it is the first one, with a warning where there are others.
+    """
+    if camera is not None and camera not in found:
+        raise OpzoError(
+            f"{path}: there is no camera '{printable(camera)}' with events; choose {', '.join(map(printable, found))}"
+        )
+    if camera is None and len(found) > 1:
+        logger.warning(
+            "%s holds the events of %d cameras (%s); taken: %s; choose with --camera",
+            printable(path),
+            len(found),
+            ", ".join(map(printable, found)),
+            printable(found[0]),
+        )
+    return found[0] if camera is None else camera
+
+
 def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None) -> Recording:
     """Recording with these events.
 
     OpzoError where there are none, where time runs backwards, and where an address lies outside the sensor. Its size is
-    that of the file; else ``sensor``, (width, height); else, where both are None, one more than the largest addresses.
-    OpzoError also where the file and ``sensor`` disagree.
+    that of the file, else ``sensor``, (width, height); where both are None, the recording is not ``named``. OpzoError
+    also where the file and ``sensor`` disagree.
     """
     if not len(raw.t):
         raise OpzoError(f"{path}: no events; leave the file out or record it again")
@@ -80,6 +111,7 @@ def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None) -> Recordi
         raise OpzoError(
             f"{path}: its sensor has {_size(raw.sensor)} pixels, not the {_size(sensor)} given; leave it out"
         )
+    named = bool(raw.sensor or sensor)
     size = raw.sensor or sensor or (int(raw.x.max()) + 1, int(raw.y.max()) + 1)
     if not all(0 < side <= SENSOR_MAX for side in size):
         raise OpzoError(f"{path}: a sensor of {_size(size)} pixels; sides from 1 to {SENSOR_MAX} work")
@@ -90,6 +122,12 @@ def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None) -> Recordi
             f"{path}: address x={raw.x[first]}, y={raw.y[first]} outside the sensor of {_size(size)} pixels at "
             f"{raw.place(first)}; the file is damaged, or from another camera: give the size of its sensor"
         )
+    wrong = ~np.isin(raw.polarity, (-1, 0, 1))
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise OpzoError(
+            f"{path}: polarity {raw.polarity[first]} at {raw.place(first)}; 1 for brighter, 0 or -1 for darker"
+        )
     t = raw.t.astype(np.int64)
     backwards = t[1:] < t[:-1]
     if backwards.any():
@@ -98,7 +136,7 @@ def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None) -> Recordi
             f"{path}: time runs backwards, from {t[first - 1]} to {t[first]} us at {raw.place(first)}; "
             "the file is damaged: sort its events by time or record it again"
         )
-    return Recording(t, raw.x.astype(np.uint16), raw.y.astype(np.uint16), raw.polarity.astype(bool), *size)
+    return Recording(t, raw.x.astype(np.uint16), raw.y.astype(np.uint16), raw.polarity > 0, *size, str(path), named)
 
 
 def _size(sensor: tuple[int, int]) -> str:

@@ -39,31 +39,50 @@ NMNIST_OVERFLOW_ROW = 240
 NMNIST_OVERFLOW_US = 1 << 13
 
 
-def read_recording(path: Path, sensor: tuple[int, int] | None = None) -> Recording:
+def read_recording(
+    path: Path, sensor: tuple[int, int] | None = None, camera: str | None = None, *, look: bool = False
+) -> Recording:
     """Recording in a file of any of the formats above.
 
     OpzoError, with the byte or event, where the file cannot be read, is of no known format, damaged or empty, where
-    time runs backwards, and where an address lies outside the sensor.
+    time runs backwards, where an address lies outside the sensor, and where nobody tells the size of the sensor.
 
     Parameters
     ----------
     path : Path
     sensor : (width, height) or None
-        Size of the sensor, for files that do not name it. None: 34 x 34 for .bin; for others one more than the largest
-        addresses. OpzoError where the file names another size.
+        Size of the sensor, for files that do not name it. None: 34 x 34 for .bin. OpzoError where the file names
+        another size.
+    camera : str or None
+        Camera of a file with several: number of the source or stream in AEDAT, path of its events in HDF5. None: the
+        first one, with a warning.
+    look : bool
+        Take a file without the size of its sensor too; what is returned is then not ``named``.
     """
+    recording = _read(path, sensor, camera)
+    if not recording.named and not look:
+        raise OpzoError(
+            f"{path}: the file does not say the size of the sensor, which decides the addresses of its events; give it "
+            f"with --sensor WxH (the events need {recording.width}x{recording.height} or more)"
+        )
+    return recording
+
+
+def _read(path: Path, sensor: tuple[int, int] | None, camera: str | None) -> Recording:
     try:
         with path.open("rb") as file:
             if file.read(len(HDF5_MAGIC)) == HDF5_MAGIC:
-                return check(path, read_hdf5(path), sensor)
+                return check(path, read_hdf5(path, camera), sensor)
             file.seek(0)
             data = file.read()
     except OSError as error:
         raise OpzoError(f"cannot read {path}: {error.strerror or error}; check the path") from None
     if data.startswith(AEDAT3_MAGIC):
-        raw = read_aedat3(path, data)
+        raw = read_aedat3(path, data, camera)
     elif data.startswith(AEDAT4_MAGIC):
-        raw = read_aedat4(path, data)
+        raw = read_aedat4(path, data, camera)
+    elif camera is not None:
+        raise OpzoError(f"{path}: a file of this format holds one camera; leave out --camera")
     elif data.startswith(b"% "):
         raw = read_prophesee(path, data)
     elif path.suffix.lower() == ".bin":

@@ -25,10 +25,10 @@ def events(recording: Recording) -> list[Event]:
     return list(zip(*(column.astype(int).tolist() for column in columns), strict=True))
 
 
-def refused(path: Path, message: str, sensor: tuple[int, int] | None = None) -> None:
+def refused(path: Path, message: str, sensor: tuple[int, int] | None = None, camera: str | None = None) -> None:
     """The message names the file, and ends with a remedy after a semicolon."""
     with pytest.raises(OpzoError, match=message) as caught:
-        read_recording(path, sensor)
+        read_recording(path, sensor, camera)
     assert str(path) in str(caught.value)
     assert re.search(r"; \w", str(caught.value))
 

@@ -54,7 +54,7 @@ def test_evt2_time_wraps(tmp_path: Path) -> None:
 
 def test_evt2_without_a_size(tmp_path: Path) -> None:
     path = written(tmp_path, "a.raw", b"% evt 2.0\n% end\n" + words2(*EVT2))
-    assert (read_recording(path).width, read_recording(path).height) == (640, 480)
+    refused(path, "does not say the size of the sensor")
     assert read_recording(path, (1280, 720)).width == 1280
     refused(path, "x=639, y=0 outside the sensor of 320 x 480 pixels at byte 20;", (320, 480))
 

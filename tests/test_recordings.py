@@ -47,8 +47,22 @@ def test_aedat3_of_other_cameras(tmp_path: Path) -> None:
         path = written(tmp_path, "a.aedat", HEADER3.replace(b"DVS128", camera) + packet3(EVENTS))
         assert (read_recording(path).width, read_recording(path).height) == size
     path = written(tmp_path, "a.aedat", HEADER3.replace(b"DVS128", b"Mine") + packet3(EVENTS))
-    assert (read_recording(path).width, read_recording(path).height) == (128, 128)
+    refused(path, r"does not say the size of the sensor, .* --sensor WxH \(the events need 128x128 or more\)")
+    looked = read_recording(path, look=True)
+    assert (looked.width, looked.height, looked.named) == (128, 128, False)
     assert read_recording(path, (300, 200)).width == 300
+
+
+def test_aedat3_of_two_cameras(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    header = HEADER3.replace(b"#Source 1: DVS128\r\n", b"#Source 1: DVS128\r\n#Source 2: DAVIS240C\r\n")
+    path = written(tmp_path, "a.aedat", header + packet3(EVENTS, source=2) + packet3(EVENTS[:2]))
+    assert events(read_recording(path)) == EVENTS[:2]
+    assert "events of 2 cameras (1, 2); taken: 1; choose with --camera" in caplog.text
+    caplog.clear()
+    other = read_recording(path, camera="2")
+    assert (events(other), other.width, other.height) == (EVENTS, 240, 180)
+    assert not caplog.text
+    refused(path, "there is no camera '3' with events; choose 1, 2", camera="3")
 
 
 START3 = len(HEADER3)
@@ -70,7 +84,6 @@ START3 = len(HEADER3)
             f"x=3, y=128 outside .* 128 x 128 pixels at byte {START3 + 52};",
         ),
         (HEADER3 + packet3([(1, 128, 0, 0)]), f"x=128, y=0 outside .* at byte {START3 + 28};"),
-        (HEADER3 + packet3(EVENTS) + packet3(EVENTS, source=2), f"sources 1 and 2 at byte {START3 + 52}"),
         (HEADER3, "no events"),
         (b"", "no known recording: nothing at byte 0"),
     ],
@@ -234,9 +247,9 @@ def test_hdf5_offset_of_time_and_negative_polarity(tmp_path: Path) -> None:
     path = datasets(tmp_path / "a.h5", "events", columns(given))
     with h5py.File(path, "a") as file:
         file["t_offset"] = np.int64(10**9)
-    recording = read_recording(path)
+    recording = read_recording(path, (640, 480))
     assert events(recording) == [(t + 10**9, x, y, p) for t, x, y, p in EVENTS_HDF5]
-    assert (recording.width, recording.height) == (640, 480)
+    refused(path, "does not say the size of the sensor")
 
 
 def changed(**changes: Any) -> dict[str, Any]:

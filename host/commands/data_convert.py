@@ -12,7 +12,7 @@ from opzo.host.data import LABEL_MAX
 from opzo.host.event_data import DATA_SETS, load_event_data
 from opzo.host.event_files import PARTS, save_events
 from opzo.host.events import Events
-from opzo.host.options import add_output, say, show
+from opzo.host.options import add_camera, add_output, say, show, size
 from opzo.host.recording import Recording
 from opzo.host.recording_lists import LIST_SUFFIXES, Labelled, recordings_of_folder, recordings_of_list, split
 from opzo.host.recordings import read_recording
@@ -50,15 +50,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce the sensor to (default: as it is)")
     parser.add_argument("--reduce", type=int, metavar="N", help="factor to reduce both sides by (default: 1)")
     parser.add_argument("--counts", action="store_true", help="graded events, by number of events (default: spikes)")
-    parser.add_argument("--sensor", type=size, metavar="WxH", help="size of the sensor, where a file does not say it")
+    add_camera(parser)
     parser.add_argument("--description", default="", metavar="TEXT", help="where the data come from, for the file")
     add_output(parser)
-
-
-def size(text: str) -> tuple[int, int]:
-    """Width and height of ``48x32`` or, square, ``48``; for argparse."""
-    width, _, height = text.partition("x")
-    return int(width), int(height or width)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -126,6 +120,6 @@ def _binning(arguments: argparse.Namespace, default: Binning) -> Binning:
 def _events(recordings: list[Labelled], binning: Binning, arguments: argparse.Namespace, name: str) -> Events:
     def read() -> Iterator[tuple[Recording, int]]:
         for recording in recordings:
-            yield read_recording(recording.path, arguments.sensor), recording.label
+            yield read_recording(recording.path, arguments.sensor, arguments.camera), recording.label
 
     return bin_recordings(read(), binning, name)

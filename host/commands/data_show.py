@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from opzo.host.commands.data_convert import size
 from opzo.host.event_files import PARTS, load_events
 from opzo.host.events import Events
-from opzo.host.options import add_output, show
+from opzo.host.options import add_camera, add_output, say, show
 from opzo.host.recordings import read_recording
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("file", type=Path, metavar="FILE", help="recording, or .npz file of events")
-    parser.add_argument("--sensor", type=size, metavar="WxH", help="size of the sensor, where the file does not say it")
+    add_camera(parser)
     add_output(parser)
 
 
@@ -25,19 +24,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.file.suffix.lower() == ".npz":
         facts = _data_set(arguments.file)
     else:
-        facts = _recording(arguments.file, arguments.sensor)
+        facts = _recording(arguments.file, arguments.sensor, arguments.camera)
     show(facts, as_json=arguments.json)
     return 0
 
 
-def _recording(path: Path, sensor: tuple[int, int] | None) -> dict[str, Any]:
-    recording = read_recording(path, sensor)
+def _recording(path: Path, sensor: tuple[int, int] | None, camera: str | None) -> dict[str, Any]:
+    recording = read_recording(path, sensor, camera, look=True)
     duration = int(recording.t[-1] - recording.t[0])
+    if not recording.named:
+        say(
+            f"opzo: {path} does not say the size of its sensor; give it with --sensor WxH where the events are used "
+            f"(they need {recording.width}x{recording.height} or more)"
+        )
     return {
         "events": len(recording),
         "on_events": int(np.count_nonzero(recording.polarity)),
-        "width": recording.width,
-        "height": recording.height,
+        "width": recording.width if recording.named else None,
+        "height": recording.height if recording.named else None,
         "first_us": int(recording.t[0]),
         "duration_us": duration,
         # A single moment has no rate.

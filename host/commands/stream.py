@@ -18,7 +18,6 @@ from rich.live import Live
 import opzo
 from opzo.host.binning import Binning
 from opzo.host.checkpoint import Checkpoint
-from opzo.host.commands.data_convert import size
 from opzo.host.config import Config
 from opzo.host.data import load_data
 from opzo.host.device import Device, open_device
@@ -27,7 +26,7 @@ from opzo.host.events import Events, EventSample
 from opzo.host.interrupt import Interrupt
 from opzo.host.limit import link_or_engine, told
 from opzo.host.live import NO_LABEL, Change, Kind, Records, TimeStep, TimeSteps, parse_address, read_pipe, read_udp
-from opzo.host.options import CLOCK, add_clock, add_config, add_output, given
+from opzo.host.options import CLOCK, add_camera, add_clock, add_config, add_output, given, size
 from opzo.host.rates import rate_registers
 from opzo.host.recording import Recording
 from opzo.host.recordings import SUFFIXES, read_recording
@@ -64,6 +63,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--window", type=int, default=0, help="time steps after which a decision begins anew (default: at labels only)"
     )
     parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce a sensor to")
+    add_camera(parser)
     parser.add_argument("--reset", action="store_true", help="forget membranes and traces before each recording")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the network as it is afterwards (.npz)")
     same = "as in training"
@@ -129,7 +129,9 @@ def _items(source: str, session: "_Session", config: Config, interrupt: Interrup
     if source.startswith("dv:"):
         return live(read_dv(parse_address(source), arguments.size, network.inputs, source, stop))
     if Path(source).suffix.lower() in SUFFIXES:
-        return _recording(read_recording(Path(source)), source, network, arguments, stop)
+        return _recording(
+            read_recording(Path(source), arguments.sensor, arguments.camera), source, network, arguments, stop
+        )
     data = load_data(source, config.data_root).test
     if not isinstance(data, Events):
         raise OpzoError(f"{source} holds frames; a stream needs events in time")
