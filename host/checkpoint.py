@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.atomic import write_atomically
+from opzo.host.class_names import Names, names_of_array
 from opzo.host.npz import load_arrays
 from opzo.host.state import State
 from opzo.host.statistics import Tally
@@ -37,6 +38,8 @@ class Checkpoint:
         Configuration of the run, for JSON.
     data_digest : int
         ``Data.digest`` of the training data, 0 for unknown.
+    class_names : tuple of str
+        Names of the network's classes; empty where they are unknown, as in files of earlier releases.
     """
 
     network: Network
@@ -47,6 +50,7 @@ class Checkpoint:
     tally: Tally = field(default_factory=Tally)
     settings: dict[str, Any] = field(default_factory=dict)
     data_digest: int = 0
+    class_names: Names = ()
 
     @property
     def lanes(self) -> int:
@@ -105,6 +109,8 @@ class Checkpoint:
             "settings": json.dumps(self.settings),
             "data_digest": self.data_digest,
         }
+        if self.class_names:
+            arrays["class_names"] = self.class_names
         arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(state.weights, 1)}
         arrays |= {f"feedback_{layer}": matrix for layer, matrix in enumerate(state.feedback, 1)}
         arrays |= {f"local_{layer}": matrix for layer, matrix in enumerate(state.local, 1)}
@@ -148,7 +154,15 @@ def _checkpoint(file: Mapping[str, NDArray[Any]]) -> Checkpoint:
         Tally(samples, correct, loss, sent, _array(file, "counters", np.int64, (len(Counter),))),
         json.loads(str(file["settings"])),
         int(file["data_digest"]),
+        _class_names(file, classes),
     )
+
+
+def _class_names(file: Mapping[str, NDArray[Any]], classes: int) -> Names:
+    """Names of the classes, one for each, or none."""
+    if "class_names" not in file:
+        return ()
+    return names_of_array(file["class_names"], "class_names", range(classes, classes + 1))
 
 
 def _array(file: Mapping[str, NDArray[Any]], name: str, kind: type, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -2,13 +2,14 @@
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from opzo.host.class_names import Names, names_of_data
 from opzo.host.device import Sample
 from opzo.host.event_files import is_event_file, load_events
 from opzo.host.events import Events, check_labels
@@ -23,6 +24,7 @@ NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 PIXEL_MAX = 255
 DIGITS_PIXEL_MAX = 16
 DIGITS_TEST_EVERY = 5
+DIGITS = tuple("0123456789")
 LABEL_MAX = 63
 """The chip has at most 64 classes."""
 SYNTHETIC = "saccade-"
@@ -34,10 +36,11 @@ DATA_SETS = ("digits", "mnist", "saccade-digits", "saccade-mnist", *RECORDED)
 
 @dataclass(frozen=True)
 class Frames:
-    """Images and their labels: uint8 (count, inputs) and uint8 (count,)."""
+    """Images and their labels: uint8 (count, inputs) and uint8 (count,); names of the classes, where they are known."""
 
     x: NDArray[np.uint8]
     y: NDArray[np.uint8]
+    names: Names = ()
     input: ClassVar[Input] = Input.FRAME
 
     @classmethod
@@ -94,6 +97,11 @@ class Data:
         """Raise OpzoError where ``network`` does not fit the data."""
         self.train.check(network, f"{self.name} (training)")
         self.test.check(network, f"{self.name} (test)")
+
+    @property
+    def names(self) -> Names:
+        """Names of the classes, in order of label; empty where they are unknown."""
+        return self.train.names
 
     @property
     def digest(self) -> int:
@@ -155,11 +163,8 @@ def _digits() -> Data:
     digits = load_digits()
     pixels = np.rint(digits.data * (PIXEL_MAX / DIGITS_PIXEL_MAX))
     test = np.arange(len(pixels)) % DIGITS_TEST_EVERY == DIGITS_TEST_EVERY - 1
-    return Data(
-        "digits",
-        Frames.of(pixels[~test], digits.target[~test]),
-        Frames.of(pixels[test], digits.target[test]),
-    )
+    parts = (Frames.of(pixels[part], digits.target[part]) for part in (~test, test))
+    return Data("digits", *(replace(part, names=DIGITS) for part in parts))
 
 
 def _mnist(root: Path) -> Data:
@@ -171,7 +176,10 @@ def _mnist(root: Path) -> Data:
             raise OpzoError(f"there is no {name}[.gz] in {root}; give the folder of the four MNIST files")
         arrays.append(read_idx(path, dimensions))
     x_train, y_train, x_test, y_test = arrays
-    return Data("mnist", Frames.of(x_train, y_train, *MNIST_FILES[:2]), Frames.of(x_test, y_test, *MNIST_FILES[2:]))
+    parts = Frames.of(x_train, y_train, *MNIST_FILES[:2]), Frames.of(x_test, y_test, *MNIST_FILES[2:])
+    # EMNIST comes in files of the same names, with letters.
+    names = DIGITS if max(part.y.max() for part in parts) < len(DIGITS) else ()
+    return Data("mnist", *(replace(part, names=names) for part in parts))
 
 
 def _npz(path: Path) -> Data:
@@ -189,7 +197,11 @@ def _npz(path: Path) -> Data:
     test = Frames.of(x_test, y_test, names[2], names[3])
     if train.x.shape[1] != test.x.shape[1]:
         raise OpzoError(f"{path}: training frames have {train.x.shape[1]} pixels, test frames {test.x.shape[1]}")
-    return Data(path.name, train, test)
+    known = names_of_data(arrays, path, remedy)
+    largest = max(train.y.max(), test.y.max())
+    if known and largest >= len(known):
+        raise OpzoError(f"{path} has label {largest} and {len(known)} names of classes; {remedy}")
+    return Data(path.name, replace(train, names=known), replace(test, names=known))
 
 
 def _numeric(values: ArrayLike, name: str) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class DataSet:
     counts : recordings of the training and of the test part
     page : where to get it
     layout : what to put where
+    names : names of the classes, in order of label
     """
 
     kind: str
@@ -58,6 +59,7 @@ class DataSet:
     counts: tuple[int, int]
     page: str
     layout: str
+    names: tuple[str, ...]
 
 
 DATA_SETS = {
@@ -69,6 +71,7 @@ DATA_SETS = {
         (60000, 10000),
         "the page 'N-MNIST' of Garrick Orchard, or Mendeley Data",
         "NMNIST/Train/0/00002.bin ... NMNIST/Test/9/09999.bin",
+        tuple("0123456789"),
     ),
     "dvs-gesture": DataSet(
         "DVSGesture",
@@ -79,6 +82,11 @@ DATA_SETS = {
         "the page 'DVS128 Gesture Dataset' of IBM Research, or tonic's copy on figshare",
         f"{GESTURE_FOLDER}/{LISTS['train']} and all else of IBM's DvsGesture.tar.gz, or of tonic's copy "
         "DVSGesture/ibmGestureTrain/user01_fluorescent/0.npy ... DVSGesture/ibmGestureTest/user29_natural/10.npy",
+        (
+            *("hand clapping", "right hand wave", "left hand wave", "right arm clockwise"),
+            *("right arm counter clockwise", "left arm clockwise", "left arm counter clockwise", "arm roll"),
+            *("air drums", "air guitar", "other gestures"),
+        ),
     ),
     "cifar10-dvs": DataSet(
         "CIFAR10DVS",
@@ -88,6 +96,7 @@ DATA_SETS = {
         (9000, 1000),
         "figshare, 'CIFAR10-DVS' as AEDAT 4 (tonic's copy)",
         "CIFAR10DVS/airplane/cifar10_airplane_0.aedat4 ... CIFAR10DVS/truck/cifar10_truck_999.aedat4",
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     ),
 }
 """With what the paper takes (appendix C.2.1)."""
@@ -115,7 +124,8 @@ def load_event_data(name: str, root: str | Path, *, binning: Binning | None = No
 
     key = content_hash(_VERSION, name, chosen, folder.absolute(), *described)
     train, test, _ = load_events(cached(cache_root() / f"{name}-{key}", build) / "events.npz")
-    return train, test
+    names = DATA_SETS[name].names
+    return replace(train, names=names), replace(test, names=names)
 
 
 def _sources(name: str, root: Path) -> tuple[list[Path], list[Source]]:

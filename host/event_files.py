@@ -1,9 +1,9 @@
 """Our own file of an event data set: an .npz file with a training and a test part.
 
 Arrays: ``format`` ("opzo events") and ``version`` (1); ``shape`` (channels, height, width); ``description``, free text
-that says where the events come from; and for each part, prefixed ``train_`` and ``test_``, ``addresses`` (uint16),
-``offsets`` (int64, (count, steps + 1)), ``y`` (uint8), and for graded events ``values`` (uint8), as in
-``opzo.host.events.Events``.
+that says where the events come from; optionally ``classes``, names of the classes in order of label, at most 64; and
+for each part, prefixed ``train_`` and ``test_``, ``addresses`` (uint16), ``offsets`` (int64, (count, steps + 1)),
+``y`` (uint8), and for graded events ``values`` (uint8), as in ``opzo.host.events.Events``.
 """
 
 from io import BytesIO
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.atomic import write_atomically
+from opzo.host.class_names import CLASSES, Names, names_of_data
 from opzo.host.events import Events
 from opzo.host.npz import load_arrays
 from opzo.spec.errors import OpzoError
@@ -29,6 +30,8 @@ def save_events(path: Path, train: Events, test: Events, description: str) -> No
     """Write both parts to ``path``, whole or not at all; OpzoError where they are not of one kind."""
     _check_parts(path, train, test)
     arrays: dict[str, Any] = {"format": FORMAT, "version": VERSION, "shape": train.shape, "description": description}
+    if train.names:
+        arrays[CLASSES] = train.names
     for part, events in zip(PARTS, (train, test), strict=True):
         arrays |= {f"{part}_{name}": getattr(events, name) for name in COLUMNS}
         if events.values is not None:
@@ -53,7 +56,8 @@ def load_events(path: Path) -> tuple[Events, Events, str]:
     shape = arrays["shape"]
     if shape.shape != (3,) or shape.dtype.kind not in "iu" or (shape < 1).any():
         raise OpzoError(f"{path}: shape is {shape.tolist()}; three whole numbers, 1 or more, expected; {REMEDY}")
-    train, test = (_part(path, arrays, part) for part in PARTS)
+    classes = names_of_data(arrays, path, REMEDY)
+    train, test = (_part(path, arrays, part, classes) for part in PARTS)
     _check_parts(path, train, test)
     return train, test, str(arrays["description"])
 
@@ -64,7 +68,7 @@ def is_event_file(arrays: dict[str, NDArray[Any]]) -> bool:
     return mark is not None and mark.shape == () and str(mark) == FORMAT
 
 
-def _part(path: Path, arrays: dict[str, NDArray[Any]], part: str) -> Events:
+def _part(path: Path, arrays: dict[str, NDArray[Any]], part: str, classes: Names) -> Events:
     names = {name: f"{part}_{name}" for name in (*COLUMNS, VALUES)}
     for name, dtype in COLUMNS.items():
         if arrays[names[name]].dtype != dtype:
@@ -81,6 +85,7 @@ def _part(path: Path, arrays: dict[str, NDArray[Any]], part: str) -> Events:
         shape=(channels, height, width),
         values=values,
         name=f"{path} ({part})",
+        names=classes,
     )
 
 

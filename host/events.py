@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.class_names import Names
 from opzo.host.device import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
@@ -58,6 +59,8 @@ class Events:
         Values 1..255 of graded events; None: all events are spikes.
     name : str
         For messages.
+    names : tuple of str
+        Names of the classes, in order of label; empty where they are unknown.
     """
 
     addresses: NDArray[np.uint16]
@@ -66,6 +69,7 @@ class Events:
     shape: tuple[int, int, int]
     values: NDArray[np.uint8] | None = None
     name: str = "the event data"
+    names: Names = ()
 
     def __post_init__(self) -> None:
         self._require(self.offsets.ndim == 2 and len(self.offsets) > 0 and self.steps > 0, "no samples")
@@ -88,6 +92,10 @@ class Events:
             same_step[flat[:-1][flat[:-1] < len(self.addresses)]] = False
             ascending = self.addresses[1:] > self.addresses[:-1]
             self._require(bool((ascending | ~same_step[1:]).all()), "addresses that do not ascend within a time step")
+        if self.names:
+            self._require(
+                self.y.max() < len(self.names), f"label {self.y.max()} and {len(self.names)} names of classes"
+            )
         if self.values is not None:
             self._require(self.values.shape == self.addresses.shape, f"{len(self.values)} values")
             self._require(self.values.dtype == np.uint8 and bool((self.values > 0).all()), "values outside 1..255")

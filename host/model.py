@@ -163,7 +163,8 @@ def _samples(x: ArrayLike | Events, y: ArrayLike | None) -> Frames | Events:
 
 def _anew(checkpoint: Checkpoint) -> Checkpoint:
     """The same state at the start of its schedules."""
-    return Checkpoint(checkpoint.network, checkpoint.rule, checkpoint.state)
+    names = checkpoint.class_names
+    return Checkpoint(checkpoint.network, checkpoint.rule, checkpoint.state, class_names=names)
 
 
 def _hyper(values: dict[str, Any]) -> Hyperparameters:

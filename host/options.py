@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from opzo.host.config import Config, checked, read_toml
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 
 CLOCK = 100.0
 """MHz for which simulated cycles are turned into time, unless the device has a clock of its own."""
@@ -74,7 +75,7 @@ def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
             value = ", ".join(f"{key.replace('_', ' ')} {figure}" for key, figure in value.items())
         elif value is None:
             value = "unknown"
-        print(f"{name.replace('_', ' ')}: {value}")
+        print(printable(f"{name.replace('_', ' ')}: {value}"))
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

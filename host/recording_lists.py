@@ -22,9 +22,9 @@ class Labelled:
 
 
 def recordings_of_folder(folder: Path) -> tuple[list[Labelled], list[str]]:
-    """Recordings of ``folder/CLASS/*`` or ``folder/train/CLASS/*`` and ``folder/test/CLASS/*``; names of the classes.
+    """Recordings of ``folder/CLASS/*`` or ``folder/train/CLASS/*`` and ``folder/test/CLASS/*``; names by label.
 
-    Labels count the classes in order of name; where all names are numbers, they are the labels.
+    Labels count the classes in order of name; where all names are numbers, they are the labels, and no names come.
     """
     parts = {part: folder / part for part in PARTS if (folder / part).is_dir()}
     if parts and len(parts) < len(PARTS):
@@ -38,14 +38,15 @@ def recordings_of_folder(folder: Path) -> tuple[list[Labelled], list[str]]:
     if not found:
         raise OpzoError(f"{folder} has no recordings in folders of classes; name them {folder}/[train|test/]CLASS/NAME")
     classes = sorted({name for _, name, _ in found})
-    labels = {name: int(name) if all(map(str.isdecimal, classes)) else i for i, name in enumerate(classes)}
+    numbered = all(map(str.isdecimal, classes))
+    labels = {name: int(name) if numbered else i for i, name in enumerate(classes)}
     if max(labels.values()) > LABEL_MAX:
         raise OpzoError(f"{folder} has label {max(labels.values())}; classes are numbered from 0 to {LABEL_MAX}")
     for part in parts:
         missing = set(classes) - {name for of_part, name, _ in found if of_part == part}
         if missing:
             raise OpzoError(f"{folder / part} has no recordings of {', '.join(sorted(missing))}; add them")
-    return [Labelled(path, labels[name], part) for part, name, path in found], [f"{labels[n]}={n}" for n in classes]
+    return [Labelled(path, labels[name], part) for part, name, path in found], [] if numbered else classes
 
 
 def recordings_of_list(path: Path) -> list[Labelled]:

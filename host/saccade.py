@@ -43,9 +43,7 @@ def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None 
             _make(camera, part, split, folder)
 
     folder = cached(cache_root() / f"{PREFIX}{key}", build)
-    train, test = (
-        _load(folder, split, frames.y) for split, frames in zip(SPLITS, (data.train, data.test), strict=True)
-    )
+    train, test = (_load(folder, split, frames) for split, frames in zip(SPLITS, (data.train, data.test), strict=True))
     return train, test
 
 
@@ -71,9 +69,10 @@ def _make(camera: SaccadeCamera, images: NDArray[np.uint8], split: int, folder: 
     np.save(folder / f"{SPLITS[split]}_offsets.npy", np.concatenate(offsets))
 
 
-def _load(folder: Path, split: str, labels: NDArray[np.uint8]) -> Events:
+def _load(folder: Path, split: str, frames: Frames) -> Events:
     # Plain arrays over the mapped files: slices of np.memmap are slow.
     addresses, offsets = (
         np.asarray(np.load(folder / f"{split}_{name}.npy", mmap_mode="r")) for name in ("addresses", "offsets")
     )
-    return Events(addresses, offsets, labels, (2, SENSOR, SENSOR), name=f"the synthetic recording in {folder}")
+    name = f"the synthetic recording in {folder}"
+    return Events(addresses, offsets, frames.y, (2, SENSOR, SENSOR), name=name, names=frames.names)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from opzo.host.augment import Augmentation
 from opzo.host.checkpoint import Checkpoint
+from opzo.host.class_names import Names, padded
 from opzo.host.config import Hyperparameters
 from opzo.host.data import Frames
 from opzo.host.device import Device, Sample
@@ -106,10 +107,12 @@ class Trainer:
         self._augmentation = Augmentation(hyper.rotate, hyper.zoom, hyper.shift)
         self.epoch = self.position = 0
         self.tally = Tally()
+        self.class_names: Names = ()
         state = State.initial(network, self.rule, hyper.seed, device.limits)
         if checkpoint is not None:
             checkpoint.check(network, self.rule)
             self.epoch, self.position, state = checkpoint.epoch, checkpoint.position, checkpoint.state
+            self.class_names = checkpoint.class_names
             self.tally.add_tally(checkpoint.tally)
         device.configure(network, self.rule)
         state.write(device)
@@ -120,7 +123,12 @@ class Trainer:
         tally = Tally()
         tally.add_tally(self.tally)
         state = State.read(self.device, self.rule)
-        return Checkpoint(self.network, self.rule, state, self.epoch, self.position, tally, settings or {}, data_digest)
+        return Checkpoint(
+            *(self.network, self.rule, state, self.epoch, self.position, tally),
+            settings=settings or {},
+            data_digest=data_digest,
+            class_names=self.class_names,
+        )
 
     def fit(
         self, train: Samples, test: Samples | None, watcher: Watcher | None = None, *, checkpoint_every: int = 0
@@ -130,6 +138,7 @@ class Trainer:
         ``checkpoint_every`` (samples, 0 = never) asks the watcher to save within an epoch as well.
         """
         watcher = watcher or Watcher()
+        self.class_names = padded(train.names, self.network.classes) or self.class_names
         self._augmentation.check(train, "the training data")
         while self.epoch < self.hyper.epochs:
             begin = time.monotonic(), self.position

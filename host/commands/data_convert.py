@@ -97,8 +97,11 @@ def _converted(arguments: argparse.Namespace) -> tuple[Events, Events, str]:
     else:
         raise OpzoError(f"there is no {first}; give {', '.join(DATA_SETS)}, a folder, a list or a recording")
     parts = split(recordings, arguments.test_every)
-    train, test = (_events(part, binning, arguments, name) for part, name in zip(parts, PARTS, strict=True))
-    named = f", classes {' '.join(classes)}" if classes else ""
+    train, test = (
+        replace(_events(part, binning, arguments, name), names=tuple(classes))
+        for part, name in zip(parts, PARTS, strict=True)
+    )
+    named = f", classes {' '.join(f'{label}={name}' for label, name in enumerate(classes))}" if classes else ""
     return train, test, f"{first}{named}: {binning}"
 
 

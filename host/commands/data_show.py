@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from opzo.host.class_names import class_text
 from opzo.host.event_files import PARTS, load_events
 from opzo.host.events import Events
 from opzo.host.options import add_camera, add_output, say, show
@@ -22,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print facts, one a line; exit code."""
     if arguments.file.suffix.lower() == ".npz":
-        facts = _data_set(arguments.file)
+        facts = _data_set(arguments.file, arguments.json)
     else:
         facts = _recording(arguments.file, arguments.sensor, arguments.camera)
     show(facts, as_json=arguments.json)
@@ -49,7 +50,7 @@ def _recording(path: Path, sensor: tuple[int, int] | None, camera: str | None) -
     }
 
 
-def _data_set(path: Path) -> dict[str, Any]:
+def _data_set(path: Path, as_json: bool) -> dict[str, Any]:
     train, test, description = load_events(path)
     facts: dict[str, Any] = {
         "description": description,
@@ -57,11 +58,12 @@ def _data_set(path: Path) -> dict[str, Any]:
         "inputs": train.inputs,
         "steps": train.steps,
         "graded": train.graded,
+        "class_names": list(train.names),
     }
-    return facts | {part: _figures(events) for part, events in zip(PARTS, (train, test), strict=True)}
+    return facts | {part: _figures(events, as_json) for part, events in zip(PARTS, (train, test), strict=True)}
 
 
-def _figures(events: Events) -> dict[str, Any]:
+def _figures(events: Events, as_json: bool) -> dict[str, Any]:
     a_sample = events.offsets[:, -1] - events.offsets[:, 0]
     labels, counts = np.unique(events.y, return_counts=True)
     return {
@@ -71,5 +73,8 @@ def _figures(events: Events) -> dict[str, Any]:
         "fewest_a_sample": int(a_sample.min()),
         "most_a_sample": int(a_sample.max()),
         "events_a_step": round(float(a_sample.mean() / events.steps), 2),
-        "samples_of_classes": {str(label): int(count) for label, count in zip(labels, counts, strict=True)},
+        "samples_of_classes": {
+            str(label) if as_json else class_text(label, events.names): count
+            for label, count in zip(labels.tolist(), counts.tolist(), strict=True)
+        },
     }

@@ -2,17 +2,21 @@
 
 import argparse
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import opzo
 from opzo.host.checkpoint import Checkpoint
+from opzo.host.class_names import other_names
 from opzo.host.config import Config
 from opzo.host.data import load_data
 from opzo.host.device import open_device
 from opzo.host.options import add_config, add_output, given
 from opzo.host.run_folder import checkpoint_path
 from opzo.host.trainer import evaluate
+
+logger = logging.getLogger(__name__)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     data = load_data(config.data, config.data_root)
     samples = data.test if arguments.set == "test" else data.train
     samples.check(network, config.data)
+    if difference := other_names(checkpoint.class_names, data.names):
+        logger.warning("warning: %s", difference)
     with open_device(config.device, network, config.lanes, config.weight_bits) as device:
         device.configure(network, rule)
         checkpoint.state.write_weights(device)
@@ -52,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             "lanes": lanes,
             "weight_bits": weight_bits,
             "rule": rule.name.lower(),
+            "class_names": list(checkpoint.class_names),
         }
         print(json.dumps(facts | {f"{arguments.set}_accuracy": tally.accuracy} | figures))
     else:

@@ -51,5 +51,6 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         "samples": state.samples,
         "largest_weights": [int(abs(matrix.astype(int)).max()) / WEIGHT.one for matrix in state.weights],
         "feedback_shift": state.feedback_shift.tolist(),
+        "class_names": list(checkpoint.class_names),
         "settings": checkpoint.settings,
     }

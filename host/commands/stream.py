@@ -100,7 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
         figures = _figures(session, counted, device, device.bytes_sent - sent, clock) | {"seconds": seconds}
         if arguments.save:
             state = State.read(device, rule)
-            Checkpoint(network, rule, state, settings=checkpoint.settings).save(arguments.save)
+            names = checkpoint.class_names
+            Checkpoint(network, rule, state, settings=checkpoint.settings, class_names=names).save(arguments.save)
     if arguments.json:
         print(json.dumps(figures))
     else:
