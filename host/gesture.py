@@ -61,7 +61,7 @@ def read_gestures(path: Path) -> list[Gesture]:
 def gesture_recordings(paths: list[Path]) -> Iterator[tuple[Recording, int]]:
     """All gestures of these recordings, each as a recording of its own, with its label."""
     for path in paths:
-        whole = read_recording(path)
+        whole = read_recording(path, mend_clock=False)
         for gesture in read_gestures(labels_path(path)):
             first, last = np.searchsorted(whole.t, (gesture.start, gesture.end))
             if first == last:

@@ -1,11 +1,12 @@
-"""Recordings of Prophesee: RAW files (EVT 2.0 and 3.0) and DAT files (version 2).
+"""Recordings of Prophesee: RAW files (EVT 2.0 and 3.0) and DAT files.
 
 Read by NumPy: expelliarmus, the library for them, adds 4096 us too many at a wrap of the time of EVT 3.0, misses that
 of EVT 2.0, and reads damaged files without a word; the tests compare with it where it is right.
 
-The header is lines of text that begin with "%"; that of a RAW file ends at "% end", where it has that line. The size
-of the sensor is that of "% geometry 1280x720", "% format EVT3;height=720;width=1280", or "% Width 1280" and
-"% Height 720".
+The header is lines of text that begin with "%", in ASCII, UTF-8 or Latin 1, perhaps after a byte-order mark; that of a
+RAW file ends at "% end", where it has that line. The size of the sensor is that of "% geometry 1280x720", "% format
+EVT3;height=720;width=1280", or "% Width 1280" and "% Height 720". A DAT file without "% Version 2" is one of the ATIS
+cameras of before, whose addresses have other bits. Fields that contradict each other are refused.
 
 Tolerated: words that are neither polarity events nor time (triggers, vendor data), left out; wraps of the counters of
 time (EVT 2.0: 34 bits, EVT 3.0: 24 bits, DAT: 32 bits), seen as a fall by more than half of their range; events of a
@@ -22,11 +23,14 @@ from numpy.typing import NDArray
 from opzo.host.recording import RawEvents, byte_places
 from opzo.spec.errors import OpzoError
 
-HEADER_LINE = re.compile(rb"% ?[\x20-\x7e\t]*\r?\n")
-FORMAT = re.compile(r"^% (?:evt |format EVT)(\d+(?:\.\d+)?)", re.MULTILINE | re.IGNORECASE)
-GEOMETRY = re.compile(r"^% geometry (\d+)x(\d+)", re.MULTILINE | re.IGNORECASE)
-WIDTH = re.compile(r"^% (?:format .*\bwidth=|width )(\d+)", re.MULTILINE | re.IGNORECASE)
-HEIGHT = re.compile(r"^% (?:format .*\bheight=|height )(\d+)", re.MULTILINE | re.IGNORECASE)
+HEADER_LINE = re.compile(rb"%[ \t]?(?:[\x20-\x7e\t]*|[A-Za-z][\x20-\x7e\t\x80-\xff]*)\r?\n")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+FORMAT = re.compile(r"^%\s?(?:evt |format EVT)(\d{1,9}(?:\.\d{1,9})?)", re.MULTILINE | re.IGNORECASE)
+GEOMETRY = re.compile(r"^%\s?geometry:? (\d{1,9})x(\d{1,9})\b", re.MULTILINE | re.IGNORECASE)
+WIDTH = re.compile(r"^%\s?(?:format .*\bwidth=|width:? )(\d{1,9})\b", re.MULTILINE | re.IGNORECASE)
+HEIGHT = re.compile(r"^%\s?(?:format .*\bheight=|height:? )(\d{1,9})\b", re.MULTILINE | re.IGNORECASE)
+VERSION = re.compile(r"^%\s?version:? +(\d{1,9})\b", re.MULTILINE | re.IGNORECASE)
+BIG_ENDIAN = re.compile(r"^%\s?endianness:? +big", re.MULTILINE | re.IGNORECASE)
 
 # Types of words, in their upper four bits.
 EVT2_OFF, EVT2_ON, EVT2_TIME_HIGH = 0x0, 0x1, 0x8
@@ -35,24 +39,33 @@ EVT3_Y, EVT3_X, EVT3_BASE_X, EVT3_VECTOR_12, EVT3_VECTOR_8, EVT3_TIME_LOW, EVT3_
 EVT3_TYPES = (0, 2, 3, 4, 5, 6, 7, 8, 0xA, 0xE, 0xF)
 DAT_TYPES = (0x00, 0x0C)
 DAT_EVENT_BYTES = 8
+# Upper limit of the versions, and the lowest bit and the number of bits of x, y and polarity in the address.
+DAT_LAYOUTS = ((1, ((0, 9), (9, 8), (17, 1))), (2, ((0, 14), (14, 14), (28, 1))))
+DAT_OLD_BITS = 18
 
 
 def read_prophesee(path: Path, data: bytes) -> RawEvents:
     """Events of a RAW or DAT file with this content, which begins with "%"; OpzoError where it is damaged."""
     header, start = _header(data)
-    found = FORMAT.search(header)
-    if found is None:
+    # "% evt 3.0" and "% format EVT3" are one.
+    versions = {found[1].removesuffix(".0"): found for found in FORMAT.finditer(header)}
+    if len(versions) > 1:
+        raise OpzoError(
+            f"{path}: EVT {' and '.join(versions)} in the header up to byte {start}; give an unchanged RAW file"
+        )
+    if not versions:
         if "data file containing" in header.lower() or path.suffix.lower() == ".dat":
             return _read_dat(path, data, header, start)
         raise OpzoError(
             f"{path}: a header without '% evt 2.0', '% evt 3.0' or '% Data file containing', up to byte {start}; "
             "give an unchanged RAW or DAT file"
         )
-    if re.search(r"^% endianness big", header, re.MULTILINE | re.IGNORECASE):
+    if BIG_ENDIAN.search(header):
         raise OpzoError(f"{path}: big-endian words from byte {start} on; record it little-endian")
-    if found[1] in ("2", "2.0"):
+    ((version, found),) = versions.items()
+    if version == "2":
         return _read_evt2(path, data, header, start)
-    if found[1] in ("3", "3.0"):
+    if version == "3":
         return _read_evt3(path, data, header, start)
     raise OpzoError(
         f"{path}: EVT {found[1]} in the header at byte {found.start()}; EVT 2.0 and 3.0 can be read: record it in one "
@@ -60,21 +73,32 @@ def read_prophesee(path: Path, data: bytes) -> RawEvents:
     )
 
 
+def begins_header(data: bytes) -> bool:
+    """Whether the content begins with a line of such a header."""
+    return HEADER_LINE.match(data.removeprefix(BYTE_ORDER_MARK)) is not None
+
+
 def _header(data: bytes) -> tuple[str, int]:
-    """Text of the header and where the content after it begins."""
-    start = 0
+    """Text of the header, a character a byte, and where the content after it begins."""
+    start = len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0
+    begin = start
     while line := HEADER_LINE.match(data, start):
         start = line.end()
         if line[0].split() == [b"%", b"end"]:
             break
-    return data[:start].decode("ascii"), start
+    return "\n" * begin + data[begin:start].decode("latin-1"), start
 
 
-def _sensor(header: str) -> tuple[int, int] | None:
-    if found := GEOMETRY.search(header):
-        return int(found[1]), int(found[2])
-    width, height = WIDTH.search(header), HEIGHT.search(header)
-    return (int(width[1]), int(height[1])) if width and height else None
+def _sensor(path: Path, header: str) -> tuple[int, int] | None:
+    """Size of the sensor that the header names; OpzoError where it names two."""
+    sizes = {(int(found[1]), int(found[2])) for found in GEOMETRY.finditer(header)}
+    widths, heights = ({int(found[1]) for found in side.finditer(header)} for side in (WIDTH, HEIGHT))
+    if widths and heights:
+        sizes |= {(width, height) for width in widths for height in heights}
+    if len(sizes) > 1:
+        told = " and ".join(f"{width} x {height}" for width, height in sorted(sizes))
+        raise OpzoError(f"{path}: {told} pixels in the header; give an unchanged file")
+    return sizes.pop() if sizes else None
 
 
 def _read_evt2(path: Path, data: bytes, header: str, start: int) -> RawEvents:
@@ -91,7 +115,7 @@ def _read_evt2(path: Path, data: bytes, header: str, start: int) -> RawEvents:
         x=(events >> 11) & 0x7FF,
         y=events & 0x7FF,
         polarity=kinds[index] == EVT2_ON,
-        sensor=_sensor(header),
+        sensor=_sensor(path, header),
         place=byte_places(start + 4 * index),
     )
 
@@ -118,7 +142,7 @@ def _read_evt3(path: Path, data: bytes, header: str, start: int) -> RawEvents:
         x=first[word] + column,
         y=(words[row[index]] & 0x7FF)[word],
         polarity=((words[source] >> 11) & 1)[word],
-        sensor=_sensor(header),
+        sensor=_sensor(path, header),
         place=byte_places(start + 2 * index[word]),
     )
 
@@ -141,12 +165,14 @@ def _evt3_times(words: NDArray[Any], kinds: NDArray[np.uint8], high: NDArray[np.
 
 
 def _read_dat(path: Path, data: bytes, header: str, start: int) -> RawEvents:
-    """Type and size of events in a byte each; then events: time (32 bits), x (14), y (14), polarity (4)."""
-    version = re.search(r"^% version (\d+)", header, re.MULTILINE | re.IGNORECASE)
-    if version and version[1] != "2":
+    """Type and size of events in a byte each; then events: time (32 bits) and address (32 bits)."""
+    versions = {int(found[1]): found.start() for found in VERSION.finditer(header)} or {0: 0}
+    layouts = {version: next((bits for last, bits in DAT_LAYOUTS if version <= last), None) for version in versions}
+    layout = next(iter(layouts.values()))
+    if layout is None or len(versions) > 1:
         raise OpzoError(
-            f"{path}: DAT version {version[1]} in the header at byte {version.start()}; version 2 can be read: convert "
-            "it with the camera's software"
+            f"{path}: DAT version {' and '.join(map(str, versions))} in the header at byte {min(versions.values())}; "
+            "versions 0 to 2 can be read: convert it with the camera's software"
         )
     head = data[start : start + 2]
     if len(head) < 2 or head[0] not in DAT_TYPES or head[1] != DAT_EVENT_BYTES:
@@ -156,12 +182,19 @@ def _read_dat(path: Path, data: bytes, header: str, start: int) -> RawEvents:
         )
     records = _words(path, data, start + 2, np.dtype([("t", "<u4"), ("address", "<u4")]))
     address = records["address"]
+    if 2 not in versions and (beyond := address >> DAT_OLD_BITS != 0).any():
+        first = int(beyond.argmax())
+        raise OpzoError(
+            f"{path}: address 0x{address[first]:x} at byte {start + 2 + DAT_EVENT_BYTES * first}, which a DAT file "
+            f"without '% Version 2' does not have; give an unchanged file, or add that line to its header"
+        )
+    x, y, polarity = ((address >> low) & ((1 << bits) - 1) for low, bits in layout)
     return RawEvents(
         t=_unwrap(records["t"], 32),
-        x=address & 0x3FFF,
-        y=(address >> 14) & 0x3FFF,
-        polarity=(address >> 28) & 1,
-        sensor=_sensor(header),
+        x=x,
+        y=y,
+        polarity=polarity,
+        sensor=_sensor(path, header),
         place=byte_places(start + 2 + DAT_EVENT_BYTES * np.arange(len(records))),
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.clock import steady
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
 
@@ -24,7 +25,8 @@ class Recording:
     Attributes
     ----------
     t : int64 (events,)
-        Microseconds, never descending; counted from where the file counts (start of the camera, Unix time).
+        Microseconds, never descending; counted from where the file counts (start of the camera, Unix time), without its
+        jumps (``opzo.host.clock``).
     x, y : uint16 (events,)
         Column in 0..width-1 and row in 0..height-1, as in the file.
     polarity : bool (events,)
@@ -98,10 +100,11 @@ def choose_camera(path: Path, found: Sequence[str], camera: str | None) -> str:
     return found[0] if camera is None else camera
 
 
-def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None) -> Recording:
-    """Recording with these events.
+def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None, *, mend_clock: bool = True) -> Recording:
+    """Recording with these events, in order of time.
 
-    OpzoError where there are none, where time runs backwards, and where an address lies outside the sensor. Its size is
+    OpzoError where there are none, where an address lies outside the sensor, a polarity is none, or the times are those
+    of no clock; jumps of it are taken out, or, without ``mend_clock``, an OpzoError too. The size of the sensor is
     that of the file, else ``sensor``, (width, height); where both are None, the recording is not ``named``. OpzoError
     also where the file and ``sensor`` disagree.
     """
@@ -128,15 +131,9 @@ def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None) -> Recordi
         raise OpzoError(
             f"{path}: polarity {raw.polarity[first]} at {raw.place(first)}; 1 for brighter, 0 or -1 for darker"
         )
-    t = raw.t.astype(np.int64)
-    backwards = t[1:] < t[:-1]
-    if backwards.any():
-        first = int(backwards.argmax()) + 1
-        raise OpzoError(
-            f"{path}: time runs backwards, from {t[first - 1]} to {t[first]} us at {raw.place(first)}; "
-            "the file is damaged: sort its events by time or record it again"
-        )
-    return Recording(t, raw.x.astype(np.uint16), raw.y.astype(np.uint16), raw.polarity > 0, *size, str(path), named)
+    t, order = steady(str(path), raw.t.astype(np.int64), raw.place, mend=mend_clock)
+    x, y = (values.astype(np.uint16)[order] for values in (raw.x, raw.y))
+    return Recording(t, x, y, (raw.polarity > 0)[order], *size, str(path), named)
 
 
 def _size(sensor: tuple[int, int]) -> str:

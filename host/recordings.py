@@ -8,14 +8,14 @@ Format                     Told by                       Read by
 AEDAT 3.1 (DVS-Gesture)    #!AER-DAT3.1                  host/aedat.py, with NumPy
 AEDAT 4                    #!AER-DAT4.0                  host/aedat.py, with the library aedat
 RAW (EVT 2.0, EVT 3.0)     % evt, % format EVT           host/prophesee.py, with NumPy
-DAT (version 2)            % Data file containing, .dat  host/prophesee.py, with NumPy
+DAT (versions 0 to 2)      % Data file containing, .dat  host/prophesee.py, with NumPy
 HDF5 (Prophesee, DSEC)     89 48 44 46 0d 0a 1a 0a       host/recording_hdf5.py, with h5py
 N-MNIST, N-Caltech101      .bin                          here, with NumPy
 =========================  ============================  ==================================================
 
-Every file is read as a whole into memory. Events keep the order and the addresses of the file; time running backwards
-and addresses outside the sensor are errors. What else each format tolerates stands in its module; for N-MNIST: the
-events with y = 240, which mark an overflow of time and add 8192 us to all later events.
+Every file is read as a whole into memory. Events keep the addresses of the file; addresses outside the sensor are
+errors. Jumps of the clock are taken out, with a warning (host/clock.py). What else each format tolerates stands in its
+module; for N-MNIST: the events with y = 240, which mark an overflow of time and add 8192 us to all later events.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from opzo.host.aedat import AEDAT3_MAGIC, AEDAT4_MAGIC, read_aedat3, read_aedat4
-from opzo.host.prophesee import read_prophesee
+from opzo.host.prophesee import begins_header, read_prophesee
 from opzo.host.recording import RawEvents, Recording, byte_places, check
 from opzo.host.recording_hdf5 import HDF5_MAGIC, read_hdf5
 from opzo.spec.errors import OpzoError
@@ -40,12 +40,17 @@ NMNIST_OVERFLOW_US = 1 << 13
 
 
 def read_recording(
-    path: Path, sensor: tuple[int, int] | None = None, camera: str | None = None, *, look: bool = False
+    path: Path,
+    sensor: tuple[int, int] | None = None,
+    camera: str | None = None,
+    *,
+    look: bool = False,
+    mend_clock: bool = True,
 ) -> Recording:
     """Recording in a file of any of the formats above.
 
-    OpzoError, with the byte or event, where the file cannot be read, is of no known format, damaged or empty, where
-    time runs backwards, where an address lies outside the sensor, and where nobody tells the size of the sensor.
+    OpzoError, with the byte or event, where the file cannot be read, is of no known format, damaged or empty, where an
+    address lies outside the sensor, and where nobody tells the size of the sensor.
 
     Parameters
     ----------
@@ -58,8 +63,11 @@ def read_recording(
         first one, with a warning.
     look : bool
         Take a file without the size of its sensor too; what is returned is then not ``named``.
+    mend_clock : bool
+        Take out jumps of the clock, with a warning; else they are an OpzoError.
     """
-    recording = _read(path, sensor, camera)
+    raw, sensor = _read(path, sensor, camera)
+    recording = check(path, raw, sensor, mend_clock=mend_clock)
     if not recording.named and not look:
         raise OpzoError(
             f"{path}: the file does not say the size of the sensor, which decides the addresses of its events; give it "
@@ -68,11 +76,12 @@ def read_recording(
     return recording
 
 
-def _read(path: Path, sensor: tuple[int, int] | None, camera: str | None) -> Recording:
+def _read(path: Path, sensor: tuple[int, int] | None, camera: str | None) -> tuple[RawEvents, tuple[int, int] | None]:
+    """Events as the file has them, and the size of the sensor that was given or that the format has."""
     try:
         with path.open("rb") as file:
             if file.read(len(HDF5_MAGIC)) == HDF5_MAGIC:
-                return check(path, read_hdf5(path, camera), sensor)
+                return read_hdf5(path, camera), sensor
             file.seek(0)
             data = file.read()
     except OSError as error:
@@ -83,7 +92,7 @@ def _read(path: Path, sensor: tuple[int, int] | None, camera: str | None) -> Rec
         raw = read_aedat4(path, data, camera)
     elif camera is not None:
         raise OpzoError(f"{path}: a file of this format holds one camera; leave out --camera")
-    elif data.startswith(b"% "):
+    elif begins_header(data):
         raw = read_prophesee(path, data)
     elif path.suffix.lower() == ".bin":
         raw, sensor = _read_nmnist(path, data), sensor or NMNIST_SENSOR
@@ -92,7 +101,7 @@ def _read(path: Path, sensor: tuple[int, int] | None, camera: str | None) -> Rec
             f"{path}: no known recording: {data[:12].hex(' ') or 'nothing'} at byte 0; give AEDAT 3.1 or 4, Prophesee "
             "RAW (EVT 2.0 or 3.0) or DAT, HDF5, or N-MNIST (.bin)"
         )
-    return check(path, raw, sensor)
+    return raw, sensor
 
 
 def _read_nmnist(path: Path, data: bytes) -> RawEvents:

@@ -68,8 +68,6 @@ def test_evt2_without_a_size(tmp_path: Path) -> None:
         (HEADER_EVT2.replace(b"% end", b"% endianness big\n% end") + words2(*EVT2), "big-endian"),
         (words2(*EVT2), "no known recording: 25 00 00 80 .* at byte 0"),
         (HEADER_EVT2 + words2(EVT2[0], 0x3 << 28), f"type 0x3 at byte {START_EVT2 + 4}, which EVT 2.0"),
-        (HEADER_EVT2 + words2(EVT2[0], EVT2[2], EVT2[1]), f"from 2431 to 2369 us at byte {START_EVT2 + 8};"),
-        (HEADER_EVT2 + words2(EVT2[3], EVT2[4], *EVT2[:2]), f"from 2432 to 2369 us at byte {START_EVT2 + 12};"),
         (HEADER_EVT2 + words2(*EVT2, event2(0x980, 640, 0, 1)), f"x=640, y=0 .* at byte {START_EVT2 + 20};"),
         (HEADER_EVT2 + words2(*EVT2, event2(0x980, 0, 480, 1)), f"x=0, y=480 .* at byte {START_EVT2 + 20};"),
         (HEADER_EVT2 + words2(EVT2[1]), "no events"),
@@ -152,13 +150,10 @@ BEGIN3 = (0x8001, 0x6005, 0x02CF)
     ("content", "message"),
     [
         (HEADER_EVT3 + words3(*BEGIN3, 0x2805) + b"\0", f"truncated: 1 of 2 bytes at byte {START_EVT3 + 8}"),
-        (HEADER_EVT3.replace(b"3.0", b"4.0") + words3(*BEGIN3, 0x2805), "EVT 4.0 in the header at byte 0"),
+        (HEADER_EVT3.replace(b"3.0", b"4.0") + words3(*BEGIN3, 0x2805), "EVT 4 and 3 in the header up to byte"),
+        (b"% evt 4.0\n% end\n" + words3(*BEGIN3, 0x2805), "EVT 4.0 in the header at byte 0"),
+        (HEADER_EVT3.replace(b"% end", b"% geometry 640x480\n% end") + words3(*BEGIN3, 0x2805), "640 x 480 and 1280 x"),
         (HEADER_EVT3 + words3(*BEGIN3, 0x2805, 0x9000), f"type 0x9 at byte {START_EVT3 + 8}, which EVT 3.0"),
-        (
-            HEADER_EVT3 + words3(*BEGIN3, 5 | 2 << 12, 0x6004, 0x2805),
-            f"from 4101 to 4100 us at byte {START_EVT3 + 10};",
-        ),
-        (HEADER_EVT3 + words3(*BEGIN3, 0x2805, 0x8000, 0x2805), f"from 4101 to 0 us at byte {START_EVT3 + 10};"),
         (HEADER_EVT3 + words3(*BEGIN3, 0x2805, 0x2D00), f"x=1280, y=719 .* at byte {START_EVT3 + 8};"),
         (HEADER_EVT3 + words3(*BEGIN3, 0x3CFF, 0x4002), f"x=1280, y=719 .* at byte {START_EVT3 + 8};"),
         (HEADER_EVT3 + words3(*BEGIN3, 0x02D0, 0x2805), f"x=5, y=720 .* at byte {START_EVT3 + 8};"),
@@ -187,12 +182,16 @@ def test_dat_time_wraps(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (dat(*EVENTS_DAT)[:-5], f"truncated: 3 of 8 bytes at byte {START_DAT + 18}"),
-        (dat(*EVENTS_DAT).replace(b"Version 2", b"Version 1"), "DAT version 1 in the header at byte 34"),
+        (dat(*EVENTS_DAT).replace(b"Version 2", b"Version 3"), "DAT version 3 in the header at byte 34"),
+        (dat(*EVENTS_DAT).replace(b"% Version 2", b"% Version 1\n% Version 2"), "DAT version 1 and 2 in the header"),
+        (
+            dat(*EVENTS_DAT).replace(b"Version 2", b"Vers"),
+            f"address 0x1000027f at byte {START_DAT - 5 + 2}, which a DAT",
+        ),
         (dat(*EVENTS_DAT, head=b"\x0e\x08"), f"0e 08 at byte {START_DAT} where type"),
         (dat(*EVENTS_DAT, head=b"\x0c\x10"), f"0c 10 at byte {START_DAT} where type"),
         (HEADER_DAT, f"the end at byte {START_DAT} where type"),
         (dat(*EVENTS_DAT)[2:], "no known recording"),
-        (dat(*EVENTS_DAT, (69_999, 0, 0, 0)), f"from 70000 to 69999 us at byte {START_DAT + 26};"),
         (dat(*EVENTS_DAT, (70_000, 640, 0, 0)), f"x=640, y=0 outside .* at byte {START_DAT + 26};"),
         (dat(*EVENTS_DAT, (70_000, 0, 480, 0)), f"x=0, y=480 outside .* at byte {START_DAT + 26};"),
         (dat(), "no events"),
@@ -200,6 +199,28 @@ def test_dat_time_wraps(tmp_path: Path) -> None:
 )
 def test_damaged_dat(tmp_path: Path, content: bytes, message: str) -> None:
     refused(written(tmp_path, "a.dat", content), message)
+
+
+@pytest.mark.parametrize("version", [b"", b"% Version 1\n", b"% Version 0\r\n"])
+def test_dat_of_before_version_2(tmp_path: Path, version: bytes) -> None:
+    given = [(5, 303, 0, 1), (6, 0, 239, 0), (7, 303, 239, 1)]
+    content = b"".join(struct.pack("<II", t, p << 17 | y << 9 | x) for t, x, y, p in given)
+    path = written(tmp_path, "a.dat", b"% Data file containing TD events.\n" + version + b"\0\x08" + content)
+    assert events(read_recording(path, (304, 240))) == given
+    refused(path, "does not say the size of the sensor")
+
+
+@pytest.mark.parametrize(
+    "line", ["% Ort Z\xfcrich".encode("latin-1"), "% Ort Zürich, 東京".encode(), b"% a line\tof text", b"%", b"% "]
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_headers_as_other_systems_write_them(tmp_path: Path, line: bytes, mark: bytes, end: bytes) -> None:
+    raw = (b"% evt 2.0\n" + line + b"\n% geometry 640x480\n% end\n").replace(b"\n", end)
+    assert events(read_recording(written(tmp_path, "a.raw", mark + raw + words2(*EVT2)))) == EVENTS2
+    header = (line + b"\n" + HEADER_DAT).replace(b"\n", end)
+    path = written(tmp_path, "a.dat", mark + header + dat(*EVENTS_DAT)[START_DAT:])
+    assert events(read_recording(path)) == EVENTS_DAT
 
 
 @pytest.mark.parametrize("encoding", ["evt2", "evt3", "dat"])

@@ -35,10 +35,11 @@ def test_aedat3(tmp_path: Path) -> None:
         + packet3(EVENTS[:1])
         + packet3([(11, 200, 200, 1)], valid=0)
         + packet3(EVENTS[1:])
-        + packet3([(7, 1, 2, 0)], overflow=1)
     )
     recording = read_recording(written(tmp_path, "user01.aedat", content))
-    assert events(recording) == [*EVENTS, (7 + 2**31, 1, 2, 0)]
+    assert events(recording) == EVENTS
+    content = HEADER3 + packet3([(2**31 - 9, 1, 2, 1)]) + packet3([(7, 1, 2, 0)], overflow=1)
+    assert read_recording(written(tmp_path, "wrap.aedat", content)).t.tolist() == [2**31 - 9, 2**31 + 7]
     assert (recording.width, recording.height) == (128, 128)
 
 
@@ -78,7 +79,6 @@ START3 = len(HEADER3)
         (HEADER3.replace(b"RAW", b"Serial-TS") + packet3(EVENTS), r"format Serial\S* in the header at byte 14"),
         (HEADER3 + b"\xff" * 60, f"no header of a packet at byte {START3}"),
         (HEADER3 + packet3(EVENTS) + b"\x01" + bytes(40), f"no header of a packet at byte {START3 + 52}"),
-        (HEADER3 + packet3(EVENTS[::-1]), f"backwards, from 999 to 10 us at byte {START3 + 28 + 8};"),
         (
             HEADER3 + packet3([*EVENTS, (999, 3, 128, 0)]),
             f"x=3, y=128 outside .* 128 x 128 pixels at byte {START3 + 52};",
@@ -139,7 +139,6 @@ def test_aedat4(tmp_path: Path) -> None:
         (HEADER4.replace(b"><attr", b"><at\xcbr") + packet4(EVENTS4), "no complete header of AEDAT 4"),
         (HEADER4 + packet4(EVENTS4).replace(b"EVTS", b"OOPS"), "damaged"),
         (HEADER4.replace(b"</dv>", b"<dv/>") + packet4(EVENTS4), "damaged"),
-        (HEADER4 + packet4(EVENTS4[::-1]), "backwards, from 1600000000000007 to 1600000000000000 us at event 1;"),
         (HEADER4 + packet4(EVENTS4) + packet4([(2**60, 346, 0, 0)]), "x=346, y=0 outside .* 346 x 260 .* event 3;"),
         (HEADER4, "no events"),
     ],
@@ -185,8 +184,6 @@ def test_same_events_as_tonic(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (nmnist(*EVENTS_NMNIST)[:-2], "truncated: 3 of 5 bytes at byte 10"),
-        (nmnist(*EVENTS_NMNIST[::-1]), "from 8388607 to 74565 us at byte 5;"),
-        (nmnist((0, 1, 240, 0), (9, 1, 2, 0), (8, 1, 2, 0)), "from 8201 to 8200 us at byte 10;"),
         (nmnist(*EVENTS_NMNIST, (2**23 - 1, 34, 0, 0)), "x=34, y=0 outside the sensor of 34 x 34 pixels at byte 15;"),
         (nmnist((0, 0, 34, 0)), "x=0, y=34 outside .* at byte 0;"),
         (b"", "no events"),
@@ -264,8 +261,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(x=np.array([1, 2])), r"truncated: .*'x': 2.* at event 2"),
         (changed(t=np.array([0.1, 0.2, 0.3])), "t of type float64"),
         (changed(x=np.zeros((3, 1), int)), r"x of type int64 and shape \(3, 1\)"),
-        (changed(t=np.array([3, 5, 4], np.uint32)), "from 5 to 4 us at event 2;"),
-        (changed(t=np.array([3, 5, 2**63], np.uint64)), "backwards, from 5 to -9223372036854775808 us at event 2;"),
+        (changed(t=np.array([3, 5, 2**63], np.uint64)), "a time of -9223372036854775808 us at event 2;"),
         (changed(x=np.array([0, 640, 0])), "x=640, y=479 outside the sensor of 640 x 480 pixels at event 1;"),
         (changed(y=np.array([0, 1, -1])), "x=5, y=-1 outside .* at event 2;"),
         (changed(p=np.array([0, 1, 2])), "polarity 2 at event 2"),
