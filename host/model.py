@@ -1,6 +1,6 @@
 """The Python API: a network on a device, with fit, evaluate, predict, save and load."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.checkpoint import Checkpoint
-from opzo.host.config import Hyperparameters
+from opzo.host.config import Hyperparameters, meant
 from opzo.host.data import Frames, check_pixels
 from opzo.host.device import Device, open_device
 from opzo.host.events import Events
@@ -23,6 +23,12 @@ from opzo.spec.network import Network
 
 CLOCK = 100.0
 """MHz for which the progress bar turns simulated cycles into time."""
+ELSEWHERE = {
+    **dict.fromkeys(("net", "steps", "local", "input"), "opzo.Network(...)"),
+    **dict.fromkeys(("device", "lanes", "weight_bits"), "opzo.connect(...)"),
+    **dict.fromkeys(("data", "data_root"), "opzo.load_data(...)"),
+}
+"""Settings of the command line that the Python API takes in another place."""
 
 
 def connect(
@@ -168,8 +174,10 @@ def _anew(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def _hyper(values: dict[str, Any]) -> Hyperparameters:
-    known = Hyperparameters.__dataclass_fields__
+    known = [entry.name for entry in fields(Hyperparameters)]
     for key in values:
+        if key in ELSEWHERE:
+            raise OpzoError(f"{key} is no hyper-parameter; it belongs to {ELSEWHERE[key]}")
         if key not in known:
-            raise OpzoError(f"there is no hyper-parameter '{key}'; there are {', '.join(known)}")
+            raise OpzoError(f"there is no hyper-parameter '{key}'{meant(key, known)}; there are {', '.join(known)}")
     return Hyperparameters(**values)

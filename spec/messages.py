@@ -2,6 +2,12 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+SHOWN = 60
+"""Most characters of a value in a message."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -13,3 +19,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def printable(text: object) -> str:
     """Text from a file or a device as one that a terminal shows and does not obey: control characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def shown(value: Any) -> str:
+    """A value that a user gave, as a message quotes it: on one line, and cut where it is long."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    try:
+        text = printable(" ".join(repr(value).split()))
+    except ValueError:
+        # Python does not write out whole numbers of thousands of digits.
+        text = f"a number of {value.bit_length():,} bits"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

@@ -1,22 +1,32 @@
 """Network description, the limits of a device, and where a network lies in the device's memories."""
 
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS, MAX_STEPS, ROW_LOW_BITS, WEIGHT
+from opzo.spec.messages import did_you_mean, shown
+from opzo.spec.values import whole_number
 
 MAX_HIDDEN = 3
 """Hidden layers that the register map has room for."""
 
 
 MAX_INPUTS = 4096
+LANES = (4, 8, 16, 32, 64, 128)
 GROUPS = (2, 4, 8)
 """Lanes that may share a fire unit."""
 MAX_CLASSES = 64
 MAX_LOCAL_CLASSES = 32
 """Classes with local learning: two sums over so many never leave the accumulator."""
+MAX_NEURONS = 1 << 20
+"""Neurons of one layer, far beyond any device."""
 
 
 def chunk_events(inputs: int) -> int:
@@ -27,12 +37,14 @@ def chunk_events(inputs: int) -> int:
 E = TypeVar("E", bound=IntEnum)
 
 
-def _parse(kinds: type[E], name: str, what: str) -> E:
-    try:
-        return kinds[name.upper()]
-    except KeyError:
-        names = ", ".join(kind.name.lower() for kind in kinds)
-        raise NetworkError(f"there is no {what} '{name}'; choose one of {names}") from None
+def _parse(kinds: type[E], name: E | str, what: str) -> E:
+    if isinstance(name, kinds):
+        return name
+    known = {kind.name.lower(): kind for kind in kinds}
+    if isinstance(name, str) and name.lower() in known:
+        return known[name.lower()]
+    hint = did_you_mean(name, known) if isinstance(name, str) else ""
+    raise NetworkError(f"there is no {what} {shown(name)}{hint}; choose one of {', '.join(known)}")
 
 
 class Input(IntEnum):
@@ -51,8 +63,8 @@ class Input(IntEnum):
         return self is not Input.FRAME
 
     @classmethod
-    def parse(cls, name: str) -> "Input":
-        """Kind of a name as written on the command line; NetworkError for an unknown one."""
+    def parse(cls, name: "Input | str") -> "Input":
+        """Kind of a name as written on the command line, or the kind itself; NetworkError for an unknown one."""
         return _parse(cls, name, "input")
 
 
@@ -79,8 +91,8 @@ class Rule(IntEnum):
         return self in (Rule.OPZO, Rule.DFA)
 
     @classmethod
-    def parse(cls, name: str) -> "Rule":
-        """Rule of a name as written on the command line; NetworkError for an unknown one."""
+    def parse(cls, name: "Rule | str") -> "Rule":
+        """Rule of a name as written on the command line, or the rule itself; NetworkError for an unknown one."""
         return _parse(cls, name, "learning rule")
 
 
@@ -119,13 +131,11 @@ class Limits:
     group: int = 2
 
     def __post_init__(self) -> None:
-        if self.lanes not in (4, 8, 16, 32, 64, 128):
-            raise NetworkError(f"lanes must be a power of two from 4 to 128, not {self.lanes}")
+        object.__setattr__(self, "lanes", _choice("lanes", self.lanes, LANES, "a power of two from 4 to 128"))
         if self.group not in GROUPS or self.group > self.lanes:
             raise NetworkError(f"group must be 2, 4 or 8, and not more than the {self.lanes} lanes, not {self.group}")
-        if self.weight_bits not in ROW_LOW_BITS:
-            choices = " or ".join(map(str, ROW_LOW_BITS))
-            raise NetworkError(f"weight_bits must be {choices}, not {self.weight_bits}")
+        choices = " or ".join(map(str, ROW_LOW_BITS))
+        object.__setattr__(self, "weight_bits", _choice("weight_bits", self.weight_bits, ROW_LOW_BITS, choices))
         for name, value, top in (
             ("rows", self.rows, 1 << 20),
             ("inputs", self.inputs, MAX_INPUTS),
@@ -133,8 +143,7 @@ class Limits:
             ("classes", self.classes, MAX_CLASSES),
             ("steps", self.steps, HISTORY_STEPS),
         ):
-            if not 1 <= value <= top:
-                raise NetworkError(f"{name} must be in 1..{top}, not {value}")
+            object.__setattr__(self, name, whole_number(name, value, 1, top, error=NetworkError))
 
     @property
     def events(self) -> int:
@@ -168,34 +177,47 @@ class Layer:
     local: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False)
 class Network:
-    """A spiking network: ``sizes`` = (inputs, hidden ..., classes), ``steps`` = time steps T a sample.
+    """A spiking network. Raises NetworkError for one that no device could hold.
 
-    The first ``local`` hidden layers have a local read-out, for local learning. ``input`` says what samples consist of.
-    Raises NetworkError for a network that no device could hold.
+    Parameters
+    ----------
+    sizes : sequence of int, or str
+        Neurons of each layer: inputs, 1 to 3 hidden layers, classes; ``(64, 64, 10)`` or ``"64-64-10"``.
+    steps : int
+        Time steps T a sample.
+    local : int
+        Hidden layers, from the first on, with a local read-out (local learning).
+    input : Input or str
+        What samples consist of: ``frame``, ``spikes`` or ``graded``.
     """
 
     sizes: tuple[int, ...]
-    steps: int = 6
-    local: int = 0
-    input: Input = Input.FRAME
+    steps: int
+    local: int
+    input: Input
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(int(n) for n in self.sizes))
+    def __init__(
+        self,
+        sizes: Sequence[int] | NDArray[np.integer] | str,
+        steps: int = 6,
+        local: int = 0,
+        input: Input | str = Input.FRAME,
+    ) -> None:
+        fields = {"sizes": _sizes(sizes), "steps": steps, "local": local, "input": Input.parse(input)}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
         if not 3 <= len(self.sizes) <= MAX_HIDDEN + 2:
             raise NetworkError(
                 f"a network has 1 to {MAX_HIDDEN} hidden layers, written inputs-hidden-...-classes; "
                 f"'{self}' has {max(len(self.sizes) - 2, 0)}"
             )
-        for position, size in enumerate(self.sizes):
-            if size < 1:
-                raise NetworkError(f"layer {position} of {self} has {size} neurons; the least is 1")
         if self.classes < 2:
             raise NetworkError(f"{self} has {self.classes} class; the least is 2")
-        if not 1 <= self.steps <= MAX_STEPS:
-            raise NetworkError(f"T is {self.steps} time steps; it must be in 1..{MAX_STEPS}")
-        if not 0 <= self.local <= len(self.hidden):
+        object.__setattr__(self, "steps", whole_number("steps", steps, 1, MAX_STEPS, error=NetworkError))
+        object.__setattr__(self, "local", whole_number("local", local, 0, MAX_HIDDEN, error=NetworkError))
+        if self.local > len(self.hidden):
             raise NetworkError(
                 f"local is {self.local} hidden layers with a local read-out; {self} has {len(self.hidden)}"
             )
@@ -205,14 +227,15 @@ class Network:
     def __str__(self) -> str:
         return "-".join(map(str, self.sizes))
 
+    def __repr__(self) -> str:
+        local = f", local={self.local}" if self.local else ""
+        kind = f", input='{self.input.name.lower()}'" if self.input.events else ""
+        return f"Network('{self}', steps={self.steps}{local}{kind})"
+
     @classmethod
-    def parse(cls, text: str, steps: int = 6, local: int = 0, input: Input = Input.FRAME) -> "Network":
+    def parse(cls, text: str, steps: int = 6, local: int = 0, input: Input | str = Input.FRAME) -> "Network":
         """Network of a text like ``784-256-256-10``."""
-        try:
-            sizes = tuple(int(part) for part in text.split("-"))
-        except ValueError:
-            raise NetworkError(f"'{text}' is not a network; write it like 64-64-64-10") from None
-        return cls(sizes, steps, local, input)
+        return cls(text, steps, local, input)
 
     @property
     def inputs(self) -> int:
@@ -259,6 +282,7 @@ class Network:
 
     def limits(self, lanes: int, weight_bits: int = WEIGHT.width) -> Limits:
         """Smallest usual device with ``lanes`` lanes that holds the network, sizes rounded up so that builds recur."""
+        lanes = _choice("lanes", lanes, LANES, "a power of two from 4 to 128")
         layers = self._place(lanes)
         rows = layers[-1].weight_base + layers[-1].rows * layers[-1].words
         return Limits(
@@ -293,3 +317,30 @@ class Network:
             address += feedback + (rows + 1) * words
             word += words
         return tuple(layers)
+
+
+def _choice(name: str, value: Any, choices: Collection[int], words: str) -> int:
+    """``value`` as one of some whole numbers, which ``words`` describe; NetworkError for another."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value not in choices:
+        raise NetworkError(f"{name} must be {words}, not {shown(value)}")
+    return int(value)
+
+
+def _sizes(given: Sequence[int] | NDArray[np.integer] | str) -> tuple[int, ...]:
+    """Neurons of each layer, of a text or of numbers; NetworkError says what is no network."""
+    if isinstance(given, str):
+        parts = given.strip().split("-")
+        # More digits are refused by Python itself.
+        if not all(part.isascii() and part.isdigit() and len(part) < 1000 for part in parts):
+            meant = re.sub(r"\s*[\s,;x*/_-]\s*", "-", given.strip().lower())
+            hint = f" (did you mean {shown(meant)}?)" if re.fullmatch("[0-9]+(-[0-9]+)+", meant) else ""
+            raise NetworkError(f"{shown(given)} is not a network{hint}; write it like 64-64-64-10")
+        sizes: Sequence[Any] = [int(part) for part in parts]
+    elif isinstance(given, bytes | bytearray) or not isinstance(given, Sequence | np.ndarray):
+        raise NetworkError(f"{shown(given)} is not a network; give its layers, like (64, 64, 10) or '64-64-10'")
+    else:
+        sizes = list(np.atleast_1d(given)) if isinstance(given, np.ndarray) else given
+    return tuple(
+        whole_number(f"neurons of layer {layer}", size, 1, MAX_NEURONS, error=NetworkError)
+        for layer, size in enumerate(sizes)
+    )

@@ -79,7 +79,7 @@ def change(path: Path, **changes: Any) -> None:
         ({"lfsr": np.ones(4, np.uint32)}, r"lfsr is uint32 \(4,\)"),
         ({"tally": np.zeros(2, np.int64)}, "damaged"),
         ({"settings": "{"}, "damaged"),
-        ({"sizes": np.array([20, 0, 3])}, "layer 1 of 20-0-3 has 0 neurons"),
+        ({"sizes": np.array([20, 0, 3])}, "neurons of layer 1 must be in 1..1048576, not 0"),
         ({"sizes": np.array(3)}, "damaged"),
         ({"rule": "backprop"}, "no learning rule 'backprop'"),
         ({"epoch": np.zeros(3)}, "damaged"),

@@ -162,8 +162,8 @@ def test_resume_of_a_finished_run_says_the_same_again(run: Path, capsys: pytest.
         (["train", "--rule", "backprop"], "no learning rule 'backprop'"),
         (["train", "--rate", "300"], "rate must be in 0..255, not 300"),
         (["train", "--net", "64-10"], "1 to 3 hidden layers"),
-        (["train", "--net", "64-0-10"], "has 0 neurons"),
-        (["train", "--steps", "0"], "T is 0 time steps"),
+        (["train", "--net", "64-0-10"], "neurons of layer 1 must be in"),
+        (["train", "--steps", "0"], "steps must be in 1..4095, not 0"),
         (["train", "--steps", "9", "--device", "golden"], "needs 9 time steps; the device has 8"),
         (["train", "--net", "65-8-10"], "network 65-8-10 has 65 inputs"),
         (["train", "--net", "64-8-9"], "has label 9; network 64-8-9 has classes 0..8"),
@@ -195,7 +195,7 @@ def test_what_cannot_work_is_one_line_and_exit_code_2(
 def test_unknown_toml_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c.toml").write_text("kapa = 8\n")
     message = error_of(["train", "--config", str(tmp_path / "c.toml")], capsys)
-    assert "unknown key 'kapa' in" in message
+    assert "unknown key 'kapa' (did you mean 'kappa'?) in" in message
     assert "the keys are rule, seed" in message
 
 

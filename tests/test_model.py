@@ -70,7 +70,9 @@ def test_second_fit_goes_on_from_the_first(images: tuple[np.ndarray, np.ndarray]
 
 def test_wrong_use_is_an_opzo_error(images: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     x, y = images
-    with pytest.raises(opzo.OpzoError, match="there is no hyper-parameter 'kapa'; there are rule, seed"):
+    with pytest.raises(
+        opzo.OpzoError, match=r"there is no hyper-parameter 'kapa' \(did you mean 'kappa'\?\); there are rule, seed"
+    ):
         model(kapa=8)
     one = model()
     with pytest.raises(opzo.OpzoError, match="8 pixels a frame"):

@@ -165,7 +165,7 @@ def test_table_on_screen(file: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         ("[sweep]\nseed = [1, 1]\n", "must be a list of different values"),
         ("[sweep]\nspeed = [1]\n", "unknown key 'speed'"),
         ('[sweep]\nrule = ["opzo", "bp"]\n', "no learning rule 'bp'"),
-        ("[sweep]\nkappa = [1, -1]\n", "kappa must be in 0..500, not -1"),
+        ("[sweep]\nkappa = [1, -1]\n", r"kappa in .*bad.toml must be in 0\.\.500, not -1"),
     ],
 )
 def test_refuses_what_is_no_sweep_before_it_trains(tmp_path: Path, content: str, message: str) -> None:

@@ -1,0 +1,38 @@
+"""Numbers that a user gave, checked for type and range: the same for Python, TOML and the command line."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from opzo.spec.errors import OpzoError
+from opzo.spec.messages import shown
+
+
+def whole_number(
+    what: str, value: Any, low: int, high: int | None = None, *, hint: str = "", error: type[OpzoError] = OpzoError
+) -> int:
+    """``value`` as an int in ``low..high``, both included; of NumPy's types too, but no bool and no float.
+
+    Raises ``error``, which names ``what`` and says ``hint`` where the type is wrong.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise error(f"{what} must be a whole number {_span(low, high)}, not {shown(value)}{hint}")
+    if value < low or (high is not None and value > high):
+        raise error(f"{what} must be {_span(low, high)}, not {shown(value)}")
+    return int(value)
+
+
+def real_number(
+    what: str, value: Any, low: float, high: float = math.inf, *, error: type[OpzoError] = OpzoError
+) -> float:
+    """``value`` as a finite float in ``low..high``, both included; whole numbers and NumPy's types do, bools do not."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise error(f"{what} must be a number {_span(low, high)}, not {shown(value)}")
+    if not low <= value <= high or value == math.inf:
+        raise error(f"{what} must be {_span(low, high)}, not {shown(value)}")
+    return float(value)
+
+
+def _span(low: float, high: float | None) -> str:
+    return f"of {low} or more" if high is None or math.isinf(high) else f"in {low}..{high}"
