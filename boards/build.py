@@ -20,7 +20,7 @@ from opzo.boards.speed import training_speed
 from opzo.boards.tools import find_tool, run_step
 from opzo.boards.top import BoardTop
 from opzo.hw.uart import LEAST_CYCLES
-from opzo.spec.cache import cache_root, cached, content_hash
+from opzo.spec.cache import MANIFEST, cache_root, cached, content_hash
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits
 
@@ -218,7 +218,8 @@ def _sources() -> str:
 def _copy(folder: Path, out: Path) -> None:
     _make(out)
     for path in folder.iterdir():
-        shutil.copyfile(path, out / path.name)
+        if path.name != MANIFEST:
+            shutil.copyfile(path, out / path.name)
 
 
 def _make(out: Path) -> None:

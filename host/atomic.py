@@ -1,16 +1,17 @@
 """Files that are either the old one or the new one, whatever happens in between."""
 
-import contextlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from opzo.spec.durable import sync_folder
 from opzo.spec.errors import OpzoError
 
 
 def check_output(path: Path, *, folder: bool = False) -> None:
     """Raise OpzoError where ``path`` cannot be written, before the work whose result it is to hold.
 
-    ``folder`` says that a folder of that name is to be made or filled. Nothing is written or made here.
+    ``folder`` says that a folder of that name is to be made or filled. Nothing of it is made here.
     """
     try:
         if not folder:
@@ -18,6 +19,8 @@ def check_output(path: Path, *, folder: bool = False) -> None:
                 raise OpzoError(f"cannot write {path}: it is a folder; give the name of a file")
             if not path.parent.is_dir():
                 raise OpzoError(f"cannot write {path}: there is no folder {path.parent}; make it, or give another name")
+            if path.exists() and not path.is_file():
+                raise OpzoError(f"cannot write {path}: it is a device or a pipe; give the name of a file")
             place = path.parent
         else:
             # The nearest ancestor that is there: the folders below it are made with the result.
@@ -28,26 +31,33 @@ def check_output(path: Path, *, folder: bool = False) -> None:
         longest = os.pathconf(place, "PC_NAME_MAX")
         if len(os.fsencode(path.name)) + len(_temporary(path).name) - len(path.name) > longest:
             raise OpzoError(f"cannot write {path}: its name is too long; give a shorter one")
+        # Only an attempt tells: permissions, a read-only file system, no room.
+        attempt = _temporary(place / "opzo")
+        attempt.touch()
+        attempt.unlink()
     except OSError as error:
-        raise OpzoError(f"cannot write {path}: {error.strerror or error}; give another name") from None
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise OpzoError(f"cannot write {path}: no permission to write in {place}; give another place")
+        raise OpzoError(f"cannot write {path}: {error.strerror or error}; give another place") from None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace ``path`` by a file of ``data``; OpzoError where that fails, and then the old file stays."""
     temporary = _temporary(path)
+    if path.exists() and not path.is_file():
+        # Root would put a file in the place of a device.
+        raise OpzoError(f"cannot write {path}: it is not a file; give another name")
     try:
+        _remove_left(path)
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
-        raise OpzoError(f"cannot write {path}: {error.strerror or error}; what was saved before is whole") from error
+        kept = "; what was saved before is complete" if path.is_file() else "; give another place"
+        raise OpzoError(f"cannot write {path}: {error.strerror or error}{kept}") from error
     finally:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             temporary.unlink()
 
 
@@ -56,10 +66,22 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _remove_left(path: Path) -> None:
+    """Remove what killed processes left of earlier files of this name."""
+    begin, end = f".{path.name}.", ".tmp"
+    for left in path.parent.iterdir():
+        number = left.name.removeprefix(begin).removesuffix(end)
+        if left.name == begin + number + end and number.isdecimal() and not _alive(int(number)):
+            with suppress(OSError):
+                left.unlink()
+
+
+def _alive(process: int) -> bool:
+    """Whether a process with this number runs."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True

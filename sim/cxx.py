@@ -1,5 +1,6 @@
 """The C++ compiler of this machine."""
 
+import ctypes
 import importlib.util
 import os
 import shlex
@@ -11,12 +12,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from opzo.spec.cache import content_hash
+from opzo.spec.cache import cache_root, content_hash
+from opzo.spec.child import run_child
 from opzo.spec.errors import OpzoError
 
 TUNINGS = (("-march=native", "-fvect-cost-model=unlimited"), ("-march=native",), ())
 """Options for what must be fast on this machine, the best first: all of the processor's instructions, and vector
 instructions wherever they are possible."""
+PATIENCE = 60.0
+"""Seconds in which a compiler must say its version."""
+_WITHOUT = "--device golden works without it"
 
 
 @dataclass(frozen=True)
@@ -43,50 +48,90 @@ def find_cxx() -> Compiler:
 
     Raises OpzoError, with the remedy, where there is none.
     """
-    if chosen := os.environ.get("CXX"):
-        command = tuple(shlex.split(chosen))
+    try:
+        command = tuple(shlex.split(os.environ.get("CXX", "")))
+    except ValueError as error:
+        raise OpzoError(f"CXX={os.environ['CXX']} cannot be read ({error}); set it to a C++ compiler") from None
+    if command:
+        pass
     elif found := next((path for name in ("g++", "clang++") if (path := shutil.which(name))), None):
         command = (found,)
     elif importlib.util.find_spec("ziglang") is not None:
         command = (sys.executable, "-m", "ziglang", "c++")
     else:
         raise OpzoError(
-            "no C++ compiler found; install one, such as Debian's g++ or: pip install ziglang "
-            "(--device golden works without it)"
+            f"no C++ compiler found; install one, such as Debian's g++ or: pip install ziglang ({_WITHOUT})"
         )
-    try:
-        told = subprocess.run([*command, "--version"], check=True, capture_output=True, text=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise OpzoError(
-            f"the C++ compiler '{shlex.join(command)}' does not run ({error}); set CXX to one that does "
-            "(--device golden works without it)"
-        ) from error
+    told = _ask(command, "--version")
     for tuning in TUNINGS:
-        # What it predefines tells for which processor it compiles.
-        probe = [*command, *tuning, "-Werror", "-dM", "-E", "-x", "c++", os.devnull]
-        macros = subprocess.run(probe, capture_output=True, text=True)
-        if macros.returncode == 0:
+        try:
+            # What it predefines tells for which processor it compiles, and that it compiles C++.
+            macros = _ask(command, *tuning, "-Werror", "-dM", "-E", "-x", "c++", os.devnull)
+        except OpzoError:
+            if tuning == TUNINGS[-1]:
+                raise
+        else:
             break
-    return Compiler(command, tuning, content_hash(command, told, tuning, macros.stdout))
+    if b"__cplusplus" not in macros:
+        raise OpzoError(f"'{shlex.join(command)}' is not a C++ compiler; set CXX to one ({_WITHOUT})")
+    return Compiler(command, tuning, content_hash(command, told, tuning, macros))
+
+
+def _ask(command: Sequence[str], *options: str) -> bytes:
+    """What a compiler prints for some options; OpzoError where it fails."""
+    try:
+        return subprocess.run(
+            [*command, *options], check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE
+        ).stdout
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OpzoError(
+            f"the C++ compiler '{shlex.join(command)}' does not run ({reason}); set CXX to one that does ({_WITHOUT})"
+        ) from error
 
 
 class BuildError(OpzoError):
     """A tool failed on a design; ``output`` is all that it said."""
 
-    def __init__(self, command: Sequence[str], output: str) -> None:
-        lines = output.splitlines() or ["no message"]
-        reason = next((line for line in lines if "error" in line.lower()), lines[-1]).strip()
+    def __init__(self, command: Sequence[str], reason: str, output: str = "") -> None:
+        remedy = "set CXX to another C++ compiler (C++20), or " if tuple(command[:1]) == find_cxx().command[:1] else ""
         super().__init__(
-            f"'{command[0]}' failed to build the simulation: {reason}; "
-            "set CXX to another C++ compiler (C++20), or use --device golden, which works without"
+            f"'{command[0]}' failed to build the simulation: {reason}; {remedy}use --device golden, which works without"
         )
         self.output = f"{shlex.join(command)}\n{output}"
 
 
 def run_tool(command: Sequence[str], cwd: Path, **env: str) -> None:
     """Run a build step; BuildError where it fails."""
-    done = subprocess.run(
-        command, cwd=cwd, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if done.returncode:
-        raise BuildError(command, done.stdout)
+    try:
+        # Messages in English, which the reason is looked for in.
+        code, told = run_child(command, cwd, env={"LC_ALL": "C", **env})
+    except OSError as error:
+        raise BuildError(command, error.strerror or str(error)) from error
+    if code:
+        output = told.decode(errors="replace")
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        default = lines[-1] if lines else f"it ended with {code} and without a message"
+        raise BuildError(command, next((line for line in lines if "error" in line.lower()), default), output)
+
+
+def check_executable(folder: Path) -> None:
+    """Raise OpzoError where programs in ``folder`` may not run, before the work of building one."""
+    if os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):
+        raise OpzoError(
+            f"programs in {cache_root()} may not run, because its file system is mounted noexec; "
+            f"set OPZO_CACHE to a folder on another one ({_WITHOUT})"
+        )
+
+
+def load_library(path: Path) -> ctypes.CDLL:
+    """Load a library that `find_cxx`'s compiler made; OpzoError where the system does not."""
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        check_executable(path.parent)
+        # A compiler for C leaves the C++ library out.
+        raise OpzoError(
+            f"what '{shlex.join(find_cxx().command)}' built does not load ({error}); set CXX to a C++ compiler, "
+            f"such as g++ ({_WITHOUT})"
+        ) from error

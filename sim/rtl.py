@@ -6,6 +6,7 @@ from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
+from opzo.sim.cxx import load_library
 from opzo.sim.rtl_library import chip_library
 from opzo.spec.network import Limits
 
@@ -98,7 +99,7 @@ class RtlTransport:
 
 @cache
 def _load(path: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(path))
+    library = load_library(path)
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     library.opzo_new.restype = pointer
     library.opzo_new.argtypes = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import opzo.hw
 import opzo.sim.arrays
 import opzo.spec
-from opzo.sim.cxx import find_cxx
+from opzo.sim.cxx import check_executable, find_cxx, load_library
 from opzo.sim.verilated import build_verilated, find_toolchain, runtime_objects
 from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.spec.errors import OpzoError
@@ -41,13 +41,7 @@ endmodule
 
 def chip_library(limits: Limits) -> Path:
     """Library of a device with ``limits``; OpzoError where it cannot be built: a tool is missing, the disk is full."""
-    try:
-        return build_library(_chip_verilog(limits))
-    except OSError as error:
-        raise OpzoError(
-            f"cannot keep the compiled chip in {cache_root()} ({error.strerror or error}); set OPZO_CACHE to a folder "
-            "with room, or use --device golden"
-        ) from error
+    return build_library(_chip_verilog(limits))
 
 
 def _chip_verilog(limits: Limits) -> str:
@@ -77,6 +71,7 @@ def build_library(verilog: str) -> Path:
     key = content_hash(text, HARNESS.read_bytes(), OPTIONS, FLAGS, OPTIMISE, LINK, find_toolchain().key)
 
     def build(work: Path) -> None:
+        check_executable(work)
         logger.info("compiling the chip for simulation; done once, takes a minute or two")
         build_verilated(
             text,
@@ -90,6 +85,7 @@ def build_library(verilog: str) -> Path:
             optimise=(*OPTIMISE, *find_cxx().tuning),
             link=LINK,
         )
+        load_library(work / LIBRARY)
 
     return cached(cache_root() / f"rtl-{key}", build) / LIBRARY
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from opzo.sim.cxx import find_cxx, run_tool
 from opzo.spec.cache import cached, content_hash
+from opzo.spec.child import end_children
 from opzo.spec.errors import OpzoError
 
 DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0")
@@ -131,4 +132,10 @@ def _compile(tools: Toolchain, jobs: Sequence[tuple[Path, Sequence[str]]], folde
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(compile_one, jobs))
+        try:
+            return list(pool.map(compile_one, jobs))
+        except BaseException:
+            # One has failed, or Ctrl-C: the others' work is in vain.
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_children()
+            raise

@@ -1,5 +1,9 @@
 """Outputs are checked before the work whose result they are to hold."""
 
+import errno
+import os
+import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,3 +42,55 @@ def test_what_cannot_be_written_is_refused(name: str, folder: bool, message: str
     (tmp_path / "file").touch()
     with pytest.raises(OpzoError, match=message):
         check_output(tmp_path / name, folder=folder)
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/proc/x.npz", "pipe"])
+def test_devices_pipes_and_places_without_files_are_refused_and_stay(place: str, tmp_path: Path) -> None:
+    path = tmp_path / place
+    if place == "pipe":
+        os.mkfifo(path)
+    before = path.lstat() if path.exists() else None
+    with pytest.raises(OpzoError, match="cannot write"):
+        check_output(path)
+    with pytest.raises(OpzoError, match="cannot write"):
+        write_atomically(path, b"x")
+    assert before is None or path.lstat().st_mode == before.st_mode
+
+
+def test_only_what_was_saved_before_is_called_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "x"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OpzoError, match=r"\(?No space left on device; give another place$"):
+            write_atomically(path, b"first")
+    write_atomically(path, b"first")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OpzoError, match=r"what was saved before is complete$"):
+        write_atomically(path, b"second")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x", b"first")]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    names = [f".x.{gone.pid}.tmp", f".x.{os.getppid()}.tmp", f".y.{gone.pid}.tmp", ".x.1a.tmp", ".x.tmp"]
+    for name in names:
+        (tmp_path / name).touch()
+    write_atomically(tmp_path / "x", b"1")
+    assert {path.name for path in tmp_path.iterdir()} == {"x", *names[1:]}
+
+
+def test_folder_that_cannot_be_synced_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_atomically(tmp_path / "x", b"1")
+    assert (tmp_path / "x").read_bytes() == b"1"

@@ -140,5 +140,5 @@ def test_without_a_compiler_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) 
 def test_folder_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     library.load.cache_clear()
     monkeypatch.setenv("OPZO_CACHE", "/dev/null/cache")
-    with pytest.raises(OpzoError, match=r"cannot keep the compiled model in /dev/null/cache .*set OPZO_CACHE"):
+    with pytest.raises(OpzoError, match=r"cannot keep built files in /dev/null/cache .*set OPZO_CACHE"):
         FastCore(Network((4, 4, 2)).limits(4))

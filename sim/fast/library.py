@@ -6,11 +6,10 @@ from enum import IntEnum, IntFlag
 from functools import cache
 from pathlib import Path
 
-from opzo.sim.cxx import find_cxx, run_tool
+from opzo.sim.cxx import check_executable, find_cxx, load_library, run_tool
 from opzo.sim.golden.error import RECIPROCAL_BITS
 from opzo.spec import formats
 from opzo.spec.cache import cache_root, cached, content_hash
-from opzo.spec.errors import OpzoError
 from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN, Input, Rule
 from opzo.spec.protocol import RunFlag
 from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
@@ -57,13 +56,7 @@ class Answer(ctypes.Structure):
 @cache
 def load(lanes: int, weight_bits: int) -> ctypes.CDLL:
     """Library for cores with ``lanes`` lanes; OpzoError where it cannot be built."""
-    try:
-        library = ctypes.CDLL(str(_build(lanes, weight_bits)))
-    except OSError as error:
-        raise OpzoError(
-            f"cannot keep the compiled model in {cache_root()} ({error.strerror or error}); set OPZO_CACHE to a folder "
-            "with room, or use --device golden"
-        ) from error
+    library = load_library(_build(lanes, weight_bits))
     library.opzo_fast_new.restype = ctypes.c_void_p
     library.opzo_fast_new.argtypes = []
     library.opzo_fast_delete.restype = None
@@ -86,8 +79,10 @@ def _build(lanes: int, weight_bits: int) -> Path:
 
     def build(work: Path) -> None:
         logger.info("compiling the fast model for %d lanes; done once, takes a few seconds", lanes)
+        check_executable(work)
         (work / "spec.h").write_text(header)
         run_tool([*cxx.command, *FLAGS, *cxx.tuning, "-I.", f"-I{FOLDER}", "-o", LIBRARY, str(SOURCE)], work)
+        load_library(work / LIBRARY)
 
     return cached(cache_root() / f"fast-{key}", build) / LIBRARY
 
