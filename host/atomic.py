@@ -8,11 +8,14 @@ from opzo.spec.durable import sync_folder
 from opzo.spec.errors import OpzoError
 
 
-def check_output(path: Path, *, folder: bool = False) -> None:
+def check_output(path: Path, *, folder: bool = False, suffix: str = "") -> None:
     """Raise OpzoError where ``path`` cannot be written, before the work whose result it is to hold.
 
-    ``folder`` says that a folder of that name is to be made or filled. Nothing of it is made here.
+    ``folder`` says that a folder of that name is to be made or filled; ``suffix`` is how the name must end, because it
+    tells later what the file is. Nothing of it is made here.
     """
+    if suffix and path.suffix.lower() != suffix:
+        raise OpzoError(f"cannot write {path}: give a name that ends in {suffix}, by which the file is known later")
     try:
         if not folder:
             if path.is_dir():

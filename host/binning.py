@@ -8,9 +8,11 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.clock import TIME_MAX
 from opzo.host.events import VALUE_MAX, Events, EventSample
 from opzo.host.recording import Recording
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 
 CHANNELS = 2
 """OFF, then ON."""
@@ -62,6 +64,8 @@ class Binning:
             raise OpzoError(f"a sample has 1..{STEPS_MAX} time steps, not {self.steps}")
         if self.bin_us < 0 or self.duration_us < 0:
             raise OpzoError(f"a time step of {self.bin_us} us, a recording of {self.duration_us} us: give 1 or more")
+        if max(abs(self.start_us or 0), self.bin_us, self.duration_us) > TIME_MAX:
+            raise OpzoError(f"a time beyond {TIME_MAX} us; give a smaller one")
         if self.split not in SPLITS:
             raise OpzoError(f"there is no split by '{self.split}'; choose {' or '.join(SPLITS)}")
         if self.bin_us and (self.duration_us or self.split != "time"):
@@ -86,9 +90,15 @@ class Binning:
 
     def sample(self, recording: Recording, label: int = 0) -> EventSample:
         """Sample of the recording: addresses in ascending order within each time step."""
+        if not recording.named:
+            raise OpzoError(
+                f"{recording.name} does not say the size of its sensor, which decides the addresses of its events; "
+                "give it with --sensor WxH"
+            )
         _, rows, columns = self.shape(recording.width, recording.height)
-        step = self._steps(recording.t)
-        kept = np.flatnonzero((step >= 0) & (step < self.steps))
+        bounds = self._bounds(recording.t)
+        kept = slice(int(bounds[0]), int(bounds[-1]))
+        step = np.repeat(np.arange(self.steps), np.diff(bounds))
         y, x = recording.y[kept].astype(np.int64), recording.x[kept].astype(np.int64)
         if self.size:
             y, x = y * rows // recording.height, x * columns // recording.width
@@ -96,7 +106,7 @@ class Binning:
             y, x = y // self.reduce, x // self.reduce
         inputs = CHANNELS * rows * columns
         channel = recording.polarity[kept].astype(np.int64)
-        places, counts = np.unique(((step[kept] * CHANNELS + channel) * rows + y) * columns + x, return_counts=True)
+        places, counts = np.unique(((step * CHANNELS + channel) * rows + y) * columns + x, return_counts=True)
         return EventSample(
             (places % inputs).astype(np.uint16),
             np.searchsorted(places, np.arange(self.steps + 1) * inputs),
@@ -104,41 +114,54 @@ class Binning:
             label,
         )
 
-    def _steps(self, t: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Time step of each event; below 0 or beyond the last one for events that are left out."""
+    def _bounds(self, t: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Index of the first event of each step, and of the first one behind the last step; ``t`` never descends."""
         if not len(t):
-            return t
-        since = t - (t[0] if self.start_us is None else self.start_us)
-        if self.bin_us:
-            return since // self.bin_us
-        inside = since >= 0
-        if self.duration_us:
-            inside &= since < self.duration_us
+            return np.zeros(self.steps + 1, np.int64)
+        start, last = int(t[0]) if self.start_us is None else self.start_us, int(t[-1])
         if self.split == "number":
-            order = np.cumsum(inside) - 1
-            return np.where(inside, order * self.steps // max(1, int(inside.sum())), -1)
+            first = int(np.searchsorted(t, start))
+            end = int(np.searchsorted(t, start + self.duration_us)) if self.duration_us else len(t)
+            # Rounded up.
+            return first - (np.arange(self.steps + 1) * (first - end) // self.steps)
         # One more than the last time, so that the last event is in the last step.
-        span = self.duration_us or max(1, int(since[-1]) + 1)
-        return np.where(inside, since * self.steps // span, -1)
+        span = self.steps * self.bin_us or self.duration_us or max(1, last + 1 - start)
+        # In whole numbers of any size: times are up to 2**60.
+        begins = [min(start - (-step * span // self.steps), last + 1) for step in range(self.steps + 1)]
+        return np.searchsorted(t, np.array(begins, np.int64))
 
 
 def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning, name: str) -> Events:
     """Events of recordings with labels, all from sensors of one size; ``name`` is for messages."""
     samples: list[EventSample] = []
     sensor: tuple[int, int] | None = None
+    empty, latest_empty = 0, ""
     reported = monotonic()
     for recording, label in recordings:
         found = recording.width, recording.height
-        if sensor not in (None, found):
+        if sensor is not None and sensor != found:
             raise OpzoError(
-                f"{name}: recording {len(samples)} has a sensor of {found[0]} x {found[1]} pixels, those before it "
-                f"{sensor}; give recordings of one sensor, or its size with --sensor"
+                f"{name}: recording {len(samples)} has a sensor of {found[0]} x {found[1]} pixels, the others "
+                f"{sensor[0]} x {sensor[1]} ({recording.name}); give recordings of one sensor, or its --sensor"
             )
         sensor = found
         samples.append(binning.sample(recording, label))
+        if not len(samples[-1].addresses):
+            empty += 1
+            latest_empty = f"{recording.name} begins at {recording.t[0]} us of its clock"
         if monotonic() - reported > REPORT_S:
             reported = monotonic()
             logger.info("%s: converted %d recordings", name, len(samples))
     if sensor is None:
         raise OpzoError(f"{name}: there are no recordings; give some")
+    if empty == len(samples):
+        raise OpzoError(f"{name}: no event lies in a time step, for {latest_empty}; give another --start-us, or none")
+    if empty:
+        logger.warning(
+            "%s: %d of %d samples have no events, because none lies in a time step; the last one: %s",
+            name,
+            empty,
+            len(samples),
+            printable(latest_empty),
+        )
     return Events.of(samples, binning.shape(*sensor), name)

@@ -138,6 +138,9 @@ def load_data(name: str, root: str | Path = "") -> Data:
     ``saccade-mnist`` (of the same files); the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz``
     file of images or of events.
     """
+    if name.lower().endswith(".npz"):
+        # Before all names: a file may be called saccade-x.npz.
+        return _npz(Path(name))
     if name == "digits":
         return _digits()
     if name.startswith(SYNTHETIC):
@@ -152,8 +155,6 @@ def load_data(name: str, root: str | Path = "") -> Data:
         if not root:
             raise OpzoError("mnist needs the folder of its four IDX files; give --data-root DIR")
         return _mnist(Path(root))
-    if name.endswith(".npz"):
-        return _npz(Path(name))
     raise OpzoError(f"there is no data set '{name}'; choose {', '.join(DATA_SETS)} or an .npz file")
 
 

@@ -1,5 +1,7 @@
 """Recordings in time steps: every number by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,55 @@ def test_sensor_is_reduced_to_a_size_or_by_a_factor() -> None:
     assert steps(Binning(1, reduce=2)) == [[0, 5, 7]]
 
 
+def brute(binning: Binning, t: list[int]) -> list[list[int]]:
+    """Indices of the events of each step, one event at a time in whole numbers of any size."""
+    start = t[0] if binning.start_us is None else binning.start_us
+    inside = [n for n in range(len(t)) if 0 <= t[n] - start < (binning.duration_us or 2**70)]
+    found: list[list[int]] = [[] for _ in range(binning.steps)]
+    for place, n in enumerate(inside):
+        if binning.bin_us:
+            step = (t[n] - start) // binning.bin_us
+        elif binning.split == "number":
+            step = place * binning.steps // len(inside)
+        else:
+            step = (t[n] - start) * binning.steps // (binning.duration_us or max(1, t[-1] - start + 1))
+        if step < binning.steps:
+            found[step].append(n)
+    return found
+
+
+def test_steps_are_exact_at_any_time_of_the_clock() -> None:
+    rng = np.random.default_rng(7)
+    print("seed 7")
+    for _ in range(300):
+        width = 10 ** int(rng.integers(1, 16))
+        t = np.sort(rng.integers(0, width, int(rng.integers(1, 12)))) + int(rng.integers(-1, 2)) * 2**59
+        start = None if rng.random() < 0.4 else int(rng.choice([0, t[0], int(t[0]) + width // 3, t[-1] + 1]))
+        change = [{}, {"bin_us": int(rng.integers(1, width + 1))}, {"split": "number"}, {"duration_us": width // 2 + 1}]
+        binning = Binning(int(rng.choice([1, 2, 7, 99])), start_us=start, **change[int(rng.integers(4))])
+        x = np.arange(len(t), dtype=np.uint16)
+        of = Recording(t, x, 0 * x, x > len(t), 16, 1)
+        found = [
+            list(map(int, part)) for part in np.split(binning.sample(of).addresses, binning.sample(of).offsets[1:-1])
+        ]
+        assert found == brute(binning, t.tolist())
+
+
+def test_recording_of_an_unknown_sensor_has_no_addresses() -> None:
+    with pytest.raises(OpzoError, match=r"a\.dat does not say the size of its sensor, .* --sensor WxH"):
+        Binning(2).sample(replace(HAND, named=False, name="a.dat"))
+
+
+def test_samples_without_events_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    late = replace(HAND, t=HAND.t + 1000, name="late.bin")
+    binning = Binning(2, bin_us=50, start_us=100)
+    bin_recordings([(HAND, 0), (late, 1)], binning, "x")
+    assert "x: 1 of 2 samples have no events, " in caplog.text
+    assert "late.bin begins at 1100 us of its clock" in caplog.text
+    with pytest.raises(OpzoError, match=r"x: no event lies in a time step, for late.bin .*; give another --start-us"):
+        bin_recordings([(late, 1)], binning, "x")
+
+
 def test_recordings_of_one_sensor_become_events() -> None:
     events = bin_recordings([(HAND, 1), (HAND, 0)], Binning(2, bin_us=20), "x")
     assert (events.shape, events.steps, events.y.tolist()) == ((2, 3, 4), 2, [1, 0])
@@ -75,6 +126,8 @@ def test_recordings_of_one_sensor_become_events() -> None:
     [
         ({"steps": 0}, "time steps, not 0"),
         ({"bin_us": -1}, "give 1 or more"),
+        ({"bin_us": 2**60 + 1}, "a time beyond 1152921504606846976 us"),
+        ({"start_us": -(2**61)}, "a time beyond"),
         ({"split": "space"}, "there is no split by 'space'"),
         ({"bin_us": 5, "split": "number"}, "give only one of them"),
         ({"size": (2, 2), "reduce": 2}, "give one of them"),

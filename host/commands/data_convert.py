@@ -7,12 +7,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from opzo.host.binning import SPLITS, Binning, bin_recordings
+from opzo.host.atomic import check_output
+from opzo.host.binning import SPLITS, STEPS_MAX, Binning, bin_recordings
+from opzo.host.clock import TIME_MAX
 from opzo.host.data import LABEL_MAX
 from opzo.host.event_data import DATA_SETS, load_event_data
 from opzo.host.event_files import PARTS, save_events
 from opzo.host.events import Events
-from opzo.host.options import add_camera, add_output, say, show, size
+from opzo.host.options import SIDE_MAX, add_camera, add_output, say, show, size, whole
 from opzo.host.recording import Recording
 from opzo.host.recording_lists import LIST_SUFFIXES, Labelled, recordings_of_folder, recordings_of_list, split
 from opzo.host.recordings import read_recording
@@ -32,23 +34,45 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".npz file to write (required)")
     parser.add_argument("--data-root", default="", metavar="DIR", help="folder of a named data set (default: none)")
-    parser.add_argument("--label", type=int, metavar="N", help="label of single recordings (default: none)")
     parser.add_argument(
-        "--test-every", type=int, default=5, metavar="N", help="recordings of a class for one to test with (default: 5)"
+        "--label", type=whole(0, LABEL_MAX), metavar="N", help="label of single recordings (default: none)"
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help=f"time steps of a sample (default: that of the data set, else {STEPS})"
+        "--test-every",
+        type=whole(2),
+        default=5,
+        metavar="N",
+        help="recordings of a class for one to test with (default: 5)",
     )
     parser.add_argument(
-        "--bin-us", type=int, metavar="US", help="length of a time step in us (default: the steps share the recording)"
+        "--steps",
+        type=whole(1, STEPS_MAX),
+        metavar="N",
+        help=f"time steps of a sample (default: that of the data set, else {STEPS})",
     )
-    parser.add_argument("--start-us", type=int, metavar="US", help="clock time of step 0 in us (default: first event)")
-    parser.add_argument("--duration", type=int, metavar="US", help="us of a recording that are taken (default: all)")
+    microseconds = whole(1, TIME_MAX)
+    parser.add_argument(
+        "--bin-us",
+        type=microseconds,
+        metavar="US",
+        help="length of a time step in us (default: the steps share the recording)",
+    )
+    parser.add_argument(
+        "--start-us",
+        type=whole(-TIME_MAX, TIME_MAX),
+        metavar="US",
+        help="clock time of step 0 in us (default: first event)",
+    )
+    parser.add_argument(
+        "--duration", type=microseconds, metavar="US", help="us of a recording that are taken (default: all)"
+    )
     parser.add_argument(
         "--split", choices=SPLITS, help="steps of the same time or of the same number of events (default: time)"
     )
     parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce the sensor to (default: as it is)")
-    parser.add_argument("--reduce", type=int, metavar="N", help="factor to reduce both sides by (default: 1)")
+    parser.add_argument(
+        "--reduce", type=whole(1, SIDE_MAX), metavar="N", help="factor to reduce both sides by (default: 1)"
+    )
     parser.add_argument("--counts", action="store_true", help="graded events, by number of events (default: spikes)")
     add_camera(parser)
     parser.add_argument("--description", default="", metavar="TEXT", help="where the data come from, for the file")
@@ -57,8 +81,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, write the file and print figures; exit code."""
-    if arguments.test_every < 2:
-        raise OpzoError(f"--test-every is 2 or more, not {arguments.test_every}")
+    check_output(arguments.out, suffix=".npz")
     begun = monotonic()
     train, test, description = _converted(arguments)
     save_events(arguments.out, train, test, arguments.description or description)
@@ -80,8 +103,6 @@ def _converted(arguments: argparse.Namespace) -> tuple[Events, Events, str]:
     binning = _binning(arguments, Binning(STEPS))
     paths = [Path(source) for source in arguments.source]
     if arguments.label is not None:
-        if not 0 <= arguments.label <= LABEL_MAX:
-            raise OpzoError(f"--label is 0..{LABEL_MAX}, not {arguments.label}")
         events = _events([Labelled(path, arguments.label) for path in paths], binning, arguments, "recordings")
         say("opzo: both parts of the file hold these recordings; do not train and test with it")
         return events, events, f"{', '.join(arguments.source)}, both parts the same: {binning}"

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from opzo.host.atomic import write_atomically
+from opzo.host.atomic import check_output, write_atomically
 from opzo.host.events import Events, EventSample
-from opzo.host.options import add_output
+from opzo.host.options import add_output, number, whole
 from opzo.host.saccade import PREFIX, load_saccade
 from opzo.host.saccade_camera import ON, SENSOR, SaccadeCamera
 from opzo.spec.errors import OpzoError
@@ -29,12 +29,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", default="", metavar="DIR", help="folder of the four MNIST files (default: none)")
     parser.add_argument("--out", type=Path, metavar="FILE", help=".npz file to write (default: only the cache)")
     parser.add_argument("--picture", type=Path, metavar="FILE", help=".png file to draw a training recording to")
-    parser.add_argument("--sample", type=int, default=0, metavar="N", help="recording that is drawn (default: 0)")
+    parser.add_argument("--sample", type=whole(0), default=0, metavar="N", help="recording that is drawn (default: 0)")
     for entry in fields(SaccadeCamera):
         assert isinstance(entry.type, type)
+        limits = entry.metadata["low"], entry.metadata["high"]
         parser.add_argument(
             "--" + entry.name.replace("_", "-"),
-            type=entry.type,
+            type=whole(*limits) if entry.type is int else number(*limits),
             default=entry.default,
             metavar=entry.type.__name__.upper(),
             help=f"{entry.metadata['help']} (default: {entry.default})",
@@ -45,6 +46,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the data set, write what is asked for and print figures; exit code."""
     camera = SaccadeCamera(**{entry.name: getattr(arguments, entry.name) for entry in fields(SaccadeCamera)})
+    if arguments.out:
+        check_output(arguments.out, suffix=".npz")
+    if arguments.picture:
+        check_output(arguments.picture)
     begun = monotonic()
     train, test = load_saccade(PREFIX + arguments.images, arguments.data_root, camera)
     facts: dict[str, Any] = {"synthetic": True, "seconds": round(monotonic() - begun, 2)}
