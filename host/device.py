@@ -30,6 +30,10 @@ MEMORY_ADDRESS = struct.Struct("<BI")
 READ_BYTES = 8192
 """Size of one reply to READ_MEMORY: a tenth of a second on a fast UART, so that a lost one costs little."""
 RESULT = struct.Struct("<BI")
+SETTINGS = frozenset(
+    {Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT, Reg.CLEAR_COUNTERS}
+)
+"""Registers that say how to learn and to count; all others say what the device holds."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class Device:
         What the device was built for.
     network : Network or None
         Network it is configured for.
+    writes : int
+        Counts what is written to it of networks and states. What learns or runs on a device belongs to the count at
+        which it began: a device holds one model at a time.
+    turns : int
+        Counts what runs on it without being interrupted: series of samples, and streams since their reset.
     """
 
     def __init__(self, name: str, link: Link) -> None:
@@ -77,7 +86,8 @@ class Device:
         self.identity: Identity = link.identity
         self.limits: Limits = link.identity.limits
         self.network: Network | None = None
-        self._link = link
+        self.writes = self.turns = 0
+        self._opened: Link | None = link
         self._layers: tuple[Layer, ...] = ()
 
     def __enter__(self) -> Self:
@@ -87,6 +97,16 @@ class Device:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._opened is None else f"holds {self.network}" if self.network else "holds no network"
+        return f"<Device {self.name!r}: {self.limits.lanes} lanes, {self.limits.weight_bits}-bit weights, {state}>"
+
+    @property
+    def _link(self) -> Link:
+        if self._opened is None:
+            raise OpzoError(f"{self.name} was closed; open it again with opzo.connect")
+        return self._opened
 
     @property
     def bytes_sent(self) -> int:
@@ -99,8 +119,10 @@ class Device:
         return self._link.repeats
 
     def close(self) -> None:
-        """Release the device; it keeps its state."""
-        self._link.close()
+        """Release the device; it keeps its state. A second call does nothing."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def reset(self) -> None:
         """Discard a half-sent sample; memories, registers and counters stay."""
@@ -110,6 +132,7 @@ class Device:
         """Set the device up for ``network``; NetworkError, naming the limit, where it is too small for it."""
         self._layers = network.layout(self.limits)
         self.network = network
+        self.writes += 1
         self.write_registers(network_registers(network, self.limits, rule))
 
     def read_registers(self, address: int, count: int = 1) -> list[int]:
@@ -119,6 +142,7 @@ class Device:
 
     def write_registers(self, values: dict[int, int]) -> None:
         """Write registers by address; neighbours travel in one frame."""
+        self.writes += not values.keys() <= SETTINGS
         block: list[int] = []
         for address in sorted(values):
             if block and address != block[-1] + 1:
@@ -130,31 +154,31 @@ class Device:
 
     def read_weights(self, layer: int) -> NDArray[np.int16]:
         """Weights of layer ``layer`` (0 = the first): (n_in + 1, n_out), last row the bias; 12 fraction bits."""
-        place = self._layers[layer]
+        place = self._layer(layer)
         return self._read_matrix(place.weight_base, place.rows, place)
 
     def write_weights(self, layer: int, weights: NDArray[np.int16]) -> None:
         """Write what ``read_weights`` reads."""
-        place = self._layers[layer]
+        place = self._layer(layer)
         self._write_matrix(place.weight_base, place.rows, place, weights)
 
     def read_feedback(self, layer: int) -> NDArray[np.int16]:
         """Feedback matrix M of hidden layer ``layer``: (classes, n); 1 fraction bit."""
-        place = self._layers[layer]
+        place = self._layer(layer)
         return self._read_entries(place, self._classes if place.local else 0)
 
     def write_feedback(self, layer: int, feedback: NDArray[np.int16]) -> None:
         """Write what ``read_feedback`` reads."""
-        place = self._layers[layer]
+        place = self._layer(layer)
         self._write_entries(place, self._classes if place.local else 0, feedback)
 
     def read_local(self, layer: int) -> NDArray[np.int16]:
         """Local read-out of hidden layer ``layer``, which must have one: (classes, n); 12 fraction bits."""
-        return self._read_entries(self._layers[layer], 0)
+        return self._read_entries(self._layer(layer), 0)
 
     def write_local(self, layer: int, entries: NDArray[np.int16]) -> None:
         """Write what ``read_local`` reads."""
-        self._write_entries(self._layers[layer], 0, entries)
+        self._write_entries(self._layer(layer), 0, entries)
 
     def read_feedback_shifts(self) -> NDArray[np.uint8]:
         """Feedback shift of each hidden layer."""
@@ -189,7 +213,7 @@ class Device:
 
     def read_membranes(self, layer: int) -> NDArray[np.int32]:
         """Membrane potentials of hidden layer ``layer`` after the last sample: (n,); 12 fraction bits."""
-        place = self._layers[layer]
+        place = self._layer(layer)
         rows = self.read_memory(Space.MEMBRANE, 2 * place.word_base, 2 * place.words)
         values = rows[0::2].astype(np.int32) | (rows[1::2].view(np.int16).astype(np.int32) << 16)
         return values.reshape(-1)[: place.neurons]
@@ -203,7 +227,7 @@ class Device:
         return (self._read_traces(layer) >> 8).astype(np.uint8)
 
     def _read_traces(self, layer: int) -> NDArray[np.uint16]:
-        place = self._layers[layer]
+        place = self._layer(layer)
         return self.read_memory(Space.HISTORY, place.word_base, place.words).reshape(-1)[: place.neurons]
 
     def counters(self) -> dict[Counter, int]:
@@ -220,6 +244,7 @@ class Device:
 
         Every sample taken from ``samples`` is run and answered, whether or not its result is asked for.
         """
+        self.turns += 1
         flags = (RunFlag.TRAIN if train else RunFlag(0)) | (RunFlag.OUTPUTS if outputs else RunFlag(0))
         underway: deque[tuple[Exchange, bool]] = deque()
 
@@ -262,6 +287,7 @@ class Device:
 
     def write_memory(self, space: Space, address: int, rows: NDArray[np.uint16]) -> None:
         """Write rows of a memory: (rows, lanes)."""
+        self.writes += 1
         chunk = (self.identity.max_payload - MEMORY_ADDRESS.size) // (2 * self.limits.lanes)
         for start in range(0, len(rows), chunk):
             data = rows[start : start + chunk].astype("<u2").tobytes()
@@ -269,8 +295,15 @@ class Device:
 
     @property
     def _classes(self) -> int:
-        assert self.network is not None, "configure() comes first"
+        if self.network is None:
+            raise OpzoError(f"{self.name} holds no network; make an opzo.Model on it, or configure it")
         return self.network.classes
+
+    def _layer(self, layer: int) -> Layer:
+        if not 0 <= layer < len(self._layers):
+            held = f"has layers 0..{len(self._layers) - 1}" if self._layers else "holds no network"
+            raise OpzoError(f"there is no layer {layer}; {self.name} {held}")
+        return self._layers[layer]
 
     def _write_block(self, addresses: list[int], values: dict[int, int]) -> None:
         words = struct.pack(f"<{len(addresses)}I", *(values[address] for address in addresses))

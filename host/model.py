@@ -1,6 +1,8 @@
 """The Python API: a network on a device, with fit, evaluate, predict, save and load."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +61,25 @@ class Model:
     def __init__(self, network: Network, device: Device, **hyper: Any) -> None:
         self._trainer = Trainer(device, network, _hyper(hyper))
 
+    def __repr__(self) -> str:
+        return f"<Model {self.network!r}, {self.hyper.rule}, {self._trainer.place}>"
+
     @classmethod
     def load(cls, path: str | Path, device: Device | str = "rtl") -> "Model":
         """Model of a checkpoint or run folder, on an open device or a simulated one that is opened for it."""
         checkpoint = Checkpoint.load(checkpoint_path(Path(path)))
-        if isinstance(device, str):
-            device = open_device(device, checkpoint.network, checkpoint.lanes, checkpoint.state.weight_bits)
-        fields = Hyperparameters.__dataclass_fields__
-        hyper = {key: value for key, value in checkpoint.settings.items() if key in fields}
+        keys = {entry.name for entry in fields(Hyperparameters)}
+        hyper = _hyper({key: value for key, value in checkpoint.settings.items() if key in keys})
         model = cls.__new__(cls)
-        model._trainer = Trainer(device, checkpoint.network, _hyper(hyper), _anew(checkpoint))
+        if isinstance(device, Device):
+            model._trainer = Trainer(device, checkpoint.network, hyper, _anew(checkpoint))
+            return model
+        opened = open_device(device, checkpoint.network, checkpoint.lanes, checkpoint.state.weight_bits)
+        try:
+            model._trainer = Trainer(opened, checkpoint.network, hyper, _anew(checkpoint))
+        except BaseException:
+            opened.close()
+            raise
         return model
 
     def save(self, path: str | Path) -> None:
@@ -82,7 +93,7 @@ class Model:
 
     @property
     def device(self) -> Device:
-        """The device it is on."""
+        """The device it is on; OpzoError where another model took its place there."""
         return self._trainer.device
 
     @property
@@ -94,6 +105,10 @@ class Model:
     def weights(self) -> list[NDArray[np.float64]]:
         """Weights of each layer, (n_in + 1, n_out), read from the device; the last row is the bias."""
         return [matrix / WEIGHT.one for matrix in State.read(self.device, self._trainer.rule).weights]
+
+    @weights.setter
+    def weights(self, matrices: Sequence[ArrayLike]) -> None:
+        self._trainer.write_weights(_raw_weights(matrices, self.network))
 
     def fit(
         self,
@@ -115,8 +130,7 @@ class Model:
             if samples is not None:
                 samples.check(self.network, "x")
         hyper = self.hyper if epochs is None else replace(self.hyper, epochs=epochs)
-        if self._trainer.epoch or self._trainer.position or hyper is not self.hyper:
-            self._trainer = Trainer(self.device, self.network, hyper, _anew(self._trainer.checkpoint()))
+        self._trainer.restart(hyper)
         bar = TrainingBar(self.network, hyper.epochs, CLOCK, enabled=progress)
         with Interrupt() as interrupt, bar:
             watcher = _Fit(self._trainer, bar, interrupt)
@@ -165,6 +179,25 @@ def _samples(x: ArrayLike | Events, y: ArrayLike | None) -> Frames | Events:
     if y is None:
         raise OpzoError("images need labels; give y")
     return Frames.of(x, y)
+
+
+def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArray[np.int16]]:
+    """Weights of each layer as the device holds them; OpzoError where they are no weights of ``network``."""
+    shapes = [(n_in + 1, n_out) for n_in, n_out in pairwise(network.sizes)]
+    if len(matrices) != len(shapes):
+        raise OpzoError(f"there are {len(matrices)} matrices of weights; {network} has {len(shapes)}")
+    raw = []
+    for layer, (matrix, shape) in enumerate(zip(matrices, shapes, strict=True)):
+        values = np.asarray(matrix)
+        if values.shape != shape or values.dtype.kind not in "iuf":
+            raise OpzoError(
+                f"weights of layer {layer} are {values.dtype} {values.shape}; numbers of shape {shape} expected"
+            )
+        least, most = WEIGHT.min / WEIGHT.one, WEIGHT.max / WEIGHT.one
+        if not ((least <= values) & (values <= most)).all():
+            raise OpzoError(f"weights of layer {layer} must be in {least:g}..{most:g}; scale or clip them")
+        raw.append(np.rint(values * WEIGHT.one).astype(np.int16))
+    return raw
 
 
 def _anew(checkpoint: Checkpoint) -> Checkpoint:

@@ -75,8 +75,8 @@ class State:
             device.limits.weight_bits,
         )
 
-    def write(self, device: Device) -> None:
-        """Put the state into a configured device; OpzoError where it has other lanes or weights."""
+    def check(self, device: Device) -> None:
+        """Raise OpzoError where a device has other lanes or weights."""
         for what, ours, theirs in (
             ("lanes", len(self.lfsr), device.limits.lanes),
             ("bits a weight", self.weight_bits, device.limits.weight_bits),
@@ -86,6 +86,10 @@ class State:
                     f"training began with {ours} {what} and {device.name} has {theirs}; "
                     f"go on with a device of {ours} {what}, or start anew"
                 )
+
+    def write(self, device: Device) -> None:
+        """Put the state into a configured device; OpzoError where it has other lanes or weights."""
+        self.check(device)
         self.write_weights(device)
         for layer, matrix in enumerate(self.feedback):
             device.write_feedback(layer, matrix)

@@ -73,6 +73,11 @@ class Stream:
             raise OpzoError(f"network {network} takes frames; a stream needs one that was trained on events")
         if not 0 <= window <= MAX_STEPS:
             raise OpzoError(f"window must be in 0..{MAX_STEPS} time steps, not {window}")
+        if device.network != network:
+            raise OpzoError(
+                f"{device.name} holds {device.network or 'no network'}, not {network}; put the network there"
+            )
+        self._writes, self._turn = device.writes, 0
         self._device, self._network, self._window = device, network, window
         self._most = 1 if network.input is Input.GRADED else HISTORY_STEPS
         self._room = chunk_events(network.inputs)
@@ -177,10 +182,29 @@ class Stream:
         if values.shape != addresses.shape or ((values < 1) | (values > 255)).any():
             raise OpzoError(f"time step {self.steps}: each event needs a value in 1..255")
 
+    def _check_device(self) -> None:
+        """Raise OpzoError where the device is no longer as the last time step left it."""
+        if self._device.writes != self._writes:
+            raise OpzoError(
+                f"{self._device.name} no longer holds the network of this stream: another model, or your own writes, "
+                "took its place; begin a new stream"
+            )
+        if self._flags & RunFlag.FRESH:
+            self._device.turns += 1
+            self._turn = self._device.turns
+        elif self._turn != self._device.turns:
+            # These steps would follow on others than they did.
+            self._addresses, self._values, self._collected = [], [], 0
+            raise OpzoError(
+                f"{self._device.name} ran other samples since the last time step, and membranes and traces are theirs; "
+                "call reset() to begin again"
+            )
+
     def _send(self) -> None:
         """Send the collected time steps as a run."""
         if not self._addresses:
             return
+        self._check_device()
         chunk = Chunk(
             np.concatenate(self._addresses), np.concatenate(self._values), np.cumsum([len(a) for a in self._addresses])
         )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from opzo.host.events import Events
 from opzo.host.health import Health
 from opzo.host.initial import ORDER, generator
 from opzo.host.rates import BLOCK, rate_registers
+from opzo.host.rows import round_entries
 from opzo.host.state import State
 from opzo.host.statistics import Tally, counter_array
+from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network, Rule
 from opzo.spec.registers import Reg
 
@@ -102,7 +104,7 @@ class Trainer:
     def __init__(
         self, device: Device, network: Network, hyper: Hyperparameters, checkpoint: Checkpoint | None = None
     ) -> None:
-        self.device, self.network, self.hyper = device, network, hyper
+        self._device, self.network, self.hyper = device, network, hyper
         self.rule = Rule.parse(hyper.rule)
         self._augmentation = Augmentation(hyper.rotate, hyper.zoom, hyper.shift)
         self.epoch = self.position = 0
@@ -114,9 +116,43 @@ class Trainer:
             self.epoch, self.position, state = checkpoint.epoch, checkpoint.position, checkpoint.state
             self.class_names = checkpoint.class_names
             self.tally.add_tally(checkpoint.tally)
+        # Before anything is written: a device that cannot take the state keeps the one it has.
+        state.check(device)
         device.configure(network, self.rule)
         state.write(device)
+        self._writes = device.writes
         self._rates: dict[int, int] = {}
+
+    @property
+    def device(self) -> Device:
+        """The device; OpzoError where another model, or the user, has written to it since."""
+        if self._device.writes != self._writes:
+            raise OpzoError(
+                f"{self._device.name} no longer holds this model: another one, or your own writes, took its place. "
+                "A device holds one model at a time; open one for each with opzo.connect, or save() this model before "
+                "the next one is made and load() it later"
+            )
+        return self._device
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words; asks nothing of the device."""
+        held = self._device.writes == self._writes
+        return f"on {self._device.name} with {self._device.limits.lanes} lanes" if held else "lost its device"
+
+    def write_weights(self, weights: list[NDArray[np.int16]]) -> None:
+        """Put other weights in place of the model's, rounded to what the device holds."""
+        device = self.device
+        for layer, matrix in enumerate(weights):
+            device.write_weights(layer, round_entries(matrix, device.limits.low_bits))
+        self._writes = device.writes
+
+    def restart(self, hyper: Hyperparameters) -> None:
+        """Begin the schedules again, with the state as it is; rule and seed stay."""
+        self.hyper = replace(hyper, rule=self.hyper.rule, seed=self.hyper.seed)
+        self._augmentation = Augmentation(hyper.rotate, hyper.zoom, hyper.shift)
+        self.epoch = self.position = 0
+        self.tally = Tally()
 
     def checkpoint(self, settings: dict[str, Any] | None = None, data_digest: int = 0) -> Checkpoint:
         """Where training stands."""
@@ -138,6 +174,8 @@ class Trainer:
         ``checkpoint_every`` (samples, 0 = never) asks the watcher to save within an epoch as well.
         """
         watcher = watcher or Watcher()
+        # Somebody else may have written them meanwhile.
+        self._rates = {}
         self.class_names = padded(train.names, self.network.classes) or self.class_names
         self._augmentation.check(train, "the training data")
         while self.epoch < self.hyper.epochs:
