@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from opzo.host.binning import Binning, bin_recordings
 from opzo.host.event_files import PARTS, load_events, save_events
 from opzo.host.events import Events
-from opzo.host.gesture import LISTS, gesture_files, gesture_recordings, labels_path
+from opzo.host.gesture import CLASSES, LISTS, gesture_files, gesture_recordings, labels_path
 from opzo.host.recording import RawEvents, Recording, check
+from opzo.host.recording_folders import files_of_groups
 from opzo.host.recordings import read_recording
 from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.spec.errors import OpzoError
@@ -24,7 +24,7 @@ CIFAR_TEST_SHARE = 10
 """One of so many recordings of each class is a test recording: 1000 of 10000."""
 GESTURE_SENSOR = (128, 128)
 GESTURE_FOLDER = "DvsGesture"
-_VERSION = 1
+_VERSION = 2
 """Counts changes of what the same files and the same binning become."""
 
 Source = Callable[[], Iterator[tuple[Recording, int]]]
@@ -40,7 +40,7 @@ class DataSet:
     Attributes
     ----------
     kind : str
-        Class of tonic.datasets, which is also the name of the folder.
+        Name of its folder, as in tonic.datasets.
     suffix : str
         Ends the names of its files.
     binning : Binning
@@ -50,6 +50,7 @@ class DataSet:
     page : where to get it
     layout : what to put where
     names : names of the classes, in order of label
+    label_is_name : whether the label is the name of the file, else it is that of its folder
     """
 
     kind: str
@@ -60,6 +61,7 @@ class DataSet:
     page: str
     layout: str
     names: tuple[str, ...]
+    label_is_name: bool = False
 
 
 DATA_SETS = {
@@ -87,6 +89,7 @@ DATA_SETS = {
             *("right arm counter clockwise", "left arm clockwise", "left arm counter clockwise", "arm roll"),
             *("air drums", "air guitar", "other gestures"),
         ),
+        label_is_name=True,
     ),
     "cifar10-dvs": DataSet(
         "CIFAR10DVS",
@@ -140,40 +143,46 @@ def _sources(name: str, root: Path) -> tuple[list[Path], list[Source]]:
 
 
 def _files(name: str, data_set: DataSet, root: Path) -> list[list[tuple[Path, int]]]:
-    """Files and labels of the training and of the test part, found by tonic's class."""
-    base = root / data_set.kind
-    for folder in {*data_set.folders}:
-        if next((base / folder).rglob(f"*{data_set.suffix}"), None) is None:
-            raise OpzoError(
-                f"there are no recordings *{data_set.suffix} in {base / folder}; get {name} from {data_set.page}, "
-                f"unpack it to {root}/{data_set.layout}"
-            )
-    kind = _tonic_class(data_set.kind)
-    try:
-        if data_set.folders[0] != data_set.folders[1]:
-            found = [kind(str(root), train=train) for train in (True, False)]
-        else:
-            found = [kind(str(root))]
-    except (ValueError, KeyError, IndexError) as error:
-        raise OpzoError(
-            f"{base} has files that {name} does not have ({error}); it has {data_set.layout}, take the others away"
-        ) from None
-    # The order of tonic is that of the file system; numbers in names are not padded.
-    parts = [
-        sorted(
-            ((Path(path), int(label)) for path, label in zip(part.data, part.targets, strict=True)),
-            key=lambda item: (str(item[0].parent), len(item[0].name), item[0].name),
-        )
-        for part in found
-    ]
+    """Files and labels of the training and of the test part."""
+    parts = [_labelled(name, data_set, root, folder) for folder in dict.fromkeys(data_set.folders)]
     if len(parts) == 1:
         parts = split_by_class(parts[0], CIFAR_TEST_SHARE)
     sizes = tuple(len(part) for part in parts)
     if 0 in sizes:
-        raise OpzoError(f"{base} has {sizes[0]} recordings to train and {sizes[1]} to test; unpack {name} again")
+        raise OpzoError(
+            f"{root / data_set.kind} has {sizes[0]} recordings to train and {sizes[1]} to test; unpack {name} again"
+        )
     if sizes != data_set.counts:
-        logger.warning("%s has %d and %d recordings; %s has %d and %d", base, *sizes, name, *data_set.counts)
+        logger.warning(
+            "%s has %d and %d recordings; %s has %d and %d", root / data_set.kind, *sizes, name, *data_set.counts
+        )
     return parts
+
+
+def _labelled(name: str, data_set: DataSet, root: Path, folder: str) -> list[tuple[Path, int]]:
+    """Files and labels of one part, which may have been unpacked a folder higher or deeper than usual."""
+    usual = root / data_set.kind / folder
+    places = [usual, *((usual / folder, root / folder) if folder else (usual / data_set.kind, root))]
+    for place in places:
+        paths = files_of_groups(place, {data_set.suffix}) if place.is_dir() else []
+        if paths:
+            break
+    else:
+        raise OpzoError(
+            f"there are no recordings *{data_set.suffix} in {usual}; get {name} from {data_set.page}, unpack it to "
+            f"{root}/{data_set.layout}"
+        )
+    # Gestures are numbered in the order of their classes, in a folder for each person; else a folder is a class.
+    labels = {str(label): label for label in range(CLASSES)} if data_set.label_is_name else {}
+    labels = labels or {class_name: label for label, class_name in enumerate(data_set.names)}
+    told = [path.stem if data_set.label_is_name else path.parent.name for path in paths]
+    wrong = next((path for path, text in zip(paths, told, strict=True) if text not in labels), None)
+    if wrong is not None:
+        raise OpzoError(
+            f"{place} has files that {name} does not have ({wrong.relative_to(place)}); it has {data_set.layout}, take "
+            "the others away"
+        )
+    return [(path, labels[text]) for path, text in zip(paths, told, strict=True)]
 
 
 def split_by_class(items: list[tuple[Path, int]], share: int) -> list[list[tuple[Path, int]]]:
@@ -185,16 +194,6 @@ def split_by_class(items: list[tuple[Path, int]], share: int) -> list[list[tuple
         parts[0] += of_class[:first_test]
         parts[1] += of_class[first_test:]
     return parts
-
-
-def _tonic_class(kind: str) -> Any:
-    """Class of tonic.datasets that takes the files as they are: it neither asks for the archive nor downloads."""
-    try:
-        import tonic.datasets
-    except ImportError as error:
-        raise OpzoError(f"tonic cannot be loaded ({error}); install it with: pip install 'opzo[events]'") from None
-    # tonic takes the name of the class for the name of the folder.
-    return type(kind, (getattr(tonic.datasets, kind),), {"_check_exists": lambda self: True})
 
 
 def _recordings(items: list[tuple[Path, int]]) -> Iterator[tuple[Recording, int]]:

@@ -2,17 +2,21 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from opzo.host.recording import Recording
+from opzo.host.recording_lists import delimiter_of
 from opzo.host.recordings import read_recording
+from opzo.host.text import read_text
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 
 LISTS = {"train": "trials_to_train.txt", "test": "trials_to_test.txt"}
-HEAD = ["class", "startTime_usec", "endTime_usec"]
+HEAD = ["class", "starttime_usec", "endtime_usec"]
+"""First line of a file of labels, in lower case."""
 CLASSES = 11
 REMEDY = "unpack DvsGesture.tar.gz again"
 
@@ -28,7 +32,7 @@ class Gesture:
 
 def gesture_files(folder: Path, part: str) -> list[Path]:
     """Recordings of the training or test part, in the order of the official list."""
-    paths = [folder / name.strip() for name in _text(folder / LISTS[part]).splitlines() if name.strip()]
+    paths = [folder / name.strip() for name in read_text(folder / LISTS[part], REMEDY).splitlines() if name.strip()]
     for path in paths:
         for needed in (path, labels_path(path)):
             if not needed.is_file():
@@ -43,18 +47,25 @@ def labels_path(recording: Path) -> Path:
 
 def read_gestures(path: Path) -> list[Gesture]:
     """Gestures of a ``..._labels.csv``; its classes 1..11 become labels 0..10."""
-    rows = [row for row in csv.reader(_text(path).splitlines()) if row]
-    if not rows or [name.strip() for name in rows[0]] != HEAD:
-        raise OpzoError(f"{path} does not begin with the line {','.join(HEAD)}; {REMEDY}")
+    lines = [(number, line) for number, line in enumerate(read_text(path, REMEDY).splitlines(), 1) if line.strip()]
+    delimiter = delimiter_of(line for _, line in lines)
     gestures = []
-    for number, row in enumerate(rows[1:], start=2):
+    for place, (number, line) in enumerate(lines):
         try:
-            label, start, end = map(int, row)
-        except ValueError:
-            raise OpzoError(f"{path}, line {number}: '{','.join(row)}' is not three whole numbers; {REMEDY}") from None
+            fields = [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
+            if place == 0 and not fields[0].isdecimal():
+                if [field.lower() for field in fields] == HEAD:
+                    continue
+                raise OpzoError(f"{path} does not begin with the line class,startTime_usec,endTime_usec; {REMEDY}")
+            label, start, end = (int(field[:19]) for field in fields)
+        except (ValueError, csv.Error):
+            shown = printable(line)
+            raise OpzoError(f"{path}, line {number}: '{shown}' is not three whole numbers; {REMEDY}") from None
         if not 1 <= label <= CLASSES or not 0 <= start < end:
             raise OpzoError(f"{path}, line {number}: class {label} from {start} to {end} us cannot be; {REMEDY}")
         gestures.append(Gesture(label - 1, start, end))
+    if not gestures:
+        raise OpzoError(f"{path} names no gestures; {REMEDY}")
     return gestures
 
 
@@ -67,16 +78,5 @@ def gesture_recordings(paths: list[Path]) -> Iterator[tuple[Recording, int]]:
             if first == last:
                 raise OpzoError(f"{path} has no events from {gesture.start} to {gesture.end} us; {REMEDY}")
             part = slice(first, last)
-            events = Recording(
-                whole.t[part], whole.x[part], whole.y[part], whole.polarity[part], whole.width, whole.height
-            )
-            yield events, gesture.label
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("ascii")
-    except FileNotFoundError:
-        raise OpzoError(f"there is no file {path}; {REMEDY}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise OpzoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; {REMEDY}") from None
+            columns = {name: getattr(whole, name)[part] for name in ("t", "x", "y", "polarity")}
+            yield replace(whole, **columns), gesture.label

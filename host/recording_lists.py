@@ -1,15 +1,20 @@
-"""Which recordings a data set is made of, with their labels: folders of classes, lists, single files."""
+"""Which recordings a data set is made of, with their labels: lists, and what is for testing."""
 
 import csv
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from opzo.host.data import LABEL_MAX
 from opzo.host.event_files import PARTS
-from opzo.host.recordings import SUFFIXES
+from opzo.host.text import read_text
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 
 LIST_SUFFIXES = (".csv", ".txt")
+DELIMITERS = ",;\t"
+LABEL_WORDS = frozenset({"class", "category", "id", "label", "labels", "target", "y"})
+"""What the column of the labels is called in the first line of a list."""
 
 
 @dataclass(frozen=True)
@@ -21,53 +26,28 @@ class Labelled:
     part: str = ""
 
 
-def recordings_of_folder(folder: Path) -> tuple[list[Labelled], list[str]]:
-    """Recordings of ``folder/CLASS/*`` or ``folder/train/CLASS/*`` and ``folder/test/CLASS/*``; names by label.
-
-    Labels count the classes in order of name; where all names are numbers, they are the labels, and no names come.
-    """
-    parts = {part: folder / part for part in PARTS if (folder / part).is_dir()}
-    if parts and len(parts) < len(PARTS):
-        raise OpzoError(f"{folder} has only {', '.join(parts)}; it needs both {' and '.join(PARTS)}, or neither")
-    found = [
-        (part, path.parent.name, path)
-        for part, base in (parts or {"": folder}).items()
-        for path in sorted(base.glob("*/*"), key=lambda path: (path.parent.name, len(path.name), path.name))
-        if path.suffix.lower() in SUFFIXES
-    ]
-    if not found:
-        raise OpzoError(f"{folder} has no recordings in folders of classes; name them {folder}/[train|test/]CLASS/NAME")
-    classes = sorted({name for _, name, _ in found})
-    numbered = all(map(str.isdecimal, classes))
-    labels = {name: int(name) if numbered else i for i, name in enumerate(classes)}
-    if max(labels.values()) > LABEL_MAX:
-        raise OpzoError(f"{folder} has label {max(labels.values())}; classes are numbered from 0 to {LABEL_MAX}")
-    for part in parts:
-        missing = set(classes) - {name for of_part, name, _ in found if of_part == part}
-        if missing:
-            raise OpzoError(f"{folder / part} has no recordings of {', '.join(sorted(missing))}; add them")
-    return [Labelled(path, labels[name], part) for part, name, path in found], [] if numbered else classes
-
-
 def recordings_of_list(path: Path) -> list[Labelled]:
     """Recordings of a text file with lines ``FILE,LABEL`` or ``FILE,LABEL,train|test``; ``#`` begins a comment.
 
-    Files are relative to the folder of the list.
+    Files are relative to the folder of the list. Semicolons and tabs may stand for the commas, and the first line may
+    name the columns.
     """
-    try:
-        rows = list(csv.reader(path.read_text().splitlines(), skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise OpzoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; give a text file") from None
-    recordings = []
-    for number, row in enumerate(rows, start=1):
-        if not row or row[0].startswith("#"):
-            continue
+    recordings: list[Labelled] = []
+    for number, row in _rows(path):
         fields = [field.strip() for field in row]
-        if len(fields) not in (2, 3) or not fields[1].isdecimal() or int(fields[1]) > LABEL_MAX:
-            raise OpzoError(f"{path}, line {number}: '{','.join(row)}' is not FILE,LABEL with a label 0..{LABEL_MAX}")
-        if len(fields) == 3 and fields[2] not in PARTS:
+        if not recordings and len(fields) in (2, 3) and fields[1].lower() in LABEL_WORDS:
+            continue
+        shown = printable(",".join(row))
+        if len(fields) not in (2, 3) or not fields[1].isdecimal() or int(fields[1][:9]) > LABEL_MAX:
+            raise OpzoError(f"{path}, line {number}: '{shown}' is not FILE,LABEL with a label 0..{LABEL_MAX}")
+        if len(fields) == 3 and fields[2].lower() not in PARTS:
             raise OpzoError(f"{path}, line {number}: there is no part '{fields[2]}'; write {' or '.join(PARTS)}")
-        recordings.append(Labelled(path.parent / fields[0], int(fields[1]), *fields[2:]))
+        recording = _listed(path.parent, fields[0])
+        if recording is None:
+            raise OpzoError(
+                f"{path}, line {number}: there is no file '{printable(fields[0])}' in {path.parent}; mend it"
+            )
+        recordings.append(Labelled(recording, int(fields[1][:9]), *map(str.lower, fields[2:])))
     if not recordings:
         raise OpzoError(f"{path} lists no recordings; write lines FILE,LABEL")
     if len({bool(recording.part) for recording in recordings}) > 1:
@@ -75,6 +55,38 @@ def recordings_of_list(path: Path) -> list[Labelled]:
             f"{path} says the part of some recordings only; write {' or '.join(PARTS)} in all lines or none"
         )
     return recordings
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a list that are neither empty nor comments, with the number of their line."""
+    lines = [
+        (number, line)
+        for number, line in enumerate(read_text(path, "give a text file").splitlines(), start=1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    delimiter = delimiter_of(line for _, line in lines)
+    for number, line in lines:
+        try:
+            yield number, next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+        except csv.Error as error:
+            raise OpzoError(f"{path}, line {number}: {error}; give a text file with lines FILE,LABEL") from None
+
+
+def delimiter_of(lines: Iterable[str]) -> str:
+    """What separates the columns: the first of DELIMITERS that all lines have, else a comma."""
+    listed = list(lines)
+    return next((delimiter for delimiter in DELIMITERS if all(delimiter in line for line in listed)), ",")
+
+
+def _listed(folder: Path, name: str) -> Path | None:
+    """File of this name, which may be written with the separators of Windows; None where there is none."""
+    for written in (name, name.replace("\\", "/")):
+        try:
+            if (folder / written).is_file():
+                return folder / written
+        except (OSError, ValueError):
+            return None
+    return None
 
 
 def split(recordings: list[Labelled], test_every: int) -> tuple[list[Labelled], list[Labelled]]:

@@ -16,7 +16,8 @@ from opzo.host.event_files import PARTS, save_events
 from opzo.host.events import Events
 from opzo.host.options import SIDE_MAX, add_camera, add_output, say, show, size, whole
 from opzo.host.recording import Recording
-from opzo.host.recording_lists import LIST_SUFFIXES, Labelled, recordings_of_folder, recordings_of_list, split
+from opzo.host.recording_folders import recordings_of_folder
+from opzo.host.recording_lists import LIST_SUFFIXES, Labelled, recordings_of_list, split
 from opzo.host.recordings import read_recording
 from opzo.spec.errors import OpzoError
 

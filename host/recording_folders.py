@@ -1,0 +1,124 @@
+"""Recordings in folders: one for each class, or whatever else makes a group of them."""
+
+import logging
+from collections.abc import Collection, Iterator
+from itertools import islice
+from pathlib import Path
+
+from opzo.host.data import LABEL_MAX
+from opzo.host.event_files import PARTS
+from opzo.host.litter import is_litter
+from opzo.host.recording_lists import Labelled
+from opzo.host.recordings import SUFFIXES
+from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
+
+DEEPER_MAX = 10_000
+"""Files that are looked at to say what lies deeper than expected."""
+
+logger = logging.getLogger(__name__)
+
+
+def recordings_of_folder(folder: Path) -> tuple[list[Labelled], list[str]]:
+    """Recordings of ``folder/CLASS/*`` or ``folder/train/CLASS/*`` and ``folder/test/CLASS/*``; names by label.
+
+    Labels count the classes in order of name; where all names are numbers, they are the labels, and no names come.
+    What else is there is skipped, with a warning that says what.
+    """
+    found = [(part, path) for part, base in _parts(folder).items() for path in files_of_groups(base, SUFFIXES)]
+    if not found:
+        raise OpzoError(
+            f"{folder} has no recordings in folders of classes{_elsewhere(folder)}; name them "
+            f"{folder}/[train|test/]CLASS/NAME"
+        )
+    classes = sorted({path.parent.name for _, path in found})
+    numbered = all(map(str.isdecimal, classes))
+    labels = {name: int(name[:9]) if numbered else i for i, name in enumerate(classes)}
+    if max(labels.values()) > LABEL_MAX:
+        raise OpzoError(f"{folder} has label {max(labels.values())}; classes are numbered from 0 to {LABEL_MAX}")
+    if len(set(labels.values())) < len(labels):
+        raise OpzoError(f"{folder} has two folders for one label: {', '.join(classes)}; rename one of them")
+    for part in {part for part, _ in found if part}:
+        missing = set(classes) - {path.parent.name for of_part, path in found if of_part == part}
+        if missing:
+            raise OpzoError(f"{folder / part} has no recordings of {', '.join(sorted(missing))}; add them")
+    return [Labelled(path, labels[path.parent.name], part) for part, path in found], [] if numbered else classes
+
+
+def _parts(folder: Path) -> dict[str, Path]:
+    """Folders of the training and of the test part by name; of "" the folder itself, where it has no such folders."""
+    named = [path for path in _entries(folder) if path.is_dir() and path.name.lower() in PARTS]
+    parts = {path.name.lower(): path for path in named}
+    if len(parts) < len(named) or len(parts) == 1:
+        raise OpzoError(
+            f"{folder} has only {' and '.join(path.name for path in named)}; it needs {' and '.join(PARTS)}, or neither"
+        )
+    others = [path for path in _entries(folder) if parts and path not in named]
+    _tell_skipped(folder, {f"entries next to {' and '.join(PARTS)}": others} if others else {})
+    return {part: parts[part] for part in PARTS} if parts else {"": folder}
+
+
+def files_of_groups(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Files ``folder/GROUP/NAME`` that end in one of ``suffixes``, by group, and by name with its numbers in order.
+
+    What else is there is skipped, with a warning that says what; what operating systems leave there, without one.
+    """
+    skipped: dict[str, list[Path]] = {}
+
+    def skip(what: str, path: Path) -> None:
+        skipped.setdefault(what, []).append(path)
+
+    found: list[Path] = []
+    for group in sorted(_entries(folder)):
+        if not group.is_dir():
+            skip("files that lie in no folder of a class", group)
+            continue
+        before = len(found)
+        for path in _entries(group):
+            if path.is_dir():
+                for deeper in _files_below(path, suffixes):
+                    skip("files that lie deeper than CLASS/NAME", deeper)
+            elif path.suffix.lower() not in suffixes:
+                skip(f"files that do not end in {', '.join(sorted(suffixes))}", path)
+            elif not path.is_file():
+                skip("entries that are no files (any more)", path)
+            elif not path.stat().st_size:
+                skip("files of 0 bytes", path)
+            else:
+                found.append(path)
+        if len(found) == before:
+            skip("folders without recordings of their own, which make no class", group)
+    if found:
+        _tell_skipped(folder, skipped)
+    return found
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder but for what operating systems leave there, by name with its numbers in order."""
+    try:
+        paths = [path for path in folder.iterdir() if not is_litter(path)]
+    except OSError as error:
+        raise OpzoError(f"cannot read {folder}: {error.strerror or error}; check the path") from None
+    return sorted(paths, key=lambda path: (len(path.name), path.name))
+
+
+def _tell_skipped(folder: Path, skipped: dict[str, list[Path]]) -> None:
+    for what, paths in skipped.items():
+        first = printable(paths[0].relative_to(folder))
+        logger.warning("%s: skipped %d %s, the first: %s", printable(folder), len(paths), what, first)
+
+
+def _files_below(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    for path in islice(folder.rglob("*"), DEEPER_MAX):
+        if path.suffix.lower() in suffixes and not any(map(is_litter, (path, *path.relative_to(folder).parents))):
+            yield path
+
+
+def _elsewhere(folder: Path) -> str:
+    """Where the recordings are instead: words for the message."""
+    first = min(_files_below(folder, SUFFIXES), default=None, key=lambda path: (len(path.parts), path))
+    if first is None:
+        return ""
+    if first.parent == folder:
+        return f", but some directly in it ({first.name}: give single ones with --label N)"
+    return f", but others ({first.relative_to(folder)}: give the folder that has the folders of the classes)"

@@ -1,0 +1,39 @@
+"""Text files as other systems write them: with byte-order marks, in UTF-16, or in the encodings of before."""
+
+import codecs
+from pathlib import Path
+
+from opzo.spec.errors import OpzoError
+
+TEXT_MAX = 1 << 26
+"""Bytes: lists of recordings and labels are much shorter."""
+MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+
+def read_text(path: Path, remedy: str) -> str:
+    """Text of a file; OpzoError, ending in ``remedy``, where it is absent or no text.
+
+    A byte-order mark tells the encoding and is left out; else it is UTF-8, or where it is not that, Latin 1.
+    """
+    try:
+        if not path.is_file():
+            raise OpzoError(f"there is no file {path}; {remedy}")
+        if path.stat().st_size > TEXT_MAX:
+            raise OpzoError(f"{path} has {path.stat().st_size:,} bytes, which is no list; {remedy}")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise OpzoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; {remedy}") from None
+    mark = next((mark for mark in MARKS if data.startswith(mark)), b"")
+    try:
+        text = data.removeprefix(mark).decode(MARKS.get(mark, "utf-8"))
+    except UnicodeDecodeError as error:
+        if mark:
+            raise OpzoError(f"{path} is damaged text at byte {error.start + len(mark)}; {remedy}") from None
+        text = data.decode("latin-1")
+    if "\0" in text:
+        raise OpzoError(f"{path} is no text; {remedy}")
+    return text
