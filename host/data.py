@@ -1,88 +1,40 @@
-"""Data sets: frames of pixels 0..255, or events, with labels, checked, and as the samples that travel to a device."""
+"""Data sets by name or file: training and test samples, frames or events, with labels."""
 
-import zlib
-from collections.abc import Iterator
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from opzo.host.class_names import Names, names_of_data
-from opzo.host.device import Sample
+from opzo.host.class_names import Names, class_text, names_of_data
+from opzo.host.dense import dense_events
 from opzo.host.event_files import is_event_file, load_events
-from opzo.host.events import Events, check_labels
-from opzo.host.idx import read_idx
+from opzo.host.events import Events
+from opzo.host.frames import LABEL_MAX, PIXEL_MAX, Frames, Shape, check_pixels, encode_frame
+from opzo.host.mnist import MNIST_FILES, WHERE, load_mnist
 from opzo.host.npz import load_arrays
+from opzo.host.paths import expanded
 from opzo.spec.errors import OpzoError
-from opzo.spec.events import encode_frame_pairs
+from opzo.spec.messages import did_you_mean, printable
 from opzo.spec.network import Input, Network
 
-MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+__all__ = ["DATA_SETS", "LABEL_MAX", "MNIST_FILES", "Data", "Frames", "check_pixels", "encode_frame", "load_data"]
+
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-PIXEL_MAX = 255
 DIGITS_PIXEL_MAX = 16
 DIGITS_TEST_EVERY = 5
 DIGITS = tuple("0123456789")
-LABEL_MAX = 63
-"""The chip has at most 64 classes."""
 SYNTHETIC = "saccade-"
 """Begins the names of data sets that a simulated camera makes of others."""
 RECORDED = ("nmnist", "dvs-gesture", "cifar10-dvs")
 """Recordings of event cameras, from files on disk."""
 DATA_SETS = ("digits", "mnist", "saccade-digits", "saccade-mnist", *RECORDED)
+NAMED = 5
+"""Classes that a message names at most."""
 
-
-@dataclass(frozen=True)
-class Frames:
-    """Images and their labels: uint8 (count, inputs) and uint8 (count,); names of the classes, where they are known."""
-
-    x: NDArray[np.uint8]
-    y: NDArray[np.uint8]
-    names: Names = ()
-    input: ClassVar[Input] = Input.FRAME
-
-    @classmethod
-    def of(cls, x: ArrayLike, y: ArrayLike, name: str = "x", label_name: str = "y") -> "Frames":
-        """Frames of arrays of any numeric kind; OpzoError says what does not fit. Images are flattened."""
-        pixels = check_pixels(x, name)
-        labels = _numeric(y, label_name)
-        if labels.shape != (len(pixels),):
-            raise OpzoError(f"{label_name} has shape {labels.shape}; {name} needs one label for each of {len(pixels)}")
-        if not np.array_equal(labels, np.floor(labels)) or labels.min() < 0 or labels.max() > LABEL_MAX:
-            raise OpzoError(f"{label_name} must hold whole numbers from 0 to classes - 1 (at most {LABEL_MAX})")
-        return cls(pixels, labels.astype(np.uint8))
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def samples(self, order: NDArray[np.intp] | None = None) -> Iterator[Sample]:
-        """Samples, in this order of indices."""
-        for index in range(len(self)) if order is None else order:
-            yield Sample((encode_frame(self.x[index]),), int(self.y[index]))
-
-    def dense(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Values of the images with these indices, (count, inputs)."""
-        return self.x[indices]
-
-    def check(self, network: Network, name: str) -> None:
-        """Raise OpzoError where ``network`` does not fit the frames."""
-        if network.input is not self.input:
-            raise OpzoError(f"{name} are frames; the network is one for {network.input.name.lower()} in time")
-        if self.inputs != network.inputs:
-            raise OpzoError(f"{name} has {self.inputs} pixels a frame; network {network} has {network.inputs} inputs")
-        check_labels(self.y, network, name)
-
-    @property
-    def inputs(self) -> int:
-        """Pixels a frame."""
-        return int(self.x.shape[1])
-
-    @property
-    def digest(self) -> int:
-        """CRC-32 of images and labels."""
-        return zlib.crc32(self.y.tobytes(), zlib.crc32(self.x.tobytes()))
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,28 +61,6 @@ class Data:
         return self.train.digest
 
 
-def encode_frame(frame: NDArray[np.uint8]) -> bytes:
-    """Pairs of the pixels that are not 0, in ascending order of address."""
-    addresses = np.flatnonzero(frame)
-    return encode_frame_pairs(addresses, frame[addresses])
-
-
-def check_pixels(x: ArrayLike, name: str = "x") -> NDArray[np.uint8]:
-    """Images as uint8 (count, inputs); OpzoError where they are not pixels 0..255."""
-    pixels = _numeric(x, name)
-    if pixels.ndim < 2 or pixels.size == 0:
-        raise OpzoError(f"{name} has shape {pixels.shape}; (count, pixels) or (count, height, width) expected")
-    if np.isnan(pixels).any():
-        raise OpzoError(f"{name} holds NaN; pixels are numbers from 0 to {PIXEL_MAX}")
-    low, high = pixels.min(), pixels.max()
-    if low < 0 or high > PIXEL_MAX:
-        raise OpzoError(f"{name} has values from {low:g} to {high:g}; pixels are numbers from 0 to {PIXEL_MAX}")
-    if pixels.dtype.kind == "f" and 0 < high <= 1:
-        raise OpzoError(f"{name} is scaled to 0..1; multiply it by {PIXEL_MAX}")
-    frames: NDArray[np.uint8] = np.rint(pixels).astype(np.uint8).reshape(len(pixels), -1)
-    return frames
-
-
 def load_data(name: str, root: str | Path = "") -> Data:
     """Data set by name; ``root`` is the folder of its files, where it has any.
 
@@ -138,52 +68,70 @@ def load_data(name: str, root: str | Path = "") -> Data:
     ``saccade-mnist`` (of the same files); the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz``
     file of images or of events.
     """
-    if name.lower().endswith(".npz"):
-        # Before all names: a file may be called saccade-x.npz.
-        return _npz(Path(name))
-    if name == "digits":
-        return _digits()
-    if name.startswith(SYNTHETIC):
+    if root:
+        root = expanded(str(root))
+    is_file = name.lower().endswith(".npz")
+    # A file may be called saccade-x.npz.
+    if name.startswith(SYNTHETIC) and not is_file:
         from opzo.host.saccade import load_saccade
 
         return Data(name, *load_saccade(name, root))
+    data = _npz(expanded(name)) if is_file else _load(name, root)
+    _tell_classes(data)
+    return data
+
+
+def _load(name: str, root: str | Path) -> Data:
+    if name == "digits":
+        return _digits()
     if name in RECORDED:
         from opzo.host.event_data import load_event_data
 
         return Data(name, *load_event_data(name, root))
     if name == "mnist":
         if not root:
-            raise OpzoError("mnist needs the folder of its four IDX files; give --data-root DIR")
-        return _mnist(Path(root))
-    raise OpzoError(f"there is no data set '{name}'; choose {', '.join(DATA_SETS)} or an .npz file")
+            raise OpzoError(f"mnist needs the folder of its four IDX files; give --data-root DIR; {WHERE}")
+        parts = load_mnist(Path(root))
+        # EMNIST comes in files of the same names, with letters.
+        names = DIGITS if max(part.y.max() for part in parts) < len(DIGITS) else ()
+        return Data(name, *(replace(part, names=names) for part in parts))
+    raise OpzoError(
+        f"there is no data set '{name}'{did_you_mean(name, DATA_SETS)}; choose {', '.join(DATA_SETS)} or an .npz file"
+    )
+
+
+def _tell_classes(data: Data) -> None:
+    """Warn of classes that only one part has, and of labels that do not count from 0."""
+    train, test = (set(np.unique(part.y).tolist()) for part in (data.train, data.test))
+    for classes, what in (
+        (test - train, "test samples but no training samples, so the network cannot learn them"),
+        (train - test, "training samples but no test samples, so the test accuracy says nothing about them"),
+    ):
+        if classes:
+            names = ", ".join(class_text(label, data.names) for label in sorted(classes)[:NAMED])
+            more = " ..." if len(classes) > NAMED else ""
+            logger.warning("%s: %d classes (%s%s) have %s", data.name, len(classes), names, more, what)
+    if first := min(train | test):
+        logger.warning("%s: its labels begin with %d; classes count from 0, so the first are unused", data.name, first)
 
 
 def _digits() -> Data:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    pixels = np.rint(digits.data * (PIXEL_MAX / DIGITS_PIXEL_MAX))
+    pixels = np.rint(digits.images * (PIXEL_MAX / DIGITS_PIXEL_MAX))
     test = np.arange(len(pixels)) % DIGITS_TEST_EVERY == DIGITS_TEST_EVERY - 1
     parts = (Frames.of(pixels[part], digits.target[part]) for part in (~test, test))
     return Data("digits", *(replace(part, names=DIGITS) for part in parts))
 
 
-def _mnist(root: Path) -> Data:
-    arrays = []
-    for name, dimensions in zip(MNIST_FILES, (3, 1, 3, 1), strict=True):
-        candidates = [root / name, root / f"{name}.gz"]
-        path = next((path for path in candidates if path.exists()), None)
-        if path is None:
-            raise OpzoError(f"there is no {name}[.gz] in {root}; give the folder of the four MNIST files")
-        arrays.append(read_idx(path, dimensions))
-    x_train, y_train, x_test, y_test = arrays
-    parts = Frames.of(x_train, y_train, *MNIST_FILES[:2]), Frames.of(x_test, y_test, *MNIST_FILES[2:])
-    # EMNIST comes in files of the same names, with letters.
-    names = DIGITS if max(part.y.max() for part in parts) < len(DIGITS) else ()
-    return Data("mnist", *(replace(part, names=names) for part in parts))
-
-
 def _npz(path: Path) -> Data:
+    """Images or events of an ``.npz`` file.
+
+    Beside NPZ_ARRAYS it may have ``shape``, three numbers (channels, height, width), for flat images, and ``input``:
+    'frame' says that values of only 0 and 1 are meant so; 'spikes' and 'graded' that the arrays x are events (count,
+    steps, inputs), as in `opzo.host.dense.dense_events`.
+    """
     remedy = f"write it with numpy.savez, as arrays {', '.join(NPZ_ARRAYS)}"
     arrays = load_arrays(path, remedy)
     if is_event_file(arrays):
@@ -191,13 +139,33 @@ def _npz(path: Path) -> Data:
         return Data(path.name, events_train, events_test)
     missing = [name for name in NPZ_ARRAYS if name not in arrays]
     if missing:
-        raise OpzoError(f"{path} lacks {', '.join(missing)}; {remedy}")
+        found = f" (it has {', '.join(list(arrays)[:8])})" if arrays else ""
+        raise OpzoError(f"{path} lacks {', '.join(missing)}{found}; {remedy}")
     x_train, y_train, x_test, y_test = (arrays[name] for name in NPZ_ARRAYS)
     names = [f"{name} in {path}" for name in NPZ_ARRAYS]
-    train = Frames.of(x_train, y_train, names[0], names[1])
-    test = Frames.of(x_test, y_test, names[2], names[3])
-    if train.x.shape[1] != test.x.shape[1]:
-        raise OpzoError(f"{path}: training frames have {train.x.shape[1]} pixels, test frames {test.x.shape[1]}")
+    kind = _kind(arrays, path)
+    train: Frames | Events
+    test: Frames | Events
+    if kind in (Input.SPIKES, Input.GRADED):
+        train = dense_events(x_train, y_train, kind, names[0], names[1])
+        test = dense_events(x_test, y_test, kind, names[2], names[3])
+        if (train.shape, train.steps) != (test.shape, test.steps):
+            raise OpzoError(f"{path}: x_train has shape {x_train.shape}, x_test {x_test.shape}; only counts may differ")
+        return _named(path, train, test, arrays, remedy)
+    shape = _shape(arrays, path)
+    train = Frames.of(x_train, y_train, names[0], names[1], shape=shape, as_is=kind is Input.FRAME)
+    test = Frames.of(x_test, y_test, names[2], names[3], shape=shape, as_is=kind is Input.FRAME)
+    if train.inputs != test.inputs:
+        raise OpzoError(f"{path}: training frames have {train.inputs} pixels, test frames {test.inputs}")
+    if None not in (train.shape, test.shape) and (train.shape, train.channels_last) != (test.shape, test.channels_last):
+        raise OpzoError(f"{path}: x_train has shape {x_train.shape}, x_test {x_test.shape}; only counts may differ")
+    return _named(path, train, test, arrays, remedy)
+
+
+def _named(
+    path: Path, train: Frames | Events, test: Frames | Events, arrays: dict[str, NDArray[Any]], remedy: str
+) -> Data:
+    """Data with the names of classes that the file has."""
     known = names_of_data(arrays, path, remedy)
     largest = max(train.y.max(), test.y.max())
     if known and largest >= len(known):
@@ -205,8 +173,23 @@ def _npz(path: Path) -> Data:
     return Data(path.name, replace(train, names=known), replace(test, names=known))
 
 
-def _numeric(values: ArrayLike, name: str) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "buif":
-        raise OpzoError(f"{name} is of type {array.dtype}; numbers expected")
-    return array
+def _kind(arrays: dict[str, NDArray[Any]], path: Path) -> Input | None:
+    """What the file says its samples are."""
+    said = arrays.get("input")
+    if said is None:
+        return None
+    names = [kind.name.lower() for kind in Input]
+    if said.shape != () or str(said) not in names:
+        raise OpzoError(f"{path}: input is {printable(said)}; {', '.join(names)} expected")
+    return Input.parse(str(said))
+
+
+def _shape(arrays: dict[str, NDArray[Any]], path: Path) -> Shape | None:
+    """Shape of its images, where the file says it."""
+    said = arrays.get("shape")
+    if said is None:
+        return None
+    if said.shape != (3,) or said.dtype.kind not in "iu" or (said < 1).any():
+        raise OpzoError(f"{path}: shape is {printable(said)}; three whole numbers expected: channels, height, width")
+    channels, height, width = said.tolist()
+    return channels, height, width

@@ -171,14 +171,14 @@ class Events:
 
     @property
     def digest(self) -> int:
-        """CRC-32 of all arrays."""
+        """CRC-32 of all arrays and the shape."""
         parts: tuple[Any, ...] = (
             self.addresses,
             self.offsets,
             self.y,
             *(() if self.values is None else (self.values,)),
         )
-        crc = 0
+        crc = zlib.crc32(repr(self.shape).encode())
         for part in parts:
             crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
         return crc

@@ -3,35 +3,58 @@
 import gzip
 import struct
 import zlib
+from math import prod
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.bounds import check_memory
 from opzo.spec.errors import OpzoError
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08
 
 
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Array of an IDX file of unsigned bytes with that many dimensions; OpzoError where it is not one."""
+    """Array of an IDX file of unsigned bytes with that many dimensions; OpzoError where it is not one.
+
+    No more is unpacked than the file's own shape says.
+    """
+    if path.exists() and not path.is_file():
+        raise OpzoError(f"cannot read {path}: it is not a file; give the folder that holds the file")
     try:
-        data = path.read_bytes()
-        if data[:2] == GZIP_MAGIC:
-            data = gzip.decompress(data)
+        with path.open("rb") as file:
+            packed = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            if not packed:
+                return _read(file, path, dimensions)
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                return _read(unpacked, path, dimensions)
     except (OSError, EOFError, zlib.error) as error:
         # gzip.BadGzipFile is an OSError without strerror.
         reason = getattr(error, "strerror", None) or str(error)
         raise OpzoError(f"cannot read {path}: {reason}; download it again") from None
-    head = 4 + 4 * dimensions
-    if len(data) < head or data[:2] != b"\0\0" or data[2] != UNSIGNED_BYTE or data[3] != dimensions:
+
+
+def _read(file: _Readable, path: Path, dimensions: int) -> NDArray[np.uint8]:
+    head = file.read(4 + 4 * dimensions)
+    if len(head) < 4 + 4 * dimensions or head[:2] != b"\0\0" or head[2] != UNSIGNED_BYTE or head[3] != dimensions:
         raise OpzoError(
             f"{path} is not an IDX file of unsigned bytes with {dimensions} dimensions "
-            f"(it begins with {data[:4].hex(' ') or 'nothing'}); give the unchanged MNIST file"
+            f"(it begins with {head[:4].hex(' ') or 'nothing'}); give the unchanged MNIST file"
         )
-    shape = struct.unpack_from(f">{dimensions}I", data, 4)
-    size = int(np.prod(shape, dtype=np.int64))
-    if len(data) != head + size:
-        raise OpzoError(f"{path} holds {len(data) - head} bytes for shape {shape}; {size} expected; download it again")
-    return np.frombuffer(data, np.uint8, offset=head).reshape(shape)
+    shape = struct.unpack_from(f">{dimensions}I", head, 4)
+    size = prod(shape)
+    check_memory(f"{path}, which declares shape {shape},", size)
+    # One byte more tells whether the file goes on.
+    data = file.read(size + 1)
+    if len(data) != size:
+        found = f"{len(data)}" if len(data) < size else "more"
+        raise OpzoError(f"{path} holds {found} bytes for shape {shape}; {size} expected; download it again")
+    return np.frombuffer(data, np.uint8).reshape(shape)

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NoReturn
 
 from opzo.host.config import Config, checked, read_toml
+from opzo.host.paths import expanded
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
 
@@ -159,7 +159,7 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
 
 def absolute(text: str) -> str:
     """Absolute path of a file or folder name, so that a run can be resumed from anywhere; '' stays."""
-    return str(Path(text).absolute()) if text else ""
+    return str(expanded(text).absolute()) if text else ""
 
 
 def say(message: str) -> None:

@@ -1,5 +1,6 @@
 """Settings that were found to work for a data set; docs/learning.md tells how."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,9 @@ from opzo.host.config import Config
 from opzo.host.data import DATA_SETS, Data, load_data
 from opzo.host.events import Events
 from opzo.host.options import absolute
+from opzo.spec.network import MAX_LOCAL_CLASSES
+
+logger = logging.getLogger(__name__)
 
 OTHER_HIDDEN = "128-128"
 RECIPES: dict[str, dict[str, Any]] = {
@@ -23,11 +27,19 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 def recipe(data: Data) -> dict[str, Any]:
     """Defaults for a data set: keys of Config."""
-    classes = max(data.train.y.max(), data.test.y.max()) + 1
+    classes = int(max(data.train.y.max(), data.test.y.max())) + 1
     defaults: dict[str, Any] = {"net": f"{data.train.inputs}-{OTHER_HIDDEN}-{classes}"}
     if isinstance(data.train, Events):
         defaults |= {"steps": data.train.steps, "input": data.train.input.name.lower()}
-    return defaults | RECIPES.get(data.name, {})
+    found = RECIPES.get(data.name, {})
+    if "net" in found:
+        # Data sets of the same name may have other images and more classes, as EMNIST under the names of MNIST.
+        _, *hidden, usual = found["net"].split("-")
+        found = found | {"net": "-".join([str(data.train.inputs), *hidden, str(max(int(usual), classes))])}
+    if classes > MAX_LOCAL_CLASSES and found.get("local"):
+        logger.info("%d classes are too many for local learning (%d at most): --local 0", classes, MAX_LOCAL_CLASSES)
+        found = found | {"local": 0}
+    return defaults | found
 
 
 def configure(values: dict[str, Any], load: Callable[[str, str], Data] = load_data) -> tuple[Data, Config]:

@@ -1,7 +1,6 @@
 """SYNTHETIC event data sets that the simulated camera makes of images, kept in the cache."""
 
 import logging
-from math import isqrt
 from pathlib import Path
 from time import monotonic
 
@@ -48,10 +47,15 @@ def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None 
 
 
 def _images(frames: Frames, name: str) -> NDArray[np.uint8]:
-    side = isqrt(frames.x.shape[1])
-    if side**2 != frames.x.shape[1]:
-        raise OpzoError(f"{name} has {frames.x.shape[1]} pixels a frame, which is no square image")
-    return enlarge(frames.x.reshape(-1, side, side))
+    if frames.shape is None:
+        raise OpzoError(
+            f"{name} has {frames.inputs} pixels a frame, and its array does not say their height and width; store "
+            "images as (count, height, width)"
+        )
+    channels, height, width = frames.shape
+    if channels != 1 or height != width:
+        raise OpzoError(f"{name} has images of shape {frames.shape}; the camera takes square ones of one channel")
+    return enlarge(frames.x.reshape(-1, height, width))
 
 
 def _make(camera: SaccadeCamera, images: NDArray[np.uint8], split: int, folder: Path) -> None:

@@ -222,7 +222,9 @@ class Network:
                 f"local is {self.local} hidden layers with a local read-out; {self} has {len(self.hidden)}"
             )
         if self.local and self.classes > MAX_LOCAL_CLASSES:
-            raise NetworkError(f"{self} has {self.classes} classes; local learning allows {MAX_LOCAL_CLASSES}")
+            raise NetworkError(
+                f"{self} has {self.classes} classes; local learning allows {MAX_LOCAL_CLASSES}: set local to 0"
+            )
 
     def __str__(self) -> str:
         return "-".join(map(str, self.sizes))

@@ -5,8 +5,8 @@ import pytest
 
 from opzo.host.augment import Augmentation
 from opzo.host.config import Hyperparameters
-from opzo.host.data import Frames
 from opzo.host.device import open_device
+from opzo.host.frames import Frames, encode_frame
 from opzo.host.initial import ORDER, generator
 from opzo.host.trainer import Trainer
 from opzo.spec.errors import OpzoError
@@ -18,7 +18,7 @@ IMAGE[2, 3], IMAGE[3, 3] = 100, 200
 
 
 def moved(augmentation: Augmentation, *draw: float) -> np.ndarray:
-    return augmentation.move(IMAGE.reshape(-1), np.array(draw)).reshape(7, 7)
+    return augmentation.move(IMAGE, np.array(draw))
 
 
 def test_moves_by_hand() -> None:
@@ -42,11 +42,31 @@ def test_draws_belong_to_seed_and_epoch() -> None:
     assert (draws != augmentation.draw(4, 1, 50)).all()
 
 
-def test_only_square_images_are_moved() -> None:
-    frames = Frames.of(np.full((2, 8), 9), [0, 1])
-    with pytest.raises(OpzoError, match="the training data has 8 pixels a frame, which is no square image"):
+def test_every_channel_is_moved_for_itself() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 256, (3, 4, 6, 9), np.uint8)
+    augmentation = Augmentation(20, 0.1, 1.5)
+    order, draws = np.array([2, 0, 1]), augmentation.draw(0, 0, 3)
+    expected = np.stack(
+        [[augmentation.move(plane, draw) for plane in x[index]] for index, draw in zip(order, draws, strict=True)]
+    )
+    for given, axis in ((x, 1), (np.moveaxis(x, 1, -1), -1)):
+        frames = Frames.of(given, [0, 1, 1])
+        assert frames.shape == (4, 6, 9)
+        for sample, planes in zip(augmentation.samples(frames, order, draws), expected, strict=True):
+            assert sample.runs[0] == encode_frame(np.moveaxis(planes, 0, axis if axis < 0 else 0).reshape(-1))
+
+
+@pytest.mark.parametrize("shape", [(256,), (64,), (8,), (1, 64), (64, 1), (1, 1, 64), (6, 8, 8), (3, 4, 4)])
+def test_images_of_unknown_height_and_width_are_not_moved(shape: tuple[int, ...]) -> None:
+    frames = Frames.of(np.full((2, *shape), 99), [0, 1])
+    assert frames.shape is None
+    pixels = np.prod(shape)
+    with pytest.raises(OpzoError, match=f"the training data has {pixels} pixels a frame, and its array does not say"):
         Augmentation(5, 0, 0).check(frames, "the training data")
     Augmentation(0, 0, 0).check(frames, "the training data")
+    with pytest.raises(OpzoError, match="cannot be moved"):
+        Augmentation(5, 0, 0).move(frames.x[0], np.zeros(4))
 
 
 def test_trainer_sends_the_moved_images_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +87,7 @@ def test_trainer_sends_the_moved_images_in_its_order(monkeypatch: pytest.MonkeyP
     augmentation = Augmentation(10, 0.1, 1.5)
     draws = augmentation.draw(5, 0, 80)
     for sample, index, draw in zip(sent, generator(5, ORDER, 0).permutation(80), draws, strict=True):
-        expected = augmentation.move(frames.x[index], draw)
+        expected = augmentation.move(frames.x[index].reshape(7, 7), draw).reshape(-1)
         addresses, values, _ = decode_frame_pairs(sample.runs[0])
         assert dict(zip(addresses.tolist(), values.tolist(), strict=True)) == {
             int(a): int(expected[a]) for a in np.flatnonzero(expected)

@@ -310,7 +310,7 @@ def test_data_sets_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(OpzoError, match="give --data-root"):
         load_saccade("saccade-mnist")
     np.savez(tmp_path / "flat.npz", x_train=np.eye(2, 8) * 9, y_train=[0, 1], x_test=np.eye(2, 8) * 9, y_test=[0, 1])
-    with pytest.raises(OpzoError, match="8 pixels a frame, which is no square image"):
+    with pytest.raises(OpzoError, match="8 pixels a frame, and its array does not say their height"):
         load_saccade(f"saccade-{tmp_path / 'flat.npz'}")
 
 

@@ -6,7 +6,6 @@ torchvision is not used: its wheels are made for one build of PyTorch and refuse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import isqrt
 from typing import Protocol
 
 import numpy as np
@@ -183,11 +182,10 @@ def _of_host(name: str, root: str) -> DataSet:
 
 
 def _pixels(frames: Frames | Events) -> Arrays:
-    """Frames as images of one channel: square ones, or else a row."""
+    """Frames as images with channels; as rows where their height and width are not known."""
     assert isinstance(frames, Frames)
-    side = isqrt(frames.inputs)
-    shape = (1, side, side) if side**2 == frames.inputs else (1, 1, frames.inputs)
-    return frames.x.reshape(-1, *shape), frames.y
+    images = frames.x[:, None, None] if frames.shape is None else np.ascontiguousarray(frames.planes(frames.x))
+    return images, frames.y
 
 
 def _as_it_is(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,13 @@
+"""Names of files and folders as users write them."""
+
+from pathlib import Path
+
+from opzo.spec.errors import OpzoError
+
+
+def expanded(text: str) -> Path:
+    """Path with ``~`` for the home folder, which shells leave in settings and behind ``=``."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise OpzoError(f"there is no home folder for {text}; write its whole path") from None
