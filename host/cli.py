@@ -1,12 +1,13 @@
 """Command line ``opzo``: parses, runs a subcommand, and turns errors into one line and an exit code."""
 
 import logging
-import os
-import sys
+import re
 
 import opzo
 from opzo.host.options import Parser, add_commands, say
+from opzo.host.standard_streams import Output, ended_by_signals, standard_streams
 from opzo.spec.errors import LinkError, OpzoError, ToolError
+from opzo.spec.messages import printable
 
 COMMANDS = {
     "train": ("train", "train a network on a device"),
@@ -27,26 +28,40 @@ COMMANDS = {
 }
 """Subcommands: module in ``opzo.host.commands``, and help."""
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""Of terminals: colours and the like."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``opzo``; exit code: 0 done, 1 failed on its way, 2 what the user gave cannot work, 130 interrupted."""
+    with standard_streams() as stdout, ended_by_signals():
+        code = _run(argv, stdout)
+        if stdout.error is not None:
+            gone = isinstance(stdout.error, BrokenPipeError)
+            reason = "its reader has gone" if gone else stdout.error.strerror
+            say(f"opzo: error: cannot write to standard output: {reason}; results are incomplete")
+            code = code or (INTERRUPTED if gone else FAILED)
+    return code
+
+
+def _run(argv: list[str] | None, stdout: Output) -> int:
     try:
-        arguments = _parser().parse_args(argv)
-        _configure_logging(verbose=arguments.verbose, quiet=arguments.quiet)
-        code: int = arguments.run_command(arguments)
+        try:
+            arguments = _parser().parse_args(argv)
+            _configure_logging(verbose=arguments.verbose, quiet=arguments.quiet)
+            code: int = arguments.run_command(arguments)
+            return code
+        finally:
+            stdout.flush()
     except OpzoError as error:
-        # A message of another library may have several lines; the user gets one.
-        say(f"opzo: error: {' '.join(str(error).split())}")
+        # A message of another library may have several lines and escape codes; the user gets one line of text.
+        say(f"opzo: error: {printable(' '.join(_ESCAPES.sub('', str(error)).split()))}")
         return FAILED if isinstance(error, LinkError | ToolError) else USAGE
     except KeyboardInterrupt:
+        if stdout.error is not None:
+            return DONE
         say("opzo: interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of stdout has gone; nothing may be written there at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    return code
 
 
 def _parser() -> Parser:

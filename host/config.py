@@ -131,11 +131,11 @@ class Config(Hyperparameters):
 def read_toml(path: Path) -> dict[str, Any]:
     """Keys and values of a TOML file; OpzoError where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        # A path in it may have bytes that are not text.
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig", "surrogateescape"))
     except OSError as error:
         raise OpzoError(f"cannot read {path}: {error.strerror}; give a TOML file of hyper-parameters") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise OpzoError(f"{path} is not a TOML file: {error}") from None
 
 

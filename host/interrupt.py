@@ -6,11 +6,11 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupt:
-    """While in its ``with`` block, the first Ctrl-C (or SIGTERM) only asks to stop; a second one interrupts at once.
+    """While in its ``with`` block, the first Ctrl-C, SIGTERM or SIGHUP only asks to stop; a second one ends at once.
 
     Parameters
     ----------
@@ -31,7 +31,9 @@ class Interrupt:
     def __enter__(self) -> Self:
         # Signals belong to the main thread; elsewhere (a notebook's worker) there is nothing to catch.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            # Who started this with nohup wants SIGHUP ignored.
+            caught = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._handle) for number in caught}
         return self
 
     def __exit__(

@@ -96,7 +96,8 @@ class RunFolder:
         write_atomically(self.path / "learning-curve.png", curve_png(self.rows))
 
     def _write(self, name: str, text: str) -> None:
-        write_atomically(self.path / name, text.encode())
+        # Bytes of a path that are not text stay as they are; `read_toml` takes them.
+        write_atomically(self.path / name, text.encode(errors="surrogateescape"))
 
 
 def checkpoint_path(path: Path) -> Path:

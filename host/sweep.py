@@ -48,7 +48,9 @@ class PlannedRun:
     def figures(self) -> dict[str, Any] | None:
         """Figures of the run; None where it is not complete. OpzoError where the folder holds another run."""
         try:
-            if (self.folder / CONFIG).exists() and (self.folder / CONFIG).read_text() != self.config.toml():
+            if (self.folder / CONFIG).exists() and (self.folder / CONFIG).read_text(
+                "utf-8", "surrogateescape"
+            ) != self.config.toml():
                 raise OpzoError(f"{self.folder} holds a run with other settings; give another --out")
             path = self.folder / FIGURES
             figures: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
@@ -98,7 +100,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, text.getvalue().encode(errors="surrogateescape"))
 
 
 def groups(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         for name, picture in pictures.items():
             write_atomically(arguments.out / name, picture)
         links = "".join(f"\n![{Path(name).stem}]({name})\n" for name in pictures)
-        write_atomically(arguments.out / "README.md", f"{TITLE}\n{text}{links}".encode())
+        write_atomically(arguments.out / "README.md", f"{TITLE}\n{text}{links}".encode(errors="surrogateescape"))
         say(f"opzo: wrote README.md, {', '.join(pictures)} in {arguments.out}")
     if arguments.json:
         print(json.dumps({"methods": [summary.figures() for summary in summaries]}))

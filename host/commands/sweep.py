@@ -100,7 +100,7 @@ def _train_one(planned: PlannedRun) -> tuple[PlannedRun, int]:
     else:
         planned.folder.mkdir(parents=True, exist_ok=True)
         config = planned.folder / CONFIG
-        write_atomically(config, planned.config.toml().encode())
+        write_atomically(config, planned.config.toml().encode(errors="surrogateescape"))
         arguments = ["--config", str(config), "--out", str(planned.folder)]
     with contextlib.redirect_stdout(io.StringIO()):
         return planned, main(["train", *arguments, "--quiet"])
