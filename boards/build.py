@@ -77,7 +77,7 @@ class Plan:
     def configuration(self) -> dict[str, Any]:
         """All that makes the build, for a reader."""
         return {
-            "opzo": opzo.__version__,
+            "version": opzo.__version__,
             "board": self.board.name,
             "limits": asdict(self.limits),
             "clock_mhz": self.pll.mhz,
@@ -160,7 +160,7 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
     report = json.loads((work / REPORT).read_text())
     achieved = min(entry["achieved"] for entry in report["fmax"].values())
     result = {
-        "opzo": opzo.__version__,
+        "version": opzo.__version__,
         "board": plan.board.name,
         "bitstream": plan.board.bitstream,
         "clock_mhz": round(achieved, 2),

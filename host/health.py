@@ -1,17 +1,23 @@
-"""Health of a training run: firing rates, shares of saturated updates, collapse; and what to do about it."""
+"""Health of a training run: firing rates, shares of saturated updates, accuracy at chance; and what to do about it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
+from opzo.host.config import Hyperparameters
 from opzo.host.statistics import Tally
 from opzo.spec.network import Network, Rule
 from opzo.spec.registers import Counter
 
-CHANCE_FACTOR = 1.5
-"""Times the accuracy of guessing below which training has failed, as it does with too large steps."""
 SAMPLES = 2000
 """Training samples after which a figure of an unfinished epoch means something."""
+ENOUGH = 5000
+"""Training samples after which a network that learns is above chance: hard data may need some thousands."""
+TESTED = 50
+"""Test samples below which an accuracy says too little."""
+DEVIATIONS = 2.0
+"""Standard deviations of guessing that an accuracy must be above chance to be more than luck."""
 BUSY_RATE, SILENT_RATE = 0.3, 0.002
 """Firing rates from which on spikes cost much for what they say, and below which a layer hardly learns."""
 SATURATED_SHARE = 0.01
@@ -58,20 +64,56 @@ def _share(part: Any, whole: Any) -> float:
 
 
 def warnings(
-    tally: Tally, network: Network, rule: Rule, lanes: int, tested: Tally | None = None
+    tally: Tally,
+    network: Network,
+    hyper: Hyperparameters,
+    lanes: int,
+    *,
+    trained: int,
+    chance: float,
+    tested: Tally | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """What is wrong with a stretch of training and what helps: a name for the kind, and one sentence in plain words.
+    """Say what is wrong with a stretch of training and what helps: a name for the kind, and one sentence.
 
-    The stretch is an epoch with the test after it, or what there is of an epoch from SAMPLES samples on.
+    Parameters
+    ----------
+    tally : Tally
+        The stretch: an epoch, or what there is of one from SAMPLES samples on.
+    network, hyper, lanes
+        What is trained, how, and on how many lanes.
+    trained : int
+        Training samples since the network was new.
+    chance : float
+        Accuracy of always naming the most frequent class.
+    tested : Tally or None
+        The test behind the epoch, where there was one.
     """
-    chance = 1 / network.classes
-    accuracy, what = (tally.accuracy, "training") if tested is None else (tested.accuracy, "test")
-    if accuracy < CHANCE_FACTOR * chance:
+    rule = Rule.parse(hyper.rule)
+    found = [*_layers(tally, network, rule), *_saturations(Health.of(tally, network, rule, lanes))]
+    measured = tally if tested is None or tested.samples < TESTED else tested
+    if trained >= ENOUGH and not (above_chance(tally, chance) or above_chance(measured, chance)):
+        what = "training" if measured is tally else "test"
+        # What the statistics show is the likely cause; busy layers learn all the same.
+        causes = [text for kind, text in found if not kind.startswith("busy")]
+        if not hyper.rate:
+            causes = ["the step size is 0; raise --rate"]
+        if not causes:
+            causes = [f"no layer is silent and nothing saturates, so try another step size (--rate, now {hyper.rate})"]
         yield (
             "chance",
-            f"{what} accuracy is {accuracy:.0%}, near chance ({chance:.0%}): the network has collapsed or does "
-            "not learn; start anew with a smaller --rate",
+            f"after {trained:,} training samples, {what} accuracy is {measured.accuracy:.1%}, which "
+            f"{measured.samples:,} samples cannot tell from chance ({chance:.1%}): {causes[0]}",
         )
+    yield from found
+
+
+def above_chance(tally: Tally, chance: float) -> bool:
+    """Whether more samples are right than luck explains, where a guess is right with probability ``chance``."""
+    expected = tally.samples * chance
+    return tally.correct > expected + DEVIATIONS * sqrt(expected * (1 - chance))
+
+
+def _layers(tally: Tally, network: Network, rule: Rule) -> Iterator[tuple[str, str]]:
     for layer, rate in enumerate(tally.firing_rates(network), 1):
         if rate > BUSY_RATE:
             yield (
@@ -85,7 +127,9 @@ def warnings(
                 f"hidden layer {layer} hardly spikes ({rate:.2%} of its time steps) and so hardly learns; "
                 "lower --kappa" + (" or raise --alpha" if rule.noise else ""),
             )
-    health = Health.of(tally, network, rule, lanes)
+
+
+def _saturations(health: Health) -> Iterator[tuple[str, str]]:
     for kind, share, limit, what, remedy in (
         ("weights", health.weights, SATURATED_SHARE, "weights", "lower --rate, or let them decay faster (--decay 22)"),
         ("feedback", health.feedback, FEEDBACK_SHARE, "feedback matrices", "let them leak faster (a smaller --leak)"),

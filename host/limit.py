@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from opzo.host.progress import duration
+
 BAUD = 3_000_000
 BITS_A_BYTE = 10
 """On a UART: start, eight bits, stop."""
@@ -20,10 +22,12 @@ def link_or_engine(sent: float, cycles: float, events: float, clock: float) -> d
     }
 
 
-def told(limit: dict[str, Any], what: str) -> str:
-    """The same as a sentence."""
-    return (
-        f"{what}: {limit['engine_seconds'] * 1e3:.3g} ms in an engine at {limit['clock_mhz']:g} MHz, "
-        f"{limit['link_seconds'] * 1e3:.3g} ms on a link of {limit['baud']:,} baud "
-        f"({limit['bytes_per_event']:.2f} bytes an event): the {limit['limited_by']} limits"
-    )
+def times(limit: dict[str, Any], cycles: str) -> dict[str, str]:
+    """The same for a person: what engine and link take, by name; ``cycles`` tells how many, and of what kind."""
+    told = {
+        "engine": f"{duration(limit['engine_seconds'] * 1e6)} at {limit['clock_mhz']:g} MHz, {cycles} cycles",
+        "link": f"{duration(limit['link_seconds'] * 1e6)} at {limit['baud'] / 1e6:g} Mbaud, "
+        f"{limit['bytes_per_event']:.2f} bytes per event",
+    }
+    told[limit["limited_by"]] += " (limits)"
+    return told

@@ -143,7 +143,7 @@ class Model:
         """Figures on labelled images or events: ``accuracy``, ``loss``, ``firing_rates``, ``cycles_per_sample``, ..."""
         samples = _samples(x, y)
         samples.check(self.network, "x")
-        return self._trainer.evaluate(samples).figures(self.network, self.device.limits.lanes)
+        return self._trainer.evaluate(samples).figures(self.network, self.device.identity)
 
     def predict(self, x: ArrayLike | Events) -> NDArray[np.intp]:
         """Class of each image or event sample."""
@@ -169,7 +169,7 @@ class _Fit(Watcher):
         self._bar.show(progress)
 
     def epoch(self, report: EpochReport) -> None:
-        self.rows.append(report.row(self._trainer.network, self._trainer.device.limits.lanes))
+        self.rows.append(report.row(self._trainer.network, self._trainer.device.identity))
 
 
 def _samples(x: ArrayLike | Events, y: ArrayLike | None) -> Frames | Events:

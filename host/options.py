@@ -9,6 +9,7 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any, NoReturn
 
+import opzo
 from opzo.host.config import Config, checked, read_toml
 from opzo.host.paths import expanded
 from opzo.spec.errors import OpzoError
@@ -65,10 +66,15 @@ def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, tuple[s
         command.set_defaults(**{dest: module.run})
 
 
+def print_json(facts: Mapping[str, Any]) -> None:
+    """Print the figures of a command as one JSON object, with the program's version as ``version``."""
+    print(json.dumps({"version": opzo.__version__, **facts}))
+
+
 def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
     """Print facts: one JSON object, or a line each."""
     if as_json:
-        print(json.dumps(facts))
+        print_json(facts)
         return
     for name, value in facts.items():
         if isinstance(value, Mapping):

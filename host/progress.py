@@ -13,7 +13,15 @@ from opzo.host.trainer import EpochReport
 from opzo.host.trainer import Progress as Standing
 from opzo.spec.network import Network
 
-TABLE_HEAD = "epoch  train %   test %  test loss  firing rates     saturated w M d %  cycles/sample  samples/s"
+HEADS = (
+    *(("", "epoch", 5), ("", "train %", 7), ("", "test %", 6), ("test", "loss", 6), ("", "firing rates", -17)),
+    *(("", "sat. %", 6), ("{cycles}", "cycles", 9), ("training", "samples/s", 9)),
+)
+"""Columns of the table of epochs: two lines of head, and the width, negative where it is flush left.
+
+All fit a terminal of 80 columns, with three hidden layers. ``sat. %`` is the largest of the shares in
+``opzo.host.health.Health``; cycles are those of a training sample.
+"""
 
 
 class TrainingBar:
@@ -87,14 +95,32 @@ def duration(microseconds: float) -> str:
     return f"{microseconds:.3g} us"
 
 
+def table_head(*, modelled: bool) -> str:
+    """Head of the table of epochs, two lines; says whether the device counts cycles or models them."""
+    words = [(upper.format(cycles="modelled" if modelled else "counted"), lower) for upper, lower, _ in HEADS]
+    return "\n".join(_row([line[k] for line in words]) for k in range(2))
+
+
 def table_row(report: EpochReport, network: Network, lanes: int) -> str:
-    """Line of an epoch below TABLE_HEAD."""
+    """Line of an epoch below `table_head`."""
     health = Health.of(report.train, network, report.rule, lanes)
-    saturated = " ".join(f"{share:.1%}"[:-1] for share in (health.weights, health.feedback, health.deltas))
-    rates = " ".join(f"{rate:.3f}" for rate in report.test.firing_rates(network))
-    cycles = report.train.cycles / max(1, report.train.samples)
-    return (
-        f"{report.epoch:5d}  {100 * report.train.accuracy:7.2f}  {100 * report.test.accuracy:7.2f}"
-        f"  {report.test.loss_mean(network.steps):9.3f}  {rates:15s}  {saturated:>17s}  {cycles:13,.0f}"
-        f"  {report.samples_per_second:9,.0f}"
+    tested = report.test.samples > 0
+    return _row(
+        [
+            str(report.epoch),
+            f"{100 * report.train.accuracy:.2f}",
+            f"{100 * report.test.accuracy:.2f}" if tested else "-",
+            f"{report.test.loss_mean(network.steps):.3f}" if tested else "-",
+            " ".join(f"{rate:.3f}" for rate in (report.test if tested else report.train).firing_rates(network)),
+            f"{100 * max(health.weights, health.feedback, health.deltas):.1f}",
+            f"{report.train.cycles / max(1, report.train.samples):,.0f}",
+            f"{report.samples_per_second:,.0f}",
+        ]
     )
+
+
+def _row(cells: list[str]) -> str:
+    texts = [
+        cell.rjust(width) if width > 0 else cell.ljust(-width) for cell, (_, _, width) in zip(cells, HEADS, strict=True)
+    ]
+    return "  ".join(texts).rstrip()

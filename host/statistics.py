@@ -9,12 +9,18 @@ from numpy.typing import NDArray
 from opzo.host.device import Result
 from opzo.spec.formats import LOSS_FRAC_BITS
 from opzo.spec.network import Network
+from opzo.spec.protocol import Identity
 from opzo.spec.registers import COUNTER_BITS, Counter
 
 
 def counter_array(counters: dict[Counter, int]) -> NDArray[np.int64]:
     """Counters as an array, indexed by Counter."""
     return np.array([counters[counter] for counter in Counter], np.int64)
+
+
+def cycles_are(identity: Identity) -> str:
+    """Where a device's figures of cycles come from, as screen and JSON say it."""
+    return "modelled" if identity.modelled else "counted"
 
 
 @dataclass
@@ -65,11 +71,11 @@ class Tally:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles that the engine was busy."""
+        """Clock cycles that the engine was busy, or those of the cost model."""
         return int(self.counters[Counter.TRAIN_CYCLES] + self.counters[Counter.TEST_CYCLES])
 
-    def figures(self, network: Network, lanes: int) -> dict[str, Any]:
-        """All figures by name, ready for JSON."""
+    def figures(self, network: Network, identity: Identity) -> dict[str, Any]:
+        """All figures by name, ready for JSON; ``identity`` is that of the device that counted."""
         samples = max(1, self.samples)
         count = {counter: int(self.counters[counter]) for counter in Counter}
         return {
@@ -78,11 +84,12 @@ class Tally:
             "loss": self.loss_mean(network.steps),
             "firing_rates": self.firing_rates(network),
             "cycles_per_sample": self.cycles / samples,
+            "cycles": cycles_are(identity),
             "events_per_sample": count[Counter.EVENTS] / samples,
             "events_dropped": count[Counter.DROPPED],
             "link_bytes_per_sample": self.sent / samples,
-            "synaptic_operations_per_sample": count[Counter.INTEGRATE] * lanes / samples,
-            "weight_updates_per_sample": count[Counter.LEARN] * lanes / samples,
+            "synaptic_operations_per_sample": count[Counter.INTEGRATE] * identity.lanes / samples,
+            "weight_updates_per_sample": count[Counter.LEARN] * identity.lanes / samples,
             "saturations": {
                 counter.name.removesuffix("_SATURATIONS").lower(): count[counter]
                 for counter in Counter

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host import health
 from opzo.host.augment import Augmentation
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.class_names import Names, padded
@@ -15,7 +16,6 @@ from opzo.host.config import Hyperparameters
 from opzo.host.data import Frames
 from opzo.host.device import Device, Sample
 from opzo.host.events import Events
-from opzo.host.health import Health
 from opzo.host.initial import ORDER, generator
 from opzo.host.rates import BLOCK, rate_registers
 from opzo.host.rows import round_entries
@@ -23,6 +23,7 @@ from opzo.host.state import State
 from opzo.host.statistics import Tally, counter_array
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network, Rule
+from opzo.spec.protocol import Identity
 from opzo.spec.registers import Reg
 
 Samples = Frames | Events
@@ -44,6 +45,15 @@ class Progress:
     """Time spent in this epoch by this process."""
     done: int
     """Samples trained in that time."""
+    chance: float
+    """Accuracy of always naming the most frequent class of the training samples."""
+
+    def warnings(self, network: Network, hyper: Hyperparameters, lanes: int) -> Iterator[tuple[str, str]]:
+        """What is wrong with the epoch so far, once there is enough of it (``opzo.host.health``)."""
+        if self.tally.samples < health.SAMPLES:
+            return iter(())
+        trained = self.epoch * self.count + self.position
+        return health.warnings(self.tally, network, hyper, lanes, trained=trained, chance=self.chance)
 
 
 @dataclass(frozen=True)
@@ -58,16 +68,23 @@ class EpochReport:
     rule: Rule
     rate: int
     samples_per_second: float
+    chance: float
+    """Accuracy of always naming the most frequent class of the training samples."""
 
-    def row(self, network: Network, lanes: int) -> dict[str, Any]:
+    def warnings(self, network: Network, hyper: Hyperparameters, lanes: int) -> Iterator[tuple[str, str]]:
+        """What is wrong with the epoch (``opzo.host.health``)."""
+        trained = self.epoch * self.train.samples
+        return health.warnings(self.train, network, hyper, lanes, trained=trained, chance=self.chance, tested=self.test)
+
+    def row(self, network: Network, identity: Identity) -> dict[str, Any]:
         """One line of metrics.jsonl."""
         return {
             "epoch": self.epoch,
             "rate": self.rate,
             "samples_per_second": self.samples_per_second,
-            "train": self.train.figures(network, lanes),
-            "test": self.test.figures(network, lanes),
-            "health": asdict(Health.of(self.train, network, self.rule, lanes)),
+            "train": self.train.figures(network, identity),
+            "test": self.test.figures(network, identity),
+            "health": asdict(health.Health.of(self.train, network, self.rule, identity.lanes)),
         }
 
 
@@ -186,7 +203,9 @@ class Trainer:
             tested = Tally() if test is None else self.evaluate(test, watcher.stop)
             if watcher.stop():
                 return False
-            report = EpochReport(self.epoch + 1, self.tally, tested, self.rule, self._rates.get(Reg.RATE, 0), speed)
+            report = EpochReport(
+                self.epoch + 1, self.tally, tested, self.rule, self._rates.get(Reg.RATE, 0), speed, chance(train)
+            )
             self.epoch, self.position, self.tally = self.epoch + 1, 0, Tally()
             watcher.epoch(report)
             watcher.save(self)
@@ -222,7 +241,9 @@ class Trainer:
             if now - reported >= REPORT_SECONDS or self.position == count:
                 reported = now
                 done = self.position - first
-                watcher.progress(Progress(self.epoch, self.position, count, self.tally, now - begin, done))
+                watcher.progress(
+                    Progress(self.epoch, self.position, count, self.tally, now - begin, done, chance(data))
+                )
         return self.position == count
 
     def _block(self, count: int) -> int:
@@ -243,6 +264,11 @@ class Trainer:
             self.position += 1
         self.tally.sent += self.device.bytes_sent - sent
         self.tally.add_counters(before, counter_array(self.device.counters()))
+
+
+def chance(samples: Samples) -> float:
+    """Accuracy of always naming the most frequent class."""
+    return float(np.bincount(samples.y).max()) / len(samples)
 
 
 def evaluate(device: Device, samples: Samples, stop: Callable[[], bool] = lambda: False) -> Tally:

@@ -2,6 +2,7 @@
 
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.link import GoldenLink
+from opzo.spec.protocol import MODELLED
 
 
 class ModelTransport:
@@ -19,7 +20,7 @@ class ModelTransport:
 
     def __init__(self, core: GoldenCore) -> None:
         self.core = core
-        self._link = GoldenLink(self.core)
+        self._link = GoldenLink(self.core, MODELLED)
         self._replies = bytearray()
         self._closed = False
 

@@ -85,6 +85,8 @@ REPLAY = 4
 """Number of last frames whose replies the device keeps."""
 CREDITS = 2
 """Sample buffers of the device."""
+MODELLED = 0xFFFFFFFF
+"""Clock in an Identity of a device that has no engine."""
 
 
 class Command(IntEnum):
@@ -187,7 +189,8 @@ class Identity:
     max_payload: int
     credits: int
     clock_khz: int
-    """Clock of the engine, 0 where it has none (golden model, simulation)."""
+    """Clock of the engine; 0 where cycles are counted but take no fixed time (simulated gateware), MODELLED where a
+    model of the core answers, whose cycle counters hold the cost model's cycles."""
 
     STRUCT = struct.Struct("<IHHHHHHIHHHI")
 
@@ -208,6 +211,16 @@ class Identity:
             credits=CREDITS,
             clock_khz=clock_khz,
         )
+
+    @property
+    def modelled(self) -> bool:
+        """Whether cycles are the cost model's, and not counted by an engine."""
+        return self.clock_khz == MODELLED
+
+    @property
+    def clock_mhz(self) -> float | None:
+        """Clock of the engine in MHz; None where it has none."""
+        return None if self.modelled or not self.clock_khz else self.clock_khz / 1000
 
     @property
     def limits(self) -> Limits:

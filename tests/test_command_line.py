@@ -387,15 +387,15 @@ def test_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, data: str, tmp
         main(["train", "--data", data, "--out", str(tmp_path / "r"), *SMALL])
 
 
-@pytest.mark.parametrize(("factor", "told"), [(0.0, False), (3.1, True)])
-def test_accuracy_near_chance_is_told(
-    factor: float, told: bool, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("enough", "told"), [(200, True), (201, False)])
+def test_accuracy_that_is_not_above_chance_is_told(
+    enough: int, told: bool, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "CHANCE_FACTOR", factor)
+    monkeypatch.setattr(health, "ENOUGH", enough)
+    monkeypatch.setattr(health, "DEVIATIONS", 100)
     arguments = ["train", "--config", str(run / "config.toml"), "--out", str(run / "r"), "--json", "--epochs", "1"]
     assert main(arguments) == 0
-    message = "near chance (33%): the network has collapsed or does not learn; start anew with a smaller --rate"
-    assert (message in capsys.readouterr().err) == told
+    assert ("samples cannot tell from chance (33.5%): " in capsys.readouterr().err) == told
 
 
 def test_verbosity(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

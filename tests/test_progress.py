@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from opzo.host import progress
-from opzo.host.progress import TABLE_HEAD, TrainingBar, compact, duration, table_row
+from opzo.host.progress import TrainingBar, compact, duration, table_head, table_row
 from opzo.host.statistics import Tally
 from opzo.host.trainer import EpochReport, Progress
 from opzo.spec.network import Network, Rule
@@ -23,7 +23,7 @@ def test_bar_fits_80_columns_and_says_everything(monkeypatch: pytest.MonkeyPatch
         tally.counters[Counter.SPIKES_1 + layer] = spikes
     network = Network((64, 64, 64, 64, 10), 8)
     with TrainingBar(network, 30, 100.0) as bar:
-        bar.show(Progress(11, 1000, 1438, tally, seconds=2.0, done=1000))
+        bar.show(Progress(11, 1000, 1438, tally, seconds=2.0, done=1000, chance=0.1))
     last = [line for line in screen.getvalue().splitlines() if "epoch" in line][-1]
     assert "epoch 12/30 " in last
     assert last.rstrip().endswith("500/s 87.5% rates 0.12 0.25 0.38 1.23M cycles=12.3 ms@100 MHz")
@@ -31,7 +31,7 @@ def test_bar_fits_80_columns_and_says_everything(monkeypatch: pytest.MonkeyPatch
 
 def test_bar_is_silent_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with TrainingBar(Network((4, 4, 2)), 3, 100.0) as bar:
-        bar.show(Progress(0, 1, 2, Tally(), 1.0, 1))
+        bar.show(Progress(0, 1, 2, Tally(), 1.0, 1, 0.5))
     assert capsys.readouterr() == ("", "")
 
 
@@ -42,9 +42,35 @@ def test_row_of_an_epoch_stands_below_its_head() -> None:
         train.counters[Counter[name]] = count
     test.counters[Counter.SPIKES_1], test.counters[Counter.SPIKES_2] = 2400, 1200
     network = Network((9, 64, 32, 10), 6)
-    row = table_row(EpochReport(7, train, test, Rule.OPZO, 84, 5601.4), network, lanes=64)
-    assert row.split() == ["7", "98.70", "99.00", "0.250", "0.062", "0.062", "0.5", "0.0", "5.0", "2,602", "5,601"]
-    assert len(row) == len(TABLE_HEAD)
+    row = table_row(EpochReport(7, train, test, Rule.OPZO, 84, 5601.4, 0.1), network, lanes=64)
+    assert row.split() == ["7", "98.70", "99.00", "0.250", "0.062", "0.062", "5.0", "2,602", "5,601"]
+    upper, lower = table_head(modelled=True).splitlines()
+    assert upper.split() == ["test", "modelled", "training"]
+    assert "counted" in table_head(modelled=False)
+    assert len(row) == len(lower) < 80
+    assert upper.index("modelled") + len("modelled") == lower.index("cycles") + len("cycles")
+    # Columns are flush right with their head, but for the firing rates.
+    for head, cell in (("epoch", "7"), ("train %", "98.70"), ("loss", "0.250"), ("sat. %", "5.0"), ("cycles", "2,602")):
+        assert lower.index(head) + len(head) == row.index(cell) + len(cell)
+
+
+def test_the_widest_row_fits_80_columns() -> None:
+    tally = Tally(samples=10_000, correct=10_000, loss=10_000 * 8 * 256 * 99)
+    for layer in range(3):
+        tally.counters[Counter.SPIKES_1 + layer] = 10_000 * 8 * 64
+    counts = {"TRAIN_CYCLES": 9_999_999 * 10_000, "LEARN": 1, "WEIGHT_SATURATIONS": 1}
+    for name, count in counts.items():
+        tally.counters[Counter[name]] = count
+    network = Network((9, 64, 64, 64, 10), 8)
+    row = table_row(EpochReport(99_999, tally, tally, Rule.OPZO, 1, 9_999_999.0, 0.1), network, lanes=64)
+    assert len(row) < 80
+    assert len(table_head(modelled=True).splitlines()[0]) < 80
+
+
+def test_an_epoch_without_test_shows_no_test_figures() -> None:
+    tally = Tally(samples=10, correct=5)
+    row = table_row(EpochReport(1, tally, Tally(), Rule.OPZO, 1, 1.0, 0.5), Network((4, 4, 2)), lanes=4)
+    assert row.split()[:5] == ["1", "50.00", "-", "-", "0.000"]
 
 
 @pytest.mark.parametrize(

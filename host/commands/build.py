@@ -1,14 +1,13 @@
 """``opzo build``: a bitstream for a board, or a project for the vendor's tool."""
 
 import argparse
-import json
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from opzo.host.config import Config
-from opzo.host.options import add_clock, add_config, add_output, given
+from opzo.host.options import add_clock, add_config, add_output, given, print_json
 from opzo.host.stages import Stages
 from opzo.spec.errors import OpzoError, ToolError
 
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = (prepare if arguments.prepare else build)(plan, out, stages.begin)
     result |= {"network": str(network)}
     if arguments.json:
-        print(json.dumps(result))
+        print_json(result)
     elif arguments.prepare:
         print(f"project for {result['tool']}: {out / result['script']}")
     else:

@@ -1,7 +1,6 @@
 """``opzo data saccade``: make a SYNTHETIC event data set of images with the simulated camera."""
 
 import argparse
-import json
 from dataclasses import asdict, fields
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from opzo.host.atomic import check_output, write_atomically
 from opzo.host.events import Events, EventSample
-from opzo.host.options import add_output, number, whole
+from opzo.host.options import add_output, number, print_json, whole
 from opzo.host.saccade import PREFIX, load_saccade
 from opzo.host.saccade_camera import ON, SENSOR, SaccadeCamera
 from opzo.spec.errors import OpzoError
@@ -64,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         save_events(arguments.out, train, test, f"synthetic saccades over {arguments.images}: {camera}")
     if arguments.json:
-        print(json.dumps(facts))
+        print_json(facts)
     else:
         print(f"synthetic recordings, made or loaded in {facts['seconds']} s")
         for part in ("train", "test"):

@@ -1,18 +1,16 @@
 """``opzo eval``: test a trained network on a device."""
 
 import argparse
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
-import opzo
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.class_names import other_names
 from opzo.host.config import Config
 from opzo.host.data import load_data
 from opzo.host.device import open_device
-from opzo.host.options import add_config, add_output, given
+from opzo.host.options import add_config, add_output, given, print_json
 from opzo.host.run_folder import checkpoint_path
 from opzo.host.trainer import evaluate
 
@@ -43,11 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
         device.configure(network, rule)
         checkpoint.state.write_weights(device)
         tally = evaluate(device, samples)
-        lanes, weight_bits = device.limits.lanes, device.limits.weight_bits
-    figures = tally.figures(network, lanes)
+        identity = device.identity
+    figures = tally.figures(network, identity)
+    # As in the figures of opzo train: the set is part of the name.
+    figures = {f"{arguments.set}_accuracy": figures.pop("accuracy")} | figures
     if arguments.json:
         facts: dict[str, Any] = {
-            "version": opzo.__version__,
             "device": config.device,
             "data": config.data,
             "set": arguments.set,
@@ -55,16 +54,16 @@ def run(arguments: argparse.Namespace) -> int:
             "steps": network.steps,
             "input": network.input.name.lower(),
             "local": network.local,
-            "lanes": lanes,
-            "weight_bits": weight_bits,
+            "lanes": identity.lanes,
+            "weight_bits": identity.weight_bits,
             "rule": rule.name.lower(),
             "class_names": list(checkpoint.class_names),
         }
-        print(json.dumps(facts | {f"{arguments.set}_accuracy": tally.accuracy} | figures))
+        print_json(facts | figures)
     else:
         rates = " ".join(f"{rate:.3f}" for rate in figures["firing_rates"])
         print(f"accuracy {tally.accuracy:.2%} on {tally.samples} samples ({arguments.set} set of {config.data})")
-        print(f"loss {figures['loss']:.3f} bits a time step")
-        print(f"firing rates {rates} spikes a neuron and time step")
-        print(f"cycles {figures['cycles_per_sample']:,.0f} a sample")
+        print(f"loss {figures['loss']:.3f} bits per time step")
+        print(f"firing rates {rates} spikes per neuron and time step")
+        print(f"{figures['cycles_per_sample']:,.0f} {figures['cycles']} cycles a sample")
     return 0

@@ -1,16 +1,14 @@
 """``opzo flash``: program a board with a bitstream."""
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
-import opzo
 from opzo.boards.board import Board
 from opzo.boards.loader import load_bitstream
 from opzo.boards.registry import BOARDS, find_board
-from opzo.host.options import add_output
+from opzo.host.options import add_output, print_json
 from opzo.spec.errors import OpzoError
 
 BUILDS = Path("build")
@@ -35,8 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     load_bitstream(board, bitstream, persist=arguments.persist, show=_hide if arguments.quiet else _show)
     seconds = time.monotonic() - begin
     if arguments.json:
-        facts = {"version": opzo.__version__, "board": board.name, "bitstream": str(bitstream)}
-        print(json.dumps(facts | {"persistent": arguments.persist, "seconds": seconds}))
+        facts = {"board": board.name, "bitstream": str(bitstream)}
+        print_json(facts | {"persistent": arguments.persist, "seconds": seconds})
     else:
         where = "flash memory" if arguments.persist else "FPGA, until it is switched off"
         print(f"{bitstream} written to {board.title} ({where}) in {seconds:.1f} s")

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import opzo
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
 from opzo.host.device import open_device
 from opzo.host.options import add_config, add_output, given, show
 from opzo.host.run_folder import checkpoint_path
+from opzo.host.statistics import cycles_are
 from opzo.spec.formats import WEIGHT
 
 
@@ -30,9 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _device(config: Config) -> dict[str, Any]:
     with open_device(config.device, config.network, config.lanes, config.weight_bits) as device:
-        identity = asdict(device.identity)
-        del identity["magic"]
-        return {"opzo": opzo.__version__, "device": config.device, "protocol": identity.pop("version")} | identity
+        identity = device.identity
+        facts = asdict(identity)
+        del facts["magic"], facts["clock_khz"]
+        facts = {"device": config.device, "protocol": facts.pop("version")} | facts
+        return facts | {"clock_mhz": identity.clock_mhz, "cycles": cycles_are(identity)}
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

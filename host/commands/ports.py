@@ -1,12 +1,10 @@
 """``opzo ports``: serial ports, the boards behind them, and whether an opzo device answers."""
 
 import argparse
-import json
 from dataclasses import asdict
 from typing import Any
 
-import opzo
-from opzo.host.options import add_output, say
+from opzo.host.options import add_output, print_json, say
 from opzo.host.ports import PROBE_SECONDS, Answer, Port, find_ports, probe
 
 
@@ -29,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             _print(port, answer)
     if arguments.json:
-        print(json.dumps({"version": opzo.__version__, "ports": found}))
+        print_json({"ports": found})
     elif not found:
         say("opzo: there are no serial ports; is the board plugged in, and does the cable carry data?")
     return 0

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict, replace
 
-from opzo.host.options import add_output
+from opzo.host.options import add_output, print_json
 from opzo.spec.errors import OpzoError
 
 SHAPES = {
@@ -83,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if arguments.json:
         told = {"preset": arguments.preset, "batch": preset.batch, "steps": preset.steps, "device": arguments.device}
-        print(json.dumps({**told, "threads": torch.get_num_threads(), "methods": figures}))
+        print_json({**told, "threads": torch.get_num_threads(), "methods": figures})
     else:
         print(HEAD)
         for row in figures:

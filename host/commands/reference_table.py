@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from opzo.host.options import add_output, say
+from opzo.host.options import add_output, print_json, say
 
 TITLE = """# Runs of the reference
 Written by `opzo reference table`. Test accuracy is that of the last epoch, mean and standard deviation over the seeds;
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_atomically(arguments.out / "README.md", f"{TITLE}\n{text}{links}".encode(errors="surrogateescape"))
         say(f"opzo: wrote README.md, {', '.join(pictures)} in {arguments.out}")
     if arguments.json:
-        print(json.dumps({"methods": [summary.figures() for summary in summaries]}))
+        print_json({"methods": [summary.figures() for summary in summaries]})
     else:
         print(text, end="")
     return 0

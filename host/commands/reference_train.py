@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import time
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
-from opzo.host.options import absolute, add_output, say
+from opzo.host.options import absolute, add_output, print_json, say
 from opzo.spec.errors import OpzoError
 
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ class _Watch:
         figures |= {"input_mean": training.data.mean, "input_std": training.data.std}
         figures |= {"seconds": time.monotonic() - begin, "run_folder": str(self._folder)}
         if self._json:
-            print(json.dumps(figures))
+            print_json(figures)
         else:
             print(f"test accuracy {figures['test_accuracy']:.2%}; run folder {self._folder}")
             if training.recipe.network == "fc" and training.data.steps is None:

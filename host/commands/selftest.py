@@ -1,7 +1,6 @@
 """``opzo selftest``: whether a device does what it should, bit for bit."""
 
 import argparse
-import json
 import secrets
 from contextlib import closing
 from dataclasses import asdict
@@ -9,7 +8,7 @@ from typing import Any
 
 import opzo
 from opzo.host.config import Config
-from opzo.host.options import add_config, add_output, given, say
+from opzo.host.options import add_config, add_output, given, print_json, say
 from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
 from opzo.host.transport import SIMULATED, connection
 
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
                 _print_report(report)
     passed = len(reports) == len(STEPS) and all(report.passed for report in reports)
     if arguments.json:
-        print(json.dumps(_facts(config, passed, reports)))
+        print_json(_facts(config, passed, reports))
     else:
         print(_verdict(passed, reports))
     return PASSED if passed else FAILED
@@ -87,5 +86,5 @@ def _verdict(passed: bool, reports: list[StepReport]) -> str:
 def _facts(config: Config, passed: bool, reports: list[StepReport]) -> dict[str, Any]:
     done = [{**asdict(report), "seed": config.seed} for report in reports]
     missing = [name for name in STEPS if name not in {report.name for report in reports}]
-    facts = {"version": opzo.__version__, "device": config.device, "seed": config.seed, "passed": passed}
+    facts = {"device": config.device, "seed": config.seed, "passed": passed}
     return facts | {"steps": done, "not_done": missing}

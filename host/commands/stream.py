@@ -1,7 +1,6 @@
 """``opzo stream``: recordings or a live source through a trained network, without sample boundaries."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ import numpy as np
 from rich.console import Console
 from rich.live import Live
 
-import opzo
 from opzo.host.binning import Binning
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
@@ -24,15 +22,15 @@ from opzo.host.device import Device, open_device
 from opzo.host.dv_network import read_dv
 from opzo.host.events import Events, EventSample
 from opzo.host.interrupt import Interrupt
-from opzo.host.limit import link_or_engine, told
+from opzo.host.limit import link_or_engine, times
 from opzo.host.live import NO_LABEL, Change, Kind, Records, TimeStep, TimeSteps, parse_address, read_pipe, read_udp
-from opzo.host.options import CLOCK, add_camera, add_clock, add_config, add_output, given, size
+from opzo.host.options import CLOCK, add_camera, add_clock, add_config, add_output, given, print_json, size
 from opzo.host.rates import rate_registers
 from opzo.host.recording import Recording
 from opzo.host.recordings import SUFFIXES, read_recording
 from opzo.host.run_folder import checkpoint_path
 from opzo.host.state import State
-from opzo.host.statistics import counter_array
+from opzo.host.statistics import counter_array, cycles_are
 from opzo.host.stream import Stream
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Input, Network
@@ -69,7 +67,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     same = "as in training"
     keys = ("data_root", "device", "lanes", "weight_bits")
     add_config(parser, keys, **dict.fromkeys(keys, same))
-    add_clock(parser, f"clock for which to say how long the cycles take (default: the device's, or {CLOCK:g})")
+    add_clock(parser, f"clock in MHz used to convert cycles to time (default: the device's, or {CLOCK:g})")
     add_output(parser)
 
 
@@ -96,14 +94,14 @@ def run(arguments: argparse.Namespace) -> int:
         stream.decision()
         seconds = time.monotonic() - begun
         counted = dict(zip(Counter, (counter_array(device.counters()) - before).tolist(), strict=True))
-        clock = getattr(arguments, "clock", None) or device.identity.clock_khz / 1000 or CLOCK
+        clock = getattr(arguments, "clock", None) or device.identity.clock_mhz or CLOCK
         figures = _figures(session, counted, device, device.bytes_sent - sent, clock) | {"seconds": seconds}
         if arguments.save:
             state = State.read(device, rule)
             names = checkpoint.class_names
             Checkpoint(network, rule, state, settings=checkpoint.settings, class_names=names).save(arguments.save)
     if arguments.json:
-        print(json.dumps(figures))
+        print_json(figures)
     else:
         _print(figures)
     return 0
@@ -251,7 +249,6 @@ def _figures(session: _Session, counted: dict[Counter, int], device: Device, sen
     cycles = counted[Counter.TRAIN_CYCLES] + counted[Counter.TEST_CYCLES]
     runs = counted[Counter.TRAIN_RUNS] + counted[Counter.TEST_RUNS]
     return {
-        "version": opzo.__version__,
         "device": device.name,
         "network": str(session.network),
         "steps": stream.steps,
@@ -265,6 +262,7 @@ def _figures(session: _Session, counted: dict[Counter, int], device: Device, sen
         "answer_lag_steps": stream.lag,
         "synaptic_operations_per_step": counted[Counter.INTEGRATE] * device.limits.lanes / steps,
         "cycles_per_step": cycles / steps,
+        "cycles": cycles_are(device.identity),
         "loss": stream.loss,
         "decisions": session.decided,
         "accuracy": session.correct / session.decided if session.decided else None,
@@ -285,8 +283,9 @@ def _print(figures: dict[str, Any]) -> None:
         f"updates follow after {figures['update_lag_steps']:.1f} steps, answers after at most "
         f"{figures['answer_lag_steps']}"
     )
-    print(
-        f"{figures['synaptic_operations_per_step']:,.0f} synaptic operations, {figures['cycles_per_step']:,.0f} cycles "
-        "a step"
-    )
-    print(told(figures, "all of it"))
+    cycles = figures["cycles"]
+    operations = f"{figures['synaptic_operations_per_step']:,.0f} synaptic operations"
+    print(f"{operations} and {figures['cycles_per_step']:,.0f} {cycles} cycles per step")
+    total = figures["cycles_per_step"] * figures["steps"]
+    for name, text in times(figures, f"{total:,.0f} {cycles}").items():
+        print(f"whole stream, {name}: {text}")

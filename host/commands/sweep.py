@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import io
-import json
 import logging
 import os
 import signal
@@ -16,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from opzo.host.atomic import write_atomically
-from opzo.host.options import add_output, say
+from opzo.host.options import add_output, print_json, say
 from opzo.host.run_folder import CHECKPOINT, CONFIG
 from opzo.host.sweep import PlannedRun, groups, plan, table, write_csv
 
@@ -67,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     keys = [key for key in runs[0].swept if key != "seed"]
     merged = groups(rows, keys)
     if arguments.json:
-        print(json.dumps({"runs": rows, "groups": merged, "failed": [str(planned.folder) for planned in failed]}))
+        print_json({"runs": rows, "groups": merged, "failed": [str(planned.folder) for planned in failed]})
     elif rows:
         _show(merged, keys)
         print(f"results of {len(rows)} runs in {out / RESULTS}")

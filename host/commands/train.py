@@ -1,7 +1,6 @@
 """``opzo train``: train a network on a device and keep the run in a folder."""
 
 import argparse
-import json
 import logging
 import time
 from dataclasses import asdict
@@ -9,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import opzo
-from opzo.host import health
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
 from opzo.host.data import Data, load_data
 from opzo.host.device import Device, open_device
 from opzo.host.interrupt import Interrupt
-from opzo.host.limit import link_or_engine, told
-from opzo.host.options import CLOCK, add_clock, add_config, add_output, given
-from opzo.host.progress import TABLE_HEAD, TrainingBar, table_row
+from opzo.host.limit import link_or_engine, times
+from opzo.host.options import CLOCK, add_clock, add_config, add_output, given, print_json, show
+from opzo.host.progress import TrainingBar, table_head, table_row
 from opzo.host.recipes import OTHER_HIDDEN, configure, described
 from opzo.host.run_folder import RunFolder
-from opzo.host.statistics import Tally
+from opzo.host.statistics import Tally, cycles_are
 from opzo.host.trainer import EpochReport, Progress, Trainer, Watcher
 from opzo.spec.errors import LinkError, OpzoError
 
@@ -43,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         for key in ("epochs", "mse", "kappa", "local", "rotate", "zoom", "shift")
     }
     add_config(parser, net=described("net", f"pixels-{OTHER_HIDDEN}-classes"), **recipes)
-    add_clock(parser, f"clock for which to say how long the cycles take (default: the device's, or {CLOCK:g})")
+    add_clock(parser, f"clock in MHz used to convert cycles to time (default: the device's, or {CLOCK:g})")
     add_output(parser)
 
 
@@ -105,7 +103,8 @@ class _Run(Watcher):
     ) -> None:
         self.config, self.data, self.device, self.folder = config, data, device, folder
         self.json: bool = arguments.json
-        self.clock = clock = getattr(arguments, "clock", None) or device.identity.clock_khz / 1000 or CLOCK
+        self.table = not (arguments.json or arguments.quiet)
+        self.clock = clock = getattr(arguments, "clock", None) or device.identity.clock_mhz or CLOCK
         self.trainer = Trainer(device, config.network, config, checkpoint)
         self.bar = TrainingBar(config.network, config.epochs, clock, enabled=not arguments.quiet)
         self.interrupt = Interrupt(lambda: self.bar.tell("opzo: stopping and saving; Ctrl-C again quits at once"))
@@ -118,8 +117,8 @@ class _Run(Watcher):
         logger.info("%s on %s with %d lanes", self.config.network, self.device.name, self.device.limits.lanes)
         resume = f"opzo train --resume {self.folder.path}"
         self.save(self.trainer)
-        if not self.json:
-            print(TABLE_HEAD, flush=True)
+        if self.table:
+            print(table_head(modelled=self.device.identity.modelled), flush=True)
         try:
             with self.interrupt, self.bar:
                 done = self.trainer.fit(
@@ -140,20 +139,18 @@ class _Run(Watcher):
 
     def progress(self, progress: Progress) -> None:
         self.bar.show(progress)
-        if progress.tally.samples >= health.SAMPLES:
-            self._warn(progress.tally)
+        self._warn(progress)
 
     def epoch(self, report: EpochReport) -> None:
         self.report = report
-        self.folder.add_row(report.row(self.config.network, self.device.limits.lanes))
-        if not self.json:
+        self.folder.add_row(report.row(self.config.network, self.device.identity))
+        if self.table:
             print(table_row(report, self.config.network, self.device.limits.lanes), flush=True)
-        self._warn(report.train, report.test)
+        self._warn(report)
 
-    def _warn(self, tally: Tally, tested: Tally | None = None) -> None:
+    def _warn(self, standing: Progress | EpochReport) -> None:
         """Tell, once each, what is wrong with the training."""
-        lanes = self.device.limits.lanes
-        for kind, text in health.warnings(tally, self.config.network, self.trainer.rule, lanes, tested):
+        for kind, text in standing.warnings(self.config.network, self.config, self.device.limits.lanes):
             if kind not in self.warned:
                 self.warned.add(kind)
                 self.bar.tell(f"opzo: warning: {text}")
@@ -169,20 +166,16 @@ class _Run(Watcher):
         if self.folder.rows:
             self.folder.write_curve()
         if self.json:
-            print(json.dumps(figures))
+            print_json(figures)
         else:
-            print(
-                f"test accuracy {test.accuracy:.2%}, {figures['cycles_per_train_sample']:,.0f} cycles a training sample"
-            )
-            print(told(figures["limit"], "a training sample"))
-            print(f"run folder {self.folder.path}")
+            show(_summary(figures), as_json=False)
 
     def _figures(self, test: Tally) -> dict[str, Any]:
         """Final figures; those of training are the last epoch's."""
-        config, lanes = self.config, self.device.limits.lanes
-        tested = test.figures(config.network, lanes)
+        config, identity = self.config, self.device.identity
+        tested = test.figures(config.network, identity)
         row = self.folder.rows[-1] if self.folder.rows else {}
-        trained = row.get("train") or Tally().figures(config.network, lanes)
+        trained = row.get("train") or Tally().figures(config.network, identity)
         return {
             "version": opzo.__version__,
             "device": self.device.name,
@@ -191,8 +184,8 @@ class _Run(Watcher):
             "steps": config.steps,
             "input": config.input,
             "local": config.network.local,
-            "lanes": lanes,
-            "weight_bits": self.device.limits.weight_bits,
+            "lanes": identity.lanes,
+            "weight_bits": identity.weight_bits,
             "rule": config.rule,
             "seed": config.seed,
             "epochs": config.epochs,
@@ -202,6 +195,7 @@ class _Run(Watcher):
             "train_loss": trained["loss"],
             "firing_rates": tested["firing_rates"],
             "firing_rates_train": trained["firing_rates"],
+            "cycles": cycles_are(identity),
             "cycles_per_train_sample": trained["cycles_per_sample"],
             "cycles_per_test_sample": tested["cycles_per_sample"],
             "synaptic_operations_per_train_sample": trained["synaptic_operations_per_sample"],
@@ -221,3 +215,15 @@ class _Run(Watcher):
             "seconds": time.monotonic() - self.begin,
             "run_folder": str(self.folder.path),
         }
+
+
+def _summary(figures: dict[str, Any]) -> dict[str, str]:
+    """Final figures for a person, by name."""
+    cycles = f"{figures['cycles_per_train_sample']:,.0f} {figures['cycles']}"
+    facts = {
+        "run folder": figures["run_folder"],
+        "epochs": str(figures["epochs"]),
+        "training accuracy": f"{figures['train_accuracy']:.2%}",
+        "test accuracy": f"{figures['test_accuracy']:.2%}",
+    }
+    return facts | {f"training sample, {k}": text for k, text in times(figures["limit"], cycles).items()}

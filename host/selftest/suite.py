@@ -119,7 +119,7 @@ class SelfTest:
 def describe(identity: Identity) -> str:
     """An identity in plain words."""
     limits = identity.limits
-    clock = f"{identity.clock_khz / 1000:g} MHz" if identity.clock_khz else "no clock of its own"
+    clock = f"{identity.clock_mhz:g} MHz" if identity.clock_mhz else "no clock of its own"
     return (
         f"protocol {identity.version}; {limits.lanes} lanes, {limits.rows:,} rows = {limits.rows * limits.lanes:,} "
         f"weights of {limits.weight_bits} bits; up to {limits.inputs:,} inputs, {limits.words * limits.lanes:,} hidden "
