@@ -93,8 +93,10 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
     """Add ``-v`` and ``-q``."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("-v", "--verbose", action="store_true", help="say more on stderr")
-    group.add_argument("-q", "--quiet", action="store_true", help="say only warnings, show no progress bar")
+    group.add_argument("-v", "--verbose", action="store_true", help="say more on stderr, for finding faults")
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="print only results and warnings: no table of epochs, no progress"
+    )
 
 
 def add_clock(parser: argparse.ArgumentParser, text: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import opzo
 from opzo.host import atomic, health
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.cli import main
@@ -98,11 +99,37 @@ def test_run_folder_holds_what_a_run_is(run: Path) -> None:
 def test_table_has_a_line_for_each_epoch(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--data", data, "--out", str(tmp_path / "r"), *SMALL]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("epoch  train %   test %")
-    assert [line.split()[0] for line in lines[1:3]] == ["1", "2"]
-    assert lines[3].startswith("test accuracy")
-    assert "bytes an event): the link limits" in lines[4]
-    assert lines[5] == f"run folder {tmp_path / 'r'}"
+    assert lines[0].split() == ["test", "modelled", "training"]
+    assert lines[1].startswith("epoch  train %")
+    assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
+    assert lines[4] == f"run folder: {tmp_path / 'r'}"
+    assert [line.partition(":")[0] for line in lines[5:8]] == ["epochs", "training accuracy", "test accuracy"]
+    assert lines[8].startswith("training sample, engine: ")
+    assert lines[8].endswith(" modelled cycles")
+    assert lines[9].endswith(" bytes per event (limits)")
+    assert max(map(len, lines[:4] + lines[5:])) <= 80
+
+
+def test_quiet_says_only_results_and_warnings(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--data", data, "--out", str(tmp_path / "r"), "--quiet", *SMALL]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    names = [line.partition(":")[0] for line in captured.out.splitlines()]
+    assert names[:4] == ["run folder", "epochs", "training accuracy", "test accuracy"]
+    assert len(names) == 6
+
+
+def test_one_name_for_the_version_and_for_each_figure(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = json.loads((run / "figures.json").read_text())
+    for arguments in (["eval", str(run)], ["info", str(run)], ["info", "--device", "golden"], ["ports"]):
+        assert main([*arguments, "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["version"] == opzo.__version__ == figures["version"]
+        assert "accuracy" not in facts
+        assert facts.get("test_accuracy", figures["test_accuracy"]) == figures["test_accuracy"]
+        assert facts.get("cycles", "modelled") == "modelled" == figures["cycles"]
+    assert main(["eval", str(run), "--set", "train", "--json"]) == 0
+    assert "train_accuracy" in json.loads(capsys.readouterr().out)
 
 
 def test_flags_win_over_the_toml_file(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -205,9 +205,10 @@ def test_figures_are_those_of_the_counters() -> None:
     one = trainer(Hyperparameters(epochs=1))
     watcher = Recorder()
     one.fit(TRAIN, TEST, watcher)
-    figures = watcher.reports[0].row(NETWORK, LANES)["train"]
+    figures = watcher.reports[0].row(NETWORK, one.device.identity)["train"]
     counters = one.device.counters()
     assert figures["cycles_per_sample"] == counters[Counter.TRAIN_CYCLES] / 150
+    assert figures["cycles"] == "modelled"
     assert figures["weight_updates_per_sample"] == counters[Counter.LEARN] * LANES / 150
     assert len(figures["firing_rates"]) == 2
     assert all(0 < rate < 1 for rate in figures["firing_rates"])
