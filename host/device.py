@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.blocks import BlockSize
 from opzo.host.link import Exchange, Link
 from opzo.host.rows import pack_rows, unpack_rows
 from opzo.host.transport import SIMULATED, connection
@@ -28,7 +29,7 @@ from opzo.spec.registers import (
 
 MEMORY_ADDRESS = struct.Struct("<BI")
 READ_BYTES = 8192
-"""Size of one reply to READ_MEMORY: a tenth of a second on a fast UART, so that a lost one costs little."""
+"""Size of one reply to READ_MEMORY on a clean line: a tenth of a second on a fast UART."""
 RESULT = struct.Struct("<BI")
 SETTINGS = frozenset(
     {Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT, Reg.CLEAR_COUNTERS}
@@ -89,6 +90,9 @@ class Device:
         self.writes = self.turns = 0
         self._opened: Link | None = link
         self._layers: tuple[Layer, ...] = ()
+        row = 2 * self.limits.lanes
+        self._read_size = BlockSize(max(1, READ_BYTES // row), row)
+        self._write_size = BlockSize((self.identity.max_payload - MEMORY_ADDRESS.size) // row, row)
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +119,7 @@ class Device:
 
     @property
     def repeats(self) -> int:
-        """Frames that were sent again, because they or their replies were lost or spoilt."""
+        """Frames that were sent again, because they or their replies were lost or damaged."""
         return self._link.repeats
 
     def close(self) -> None:
@@ -276,22 +280,33 @@ class Device:
 
     def read_memory(self, space: Space, address: int, rows: int) -> NDArray[np.uint16]:
         """``rows`` rows of a memory: (rows, lanes)."""
-        lanes = self.limits.lanes
-        chunk = max(1, READ_BYTES // (2 * lanes))
+        lanes, done = self.limits.lanes, 0
         parts = []
-        for start in range(0, rows, chunk):
-            count = min(chunk, rows - start)
-            payload = MEMORY_ADDRESS.pack(space, address + start) + struct.pack("<H", count)
-            parts.append(self._array(self._link.call(Command.READ_MEMORY, payload), "<u2", count * lanes))
+        while done < rows:
+            tries = self._read_size.tries(rows - done)
+            place = MEMORY_ADDRESS.pack(space, address + done)
+            reply = self._link.call(Command.READ_MEMORY, *(place + struct.pack("<H", count) for count in tries))
+            # The answer to a longer try may come after a shorter one was sent.
+            count = len(reply) // (2 * lanes)
+            parts.append(self._array(reply, "<u2", (count if count in tries else tries[0]) * lanes))
+            self._read_size.took(count, tries[0])
+            done += count
         return np.concatenate(parts).astype(np.uint16).reshape(rows, lanes)
 
     def write_memory(self, space: Space, address: int, rows: NDArray[np.uint16]) -> None:
         """Write rows of a memory: (rows, lanes)."""
         self.writes += 1
-        chunk = (self.identity.max_payload - MEMORY_ADDRESS.size) // (2 * self.limits.lanes)
-        for start in range(0, len(rows), chunk):
-            data = rows[start : start + chunk].astype("<u2").tobytes()
-            self._link.call(Command.WRITE_MEMORY, MEMORY_ADDRESS.pack(space, address + start) + data)
+        done = 0
+        while done < len(rows):
+            tries = self._write_size.tries(len(rows) - done)
+            place = MEMORY_ADDRESS.pack(space, address + done)
+            blocks = [place + rows[done : done + count].astype("<u2").tobytes() for count in tries]
+            exchange = self._link.start(Command.WRITE_MEMORY, *blocks)
+            self._link.finish(exchange)
+            # At least so many were written, whichever try was answered.
+            count = tries[exchange.shortened]
+            self._write_size.took(count, tries[0])
+            done += count
 
     @property
     def _classes(self) -> int:

@@ -32,7 +32,11 @@ from opzo.spec.protocol import (
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 8
-"""Times that unanswered frames are sent into silence before the link gives up."""
+"""Times in a row that unanswered frames are sent into silence before the link gives up."""
+NOISY_ATTEMPTS = 64
+"""Times that they are sent where the line damages the answers."""
+DAMAGE_PAUSE = 0.05
+"""Seconds of silence after a damaged frame until what is unanswered is sent again."""
 PATIENCE_GROWTH = 1.25
 """How much longer each of them is waited for than the one before."""
 CHATTER = 10
@@ -42,18 +46,32 @@ GO_BACKS = 100
 SYNC_ATTEMPTS = 6
 SYNC_PATIENCE = 0.5
 REOPEN_ATTEMPTS = 20
+NOISE_COUNT, NOISE_SHARE = 16, 0.01
+"""Damaged frames, and their share of all, from which on the user is warned."""
 REOPEN_PAUSE = 0.5
 """Seconds between attempts to open a broken transport again; a USB port comes back within a few."""
 
 
 class Exchange:
-    """One frame that was sent, and its reply once that is there."""
+    """One frame that was sent, and its reply once that is there.
 
-    def __init__(self, seq: int, command: Command, payload: bytes) -> None:
+    Each of ``payloads`` but the first is shorter than the one before and stands in for it when it is sent again.
+    """
+
+    def __init__(self, seq: int, command: Command, *payloads: bytes) -> None:
         self.seq, self.command = seq, command
-        self.wire = Frame(seq, command, payload).encode()
+        self._payloads = payloads
+        self.wire = Frame(seq, command, payloads[0]).encode()
+        self.shortened = 0
+        """Index of the payload that was sent last."""
         self.reply: bytes | None = None
         """Payload of the reply, status included."""
+
+    def shorten(self) -> None:
+        """Take the next payload, where there is one."""
+        if self.shortened + 1 < len(self._payloads):
+            self.shortened += 1
+            self.wire = Frame(self.seq, self.command, self._payloads[self.shortened]).encode()
 
     @property
     def data(self) -> bytes:
@@ -79,7 +97,9 @@ class Link:
     bytes_sent : int
         Bytes of the frames of all runs, without escapes and repetitions.
     repeats : int
-        Frames that were sent again, because they or their replies were lost or spoilt.
+        Frames that were sent again, because they or their replies were lost or damaged.
+    frames, damaged : int
+        Frames sent and received, and how many of them the line damaged.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -90,8 +110,11 @@ class Link:
         """In order of seq; the first is always unanswered, later ones may be answered already."""
         self._asked = self._stale_naks = 0
         """Frame that a NAK made the link go back to, and answers still to come to frames sent behind it before that."""
-        self._go_backs = 0
-        self.bytes_sent = self.repeats = 0
+        self._go_backs = self._silences = self._noises = 0
+        """Times in a row that the device asked again, was silent, and that damaged frames came from it."""
+        self._damage_heard = self._warned = False
+        """Since frames were last sent; and whether the user knows of the noise."""
+        self.bytes_sent = self.repeats = self.frames = self.damaged = 0
         self._seq = secrets.randbelow(256)
         try:
             self.identity = self._synchronize(secrets.randbits(32))
@@ -103,12 +126,18 @@ class Link:
         """Release the device."""
         self._transport.close()
 
-    def call(self, command: Command, payload: bytes = b"") -> bytes:
-        """Run one command alone, after all runs are answered; the data of its reply."""
+    def call(self, command: Command, *payloads: bytes) -> bytes:
+        """Run one command alone, after all runs are answered; the data of its reply. Payloads as those of ``start``."""
+        return self.finish(self.start(command, *payloads))
+
+    def start(self, command: Command, *payloads: bytes) -> Exchange:
+        """Send one command, after all runs are answered.
+
+        ``payloads`` after the first stand in for it, one after the other, each time that the line damages frame or
+        reply. Each must ask for a part of what the one before asks for, because that may have been done.
+        """
         self._await(lambda: not self._unanswered)
-        exchange = self._send(command, payload)
-        self._await(lambda: exchange.reply is not None)
-        return exchange.data
+        return self._send(command, *payloads or (b"",))
 
     def start_run(self, flags: RunFlag, label: int, payload: bytes) -> Exchange:
         """Send a run as EVENTS and RUN frames as soon as the device has a buffer free; its RUN, unanswered."""
@@ -130,10 +159,10 @@ class Link:
     def _running(self) -> int:
         return sum(e.command is Command.RUN and e.reply is None for e in self._unanswered)
 
-    def _send(self, command: Command, payload: bytes) -> Exchange:
+    def _send(self, command: Command, *payloads: bytes) -> Exchange:
         # The device keeps the replies of its last REPLAY frames; an older one could not be asked for again.
         self._await(lambda: len(self._unanswered) < REPLAY)
-        exchange = Exchange(self._seq, command, payload)
+        exchange = Exchange(self._seq, command, *payloads)
         self._seq = (self._seq + 1) % 256
         self._unanswered.append(exchange)
         self._write([exchange])
@@ -141,35 +170,59 @@ class Link:
 
     def _await(self, done: Callable[[], bool]) -> None:
         """Take frames from the device until ``done``; send again what it lost."""
-        patience = self._connection.patience
-        attempts = 1
         since = heard = time.monotonic()
         while not done():
-            deadline = min(heard + patience, since + CHATTER * patience)
+            patience = self._connection.patience * PATIENCE_GROWTH**self._silences
+            # Once a damaged frame has passed, the answer will not come.
+            pause = min(patience, DAMAGE_PAUSE) if self._damage_heard else patience
+            deadline = min(heard + pause, since + CHATTER * patience)
             data = self._read(max(0.0, deadline - time.monotonic()))
             now = time.monotonic()
             if data:
                 heard = now
             # All frames are taken, also behind an answer.
             if any([self._take(frame) for frame in self._frames(data)]):
-                attempts, patience, since, self._go_backs = 1, self._connection.patience, now, 0
+                since, self._go_backs, self._silences, self._noises = now, 0, 0, 0
             elif now >= deadline:
-                if attempts == ATTEMPTS:
-                    raise LinkError(f"{self._connection.name} has stopped answering; check cable and power")
-                attempts, patience = attempts + 1, patience * PATIENCE_GROWTH
+                self._give_up_or_count()
                 logger.debug("no answer to frame %d; sending again", self._unanswered[0].seq)
                 self._stale_naks = 0
                 self._repeat([exchange for exchange in self._unanswered if exchange.reply is None])
                 since = heard = time.monotonic()
 
+    def _give_up_or_count(self) -> None:
+        """Count a time that no answer came; LinkError where there were too many."""
+        if self._damage_heard:
+            self._noises, self._silences = self._noises + 1, 0
+        else:
+            self._silences += 1
+        if self._noises == NOISY_ATTEMPTS:
+            raise LinkError(f"{self._noise}; {self._connection.name} gets no answer through; check cable and baud rate")
+        if self._silences == ATTEMPTS:
+            before = f" ({self._noise} before)" if self.damaged else ""
+            raise LinkError(f"{self._connection.name} has stopped answering{before}; check cable and power")
+
+    @property
+    def _noise(self) -> str:
+        return f"noisy line: {self.damaged:,} of {self.frames:,} frames damaged"
+
+    def _count_damaged(self) -> None:
+        self.damaged += 1
+        if not self._warned and self.damaged >= max(NOISE_COUNT, NOISE_SHARE * self.frames):
+            self._warned = True
+            logger.warning("%s; they are sent again, nothing is lost; check cable and baud rate", self._noise)
+
     def _frames(self, data: bytes) -> Iterator[Frame]:
-        """Whole frames that end in ``data``; spoilt ones are dropped, the device or the clock asks again."""
+        """Whole frames that end in ``data``; damaged ones are dropped, the device or the clock asks again."""
         for body in self._unescape.feed(data):
             frame = None if body is None else Frame.decode(body)
+            self.frames += 1
             if frame is not None:
                 yield frame
             else:
-                logger.debug("dropped a spoilt frame from the device: %d bytes", len(body or b""))
+                self._damage_heard = True
+                self._count_damaged()
+                logger.debug("dropped a damaged frame from the device: %d bytes", len(body or b""))
 
     def _take(self, frame: Frame) -> bool:
         """Work on one frame of the device; whether it was an awaited reply."""
@@ -193,22 +246,29 @@ class Link:
                 f"{self._connection.name} has lost its session (it was reset, lost power, or another program took it); "
                 "what it held is gone and training resumes from the checkpoint"
             )
+        if reason == NakReason.MALFORMED:
+            self._count_damaged()
         again = [e for e in self._unanswered if e.reply is None and (e.seq - expected) % 256 < REPLAY]
         if reason == NakReason.ORDER and self._stale_naks:
             self._stale_naks -= 1
         elif again:
             self._go_backs += 1
             if self._go_backs > GO_BACKS:
-                raise LinkError(f"{self._connection.name} does not get a frame whole; check cable and baud rate")
+                name = self._connection.name
+                raise LinkError(f"{self._noise}; {name} does not get a frame whole; check cable and baud rate")
             logger.debug("device asks again from frame %d (NAK %d)", expected, reason)
             self._asked, self._stale_naks = expected, len(again) - 1
             self._repeat(again)
 
     def _repeat(self, exchanges: list[Exchange]) -> None:
         self.repeats += len(exchanges)
+        for exchange in exchanges:
+            exchange.shorten()
         self._write(exchanges)
 
     def _write(self, exchanges: list[Exchange]) -> None:
+        self._damage_heard = False
+        self.frames += len(exchanges)
         try:
             self._transport.write(b"".join(exchange.wire for exchange in exchanges))
         except OSError as error:

@@ -41,10 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
         device.configure(network, rule)
         checkpoint.state.write_weights(device)
         tally = evaluate(device, samples)
-        identity = device.identity
+        identity, repeats = device.identity, device.repeats
     figures = tally.figures(network, identity)
     # As in the figures of opzo train: the set is part of the name.
-    figures = {f"{arguments.set}_accuracy": figures.pop("accuracy")} | figures
+    figures = {f"{arguments.set}_accuracy": figures.pop("accuracy")} | figures | {"link_repeats": repeats}
     if arguments.json:
         facts: dict[str, Any] = {
             "device": config.device,

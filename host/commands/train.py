@@ -209,6 +209,7 @@ class _Run(Watcher):
                 trained["events_per_sample"],
                 self.clock,
             ),
+            "link_repeats": self.device.repeats,
             "saturations": trained["saturations"],
             "health": row.get("health") or {},
             "samples_per_second": row.get("samples_per_second", 0.0),
