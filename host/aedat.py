@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.bounds import check_memory
 from opzo.host.recording import RawEvents, byte_places, choose_camera
+from opzo.host.unpacked import LZ4_MAGIC, ZSTANDARD_MAGIC, unpacked_bound
 from opzo.spec.errors import OpzoError
 
 AEDAT3_MAGIC, AEDAT4_MAGIC = b"#!AER-DAT3.1\r\n", b"#!AER-DAT4.0\r\n"
@@ -37,11 +39,12 @@ SENSORS = {
 }
 # Stream and size of the packet of AEDAT 4 behind it.
 PACKET4 = struct.Struct("<iI")
-LZ4, ZSTANDARD = b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd"
 # What each packet begins with, by the number of the compression.
-COMPRESSIONS = {0: b"", 1: LZ4, 2: LZ4, 3: ZSTANDARD, 4: ZSTANDARD}
+COMPRESSIONS = {0: b"", 1: LZ4_MAGIC, 2: LZ4_MAGIC, 3: ZSTANDARD_MAGIC, 4: ZSTANDARD_MAGIC}
 # Bytes of size, root and identifier, which the library looks at in a packet without asking for its size.
 CONTENT_MIN = 12
+# Bytes of packets, unpacked, from which on they are held against the memory.
+LARGE = 1 << 26
 
 
 def read_aedat3(path: Path, data: bytes, camera: str | None = None) -> RawEvents:
@@ -118,7 +121,7 @@ def read_aedat4(path: Path, data: bytes, camera: str | None = None) -> RawEvents
                 f"{path}: no stream of events in the header at byte {len(AEDAT4_MAGIC)}; record one with its events"
             )
         first = int(choose_camera(path, [str(number) for number in sorted(streams)], camera))
-        packets: list[NDArray[Any]] = [packet["events"] for packet in decoder if packet["stream_id"] == first]
+        packets = _packets4(path, decoder, first)
     except BaseException as error:
         # The library panics at what it does not foresee; a PanicException is no Exception.
         if not isinstance(error, RuntimeError) and type(error).__name__ != "PanicException":
@@ -135,6 +138,20 @@ def read_aedat4(path: Path, data: bytes, camera: str | None = None) -> RawEvents
         sensor=(streams[first]["width"], streams[first]["height"]),
         place=lambda index: f"event {index}",
     )
+
+
+def _packets4(path: Path, decoder: Any, stream: int) -> list[NDArray[Any]]:
+    packets: list[NDArray[Any]] = []
+    held = checked = 0
+    for packet in decoder:
+        if packet["stream_id"] == stream:
+            packets.append(packet["events"])
+            held += packets[-1].nbytes
+            if held - checked > LARGE:
+                checked = held
+                # They are joined and become a recording.
+                check_memory(str(path), 3 * held)
+    return packets
 
 
 def _check_aedat4(path: Path, data: bytes) -> None:
@@ -157,6 +174,9 @@ def _check_aedat4(path: Path, data: bytes) -> None:
         begins = COMPRESSIONS.get(compression, b"")
         if size < CONTENT_MIN or packets[position : position + len(begins)] != begins:
             raise OpzoError(f"{path}: no content of a packet at byte {position}; the file is damaged: copy it again")
+        unpacked = unpacked_bound(packets[position : position + size])
+        if unpacked > LARGE:
+            check_memory(f"{path}: the packet at byte {position}", 2 * unpacked)
         position += size
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.clock import TIME_MAX
+from opzo.host.event_files import ADDRESSES, STEPS_MAX
 from opzo.host.events import VALUE_MAX, Events, EventSample
 from opzo.host.recording import Recording
 from opzo.spec.errors import OpzoError
@@ -16,9 +17,6 @@ from opzo.spec.messages import printable
 
 CHANNELS = 2
 """OFF, then ON."""
-ADDRESSES = 1 << 16
-"""Addresses are uint16."""
-STEPS_MAX = 1 << 15
 SPLITS = ("time", "number")
 REPORT_S = 10.0
 

@@ -77,5 +77,13 @@ def _configure_logging(*, verbose: bool, quiet: bool) -> None:
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     # A new handler each time: it keeps the stderr of its making, and main may be called more than once.
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("opzo: %(message)s"))
+    handler.setFormatter(_Line("opzo: %(message)s"))
     logger.handlers = [handler]
+
+
+class _Line(logging.Formatter):
+    """Messages of the log, with what files and devices say in them made fit for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of text."""
+        return printable(super().format(record))

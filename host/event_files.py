@@ -7,6 +7,7 @@ for each part, prefixed ``train_`` and ``test_``, ``addresses`` (uint16), ``offs
 """
 
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.atomic import write_atomically
-from opzo.host.class_names import CLASSES, Names, names_of_data
+from opzo.host.class_names import CLASSES, CLASSES_MAX, Names, names_of_data
 from opzo.host.events import Events
 from opzo.host.npz import load_arrays
 from opzo.spec.errors import OpzoError
@@ -23,6 +24,9 @@ FORMAT, VERSION = "opzo events", 1
 PARTS = ("train", "test")
 COLUMNS = {"addresses": np.uint16, "offsets": np.int64, "y": np.uint8}
 VALUES = "values"
+ADDRESSES = 1 << 16
+"""Addresses are uint16."""
+STEPS_MAX = 1 << 15
 REMEDY = "write it with opzo data convert"
 
 
@@ -56,9 +60,19 @@ def load_events(path: Path) -> tuple[Events, Events, str]:
     shape = arrays["shape"]
     if shape.shape != (3,) or shape.dtype.kind not in "iu" or (shape < 1).any():
         raise OpzoError(f"{path}: shape is {shape.tolist()}; three whole numbers, 1 or more, expected; {REMEDY}")
+    if prod(shape.tolist()) > ADDRESSES:
+        raise OpzoError(f"{path}: shape is {shape.tolist()}; events have at most {ADDRESSES} addresses; {REMEDY}")
+    if arrays["description"].shape != () or arrays["description"].dtype.kind != "U":
+        raise OpzoError(f"{path}: description is not one text; {REMEDY}")
     classes = names_of_data(arrays, path, REMEDY)
     train, test = (_part(path, arrays, part, classes) for part in PARTS)
     _check_parts(path, train, test)
+    largest = max(train.y.max(), test.y.max())
+    if train.steps > STEPS_MAX or largest >= CLASSES_MAX:
+        raise OpzoError(
+            f"{path} has {train.steps} time steps a sample and label {largest}; at most {STEPS_MAX} steps and labels "
+            f"0..{CLASSES_MAX - 1} can be used; {REMEDY}"
+        )
     return train, test, str(arrays["description"])
 
 

@@ -80,7 +80,7 @@ class Events:
         self._require(
             flat[0] == 0
             and flat[-1] == len(self.addresses)
-            and bool((np.diff(flat) >= 0).all())
+            and bool((flat[1:] >= flat[:-1]).all())
             and np.array_equal(self.offsets[1:, 0], self.offsets[:-1, -1]),
             "offsets that do not go through the events in order",
         )

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.bounds import check_memory
 from opzo.host.recording import RawEvents, byte_places
 from opzo.spec.errors import OpzoError
 
@@ -37,6 +38,8 @@ EVT2_OFF, EVT2_ON, EVT2_TIME_HIGH = 0x0, 0x1, 0x8
 EVT2_TYPES = (EVT2_OFF, EVT2_ON, EVT2_TIME_HIGH, 0xA, 0xE, 0xF)
 EVT3_Y, EVT3_X, EVT3_BASE_X, EVT3_VECTOR_12, EVT3_VECTOR_8, EVT3_TIME_LOW, EVT3_TIME_HIGH = 0, 2, 3, 4, 5, 6, 8
 EVT3_TYPES = (0, 2, 3, 4, 5, 6, 7, 8, 0xA, 0xE, 0xF)
+# Bytes of memory that decoding takes at the same time, as measured.
+EVT3_WORD_MEMORY, EVT3_EVENT_MEMORY = 100, 80
 DAT_TYPES = (0x00, 0x0C)
 DAT_EVENT_BYTES = 8
 # Upper limit of the versions, and the lowest bit and the number of bits of x, y and polarity in the address.
@@ -123,6 +126,7 @@ def _read_evt2(path: Path, data: bytes, header: str, start: int) -> RawEvents:
 def _read_evt3(path: Path, data: bytes, header: str, start: int) -> RawEvents:
     """Words of 16 bits: type (4) and 12 bits that change the state (time, row, base column) or are events with it."""
     words = _words(path, data, start, "<u2")
+    check_memory(str(path), EVT3_WORD_MEMORY * len(words))
     kinds = (words >> 12).astype(np.uint8)
     _check_kinds(path, kinds, EVT3_TYPES, start, 2, "EVT 3.0")
     row, base = _latest(kinds == EVT3_Y), _latest(kinds == EVT3_BASE_X)
@@ -134,6 +138,7 @@ def _read_evt3(path: Path, data: bytes, header: str, start: int) -> RawEvents:
     index = np.flatnonzero(((kinds == EVT3_X) | (vector & (base >= 0))) & (high >= 0) & (row >= 0))
     # An event of its own is a vector of length 1.
     bits = np.where(vector, words & np.where(kinds == EVT3_VECTOR_8, 0xFF, 0xFFF), 1)[index]
+    check_memory(str(path), EVT3_EVENT_MEMORY * int(np.bitwise_count(bits).sum()))
     source = np.where(vector, base, np.arange(len(words)))[index]
     word, column = np.nonzero((bits[:, None] >> np.arange(12, dtype=np.uint16)) & 1)
     first = (words[source] & 0x7FF).astype(np.int64) + np.where(vector[index], moved[index] - moved[source], 0)

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from opzo.host.aedat import AEDAT3_MAGIC, AEDAT4_MAGIC, read_aedat3, read_aedat4
+from opzo.host.bounds import check_memory
 from opzo.host.prophesee import begins_header, read_prophesee
 from opzo.host.recording import RawEvents, Recording, byte_places, check
 from opzo.host.recording_hdf5 import HDF5_MAGIC, read_hdf5
@@ -33,6 +34,8 @@ __all__ = ["SUFFIXES", "Recording", "read_recording"]
 # Suffixes of recordings, in lower case.
 SUFFIXES = frozenset({".aedat", ".aedat4", ".raw", ".dat", ".bin", ".h5", ".hdf5"})
 
+BYTES_A_BYTE = 25
+"""Memory that decoding takes at the same time, for each byte of a file; measured, EVT 3.0 apart."""
 NMNIST_BYTES = 5
 NMNIST_SENSOR = (34, 34)
 NMNIST_OVERFLOW_ROW = 240
@@ -79,13 +82,17 @@ def read_recording(
 def _read(path: Path, sensor: tuple[int, int] | None, camera: str | None) -> tuple[RawEvents, tuple[int, int] | None]:
     """Events as the file has them, and the size of the sensor that was given or that the format has."""
     try:
+        if path.exists() and not path.is_dir() and not path.is_file():
+            raise OpzoError(f"cannot read {path}: it is a device or a pipe, not a file; give a file")
         with path.open("rb") as file:
             if file.read(len(HDF5_MAGIC)) == HDF5_MAGIC:
                 return read_hdf5(path, camera), sensor
             file.seek(0)
+            check_memory(str(path), BYTES_A_BYTE * path.stat().st_size)
             data = file.read()
-    except OSError as error:
-        raise OpzoError(f"cannot read {path}: {error.strerror or error}; check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OpzoError(f"cannot read {path}: {reason}; check the path") from None
     if data.startswith(AEDAT3_MAGIC):
         raw = read_aedat3(path, data, camera)
     elif data.startswith(AEDAT4_MAGIC):

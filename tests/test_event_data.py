@@ -70,6 +70,11 @@ def test_parts_of_another_kind_are_refused(tmp_path: Path) -> None:
         ({"test_addresses": np.zeros(3)}, "test_addresses is of type float64"),
         ({"shape": np.array([2, 3])}, r"shape is \[2, 3\]; three whole numbers"),
         ({"train_addresses": np.zeros(0, np.uint16)}, "offsets that do not go through the events"),
+        ({"shape": np.array([2, 1 << 40, 1 << 40])}, "events have at most 65536 addresses"),
+        ({"description": np.array(["a", "b"])}, "description is not one text"),
+        ({"test_y": np.array([0, 64], np.uint8)}, "label 64; at most 32768 steps and labels 0..63"),
+        # Differences that wrap, so that each is positive.
+        ({"test_offsets": np.array([[0, 2**63 - 1, -(2**63), 4], [4, 4, 4, 4]])}, "offsets that do not go through"),
         ({"format": None}, "is no file of events|lacks"),
     ],
 )

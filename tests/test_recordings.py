@@ -1,5 +1,6 @@
 """Recordings of event cameras: files written byte by byte in the real formats, whole and damaged."""
 
+import os
 import struct
 import sys
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from recorded import EVENTS_DAT, Event, dat, events, refused, written
 from tonic.io import events_struct, read_mnist_file
 
 from opzo.host.recordings import read_recording
+from opzo.host.unpacked import LZ4_MAGIC, ZSTANDARD_MAGIC, unpacked_bound
 
 # AEDAT 3.1
 
@@ -95,7 +97,7 @@ def test_damaged_aedat3(tmp_path: Path, content: bytes, message: str) -> None:
 # AEDAT 4: flatbuffers, not compressed.
 
 
-def header4(*, table: int = -1, kind: str = "EVTS") -> bytes:
+def header4(*, table: int = -1, kind: str = "EVTS", compression: int = 0) -> bytes:
     info = (
         '<dv version="2.0"><node name="outInfo" path="/o/"><node name="0" path="/o/0/">'
         '<attr key="compression" type="string">NONE</attr>'
@@ -103,7 +105,7 @@ def header4(*, table: int = -1, kind: str = "EVTS") -> bytes:
         '<attr key="sizeX" type="int">346</attr><attr key="sizeY" type="int">260</attr></node></node></node></dv>'
     ).encode()
     # Root at 20, fields laid out at 8: compression at 4, table at 12, info at 8 of the root.
-    body = struct.pack("<I4s5H2xiiiq", 20, b"IOHE", 10, 20, 4, 12, 8, 12, 0, 12, table)
+    body = struct.pack("<I4s5H2xiiiq", 20, b"IOHE", 10, 20, 4, 12, 8, 12, compression, 12, table)
     body += struct.pack("<I", len(info)) + info + b"\0"
     return b"#!AER-DAT4.0\r\n" + struct.pack("<I", len(body)) + body
 
@@ -249,6 +251,107 @@ def test_hdf5_offset_of_time_and_negative_polarity(tmp_path: Path) -> None:
     refused(path, "does not say the size of the sensor")
 
 
+def test_hdf5_of_two_cameras(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = datasets(tmp_path / "a.h5", "prophesee/left", columns(EVENTS_HDF5[:2]), width=640, height=480)
+    with h5py.File(path, "a") as file:
+        for name, values in columns(EVENTS_HDF5).items():
+            file[f"prophesee/right/{name}"] = values
+        file["other"] = np.arange(5)
+        file["prophesee/up"] = h5py.SoftLink("/prophesee")  # A circle.
+    assert events(read_recording(path)) == EVENTS_HDF5[:2]
+    assert "events of 2 cameras (prophesee/left, prophesee/right); taken: prophesee/left; choose" in caplog.text
+    assert events(read_recording(path, camera="/prophesee/right/")) == EVENTS_HDF5
+    refused(path, "no camera 'right' with events; choose prophesee/left, prophesee/right", camera="right")
+
+
+def test_hdf5_follows_links_only_inside_the_file(tmp_path: Path) -> None:
+    other = datasets(tmp_path / "other.h5", "events", columns(EVENTS_HDF5), width=640, height=480)
+    inside = datasets(tmp_path / "inside.h5", "real", columns(EVENTS_HDF5), width=640, height=480)
+    with h5py.File(inside, "a") as file:
+        file["events"] = h5py.SoftLink("/real")
+    assert events(read_recording(inside)) == EVENTS_HDF5
+    for name, links in {
+        "group": {"events": h5py.ExternalLink(str(other), "/events")},
+        "field": {"events/t": h5py.ExternalLink(str(other), "/events/t")},
+        "behind": {"away": h5py.ExternalLink(str(other), "/"), "events": h5py.SoftLink("/away/events")},
+        "offset": {"t_offset": h5py.ExternalLink(str(other), "/events/t")},
+        "circle": {"events": h5py.SoftLink("/events")},
+    }.items():
+        path = datasets(tmp_path / f"{name}.h5", "events" if name in ("field", "offset") else "x", columns(EVENTS_HDF5))
+        with h5py.File(path, "a") as file:
+            for where, link in links.items():
+                if where in file:
+                    del file[where]
+                file[where] = link
+        refused(path, r"is a link to another file, which is not followed; write", (640, 480))
+
+
+def test_hdf5_keeps_its_values_itself(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(24))
+    for name in ("external", "virtual"):
+        path = datasets(tmp_path / f"{name}.h5", "events", columns(EVENTS_HDF5), width=640, height=480)
+        with h5py.File(path, "a") as file:
+            del file["events/t"]
+            if name == "external":
+                file.create_dataset("events/t", (3,), np.int64, external=[(str(secret), 0, 24)])
+            else:
+                layout = h5py.VirtualLayout((3,), np.int64)
+                layout[:] = h5py.VirtualSource(str(tmp_path / "external.h5"), "events/x", (3,))
+                file.create_virtual_dataset("events/t", layout)
+        refused(path, "the values of t are kept in other files, which are not read")
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"shape": (1 << 44,), "chunks": (1024,)}, "GB of memory"),
+        ({"shape": (3,), "maxshape": (None,), "chunks": (1 << 28,)}, "a chunk of t needs .* GB of memory"),
+    ],
+)
+def test_hdf5_that_declares_more_than_memory(
+    tmp_path: Path, declared: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opzo.host.bounds.free_memory", lambda: 2**31)
+    path = datasets(tmp_path / "a.h5", "events", columns(EVENTS_HDF5), width=640, height=480)
+    with h5py.File(path, "a") as file:
+        del file["events/t"]
+        file.create_dataset("events/t", dtype=np.int64, compression="gzip", **declared)
+    assert path.stat().st_size < 100_000
+    refused(path, message)
+
+
+def compressed(path: Path, number: int) -> Path:
+    """Values marked as compressed by a registered filter, which no library knows."""
+    with h5py.File(path, "w") as file:
+        file.create_group("events")
+        for name in "txyp":
+            how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            how.set_chunk((9,))
+            how.set_filter(number, h5py.h5z.FLAG_OPTIONAL, ())
+            kind, space = h5py.h5t.py_create(np.dtype("u4")), h5py.h5s.create_simple((9,))
+            made = h5py.h5d.create(file["events"].id, name.encode(), kind, space, how)
+            h5py.Dataset(made).id.write_direct_chunk((0,), bytes(36), filter_mask=0)
+    return path
+
+
+def test_hdf5_with_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(compressed(tmp_path / "a.h5", 400), "t is compressed with filter 400; to read it: pip install hdf5plugin")
+    filters = pytest.importorskip("hdf5plugin")
+    path = tmp_path / "blosc.h5"
+    with h5py.File(path, "w") as file:
+        for name, values in columns(EVENTS_HDF5).items():
+            file.create_dataset(f"events/{name}", data=values, chunks=(2,), **filters.Blosc(cname="zstd"))
+    assert events(read_recording(path, (640, 480))) == EVENTS_HDF5
+
+
+def test_two_sizes_in_the_attributes(tmp_path: Path) -> None:
+    given = {"width": 640, "height": 480, "geometry": "640x481"}
+    refused(datasets(tmp_path / "a.h5", "events", columns(EVENTS_HDF5), **given), "two sizes of the sensor")
+    path = datasets(tmp_path / "b.h5", "events", columns(EVENTS_HDF5), geometry=b"640x480")
+    assert read_recording(path).height == 480
+
+
 def changed(**changes: Any) -> dict[str, Any]:
     merged = columns(EVENTS_HDF5) | changes
     return {name: values for name, values in merged.items() if values is not None}
@@ -302,6 +405,37 @@ def test_content_counts_not_the_suffix(tmp_path: Path) -> None:
     assert events(read_recording(written(tmp_path, "a.bin", HEADER3 + packet3(EVENTS)))) == EVENTS
     assert events(read_recording(written(tmp_path, "a.aedat", dat(*EVENTS_DAT)))) == EVENTS_DAT
     refused(written(tmp_path, "a.txt", nmnist(*EVENTS_NMNIST)), "no known recording")
+
+
+def test_more_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = struct.pack("<4H", 0x8001, 0x6005, 0x0001, 0x3000) + b"\xff\x4f" * 50_000
+    raw = written(tmp_path, "a.raw", b"% evt 3.0\n% geometry 1280x720\n% end\n" + vectors)
+    path = written(tmp_path, "a.bin", nmnist(*EVENTS_NMNIST) * 1000)
+    for room, file in ((25_000_000, raw), (100_000, path)):
+        monkeypatch.setattr("opzo.host.bounds.free_memory", lambda room=room: room)
+        refused(file, "of memory, and .* can be used for it")
+
+
+def test_packets_that_unpack_to_more_than_memory(tmp_path: Path) -> None:
+    # A frame of Zstandard with a window of 8 MiB and blocks that repeat a byte 2**20 times.
+    many = 1 << 15
+    head = ZSTANDARD_MAGIC + bytes([0, 13 << 3])
+    block = ((1 << 20) << 3 | 1 << 1).to_bytes(3, "little") + b"\0"
+    last = (1 << 3 | 1).to_bytes(3, "little") + b"\0"
+    frame = head + block * many + last
+    assert unpacked_bound(frame) == (many << 20) + 1
+    packet = struct.pack("<iI", 0, len(frame)) + frame
+    content = header4(compression=3) + packet
+    path = written(tmp_path, "a.aedat4", content)
+    refused(path, rf"the packet at byte {len(content) - len(frame)} needs 68.7 GB of memory")
+    declared = ZSTANDARD_MAGIC + bytes([3 << 6]) + bytes([0]) + (1 << 40).to_bytes(8, "little")
+    assert [unpacked_bound(part) for part in (declared, LZ4_MAGIC + bytes(96), b"EVTS")] == [1 << 40, 25500, 4]
+
+
+def test_devices_and_pipes_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.raw")
+    for path in (tmp_path / "a.raw", Path("/dev/zero")):
+        refused(path, "it is a device or a pipe, not a file; give a file")
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:

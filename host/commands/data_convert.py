@@ -8,11 +8,11 @@ from time import monotonic
 from typing import Any
 
 from opzo.host.atomic import check_output
-from opzo.host.binning import SPLITS, STEPS_MAX, Binning, bin_recordings
+from opzo.host.binning import SPLITS, Binning, bin_recordings
 from opzo.host.clock import TIME_MAX
 from opzo.host.data import LABEL_MAX
 from opzo.host.event_data import DATA_SETS, load_event_data
-from opzo.host.event_files import PARTS, save_events
+from opzo.host.event_files import PARTS, STEPS_MAX, save_events
 from opzo.host.events import Events
 from opzo.host.options import SIDE_MAX, add_camera, add_output, say, show, size, whole
 from opzo.host.recording import Recording
