@@ -3,27 +3,47 @@
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from contextlib import suppress
+from dataclasses import Field, fields
+from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn
 
 import opzo
-from opzo.host.config import Config, checked, read_toml
+from opzo.host.config import Config, check_value, checked, meant, read_toml
 from opzo.host.paths import expanded
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import printable
+from opzo.spec.messages import did_you_mean, printable
+from opzo.spec.values import real_number, whole_number
 
 CLOCK = 100.0
 """MHz for which simulated cycles are turned into time, unless the device has a clock of its own."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser whose errors are OpzoErrors: one line, no usage text."""
+    """Argument parser whose errors are OpzoErrors: one line, with the nearest name, no usage text."""
 
     def error(self, message: str) -> NoReturn:
+        if wrong := re.fullmatch(r"(argument .*: )?invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            choices = [choice.strip("' ") for choice in wrong[3].split(",")]
+            message = f"there is no '{wrong[2]}'{did_you_mean(wrong[2], choices)}; choose from {', '.join(choices)}"
         raise OpzoError(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Refuse an unknown argument here, where the subcommand and its options are known."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            known = [name.removeprefix("--") for name in self._option_string_actions if name.startswith("--")]
+            name = unknown[0].partition("=")[0]
+            if not name.startswith("-"):
+                self.error(f"'{name}' is one argument too many")
+            # The hint names a key of Config, whose option has hyphens.
+            hint = meant(name.lstrip("-"), known).replace("mean '", "mean '--").replace("_", "-")
+            self.error(f"there is no option {name}{hint}")
+        return namespace, unknown
 
 
 def add_config(parser: argparse.ArgumentParser, keys: Sequence[str] | None = None, **defaults: str) -> None:
@@ -38,11 +58,20 @@ def add_config(parser: argparse.ArgumentParser, keys: Sequence[str] | None = Non
         default = defaults.get(entry.name, str(entry.default) or "none")
         parser.add_argument(
             "--" + entry.name.replace("_", "-"),
-            type=entry.type,
+            type=partial(_setting, entry),
             default=argparse.SUPPRESS,
             metavar=entry.type.__name__.upper() if entry.type is not str else entry.name.upper(),
             help=f"{entry.metadata['help'].replace('%', '%%')} (default: {default})",
         )
+
+
+def _setting(entry: "Field[Any]", text: str) -> Any:
+    """Value of a key of Config from the command line; OpzoError where type or range is wrong."""
+    value: Any = text
+    if entry.type is not str:
+        with suppress(ValueError):
+            value = int(text) if entry.type is int else float(text)
+    return check_value(entry, value, "--" + entry.name.replace("_", "-"))
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -108,14 +137,10 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
     """Type of an option, for argparse: a whole number in ``low..high``, both included; without ``high``, no end."""
 
     def parse(text: str) -> int:
-        try:
+        value: Any = text
+        with suppress(ValueError):
             value = int(text)
-        except ValueError:
-            value = low - 1
-        if value < low or (high is not None and value > high):
-            span = f"in {low}..{high}" if high is not None else f"of {low} or more"
-            raise argparse.ArgumentTypeError(f"must be a whole number {span}, not '{text}'")
-        return value
+        return whole_number("the value", value, low, high, error=_WrongValueError)
 
     return parse
 
@@ -124,18 +149,18 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Callab
     """Type of an option, for argparse: a finite number in ``low..high``, or only ``above`` ``low``."""
 
     def parse(text: str) -> float:
-        try:
+        value: Any = text
+        with suppress(ValueError):
             value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (low < value if above else low <= value) or not value <= high or math.isinf(value):
-            span = f"above {low:g}" if above else f"of {low:g} or more"
-            if high != math.inf:
-                span += f" and at most {high:g}"
-            raise argparse.ArgumentTypeError(f"must be a number {span}, not '{text}'")
-        return value
+        if above and value == low:
+            raise argparse.ArgumentTypeError(f"the value must be above {low:g}, not '{text}'")
+        return real_number("the value", value, low, high, error=_WrongValueError)
 
     return parse
+
+
+class _WrongValueError(OpzoError, argparse.ArgumentTypeError):
+    """A value that argparse reports with the name of its option."""
 
 
 positive = number(0, above=True)
