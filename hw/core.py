@@ -63,10 +63,13 @@ class Core(wiring.Component):
         m.submodules.lanes = self._lanes = Lanes(limits)
         m.submodules.encoder = self._encoder = SpikeEncoder(limits)
         m.submodules.traces = self._traces = Traces(word_bits(limits) + lane_bits(limits), MAX_HIDDEN)
-        m.submodules.inputs = self._inputs = inputs = Traces(exact_log2(limits.events), 1)
-        # Events wait here until the traces of the inputs are those before this run; all of a run have room.
+        # Room for a row of the host's, even where there are fewer inputs than lanes.
+        input_bits = max(exact_log2(limits.events), lane_bits(limits))
+        m.submodules.inputs = self._inputs = inputs = Traces(input_bits, 1)
+        # Events wait here until the traces of the inputs are those before this run; all of a run have room. A FIFO of
+        # less than three entries does not take one in every cycle.
         m.submodules.marks = self._marks = fifo.SyncFIFOBuffered(
-            width=len(inputs.mark.bits) + len(inputs.mark.row), depth=limits.events
+            width=len(inputs.mark.bits) + len(inputs.mark.row), depth=max(limits.events, 3)
         )
         m.submodules.error = self._error = ErrorUnit(limits)
         m.submodules.local = self._local = LocalReadOut(limits)

@@ -10,8 +10,8 @@ from opzo.hw.lfsr import LaneLFSR
 from opzo.hw.primitives import primitives
 from opzo.hw.record import record
 from opzo.hw.saturate import Saturate
+from opzo.hw.selector import EXISTS_CYCLES, CreditSelector
 from opzo.hw.selector import LATENCY as SELECTOR_LATENCY
-from opzo.hw.selector import CreditSelector
 from opzo.hw.update import DECAY_BITS, ENTRY_DELAY, RowUpdate
 from opzo.spec.formats import (
     DRAW_BITS,
@@ -103,14 +103,19 @@ class Lane(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         if HISTORY + SELECTOR_LATENCY != PRODUCT:
             raise AssertionError("the sum of the selected credits does not meet the product")
+        if ROW + EXISTS_CYCLES != HISTORY:
+            raise AssertionError("whether the lane holds a neuron is not known in time for the history")
         m = Module()
         m.submodules.multiplier = self.multiplier = primitives(platform).multiplier()
         m.submodules.accumulator = self.accumulator = Accumulator()
         m.submodules.lfsr = self.lfsr = LaneLFSR()
         m.submodules.selector = self.selector
+        # Whether the lane holds a neuron of the word, at stage ROW.
+        exists = Signal(reset_less=True)
+        m.d.sync += exists.eq(self.index < self.stage[ROW - 1].valid_lanes)
         self._multiply(m)
-        self._select(m)
-        self._update(m)
+        self._select(m, exists)
+        self._update(m, exists)
         self._chain(m)
         return m
 
@@ -141,7 +146,7 @@ class Lane(wiring.Component):
         with m.Else():
             m.d.sync += a.eq(shifted)
 
-    def _select(self, m: Module) -> None:
+    def _select(self, m: Module, exists: Signal) -> None:
         """Filtered credits, and those that the command's history selects."""
         stage, selector = self.stage, self.selector
         m.d.comb += [
@@ -150,16 +155,17 @@ class Lane(wiring.Component):
             selector.load_factor.eq(self.load_factor),
             selector.load.eq(self.load),
             selector.history.eq(stage[HISTORY].history),
+            selector.exists.eq(exists),
         ]
 
-    def _update(self, m: Module) -> None:
+    def _update(self, m: Module, exists: Signal) -> None:
         """Stages 5 to 11: read-modify-write of the row word."""
         stage, selector = self.stage, self.selector
         m.submodules.update = update = RowUpdate(self._limits.weight_bits)
         low_bits = self._limits.low_bits
         row = Signal.like(self.row, reset_less=True)
-        exists, steps, positive, add, subtract = (
-            Signal(name=name, reset_less=True) for name in ("exists", "steps", "positive", "add", "subtract")
+        steps, positive, add, subtract = (
+            Signal(name=name, reset_less=True) for name in ("steps", "positive", "add", "subtract")
         )
         # The step of a feedback entry is the difference of two read-outs; that of a local read-out is its error, where
         # the neuron spiked.
@@ -167,7 +173,6 @@ class Lane(wiring.Component):
         m.d.sync += [
             row.eq(self.row),
             self.local.eq(Mux(self.spiked, self.row, 0)),
-            exists.eq(self.index < stage[ROW - 1].valid_lanes),
             steps.eq(exists & ~command.learn & (~command.local | self.spiked)),
             positive.eq(command.local | self.negative),
             add.eq(steps & ~positive),

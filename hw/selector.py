@@ -16,6 +16,8 @@ TABLE_SUM = signed(FILTERED.width + (TABLE_STEPS - 1).bit_length())
 SUM_WIDTH = FILTERED.width + (HISTORY_STEPS - 1).bit_length()
 LATENCY = 2
 """Cycles from a history to the sum that it selects."""
+EXISTS_CYCLES = 2
+"""Cycles from ``load_factor`` to the first history of the word."""
 FILL_DELAY = 2
 """Cycles from the last filtered credit of a table until its first sum is announced."""
 
@@ -106,7 +108,8 @@ class CreditSelector(wiring.Component):
     """Sums of a neuron's filtered credits, double-buffered, and what a history selects.
 
     Each table has two halves: one is used while the other is filled. A sum over HISTORY_STEPS steps takes one read of
-    each table. Golden twins: ``opzo.sim.golden.credit.spike_update``, ``trace_update``.
+    each table. A lane that holds no neuron of the word selects nothing: its tables have what an earlier network left in
+    the memory of the credits. Golden twins: ``opzo.sim.golden.credit.spike_update``, ``trace_update``.
 
     Parameters
     ----------
@@ -120,6 +123,9 @@ class CreditSelector(wiring.Component):
         Strobes: ``active_factor``, and the tables, change to what was filled in, from the next cycle on.
     history : In(steps)
         Bit k selects E[k]; ``selected`` follows by LATENCY cycles.
+    exists : In(1)
+        With ``load_factor``, and EXISTS_CYCLES before each history: whether the lane holds a neuron of the word. If
+        not, ``active_factor`` and ``selected`` are 0.
     active_factor : Out(signed)
         What a row's value or trace is multiplied with.
     selected : Out(signed)
@@ -130,6 +136,7 @@ class CreditSelector(wiring.Component):
     load_factor: Signal
     load: Signal
     history: Signal
+    exists: Signal
     active_factor: Signal
     selected: Signal
 
@@ -144,6 +151,7 @@ class CreditSelector(wiring.Component):
                 "load_factor": In(1),
                 "load": In(1),
                 "history": In(limits.steps),
+                "exists": In(1),
                 "active_factor": Out(signed(FRAME_CREDIT.width)),
                 "selected": Out(signed(SUM_WIDTH)),
             }
@@ -166,7 +174,9 @@ class CreditSelector(wiring.Component):
         with m.If(self.fill[0] & (self.entry[0] == ENTRIES - 1)):
             m.d.sync += factor.eq(self.factor)
         with m.If(self.load_factor):
-            m.d.sync += active_factor.eq(factor)
+            m.d.sync += active_factor.eq(Mux(self.exists, factor, 0))
+        exists = Signal(EXISTS_CYCLES, reset_less=True)
+        m.d.sync += exists.eq(Cat(self.exists, exists))
 
         sums = []
         for n in range(self._tables):
@@ -181,7 +191,7 @@ class CreditSelector(wiring.Component):
                 write.en.eq(self.fill[n]),
                 read.addr.eq(Cat(steps, Signal(TABLE_STEPS - len(steps)), half)),
             ]
-            m.d.sync += chosen.eq(read.data)
+            m.d.sync += chosen.eq(Mux(exists[-1], read.data, 0))
             sums.append(chosen)
         selected = Signal.like(self.selected, reset_less=True)
         m.d.sync += selected.eq(sum(sums))

@@ -11,12 +11,14 @@ DENSITIES = (0.0, 0.02, 0.3, 1.0)
 """Share of the inputs that have a value, or an event in a time step."""
 
 
-def draw_chunk(rng: np.random.Generator, network: Network, most: int | None = None) -> Chunk:
-    """Input of one run: steps and events from none to as many as there can be (``most``, of events)."""
+def draw_chunk(
+    rng: np.random.Generator, network: Network, most: int | None = None, most_steps: int = HISTORY_STEPS
+) -> Chunk:
+    """Input of one run: steps and events from none to as many as there can be (``most_steps``, and ``most`` events)."""
     if network.input is Input.FRAME:
         lit = np.flatnonzero(rng.random(network.inputs) < rng.choice(DENSITIES))
         return Chunk(lit, rng.choice((1, 255, int(rng.integers(1, 256))), len(lit)))
-    steps = 1 if network.input is Input.GRADED else int(rng.integers(1, HISTORY_STEPS + 1))
+    steps = 1 if network.input is Input.GRADED else int(rng.integers(1, most_steps + 1))
     left = network.limits(4).events if most is None else most
     lists = []
     for _ in range(steps):

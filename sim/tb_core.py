@@ -193,7 +193,7 @@ async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
     for number in range(case["samples"]):
         what = f"after run {number} of {name}"
         flags = draw_flags(stimuli) | (RunFlag.OUTPUTS if stimuli.random() < 0.3 else RunFlag(0))
-        chunk = draw_chunk(stimuli, network, core.limits.events)
+        chunk = draw_chunk(stimuli, network, core.limits.events, core.limits.steps)
         what += f", {len(chunk.ends)} steps, {flags!s}"
         await core.run(chunk, core.rng.randrange(network.classes), flags, what)
         await core.compare(what)
@@ -201,6 +201,15 @@ async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
     for row in (0, core.used // 2, core.used - 1):
         expected = core.golden.memory[row] & 0xFFFF
         assert_equal(await core.read_row(Space.WEIGHTS, row), expected, what=f"row {row} through the port, {name}")
+    limits = core.limits
+    for space, row in (
+        (Space.LFSR, 0),
+        (Space.MEMBRANE, 2 * limits.words - 1),
+        (Space.HISTORY, limits.words - 1),
+        (Space.INPUT_HISTORY, -(-limits.inputs // limits.lanes) - 1),
+    ):
+        expected = core.golden.read_row(space, row)
+        assert_equal(await core.read_row(space, row), expected, what=f"{space.name} {row} through the port, {name}")
 
 
 def case_network(case: dict[str, Any]) -> Network:
@@ -232,7 +241,9 @@ async def starts_anew_after_a_reset_in_the_middle(dut: Any) -> None:
         network = case_network(case)
         stimuli = np.random.default_rng(core.rng.getrandbits(32))
         await core.configure(network, Rule.parse(case["rule"]), case["settings"])
-        await core.events.send_all(event_stream(draw_chunk(stimuli, network, core.limits.events), core.rng))
+        await core.events.send_all(
+            event_stream(draw_chunk(stimuli, network, core.limits.events, core.limits.steps), core.rng)
+        )
         await core.runs.send(run_request(RunFlag.TRAIN | RunFlag.OUTPUTS, 0, 0))
         for _ in range(core.rng.randrange(400)):
             await FallingEdge(dut.clk)

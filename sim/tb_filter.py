@@ -10,7 +10,7 @@ from amaranth import signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from opzo.hw.selector import ENTRIES, FILL_DELAY, LATENCY, SUM_WIDTH, TABLE_STEPS
+from opzo.hw.selector import ENTRIES, EXISTS_CYCLES, FILL_DELAY, LATENCY, SUM_WIDTH, TABLE_STEPS
 from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
@@ -18,7 +18,9 @@ from opzo.sim.pipeline import PipelinedUnit
 from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, INPUT_BITS
 
 LANES = 2
-INPUTS = dict.fromkeys(("credit", "en", "lane", "step", "first", "frame", "load_factor", "load", "history"), 0)
+INPUTS = dict.fromkeys(
+    ("credit", "en", "lane", "step", "first", "frame", "load_factor", "load", "history", "exists"), 0
+)
 OUTPUTS = {f"factor_{lane}": 0 for lane in range(LANES)} | {f"selected_{lane}": LATENCY for lane in range(LANES)}
 SIGNATURE = wiring.Signature(
     {name: Out(signed(SUM_WIDTH if name.startswith("selected") else FRAME_CREDIT.width)) for name in OUTPUTS}
@@ -28,7 +30,7 @@ FIRST_WRITE = 1 + FILL_DELAY + 1
 
 
 class Script:
-    """What the filter is told in each cycle, and what then comes out.
+    """What the filter is told in each cycle, and what then comes out. In some words not all lanes hold a neuron.
 
     While histories come in every cycle the next word is filled in, as early as its tables may be written and no earlier
     than a lane's credits may follow each other; it is loaded in the cycle after the last sum was written, or later. The
@@ -38,8 +40,9 @@ class Script:
     def __init__(self, rng: Random, steps: int) -> None:
         self._rng, self._steps = rng, steps
         self._credits: dict[int, tuple[int, int, int, int, int]] = {}
-        # By the cycle in which they are loaded: filtered credits (steps, lanes), factors, histories to begin with.
-        self._loads: dict[int, tuple[np.ndarray, list[int], list[int]]] = {}
+        # By the cycle in which they are loaded: filtered credits (steps, lanes) and factors, 0 in lanes that do not
+        # exist; histories to begin with; a bit for each lane that exists.
+        self._loads: dict[int, tuple[np.ndarray, list[int], list[int], int]] = {}
         self._load, self._lane = 0, -ENTRIES
 
     def word(self, credits: np.ndarray, histories: list[int], pause: float) -> None:
@@ -62,18 +65,21 @@ class Script:
         used = len(next(reversed(self._loads.values()))[2]) if self._loads else 0
         self._load = max(self._lane + ENTRIES - 1 + FIRST_WRITE + ENTRIES - 1, self._load + 1 + used)
         self._load += rng.randrange(4) if rng.random() < pause else 0
-        filtered = filter_credit(credits[:, None, :])
+        exists = rng.choice((-1, rng.getrandbits(LANES))) & ~(-1 << LANES)
+        filtered = filter_credit(credits[:, None, :]) * (exists >> np.arange(LANES) & 1)
         factors = (frame_update if frame else trace_update)(filtered, np.array([1 << INPUT_BITS]))
-        self._loads[self._load] = filtered, factors[0, 0].tolist(), histories
+        self._loads[self._load] = filtered, factors[0, 0].tolist(), histories, exists
 
     def render(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
         """Vectors of all cycles, and what is to come out in them; the first ``defined`` of those count for nothing."""
         rng = self._rng
         vectors: dict[str, list[int]] = {name: [] for name in INPUTS}
         expected: dict[str, list[int]] = {name: [] for name in OUTPUTS}
-        filtered, factors, _ = next(iter(self._loads.values()))
+        filtered, factors, _, exists = next(iter(self._loads.values()))
         histories: list[int] = []
         for cycle in range(min(self._credits), self._load + 1):
+            if cycle + EXISTS_CYCLES - 1 in self._loads:
+                exists = self._loads[cycle + EXISTS_CYCLES - 1][3]
             taken = self._credits.get(cycle)
             idle = (rng.randrange(CREDIT.min, CREDIT.max + 1), rng.randrange(LANES), rng.randrange(HISTORY_STEPS))
             credit, lane, step, first, frame = taken or (*idle, rng.getrandbits(1), rng.getrandbits(1))
@@ -89,7 +95,7 @@ class Script:
                 cycle + 1 in self._loads,
                 cycle in self._loads,
             )
-            for name, value in zip(INPUTS, (*values, history), strict=True):
+            for name, value in zip(INPUTS, (*values, history, exists), strict=True):
                 vectors[name].append(int(value))
             selected = spike_update(filtered, np.array([history]))[0, 0].tolist()
             for lane in range(LANES):
@@ -98,7 +104,7 @@ class Script:
             if cycle + 1 in self._loads:
                 factors = self._loads[cycle + 1][1]
             if cycle in self._loads:
-                filtered, _, begin = self._loads[cycle]
+                filtered, _, begin, _ = self._loads[cycle]
                 histories = list(begin)
         return vectors, expected
 

@@ -11,7 +11,6 @@ from opzo.hw.neuron_state import NeuronState
 from opzo.hw.primitives import Primitives
 from opzo.hw.row_memory import READ_LATENCY, RowMemory
 from opzo.sim.bench import run_bench
-from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Input, Network, Rule
 
 NETWORKS = [
@@ -28,8 +27,8 @@ STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "
 RATES = (USUAL, STILL, LARGEST)
 
 
-def run(sizes, lanes, weight_bits, group, cases, stall, most_steps=HISTORY_STEPS):
-    limits = replace(Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits), group=group, steps=most_steps)
+def run(sizes, lanes, weight_bits, group, cases, stall, **others):
+    limits = replace(Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits), group=group, **others)
     run_bench(
         Core(limits),
         name=f"core-{lanes}-{weight_bits}",
@@ -68,15 +67,16 @@ def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits, grou
 
 @pytest.mark.parametrize("most_steps", [1, 6])
 def test_core_of_fewer_time_steps_matches_golden(most_steps):
-    sizes, lanes, weight_bits, group = NETWORKS[1]
+    # In a chip of the least size: there are fewer inputs than lanes.
+    sizes, (_, lanes, weight_bits, group) = (2, 13, 7, 3), NETWORKS[1]
     cases = [
-        case(sizes, steps, rule, local, settings, 25)
+        case(sizes, steps, rule, local, settings, 15, kind)
         for steps in STEPS
         if steps <= most_steps
         for rule in Rule
-        for local, settings in ((0, USUAL), (2, LARGEST))
+        for local, settings, kind in ((0, USUAL, Input.FRAME), (2, LARGEST, Input.GRADED))
     ]
-    run(sizes, lanes, weight_bits, group, cases, 0.2, most_steps)
+    run(sizes, lanes, weight_bits, group, cases, 0.2, steps=most_steps, inputs=2, words=3)
 
 
 class CollidingMemory(RowMemory):

@@ -37,6 +37,7 @@ class FilterAndSelect(wiring.Component):
                 "load_factor": In(1),
                 "load": In(1),
                 "history": In(HISTORY_STEPS),
+                "exists": In(LANES),
                 **{f"factor_{n}": Out(signed(FRAME_CREDIT.width)) for n in range(LANES)},
                 **{f"selected_{n}": Out(signed(SUM_WIDTH)) for n in range(LANES)},
             }
@@ -63,6 +64,7 @@ class FilterAndSelect(wiring.Component):
                 selector.load_factor.eq(self.load_factor),
                 selector.load.eq(self.load),
                 selector.history.eq(self.history),
+                selector.exists.eq(self.exists[lane]),
                 getattr(self, f"factor_{lane}").eq(selector.active_factor),
                 getattr(self, f"selected_{lane}").eq(selector.selected),
             ]
