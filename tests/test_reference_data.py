@@ -94,10 +94,57 @@ def test_a_pickle_runs_no_code(tmp_path: Path) -> None:
         load("cifar100", str(tmp_path))
 
 
+class Pointers:
+    def __reduce__(self) -> Any:
+        return np.ndarray, ((1,), np.dtype("O"), b"A" * 8)
+
+
+def nested(depth: int = 60) -> bytes:
+    """A dictionary whose key is a tuple of twice a tuple of twice a tuple..., with a hash that takes for ever."""
+    twice = pickle.BINPUT + b"\0" + pickle.BINGET + b"\0" + pickle.TUPLE2
+    return pickle.EMPTY_DICT + pickle.NONE + twice * depth + pickle.NONE + pickle.SETITEM + pickle.STOP
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"fine_labels": [Pointers()]}, 2),
+        pickle.dumps({b"data": np.array([Pointers()]), b"fine_labels": [1]}, 2),
+        pickle.dumps({b"data": np.array([None] * 3072), b"fine_labels": [1]}, 2),
+        b"N" + pickle.LONG_BINPUT + b"\xff\xff\xff\xff" + pickle.STOP,
+        pickle.BYTEARRAY8 + (1 << 40).to_bytes(8, "little") + pickle.STOP,
+        b"c_codecs\nencode\n" + pickle.EMPTY_DICT + pickle.BUILD + pickle.STOP,
+        nested(),
+    ],
+)
+def test_a_pickle_makes_no_objects(content: bytes, tmp_path: Path) -> None:
+    cifar_pickles(tmp_path, "cifar100")
+    (tmp_path / "cifar-100-python" / "train").write_bytes(content)
+    with pytest.raises(OpzoError, match=r"train is no file of cifar100 \(.*\); get it again"):
+        load("cifar100", str(tmp_path))
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_cifar_of_any_pickle_protocol_and_numpy(protocol: int, tmp_path: Path) -> None:
+    (pixels, labels), _ = cifar_pickles(tmp_path, "cifar100").values()
+    for name in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        content = pickle.dumps({b"data": pixels, b"fine_labels": labels, b"filenames": [b"\xe9", "x"]}, protocol)
+        if protocol == 2:
+            content = content.replace(b"numpy._core.multiarray", name.encode())
+        (tmp_path / "cifar-100-python" / "train").write_bytes(content)
+        _, y = load("cifar100", str(tmp_path)).train.batch(np.arange(6), None)
+        assert y.tolist() == labels
+
+
+def test_the_folder_of_cifar_itself_is_taken(tmp_path: Path) -> None:
+    cifar_binaries(tmp_path, "cifar10")
+    assert len(load("cifar10", str(tmp_path / "cifar-10-batches-bin")).train) == 30
+
+
 @pytest.mark.parametrize(
     ("pixels", "labels", "message"),
     [
-        (np.full((2, 3072), 300), [1, 2], r"images int64 \(2, 3072\)"),
+        (np.full((2, 3072), 300), [1, 2], "arrays are not of unsigned bytes"),
         (np.zeros((2, 3071), np.uint8), [1, 2], r"images uint8 \(2, 3071\)"),
         (np.zeros((2, 3072), np.uint8), [1, 2, 3], "for 3 labels"),
         (np.zeros((1, 3072), np.uint8), [], "for 0 labels"),
@@ -105,7 +152,7 @@ def test_a_pickle_runs_no_code(tmp_path: Path) -> None:
         (np.zeros((2, 3072), np.uint8), [-1, 1], r"labels that are not 0\.\.9"),
         (np.zeros((2, 3072), np.uint8), [[1], [2]], r"labels that are not 0\.\.9"),
         (np.zeros((2, 3072), np.uint8), [1.5, 2.0], r"labels that are not 0\.\.9"),
-        (np.zeros((2, 3072), np.uint8), "cat", "for 1 labels"),
+        (np.zeros((2, 3072), np.uint8), "cat", r"labels that are not 0\.\.9"),
     ],
 )
 def test_wrong_images_and_labels_are_told(pixels: Any, labels: Any, message: str, tmp_path: Path) -> None:
@@ -116,8 +163,6 @@ def test_wrong_images_and_labels_are_told(pixels: Any, labels: Any, message: str
         load("cifar10", str(tmp_path))
 
 
-# NumPy may complain about arrays that a damaged file has begun.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_pickle_damaged_anywhere_is_told_or_read(tmp_path: Path) -> None:
     cifar_pickles(tmp_path, "cifar100")
     file = tmp_path / "cifar-100-python" / "test"
@@ -244,6 +289,27 @@ def test_imagenet_folder(tmp_path: Path) -> None:
     (tmp_path / "train" / "n01" / "0.JPEG").write_bytes(b"no picture")
     with pytest.raises(OpzoError, match=r"cannot read the image .*n01/0.JPEG"):
         data.train.batch(np.arange(4), draws())
+
+
+def test_what_operating_systems_leave_beside_images_is_no_image(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_images(tmp_path)
+    for place in (tmp_path / "train", tmp_path / "train" / "n01"):
+        for name in (".DS_Store", "._0.JPEG", "Thumbs.db"):
+            (place / name).write_bytes(b"\0\5\x16\7")
+    (tmp_path / "train" / "__MACOSX").mkdir()
+    data = load("imagenet", str(tmp_path))
+    assert len(data.train) == 4
+    assert not caplog.text
+    (tmp_path / "train" / "n01" / "1.webp").write_bytes(b"RIFF")
+    load("imagenet", str(tmp_path))
+    assert "n01: 1 files are passed over, being none of .jpeg, .jpg, .png" in caplog.text
+    (tmp_path / "train" / "n02" / "images").mkdir()
+    for path in (tmp_path / "train" / "n02").glob("*.JPEG"):
+        path.rename(path.parent / "images" / path.name)
+    with pytest.raises(OpzoError, match=r"no images in .*n02; put the images of a class into its folder itself"):
+        load("imagenet", str(tmp_path))
 
 
 @pytest.mark.parametrize("where", [0, 20, 60, -30])

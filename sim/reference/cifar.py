@@ -1,13 +1,15 @@
 """CIFAR-10 and CIFAR-100 from their standard files, the "python" version or the "binary" one."""
 
-import pickle
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.bounds import check_memory
+from opzo.sim.reference.plain_pickle import Array, read_pickle
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -25,28 +27,22 @@ LABELS = {"cifar10": (b"labels", 1), "cifar100": (b"fine_labels", 2)}
 CLASSES = {"cifar10": 10, "cifar100": 100}
 
 
-class _Unpickler(pickle.Unpickler):
-    """Reads arrays and plain objects: a file cannot run code."""
-
-    ALLOWED = frozenset(
-        {("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        # The files were written with an old NumPy.
-        wanted = (module.replace("numpy.core.", "numpy._core."), name)
-        if wanted not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(*wanted)
-
-
 def read_cifar(name: str, root: str) -> tuple[Arrays, Arrays]:
-    """Training and test images (count, 3, 32, 32) and labels (count,); OpzoError where files are missing or damaged."""
+    """Training and test images (count, 3, 32, 32) and labels (count,); OpzoError where files are missing or damaged.
+
+    ``root`` holds the folder of the files, or is that folder.
+    """
     if not root:
         raise OpzoError(f"{name} needs the folder of its files; give --data-root DIR")
     for number, (folder, *parts) in enumerate(FILES[name]):
-        base = Path(root) / folder
-        if base.is_dir():
+        # Archives that are unpacked into a folder of their name have the folder twice.
+        places = [
+            Path(root) / folder / folder,
+            Path(root) / folder,
+            *([Path(root)] if Path(root).name == folder else []),
+        ]
+        base = next((place for place in places if place.is_dir()), None)
+        if base is not None:
             read = _binary if number else _pickled
             train, test = ([read(name, base / file) for file in files] for files in parts)
             return _joined(train), _joined(test)
@@ -62,30 +58,38 @@ def _joined(parts: list[Arrays]) -> Arrays:
 
 
 def _pickled(name: str, path: Path) -> Arrays:
-    with _open(path) as file:
-        try:
-            content = _Unpickler(file, encoding="bytes").load()
-            pixels, labels = np.asarray(content[b"data"]), np.asarray(content[LABELS[name][0]])
-        # A damaged file can raise anything, says the documentation of pickle.
-        except Exception as error:
-            why = str(error) or type(error).__name__
-            raise OpzoError(f"{path} is no file of {name} ({why}); get it again") from None
-    return _checked(name, path, pixels, labels)
+    content = _content(path)
+    try:
+        values = read_pickle(content)
+        pixels, labels = values[b"data"], values[LABELS[name][0]]
+        if not isinstance(pixels, Array):
+            raise ValueError("its images are no array")
+        if type(labels) is not list or not all(type(label) is int for label in labels):
+            raise ValueError(f"it has labels that are not 0..{CLASSES[name] - 1}")
+        return _checked(name, path, pixels.values, np.array(labels, np.int64))
+    except OpzoError:
+        raise
+    # A damaged file can raise anything, says the documentation of pickle.
+    except Exception as error:
+        why = printable(str(error) or type(error).__name__)
+        raise OpzoError(f"{path} is no file of {name} ({why}); get it again") from None
 
 
 def _binary(name: str, path: Path) -> Arrays:
     before = LABELS[name][1]
-    with _open(path) as file:
-        content = np.frombuffer(file.read(), np.uint8)
+    content = np.frombuffer(_content(path), np.uint8)
     if not len(content) or len(content) % (before + PIXELS):
         raise OpzoError(f"{path} has {len(content)} bytes, no whole number of images; get it again")
     rows = content.reshape(-1, before + PIXELS)
     return _checked(name, path, rows[:, before:], rows[:, before - 1])
 
 
-def _open(path: Path) -> BinaryIO:
+def _content(path: Path) -> bytes:
     try:
-        return path.open("rb")
+        if path.exists() and not path.is_file():
+            raise OpzoError(f"cannot read {path}: it is not a file; unpack the data set again")
+        check_memory(str(path), path.stat().st_size)
+        return path.read_bytes()
     except OSError as error:
         raise OpzoError(f"cannot read {path}: {error.strerror}; unpack the data set again") from None
 

@@ -1,5 +1,6 @@
 """ImageNet from its folder, ``train/CLASS/*`` and ``val/CLASS/*``, read image by image."""
 
+import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from math import log
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 
 SIZE, RESIZED = 224, 256
 CLASSES = 1000
@@ -23,6 +25,8 @@ AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 ATTEMPTS = 10
 WORKERS = 8
 Box = tuple[float, float, float, float]
+
+logger = logging.getLogger(__name__)
 
 
 class ImageFolder:
@@ -38,11 +42,17 @@ class ImageFolder:
 
     def __init__(self, root: str, part: str) -> None:
         base = Path(root) / part
-        folders = sorted(path for path in base.iterdir() if path.is_dir()) if root and base.is_dir() else []
+        entries = base.iterdir() if root and base.is_dir() else ()
+        folders = sorted(path for path in entries if path.is_dir() and not added(path))
         files = [(path, label) for label, folder in enumerate(folders) for path in _images(folder)]
         if not files:
             raise OpzoError(
                 f"there are no images in {base}; put ImageNet-1K there, {part}/n01440764/*.JPEG ..., give --data-root"
+            )
+        if empty := sorted({*folders} - {path.parent for path, _ in files}):
+            raise OpzoError(
+                f"there are no images in {printable(empty[0])}; put the images of a class into its folder itself, or "
+                "take the folder away"
             )
         if len(folders) > CLASSES:
             raise OpzoError(f"{base} has {len(folders)} classes; ImageNet-1K has {CLASSES}")
@@ -103,7 +113,7 @@ def _read(path: Path, draws: list[float] | None) -> NDArray[np.uint8]:
             image = file.convert("RGB")
     # A damaged file can raise nearly anything, by its format.
     except Exception as error:
-        raise OpzoError(f"cannot read the image {path} ({error}); get it again, or take it away") from None
+        raise OpzoError(f"cannot read the image {path} ({printable(error)}); get it again, or take it away") from None
     if draws is None:
         box = middle_box(*image.size, min(image.size) * SIZE / RESIZED)
     else:
@@ -113,5 +123,15 @@ def _read(path: Path, draws: list[float] | None) -> NDArray[np.uint8]:
     return pixels[:, ::-1] if draws is not None and draws[-1] < 0.5 else pixels
 
 
+def added(path: Path) -> bool:
+    """Whether an operating system has left this beside the data: ``.DS_Store``, ``._x.JPEG``, ``__MACOSX``."""
+    return path.name.startswith(".") or path.name in ("__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir")
+
+
 def _images(folder: Path) -> Iterable[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    files = [path for path in folder.iterdir() if not added(path)]
+    images = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
+    if len(images) < len(files):
+        kinds = ", ".join(sorted(SUFFIXES))
+        logger.warning("%s: %d files are passed over, being none of %s", folder, len(files) - len(images), kinds)
+    return images
