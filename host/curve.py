@@ -1,32 +1,36 @@
 """Picture of a training run."""
 
-from io import BytesIO
 from typing import Any
 
+from opzo.spec.messages import printable
+from opzo.spec.picture import picture_png
 
-def curve_png(rows: list[dict[str, Any]]) -> bytes:
+
+def curve_png(rows: list[dict[str, Any]], title: str = "") -> bytes:
     """Accuracy and firing rates over the epochs of ``metrics.jsonl``, one or more, as a PNG picture."""
-    # Loaded only here: it takes longer than all else that a short command does.
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    accuracy, rates = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    epochs = [row["epoch"] for row in rows]
-    for part, label in (("train", "training, with noise"), ("test", "test")):
-        accuracy.plot(epochs, [100 * row[part]["accuracy"] for row in rows], marker=".", label=label)
-    accuracy.set_ylabel("accuracy, %")
-    accuracy.legend(loc="lower right")
-    accuracy.grid(alpha=0.3)
-    for layer in range(len(rows[0]["test"]["firing_rates"])):
-        values = [row["test"]["firing_rates"][layer] for row in rows]
-        rates.plot(epochs, values, marker=".", label=f"hidden layer {layer + 1}")
-    rates.set_ylabel("spikes a neuron and step")
-    rates.set_xlabel("epoch")
-    rates.set_ylim(bottom=0)
-    rates.xaxis.set_major_locator(MaxNLocator(integer=True))
-    rates.legend(loc="lower left", ncols=3)
-    rates.grid(alpha=0.3)
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=120)
-    return file.getvalue()
+    def draw(figure: Any) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        figure.suptitle(printable(title), fontsize=10, parse_math=False)
+        accuracy, rates = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        epochs = [row["epoch"] for row in rows]
+        # Whole on the edges: points there would be cut.
+        style = {"marker": ".", "clip_on": False}
+        for part, label in (("train", "training, with noise"), ("test", "test")):
+            accuracy.plot(epochs, [100 * row[part]["accuracy"] for row in rows], label=label, **style)
+        accuracy.set_ylabel("accuracy, %")
+        accuracy.legend(loc="lower right")
+        accuracy.grid(alpha=0.3)
+        for layer in range(len(rows[0]["test"]["firing_rates"])):
+            values = [row["test"]["firing_rates"][layer] for row in rows]
+            rates.plot(epochs, values, label=f"hidden layer {layer + 1}", **style)
+        rates.set_ylabel("spikes a neuron and step")
+        rates.set_xlabel("epoch")
+        rates.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        rates.set_ylim(bottom=0)
+        rates.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        rates.legend(loc="lower left", ncols=3)
+        rates.grid(alpha=0.3)
+
+    return picture_png((8, 6), draw)

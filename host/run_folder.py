@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
 from opzo.host.curve import curve_png
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.npz"
 CONFIG = "config.toml"
@@ -91,9 +95,12 @@ class RunFolder:
         """Write the final figures."""
         self._write(FIGURES, json.dumps(figures, indent=2) + "\n")
 
-    def write_curve(self) -> None:
-        """Draw the learning curve."""
-        write_atomically(self.path / "learning-curve.png", curve_png(self.rows))
+    def write_curve(self, title: str = "") -> None:
+        """Draw the learning curve; a warning where that fails, for the run is complete without it."""
+        try:
+            write_atomically(self.path / "learning-curve.png", curve_png(self.rows, title))
+        except OpzoError as error:
+            logger.warning("warning: there is no learning curve: %s", " ".join(printable(error).split()))
 
     def _write(self, name: str, text: str) -> None:
         # Bytes of a path that are not text stay as they are; `read_toml` takes them.

@@ -2,7 +2,6 @@
 
 import argparse
 from dataclasses import asdict, fields
-from io import BytesIO
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,6 +14,7 @@ from opzo.host.options import add_output, number, print_json, whole
 from opzo.host.saccade import PREFIX, load_saccade
 from opzo.host.saccade_camera import ON, SENSOR, SaccadeCamera
 from opzo.spec.errors import OpzoError
+from opzo.spec.picture import picture_png
 
 FRAMES, FRAMES_A_ROW = 15, 5
 """A picture has one row of frames for each saccade."""
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not 0 <= arguments.sample < len(train):
             raise OpzoError(f"there is no recording {arguments.sample}; --sample goes from 0 to {len(train) - 1}")
         title = f"synthetic recording {arguments.sample}, label {train.y[arguments.sample]}"
-        write_atomically(arguments.picture, picture_png(train[arguments.sample], title, camera.duration_ms))
+        write_atomically(arguments.picture, recording_png(train[arguments.sample], title, camera.duration_ms))
     if arguments.out:
         from opzo.host.event_files import save_events
 
@@ -87,25 +87,22 @@ def _figures(events: Events) -> dict[str, Any]:
     }
 
 
-def picture_png(sample: EventSample, title: str, duration_ms: float) -> bytes:
+def recording_png(sample: EventSample, title: str, duration_ms: float) -> bytes:
     """Frames of the events over time, ON red and OFF blue on white, as a PNG picture."""
-    # Loaded only here: it takes longer than all else that the command does with a data set in the cache.
-    from matplotlib.figure import Figure
-
     steps = len(sample.offsets) - 1
     counts = np.zeros((steps, 2 * SENSOR**2))
     counts[np.repeat(np.arange(steps), np.diff(sample.offsets)), sample.addresses] = 1
     edges = np.linspace(0, steps, min(FRAMES, steps) + 1).astype(int)
     rows = -(-(len(edges) - 1) // FRAMES_A_ROW)
-    figure = Figure(figsize=(2 * FRAMES_A_ROW, 2.3 * rows), layout="constrained")
-    figure.suptitle(title)
-    axes = figure.subplots(rows, FRAMES_A_ROW, squeeze=False).reshape(-1)
-    for plot in axes:
-        plot.axis("off")
-    for plot, start, end in zip(axes, edges[:-1], edges[1:], strict=False):
-        off, on = counts[start:end].sum(axis=0).reshape(2, SENSOR, SENSOR) / (end - start)
-        plot.imshow(1 - np.stack([off, np.maximum(off, on), on], axis=-1), interpolation="nearest")
-        plot.set_title(f"{duration_ms * start / steps:.0f}-{duration_ms * end / steps:.0f} ms", fontsize=8)
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=100)
-    return file.getvalue()
+
+    def draw(figure: Any) -> None:
+        figure.suptitle(title)
+        axes = figure.subplots(rows, FRAMES_A_ROW, squeeze=False).reshape(-1)
+        for plot in axes:
+            plot.axis("off")
+        for plot, start, end in zip(axes, edges[:-1], edges[1:], strict=False):
+            off, on = counts[start:end].sum(axis=0).reshape(2, SENSOR, SENSOR) / (end - start)
+            plot.imshow(1 - np.stack([off, np.maximum(off, on), on], axis=-1), interpolation="nearest")
+            plot.set_title(f"{duration_ms * start / steps:.0f}-{duration_ms * end / steps:.0f} ms", fontsize=8)
+
+    return picture_png((2 * FRAMES_A_ROW, 2.3 * rows), draw, dpi=100)

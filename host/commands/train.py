@@ -164,7 +164,9 @@ class _Run(Watcher):
         figures = self._figures(test)
         self.folder.write_figures(figures)
         if self.folder.rows:
-            self.folder.write_curve()
+            config, device = self.config, self.device
+            title = f"{config.network} on {Path(config.data).name}, {config.rule}, seed {config.seed}, {device.name}"
+            self.folder.write_curve(title)
         if self.json:
             print_json(figures)
         else:

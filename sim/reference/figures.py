@@ -1,16 +1,15 @@
 """Pictures of runs: training dynamics, gradient variance, angle to back-propagation (paper, figures 2 and 3)."""
 
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opzo.sim.reference.results import Summary
+from opzo.spec.picture import picture_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Of Okabe and Ito, which the colour-blind can tell apart."""
@@ -20,16 +19,18 @@ STYLES = ("-", "--", "-.", ":")
 def dynamics_png(summaries: Sequence[Summary]) -> bytes:
     """Training and test accuracy by epoch, a column for each data set and network."""
     columns = _columns(summaries)
-    figure, axes = _figure(2, len(columns))
-    for column, (title, members) in enumerate(columns.items()):
-        for row, part in enumerate(("train", "test")):
-            for number, summary in enumerate(members):
-                _line(axes[row, column], summary, number, f"{part}_accuracy", lambda values: 100 * values)
-            axes[row, column].set_ylabel(f"{'training' if part == 'train' else 'test'} accuracy, %")
-        axes[0, column].set_title(title)
-        axes[1, column].set_xlabel("epoch")
-        axes[1, column].legend(fontsize=8)
-    return _png(figure)
+
+    def draw(axes: Any) -> None:
+        for column, (title, members) in enumerate(columns.items()):
+            for row, part in enumerate(("train", "test")):
+                for number, summary in enumerate(members):
+                    _line(axes[row, column], summary, number, f"{part}_accuracy", lambda values: 100 * values)
+                axes[row, column].set_ylabel(f"{'training' if part == 'train' else 'test'} accuracy, %")
+            axes[0, column].set_title(title)
+            axes[1, column].set_xlabel("epoch")
+            axes[1, column].legend(fontsize=8)
+
+    return _png(2, len(columns), draw)
 
 
 def variance_png(summaries: Sequence[Summary]) -> bytes | None:
@@ -52,22 +53,24 @@ def _layers_png(summaries: Sequence[Summary], name: str, label: str, *, log: boo
     if not columns:
         return None
     layers = {title: _count(members[0], name) for title, members in columns.items()}
-    figure, axes = _figure(max(layers.values()), len(columns))
-    for column, (title, members) in enumerate(columns.items()):
-        for layer in range(max(layers.values())):
-            plot = axes[layer, column]
-            if layer >= layers[title]:
-                plot.axis("off")
-                continue
-            for number, summary in enumerate(members):
-                _line(plot, summary, number, f"{name}_{layer + 1}")
-            if log:
-                plot.set_yscale("log")
-            plot.set_ylabel(f"layer {layer + 1}: {label}" if layer < 1 else f"layer {layer + 1}")
-        axes[0, column].set_title(title)
-        axes[layers[title] - 1, column].set_xlabel("epoch")
-        axes[0, column].legend(fontsize=8)
-    return _png(figure)
+
+    def draw(axes: Any) -> None:
+        for column, (title, members) in enumerate(columns.items()):
+            for layer in range(max(layers.values())):
+                plot = axes[layer, column]
+                if layer >= layers[title]:
+                    plot.axis("off")
+                    continue
+                for number, summary in enumerate(members):
+                    _line(plot, summary, number, f"{name}_{layer + 1}")
+                if log:
+                    plot.set_yscale("log")
+                plot.set_ylabel(f"layer {layer + 1}: {label}" if layer < 1 else f"layer {layer + 1}")
+            axes[0, column].set_title(title)
+            axes[layers[title] - 1, column].set_xlabel("epoch")
+            axes[0, column].legend(fontsize=8)
+
+    return _png(max(layers.values()), len(columns), draw)
 
 
 def _columns(summaries: Sequence[Summary]) -> dict[str, list[Summary]]:
@@ -92,15 +95,7 @@ def _line(
     plot.grid(alpha=0.3)
 
 
-def _figure(rows: int, columns: int) -> "tuple[Figure, Any]":
-    # Loaded only here: it takes longer than all else that a table does.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * columns, 2.6 * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _png(figure: "Figure") -> bytes:
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return file.getvalue()
+def _png(rows: int, columns: int, draw: Callable[[Any], None]) -> bytes:
+    """Picture of plots in rows and columns, which ``draw`` fills."""
+    size = (5.5 * columns, 2.6 * rows)
+    return picture_png(size, lambda figure: draw(figure.subplots(rows, columns, squeeze=False)), dpi=110)
