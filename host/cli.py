@@ -75,10 +75,16 @@ def _configure_logging(*, verbose: bool, quiet: bool) -> None:
     """Send the log of opzo to stderr."""
     logger = logging.getLogger("opzo")
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
-    # A new handler each time: it keeps the stderr of its making, and main may be called more than once.
-    handler = logging.StreamHandler()
+    handler = _Stderr()
     handler.setFormatter(_Line("opzo: %(message)s"))
     logger.handlers = [handler]
+
+
+class _Stderr(logging.Handler):
+    """Writes to what stderr is at the moment: a progress bar puts its own in place, so that lines go above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
 
 
 class _Line(logging.Formatter):

@@ -1,5 +1,6 @@
 """Training on a device: epochs, schedules, evaluation; stops and resumes between any two samples."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,8 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network, Rule
 from opzo.spec.protocol import Identity
 from opzo.spec.registers import Reg
+
+logger = logging.getLogger(__name__)
 
 Samples = Frames | Events
 """What there is to train and test on."""
@@ -253,7 +256,11 @@ class Trainer:
     def _set_rates(self, count: int) -> None:
         sample = self.epoch * count + self.position
         rates = rate_registers(self.hyper, sample - sample % BLOCK, self.hyper.epochs * count)
-        self.device.write_registers(dict(rates.items() - self._rates.items()))
+        changed = dict(rates.items() - self._rates.items())
+        if logger.isEnabledFor(logging.DEBUG):
+            values = ", ".join(f"{Reg(register).name} {value}" for register, value in sorted(changed.items()))
+            logger.debug("epoch %d, sample %d: registers %s", self.epoch + 1, self.position, values)
+        self.device.write_registers(changed)
         self._rates = rates
 
     def _train(self, samples: Iterator[Sample], labels: NDArray[np.uint8], stop: Callable[[], bool]) -> None:

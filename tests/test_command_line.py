@@ -449,3 +449,13 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     out = capsys.readouterr().out
     assert all(name in out for name in ("train", "sweep", "eval", "info", "verilog", "simulate"))
+
+
+def test_verbose_tells_the_registers_of_the_schedules(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--data", data, "--out", str(tmp_path / "r"), "--verbose", *SMALL]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if ": registers " in line]
+    assert lines[0].startswith("opzo: epoch 1, sample 0: registers ")
+    assert "RATE 140" in lines[0]
+    assert lines[-1].startswith("opzo: epoch 2, ")
