@@ -1,6 +1,7 @@
 """Data sets by name or file: training and test samples, frames or events, with labels."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,25 @@ class Data:
     name: str
     train: Frames | Events
     test: Frames | Events
+
+    def __post_init__(self) -> None:
+        for part in (self.train, self.test):
+            # So that a part alone is trained by the recipe of the data set.
+            object.__setattr__(part, "data_set", self.name)
+
+    def __repr__(self) -> str:
+        return f"<Data '{printable(self.name)}': train {self.train!r}, test {self.test!r}>"
+
+    def network(
+        self, sizes: Sequence[int] | str | None = None, *, steps: int | None = None, local: int | None = None
+    ) -> Network:
+        """Network that ``opzo train`` makes for the data set, or one of other ``sizes``, ``steps`` or ``local``.
+
+        Without a recipe it is one of two hidden layers; ``local`` -1 is all of them.
+        """
+        from opzo.host.recipes import recipe_network
+
+        return recipe_network(self, sizes, steps, local)
 
     def check(self, network: Network) -> None:
         """Raise OpzoError where ``network`` does not fit the data."""

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,12 @@ class EventSample:
     values: NDArray[np.uint8] | None = None
     label: int = 0
 
+    def __repr__(self) -> str:
+        kind = "spikes" if self.values is None else "graded events"
+        return (
+            f"<EventSample: {len(self.addresses):,} {kind} in {len(self.offsets) - 1} time steps, label {self.label}>"
+        )
+
 
 @dataclass(frozen=True)
 class Events:
@@ -70,6 +76,8 @@ class Events:
     values: NDArray[np.uint8] | None = None
     name: str = "the event data"
     names: Names = ()
+    data_set: str = field(default="", init=False, compare=False)
+    """Name of the data set that they are part of, which may have a recipe; '' for none."""
 
     def __post_init__(self) -> None:
         self._require(self.offsets.ndim == 2 and len(self.offsets) > 0 and self.steps > 0, "no samples")
@@ -103,6 +111,11 @@ class Events:
     def _require(self, condition: bool, what: str) -> None:
         if not condition:
             raise OpzoError(f"{self.name} has {what}; convert the recordings again")
+
+    def __repr__(self) -> str:
+        kind, size = self.input.name.lower(), " x ".join(map(str, self.shape))
+        classes = f"{len(np.unique(self.y))} classes"
+        return f"<Events: {len(self):,} samples of {self.steps} time steps, {kind} of {size} addresses, {classes}>"
 
     def __len__(self) -> int:
         return len(self.y)

@@ -3,7 +3,7 @@
 import logging
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,6 +50,8 @@ class Frames:
     shape: Shape | None = None
     channels_last: bool = False
     names: Names = ()
+    data_set: str = field(default="", init=False, compare=False)
+    """Name of the data set that they are part of, which may have a recipe; '' for none."""
     input: ClassVar[Input] = Input.FRAME
 
     @classmethod
@@ -89,6 +91,10 @@ class Frames:
                 raise OpzoError(f"{name} has shape {array.shape}, which is not that of images of {shape}")
             found = shape
         return cls(pixels, labels_of(y, len(pixels), label_name, name), found, last)
+
+    def __repr__(self) -> str:
+        size = f"{' x '.join(map(str, self.shape))} pixels" if self.shape else f"{self.inputs} pixels"
+        return f"<Frames: {len(self):,} images of {size}, {len(np.unique(self.y))} classes>"
 
     def __len__(self) -> int:
         return len(self.x)

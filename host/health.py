@@ -1,6 +1,6 @@
 """Health of a training run: firing rates, shares of saturated updates, accuracy at chance; and what to do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -61,6 +61,20 @@ class Health:
 
 def _share(part: Any, whole: Any) -> float:
     return float(part) / max(1, int(whole))
+
+
+class Once:
+    """Lets each kind of warning of a run through once."""
+
+    def __init__(self) -> None:
+        self._kinds: set[str] = set()
+
+    def new(self, found: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """Texts of those of `warnings` whose kind was not among earlier ones."""
+        for kind, text in found:
+            if kind not in self._kinds:
+                self._kinds.add(kind)
+                yield f"warning: {text}"
 
 
 def warnings(

@@ -9,22 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from opzo.host import data
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Hyperparameters, meant
-from opzo.host.data import Frames, check_pixels
+from opzo.host.data import Data
 from opzo.host.device import Device, open_device
 from opzo.host.events import Events
+from opzo.host.fit import FitReport
+from opzo.host.frames import Frames
 from opzo.host.interrupt import Interrupt
-from opzo.host.progress import TrainingBar
+from opzo.host.recipes import learning_recipe
 from opzo.host.run_folder import checkpoint_path
+from opzo.host.samples import Given, labelled, tested, unlabelled
 from opzo.host.state import State
-from opzo.host.trainer import EpochReport, Progress, Trainer, Watcher
+from opzo.host.trainer import Trainer
+from opzo.host.verbosity import messages, verbose
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import WEIGHT
+from opzo.spec.messages import shown
 from opzo.spec.network import Network
 
-CLOCK = 100.0
-"""MHz for which the progress bar turns simulated cycles into time."""
 ELSEWHERE = {
     **dict.fromkeys(("net", "steps", "local", "input"), "opzo.Network(...)"),
     **dict.fromkeys(("device", "lanes", "weight_bits"), "opzo.connect(...)"),
@@ -41,11 +45,27 @@ def connect(
     The simulated ones are built for ``network`` with ``lanes`` lanes and ``weight_bits`` (16 or 12) bits a weight; a
     board is what it is. Raises OpzoError where the device is absent, busy, of another version, or too small.
     """
-    return open_device(device, network, lanes, weight_bits)
+    with messages():
+        return open_device(device, network, lanes, weight_bits)
+
+
+def load_data(name: str | Path, root: str | Path = "") -> Data:
+    """Data set by name; ``root`` is the folder of its files, where it has any.
+
+    ``digits``; ``mnist`` (four IDX files, gzipped or not); the synthetic recordings ``saccade-digits`` and
+    ``saccade-mnist`` (of the same files); the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz``
+    file of images or of events.
+    """
+    if not isinstance(name, str | Path):
+        raise OpzoError(
+            f"a data set is named by a text, not {shown(name)}; choose {', '.join(data.DATA_SETS)} or a file"
+        )
+    with messages():
+        return data.load_data(str(name), root)
 
 
 class Model:
-    """A network on a device.
+    """A network on a device, which holds one model at a time.
 
     Parameters
     ----------
@@ -53,30 +73,44 @@ class Model:
     device : Device
         From `connect`; the model fills it and needs it as long as it lives.
     **hyper
-        Fields of ``opzo.host.config.Hyperparameters``: ``rule``, ``seed``, ``epochs``, ``rate``, ``kappa``, ...
+        Fields of ``opzo.host.config.Hyperparameters``: ``rule``, ``seed``, ``epochs``, ``rate``, ``kappa``, ... What is
+        not given is the recipe of the data set that `fit` gets, else the default.
 
-    Raises OpzoError where the device is too small or a value cannot be.
+    Raises OpzoError where the device is too small or a value is out of range; whatever it does, where another model has
+    taken its place on the device.
     """
 
     def __init__(self, network: Network, device: Device, **hyper: Any) -> None:
+        if not isinstance(network, Network) or not isinstance(device, Device):
+            raise OpzoError(
+                "a model is made of a network and an open device: opzo.Model(network, opzo.connect('fast', network)), "
+                f"not of {shown(network)} and {shown(device)}"
+            )
+        self._given = set(hyper)
         self._trainer = Trainer(device, network, _hyper(hyper))
 
     def __repr__(self) -> str:
-        return f"<Model {self.network!r}, {self.hyper.rule}, {self._trainer.place}>"
+        return f"<Model {self.network!r}, rule '{self.hyper.rule}', {self._trainer.place}>"
 
     @classmethod
     def load(cls, path: str | Path, device: Device | str = "rtl") -> "Model":
-        """Model of a checkpoint or run folder, on an open device or a simulated one that is opened for it."""
+        """Model of a checkpoint or run folder, on an open device or a simulated one that is opened for it.
+
+        Its hyper-parameters count as given.
+        """
         checkpoint = Checkpoint.load(checkpoint_path(Path(path)))
         keys = {entry.name for entry in fields(Hyperparameters)}
-        hyper = _hyper({key: value for key, value in checkpoint.settings.items() if key in keys})
+        values = {key: value for key, value in checkpoint.settings.items() if key in keys}
         model = cls.__new__(cls)
+        model._given = set(values)
+        hyper, start = _hyper(values), _anew(checkpoint)
         if isinstance(device, Device):
-            model._trainer = Trainer(device, checkpoint.network, hyper, _anew(checkpoint))
+            model._trainer = Trainer(device, checkpoint.network, hyper, start)
             return model
-        opened = open_device(device, checkpoint.network, checkpoint.lanes, checkpoint.state.weight_bits)
+        with messages():
+            opened = open_device(device, checkpoint.network, checkpoint.lanes, checkpoint.state.weight_bits)
         try:
-            model._trainer = Trainer(opened, checkpoint.network, hyper, _anew(checkpoint))
+            model._trainer = Trainer(opened, checkpoint.network, hyper, start)
         except BaseException:
             opened.close()
             raise
@@ -112,73 +146,63 @@ class Model:
 
     def fit(
         self,
-        x: ArrayLike | Events,
+        x: Given,
         y: ArrayLike | None = None,
         *,
-        test: tuple[ArrayLike, ArrayLike] | Events | None = None,
+        test: tuple[ArrayLike, ArrayLike] | Frames | Events | Data | None = None,
         epochs: int | None = None,
-        progress: bool = True,
+        progress: bool | None = None,
     ) -> list[dict[str, Any]]:
-        """Train on images ``x`` (count, ...) of pixels 0..255 with classes ``y``, or on events; the metrics by epoch.
+        """Train; the metrics by epoch.
 
         A second call trains on from where the first ended, with the schedules of step size and noise from their start.
         Ctrl-C stops after a whole sample; the model is then as far as it came.
+
+        Parameters
+        ----------
+        x : array (count, ...), Frames, Events or Data
+            Images of pixels 0..255, events, or a data set, whose training part is meant. What belongs to a data set
+            that has a recipe is trained as ``opzo train`` does it, but for the hyper-parameters that were given.
+        y : array (count,), for images as an array
+            Their classes.
+        test : (x, y), Frames, Events or Data
+            What to test on after each epoch; without it, the test part where ``x`` is a data set.
+        epochs : int
+            Stands in for the hyper-parameter, from now on.
+        progress : bool
+            Say how it goes; without it, what `opzo.set_verbose` says.
         """
-        train = _samples(x, y)
-        tested = test if test is None or isinstance(test, Events) else Frames.of(*test, "test x", "test y")
-        for samples in (train, tested):
-            if samples is not None:
-                samples.check(self.network, "x")
-        hyper = self.hyper if epochs is None else replace(self.hyper, epochs=epochs)
+        shown = verbose() if progress is None else bool(progress)
+        with messages(shown):
+            train = labelled(x, y, "train", self.network)
+            test_samples = tested(test, x, self.network)
+        if epochs is not None:
+            self._given.add("epochs")
+        found = {key: value for key, value in learning_recipe(train.data_set).items() if key not in self._given}
+        hyper = replace(self.hyper, **(found | ({} if epochs is None else {"epochs": epochs})))
         self._trainer.restart(hyper)
-        bar = TrainingBar(self.network, hyper.epochs, CLOCK, enabled=progress)
-        with Interrupt() as interrupt, bar:
-            watcher = _Fit(self._trainer, bar, interrupt)
-            done = self._trainer.fit(train, tested, watcher)
+        report = FitReport(self._trainer, shown=shown)
+        with messages(shown), Interrupt(report.stopping) as interrupt, report:
+            report.interrupt = interrupt
+            done = self._trainer.fit(train, test_samples, report)
         if not done:
             raise KeyboardInterrupt
-        return watcher.rows
+        return report.rows
 
-    def evaluate(self, x: ArrayLike | Events, y: ArrayLike | None = None) -> dict[str, Any]:
-        """Figures on labelled images or events: ``accuracy``, ``loss``, ``firing_rates``, ``cycles_per_sample``, ..."""
-        samples = _samples(x, y)
-        samples.check(self.network, "x")
-        return self._trainer.evaluate(samples).figures(self.network, self.device.identity)
+    def evaluate(self, x: Given, y: ArrayLike | None = None) -> dict[str, Any]:
+        """Figures on labelled samples: ``accuracy``, ``loss``, ``firing_rates``, ``cycles_per_sample``, ...
 
-    def predict(self, x: ArrayLike | Events) -> NDArray[np.intp]:
-        """Class of each image or event sample."""
-        samples: Frames | Events
-        if isinstance(x, Events):
-            samples = x
-        else:
-            pixels = check_pixels(x)
-            samples = Frames(pixels, np.zeros(len(pixels), np.uint8))
-        samples.check(self.network, "x")
-        return self._trainer.predict(samples)
+        ``x`` and ``y`` as in `fit`; of a data set, the test part.
+        """
+        with messages():
+            samples = labelled(x, y, "test", self.network)
+            return self._trainer.evaluate(samples).figures(self.network, self.device.identity)
 
-
-class _Fit(Watcher):
-    def __init__(self, trainer: Trainer, bar: TrainingBar, interrupt: Interrupt) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self._trainer, self._bar, self._interrupt = trainer, bar, interrupt
-
-    def stop(self) -> bool:
-        return self._interrupt.requested
-
-    def progress(self, progress: Progress) -> None:
-        self._bar.show(progress)
-
-    def epoch(self, report: EpochReport) -> None:
-        self.rows.append(report.row(self._trainer.network, self._trainer.device.identity))
-
-
-def _samples(x: ArrayLike | Events, y: ArrayLike | None) -> Frames | Events:
-    """What was given to train or test on; events have their labels with them."""
-    if isinstance(x, Events):
-        return x
-    if y is None:
-        raise OpzoError("images need labels; give y")
-    return Frames.of(x, y)
+    def predict(self, x: Given) -> NDArray[np.intp]:
+        """Class of each sample; of a data set, of the test part."""
+        with messages():
+            samples = unlabelled(x, self.network)
+            return self._trainer.predict(samples)
 
 
 def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArray[np.int16]]:

@@ -1,14 +1,17 @@
 """Settings that were found to work for a data set; docs/learning.md tells how."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
-from opzo.host.config import Config
+from opzo.host.config import Config, Hyperparameters
 from opzo.host.data import DATA_SETS, Data, load_data
 from opzo.host.events import Events
 from opzo.host.options import absolute
-from opzo.spec.network import MAX_LOCAL_CLASSES
+from opzo.spec.errors import NetworkError
+from opzo.spec.network import MAX_HIDDEN, MAX_LOCAL_CLASSES, Network
+from opzo.spec.values import whole_number
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,22 @@ def recipe(data: Data) -> dict[str, Any]:
         logger.info("%d classes are too many for local learning (%d at most): --local 0", classes, MAX_LOCAL_CLASSES)
         found = found | {"local": 0}
     return defaults | found
+
+
+def learning_recipe(data_set: str) -> dict[str, Any]:
+    """Hyper-parameters of the recipe of a data set; none where it has no recipe."""
+    keys = {entry.name for entry in fields(Hyperparameters)}
+    return {key: value for key, value in RECIPES.get(data_set, {}).items() if key in keys}
+
+
+def recipe_network(
+    data: Data, sizes: Sequence[int] | str | None = None, steps: int | None = None, local: int | None = None
+) -> Network:
+    """Network of the recipe of a data set, with other sizes, time steps or local read-outs where they are given."""
+    config = Config.of(recipe(data), data.name)
+    network = Network(sizes or config.net, config.steps if steps is None else steps, input=config.input)
+    local = config.local if local is None else whole_number("local", local, -1, MAX_HIDDEN, error=NetworkError)
+    return replace(network, local=len(network.hidden) if local == -1 else local)
 
 
 def configure(values: dict[str, Any], load: Callable[[str, str], Data] = load_data) -> tuple[Data, Config]:

@@ -94,6 +94,13 @@ class Stream:
         self._loss = 0
         self.steps = self.events = self.lag = 0
 
+    def __repr__(self) -> str:
+        label = "no label" if self._label is None else f"label {self._label}"
+        return (
+            f"<Stream of {self._network!r} on {self._device.name}: {self.steps:,} time steps, {self.events:,} events, "
+            f"{label}, learning {'on' if self._learning else 'off'}>"
+        )
+
     @property
     def label(self) -> int | None:
         """Class of the time steps that come; None: unknown, nothing is learned."""

@@ -163,9 +163,11 @@ class Trainer:
     def write_weights(self, weights: list[NDArray[np.int16]]) -> None:
         """Put other weights in place of the model's, rounded to what the device holds."""
         device = self.device
-        for layer, matrix in enumerate(weights):
-            device.write_weights(layer, round_entries(matrix, device.limits.low_bits))
-        self._writes = device.writes
+        try:
+            for layer, matrix in enumerate(weights):
+                device.write_weights(layer, round_entries(matrix, device.limits.low_bits))
+        finally:
+            self._writes = device.writes
 
     def restart(self, hyper: Hyperparameters) -> None:
         """Begin the schedules again, with the state as it is; rule and seed stay."""

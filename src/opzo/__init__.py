@@ -2,11 +2,13 @@
 
 >>> import opzo
 >>> data = opzo.load_data("digits")
->>> network = opzo.Network((64, 64, 64, 10), steps=6)
+>>> network = data.network()
+>>> network
+Network('64-64-64-10', steps=6)
 >>> device = opzo.connect("golden", network)
 >>> model = opzo.Model(network, device, rule="opzo", seed=0)
->>> history = model.fit(data.train.x, data.train.y, epochs=1, progress=False)
->>> model.evaluate(data.test.x, data.test.y)["accuracy"] > 0.5
+>>> history = model.fit(data, epochs=1)
+>>> model.evaluate(data)["accuracy"] > 0.5
 True
 >>> model.predict(data.test.x[:3]).shape
 (3,)
@@ -19,11 +21,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opzo.host.config import Hyperparameters
-    from opzo.host.data import Data, Frames, load_data
+    from opzo.host.data import Data, Frames
     from opzo.host.device import Device
     from opzo.host.events import Events, EventSample
-    from opzo.host.model import Model, connect
+    from opzo.host.model import Model, connect, load_data
     from opzo.host.stream import Decision, Stream
+    from opzo.host.verbosity import set_verbose
     from opzo.spec.errors import LinkError, NetworkError, OpzoError
     from opzo.spec.network import Input, Limits, Network, Rule
 
@@ -47,7 +50,8 @@ _HOMES = {
     "Rule": "spec.network",
     "Stream": "host.stream",
     "connect": "host.model",
-    "load_data": "host.data",
+    "load_data": "host.model",
+    "set_verbose": "host.verbosity",
 }
 """Public names and the modules they come from; loaded when first used, so that ``import opzo`` is quick."""
 
@@ -70,6 +74,7 @@ __all__ = [
     "Stream",
     "connect",
     "load_data",
+    "set_verbose",
 ]
 
 
