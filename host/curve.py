@@ -22,13 +22,16 @@ def curve_png(rows: list[dict[str, Any]], title: str = "") -> bytes:
         accuracy.set_ylabel("accuracy, %")
         accuracy.legend(loc="lower right")
         accuracy.grid(alpha=0.3)
+        highest = []
         for layer in range(len(rows[0]["test"]["firing_rates"])):
             values = [row["test"]["firing_rates"][layer] for row in rows]
             rates.plot(epochs, values, label=f"hidden layer {layer + 1}", **style)
-        rates.set_ylabel("spikes a neuron and step")
+            highest.append(max(values))
+        rates.set_ylabel("firing rate")
         rates.set_xlabel("epoch")
         rates.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-        rates.set_ylim(bottom=0)
+        # Room above the highest rate; layers that are all silent have an axis too.
+        rates.set_ylim(0, 1.15 * max(*highest, 1e-3))
         rates.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         rates.legend(loc="lower left", ncols=3)
         rates.grid(alpha=0.3)

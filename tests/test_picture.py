@@ -77,6 +77,7 @@ def test_axis_has_whole_epochs_and_all_points(monkeypatch: pytest.MonkeyPatch) -
         figure.draw_without_rendering()
         accuracy, rates = figure.axes
         seen.update(ticks=rates.get_xticks(), limits=rates.get_xlim(), title=figure.get_suptitle())
+        seen.update(top=rates.get_ylim()[1])
         seen.update(clipped=[line.get_clip_on() for line in (*accuracy.lines, *rates.lines)])
         return b""
 
@@ -85,5 +86,6 @@ def test_axis_has_whole_epochs_and_all_points(monkeypatch: pytest.MonkeyPatch) -
     curve.curve_png([{"epoch": 1, "train": part, "test": part}], "64-10, digits")
     assert seen["title"] == "64-10, digits"
     assert all(tick == round(tick) for tick in seen["ticks"])
+    assert seen["top"] > 0.26
     assert seen["limits"] == (0.5, 1.5)
     assert seen["clipped"] == [False, False, False]
