@@ -69,7 +69,7 @@ def main() -> int:
         settings: dict[str, Any] = {"data": data, "data_root": args.data_root, "net": net, "epochs": epochs}
         runs = plan(settings, [variant for variant in args.variants if variant in VARIANTS], args.seeds, args.out)
         if not args.tabulate:
-            failed += train_runs([run for run in runs if run.figures() is None], args.jobs, quiet=args.json)
+            failed += train_runs(runs, args.jobs, quiet=args.json)[0]
         rows += table((run, figures) for run in runs if (figures := run.figures()) is not None)
         variants = [variant for variant in args.variants if variant in BP]
         rows += back_propagation(settings, variants, args.seeds, args.out, 0 if args.tabulate else args.jobs)
@@ -98,7 +98,8 @@ def plan(settings: dict[str, Any], variants: Iterable[str], seeds: Iterable[int]
         for seed in seeds:
             values = settings | {"seed": seed, "device": "fast", "lanes": LANES} | VARIANTS[variant]
             swept = names(settings, variant, seed)
-            runs.append(PlannedRun(swept, configure(values, load)[1], out / file_name(swept)))
+            data, config = configure(values, load)
+            runs.append(PlannedRun(swept, config, out / file_name(swept), data.digests))
     return runs
 
 

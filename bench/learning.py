@@ -69,7 +69,7 @@ def main() -> int:
         chip = [variant for variant in args.variants if variant != BP]
         runs = plan(net, epochs, chip, args.seeds, args.data_root, args.out)
         if not args.tabulate:
-            failed += train_runs([run for run in runs if run.figures() is None], args.jobs, quiet=args.json)
+            failed += train_runs(runs, args.jobs, quiet=args.json)[0]
         rows += table((run, figures) for run in runs if (figures := run.figures()) is not None)
         if BP in args.variants:
             rows += back_propagation(net, epochs, args.seeds, args.data_root, args.out, train=not args.tabulate)
@@ -93,10 +93,10 @@ def plan(
         for seed in seeds:
             settings: dict[str, Any] = {"net": net, "epochs": epochs, "seed": seed, "device": "fast", "lanes": 64}
             settings |= {"data": "mnist", "data_root": data_root} | VARIANTS[variant]
-            _, config = configure(settings, load)
+            data, config = configure(settings, load)
             swept = {"network": net, "variant": variant, "epochs": epochs, "seed": seed}
             name = f"{net},{variant.replace(' ', '')},{epochs},{seed}"
-            runs.append(PlannedRun(swept, config, out / name))
+            runs.append(PlannedRun(swept, config, out / name, data.digests))
     return runs
 
 

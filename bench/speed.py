@@ -124,8 +124,8 @@ def trained(args: argparse.Namespace) -> tuple[Data, list[tuple[Config, Checkpoi
         runs = []
         for local in args.local:
             data, config = configure(settings | (PLAIN if local == 0 else {"local": local}))
-            runs.append(PlannedRun({}, config, args.out / f"{args.net},local{local},{args.epochs}"))
-        if train_runs([run for run in runs if run.figures() is None], os.cpu_count() or 1, quiet=True):
+            runs.append(PlannedRun({}, config, args.out / f"{args.net},local{local},{args.epochs}", data.digests))
+        if train_runs(runs, os.cpu_count() or 1, quiet=True)[0]:
             raise OpzoError(f"a training run failed; see {args.out}")
         networks = [(run.config, Checkpoint.load(run.folder / CHECKPOINT)) for run in runs]
     for config, _ in networks:

@@ -1,5 +1,6 @@
 """Configuration of a training run: defaults, then a TOML file, then flags."""
 
+import codecs
 import json
 import math
 import tomllib
@@ -32,6 +33,9 @@ OTHER_NAMES = {
 SETTINGS = "the settings"
 """Source of values that came from the command line."""
 BATCH_SIZE = ("batch_size", "batch", "batchsize", "bs", "minibatch")
+
+TOML_MAX = 1_000_000
+"""Bytes of a configuration file; more is a file of another kind."""
 
 
 def option(default: Any, text: str, low: float = 0, high: float | None = None) -> Any:
@@ -129,13 +133,23 @@ class Config(Hyperparameters):
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Keys and values of a TOML file; OpzoError where it cannot be read."""
+    """Keys and values of a TOML file; OpzoError where it cannot be read. A UTF-8 byte-order mark is passed over."""
     try:
-        # A path in it may have bytes that are not text.
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig", "surrogateescape"))
+        with path.open("rb") as file:
+            content = file.read(TOML_MAX + 1)
     except OSError as error:
         raise OpzoError(f"cannot read {path}: {error.strerror}; give a TOML file of hyper-parameters") from None
-    except tomllib.TOMLDecodeError as error:
+    if len(content) > TOML_MAX:
+        raise OpzoError(f"{path} is larger than {TOML_MAX:,} bytes; give a TOML file of hyper-parameters")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise OpzoError(f"{path} is not a TOML file: its text is UTF-16; save it as UTF-8")
+    try:
+        # A path in it may have bytes that are not text.
+        return tomllib.loads(content.decode("utf-8-sig", "surrogateescape"))
+    except RecursionError:
+        raise OpzoError(f"{path} is not a TOML file: it is nested too deeply") from None
+    except ValueError as error:
+        # Not only TOMLDecodeError: a number may have more digits than Python reads.
         raise OpzoError(f"{path} is not a TOML file: {error}") from None
 
 

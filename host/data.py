@@ -80,6 +80,11 @@ class Data:
         """CRC-32 of the training samples, in order: tells whether a resumed run has the same ones."""
         return self.train.digest
 
+    @property
+    def digests(self) -> tuple[int, int]:
+        """CRC-32 of the training samples and of the test samples."""
+        return self.train.digest, self.test.digest
+
 
 def load_data(name: str, root: str | Path = "") -> Data:
     """Data set by name; ``root`` is the folder of its files, where it has any.

@@ -1,5 +1,6 @@
 """Ctrl-C that lets the sample under way finish."""
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable
@@ -46,4 +47,6 @@ class Interrupt:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        self._tell()
+        # A terminal that has closed cannot be told; what is to be saved must be saved all the same.
+        with contextlib.suppress(OSError):
+            self._tell()

@@ -1,5 +1,7 @@
 """The command line: results on stdout, everything else on stderr, exit codes, one line for every error."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -7,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,17 @@ import numpy as np
 import pytest
 
 import opzo
-from opzo.host import atomic, health
+from opzo.host import atomic, health, transport
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.cli import main
+from opzo.host.config import read_toml
 from opzo.host.device import Device
+from opzo.host.run_folder import RunFolder
 from opzo.hw import verilog
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
-from opzo.spec.errors import LinkError
+from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.network import Limits, Network
 from opzo.spec.protocol import Identity
 
@@ -170,10 +175,20 @@ def test_info_of_device_and_checkpoint(run: Path, capsys: pytest.CaptureFixture[
     assert "network: 9-8-3\n" in capsys.readouterr().out
 
 
-def test_resume_of_a_finished_run_says_the_same_again(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = json.loads((run / "figures.json").read_text())
+@pytest.mark.parametrize("stored", ["whole", "missing", '{"test_accuracy": "x"}', "[", "[1]"])
+def test_resume_of_a_finished_run_says_so_and_the_same_again(
+    stored: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = run / "figures.json"
+    before = json.loads(figures.read_text())
+    if stored == "missing":
+        figures.unlink()
+    elif stored != "whole":
+        figures.write_text(stored)
     assert main(["train", "--resume", str(run), "--json"]) == 0
-    after = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    assert f"nothing is left to do in {run}: all 2 epochs are trained" in captured.err
+    after = json.loads(captured.out)
     same = set(before) - {"seconds", "run_folder"}
     assert {key: after[key] for key in same} == {key: before[key] for key in same}
 
@@ -245,14 +260,160 @@ def test_resume_refuses_other_settings(run: Path, capsys: pytest.CaptureFixture[
     assert "leave --epochs, --out out" in message
 
 
-def test_resume_refuses_other_data(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("part", ["x_train", "y_train", "x_test", "y_test"])
+def test_resume_refuses_other_data(
+    part: str, data: str, tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with np.load(data) as file:
         arrays = dict(file)
-    copy, folder = str(tmp_path / "copy.npz"), str(tmp_path / "r")
-    np.savez(copy, **arrays)
-    assert main(["train", "--data", copy, "--out", folder, "--json", *SMALL]) == 0
-    np.savez(copy, **arrays | {"x_train": 255 - arrays["x_train"]})
-    assert "is not the data that" in error_of(["train", "--resume", folder], capsys)
+    copy = str(tmp_path / "copy.npz")
+    np.savez(copy, **arrays | {part: arrays[part][::-1]})
+    checkpoint = Checkpoint.load(run / "checkpoint.npz")
+    replace(checkpoint, settings=checkpoint.settings | {"data": copy}).save(run / "checkpoint.npz")
+    kind = "training" if "train" in part else "test"
+    message = error_of(["train", "--resume", str(run)], capsys)
+    assert f"copy.npz is not the data that {run} was trained on (the {kind} samples differ)" in message
+
+
+def test_runs_begun_at_one_time_have_folders_of_their_own(data: str, tmp_path: Path) -> None:
+    processes = [start(["train", "--data", data, "--json", "-q", *SMALL, "--kappa", k], tmp_path) for k in "123"]
+    figures = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+    assert len({figure["run_folder"] for figure in figures}) == 3
+    for kappa, figure in zip((1.0, 2.0, 3.0), figures, strict=True):
+        folder = tmp_path / figure["run_folder"]
+        settings = Checkpoint.load(folder / "checkpoint.npz").settings
+        assert settings["kappa"] == read_toml(folder / "config.toml")["kappa"] == kappa
+        assert json.loads((folder / "figures.json").read_text()) == figure
+
+
+def test_of_two_processes_in_one_folder_one_trains_and_the_other_loses_nothing(data: str, tmp_path: Path) -> None:
+    command = ["train", "--data", data, "--json", "-q", "--out", "r", *SMALL, "--kappa"]
+    processes = [start([*command, kappa], tmp_path) for kappa in ("1", "2")]
+    ended = [(*process.communicate(timeout=120), process.returncode) for process in processes]
+    winner = 0 if ended[0][2] == 0 else 1
+    _, err, code = ended[1 - winner]
+    assert (ended[winner][2], code) == (0, 2)
+    assert "another process trains in r; wait for it" in err or "r holds a run already" in err
+    settings = Checkpoint.load(tmp_path / "r" / "checkpoint.npz").settings
+    assert settings["kappa"] == read_toml(tmp_path / "r" / "config.toml")["kappa"] == winner + 1
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_what_a_killed_process_left_is_removed_at_the_next_start(
+    run: Path, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = [run / f".{name}.{gone.pid}.tmp" for name in ("checkpoint.npz", "config.toml", "metrics.jsonl")]
+    kept = [run / f".mine.npz.{gone.pid}.tmp", run / f".checkpoint.npz.{os.getppid()}.tmp", run / "checkpoint.npz.tmp"]
+    for path in (*left, *kept):
+        path.touch()
+    with RunFolder(run).lock():
+        pass
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_file_system_without_locks_is_one_line(
+    number: int, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    message = error_of(["train", "--data", data, "--out", str(tmp_path / "r"), *SMALL], capsys)
+    assert "its file system cannot keep two processes apart: give a folder on another one" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_cannot_be_locked_themselves_have_a_lock_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        # As NFS does with what is not open for writing.
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = RunFolder(tmp_path / "r")
+    with folder.lock():
+        with pytest.raises(OpzoError, match="another process trains in"), folder.lock():
+            pass
+    with folder.lock():
+        pass
+
+
+@pytest.mark.parametrize("out", ["file", "file/r", "n" * 300])
+def test_output_is_checked_before_the_work(
+    out: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("opzo.host.commands.train.configure", lambda values: pytest.fail("the data were read"))
+    assert "give" in error_of(["train", "--data", data, "--out", out, *SMALL], capsys)
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_begun_again(
+    run: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in run.iterdir():
+        if path.name != "config.toml":
+            path.unlink()
+    assert main(["train", "--resume", str(run), "--json"]) == 0
+    capsys.readouterr()
+    assert_same_weights(run, finished)
+    (run / "checkpoint.npz").unlink()
+    assert "holds metrics.jsonl of another run" in error_of(["train", "--resume", str(run)], capsys)
+
+
+def test_the_port_in_a_checkpoint_is_not_opened(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Checkpoint.load(run / "checkpoint.npz")
+    port = "serial:/dev/ttyUSB0@3000000"
+    replace(checkpoint, settings=checkpoint.settings | {"device": port}).save(run / "checkpoint.npz")
+    monkeypatch.setattr(transport, "SerialTransport", lambda *arguments: pytest.fail("the port was opened"))
+    for command in (["eval", str(run)], ["stream", str(run), "x.npz"], ["train", "--resume", str(run)]):
+        (run / "figures.json").unlink(missing_ok=True)
+        message = error_of(command, capsys)
+        assert f"was trained on {port}, which is not opened unless you name it: give --device {port}" in message
+    assert main(["eval", str(run), "--device", "golden"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data": "mine.npz"}, "names its data by the relative path 'mine.npz'; give --data"),
+        ({"data_root": "../x"}, "names its data by the relative path '../x'; give --data-root"),
+        ({"data": "/dev/zero"}, "names /dev/zero, which is not a file, as its data; give --data"),
+    ],
+)
+def test_paths_in_a_checkpoint_lead_to_no_surprise(
+    settings: dict[str, str], message: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = Checkpoint.load(run / "checkpoint.npz")
+    replace(checkpoint, settings=checkpoint.settings | settings).save(run / "checkpoint.npz")
+    assert message in error_of(["eval", str(run)], capsys)
+    assert message in error_of(["train", "--resume", str(run)], capsys)
+
+
+def test_eval_says_where_the_data_have_changed(
+    run: Path, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with np.load(data) as file:
+        arrays = dict(file)
+    copy = str(tmp_path / "copy.npz")
+    np.savez(copy, **arrays | {"y_test": np.roll(arrays["y_test"], 1)})
+    checkpoint = Checkpoint.load(run / "checkpoint.npz")
+    replace(checkpoint, settings=checkpoint.settings | {"data": copy}).save(run / "checkpoint.npz")
+    assert main(["eval", str(run)]) == 0
+    assert f"the test samples of {copy} are not those of the training run any more" in capsys.readouterr().err
+    assert main(["eval", str(run), "--data", copy]) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_run_folder_in_use_and_full_disk(
@@ -265,6 +426,8 @@ def test_run_folder_in_use_and_full_disk(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(atomic.os, "fsync", full)
+    # As if it had been stopped before it wrote its final figures.
+    (run / "figures.json").unlink()
     before = (run / "checkpoint.npz").read_bytes()
     assert "No space left on device" in error_of([*arguments, "--out", str(tmp_path / "r")], capsys)
     assert "No space left on device" in error_of(["train", "--resume", str(run)], capsys)

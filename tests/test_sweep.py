@@ -6,8 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,8 +18,9 @@ import pytest
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.cli import main
 from opzo.host.commands import sweep
-from opzo.host.run_folder import RunFolder
+from opzo.host.run_folder import RunFolder, locked
 from opzo.host.sweep import groups, plan
+from opzo.host.sweep_table import sweep_table
 from opzo.spec.errors import OpzoError
 
 
@@ -38,6 +42,33 @@ def file(tmp_path: Path, data: Path) -> Path:
         '[sweep]\nrule = ["opzo", "dfa"]\nseed = [0, 1]\n'
     )
     return path
+
+
+class InProcess:
+    """In place of ``Jobs``: runs the commands one after the other in this process, which takes less time."""
+
+    trained: ClassVar[list[str]] = []
+    fails: ClassVar[str] = "nothing"
+
+    def __init__(self, count: int, tell: Callable[[int, str], None], stopping: Callable[[], None]) -> None:
+        self.stopped = False
+
+    def run(self, commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+        for index, command in enumerate(commands):
+            place = command[1].split("=", 1)[1]
+            self.trained.append(Path(place).name)
+            with redirect_stdout(StringIO()):
+                yield index, 1 if self.fails in place else main(list(command))
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> type[InProcess]:
+    monkeypatch.setattr(sweep, "Jobs", InProcess)
+    monkeypatch.setattr(InProcess, "trained", [])
+    monkeypatch.setattr(InProcess, "fails", "nothing")
+    # The picture takes longer than the training.
+    monkeypatch.setattr(RunFolder, "write_curve", lambda self, title: None)
+    return InProcess
 
 
 def run(file: Path, out: Path, capsys: pytest.CaptureFixture[str], *options: str, code: int = 0) -> dict:
@@ -68,7 +99,7 @@ def test_all_combinations_are_trained_and_tabulated(
 
 
 def test_stopped_sweep_goes_on(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: type[InProcess]
 ) -> None:
     whole = run(file, tmp_path / "whole", capsys, "--jobs", "1")
     out = tmp_path / "out"
@@ -77,26 +108,18 @@ def test_stopped_sweep_goes_on(
     (out / "rule=opzo,seed=1" / "figures.json").unlink()
     for path in (out / "rule=dfa,seed=0").iterdir():
         path.unlink()
-    trained: list[str] = []
-    one = sweep._train_one
-
-    def spy(planned):
-        trained.append(planned.folder.name)
-        return one(planned)
-
-    monkeypatch.setattr(sweep, "_train_one", spy)
+    jobs.trained.clear()
     again = run(file, out, capsys, "--jobs", "1")
-    assert trained == ["rule=opzo,seed=1", "rule=dfa,seed=0"]
+    assert jobs.trained == ["rule=opzo,seed=1", "rule=dfa,seed=0"]
     for one_row, other in zip(again["runs"], whole["runs"], strict=True):
         for name in ("test_accuracy", "test_loss", "cycles_per_train_sample"):
             assert one_row[name] == other[name]
 
 
 def test_run_that_fails_is_told_and_the_others_are_kept(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: type[InProcess]
 ) -> None:
-    one = sweep._train_one
-    monkeypatch.setattr(sweep, "_train_one", lambda p: (p, 1) if p.swept["seed"] else one(p))
+    jobs.fails = "seed=1"
     assert main(["sweep", str(file), "--out", str(tmp_path / "out"), "--json", "-q", "--jobs", "1"]) == 1
     captured = capsys.readouterr()
     result = json.loads(captured.out)
@@ -105,21 +128,29 @@ def test_run_that_fails_is_told_and_the_others_are_kept(
     assert "was not trained to its end; the same command goes on with it" in captured.err
 
 
-def test_stopped_by_a_signal_it_stops_its_processes_and_goes_on(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_stopped_by_a_signal_its_runs_are_saved_and_end(number: signal.Signals, file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     file.write_text(file.read_text().replace("epochs = 2", "epochs = 100000"))
     command = [sys.executable, "-m", "opzo", "sweep", str(file), "--out", str(out), "--jobs", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: len(list(out.glob("*/metrics.jsonl"))) == 2, "two runs to begin")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 130
+        process.send_signal(number)
+        code, (_, err) = process.wait(60), process.communicate()
     finally:
         process.kill()
+    if number != signal.SIGKILL:
+        assert code == 130
+        assert "0 of 4 runs are complete; the same command goes on with the others" in err
+        # All that trained has been saved before the sweep itself ended.
+        assert all(is_free(path.parent) for path in out.glob("*/metrics.jsonl"))
     for folder in (path.parent for path in out.glob("*/metrics.jsonl")):
         # The lock is free once nobody trains there.
         wait_for(lambda folder=folder: is_free(folder), f"{folder} to be free")
-        Checkpoint.load(folder / "checkpoint.npz")
+        checkpoint = Checkpoint.load(folder / "checkpoint.npz")
+        rows = (folder / "metrics.jsonl").read_text().splitlines()
+        assert len(rows) == checkpoint.epoch
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -137,7 +168,9 @@ def is_free(folder: Path) -> bool:
         return False
 
 
-def test_folder_in_use_is_left_alone(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_in_use_is_left_alone(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: type[InProcess]
+) -> None:
     run(file, tmp_path / "out", capsys, "--jobs", "1")
     folder = tmp_path / "out" / "rule=opzo,seed=0"
     before = (folder / "checkpoint.npz").read_bytes()
@@ -147,12 +180,12 @@ def test_folder_in_use_is_left_alone(file: Path, tmp_path: Path, capsys: pytest.
     assert (folder / "checkpoint.npz").read_bytes() == before
 
 
-def test_table_on_screen(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_on_screen(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: type[InProcess]) -> None:
     assert main(["sweep", str(file), "--out", str(tmp_path / "out"), "-q", "--jobs", "1"]) == 0
-    out = capsys.readouterr().out
-    assert "opzo" in out
-    assert "dfa" in out
-    assert f"results of 4 runs in {tmp_path / 'out' / 'results.csv'}" in out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["rule", "runs", "mean", "median", "min", "max", "cycles", "firing", "rates"]
+    assert [line.split()[0] for line in lines[1:3]] == ["opzo", "dfa"]
+    assert lines[-1] == f"results of 4 runs in {tmp_path / 'out' / 'results.csv'}"
 
 
 @pytest.mark.parametrize(
@@ -166,6 +199,15 @@ def test_table_on_screen(file: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         ("[sweep]\nspeed = [1]\n", "unknown key 'speed'"),
         ('[sweep]\nrule = ["opzo", "bp"]\n', "no learning rule 'bp'"),
         ("[sweep]\nkappa = [1, -1]\n", r"kappa in .*bad.toml must be in 0\.\.500, not -1"),
+        ("[sweep]\nkappa = [1, 1.0]\n", "must be a list of different values"),
+        ("[sweep]\nkappa = [nan]\n", "kappa in .*bad.toml must be .*, not nan"),
+        ("[sweep]\nseed = [true]\n", "seed in .*bad.toml must be .*, not True"),
+        ("[sweep]\nseed = [[1]]\n", "seed in .*bad.toml must be"),
+        ("[sweep.a]\nseed = [1]\n", "'a' in .* must be a list"),
+        ("[setings]\nseed = 1\n[sweep]\nrate = [1]\n", "'setings' .did you mean 'settings'.. is neither"),
+        ("[settings]\nrat = 1\n[sweep]\nseed = [1]\n", "unknown key 'rat' .did you mean 'rate'"),
+        ("[sweep]\n" + f"seed = {list(range(2000))}\nrate = {list(range(200))}\nmse = [0, 1]\n", "800,000 runs"),
+        ('[sweep]\nnet = ["64-8-10", "65-8-10"]\n', "network 65-8-10 has 65 inputs"),
     ],
 )
 def test_refuses_what_is_no_sweep_before_it_trains(tmp_path: Path, content: str, message: str) -> None:
@@ -176,11 +218,125 @@ def test_refuses_what_is_no_sweep_before_it_trains(tmp_path: Path, content: str,
     assert not (tmp_path / "out").exists()
 
 
-def test_folder_of_another_sweep_is_left_alone(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(file, tmp_path / "out", capsys, "--jobs", "1")
+def test_runs_of_other_settings_are_kept_aside_and_trained_again(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: type[InProcess]
+) -> None:
+    out = tmp_path / "out"
+    first = run(file, out, capsys)
     file.write_text(file.read_text().replace("epochs = 2", "epochs = 3"))
-    assert main(["sweep", str(file), "--out", str(tmp_path / "out"), "-q"]) == 2
-    assert "holds a run with other settings; give another --out" in capsys.readouterr().err
+    assert main(["sweep", str(file), "--out", str(out), "--json", "-q"]) == 0
+    captured = capsys.readouterr()
+    assert "rule=opzo,seed=0 is trained again: epochs is 3 and was 2; the earlier run is in" in captured.err
+    assert len(jobs.trained) == 8
+    assert [row["test_loss"] for row in json.loads(captured.out)["runs"]] != [r["test_loss"] for r in first["runs"]]
+    kept = json.loads((out / "outdated" / "rule=opzo,seed=0" / "figures.json").read_text())
+    assert kept["test_loss"] == first["runs"][0]["test_loss"]
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_changed_data_are_trained_again_and_said(
+    part: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: type[InProcess], data: Path
+) -> None:
+    with np.load(data) as loaded:
+        arrays = dict(loaded)
+    changed, out = tmp_path / "changed.npz", tmp_path / "out"
+    file.write_text(file.read_text().replace(str(data), str(changed)).replace('"opzo", "dfa"', '"opzo"'))
+    np.savez(changed, **arrays | {f"y_{part}": np.roll(arrays[f"y_{part}"], 1)})
+    run(file, out, capsys)
+    # One of the runs was stopped on its way.
+    (out / "rule=opzo,seed=1" / "figures.json").unlink()
+    np.savez(changed, **arrays)
+    jobs.fails = "seed=1"
+    result = run(file, out, capsys, code=1)
+    assert jobs.trained[2:] == ["rule=opzo,seed=0", "rule=opzo,seed=1"]
+    (row,) = result["runs"]
+    single = tmp_path / "single"
+    config = out / "rule=opzo,seed=0" / "config.toml"
+    assert main(["train", "--config", str(config), "--out", str(single), "--json", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out)["test_accuracy"] == row["test_accuracy"]
+    with (out / "results.csv").open() as lines:
+        assert len(list(csv.DictReader(lines))) == 1
+
+
+def test_runs_of_another_version_are_trained_again(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: type[InProcess]
+) -> None:
+    out = tmp_path / "out"
+    file.write_text(file.read_text().replace('"opzo", "dfa"', '"opzo"').replace("0, 1", "0"))
+    run(file, out, capsys)
+    figures = out / "rule=opzo,seed=0" / "figures.json"
+    stored = json.loads(figures.read_text())
+    figures.write_text(json.dumps(stored | {"made_by": "opzo 0.0.9, numpy 1.0"}))
+    assert main(["sweep", str(file), "--out", str(out), "-q"]) == 0
+    assert "it was trained by opzo 0.0.9, numpy 1.0, this is opzo" in capsys.readouterr().err
+    assert json.loads(figures.read_text())["made_by"] == stored["made_by"]
+
+
+def test_two_sweeps_in_one_folder(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    with locked(out, ""):
+        assert main(["sweep", str(file), "--out", str(out), "-q"]) == 2
+    assert f"another sweep works in {out}; wait for it" in capsys.readouterr().err
+    assert list(out.iterdir()) == []
+
+
+def test_names_of_folders_are_valid_and_different(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    deep = tmp_path / ("d" * 200)
+    deep.mkdir()
+    names = [tmp_path / "a" / "b.npz", tmp_path / "a" / "b" / ".npz", tmp_path / "a" / "B.npz", tmp_path / "\u00fc.npz"]
+    names += [tmp_path / "\u00f6.npz", deep / "1.npz", deep / "2.npz"]
+    for name in names:
+        name.write_bytes(data.read_bytes())
+    path = tmp_path / "s.toml"
+    path.write_text(
+        f'[settings]\nnet = "9-6-3"\n[sweep]\ndata = {json.dumps(list(map(str, names)))}\n'
+        "kappa = [0.1, 0.10000000000000002]\n"
+    )
+    folders = [run.folder for run in plan(path, tmp_path / "out")]
+    assert len({folder.name.lower() for folder in folders}) == len(names) * 2
+    for folder in folders:
+        folder.mkdir(parents=True)
+        assert folder.parent == tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [("out", "is a file; give the name of a folder"), ("out/seed=0", "is a file"), ("dir", "is a folder")],
+)
+def test_a_file_in_the_place_of_a_folder(
+    made: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "s.toml", tmp_path / "out"
+    path.write_text('[settings]\nnet = "64-8-10"\n[sweep]\nseed = [0]\n')
+    if made == "dir":
+        (out / "results.csv").mkdir(parents=True)
+    else:
+        (tmp_path / made).parent.mkdir(exist_ok=True)
+        (tmp_path / made).touch()
+    assert main(["sweep", str(path), "--out", str(out), "-q"]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1e3", "99999999999999999999"])
+def test_number_of_jobs(value: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", str(file), f"--jobs={value}"]) == 2
+    assert "argument --jobs: must be a whole number in 1..1024" in capsys.readouterr().err
+
+
+def row(net: str, accuracy: float, rates: int) -> dict[str, Any]:
+    figures = {"net": net, "seed": 0, "test_accuracy": accuracy, "cycles_per_train_sample": 12345.6}
+    return figures | {f"firing_rate_{layer + 1}": 0.1 for layer in range(rates)}
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_table_fits_the_terminal(width: int) -> None:
+    rows = [row("a" * 50, 0.5, 3), row("64-8-10", 1.0, 1)]
+    lines = sweep_table(groups(rows, ["net"]), ["net"], width)
+    assert all(len(line) <= width for line in lines)
+    assert lines[0].split()[:2] == ["net", "runs"]
+    assert ("mean" in lines[0], "firing rates" in lines[0]) == (True, width == 120)
+    assert "50.00%" in lines[1]
 
 
 def test_groups_by_hand() -> None:
@@ -192,6 +348,7 @@ def test_groups_by_hand() -> None:
         "runs": 3,
         "test_accuracy": 0.7,
         "x": 1,
+        "test_accuracy_mean": pytest.approx(0.7),
         "test_accuracy_min": 0.5,
         "test_accuracy_max": 0.9,
     }

@@ -7,7 +7,6 @@ from typing import Any
 
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.class_names import other_names
-from opzo.host.config import Config
 from opzo.host.data import load_data
 from opzo.host.device import open_device
 from opzo.host.options import add_config, add_output, given, print_json
@@ -31,12 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate; exit code."""
     checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
     network, rule = checkpoint.network, checkpoint.rule
-    config = Config.of(checkpoint.settings | given(arguments), str(arguments.run))
+    config = checkpoint.config(given(arguments), str(arguments.run))
     data = load_data(config.data, config.data_root)
     samples = data.test if arguments.set == "test" else data.train
     samples.check(network, config.data)
     if difference := other_names(checkpoint.class_names, data.names):
         logger.warning("warning: %s", difference)
+    known = checkpoint.test_digest if arguments.set == "test" else checkpoint.data_digest
+    if known and samples.digest != known and "data" not in vars(arguments):
+        logger.warning(
+            "warning: the %s samples of %s are not those of the training run any more", arguments.set, config.data
+        )
     with open_device(config.device, network, config.lanes, config.weight_bits) as device:
         device.configure(network, rule)
         checkpoint.state.write_weights(device)

@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Stream; exit code."""
     checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
     network, rule = checkpoint.network, checkpoint.rule
-    config = replace(Config.of(checkpoint.settings | given(arguments), str(arguments.run)), rate=arguments.rate)
+    config = replace(checkpoint.config(given(arguments), str(arguments.run)), rate=arguments.rate)
     with (
         open_device(config.device, network, config.lanes, config.weight_bits) as device,
         Interrupt(lambda: None) as interrupt,

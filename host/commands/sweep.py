@@ -2,28 +2,24 @@
 
 import argparse
 import contextlib
-import io
-import logging
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
-from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from opzo.host.atomic import write_atomically
-from opzo.host.options import add_output, print_json, say
-from opzo.host.run_folder import CHECKPOINT, CONFIG
-from opzo.host.sweep import PlannedRun, groups, plan, table, write_csv
-
-logger = logging.getLogger(__name__)
+from opzo.host.atomic import check_output
+from opzo.host.jobs import NOT_RUN, Jobs
+from opzo.host.options import add_output, print_json, say, whole
+from opzo.host.run_folder import locked, remove_leftovers
+from opzo.host.sweep import MAX_RUNS, PlannedRun, groups, plan, table, write_csv
+from opzo.host.sweep_table import sweep_table
+from opzo.spec.errors import OpzoError
 
 RESULTS = "results.csv"
-SHOWN = ("test_accuracy", "test_accuracy_min", "test_accuracy_max", "cycles_per_train_sample")
-"""Figures of a group on screen, beside the firing rates."""
+MOST_JOBS = 1024
+INTERRUPTED = 130
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,84 +31,106 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder of the runs; what it holds already is gone on with (default: the file's name, in runs/)",
+        help="folder of the runs; runs already there are resumed (default: the file's name, in runs/)",
     )
     parser.add_argument(
-        "--jobs", type=_jobs, default=os.cpu_count(), metavar="N", help="runs at a time (default: one a core)"
+        "--jobs",
+        type=whole(1, MOST_JOBS),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="runs at a time (default: one a core)",
+    )
+    parser.add_argument(
+        "--max-runs",
+        type=whole(1),
+        default=MAX_RUNS,
+        metavar="N",
+        help=f"most runs that the lists may make (default: {MAX_RUNS})",
     )
     add_output(parser)
-
-
-def _jobs(text: str) -> int:
-    jobs = int(text)
-    if jobs < 1:
-        raise ValueError
-    return jobs
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what is not trained yet, then show the results; exit code."""
     out: Path = arguments.out or Path("runs") / arguments.file.stem
-    runs = plan(arguments.file, out)
-    todo = [planned for planned in runs if planned.figures() is None]
-    logger.info("%d runs, %d of them to train", len(runs), len(todo))
-    # Stopped by a signal or by Ctrl-C alike, it stops the processes that train.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    failed = train_runs(todo, arguments.jobs, quiet=arguments.quiet)
-    results = [(planned, figures) for planned in runs if (figures := planned.figures()) is not None]
-    rows = table(results)
-    if rows:
-        write_csv(out / RESULTS, rows)
+    check_output(out, folder=True)
+    runs = plan(arguments.file, out, arguments.max_runs)
+    with locked(out, f"another sweep works in {out}; wait for it, or give another --out"):
+        remove_leftovers(out, (RESULTS,))
+        check_output(out / RESULTS)
+        # Before the training: results of other data or settings must not stay if it is stopped.
+        _results(runs, out)
+        failed, stopped = train_runs(runs, arguments.jobs, quiet=arguments.quiet)
+        rows = _results(runs, out)
+    if stopped:
+        say(f"opzo: stopped; {len(rows)} of {len(runs)} runs are complete; the same command goes on with the others")
+        return INTERRUPTED
     keys = [key for key in runs[0].swept if key != "seed"]
     merged = groups(rows, keys)
     if arguments.json:
         print_json({"runs": rows, "groups": merged, "failed": [str(planned.folder) for planned in failed]})
     elif rows:
-        _show(merged, keys)
+        for line in sweep_table(merged, keys, Console().width):
+            print(line)
         print(f"results of {len(rows)} runs in {out / RESULTS}")
     for planned in failed:
         say(f"opzo: {planned.folder} was not trained to its end; the same command goes on with it")
     return 1 if failed else 0
 
 
-def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> list[PlannedRun]:
-    """Train runs in processes of their own; those that did not come to their end."""
-    console = Console(stderr=True)
-    done = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_train_one)(planned) for planned in runs)
-    failed = []
-    with Progress(console=console, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("training", total=len(runs))
-        for planned, code in done:
-            bar.advance(task)
-            logger.info("%s: %s", planned.folder.name, "trained" if code == 0 else f"ended with code {code}")
-            if code:
-                failed.append(planned)
-    return failed
-
-
-def _train_one(planned: PlannedRun) -> tuple[PlannedRun, int]:
-    """Train one run, or go on with it; its exit code. Runs in a process of its own."""
-    from opzo.host.cli import main
-
-    if (planned.folder / CHECKPOINT).exists():
-        arguments = ["--resume", str(planned.folder)]
+def _results(runs: list[PlannedRun], out: Path) -> list[dict[str, Any]]:
+    """Rows of the runs that are complete, also written as CSV; without any there is no such file."""
+    rows = table((planned, figures) for planned in runs if (figures := planned.figures()) is not None)
+    if rows:
+        write_csv(out / RESULTS, rows)
     else:
-        planned.folder.mkdir(parents=True, exist_ok=True)
-        config = planned.folder / CONFIG
-        write_atomically(config, planned.config.toml().encode(errors="surrogateescape"))
-        arguments = ["--config", str(config), "--out", str(planned.folder)]
-    with contextlib.redirect_stdout(io.StringIO()):
-        return planned, main(["train", *arguments, "--quiet"])
+        with contextlib.suppress(OSError):
+            (out / RESULTS).unlink()
+    return rows
 
 
-def _show(merged: list[dict[str, Any]], keys: list[str]) -> None:
-    """Groups as a table on stdout."""
-    rates = [key for key in merged[0] if key.startswith("firing_rate_")]
-    screen = Table()
-    for column in (*keys, "runs", *SHOWN, *rates):
-        screen.add_column(column.replace("_", " "), justify="right")
-    for row in merged:
-        cells = [str(row[key]) for key in (*keys, "runs")]
-        cells += [f"{row[key]:.2%}" if "accuracy" in key else f"{row[key]:,.0f}" for key in SHOWN]
-        screen.add_row(*cells, *(f"{row[key]:.3f}" for key in rates))
-    Console().print(screen)
+def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[PlannedRun], bool]:
+    """Train what is not complete, in processes of their own; runs that did not come to their end, and whether the user
+    stopped them."""
+    console = Console(stderr=True)
+    failed: list[PlannedRun] = []
+    todo: list[PlannedRun] = []
+    with Progress(console=console, disable=quiet or not console.is_terminal) as bar:
+
+        def tell(text: str) -> None:
+            # Above the bar, which a line straight to stderr would tear.
+            bar.console.print(f"opzo: {text}", markup=False, highlight=False, soft_wrap=True)
+
+        def report(index: int, line: str) -> None:
+            if not runner.stopped:
+                tell(f"{todo[index].folder.name}: {line.removeprefix('opzo: ')}")
+
+        for planned in runs:
+            if planned.figures() is not None:
+                continue
+            try:
+                if reason := planned.other():
+                    place = planned.set_aside()
+                    tell(f"{planned.folder.name} is trained again: {reason}; the earlier run is in {place}")
+                todo.append(planned)
+            except OpzoError as error:
+                tell(f"{planned.folder.name}: error: {error}")
+                failed.append(planned)
+        if not quiet:
+            tell(f"{len(runs)} runs, {len(todo)} of them to train")
+        task = bar.add_task("training", total=len(todo))
+        runner = Jobs(jobs, report, lambda: tell("stopping and saving; Ctrl-C again quits at once"))
+        for index, code in runner.run([planned.command() for planned in todo]):
+            bar.advance(task)
+            if code:
+                failed.append(todo[index])
+            if not runner.stopped and not quiet and not code:
+                tell(f"{todo[index].folder.name}: trained")
+            elif not runner.stopped and code != NOT_RUN and code:
+                tell(f"{todo[index].folder.name}: {_ended(code)}")
+    return failed, runner.stopped
+
+
+def _ended(code: int) -> str:
+    """An exit code in words."""
+    return f"ended with code {code}" if code > 0 else f"ended by signal {-code}, 9 often for lack of memory"

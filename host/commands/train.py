@@ -1,32 +1,39 @@
 """``opzo train``: train a network on a device and keep the run in a folder."""
 
 import argparse
+import contextlib
 import logging
+import shlex
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import opzo
-from opzo.host.checkpoint import Checkpoint
-from opzo.host.config import Config
+from opzo.host.atomic import check_output
+from opzo.host.checkpoint import Checkpoint, check_named, made_by
+from opzo.host.config import Config, checked, read_toml
 from opzo.host.data import Data, load_data
 from opzo.host.device import Device, open_device
 from opzo.host.interrupt import Interrupt
 from opzo.host.limit import link_or_engine, times
-from opzo.host.options import CLOCK, add_clock, add_config, add_output, given, print_json, show
+from opzo.host.options import CLOCK, add_clock, add_config, add_output, given, print_json, say, show
 from opzo.host.progress import TrainingBar, table_head, table_row
 from opzo.host.recipes import OTHER_HIDDEN, configure, described
-from opzo.host.run_folder import RunFolder
+from opzo.host.run_folder import CHECKPOINT, CONFIG, RunFolder, folder_name, run_path
 from opzo.host.statistics import Tally, cycles_are
 from opzo.host.trainer import EpochReport, Progress, Trainer, Watcher
+from opzo.host.transport import SIMULATED
 from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.messages import printable
 
 logger = logging.getLogger(__name__)
 
 RESUMABLE = frozenset({"device", "data_root", "checkpoint_every"})
 """Keys that may differ when a run goes on; all others would make it another run."""
 INTERRUPTED = 130
+RUNS = Path("runs")
+"""Folder of the runs whose folder is not named."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -48,29 +55,74 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train; exit code."""
     values = given(arguments)
-    if arguments.resume is None:
-        data, config = configure(values)
-        out = arguments.out or _new_folder(config)
-        RunFolder.check_free(out)
-        folder = checkpoint = None
-    else:
+    if arguments.resume is not None:
         _check_resume(arguments, values)
-        out = arguments.resume
-        folder, checkpoint = RunFolder.reopen(arguments.resume)
-        built = {"lanes": checkpoint.lanes, "weight_bits": checkpoint.state.weight_bits}
-        config = Config.of(checkpoint.settings | built | values, str(arguments.resume))
-        data = load_data(config.data, config.data_root)
-        if data.digest != checkpoint.data_digest:
-            raise OpzoError(
-                f"{config.data} is not the data that {arguments.resume} was trained on; give the same files"
-            )
+        return _resume(arguments, values)
+    check_output(arguments.out or RUNS, folder=True)
+    if arguments.out is not None:
+        RunFolder.check_free(arguments.out)
+    data, config = configure(values)
     data.check(config.network)
-    with open_device(config.device, config.network, config.lanes, config.weight_bits) as device:
-        # Before the folder is made: a device that is too small shall not leave one.
-        config.network.check(device.limits)
-        folder = folder or RunFolder.create(out, config)
+    with _open(config) as device:
+        # Only now: a device that is too small shall not leave a folder.
+        folder = RunFolder.unique(RUNS / _name(config)) if arguments.out is None else RunFolder(arguments.out)
         with folder.lock():
+            folder = RunFolder.create(folder.path, config)
+            return _Run(arguments, config, data, device, folder, None).go()
+
+
+def _resume(arguments: argparse.Namespace, values: dict[str, Any]) -> int:
+    path = run_path(arguments.resume)
+    with RunFolder(path).lock():
+        if not (path / CHECKPOINT).exists() and (path / CONFIG).exists():
+            return _begin_again(arguments, values, path)
+        folder, checkpoint = RunFolder.reopen(path)
+        built = {"lanes": checkpoint.lanes, "weight_bits": checkpoint.state.weight_bits}
+        config = checkpoint.config(built | values, str(path))
+        data = load_data(config.data, config.data_root)
+        _check_data(checkpoint, data, path)
+        data.check(config.network)
+        if checkpoint.epoch > config.epochs or checkpoint.position > len(data.train):
+            raise OpzoError(
+                f"{path / CHECKPOINT} is damaged (epoch is {checkpoint.epoch} of {config.epochs}, position is "
+                f"{checkpoint.position} of {len(data.train)}); use an earlier checkpoint"
+            )
+        if checkpoint.epoch == config.epochs:
+            say(f"opzo: nothing is left to do in {path}: all {config.epochs} epochs are trained")
+            figures = folder.figures()
+            if figures is not None and figures.get("data_digest") == checkpoint.data_digest:
+                # Figures that cannot be shown are damaged: they are measured again below.
+                with contextlib.suppress(KeyError, TypeError, ValueError):
+                    _print(figures | {"run_folder": str(path)}, as_json=arguments.json)
+                    return 0
+        elif checkpoint.made_by != made_by():
+            say(
+                f"opzo: warning: the run was begun by {printable(checkpoint.made_by or 'an earlier opzo')}, this is "
+                f"{made_by()}: the weights may differ from those of a run without a stop"
+            )
+        with _open(config) as device:
             return _Run(arguments, config, data, device, folder, checkpoint).go()
+
+
+def _begin_again(arguments: argparse.Namespace, values: dict[str, Any], path: Path) -> int:
+    """Begin a run that was stopped before its first checkpoint."""
+    stored = checked(read_toml(path / CONFIG), str(path / CONFIG))
+    data, config = configure(check_named(stored, values, str(path)) | values)
+    data.check(config.network)
+    with _open(config) as device:
+        folder = RunFolder.create(path, config)
+        return _Run(arguments, config, data, device, folder, None).go()
+
+
+def _open(config: Config) -> Device:
+    """The device, which must hold the network."""
+    device = open_device(config.device, config.network, config.lanes, config.weight_bits)
+    try:
+        config.network.check(device.limits)
+    except OpzoError:
+        device.close()
+        raise
+    return device
 
 
 def _check_resume(arguments: argparse.Namespace, values: dict[str, Any]) -> None:
@@ -80,13 +132,21 @@ def _check_resume(arguments: argparse.Namespace, values: dict[str, Any]) -> None
         raise OpzoError(f"a resumed run keeps its settings; leave {', '.join(other)} out, or start a new run")
 
 
-def _new_folder(config: Config) -> Path:
-    name = f"{Path(config.data).stem}-{config.rule}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    base = path = Path("runs") / name
-    number = 2
-    while path.exists():
-        path, number = base.with_name(f"{name}-{number}"), number + 1
-    return path
+def _check_data(checkpoint: Checkpoint, data: Data, path: Path) -> None:
+    """Raise OpzoError where the data are not those of the run. Older checkpoints do not know their test data."""
+    for part, digest, known in zip(
+        ("training", "test"), data.digests, (checkpoint.data_digest, checkpoint.test_digest), strict=True
+    ):
+        if digest != known and (known or part == "training"):
+            raise OpzoError(
+                f"{data.name} is not the data that {path} was trained on (the {part} samples differ); "
+                "give the same files, or start a new run"
+            )
+
+
+def _name(config: Config) -> str:
+    """Name of a new run's folder."""
+    return folder_name(f"{Path(config.data).stem}-{config.rule}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
 class _Run(Watcher):
@@ -115,9 +175,11 @@ class _Run(Watcher):
     def go(self) -> int:
         """Train to the end or to a Ctrl-C; exit code."""
         logger.info("%s on %s with %d lanes", self.config.network, self.device.name, self.device.limits.lanes)
-        resume = f"opzo train --resume {self.folder.path}"
+        resume = f"opzo train --resume {shlex.quote(str(self.folder.path))}"
+        if self.config.device not in SIMULATED:
+            resume += f" --device {shlex.quote(self.config.device)}"
         self.save(self.trainer)
-        if self.table:
+        if self.table and self.trainer.epoch < self.config.epochs:
             print(table_head(modelled=self.device.identity.modelled), flush=True)
         try:
             with self.interrupt, self.bar:
@@ -158,7 +220,8 @@ class _Run(Watcher):
     def save(self, trainer: Trainer) -> None:
         limits = self.device.limits
         settings = asdict(self.config) | {"lanes": limits.lanes, "weight_bits": limits.weight_bits}
-        self.folder.save(trainer.checkpoint(settings, self.data.digest))
+        checkpoint = trainer.checkpoint(settings, self.data.digest)
+        self.folder.save(replace(checkpoint, test_digest=self.data.digests[1]))
 
     def _finish(self, test: Tally) -> None:
         figures = self._figures(test)
@@ -167,10 +230,7 @@ class _Run(Watcher):
             config, device = self.config, self.device
             title = f"{config.network} on {Path(config.data).name}, {config.rule}, seed {config.seed}, {device.name}"
             self.folder.write_curve(title)
-        if self.json:
-            print_json(figures)
-        else:
-            show(_summary(figures), as_json=False)
+        _print(figures, as_json=self.json)
 
     def _figures(self, test: Tally) -> dict[str, Any]:
         """Final figures; those of training are the last epoch's."""
@@ -214,10 +274,22 @@ class _Run(Watcher):
             "link_repeats": self.device.repeats,
             "saturations": trained["saturations"],
             "health": row.get("health") or {},
+            "data_digest": self.data.digests[0],
+            "test_digest": self.data.digests[1],
+            "made_by": made_by(),
             "samples_per_second": row.get("samples_per_second", 0.0),
             "seconds": time.monotonic() - self.begin,
             "run_folder": str(self.folder.path),
         }
+
+
+def _print(figures: dict[str, Any], *, as_json: bool) -> None:
+    """Final figures on stdout."""
+    summary = _summary(figures)
+    if as_json:
+        print_json(figures)
+    else:
+        show(summary, as_json=False)
 
 
 def _summary(figures: dict[str, Any]) -> dict[str, str]:
