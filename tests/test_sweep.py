@@ -321,7 +321,8 @@ def test_a_file_in_the_place_of_a_folder(
 @pytest.mark.parametrize("value", ["0", "-1", "x", "1e3", "99999999999999999999"])
 def test_number_of_jobs(value: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", str(file), f"--jobs={value}"]) == 2
-    assert "argument --jobs: must be a whole number in 1..1024" in capsys.readouterr().err
+    assert "argument --jobs: " in (err := capsys.readouterr().err)
+    assert "in 1..1024" in err
 
 
 def row(net: str, accuracy: float, rates: int) -> dict[str, Any]:
