@@ -10,6 +10,9 @@ from opzo.host.binning import Binning
 from opzo.host.live import RECORD, WAIT, Kind, Records
 from opzo.spec.errors import OpzoError
 
+NOWHERE = 0xFFFF
+"""An address that no network has."""
+
 
 def read_dv(
     address: tuple[str, int], size: tuple[int, int] | None, inputs: int, name: str, stop: Callable[[], bool]
@@ -48,6 +51,8 @@ def read_dv(
         y, x = events["y"].astype(np.int64) * rows // height, events["x"].astype(np.int64) * columns // width
         records = np.zeros(len(events), RECORD)
         records["t"] = events["timestamp"] & 0xFFFFFFFF
-        records["address"] = (events["polarity"].astype(np.int64) * rows + y) * columns + x
+        inside = (events["y"] >= 0) & (events["y"] < height) & (events["x"] >= 0) & (events["x"] < width)
+        # Outside of the sensor is outside of the network, too.
+        records["address"] = np.where(inside, (events["polarity"].astype(np.int64) * rows + y) * columns + x, NOWHERE)
         records["value"], records["kind"] = 1, Kind.EVENT
         yield records

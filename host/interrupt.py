@@ -1,9 +1,9 @@
 """Ctrl-C that lets the sample under way finish."""
 
-import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ class Interrupt:
     def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
         self.requested = False
         self._tell = tell
+        self._at_once = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -43,10 +44,21 @@ class Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """While in this block, the first one interrupts at once as well: for work of which nothing is kept."""
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
         # A terminal that has closed cannot be told; what is to be saved must be saved all the same.
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self._tell()
+        if self._at_once:
+            raise KeyboardInterrupt

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.device import Device, Result
 from opzo.host.link import Exchange
@@ -13,6 +13,7 @@ from opzo.spec.events import SPIKE, Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS, LOSS_FRAC_BITS, LOSS_SUM_BITS, MAX_STEPS, OUTPUT_SUM
 from opzo.spec.network import Input, Network, chunk_events
 from opzo.spec.protocol import RunFlag
+from opzo.spec.values import whole_number
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,14 @@ class Decision:
         Time steps that it rests on; 0: none yet, the rest means nothing.
     outputs : float64 (classes,)
         Mean read-out of a time step, in thresholds.
-    loss : float
-        Cross entropy in bits, mean over the steps; only where there was a label.
+    loss : float or None
+        Cross entropy in bits, mean over the steps; None where there was no label.
     """
 
     prediction: int
     steps: int
     outputs: NDArray[np.float64]
-    loss: float
+    loss: float | None
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,7 @@ class Stream:
     def __init__(self, device: Device, network: Network, *, window: int = 0) -> None:
         if not network.input.events:
             raise OpzoError(f"network {network} takes frames; a stream needs one that was trained on events")
-        if not 0 <= window <= MAX_STEPS:
-            raise OpzoError(f"window must be in 0..{MAX_STEPS} time steps, not {window}")
+        window = whole_number("window", window, 0, MAX_STEPS)
         if device.network != network:
             raise OpzoError(
                 f"{device.name} holds {device.network or 'no network'}, not {network}; put the network there"
@@ -89,7 +89,7 @@ class Stream:
         self._learning = False
         self._flags = RunFlag.FRESH
         self._since_restart = 0
-        self._decision = Decision(0, 0, np.zeros(network.classes), 0.0)
+        self._decision = Decision(0, 0, np.zeros(network.classes), None)
         self._loss_steps = self._last_loss = 0
         self._loss = 0
         self.steps = self.events = self.lag = 0
@@ -108,11 +108,14 @@ class Stream:
 
     @label.setter
     def label(self, label: int | None) -> None:
-        if label is not None and not 0 <= label < self._network.classes:
-            raise OpzoError(f"label {label} is no class of {self._network}; it has 0..{self._network.classes - 1}")
+        whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
+        if label is not None and not (whole and 0 <= label < self._network.classes):
+            raise OpzoError(
+                f"label {label} is no class of {self._network}; give 0..{self._network.classes - 1}, or None"
+            )
         if label != self._label:
             self._send()
-            self._label = label
+            self._label = None if label is None else int(label)
             self.restart_decision()
 
     @property
@@ -140,8 +143,8 @@ class Stream:
 
     def step(self, addresses: NDArray[np.integer], values: NDArray[np.integer] | None = None) -> None:
         """Take one time step: its events' addresses, strictly ascending, and their values where they are graded."""
-        events = np.asarray(addresses, np.int64)
-        graded = np.full(len(events), SPIKE) if values is None else np.asarray(values, np.int64)
+        events = self._whole(addresses)
+        graded = np.full(len(events), SPIKE) if values is None else self._whole(values)
         self._check(events, graded, values is not None)
         if self._collected + len(events) > self._room:
             self._send()
@@ -177,6 +180,15 @@ class Stream:
     def loss(self) -> float:
         """Cross entropy in bits, mean over all labelled time steps that were answered; 0 without any."""
         return self._loss / (max(1, self._loss_steps) << LOSS_FRAC_BITS)
+
+    def _whole(self, values: ArrayLike) -> NDArray[np.int64]:
+        array = np.asarray(values)
+        if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
+            raise OpzoError(
+                f"time step {self.steps}: {array.dtype} of shape {array.shape}; give addresses, and values, as "
+                "lists of whole numbers"
+            )
+        return array.astype(np.int64)
 
     def _check(self, addresses: NDArray[np.int64], values: NDArray[np.int64], has_values: bool) -> None:
         if has_values is not (self._network.input is Input.GRADED):
@@ -238,13 +250,13 @@ class Stream:
             self._loss += (result.loss - before) % (1 << LOSS_SUM_BITS)
             self._loss_steps += underway.steps
         steps = underway.steps + (0 if underway.restart else self._decision.steps)
-        self._decision = _decision(result, steps)
+        self._decision = _decision(result, steps, labelled=underway.labelled)
 
 
-def _decision(result: Result, steps: int) -> Decision:
+def _decision(result: Result, steps: int, *, labelled: bool) -> Decision:
     return Decision(
         result.prediction,
         steps,
         result.outputs / (OUTPUT_SUM.one * steps),
-        result.loss / (steps << LOSS_FRAC_BITS),
+        result.loss / (steps << LOSS_FRAC_BITS) if labelled else None,
     )
