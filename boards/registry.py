@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from opzo.boards.board import Board, Family, Light, Resources
-from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
 
 ECP5_25 = Resources(luts=24_288, flip_flops=24_288, block_rams=56, multipliers=28)
 """Of the 12F too: it is the same die, and the open tools use all of it."""
@@ -212,8 +212,8 @@ BOARDS = (
 
 
 def find_board(name: str) -> Board:
-    """Board of a name; OpzoError with the list of names where there is none."""
+    """Board of a name; ChoiceError with the list of names where there is none."""
     for board in BOARDS:
         if board.name == name:
             return board
-    raise OpzoError(f"there is no board '{name}'; choose one of {', '.join(board.name for board in BOARDS)}")
+    raise no_such("board", name, (board.name for board in BOARDS))

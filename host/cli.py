@@ -6,7 +6,7 @@ import re
 import opzo
 from opzo.host.options import Parser, add_commands, say
 from opzo.host.standard_streams import Output, ended_by_signals, standard_streams
-from opzo.spec.errors import LinkError, OpzoError, ToolError
+from opzo.spec.errors import ChoiceError, LinkError, OpzoError, ToolError
 from opzo.spec.messages import printable
 
 COMMANDS = {
@@ -55,7 +55,8 @@ def _run(argv: list[str] | None, stdout: Output) -> int:
             stdout.flush()
     except OpzoError as error:
         # A message of another library may have several lines and escape codes; the user gets one line of text.
-        say(f"opzo: error: {printable(' '.join(_ESCAPES.sub('', str(error)).split()))}")
+        more = f"; see {arguments.program} --help" if isinstance(error, ChoiceError) else ""
+        say(f"opzo: error: {printable(' '.join(_ESCAPES.sub('', str(error)).split()))}{more}")
         return FAILED if isinstance(error, LinkError | ToolError) else USAGE
     except KeyboardInterrupt:
         if stdout.error is not None:

@@ -16,9 +16,9 @@ from opzo.host.events import Events
 from opzo.host.frames import LABEL_MAX, PIXEL_MAX, Frames, Shape, check_pixels, encode_frame
 from opzo.host.mnist import MNIST_FILES, WHERE, load_mnist
 from opzo.host.npz import load_arrays
-from opzo.host.paths import expanded
+from opzo.host.paths import DATA_ROOT, expanded
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import did_you_mean, printable
+from opzo.spec.messages import no_such, printable
 from opzo.spec.network import Input, Network
 
 __all__ = ["DATA_SETS", "LABEL_MAX", "MNIST_FILES", "Data", "Frames", "check_pixels", "encode_frame", "load_data"]
@@ -115,14 +115,12 @@ def _load(name: str, root: str | Path) -> Data:
         return Data(name, *load_event_data(name, root))
     if name == "mnist":
         if not root:
-            raise OpzoError(f"mnist needs the folder of its four IDX files; give --data-root DIR; {WHERE}")
+            raise OpzoError(f"mnist needs the folder of its four IDX files; give {DATA_ROOT}; {WHERE}")
         parts = load_mnist(Path(root))
         # EMNIST comes in files of the same names, with letters.
         names = DIGITS if max(part.y.max() for part in parts) < len(DIGITS) else ()
         return Data(name, *(replace(part, names=names) for part in parts))
-    raise OpzoError(
-        f"there is no data set '{name}'{did_you_mean(name, DATA_SETS)}; choose {', '.join(DATA_SETS)} or an .npz file"
-    )
+    raise no_such("data set", name, DATA_SETS, " or an .npz file")
 
 
 def _tell_classes(data: Data) -> None:

@@ -16,6 +16,7 @@ from opzo.host.rows import pack_rows, unpack_rows
 from opzo.host.transport import SIMULATED, connection
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.formats import WEIGHT
+from opzo.spec.messages import shown
 from opzo.spec.network import Layer, Limits, Network, Rule
 from opzo.spec.protocol import Command, Identity, RunFlag, Space
 from opzo.spec.registers import (
@@ -373,6 +374,8 @@ def open_device(name: str, network: Network | None = None, lanes: int = 16, weig
     The simulated ones are built with ``lanes`` lanes, ``weight_bits`` (16 or 12) bits a weight and large enough for
     ``network``; a board is what it is.
     """
+    if network is not None and not isinstance(network, Network):
+        raise OpzoError(f"network must be an opzo.Network, not {shown(network)}; write opzo.Network('64-64-10')")
     limits = None
     if network is not None and name in SIMULATED:
         limits = network.limits(lanes, weight_bits)

@@ -12,11 +12,13 @@ from opzo.host.binning import Binning, bin_recordings
 from opzo.host.event_files import PARTS, load_events, save_events
 from opzo.host.events import Events
 from opzo.host.gesture import CLASSES, LISTS, gesture_files, gesture_recordings, labels_path
+from opzo.host.paths import DATA_ROOT
 from opzo.host.recording import RawEvents, Recording, check
 from opzo.host.recording_folders import files_of_groups
 from opzo.host.recordings import read_recording
 from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
 
 CHIP_SIZE = (45, 45)
 """Nearly the paper's 48 x 48, which with two channels are more than the chip's 4,096 inputs."""
@@ -111,9 +113,9 @@ def load_event_data(name: str, root: str | Path, *, binning: Binning | None = No
     Nothing is downloaded. ``binning`` stands in for that of the paper.
     """
     if name not in DATA_SETS:
-        raise OpzoError(f"there is no event data set '{name}'; choose {', '.join(DATA_SETS)}")
+        raise no_such("event data set", name, DATA_SETS)
     if not root:
-        raise OpzoError(f"{name} needs the folder of its recordings; give --data-root DIR")
+        raise OpzoError(f"{name} needs the folder of its recordings; give {DATA_ROOT}")
     folder, chosen = Path(root), binning or DATA_SETS[name].binning
     files, sources = _sources(name, folder)
     described = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

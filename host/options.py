@@ -92,7 +92,7 @@ def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, tuple[s
             name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
         )
         module.add(command)
-        command.set_defaults(**{dest: module.run})
+        command.set_defaults(program=command.prog, **{dest: module.run})
 
 
 def print_json(facts: Mapping[str, Any]) -> None:

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from opzo.spec.errors import OpzoError
 
+DATA_ROOT = "--data-root DIR (in Python, root)"
+"""How to name the folder of a data set's files."""
+
 
 def expanded(text: str) -> Path:
     """Path with ``~`` for the home folder, which shells leave in settings and behind ``=``."""

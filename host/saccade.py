@@ -12,6 +12,7 @@ from opzo.host.events import Events
 from opzo.host.saccade_camera import SENSOR, SaccadeCamera, enlarge
 from opzo.spec.cache import cache_root, cached, content_hash
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
 
 PREFIX = "saccade-"
 SPLITS = ("train", "test")
@@ -29,7 +30,7 @@ def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None 
     returned are memory-mapped files.
     """
     if not name.startswith(PREFIX):
-        raise OpzoError(f"there is no synthetic event data set '{name}'; choose saccade-digits or saccade-mnist")
+        raise no_such("synthetic event data set", name, ("saccade-digits", "saccade-mnist"))
     camera = camera or SaccadeCamera()
     data = load_data(name.removeprefix(PREFIX), root)
     if not (isinstance(data.train, Frames) and isinstance(data.test, Frames)):

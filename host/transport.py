@@ -9,7 +9,8 @@ from typing import Protocol
 
 import serial
 
-from opzo.spec.errors import OpzoError
+from opzo.spec.errors import ChoiceError, OpzoError
+from opzo.spec.messages import did_you_mean, printable, shown
 from opzo.spec.network import Limits
 
 DEFAULT_BAUD = 1_000_000
@@ -102,16 +103,31 @@ class Connection:
 
 def connection(device: str, limits: Limits | None = None) -> Connection:
     """Connection of a device string; ``limits`` (simulated devices only) is what to build the device for."""
+    if not isinstance(device, str):
+        raise ChoiceError(f"a device is named by a text, not {shown(device)}; choose {DEVICES}")
     kind, _, rest = device.partition(":")
     if kind == "serial" and rest:
         port, baud = _split_baud(rest)
         return Connection(device, lambda: SerialTransport(port, baud), patience=1.0, reopens=True)
     if device not in SIMULATED:
-        raise OpzoError(f"'{device}' is not a device; choose {DEVICES}")
+        raise _no_device(device)
     if limits is None:
-        raise OpzoError(f"device '{device}' is built for a network; name the network (--net)")
+        raise OpzoError(
+            f"'{device}' is simulated, and built for a network; name it: opzo.connect('{device}', network), where "
+            "network = opzo.Network('64-64-10') or that of the data, data.network()"
+        )
     # Nothing is lost on the way to a simulated device, but it may compute for long before it answers.
     return Connection(device, lambda: simulated(device, limits), patience=5.0, reopens=False)
+
+
+def _no_device(name: str) -> ChoiceError:
+    """Error of a device string that means nothing, with what may have been meant."""
+    hint = did_you_mean(name, SIMULATED)
+    if name.startswith("/dev/"):
+        hint = f" (did you mean 'serial:{printable(name)}'?)"
+    elif name in ("serial", "serial:"):
+        hint = " without its port (opzo ports lists them)"
+    return ChoiceError(f"{shown(name)} is not a device{hint}; choose {DEVICES}")
 
 
 def _split_baud(text: str) -> tuple[str, int]:

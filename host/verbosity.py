@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from opzo.spec.messages import printable
+
 _LOGGER = logging.getLogger("opzo")
 _switch = {"verbose": True}
 
@@ -72,4 +74,4 @@ class _Teller(logging.Handler):
             _LOGGER.parent.handle(record)
         else:
             warning = "warning: " if record.levelno >= logging.WARNING else ""
-            tell(f"opzo: {warning}{record.getMessage()}")
+            tell(f"opzo: {warning}{printable(record.getMessage())}")

@@ -12,6 +12,10 @@ class NetworkError(OpzoError, ValueError):
     """A network that cannot exist, or that a device cannot hold; the message names the limit."""
 
 
+class ChoiceError(OpzoError, ValueError):
+    """A name of something that does not exist; the message lists what there is, the command line adds where to look."""
+
+
 class LinkError(OpzoError):
     """The link to the device broke or the device stopped answering on the way; exit code 1."""
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from opzo.spec.errors import ChoiceError
+
 SHOWN = 60
 """Most characters of a value in a message."""
 
@@ -14,6 +16,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` where ``word`` is close to a known name, else nothing."""
     near = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def no_such(what: str, name: Any, known: Iterable[str], more: str = "") -> ChoiceError:
+    """Error of a name that is not among the ``known`` ones, with the nearest; ``more`` ends the list of them."""
+    names = list(known)
+    hint = did_you_mean(name, names) if isinstance(name, str) else ""
+    return ChoiceError(f"there is no {what} {shown(name)}{hint}; choose {', '.join(names)}{more}")
 
 
 def printable(text: object) -> str:

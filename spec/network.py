@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS, MAX_STEPS, ROW_LOW_BITS, WEIGHT
-from opzo.spec.messages import did_you_mean, shown
+from opzo.spec.messages import no_such, shown
 from opzo.spec.values import whole_number
 
 MAX_HIDDEN = 3
@@ -43,8 +43,7 @@ def _parse(kinds: type[E], name: E | str, what: str) -> E:
     known = {kind.name.lower(): kind for kind in kinds}
     if isinstance(name, str) and name.lower() in known:
         return known[name.lower()]
-    hint = did_you_mean(name, known) if isinstance(name, str) else ""
-    raise NetworkError(f"there is no {what} {shown(name)}{hint}; choose one of {', '.join(known)}")
+    raise no_such(what, name, known)
 
 
 class Input(IntEnum):
@@ -64,7 +63,7 @@ class Input(IntEnum):
 
     @classmethod
     def parse(cls, name: "Input | str") -> "Input":
-        """Kind of a name as written on the command line, or the kind itself; NetworkError for an unknown one."""
+        """Kind of a name as written on the command line, or the kind itself; ChoiceError for an unknown one."""
         return _parse(cls, name, "input")
 
 
@@ -92,7 +91,7 @@ class Rule(IntEnum):
 
     @classmethod
     def parse(cls, name: "Rule | str") -> "Rule":
-        """Rule of a name as written on the command line, or the rule itself; NetworkError for an unknown one."""
+        """Rule of a name as written on the command line, or the rule itself; ChoiceError for an unknown one."""
         return _parse(cls, name, "learning rule")
 
 

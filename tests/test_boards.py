@@ -103,7 +103,7 @@ def test_names_are_unique_and_unknown_ones_list_them():
     names = [board.name for board in BOARDS]
     assert len(set(names)) == len(names)
     assert find_board("icebreaker").title == "1BitSquared iCEBreaker"
-    with pytest.raises(OpzoError, match=r"there is no board 'icebraker'; choose one of ulx3s-85f, .*, icebreaker"):
+    with pytest.raises(OpzoError, match=r"no board 'icebraker' \(did you mean 'icebreaker'\?\); choose ulx3s-85f, .*"):
         find_board("icebraker")
 
 

@@ -215,7 +215,7 @@ def test_resume_of_a_finished_run_says_so_and_the_same_again(
         (["train", "--clock", "0"], "argument --clock: the value must be above 0, not '0'; see opzo train --help"),
         (["trian"], "there is no 'trian' (did you mean 'train'?); choose from train, sweep"),
         ([], "required: COMMAND"),
-        (["train", "--rule", "backprop"], "no learning rule 'backprop'"),
+        (["train", "--rule", "backprop"], "choose opzo, dfa, zo, readout; see opzo train --help"),
         (["train", "--rate", "300"], "--rate must be in 0..255, not 300"),
         (["train", "--net", "64-10"], "1 to 3 hidden layers"),
         (["train", "--net", "64-0-10"], "neurons of layer 1 must be in"),
@@ -232,7 +232,10 @@ def test_resume_of_a_finished_run_says_so_and_the_same_again(
         (["train", "--config", "nowhere.toml"], "cannot read nowhere.toml"),
         (["train", "--resume", "nowhere"], "there is no file nowhere"),
         (["eval", "nowhere"], "there is no file nowhere"),
-        (["simulate", "--device", "serial:/dev/ttyUSB0"], "is no simulated device; choose golden or rtl"),
+        (
+            ["simulate", "--device", "serial:/dev/ttyUSB0"],
+            "choose fast, golden, rtl; see opzo simulate --help",
+        ),
         (["verilog", "--lanes", "3"], "lanes must be a power of two"),
     ],
 )

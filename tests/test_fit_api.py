@@ -82,6 +82,11 @@ def test_samples_that_cannot_be_are_refused() -> None:
         (lambda: one.fit(X, Y, epochs=0), r"epochs must be in 1\.\."),
         (lambda: one.fit("digits"), "images need labels"),
         (lambda: opzo.Model(one.device, NETWORK), "a model is made of a network and an open device"),  # type: ignore
+        (lambda: opzo.connect("fast"), r"built for a network; name it: opzo\.connect\('fast', network\)"),
+        (lambda: opzo.connect("fats"), r"'fats' is not a device \(did you mean 'fast'\?\)"),
+        (lambda: opzo.connect("/dev/ttyACM0"), r"did you mean 'serial:/dev/ttyACM0'\?"),
+        (lambda: opzo.connect("fast", "9-12-3"), "network must be an opzo.Network, not '9-12-3'"),  # type: ignore
+        (lambda: opzo.load_data("mnits"), r"no data set 'mnits' \(did you mean 'mnist'\?\)"),
         (lambda: opzo.load_data(5), "a data set is named by a text, not 5"),  # type: ignore[arg-type]
     ):
         with pytest.raises(opzo.OpzoError, match=message):

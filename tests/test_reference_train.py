@@ -198,7 +198,7 @@ def test_interrupted_command_says_how_to_go_on(
     [
         (["--preset", "nope"], "there is no preset 'nope'; choose mnist-fc"),
         (["--preset", "digits-fc", "--method", "nope"], "there is no method 'nope'; choose bp"),
-        (["--preset", "digits-fc", "--noise", "pink"], "there is no noise 'pink'; choose gaussian or rademacher"),
+        (["--preset", "digits-fc", "--noise", "pink"], "there is no noise 'pink'; choose gaussian, rademacher"),
         (["--preset", "digits-fc", "--intermediate"], "take a conv9 preset"),
         (["--preset", "digits-fc", "--epochs", "0"], "epochs must be 1 or more"),
         (["--preset", "digits-fc", "--rate", "-1"], "rate must be 0 or more"),

@@ -86,7 +86,7 @@ def test_port_without_permission(tmp_path: Path) -> None:
         ("", "is not a device"),
         ("serial:/dev/ttyUSB0@fast", "'fast' is not a baud rate; write serial:/dev/ttyUSB0@1000000"),
         ("serial:/dev/ttyUSB0@0", "'0' is not a baud rate"),
-        ("golden", "name the network"),
+        ("golden", r"name it: opzo\.connect\('golden', network\)"),
     ],
 )
 def test_refuses_device_strings(device: str, message: str) -> None:

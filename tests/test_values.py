@@ -109,11 +109,11 @@ def test_devices_have_lanes_and_weights_of_some_sizes(value: Any) -> None:
 
 
 def test_unknown_inputs_and_rules_name_the_nearest() -> None:
-    with pytest.raises(opzo.NetworkError, match=r"no input 'spike' \(did you mean 'spikes'\?\); choose one of frame"):
+    with pytest.raises(opzo.OpzoError, match=r"no input 'spike' \(did you mean 'spikes'\?\); choose frame"):
         opzo.Network((4, 4, 4), input="spike")
-    with pytest.raises(opzo.NetworkError, match=r"no learning rule 'opz' \(did you mean 'opzo'\?\)"):
+    with pytest.raises(opzo.OpzoError, match=r"no learning rule 'opz' \(did you mean 'opzo'\?\)"):
         Hyperparameters(rule="opz")
-    with pytest.raises(opzo.NetworkError, match="no input 1; choose"):
+    with pytest.raises(opzo.OpzoError, match="no input 1; choose"):
         opzo.Network((4, 4, 4), input=1)  # type: ignore[arg-type]
 
 

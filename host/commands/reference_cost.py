@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 from opzo.host.options import add_output, print_json
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
 
 SHAPES = {
     "mnist": ((1, 28, 28), 10),
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from opzo.sim.reference.training import torch_device
 
     if arguments.preset not in PRESETS:
-        raise OpzoError(f"there is no preset '{arguments.preset}'; choose {', '.join(PRESETS)}")
+        raise no_such("preset", arguments.preset, PRESETS)
     for name in ("batch", "batches", "threads"):
         value = getattr(arguments, name)
         if value is not None and value < 1:

@@ -7,7 +7,7 @@ from opzo.host.config import Config
 from opzo.host.interrupt import Interrupt
 from opzo.host.options import add_config, add_verbosity, given, say
 from opzo.host.transport import SIMULATED, simulated
-from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; exit code."""
     config = Config.of(given(arguments), "the settings")
     if config.device not in SIMULATED:
-        raise OpzoError(f"'{config.device}' is no simulated device; choose golden or rtl")
+        raise no_such("simulated device", config.device, SIMULATED)
     from opzo.sim.pty import PtyDevice
 
     limits = config.network.limits(config.lanes, config.weight_bits)

@@ -25,6 +25,7 @@ from opzo.sim.reference.imagenet import SIZE as IMAGENET_SIZE
 from opzo.sim.reference.imagenet import read_imagenet
 from opzo.sim.reference.patches import REGIONS, cut_patches
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
 
 PADDING = 4
 """Pixels by which a random crop shifts at most."""
@@ -163,7 +164,7 @@ def load(name: str, root: str = "", *, train: int | None = None, test: int | Non
         **{recorded: partial(_recorded, recorded, root) for recorded in RECORDED},
     }
     if name not in DATA_SETS and not name.endswith(".npz"):
-        raise OpzoError(f"there is no data set '{name}'; choose {', '.join(DATA_SETS)} or an .npz file")
+        raise no_such("data set", name, DATA_SETS, " or an .npz file")
     data = loaders[name]() if name in loaders else _of_host(name, root)
     return replace(
         data,

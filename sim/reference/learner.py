@@ -13,7 +13,7 @@ from opzo.sim.reference.neuron import LIF, lif_layers, reset
 from opzo.sim.reference.noise import GAUSSIAN, Noise, Perturbation
 from opzo.sim.reference.synapses import TracedLinear
 from opzo.sim.reference.tally import StepSums, Tally
-from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
 
 MSE_SHARE = 0.05
 """Share of the mean square error in the loss, the rest is cross entropy (Xiao et al. 2022)."""
@@ -51,7 +51,7 @@ class Method:
 
     def __post_init__(self) -> None:
         if self.name not in METHODS:
-            raise OpzoError(f"there is no method '{self.name}'; choose {', '.join(METHODS)}")
+            raise no_such("method", self.name, METHODS)
 
     @property
     def label(self) -> str:

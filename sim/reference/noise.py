@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from opzo.sim.reference.neuron import LIF
-from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
 
 KINDS = ("gaussian", "rademacher")
 PLACES = ("after", "before")
@@ -38,7 +38,7 @@ class Noise:
     def __post_init__(self) -> None:
         for value, known in ((self.kind, KINDS), (self.place, PLACES)):
             if value not in known:
-                raise OpzoError(f"there is no noise '{value}'; choose {' or '.join(known)}")
+                raise no_such("noise", value, known)
 
     def draw(self, shape: torch.Size, like: Tensor) -> Tensor:
         """Noise of variance 1, of the dtype and on the device of ``like``."""

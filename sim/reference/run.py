@@ -8,6 +8,7 @@ from opzo.sim.reference.learner import Method
 from opzo.sim.reference.noise import ALPHA_FIRST, ALPHA_LAST, Noise
 from opzo.sim.reference.presets import PRESETS
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
 
 SEED = 2022
 """First of the paper's seeds; the others are 0 and 1."""
@@ -92,7 +93,7 @@ class Run:
         Recipe and Run.
         """
         if preset not in PRESETS:
-            raise OpzoError(f"there is no preset '{preset}'; choose {', '.join(PRESETS)}")
+            raise no_such("preset", preset, PRESETS)
         base, values = PRESETS[preset], dict(given)
         name, intermediate = values.pop("method", "opzo"), values.pop("intermediate", False)
         if intermediate and base.intermediate is None:
