@@ -18,8 +18,10 @@ from opzo.sim.reference import exchange, nir_graph
 from opzo.sim.reference.exchange import from_chip, from_state_dict, to_chip
 from opzo.sim.reference.float_network import FloatNetwork, signals
 from opzo.sim.reference.layers import InputScaling, round_weights
-from opzo.sim.reference.nir_graph import from_nir, read_nir, to_nir
+from opzo.sim.reference.nir_file import read_nir
+from opzo.sim.reference.nir_graph import from_nir, to_nir
 from opzo.sim.reference.quantized import ChipNetwork
+from opzo.sim.reference.torch_file import read_state_dict
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import ACCUMULATOR, MEMBRANE, WEIGHT
 from opzo.spec.network import Input, Network, Rule
@@ -341,7 +343,7 @@ def test_graph_that_is_no_chain() -> None:
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2), tmp_path / "module.pt")
     with pytest.raises(OpzoError, match=r"holds no state dict .*torch.save\(model.state_dict\(\), path\)"):
-        exchange.read_state_dict(tmp_path / "module.pt")
+        read_state_dict(tmp_path / "module.pt")
     torch.save({"state_dict": {}}, tmp_path / "nested.pt")
     with pytest.raises(OpzoError, match="holds no state dict of tensors"):
-        exchange.read_state_dict(tmp_path / "nested.pt")
+        read_state_dict(tmp_path / "nested.pt")

@@ -72,7 +72,7 @@ def test_files_that_hold_no_network(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["import", "net.h5"], "net.h5 is neither .pt nor .nir"),
+        (["import", "net.h5"], "net.h5 is neither .pt nor .pth nor .nir"),
         (["import", "net.nir", "--threshold", "2"], "--threshold is for .pt files"),
         (["import", "net.pt", "--dt", "1"], "--dt is for .nir files"),
         (["import", "net.pt", "--net", "12-9-4"], "the layers are those of 12-9-7-4, not of 12-9-4"),

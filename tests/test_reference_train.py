@@ -257,7 +257,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path, capsys: pyt
     whole = path.read_bytes()
     path.write_bytes(whole[:-200])
     assert main(["reference", "train", "--resume", str(tmp_path)]) == 2
-    assert "cannot read" in capsys.readouterr().err
+    assert "is no checkpoint of a run" in capsys.readouterr().err
     path.write_bytes(whole)
     state = load_checkpoint(tmp_path)
     state["run"]["recipe"]["network"] = "conv5"

@@ -3,26 +3,27 @@
 import argparse
 from pathlib import Path
 
-from opzo.host.atomic import write_atomically
+from opzo.host.atomic import check_output, write_atomically
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.options import add_output, show
 from opzo.host.run_folder import checkpoint_path
 from opzo.spec.errors import OpzoError
 
-SUFFIXES = (".pt", ".nir")
-"""Of a state dict and of a graph."""
+SUFFIXES = {".pt": ".pt", ".pth": ".pt", ".nir": ".nir"}
+"""Of a state dict, by either name, and of a graph."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("run", type=Path, help="run folder or checkpoint of opzo train")
-    parser.add_argument("out", type=Path, help="file to write: .pt (state dict) or .nir (graph)")
+    parser.add_argument("out", type=Path, help="file to write: .pt or .pth (state dict) or .nir (graph)")
     add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; exit code."""
     suffix = check_suffix(arguments.out)
+    check_output(arguments.out)
     checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
     try:
         if suffix == ".nir":
@@ -49,10 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_suffix(path: Path) -> str:
-    """Suffix of a file of a float network; OpzoError where it is none that is known."""
+    """Format of a file of a float network, .pt or .nir; OpzoError where its suffix is none that is known."""
     if path.suffix.lower() not in SUFFIXES:
         raise OpzoError(f"{path} is neither {' nor '.join(SUFFIXES)}; name the file by its format")
-    return path.suffix.lower()
+    return SUFFIXES[path.suffix.lower()]
 
 
 def missing(error: ModuleNotFoundError) -> OpzoError:

@@ -7,11 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opzo.host.atomic import check_output
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.commands.export import check_suffix, missing
 from opzo.host.config import Config
 from opzo.host.data import load_data
-from opzo.host.options import absolute, add_config, add_output, given, positive, say, show
+from opzo.host.options import absolute, add_config, add_output, given, number, positive, say, show
 from opzo.host.state import State
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Rule
@@ -26,7 +27,9 @@ OF_NEURONS = {"threshold": ".pt", "neuron_leak": ".pt", "dt": ".nir"}
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("source", type=Path, help="float network: .pt (state dict of linear layers) or .nir (graph)")
+    parser.add_argument(
+        "source", type=Path, help="float network: .pt or .pth (state dict of linear layers) or .nir (graph)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="checkpoint (.npz) to write (required)")
     parser.add_argument(
         "--one",
@@ -34,13 +37,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="VALUE",
         help="pixel value that counts 1.0 to the network, as 255 does behind ToTensor (default: 256, as on the chip)",
     )
-    parser.add_argument("--mean", type=float, metavar="X", help="mean that was taken off its inputs then (default: 0)")
+    parser.add_argument(
+        "--mean", type=number(-1e9, 1e9), metavar="X", help="mean that was taken off its inputs then (default: 0)"
+    )
     parser.add_argument("--std", type=positive, metavar="X", help="what they were divided by then (default: 1)")
     parser.add_argument(
         "--threshold", type=positive, metavar="V", help="of .pt: firing threshold of its neurons (default: 1)"
     )
     parser.add_argument(
-        "--neuron-leak", type=float, metavar="X", help="of .pt: share of the potential kept a time step (default: 0.5)"
+        "--neuron-leak",
+        type=number(0, 1),
+        metavar="X",
+        help="of .pt: share of the potential kept a time step (default: 0.5)",
     )
     parser.add_argument(
         "--dt", type=positive, metavar="S", help="of .nir: seconds a time step (default: as in the file)"
@@ -60,6 +68,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Import, write the checkpoint and print the report; exit code."""
     suffix = check_suffix(arguments.source)
+    check_output(arguments.out)
     for name, kind in OF_NEURONS.items():
         if getattr(arguments, name) is not None and suffix != kind:
             option = name.replace("_", "-")
@@ -90,20 +99,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read(arguments: argparse.Namespace, suffix: str) -> FloatModel:
     """Float network of the file, in the chip's conventions."""
-    from opzo.sim.reference.exchange import from_state_dict, read_state_dict
+    from opzo.sim.reference.exchange import from_state_dict
     from opzo.sim.reference.layers import InputScaling
+    from opzo.sim.reference.torch_file import read_state_dict
 
     def options(**names: str) -> dict[str, Any]:
         values = {key: getattr(arguments, name) for key, name in names.items()}
         return {key: value for key, value in values.items() if value is not None}
 
     scaling = InputScaling(**options(one="one", mean="mean", std="std"))
-    if suffix == ".nir":
-        from opzo.sim.reference.nir_graph import from_nir, read_nir
+    try:
+        if suffix == ".nir":
+            from opzo.sim.reference.nir_file import read_nir
+            from opzo.sim.reference.nir_graph import from_nir
 
-        return from_nir(read_nir(arguments.source), scaling=scaling, **options(dt="dt"))
-    neurons = options(threshold="threshold", leak="neuron_leak")
-    return from_state_dict(read_state_dict(arguments.source), scaling=scaling, **neurons)
+            return from_nir(read_nir(arguments.source), scaling=scaling, **options(dt="dt"))
+        neurons = options(threshold="threshold", leak="neuron_leak")
+        return from_state_dict(read_state_dict(arguments.source), scaling=scaling, **neurons)
+    except OpzoError as error:
+        if str(arguments.source) in str(error):
+            raise
+        raise OpzoError(f"{arguments.source}: {error}") from None
 
 
 def _settings(arguments: argparse.Namespace, model: FloatModel) -> tuple[Config, dict[str, Any]]:
@@ -118,7 +134,7 @@ def _settings(arguments: argparse.Namespace, model: FloatModel) -> tuple[Config,
     values = said | given(arguments)
     if "data_root" in values:
         values["data_root"] = absolute(values["data_root"])
-    if values.get("data", "").endswith(".npz"):
+    if values.get("data", "").lower().endswith(".npz"):
         values["data"] = absolute(values["data"])
     config = Config.of(values, "the settings")
     kept = {key: asdict(config)[key] for key in ("net", "steps", "input", "rule", "seed", "lanes", "weight_bits")}

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +15,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from opzo.host.bounds import check_memory
 from opzo.sim.reference.layers import FloatLayer, InputScaling, exact_matrices, layers_of_chip, round_weights
 from opzo.sim.reference.neuron import LEAK
 from opzo.sim.reference.rounding import LayerRounding, Report, compare
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import WEIGHT
+from opzo.spec.messages import printable
 from opzo.spec.network import Input, Network
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def from_state_dict(
     if len(thresholds) != len(hidden):
         raise OpzoError(f"there are {len(thresholds)} thresholds for {len(hidden)} hidden layers; give one a layer")
     for number, (layer, theta) in enumerate(zip(hidden, thresholds, strict=True)):
-        hidden[number] = layer.scaled(1 / _positive(layer, theta))
+        with np.errstate(over="ignore"):
+            gain = 1 / _positive(layer, theta)
+        hidden[number] = layer.scaled(gain)
     hidden[:1] = [scaling.fold(layer) for layer in hidden[:1]]
     return FloatModel([*hidden, read_out])
 
@@ -116,43 +118,50 @@ def encode_state_dict(state_dict: Mapping[str, Tensor]) -> bytes:
     return file.getvalue()
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """State dict of a ``.pt`` file, read without running code of it; OpzoError where it is none."""
-    if not path.is_file():
-        raise OpzoError(f"there is no file {path}; give a .pt file of a state dict")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
-        raise OpzoError(f"{path} holds no state dict ({reason}); write torch.save(model.state_dict(), path)") from None
-    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
-        raise OpzoError(f"{path} holds no state dict of tensors; write torch.save(model.state_dict(), path)")
-    return content
-
-
 def _linear_layers(state_dict: Mapping[str, Tensor]) -> list[FloatLayer]:
     """The linear layers in the order of their weights."""
     layers, used = [], set()
-    for key, weight in state_dict.items():
+    for key in state_dict:
+        if not isinstance(key, str):
+            raise OpzoError(f"the key {printable(key)} of the state dict is no name of a tensor, such as 0.weight")
         name, _, kind = key.rpartition(".")
         if kind != "weight":
             continue
-        bias = state_dict.get(f"{name}.bias")
+        weight = _array(state_dict, key)
+        bias = _array(state_dict, f"{name}.bias") if f"{name}.bias" in state_dict else np.zeros(weight.shape[:1])
         used |= {key, f"{name}.bias"}
-        layers.append(FloatLayer(name, _array(weight), np.zeros(len(weight)) if bias is None else _array(bias)))
+        layers.append(FloatLayer(printable(name), weight, bias))
     for key in state_dict:
         if key not in used:
             raise OpzoError(
-                f"'{key}' is no weight or bias of a linear layer; fold it into one, or leave it out and give threshold "
-                "and leak of the neurons"
+                f"'{printable(key)}' is no weight or bias of a linear layer; fold it into one, or leave it out and "
+                "give threshold and leak of the neurons"
             )
     if not layers:
         raise OpzoError("the state dict has no linear layer; its weights are to be named NAME.weight")
     return layers
 
 
-def _array(tensor: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = tensor.detach().cpu().double().numpy()
+def _array(state_dict: Mapping[str, Tensor], key: str) -> NDArray[np.float64]:
+    """Values of a tensor; OpzoError, naming it, where it has no plain numbers."""
+    tensor, name = state_dict[key].detach(), printable(key)
+    for refused, what in (
+        (tensor.is_meta, "has no values (device meta); save the network after its weights are loaded"),
+        (tensor.is_quantized, "is quantised; write tensor.dequantize() in its place"),
+        (tensor.is_nested, "is nested; write plain tensors"),
+        (tensor.layout is not torch.strided, "is sparse; write tensor.to_dense() in its place"),
+        (tensor.is_complex(), "is complex; write real weights"),
+        (tensor.dtype is torch.bool, "is of type bool; write numbers"),
+    ):
+        if refused:
+            raise OpzoError(f"'{name}' {what}")
+    check_memory(f"'{name}' of shape {tuple(tensor.shape)}", tensor.numel() * torch.float64.itemsize)
+    try:
+        array: NDArray[np.float64] = tensor.cpu().double().resolve_neg().numpy()
+    except (RuntimeError, NotImplementedError, TypeError):
+        raise OpzoError(
+            f"'{name}' is of type {tensor.dtype}, which has no plain numbers; write tensor.float()"
+        ) from None
     return array
 
 

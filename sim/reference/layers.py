@@ -17,6 +17,8 @@ from opzo.spec.formats import ROW_LOW_BITS, SPIKE_INPUT, WEIGHT
 from opzo.spec.network import Input, Network
 
 Floats = NDArray[np.float64]
+LARGEST = 1e30
+"""Larger weights are no network's; their squares stay finite."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class FloatLayer:
     bias: Floats
 
     def __post_init__(self) -> None:
-        if self.weight.ndim != 2:
+        if self.weight.ndim != 2 or not self.weight.size:
             raise OpzoError(
                 f"layer '{self.name}' has weights of shape {self.weight.shape}; the chip has linear layers only, "
                 "(n_out, n_in)"
@@ -47,12 +49,19 @@ class FloatLayer:
                 "give one bias a neuron, or none"
             )
         if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
-            raise OpzoError(f"layer '{self.name}' has weights that are not finite; train the network anew")
+            raise OpzoError(
+                f"layer '{self.name}' has weights that are not finite; train the network again, or check "
+                "threshold, mean and std"
+            )
+        if max(abs(self.weight).max(), abs(self.bias).max()) > LARGEST:
+            raise OpzoError(f"layer '{self.name}' has weights beyond {LARGEST:g}; the chip's go to 8")
 
     def scaled(self, gain: ArrayLike, offset: ArrayLike = 0.0) -> "FloatLayer":
         """Layer whose output is ``gain`` x output + ``offset``, each a number or (n_out,)."""
         gain = np.asarray(gain, float)
-        return replace(self, weight=self.weight * gain.reshape(-1, 1), bias=self.bias * gain + offset)
+        with np.errstate(over="ignore", invalid="ignore"):
+            weight, bias = self.weight * gain.reshape(-1, 1), self.bias * gain + offset
+        return replace(self, weight=weight, bias=bias)
 
 
 @dataclass(frozen=True)
@@ -87,8 +96,10 @@ class InputScaling:
                 f"mean and std of the inputs have shapes {np.shape(self.mean)} and {np.shape(self.std)}; give a number "
                 f"or one for each of the {n_in} inputs"
             ) from None
-        weight = layer.weight / std
-        return replace(layer, weight=weight * (SPIKE_INPUT / self.one), bias=layer.bias - weight @ mean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            weight = layer.weight / std
+            scaled, bias = weight * (SPIKE_INPUT / self.one), layer.bias - weight @ mean
+        return replace(layer, weight=scaled, bias=bias)
 
 
 def sizes_of(layers: Sequence[FloatLayer]) -> tuple[int, ...]:

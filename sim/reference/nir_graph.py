@@ -8,18 +8,21 @@ neurons reset by subtraction, and how long a time step is, NIR has no words for:
 from io import BytesIO
 from itertools import pairwise
 from logging import getLogger
-from pathlib import Path
 from typing import Any
 
 import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from opzo.host.bounds import check_memory
 from opzo.host.checkpoint import Checkpoint
 from opzo.sim.reference.exchange import CHIP_SCALING, FloatModel
 from opzo.sim.reference.layers import FloatLayer, InputScaling, layers_of_chip
 from opzo.sim.reference.neuron import LEAK
+from opzo.sim.reference.nir_file import text_of
 from opzo.spec.errors import OpzoError
+from opzo.spec.formats import MAX_STEPS
+from opzo.spec.messages import printable
 from opzo.spec.network import Input
 
 DT = 1e-4
@@ -55,24 +58,6 @@ def encode_nir(graph: nir.NIRGraph) -> bytes:
     return file.getvalue()
 
 
-def read_nir(path: Path) -> nir.NIRGraph:
-    """Graph of a ``.nir`` file; OpzoError where it is none, or where its nodes do not fit each other."""
-    if not path.is_file():
-        raise OpzoError(f"there is no file {path}; give a .nir file of a graph")
-    try:
-        graph = nir.read(path)
-    except Exception as error:
-        # The library checks with assertions and all kinds of exceptions.
-        raise OpzoError(
-            f"{path} holds no NIR graph ({error or type(error).__name__}); write it with nir.write"
-        ) from None
-    if not isinstance(graph, nir.NIRGraph):
-        raise OpzoError(
-            f"{path} holds a single {type(graph).__name__} node; write a graph of linear layers and LIF nodes"
-        )
-    return graph
-
-
 def from_nir(graph: nir.NIRGraph, *, scaling: InputScaling = CHIP_SCALING, dt: float | None = None) -> FloatModel:
     """Layers of a graph, in the chip's conventions.
 
@@ -89,6 +74,8 @@ def from_nir(graph: nir.NIRGraph, *, scaling: InputScaling = CHIP_SCALING, dt: f
     """
     metadata = graph.metadata
     dt = _number(metadata, "dt") if dt is None else dt
+    if dt is not None and not 0 < dt < np.inf:
+        raise OpzoError(f"a time step of {dt:g} s cannot be; give its length with --dt")
     layers: list[FloatLayer] = []
     expect_neurons = False
     for name, node in _chain(graph):
@@ -105,30 +92,49 @@ def from_nir(graph: nir.NIRGraph, *, scaling: InputScaling = CHIP_SCALING, dt: f
         raise OpzoError(
             "the graph does not end with a linear layer; the chip's read-out is one, without neurons behind it"
         )
+    _check_ends(graph, layers)
     layers[0] = scaling.fold(layers[0])
     return FloatModel(layers, *_said(metadata))
 
 
+def _check_ends(graph: nir.NIRGraph, layers: list[FloatLayer]) -> None:
+    """Raise OpzoError where input or output have other shapes than the layers next to them."""
+    for kind, layer, size in (
+        (nir.Input, layers[0], layers[0].weight.shape[1]),
+        (nir.Output, layers[-1], len(layers[-1].weight)),
+    ):
+        name = _only(graph, kind)
+        (shape,) = graph.nodes[name].output_type.values()
+        if shape is not None and np.prod(_numbers(name, shape)) != size:
+            raise OpzoError(
+                f"node {_quoted(name)} has shape {tuple(np.ravel(shape).tolist())}, but layer '{layer.name}' next to "
+                f"it has {size} values; write a graph whose nodes fit each other"
+            )
+
+
 def _chain(graph: nir.NIRGraph) -> list[tuple[str, nir.NIRNode]]:
     """Nodes between input and output, in order; OpzoError where they are no chain."""
+    begin, end = _only(graph, nir.Input), _only(graph, nir.Output)
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for source, target in graph.edges:
+        for name in (source, target):
+            if name not in after:
+                raise OpzoError(f"an edge names the node {_quoted(name)}, which the graph does not have; leave it out")
         after[source].append(target)
-    begin, end = _only(graph, nir.Input), _only(graph, nir.Output)
     name = begin
     nodes: list[tuple[str, nir.NIRNode]] = []
     while name != end:
         if len(after[name]) != 1 or len(nodes) > len(graph.nodes):
             raise OpzoError(
-                f"node '{name}' goes to {', '.join(after[name]) or 'nothing'}; the chip computes a chain of layers, "
-                "each of which goes to the next"
+                f"node {_quoted(name)} goes to {printable(', '.join(after[name])) or 'nothing'}; the chip computes a "
+                "chain of layers, each of which goes to the next"
             )
         (name,) = after[name]
         nodes.append((name, graph.nodes[name]))
     nodes = nodes[:-1]
     unused = graph.nodes.keys() - {name for name, _ in nodes} - {begin, end}
     if unused:
-        raise OpzoError(f"node '{min(unused)}' is not between input and output; leave it out")
+        raise OpzoError(f"node {_quoted(min(unused))} is not between input and output; leave it out")
     return nodes
 
 
@@ -140,32 +146,34 @@ def _only(graph: nir.NIRGraph, kind: type) -> str:
 
 
 def _linear(name: str, node: Any) -> FloatLayer:
-    weight = np.asarray(node.weight, float)
-    bias = np.zeros(len(weight)) if isinstance(node, nir.Linear) else np.asarray(node.bias, float).reshape(-1)
-    return FloatLayer(name, weight, bias)
+    weight = _numbers(name, node.weight)
+    bias = np.zeros(weight.shape[:1]) if isinstance(node, nir.Linear) else _numbers(name, node.bias).reshape(-1)
+    if bias.size == 1:
+        bias = np.broadcast_to(bias, weight.shape[:1])
+    return FloatLayer(printable(name), weight, bias)
 
 
 def _fold_neurons(name: str, node: Any, layer: FloatLayer, dt: float | None, metadata: dict[str, Any]) -> FloatLayer:
     """Layer before neurons of threshold 1 and current gain 1 that does the same."""
     if dt is None:
         raise OpzoError(
-            f"the graph does not say how long a time step is, so the leak of node '{name}' is unknown; give --dt"
+            f"the graph does not say how long a time step is, so the leak of node {_quoted(name)} is unknown; give --dt"
         )
     parameters = (node.tau, node.r, node.v_leak, node.v_threshold, node.v_reset)
     size = len(layer.bias)
     tau, gain, rest, threshold, reset = (_each(name, values, size) for values in parameters)
     if not np.allclose(tau * (1 - LEAK), dt, rtol=TOLERANCE):
         raise OpzoError(
-            f"node '{name}' has tau {_range(tau)} s; with time steps of {dt:g} s, the chip's leak of {LEAK:g} is tau "
-            f"{dt / (1 - LEAK):g} s; train it so, or give the --dt that was meant"
+            f"node {_quoted(name)} has tau {_range(tau)} s; with time steps of {dt:g} s, the chip's leak of "
+            f"{LEAK:g} is tau {dt / (1 - LEAK):g} s; train it so, or give the --dt that was meant"
         )
     if not (threshold > 0).all():
-        raise OpzoError(f"node '{name}' has thresholds of {_range(threshold)}; the chip's are more than 0")
+        raise OpzoError(f"node {_quoted(name)} has thresholds of {_range(threshold)}; the chip's are more than 0")
     if reset.any():
         raise OpzoError(
-            f"node '{name}' resets to {_range(reset)}; the chip subtracts the threshold, so v_reset must be 0"
+            f"node {_quoted(name)} resets to {_range(reset)}; the chip subtracts the threshold, so v_reset must be 0"
         )
-    if _text(metadata.get("reset", "")) != SUBTRACT:
+    if text_of(metadata.get("reset", "")) != SUBTRACT:
         logger.warning("node '%s': NIR resets to v_reset, the chip subtracts the threshold instead", name)
     share = 1 - LEAK
     return layer.scaled(share * gain / threshold, share * rest / threshold)
@@ -173,10 +181,28 @@ def _fold_neurons(name: str, node: Any, layer: FloatLayer, dt: float | None, met
 
 def _each(name: str, values: Any, size: int) -> NDArray[np.float64]:
     """Parameter of each neuron."""
-    array = np.asarray(values, float).reshape(-1)
-    if array.size not in (1, size) or not np.isfinite(array).all():
-        raise OpzoError(f"node '{name}' has {array.size} values of a parameter for {size} neurons; give one for each")
+    array = _numbers(name, values).reshape(-1)
+    if array.size not in (1, size):
+        raise OpzoError(
+            f"node {_quoted(name)} has {array.size} values of a parameter for {size} neurons; give one for each, or "
+            "one for all"
+        )
+    if not np.isfinite(array).all():
+        raise OpzoError(f"node {_quoted(name)} has parameters that are not finite; train the network again")
     return np.broadcast_to(array, (size,))
+
+
+def _numbers(name: str, values: Any) -> NDArray[np.float64]:
+    """Parameter as an array of numbers; OpzoError where it is none."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise OpzoError(f"node {_quoted(name)} has a parameter of type {array.dtype}; real numbers expected")
+    check_memory(f"node {_quoted(name)}", array.size * np.dtype(float).itemsize)
+    return array.astype(float)
+
+
+def _quoted(name: str) -> str:
+    return f"'{printable(name)}'"
 
 
 def _range(values: NDArray[np.float64]) -> str:
@@ -194,14 +220,16 @@ def _refusal(name: str, node: Any, expect_neurons: bool) -> str:
     }
     if isinstance(node, nir.Affine | nir.Linear | nir.LIF):
         place = "LIF neurons" if expect_neurons else "a linear layer"
-        return f"node '{name}' is {kind} where {place} must be; layers and neurons take turns on the chip"
-    return f"node '{name}' is {kind}: {reason.get(kind, 'the chip computes Affine, Linear and LIF nodes only')}"
+        return f"node {_quoted(name)} is {kind} where {place} must be; layers and neurons take turns on the chip"
+    return f"node {_quoted(name)} is {kind}: {reason.get(kind, 'the chip computes Affine, Linear and LIF nodes only')}"
 
 
 def _said(metadata: dict[str, Any]) -> tuple[int | None, Input | None]:
     """Time steps and kind of input, where a graph says them."""
     steps, kind = _number(metadata, "steps"), metadata.get("input")
-    return None if steps is None else int(steps), None if kind is None else Input.parse(_text(kind))
+    if steps is not None and not (1 <= steps <= MAX_STEPS and steps == int(steps)):
+        raise OpzoError(f"'steps' in the graph's metadata is {steps:g}; whole numbers in 1..{MAX_STEPS} can be")
+    return None if steps is None else int(steps), None if kind is None else Input.parse(text_of(kind))
 
 
 def _number(metadata: dict[str, Any], key: str) -> float | None:
@@ -210,9 +238,5 @@ def _number(metadata: dict[str, Any], key: str) -> float | None:
         return float(metadata[key]) if key in metadata else None
     except (TypeError, ValueError):
         raise OpzoError(
-            f"'{key}' in the graph's metadata is {_text(metadata[key])}, which is no number; leave it out"
+            f"'{key}' in the graph's metadata is {printable(text_of(metadata[key]))}, which is no number; leave it out"
         ) from None
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

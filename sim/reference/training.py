@@ -20,6 +20,7 @@ from opzo.sim.reference.presets import NETWORKS
 from opzo.sim.reference.probe import Probe, probe
 from opzo.sim.reference.run import Run
 from opzo.sim.reference.tally import Tally
+from opzo.sim.reference.torch_file import read_torch
 from opzo.spec.errors import OpzoError
 
 CHECKPOINT, METRICS, NETWORK = "checkpoint.pt", "metrics.csv", "network.pt"
@@ -242,10 +243,9 @@ def torch_device(name: str) -> torch.device:
 def load_checkpoint(folder: Path, device: str = "cpu") -> dict[str, Any]:
     """Contents of a run's checkpoint; OpzoError where there is none, or a damaged one."""
     path = folder / CHECKPOINT
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise OpzoError(f"there is no {path}; give the folder of a run of opzo reference train") from None
-    except Exception as error:
-        raise OpzoError(f"cannot read {path} ({error}); start a new run") from None
+    if not path.exists():
+        raise OpzoError(f"there is no {path}; give the folder of a run of opzo reference train")
+    state = read_torch(path, "is no checkpoint of a run", "start a new one", device)
+    if not isinstance(state, dict):
+        raise OpzoError(f"{path} is no checkpoint of a run (it holds {type(state).__name__}); start a new one")
     return state
