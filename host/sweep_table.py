@@ -10,13 +10,11 @@ GAP = "  "
 VALUE_WIDTH = 24
 """Characters of a swept value; of a longer one, a path as a rule, its end is shown."""
 ACCURACIES = ("mean", "median", "min", "max")
-CAPTION = (
-    "test accuracy over the seeds; cycles a training sample and firing rates are medians; all figures: results.csv"
-)
+CAPTION = "test accuracy over the seeds; medians of cycles a training sample, firing rates"
 
 
 def sweep_table(merged: list[dict[str, Any]], keys: Sequence[str], width: int) -> list[str]:
-    """Groups of ``opzo.host.sweep.groups`` below a head; the last columns are left out if they do not fit."""
+    """Groups of ``opzo.host.sweep.groups`` below a caption and a head; columns that do not fit are left out."""
     named = [(key, [_short(printable(row[key])) for row in merged]) for key in keys]
     names = {"mean": "test_accuracy_mean", "median": "test_accuracy"}
     figures = [("runs", [str(row["runs"]) for row in merged])]
@@ -33,7 +31,7 @@ def sweep_table(merged: list[dict[str, Any]], keys: Sequence[str], width: int) -
     heads = [head for head, _ in columns]
     lines = zip(*(cells for _, cells in columns), strict=True)
     rows = [GAP.join(cell.rjust(size) for cell, size in zip(line, widths, strict=True)) for line in (heads, *lines)]
-    return [*rows, *wrap(CAPTION, max(20, width))]
+    return [*wrap(CAPTION, max(20, width)), *rows]
 
 
 def _rates(row: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -546,6 +547,33 @@ def test_killed_run_goes_on_from_its_last_checkpoint(data: str, tmp_path: Path, 
     assert_same_weights(folder, undisturbed)
     rows = [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert rows == list(range(1, 9))
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
+def test_run_killed_at_any_moment_ends_as_if_it_had_not_been(
+    kills: int, data: str, tmp_path: Path, undisturbed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = int.from_bytes(os.urandom(2))
+    print("seed", seed)
+    rng, folder = np.random.default_rng(seed), tmp_path / "killed"
+    fresh = ["train", "--data", data, "--out", str(folder), "--checkpoint-every", "64", *LONG]
+    for _ in range(kills):
+        again = ["train", "--resume", str(folder)] if (folder / "config.toml").exists() else fresh
+        process = start(again, tmp_path)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0.2, 3))
+        process.kill()
+        process.communicate(timeout=60)
+    if (folder / "config.toml").exists():
+        assert main(["train", "--resume", str(folder), "--json"]) == 0
+    else:
+        assert main([*fresh, "--json"]) == 0
+    assert_same_weights(folder, undisturbed)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    before = [json.loads(line) for line in (undisturbed / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, 9))
+    assert [row["test"]["loss"] for row in rows] == [row["test"]["loss"] for row in before]
+    assert not list(folder.glob(".*"))
 
 
 def test_simulated_device_trains_like_the_one_in_process(data: str, tmp_path: Path, run: Path) -> None:
