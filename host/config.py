@@ -3,8 +3,9 @@
 import codecs
 import json
 import math
+import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -145,12 +146,28 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise OpzoError(f"{path} is not a TOML file: its text is UTF-16; save it as UTF-8")
     try:
         # A path in it may have bytes that are not text.
-        return tomllib.loads(content.decode("utf-8-sig", "surrogateescape"))
+        values = tomllib.loads(content.decode("utf-8-sig", "surrogateescape"))
+        texts = list(_texts(values))
     except RecursionError:
         raise OpzoError(f"{path} is not a TOML file: it is nested too deeply") from None
     except ValueError as error:
         # Not only TOMLDecodeError: a number may have more digits than Python reads.
         raise OpzoError(f"{path} is not a TOML file: {error}") from None
+    for text in texts:
+        if not os.path.exists(text) and any("\udc80" <= character <= "\udcff" for character in text):
+            raise OpzoError(
+                f"{path} has {shown(text)}, which is neither UTF-8 nor the name of a file; save it as UTF-8"
+            )
+    return values
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts among the keys and values of a TOML file."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in (*value, *value.values()) if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def checked(values: dict[str, Any], source: str) -> dict[str, Any]:

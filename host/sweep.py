@@ -33,7 +33,7 @@ FIGURE_COLUMNS = (
     *("synaptic_operations_per_test_sample", "synaptic_operations_per_train_sample", "weight_updates_per_train_sample"),
     *("samples_per_second", "seconds"),
 )
-"""Figures of a run that go into the table."""
+"""Figures of a run that go into the table, all numbers; ``cycles`` says next to them how cycles were counted."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,7 @@ def table(results: Iterable[tuple[PlannedRun, dict[str, Any]]]) -> list[dict[str
                 row |= {f"firing_rate_{layer}": rate for layer, rate in enumerate(figures[name], 1)}
             else:
                 row[name] = figures[name]
+        row["cycles"] = str(figures.get("cycles", "unknown"))
         rows.append(row)
     return rows
 
@@ -207,7 +208,7 @@ def groups(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
     merged = []
     for values, members in by_key.items():
         accuracies = [row["test_accuracy"] for row in members]
-        figures = {key: median(row[key] for row in members) for key in members[0] if key not in (*keys, "seed")}
+        figures = {key: _middle([row[key] for row in members]) for key in members[0] if key not in (*keys, "seed")}
         merged.append(
             dict(zip(keys, values, strict=True))
             | {"runs": len(members)}
@@ -216,3 +217,10 @@ def groups(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
             | {"test_accuracy_min": min(accuracies), "test_accuracy_max": max(accuracies)}
         )
     return merged
+
+
+def _middle(values: list[Any]) -> Any:
+    """Median of numbers; of texts, what they all are."""
+    if isinstance(values[0], str):
+        return values[0] if len(set(values)) == 1 else "mixed"
+    return median(values)

@@ -10,7 +10,7 @@ GAP = "  "
 VALUE_WIDTH = 24
 """Characters of a swept value; of a longer one, a path as a rule, its end is shown."""
 ACCURACIES = ("mean", "median", "min", "max")
-CAPTION = "test accuracy over the seeds; medians of cycles a training sample, firing rates"
+CAPTION = "test accuracy over the seeds; medians of {cycles} cycles a training sample and of firing rates"
 
 
 def sweep_table(merged: list[dict[str, Any]], keys: Sequence[str], width: int) -> list[str]:
@@ -31,7 +31,11 @@ def sweep_table(merged: list[dict[str, Any]], keys: Sequence[str], width: int) -
     heads = [head for head, _ in columns]
     lines = zip(*(cells for _, cells in columns), strict=True)
     rows = [GAP.join(cell.rjust(size) for cell, size in zip(line, widths, strict=True)) for line in (heads, *lines)]
-    return [*wrap(CAPTION, max(20, width)), *rows]
+    return [*wrap(CAPTION.format(cycles=_cycles(merged)), max(20, width)), *rows]
+
+
+def _cycles(merged: list[dict[str, Any]]) -> str:
+    return "/".join(sorted({str(row.get("cycles", "")) for row in merged}))
 
 
 def _rates(row: dict[str, Any]) -> str:

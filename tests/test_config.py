@@ -1,5 +1,6 @@
 """Settings: defaults, TOML, what is refused; schedules; initial state."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,44 @@ def test_whole_numbers_do_for_floats() -> None:
     assert checked({"kappa": 8}, "here") == {"kappa": 8.0}
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"rate =", "not a TOML file"), (b"\xff\xfe", "not a TOML file")])
+@pytest.mark.parametrize(
+    "content", [b"\xef\xbb\xbfrate = 5\r\n", b"# Gr\xf6\xdfe\nrate = 5\n", "rate = 5 # Größe".encode()]
+)
+def test_reads_text_as_other_systems_write_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "c.toml"
+    path.write_bytes(content)
+    assert read_toml(path) == {"rate": 5}
+
+
+def test_a_path_that_is_not_text_is_taken_where_there_is_such_a_file(tmp_path: Path) -> None:
+    data = os.fsencode(tmp_path) + b"/f\xfcr.npz"
+    Path(os.fsdecode(data)).touch()
+    path = tmp_path / "c.toml"
+    path.write_bytes(b'data = "' + data + b'"\n')
+    assert read_toml(path) == {"data": os.fsdecode(data)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"rate =", "not a TOML file"),
+        (b"\xff\xfe", "its text is UTF-16; save it as UTF-8"),
+        ("rate = 5\n".encode("utf-16"), "its text is UTF-16; save it as UTF-8"),
+        ("rate = 5\n".encode("utf-16-be"), "not a TOML file"),
+        (b'data = "f\xfcr.npz"\n', r"'f\\udcfcr.npz', which is neither UTF-8 nor the name of a file"),
+        (b"rate = " + b"9" * 5000, "not a TOML file: Exceeds the limit"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "not a TOML file: it is nested too deeply"),
+        (b"a." * 3000 + b"b = 1", "nested too deeply"),
+        (b"# " + b"x" * 1_000_000, "is larger than 1,000,000 bytes"),
+        (b"\x1b[2J = 1", "not a TOML file"),
+        (b"rate = 1\nrate = 2\n", "not a TOML file: Cannot overwrite a value"),
+    ],
+)
 def test_refuses_what_is_no_toml(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(content)
     with pytest.raises(OpzoError, match=message):
-        read_toml(path)
+        checked(read_toml(path), "here")
     with pytest.raises(OpzoError, match="cannot read"):
         read_toml(tmp_path / "absent.toml")
 

@@ -15,6 +15,7 @@ from opzo.host.options import add_output, print_json, say, whole
 from opzo.host.run_folder import locked, remove_leftovers
 from opzo.host.sweep import MAX_RUNS, PlannedRun, groups, plan, table, write_csv
 from opzo.host.sweep_table import sweep_table
+from opzo.host.transport import SIMULATED
 from opzo.spec.errors import OpzoError
 
 RESULTS = "results.csv"
@@ -119,6 +120,10 @@ def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[
         if not quiet:
             tell(f"{len(runs)} runs, {len(todo)} of them to train")
         task = bar.add_task("training", total=len(todo))
+        ports = [planned.config.device for planned in todo if planned.config.device not in SIMULATED]
+        if len(set(ports)) < len(ports):
+            # A port serves one run at a time.
+            jobs = 1
         runner = Jobs(jobs, report, lambda: tell("stopping and saving; Ctrl-C again quits at once"))
         for index, code in runner.run([planned.command() for planned in todo]):
             bar.advance(task)
