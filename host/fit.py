@@ -7,11 +7,9 @@ from opzo.host.health import Once
 from opzo.host.interrupt import Interrupt
 from opzo.host.notebook import NotebookBar
 from opzo.host.progress import TrainingBar, table_head, table_row
+from opzo.host.statistics import cycles_are
 from opzo.host.trainer import EpochReport, Progress, Trainer, Watcher
 from opzo.host.verbosity import in_notebook
-
-CLOCK = 100.0
-"""MHz for which cycles are turned into time, unless the device has a clock of its own."""
 
 
 class FitReport(Watcher):
@@ -31,12 +29,12 @@ class FitReport(Watcher):
         self._trainer, self._shown = trainer, shown
         self._warnings = Once()
         network, epochs = trainer.network, trainer.hyper.epochs
-        clock = trainer.device.identity.clock_mhz or CLOCK
+        self._cycles = cycles_are(trainer.device.identity)
         self._bar: NotebookBar | TrainingBar
         if shown and in_notebook():
-            self._bar = NotebookBar(network, epochs, clock)
+            self._bar = NotebookBar(network, epochs, self._cycles)
         else:
-            self._bar = TrainingBar(network, epochs, clock, enabled=shown)
+            self._bar = TrainingBar(network, epochs, self._cycles, enabled=shown)
 
     def __enter__(self) -> Self:
         self._bar.__enter__()
@@ -62,7 +60,7 @@ class FitReport(Watcher):
     def epoch(self, report: EpochReport) -> None:
         trainer = self._trainer
         if not self.rows:
-            self._tell(table_head(modelled=trainer.device.identity.modelled))
+            self._tell(table_head(self._cycles))
         self.rows.append(report.row(trainer.network, trainer.device.identity))
         self._tell(table_row(report, trainer.network, trainer.device.limits.lanes))
         self._warn(report)

@@ -16,12 +16,12 @@ class NotebookBar:
     ----------
     network : Network
     epochs : int
-    clock : float
-        Clock in MHz used to convert cycles to time.
+    cycles : str
+        Where the device's figures of cycles come from.
     """
 
-    def __init__(self, network: Network, epochs: int, clock: float) -> None:
-        self._network, self._epochs, self._clock = network, epochs, clock
+    def __init__(self, network: Network, epochs: int, cycles: str) -> None:
+        self._network, self._epochs, self._cycles = network, epochs, cycles
         self._handle: Any = None
 
     def __enter__(self) -> Self:
@@ -39,7 +39,7 @@ class NotebookBar:
         speed = standing.done / max(1e-9, standing.seconds)
         text = (
             f"epoch {standing.epoch + 1}/{self._epochs}, {standing.position:,} of {standing.count:,} samples, "
-            f"{speed:,.0f}/s, {describe(standing.tally, self._network, self._clock)}"
+            f"{speed:,.0f}/s, {describe(standing.tally, self._network, self._cycles)}"
         )
         self._handle.update({"text/plain": text}, raw=True)
 

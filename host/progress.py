@@ -31,13 +31,13 @@ class TrainingBar:
     ----------
     network : Network
     epochs : int
-    clock : float
-        Clock in MHz for which to say how long the counted cycles take.
+    cycles : str
+        Where the device's figures of cycles come from.
     enabled : bool
     """
 
-    def __init__(self, network: Network, epochs: int, clock: float, *, enabled: bool = True) -> None:
-        self._network, self._epochs, self._clock = network, epochs, clock
+    def __init__(self, network: Network, epochs: int, cycles: str, *, enabled: bool = True) -> None:
+        self._network, self._epochs, self._cycles = network, epochs, cycles
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
@@ -62,7 +62,7 @@ class TrainingBar:
     def show(self, standing: Standing) -> None:
         """Update the bar."""
         speed = standing.done / max(1e-9, standing.seconds)
-        text = f"{speed:,.0f}/s {describe(standing.tally, self._network, self._clock)}"
+        text = f"{speed:,.0f}/s {describe(standing.tally, self._network, self._cycles)}"
         self._bar.update(
             self._task, total=standing.count, completed=standing.position, epoch=standing.epoch + 1, text=text
         )
@@ -72,11 +72,10 @@ class TrainingBar:
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
-def describe(tally: Tally, network: Network, clock: float) -> str:
-    """Accuracy, firing rates, cycles and their time at ``clock`` MHz."""
+def describe(tally: Tally, network: Network, cycles: str) -> str:
+    """Accuracy, firing rates and cycles, which are ``cycles`` (counted or modelled)."""
     rates = " ".join(f"{rate:.2f}" for rate in tally.firing_rates(network))
-    cycles = tally.cycles
-    return f"{tally.accuracy:.1%} rates {rates} {compact(cycles)} cycles={duration(cycles / clock)}@{clock:g} MHz"
+    return f"{tally.accuracy:.1%} rates {rates} {compact(tally.cycles)} {cycles} cycles"
 
 
 def compact(count: int) -> str:
@@ -95,9 +94,9 @@ def duration(microseconds: float) -> str:
     return f"{microseconds:.3g} us"
 
 
-def table_head(*, modelled: bool) -> str:
-    """Head of the table of epochs, two lines; says whether the device counts cycles or models them."""
-    words = [(upper.format(cycles="modelled" if modelled else "counted"), lower) for upper, lower, _ in HEADS]
+def table_head(cycles: str) -> str:
+    """Head of the table of epochs, two lines; ``cycles`` says whether the device counts cycles or models them."""
+    words = [(upper.format(cycles=cycles), lower) for upper, lower, _ in HEADS]
     return "\n".join(_row([line[k] for line in words]) for k in range(2))
 
 

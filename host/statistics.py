@@ -19,7 +19,7 @@ def counter_array(counters: dict[Counter, int]) -> NDArray[np.int64]:
 
 
 def cycles_are(identity: Identity) -> str:
-    """Where a device's figures of cycles come from, as screen and JSON say it."""
+    """Where a device's figures of cycles come from, as screen and JSON say it: an engine's counters or a model."""
     return "modelled" if identity.modelled else "counted"
 
 

@@ -164,9 +164,9 @@ class _Run(Watcher):
         self.config, self.data, self.device, self.folder = config, data, device, folder
         self.json: bool = arguments.json
         self.table = not (arguments.json or arguments.quiet)
-        self.clock = clock = getattr(arguments, "clock", None) or device.identity.clock_mhz or CLOCK
+        self.clock = getattr(arguments, "clock", None) or device.identity.clock_mhz or CLOCK
         self.trainer = Trainer(device, config.network, config, checkpoint)
-        self.bar = TrainingBar(config.network, config.epochs, clock, enabled=not arguments.quiet)
+        self.bar = TrainingBar(config.network, config.epochs, cycles_are(device.identity), enabled=not arguments.quiet)
         self.interrupt = Interrupt(lambda: self.bar.tell("opzo: stopping and saving; Ctrl-C again quits at once"))
         self.report: EpochReport | None = None
         self.warned: set[str] = set()
@@ -180,7 +180,7 @@ class _Run(Watcher):
             resume += f" --device {shlex.quote(self.config.device)}"
         self.save(self.trainer)
         if self.table and self.trainer.epoch < self.config.epochs:
-            print(table_head(modelled=self.device.identity.modelled), flush=True)
+            print(table_head(cycles_are(self.device.identity)), flush=True)
         try:
             with self.interrupt, self.bar:
                 done = self.trainer.fit(
