@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.blocks import BlockSize
-from opzo.host.link import Exchange, Link
+from opzo.host.link import MEMORY_ADDRESS, Exchange, Link
 from opzo.host.rows import pack_rows, unpack_rows
 from opzo.host.transport import SIMULATED, connection
 from opzo.spec.errors import LinkError, OpzoError
@@ -28,7 +28,6 @@ from opzo.spec.registers import (
     network_registers,
 )
 
-MEMORY_ADDRESS = struct.Struct("<BI")
 READ_BYTES = 8192
 """Size of one reply to READ_MEMORY on a clean line: a tenth of a second on a fast UART."""
 RESULT = struct.Struct("<BI")

@@ -45,8 +45,11 @@ def save_events(path: Path, train: Events, test: Events, description: str) -> No
     write_atomically(path, file.getvalue())
 
 
-def load_events(path: Path) -> tuple[Events, Events, str]:
-    """Training part, test part and description; OpzoError where ``path`` is absent, damaged or of another kind."""
+def load_events(path: Path, *, labels: bool = True) -> tuple[Events, Events, str]:
+    """Training part, test part and description; OpzoError where ``path`` is absent, damaged or of another kind.
+
+    Without ``labels`` the arrays ``y`` may be missing: the events are then not ``labelled``.
+    """
     arrays = load_arrays(path, REMEDY)
     if not is_event_file(arrays):
         raise OpzoError(f"{path} is no file of events (it has {', '.join(arrays) or 'no arrays'}); {REMEDY}")
@@ -54,7 +57,7 @@ def load_events(path: Path) -> tuple[Events, Events, str]:
     if version is None or version.shape != () or version.item() != VERSION:
         raise OpzoError(f"{path} has version {version} of the file of events, this opzo reads {VERSION}; {REMEDY}")
     needed = ["shape", "description", *(f"{part}_{name}" for part in PARTS for name in COLUMNS)]
-    missing = [name for name in needed if name not in arrays]
+    missing = [name for name in needed if name not in arrays and (labels or not name.endswith("_y"))]
     if missing:
         raise OpzoError(f"{path} lacks {', '.join(missing)}; {REMEDY}")
     shape = arrays["shape"]
@@ -84,6 +87,9 @@ def is_event_file(arrays: dict[str, NDArray[Any]]) -> bool:
 
 def _part(path: Path, arrays: dict[str, NDArray[Any]], part: str, classes: Names) -> Events:
     names = {name: f"{part}_{name}" for name in (*COLUMNS, VALUES)}
+    labelled = names["y"] in arrays
+    if not labelled:
+        arrays = arrays | {names["y"]: np.zeros(arrays[names["offsets"]].shape[:1], np.uint8)}
     for name, dtype in COLUMNS.items():
         if arrays[names[name]].dtype != dtype:
             found = arrays[names[name]].dtype
@@ -100,6 +106,7 @@ def _part(path: Path, arrays: dict[str, NDArray[Any]], part: str, classes: Names
         values=values,
         name=f"{path} ({part})",
         names=classes,
+        labelled=labelled,
     )
 
 

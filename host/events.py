@@ -67,6 +67,8 @@ class Events:
         For messages.
     names : tuple of str
         Names of the classes, in order of label; empty where they are unknown.
+    labelled : bool
+        False: the classes are not known, ``y`` means nothing.
     """
 
     addresses: NDArray[np.uint16]
@@ -76,6 +78,7 @@ class Events:
     values: NDArray[np.uint8] | None = None
     name: str = "the event data"
     names: Names = ()
+    labelled: bool = True
     data_set: str = field(default="", init=False, compare=False)
     """Name of the data set that they are part of, which may have a recipe; '' for none."""
 
@@ -156,6 +159,8 @@ class Events:
             )
         if self.steps != network.steps:
             raise OpzoError(f"{name} has {self.steps} time steps a sample; the network has {network.steps}")
+        if not self.labelled:
+            raise OpzoError(f"{name} has no labels; give events with labels")
         check_labels(self.y, network, name)
 
     def __iter__(self) -> Iterator[EventSample]:

@@ -31,6 +31,9 @@ from opzo.spec.protocol import (
 
 logger = logging.getLogger(__name__)
 
+MEMORY_ADDRESS = struct.Struct("<BI")
+"""Place of a block of a memory: space, row."""
+
 ATTEMPTS = 8
 """Times in a row that unanswered frames are sent into silence before the link gives up."""
 NOISY_ATTEMPTS = 64
@@ -332,9 +335,21 @@ class Link:
                 "program the device and install opzo from the same release"
             )
         try:
-            return Identity.unpack(reply[1:])
+            identity = Identity.unpack(reply[1:])
         except struct.error:
             size = Identity.STRUCT.size
             raise OpzoError(
                 f"{self._connection.name} sent an identity of {len(reply) - 1} bytes instead of {size}; reprogram it"
             ) from None
+        try:
+            row = 2 * identity.limits.lanes
+        except OpzoError as error:
+            raise OpzoError(
+                f"{self._connection.name} describes itself as it cannot be ({error}); reprogram it"
+            ) from None
+        if not identity.credits or identity.max_payload < MEMORY_ADDRESS.size + row:
+            raise OpzoError(
+                f"{self._connection.name} describes itself as it cannot be ({identity.credits} credits, payloads of up "
+                f"to {identity.max_payload} bytes); reprogram it"
+            )
+        return identity

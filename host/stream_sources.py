@@ -13,6 +13,7 @@ from opzo.host.binning import Binning
 from opzo.host.class_names import Names
 from opzo.host.data import load_data
 from opzo.host.dv_network import read_dv
+from opzo.host.event_files import load_events
 from opzo.host.events import Events, EventSample
 from opzo.host.interrupt import Interrupt
 from opzo.host.live import Change, Kind, Records, TimeStep, TimeSteps, parse_address, read_pipe, read_udp
@@ -89,6 +90,8 @@ class Sources:
         with self.interrupt.at_once():
             if Path(source).suffix.lower() in SUFFIXES:
                 return self._recording(read_recording(Path(source), self.sensor, self.camera), source)
+            if Path(source).suffix.lower() == ".npz":
+                return self._recordings(load_events(Path(source), labels=False)[1], source)
             return self._recordings(load_data(source, self.data_root).test, source)
 
     def _stop(self) -> bool:
@@ -158,7 +161,7 @@ class Sources:
 
     def _samples(self, data: Events) -> Items:
         for index, sample in enumerate(data):
-            yield Begin(index, sample.label, data.names)
+            yield Begin(index, sample.label if data.labelled else None, data.names)
             if self.reset:
                 yield Change(Kind.RESET, 0)
             yield from _time_steps(sample, data.steps)

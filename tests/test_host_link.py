@@ -297,6 +297,9 @@ def identity_reply(identity: Identity) -> Callable[[Frame], bytes]:
     ("answer", "message"),
     [
         (identity_reply(replace(Identity.of(LIMITS), version=1)), f"protocol version 1, this opzo {VERSION}"),
+        (identity_reply(replace(Identity.of(LIMITS), credits=0)), r"describes itself as it cannot be \(0 credits"),
+        (identity_reply(replace(Identity.of(LIMITS), max_payload=5)), "payloads of up to 5 bytes"),
+        (identity_reply(replace(Identity.of(LIMITS), lanes=5)), "describes itself as it cannot be .*reprogram it"),
         (identity_reply(replace(Identity.of(LIMITS), magic=7)), "not an opzo device: it calls itself 0x00000007"),
         (
             lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + Identity.of(LIMITS).pack()[:-1]).encode(),

@@ -79,6 +79,15 @@ def test_ports_are_told_with_their_boards(listed: list[ListPortInfo], capsys: py
     ]
 
 
+def test_texts_of_devices_are_not_obeyed(listed: list[ListPortInfo], capsys: pytest.CaptureFixture[str]) -> None:
+    listed += [entry("/dev/ttyUSB0", description="\x1b[2Jboard", serial_number="\x9b1m", vid=1, pid=2)]
+    assert main(["ports"]) == 0
+    shown = capsys.readouterr().out
+    assert "\\x1b[2Jboard" in shown
+    assert "serial number \\x9b1m" in shown
+    assert "\x1b" not in shown
+
+
 def test_json_is_one_object(listed: list[ListPortInfo], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ports", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ports"] == []

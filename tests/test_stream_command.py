@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from opzo.host.checkpoint import Checkpoint
+from opzo.host.class_names import class_text
 from opzo.host.cli import main
 from opzo.host.config import Hyperparameters
 from opzo.host.device import Device, open_device
@@ -301,6 +302,16 @@ def test_samples_of_a_data_set_have_decisions_and_windows_do_not_hide_them(
     assert said.err.count("warning: class 0 is fist to the network and palm in the data") == 1
     assert main([*arguments, "--window", "4"]) == 0
     assert json.loads(capsys.readouterr().out)["decisions"] == 3
+    # The same without labels.
+    with np.load(tmp_path / "set.npz") as arrays:
+        np.savez(tmp_path / "bare.npz", **{name: arrays[name] for name in arrays if not name.endswith("_y")})
+    assert main(["stream", str(trained), str(tmp_path / "bare.npz")]) == 0
+    shown = capsys.readouterr().out
+    for decided in figures["recordings"]:
+        text = f"bare.npz, sample {decided['sample']}: decision {class_text(decided['decision'], NAMES)} (4 steps)"
+        assert text in shown
+    assert main(["eval", str(trained), "--data", str(tmp_path / "bare.npz")]) == 2
+    assert "lacks train_y, test_y" in capsys.readouterr().err
 
 
 def test_gap_in_a_recording_is_left_out(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from opzo.host.options import add_output, print_json, say
 from opzo.host.ports import PROBE_SECONDS, Answer, Port, find_ports, probe
+from opzo.spec.messages import printable
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +55,8 @@ def _facts(port: Port, answer: Answer | None) -> dict[str, Any]:
 def _print(port: Port, answer: Answer | None) -> None:
     print(port.path)
     ids = f" ({port.vid:04x}:{port.pid:04x})" if port.vid is not None and port.pid is not None else ""
-    serial = f", serial number {port.serial_number}" if port.serial_number else ""
-    print(f"  {port.description or 'no description'}{ids}{serial}")
+    serial = f", serial number {printable(port.serial_number)}" if port.serial_number else ""
+    print(f"  {printable(port.description or 'no description')}{ids}{serial}")
     if port.boards:
         print(f"  board: probably {' or '.join(board.name for board in port.boards)}")
     if port.programming:
@@ -63,4 +64,4 @@ def _print(port: Port, answer: Answer | None) -> None:
     else:
         print(f"  use: --device {_device(port, answer)}")
     if answer is not None:
-        print(f"  {answer.text}", flush=True)
+        print(f"  {printable(answer.text)}", flush=True)

@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         measured = _Measured(device)
         session = Session(stream, network, names, counts, interrupt, shows=not arguments.quiet)
         failure = _play(session, sources, arguments.source)
-        if failure is not None and isinstance(failure, KeyboardInterrupt):
+        if failure is not None and (isinstance(failure, KeyboardInterrupt) or not stream.steps):
             raise failure
         try:
             session.close()
