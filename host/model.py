@@ -18,10 +18,12 @@ from opzo.host.events import Events
 from opzo.host.fit import FitReport
 from opzo.host.frames import Frames
 from opzo.host.interrupt import Interrupt
+from opzo.host.rates import STREAM_RATE, rate_registers
 from opzo.host.recipes import learning_recipe
 from opzo.host.run_folder import checkpoint_path
 from opzo.host.samples import Given, labelled, tested, unlabelled
 from opzo.host.state import State
+from opzo.host.stream import Stream
 from opzo.host.trainer import Trainer
 from opzo.host.verbosity import messages, verbose
 from opzo.spec.errors import OpzoError
@@ -203,6 +205,15 @@ class Model:
         with messages():
             samples = unlabelled(x, self.network)
             return self._trainer.predict(samples)
+
+    def stream(self, *, window: int = 0, rate: int = STREAM_RATE) -> Stream:
+        """Stream of time steps through the network, which learns with the step size ``rate`` where that is switched on.
+
+        ``window`` is the number of time steps after which a new decision begins, 0: only with a new label.
+        """
+        stream = Stream(self.device, self.network, window=window)
+        self.device.write_registers(rate_registers(replace(self.hyper, rate=rate), 0, 1))
+        return stream
 
 
 def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArray[np.int16]]:

@@ -20,6 +20,8 @@ from opzo.spec.registers import Reg
 BLOCK = 64
 """Training samples between changes of the registers. Part of the algorithm: every device and every resumed run changes
 them at the same samples."""
+STREAM_RATE = 20
+"""Step size of learning in a stream, which has no end towards which it could fall."""
 SHIFT_MAX = 15
 """Largest DECAY_SHIFT and LEAK_SHIFT."""
 # Kappa is in units of 2**4 Feedback sums (the prototype's delta), Credit in 2**DELTA_SHIFT of them with the step size.

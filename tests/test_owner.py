@@ -8,6 +8,7 @@ import pytest
 
 import opzo
 from opzo.host.selftest.check import prepare
+from opzo.spec.registers import Reg
 
 NETWORK = opzo.Network((9, 8, 3))
 EVENTS = opzo.Network((9, 8, 3), steps=4, input="spikes")
@@ -89,7 +90,7 @@ def test_a_model_that_cannot_be_made_takes_nothing(folder: Path) -> None:
 
 def test_settings_of_learning_and_reading_leave_the_model_in_place() -> None:
     first = model()
-    first.device.write_registers({5: 100, 6: 20})
+    first.device.write_registers({Reg.ALPHA: 100, Reg.RATE: 20})
     first.device.clear_counters()
     first.device.read_weights(0)
     first.device.reset()
@@ -153,6 +154,27 @@ def test_a_stream_that_lost_its_device_is_told() -> None:
         stream.decision()
     with pytest.raises(opzo.OpzoError, match="no longer holds this model"):
         opzo.Stream(first.device, EVENTS)
+
+
+def test_the_stream_of_a_model_learns_and_fit_goes_on_after_it() -> None:
+    first = model(network=EVENTS)
+    events = opzo.Events.of([_sample()] * 6, (1, 3, 3))
+    first.fit(events, epochs=1, progress=False)
+    before = first.weights
+    # As at the end of a schedule.
+    first.device.write_registers({Reg.RATE: 0, Reg.ACTIVITY: 0, Reg.DECAY_SHIFT: 0})
+    for learns in (False, True):
+        stream = first.stream(rate=200) if learns else opzo.Stream(first.device, EVENTS)
+        stream.learning, stream.label = True, 1
+        for _ in range(16):
+            stream.step(np.array([1, 2, 5]))
+        stream.decision()
+        assert any((a != b).any() for a, b in zip(before, first.weights, strict=True)) is learns
+    assert len(first.fit(events, epochs=1, progress=False)) == 1
+    with pytest.raises(opzo.OpzoError, match=r"rate must be a whole number in 0\.\.255, not 0\.1"):
+        first.stream(rate=0.1)  # type: ignore[arg-type]
+    with pytest.raises(opzo.OpzoError, match="9-8-3 takes frames"):
+        model().stream()
 
 
 def test_a_stream_is_told_that_other_samples_ran_meanwhile() -> None:

@@ -15,7 +15,7 @@ from opzo.host.interrupt import Interrupt
 from opzo.host.live import MAX_GAP
 from opzo.host.live_counts import Counts
 from opzo.host.options import CLOCK, add_camera, add_clock, add_config, add_output, given, print_json, say, size, whole
-from opzo.host.rates import rate_registers
+from opzo.host.rates import STREAM_RATE, rate_registers
 from opzo.host.run_folder import checkpoint_path
 from opzo.host.state import State
 from opzo.host.statistics import counter_array
@@ -27,7 +27,7 @@ from opzo.spec.formats import MAX_STEPS
 from opzo.spec.registers import Counter
 
 BIN_US, BIN_US_MAX = 10_000, 1 << 31
-RATE, RATE_MAX = 20, 255
+RATE_MAX = 255
 MAX_BAD = 100
 COUNT_MAX = 1_000_000_000
 INTERRUPTED = 130
@@ -46,7 +46,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--learn", action="store_true", help="begin with learning switched on")
     parser.add_argument("--label", metavar="CLASS", help="class of what comes first, number or name (default: unknown)")
-    _add_number(parser, "--rate", 0, RATE_MAX, RATE, "step size of learning")
+    _add_number(parser, "--rate", 0, RATE_MAX, STREAM_RATE, "step size of learning")
     _add_number(parser, "--bin-us", 1, BIN_US_MAX, BIN_US, "microseconds per time step", "US")
     text = "time steps after which a new decision begins; 0: with a label or recording only"
     _add_number(parser, "--window", 0, MAX_STEPS, 0, text)

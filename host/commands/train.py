@@ -15,6 +15,7 @@ from opzo.host.checkpoint import Checkpoint, check_named, made_by
 from opzo.host.config import Config, checked, read_toml
 from opzo.host.data import Data, load_data
 from opzo.host.device import Device, open_device
+from opzo.host.health import Once
 from opzo.host.interrupt import Interrupt
 from opzo.host.limit import link_or_engine, times
 from opzo.host.options import CLOCK, add_clock, add_config, add_output, given, print_json, say, show
@@ -169,7 +170,7 @@ class _Run(Watcher):
         self.bar = TrainingBar(config.network, config.epochs, cycles_are(device.identity), enabled=not arguments.quiet)
         self.interrupt = Interrupt(lambda: self.bar.tell("opzo: stopping and saving; Ctrl-C again quits at once"))
         self.report: EpochReport | None = None
-        self.warned: set[str] = set()
+        self.warnings = Once()
         self.begin = time.monotonic()
 
     def go(self) -> int:
@@ -212,10 +213,9 @@ class _Run(Watcher):
 
     def _warn(self, standing: Progress | EpochReport) -> None:
         """Tell, once each, what is wrong with the training."""
-        for kind, text in standing.warnings(self.config.network, self.config, self.device.limits.lanes):
-            if kind not in self.warned:
-                self.warned.add(kind)
-                self.bar.tell(f"opzo: warning: {text}")
+        found = standing.warnings(self.config.network, self.config, self.device.limits.lanes)
+        for text in self.warnings.new(found):
+            self.bar.tell(f"opzo: {text}")
 
     def save(self, trainer: Trainer) -> None:
         limits = self.device.limits
