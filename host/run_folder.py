@@ -1,16 +1,12 @@
 """The folder of a training run: configuration, metrics, checkpoint, figures, learning curve."""
 
-import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import logging
-import os
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ from opzo.host.atomic import write_atomically
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
 from opzo.host.curve import curve_png
+from opzo.host.folder_lock import locked, make_folder, remove_leftovers, unique_folder
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
 
@@ -30,8 +27,6 @@ FIGURES = "figures.json"
 CURVE = "learning-curve.png"
 RESULTS = (CHECKPOINT, METRICS, FIGURES)
 """Files of which any says that the folder holds a run."""
-LOCK = ".lock"
-"""Locked instead of the folder where a file system locks only what is open for writing, as NFS does."""
 NAME_MAX = 120
 """Characters of a folder's name that is made of settings."""
 
@@ -62,18 +57,7 @@ class RunFolder:
     @classmethod
     def unique(cls, path: Path) -> "RunFolder":
         """A folder that this process alone has made: ``path``, or with a number behind the name."""
-        make_folder(path.parent)
-        for number in count(1):
-            numbered = path if number == 1 else path.with_name(f"{path.name}-{number}")
-            try:
-                # Two processes never make the same one, whatever else they see.
-                numbered.mkdir()
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise _cannot_make(numbered, error) from None
-            return cls(numbered)
-        raise AssertionError
+        return cls(unique_folder(path))
 
     @classmethod
     def create(cls, path: Path, config: Config) -> "RunFolder":
@@ -99,6 +83,16 @@ class RunFolder:
         if len(folder.rows) < len(rows):
             folder._write_rows()
         return folder, checkpoint
+
+    def check_rows(self, figures: dict[str, Any]) -> None:
+        """Raise OpzoError where the metrics of an epoch are not like ``figures``, name by name."""
+        for line, row in enumerate(self.rows, 1):
+            follows = row["epoch"] == self.rows[0]["epoch"] + line - 1
+            if not follows or not all(_like(row.get(part), figures) for part in ("train", "test")):
+                raise OpzoError(
+                    f"line {line} of {self.path / METRICS} is damaged, or not the metrics of an epoch of this network; "
+                    "remove the file to go on without it"
+                )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -143,91 +137,15 @@ class RunFolder:
         write_atomically(self.path / name, text.encode(errors="surrogateescape"))
 
 
-@contextmanager
-def locked(path: Path, taken: str) -> Iterator[None]:
-    """Hold the lock of a folder, which is made where it is missing; OpzoError ``taken`` where another process has it.
-
-    Nothing may be written into the folder without it. It ends with the process, however that ends.
-    """
-    made = make_folder(path)
-    try:
-        descriptor, place = _lock(path)
-    except BlockingIOError:
-        raise OpzoError(taken) from None
-    except OSError as error:
-        if made:
-            with contextlib.suppress(OSError):
-                path.rmdir()
-        raise OpzoError(
-            f"cannot lock {path}: {error.strerror}; its file system cannot keep two processes apart: "
-            "give a folder on another one, such as a local disk"
-        ) from None
-    try:
-        # The holder before may have moved the folder away; what is locked now must be what the path names.
-        if not _same(descriptor, place):
-            raise OpzoError(taken)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(path: Path) -> tuple[int, Path]:
-    """Lock a folder, without waiting; what was opened for it, and its name."""
-    for place, flags in ((path, os.O_RDONLY | os.O_DIRECTORY), (path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)):
-        descriptor = os.open(place, flags, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno != errno.EBADF or place != path:
-                raise
-        else:
-            return descriptor, place
-    raise AssertionError
-
-
-def _same(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except OSError:
-        return False
-
-
-def make_folder(path: Path) -> bool:
-    """Make a folder and those above it; whether it was missing. OpzoError where it cannot be."""
-    try:
-        if path.is_dir():
-            return False
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_make(path, error) from None
-    return True
-
-
-def _cannot_make(path: Path, error: OSError) -> OpzoError:
-    return OpzoError(f"cannot make the folder {path}: {error.strerror}; give another --out")
-
-
-def remove_leftovers(path: Path, names: tuple[str, ...]) -> None:
-    """Remove what processes that were killed left of writing files of these names; only with the folder's lock."""
-    pattern = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.(\d{{1,10}})\.tmp")
-    with contextlib.suppress(OSError):
-        for entry in list(path.iterdir()):
-            found = pattern.fullmatch(entry.name)
-            # This process writes nothing yet: a file with its number is of an earlier one.
-            if found and (int(found[2]) == os.getpid() or not _alive(int(found[2]))):
-                with contextlib.suppress(OSError):
-                    entry.unlink()
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        pass
-    return True
+def _like(value: Any, model: Any) -> bool:
+    """Whether a value of a JSON file has the names, lengths and types of ``model``."""
+    if isinstance(model, dict):
+        return isinstance(value, dict) and all(key in value and _like(value[key], model[key]) for key in model)
+    if isinstance(model, list):
+        return isinstance(value, list) and len(value) == len(model) and all(map(_like, value, model))
+    if isinstance(model, str):
+        return isinstance(value, str)
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def folder_name(text: str) -> str:

@@ -15,6 +15,7 @@ from opzo.host.atomic import check_output, write_atomically
 from opzo.host.checkpoint import Checkpoint, made_by
 from opzo.host.config import Config, checked, read_toml
 from opzo.host.data import load_data
+from opzo.host.folder_lock import unique_folder
 from opzo.host.recipes import configure
 from opzo.host.run_folder import CHECKPOINT, CONFIG, RESULTS, RunFolder, folder_name
 from opzo.spec.errors import OpzoError
@@ -96,7 +97,7 @@ class PlannedRun:
         """Move the folder, whose run is another one, out of the way; its new place."""
         with RunFolder(self.folder).lock():
             # Renaming a folder onto an empty one replaces that.
-            place = RunFolder.unique(self.folder.parent / OUTDATED / self.folder.name).path
+            place = unique_folder(self.folder.parent / OUTDATED / self.folder.name)
             try:
                 self.folder.rename(place)
             except OSError as error:

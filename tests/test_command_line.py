@@ -374,6 +374,33 @@ def test_a_run_killed_before_its_first_checkpoint_is_begun_again(
     assert "holds metrics.jsonl of another run" in error_of(["train", "--resume", str(run)], capsys)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: [{"epoch": 1}, rows[1]], "line 1 of"),
+        (lambda rows: [rows[0], rows[0]], "line 2 of"),
+        (lambda rows: [rows[0], rows[1] | {"train": {}}], "line 2 of"),
+        (lambda rows: [rows[0] | {"test": rows[0]["test"] | {"accuracy": None}}, rows[1]], "line 1 of"),
+        (lambda rows: [rows[0] | {"test": rows[0]["test"] | {"firing_rates": [0, 0]}}, rows[1]], "line 1 of"),
+        (lambda rows: [[1]], "cannot read"),
+        (lambda rows: ["\x1b[2J"], "cannot read"),
+    ],
+)
+def test_metrics_that_are_not_of_the_run_are_named(
+    change: Any, message: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "figures.json").unlink()
+    metrics = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in change(rows)))
+    said = error_of(["train", "--resume", str(run)], capsys)
+    assert message in said
+    assert "remove" in said
+    # Without the first lines, as where it was removed before.
+    metrics.write_text(json.dumps(rows[1]) + "\n")
+    assert main(["train", "--resume", str(run), "--json"]) == 0
+
+
 def test_the_port_in_a_checkpoint_is_not_opened(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,7 +408,7 @@ def test_the_port_in_a_checkpoint_is_not_opened(
     port = "serial:/dev/ttyUSB0@3000000"
     replace(checkpoint, settings=checkpoint.settings | {"device": port}).save(run / "checkpoint.npz")
     monkeypatch.setattr(transport, "SerialTransport", lambda *arguments: pytest.fail("the port was opened"))
-    for command in (["eval", str(run)], ["stream", str(run), "x.npz"], ["train", "--resume", str(run)]):
+    for command in (["eval", str(run)], ["stream", str(run), "-"], ["train", "--resume", str(run)]):
         (run / "figures.json").unlink(missing_ok=True)
         message = error_of(command, capsys)
         assert f"was trained on {port}, which is not opened unless you name it: give --device {port}" in message

@@ -18,7 +18,8 @@ import pytest
 from opzo.host.checkpoint import Checkpoint
 from opzo.host.cli import main
 from opzo.host.commands import sweep
-from opzo.host.run_folder import RunFolder, locked
+from opzo.host.folder_lock import locked
+from opzo.host.run_folder import RunFolder
 from opzo.host.sweep import groups, plan
 from opzo.host.sweep_table import sweep_table
 from opzo.spec.errors import OpzoError

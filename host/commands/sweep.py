@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from opzo.host.atomic import check_output
+from opzo.host.folder_lock import locked, remove_leftovers
 from opzo.host.jobs import NOT_RUN, Jobs
 from opzo.host.options import add_output, print_json, say, whole
-from opzo.host.run_folder import locked, remove_leftovers
 from opzo.host.sweep import MAX_RUNS, PlannedRun, groups, plan, table, write_csv
 from opzo.host.sweep_table import sweep_table
 from opzo.host.transport import SIMULATED

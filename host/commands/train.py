@@ -102,6 +102,7 @@ def _resume(arguments: argparse.Namespace, values: dict[str, Any]) -> int:
                 f"{made_by()}: the weights may differ from those of a run without a stop"
             )
         with _open(config) as device:
+            folder.check_rows(Tally().figures(config.network, device.identity))
             return _Run(arguments, config, data, device, folder, checkpoint).go()
 
 
