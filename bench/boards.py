@@ -27,7 +27,8 @@ def result(board: Board, network: Network, lanes: int, clock: float | None, out:
         print(f"{board.name}: {stage}", file=sys.stderr, flush=True)
 
     try:
-        return build(Plan.of(board, choose(board, network, lanes), clock), out / board.name, tell)
+        plan = Plan.of(board, choose(board, network, lanes), clock)
+        return build(plan, network, out / board.name, tell, tell)
     except OpzoError as error:
         return {"error": str(error)}
 

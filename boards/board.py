@@ -88,6 +88,8 @@ class Board:
         Arguments by which openFPGALoader knows the board.
     uart_pins : tuple of str
         (rx, tx) as ``connector:pin``, seen from the FPGA, where the platform has no UART of its own.
+    part_family : str or None
+        Name of the part's family for the tools, where the platform names another one.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Board:
     error: Light
     loader: tuple[str, ...]
     uart_pins: tuple[str, str] | None = None
+    part_family: str | None = None
 
     @property
     def bitstream(self) -> str:
@@ -117,4 +120,7 @@ class Board:
             factory = getattr(import_module(f"amaranth_boards.{module}"), name)
         except ModuleNotFoundError as error:
             raise OpzoError(f"a build needs the package {error.name}; pip install 'opzo[boards]'") from None
-        return factory()
+        platform = factory()
+        if self.part_family is not None:
+            platform.family = self.part_family
+        return platform

@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import opzo
 from opzo.boards.area import AREAS
 from opzo.boards.board import Board, Resources
+from opzo.boards.duration import forecast
 from opzo.boards.flow import CELLS, DESIGN, NETLIST, REPORT, STAGES, VERILOG, Flow, OpenFlow
 from opzo.boards.flows import flow_of
 from opzo.boards.pll import Pll
@@ -22,7 +22,7 @@ from opzo.boards.top import BoardTop
 from opzo.hw.uart import LEAST_CYCLES
 from opzo.spec.cache import MANIFEST, cache_root, cached, content_hash
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Limits
+from opzo.spec.network import Limits, Network
 
 ELABORATION = "gateware"
 """Stage before those of the tools."""
@@ -87,19 +87,33 @@ class Plan:
         }
 
 
-def build(plan: Plan, out: Path, tell: Tell) -> dict[str, Any]:
-    """Build a bitstream into the folder ``out``; the result, as `opzo build --json` prints it.
+def build(plan: Plan, network: Network, out: Path, tell: Tell, note: Tell) -> dict[str, Any]:
+    """Build a bitstream for ``network`` into the folder ``out``; the result, as `opzo build --json` prints it.
 
-    The same build again is a copy from the cache. OpzoError where a tool is missing; ToolError where one fails.
+    The same build again is a copy from the cache; else ``note`` gets an estimate of how long it will take. OpzoError
+    where a tool is missing; ToolError where one fails.
     """
     flow = flow_of(plan.board)
     assert isinstance(flow, OpenFlow)
-    tools = [find_tool(tool)[1] for tool in flow.tools]
-    key = content_hash(json.dumps(plan.configuration), _sources(), *tools)
-    folder = cached(cache_root() / "bitstreams" / f"{plan.board.name}-{key}", partial(_build, plan, flow, tell))
-    _copy(folder, out)
-    result: dict[str, Any] = json.loads((out / RESULT).read_text())
-    return result | {"bitstream": str(out / plan.board.bitstream)}
+    commands, versions = zip(*map(find_tool, flow.tools), strict=True)
+    key = content_hash(json.dumps(plan.configuration), _sources(), *versions)
+
+    def build_new(folder: Path) -> None:
+        note(forecast(plan.board, plan.limits, commands))
+        _build(plan, flow, tell, folder)
+
+    folder = cached(cache_root() / "bitstreams" / f"{plan.board.name}-{key}", build_new)
+    result: dict[str, Any] = json.loads((folder / RESULT).read_bytes()) | {
+        "network": str(network),
+        "speed": training_speed(network, plan.limits.lanes, plan.pll.mhz, plan.baud),
+        "bitstream": str(out / plan.board.bitstream),
+    }
+    try:
+        _copy(folder, out)
+        (out / RESULT).write_text(json.dumps(result, indent=2) + "\n")
+    except OSError as error:
+        raise OpzoError(f"cannot write into {out} ({error.strerror or error}); give another --out") from None
+    return result
 
 
 def prepare(plan: Plan, out: Path, tell: Tell) -> dict[str, Any]:
@@ -107,9 +121,12 @@ def prepare(plan: Plan, out: Path, tell: Tell) -> dict[str, Any]:
     flow = flow_of(plan.board)
     tell(ELABORATION)
     files = _elaborate(plan, flow)
-    _make(out)
-    files.extract(str(out))
-    (out / CONFIGURATION).write_text(json.dumps(plan.configuration, indent=2) + "\n")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        files.extract(str(out))
+        (out / CONFIGURATION).write_text(json.dumps(plan.configuration, indent=2) + "\n")
+    except OSError as error:
+        raise OpzoError(f"cannot write into {out} ({error.strerror or error}); give another --out") from None
     return {
         "board": plan.board.name,
         "project": str(out),
@@ -162,7 +179,6 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
     result = {
         "version": opzo.__version__,
         "board": plan.board.name,
-        "bitstream": plan.board.bitstream,
         "clock_mhz": round(achieved, 2),
         "clock_required_mhz": plan.pll.mhz,
         "timing_met": achieved >= plan.pll.mhz,
@@ -172,7 +188,6 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
         "seed": plan.seed,
         "used": asdict(flow.used(report, _cells(work))),
         "available": asdict(plan.board.device),
-        "speed": training_speed(plan.limits.lanes, plan.pll.mhz, plan.baud),
         "critical_path": critical_path(report),
         "tools": {tool: find_tool(tool)[1] for tool in flow.tools},
         "seconds": round(time.monotonic() - begin, 1),
@@ -216,14 +231,7 @@ def _sources() -> str:
 
 
 def _copy(folder: Path, out: Path) -> None:
-    _make(out)
+    out.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         if path.name != MANIFEST:
             shutil.copyfile(path, out / path.name)
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OpzoError(f"cannot make the folder {out}: {error.strerror}; give another --out") from None

@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 
 from opzo.boards.area import AREAS
 from opzo.boards.board import Board
+from opzo.boards.speed import lanes_for_link
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
-from opzo.spec.network import GROUPS, Limits, Network
+from opzo.spec.network import GROUPS, LANES, Limits, Network
 
-LANES = (128, 64, 32, 16, 8, 4)
 WEIGHT_BITS = (WEIGHT.width, 12)
 VENDOR_LANES = 16
 """Lanes where nothing is known of what a lane costs."""
@@ -52,19 +52,31 @@ def shortage(board: Board, limits: Limits) -> str:
     return " and ".join(short)
 
 
-def choose(board: Board, network: Network, lanes: int | None = None, weight_bits: int | None = None) -> Limits:
+def choose(
+    board: Board,
+    network: Network,
+    lanes: int | None = None,
+    weight_bits: int | None = None,
+    *,
+    most: bool = False,
+    clock_mhz: float | None = None,
+) -> Limits:
     """Chip for a board and a network.
 
-    Where ``lanes`` is None it is the most that fit, up to the neurons of the widest hidden layer; where ``weight_bits``
-    is None it is 16 where that fits with any lanes, else 12; groups are as small as fit.
+    Where ``lanes`` is None they are no more than the board's link can feed at ``clock_mhz`` (None: the board's own
+    clock), or, with ``most``, the most that fit, up to the neurons of the widest hidden layer; where ``weight_bits`` is
+    None it is 16 where that fits with any lanes, else 12; groups are as small as fit.
 
     OpzoError, with what is short and what would fit, where nothing fits; NetworkError for lanes that cannot be.
     """
     if lanes is not None:
         tight_limits(network, lanes)
     if board.family not in AREAS:
+        if most:
+            raise OpzoError(f"how many lanes fit on {board.name} only its vendor's tool knows; give --lanes a number")
         return tight_limits(network, lanes or VENDOR_LANES, weight_bits or WEIGHT.width)
-    candidates = list(_candidates(network, lanes, weight_bits))
+    cap = LANES[-1] if most else lanes_for_link(network, clock_mhz or board.core_mhz, board.baud, LANES)
+    candidates = [limits for limits in _candidates(network, lanes, weight_bits) if lanes or limits.lanes <= cap]
     for limits in candidates:
         if not shortage(board, limits):
             return limits
@@ -84,7 +96,7 @@ def _worst(board: Board, limits: Limits) -> float:
 def _candidates(network: Network, lanes: int | None, weight_bits: int | None) -> Iterator[Limits]:
     """Chips that may be built, the best first, the smallest last."""
     widest = max(max(network.hidden), network.classes)
-    useful = [count for count in LANES if count == LANES[-1] or count < 2 * widest]
+    useful = [count for count in LANES[::-1] if count == LANES[0] or count < 2 * widest]
     for bits in WEIGHT_BITS if weight_bits is None else (weight_bits,):
         for count in useful if lanes is None else (lanes,):
             # The fastest that fits.

@@ -19,10 +19,6 @@ SILENCE = 120.0
 PIECE = 4096
 _CAUSES = (
     (
-        r"libusb-1\.0\.so",
-        "openFPGALoader needs the system's libusb; install it (Debian: sudo apt install libusb-1.0-0)",
-    ),
-    (
         r"usb_open\(\) failed|LIBUSB_ERROR_ACCESS|[Ii]nsufficient permissions|[Pp]ermission denied|[Aa]ccess denied",
         "no permission to use the board's USB cable; install openFPGALoader's udev rules (99-openfpgaloader.rules to "
         "/etc/udev/rules.d, then sudo udevadm control --reload && sudo udevadm trigger) and plug the board in again",
@@ -45,6 +41,21 @@ _CAUSES = (
     ),
 )
 """What the tool says when it fails, as a pattern, and what that means."""
+_LOADING = re.compile(r"(\S+): error while loading shared libraries: (\S+): (.*)")
+"""What Linux says where a program does not start: the program, and the first library that it lacks."""
+_NOT_LOADED = re.compile(r"Library not loaded: (\S+)")
+"""The same on macOS."""
+_PACKAGES = {
+    "libusb-1.0.so": "libusb-1.0-0",
+    "libftdi1.so": "libftdi1-2",
+    "libhidapi-hidraw.so": "libhidapi-hidraw0",
+    "libhidapi-libusb.so": "libhidapi-libusb0",
+    "libgpiod.so": "libgpiod2",
+    "libudev.so": "libudev1",
+    "libz.so": "zlib1g",
+    "libstdc++.so": "libstdc++6",
+}
+"""Debian's package of each library that openFPGALoader uses."""
 
 
 def find_loader() -> str:
@@ -103,6 +114,12 @@ def _run(command: list[str], show: Callable[[str], None]) -> tuple[int, str]:
 
 def _explain(board: Board, code: int, output: str) -> OpzoError:
     """Error of a failed run."""
+    if lacking := _lacking(output):
+        packages = " ".join(dict.fromkeys(_package(library) for library in lacking))
+        return OpzoError(
+            f"openFPGALoader does not start: the system lacks {', '.join(lacking)}; install them "
+            f"(Debian: sudo apt install {packages})"
+        )
     for pattern, meaning in _CAUSES:
         if re.search(pattern, output):
             return OpzoError(meaning.format(title=board.title))
@@ -110,3 +127,24 @@ def _explain(board: Board, code: int, output: str) -> OpzoError:
     telling = [line for line in lines if re.search("error|fail", line, re.IGNORECASE)]
     last = (telling or lines or ["nothing"])[-1]
     return ToolError(f"openFPGALoader failed with exit code {code} and said: {last}")
+
+
+def _lacking(output: str) -> list[str]:
+    """Libraries without which the tool did not start; none where it did."""
+    if found := _NOT_LOADED.search(output):
+        return [Path(found[1]).name]
+    if not (found := _LOADING.search(output)):
+        return []
+    program, first = found[1], found[2]
+    try:
+        # The message names one of them; all are to be installed at once.
+        done = subprocess.run(["ldd", program], stdin=subprocess.DEVNULL, capture_output=True, timeout=SILENCE)
+        listed = re.findall(r"^\s*(\S+) => not found", done.stdout.decode(errors="replace"), re.MULTILINE)
+    except (OSError, subprocess.TimeoutExpired):
+        listed = []
+    return listed if first in listed else [first]
+
+
+def _package(library: str) -> str:
+    """Debian's package of a library, or its name where that is not known."""
+    return next((package for name, package in _PACKAGES.items() if library.startswith(name)), library)

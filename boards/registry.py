@@ -40,10 +40,12 @@ def _board(
     lights: tuple[Light, Light, Light],
     loader: tuple[str, ...],
     uart_pins: tuple[str, str] | None = None,
+    part_family: str | None = None,
 ) -> Board:
     link, training, error = lights
     return Board(
-        name, title, family, platform, device, clock, core, baud, bridge, link, training, error, loader, uart_pins
+        *(name, title, family, platform, device, clock, core, baud, bridge, link, training, error, loader, uart_pins),
+        part_family,
     )
 
 
@@ -176,6 +178,8 @@ BOARDS = (
         bridge="BL616",
         lights=_leds(0),
         loader=("-b", "tangprimer20k"),
+        # amaranth-boards 0.0.21 says GW2A-18C, whose bitstreams this part refuses.
+        part_family="GW2A-18",
     ),
     _ARTY,
     replace(

@@ -1,13 +1,16 @@
 """Find and run the tools that make bitstreams: native ones, else those of the YoWASP wheels."""
 
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from opzo.boards.flow import Step
+from opzo.spec.child import run_child
 from opzo.spec.errors import OpzoError, ToolError
 
 WHEELS = {
@@ -20,6 +23,8 @@ WHEELS = {
     "gowin_pack": "apycula",
 }
 """Package of each tool."""
+PATIENCE = 120.0
+"""Seconds in which a tool must say its version; a wheel's compiles itself before."""
 LOG_LINES = 8
 """Last lines of a tool's log that an error shows."""
 
@@ -44,21 +49,56 @@ def find_tool(name: str) -> tuple[str, str]:
     raise OpzoError(f"a build needs {name}, which is not installed; pip install 'opzo[boards]'")
 
 
+def is_wheel(command: str) -> bool:
+    """Whether a tool that `find_tool` found is WebAssembly from a wheel."""
+    return Path(command).name.startswith("yowasp-")
+
+
 def _native_version(command: str) -> str:
-    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
-    lines = (done.stdout + done.stderr).split("\n")
+    try:
+        done = subprocess.run(
+            [command, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=PATIENCE
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it does not end"
+        raise OpzoError(f"{command} does not run ({reason}); install it again, or remove it") from None
+    lines = (done.stdout + done.stderr).decode(errors="replace").split("\n")
     return lines[0].strip() or "unknown version"
 
 
 def run_step(step: Step, folder: Path) -> None:
     """Run a tool in ``folder``; its output goes to ``TOOL.log`` there. ToolError with its errors if it fails."""
     command, _ = find_tool(step.tool)
+    if is_wheel(command):
+        _check_wheel_cache()
     log = folder / f"{step.tool}.log"
-    with log.open("w") as file:
-        done = subprocess.run(
-            [command, *step.arguments], cwd=folder, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-        )
-    if done.returncode:
+    with log.open("wb") as file:
+        try:
+            code, _ = run_child([command, *step.arguments], folder, log=file)
+        except OSError as error:
+            raise ToolError(f"{step.stage}: {step.tool} does not run ({error.strerror}); install it again") from None
+    if code:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        errors = [line for line in lines if "error" in line.lower()] or lines
-        raise ToolError(f"{step.stage}: {step.tool} ended with {done.returncode}: {' | '.join(errors[-LOG_LINES:])}")
+        errors = [line for line in lines if "error" in line.lower()] or lines or ["it said nothing"]
+        raise ToolError(f"{step.stage}: {step.tool} ended with {code}: {' | '.join(errors[-LOG_LINES:])}")
+
+
+def _check_wheel_cache() -> None:
+    """Raise OpzoError where the wheels' tools can neither keep nor find what they compile themselves to."""
+    try:
+        import platformdirs
+    except ModuleNotFoundError:
+        return
+    default = platformdirs.user_cache_dir("YoWASP", appauthor=False)
+    folder = Path(os.environ.get("YOWASP_CACHE_DIR", default))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if folder.is_dir() and any(folder.glob("*/*.wasm/*")):
+            return
+        raise OpzoError(
+            f"the tools that pip installed cannot keep files in {folder} ({error.strerror}); "
+            "set YOWASP_CACHE_DIR to a folder with room that can be written"
+        ) from None

@@ -130,7 +130,8 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
 
 def add_clock(parser: argparse.ArgumentParser, text: str) -> None:
     """Add ``--clock``."""
-    parser.add_argument("--clock", type=positive, default=argparse.SUPPRESS, metavar="MHZ", help=text)
+    # Devices report whole kHz, in 32 bits.
+    parser.add_argument("--clock", type=number(0.001, 100_000), default=argparse.SUPPRESS, metavar="MHZ", help=text)
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:

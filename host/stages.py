@@ -47,6 +47,13 @@ class Stages:
         if self._lines:
             say(f"opzo: {stage}")
 
+    def note(self, text: str) -> None:
+        """Say something about the work, above its stages."""
+        if self._lines:
+            say(f"opzo: {text}")
+        elif not self._bar.disable:
+            self._bar.console.print(f"opzo: {text}", highlight=False, markup=False, soft_wrap=True)
+
     def _finish(self) -> None:
         for task in self._bar.tasks:
             self._bar.update(task.id, completed=1)

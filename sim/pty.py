@@ -31,6 +31,18 @@ class SimulatedTransport(Protocol):
         """Release the device."""
 
 
+def check_link(path: Path) -> None:
+    """Raise OpzoError where a link of the name ``path`` cannot be made, before a device is made for it."""
+    try:
+        if path.exists() and not path.is_symlink():
+            raise OpzoError(f"cannot make the link {path}: there is a file of that name; choose another path")
+        attempt = path.with_name(f".opzo.{os.getpid()}.tmp")
+        attempt.symlink_to("nowhere")
+        attempt.unlink()
+    except OSError as error:
+        raise OpzoError(f"cannot make the link {path} ({error.strerror}); choose another path") from None
+
+
 class PtyDevice:
     """Serve ``transport`` on a pseudo-terminal until `stop`; clients may come and go.
 

@@ -134,3 +134,17 @@ def test_prepare_writes_a_whole_project(board, script, words, tmp_path, capsys):
 def test_vendor_board_without_prepare_says_so(capsys):
     assert main(["build", "--board", "nexys4ddr"]) == 2
     assert "opzo build --board nexys4ddr --prepare writes a project" in capsys.readouterr().err
+
+
+def test_tang_primer_is_built_for_the_family_on_the_board():
+    board = find_board("tang-primer-20k")
+    platform = board.platform()
+    assert platform.family == "GW2A-18"
+    flow = flow_of(board)
+    files = platform.prepare(
+        top.BoardTop(board, flow, TINY, Plan.of(board, TINY).pll, board.baud), DESIGN, **flow.prepare_options
+    )
+    commands = json.loads(files.files[f"build_{DESIGN}.json"])["commands"]
+    assert not [argument for command in commands for argument in command if "GW2A-18C" in argument]
+    assert commands[2][commands[2].index("-d") + 1] == "GW2A-18"
+    assert "family=GW2A-18" in flow.steps(files, Plan.of(board, TINY).pll, 1, False)[1].arguments

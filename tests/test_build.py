@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +12,9 @@ from opzo.boards.fit import shortage
 from opzo.boards.gowin import Gowin
 from opzo.boards.ice40 import ICE40
 from opzo.boards.registry import BOARDS, find_board
-from opzo.boards.speed import training_speed
+from opzo.boards.speed import training_cycles, training_speed
 from opzo.host.cli import main
-from opzo.spec.network import GROUPS, Limits
+from opzo.spec.network import GROUPS, Limits, Network
 
 NET = ["--net", "16-8-4", "--lanes", "4"]
 REPORT = {
@@ -85,7 +86,9 @@ def test_build_leaves_everything_in_its_folder_and_the_same_again_comes_from_the
     captured = capsys.readouterr()
     result = json.loads(captured.out)
     stages = ["gateware", "synthesis", "place and route", "bitstream"]
-    assert captured.err.splitlines() == [f"opzo: {stage}" for stage in stages]
+    first, *others = captured.err.splitlines()
+    assert first.startswith("opzo: about 2 minutes with 4 lanes and native tools, as estimated from builds on an idle")
+    assert others == [f"opzo: {stage}" for stage in stages]
     assert fake.runs == ["yosys", "nextpnr-ecp5", "ecppack"]
     folder = tmp_path / "build" / "ulx3s-85f"
     assert result["bitstream"] == "build/ulx3s-85f/ulx3s-85f.bit"
@@ -102,10 +105,20 @@ def test_build_leaves_everything_in_its_folder_and_the_same_again_comes_from_the
     assert result["used"]["luts"] == 15478
     assert result["available"]["luts"] == 83640
     assert result["seconds"] > 0
+    assert result["network"] == result["speed"]["network"] == "16-8-4"
+    assert json.loads((folder / RESULT).read_text()) == result
     assert main([*arguments, "--out", "elsewhere"]) == 0
     assert len(fake.runs) == 3
-    again = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    assert "about" not in captured.err
+    again = json.loads(captured.out)
     assert again == result | {"bitstream": "elsewhere/ulx3s-85f.bit"}
+    # The same chip serves another network; the figures are that one's.
+    assert main([*arguments, "--net", "16-5-4"]) == 0
+    assert len(fake.runs) == 3
+    other = json.loads(capsys.readouterr().out)
+    assert other["network"] == other["speed"]["network"] == "16-5-4"
+    assert other["speed"]["link_samples_per_second"] == result["speed"]["link_samples_per_second"]
     # Another seed is another build.
     assert main([*arguments, "--seed", "2"]) == 0
     assert len(fake.runs) == 6
@@ -125,7 +138,7 @@ def test_table(tools, capsys):
     assert lines[0] == "build/ulx3s-85f/ulx3s-85f.bit: 16-8-4, 4 lanes, 16-bit weights, 512 rows, 3,000,000 baud"
     assert lines[2].split() == ["LUTs", "15,478", "83,640", "19%"]
     assert lines[-2].split() == ["clock", "(MHz)", "65.6", "60.0"]
-    assert lines[-1].startswith("training samples/s at 784-256-256-10: 958 (engine 1,596, link 958)")
+    assert lines[-1] == "training samples/s of 16-8-4, estimated: 15,688 (engine 209,172, link 15,688)"
 
 
 def test_missed_clock_fails_and_names_one_that_passes(tools, capsys):
@@ -157,9 +170,34 @@ def test_failed_tool_leaves_no_build_behind(tools, tmp_path, capsys, monkeypatch
     assert len(fake.runs) == 3
 
 
-def test_seed_below_zero_is_refused(capsys):
-    assert main(["build", "--board", "ulx3s-85f", *NET, "--seed", "-1"]) == 2
-    assert "--seed must be 0 or more, not -1" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--seed", "-1", "must be in 0..2147483647"),
+        ("--seed", "2147483648", "must be in 0..2147483647"),
+        ("--lanes", "0", "must be one of 4, 8, 16, 32, 64, 128, or max, not '0'"),
+        ("--lanes", "12", "must be one of 4, 8"),
+        ("--clock", "nan", "must be in 0.001..100000"),
+        ("--clock", "0.01", "no clock of 0.01 MHz can be made"),
+        ("--clock", "99999", "no clock of 99999 MHz can be made"),
+        ("--steps", "0", "--steps must be in 1.."),
+        ("--steps", "9", "needs 9 time steps"),
+        ("--out", "/dev/null", "cannot write into /dev/null"),
+        ("--board", "ulx3s-58f", "did you mean 'ulx3s-85f'?"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_before_the_work(option, value, message, tools, capsys):
+    fake = tools()
+    assert main(["build", "--board", "ulx3s-85f", *NET, option, value]) == 2
+    assert message in capsys.readouterr().err
+    assert not fake.runs
+
+
+def test_output_that_cannot_be_written_is_named(tools, tmp_path, capsys):
+    tools()
+    (tmp_path / "out" / "ulx3s-85f.bit").mkdir(parents=True)
+    assert main(["build", "--board", "ulx3s-85f", *NET, "--out", "out"]) == 2
+    assert "opzo: error: cannot write into out (Is a directory); give another --out" in capsys.readouterr().err
 
 
 def test_reports_of_each_family():
@@ -184,10 +222,22 @@ def test_critical_path_is_inside_a_clock_domain():
 
 
 def test_speed_says_what_limits():
-    speed = training_speed(64, 100, 3_000_000)
-    assert speed["engine_samples_per_second"] == pytest.approx(100e6 / 2350, abs=0.1)
+    network = Network.parse("784-256-256-10")
+    speed = training_speed(network, 64, 100, 3_000_000)
+    assert speed["network"] == "784-256-256-10"
+    assert speed["modelled"]
     assert speed["samples_per_second"] == speed["link_samples_per_second"] == pytest.approx(958.5, abs=0.1)
-    assert training_speed(4, 24, 12_000_000)["limited_by"] == "engine"
+    assert training_speed(network, 4, 24, 12_000_000)["limited_by"] == "engine"
+
+
+@pytest.mark.parametrize(
+    ("lanes", "local", "counted"),
+    [(16, 0, 9176), (32, 0, 4730), (64, 0, 2509), (128, 0, 1464), (16, 2, 14025), (32, 2, 7377), (64, 2, 4057)],
+)
+def test_cycles_are_near_those_that_were_counted(lanes, local, counted):
+    """Of docs/performance.md."""
+    network = replace(Network.parse("784-256-256-10"), local=local)
+    assert training_cycles(network, lanes) == pytest.approx(counted, rel=0.05)
 
 
 def build_for_real(arguments, capsys, codes=(0,)):

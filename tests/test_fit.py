@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from opzo.boards.area import AREAS, Area
 from opzo.boards.board import Family, Resources
+from opzo.boards.duration import build_seconds
 from opzo.boards.fit import choose, largest_network, shortage, tight_limits, usable
 from opzo.boards.registry import BOARDS, find_board
+from opzo.boards.speed import lanes_for_link
 from opzo.host.cli import main
 from opzo.spec.errors import NetworkError, OpzoError
-from opzo.spec.network import Limits, Network
+from opzo.spec.network import LANES, Limits, Network
 
 AREA = Area(
     luts=(1000, 100, 500),
@@ -66,7 +68,7 @@ def test_tight_limits_hold_the_network_and_hardly_more(network, lanes):
 @given(network=networks)
 def test_chosen_chip_fits_and_no_better_one_does(network):
     try:
-        limits = choose(BOARD, network)
+        limits = choose(BOARD, network, most=True)
     except OpzoError:
         assert all(shortage(BOARD, tight_limits(network, lanes, bits)) for lanes in (4, 8, 16, 32) for bits in (12, 16))
         return
@@ -78,11 +80,51 @@ def test_chosen_chip_fits_and_no_better_one_does(network):
 
 def test_what_is_told_is_kept():
     network = Network.parse("64-64-64-10")
-    assert choose(BOARD, network).lanes == 32
+    assert choose(BOARD, network, most=True).lanes == 32
     assert choose(BOARD, network, lanes=8).lanes == 8
     assert choose(BOARD, network, weight_bits=12).weight_bits == 12
     # More lanes than neurons would idle.
-    assert choose(BOARD, Network.parse("64-9-4")).lanes == 16
+    assert choose(BOARD, Network.parse("64-9-4"), most=True).lanes == 16
+
+
+def test_lanes_are_what_the_link_can_feed():
+    network = Network.parse("784-64-64-10")
+    assert choose(BOARD, network).lanes == 4
+    # A faster link, a slower engine and a larger network want more.
+    assert choose(replace(BOARD, baud=48_000_000), network).lanes == 16
+    assert choose(BOARD, network, clock_mhz=10).lanes == 8
+    assert lanes_for_link(Network.parse("784-256-256-10"), 60, 3_000_000, LANES) == 8
+    assert lanes_for_link(Network.parse("784-800-800-10"), 60, 12_000_000, LANES) == 128
+    # Fewer where those do not fit.
+    assert choose(replace(BOARD, baud=10**9, device=replace(BOARD.device, luts=15_000)), network).lanes == 16
+
+
+def test_the_board_command_of_the_readme_builds_what_the_link_can_feed(monkeypatch):
+    monkeypatch.undo()
+    board, network = find_board("ulx3s-85f"), Network.parse("784-64-64-10")
+    chosen = choose(board, network)
+    assert chosen.lanes == 4
+    assert build_seconds(board, chosen, wheels=True) < 10 * 60
+    most = choose(board, network, most=True)
+    assert most.lanes == 64
+    assert build_seconds(board, most, wheels=True) > 3600
+
+
+def test_only_the_vendor_knows_the_most_lanes_of_other_boards():
+    assert choose(find_board("arty-a7-35"), Network.parse("64-16-4")).lanes == 16
+    with pytest.raises(OpzoError, match="only its vendor's tool knows; give --lanes a number"):
+        choose(find_board("arty-a7-35"), Network.parse("64-16-4"), most=True)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "wheels", "minutes"), [(4, False, 2), (16, False, 8), (64, False, 24), (4, True, 4), (64, True, 64)]
+)
+def test_builds_take_about_as_long_as_measured(lanes, wheels, minutes, monkeypatch):
+    monkeypatch.undo()
+    network = Network.parse("784-128-128-10" if lanes > 4 else "64-16-10")
+    board = find_board("ulx3s-85f")
+    limits = choose(board, network, lanes)
+    assert build_seconds(board, limits, wheels=wheels) / 60 == pytest.approx(minutes, rel=0.35)
 
 
 def test_narrow_weights_only_where_wide_ones_do_not_fit():

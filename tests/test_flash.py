@@ -1,6 +1,7 @@
 """``opzo flash`` with an openFPGALoader that only plays one: its arguments, and what its failures become."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,10 +14,25 @@ from opzo.host.cli import main
 
 PYTHON = sys.executable
 FAILURES = {
-    "libusb": (
+    "libraries": (
         127,
         "openFPGALoader: error while loading shared libraries: libusb-1.0.so.0: cannot open shared object file",
-        "sudo apt install libusb-1.0-0",
+        "the system lacks libusb-1.0.so.0; install them (Debian: sudo apt install libusb-1.0-0)",
+    ),
+    "other libraries": (
+        127,
+        "openFPGALoader: error while loading shared libraries: libhidapi-hidraw.so.0: cannot open shared object file",
+        "sudo apt install libhidapi-hidraw0)",
+    ),
+    "unknown libraries": (
+        127,
+        "openFPGALoader: error while loading shared libraries: libodd.so.3: cannot open shared object file",
+        "the system lacks libodd.so.3; install",
+    ),
+    "libraries of macOS": (
+        134,
+        "dyld[1]: Library not loaded: /opt/homebrew/lib/libftdi1.2.dylib\n  Referenced from: x",
+        "the system lacks libftdi1.2.dylib",
     ),
     "permission": (
         1,
@@ -163,3 +179,37 @@ def test_silent_tool_is_given_up(
     path.chmod(0o755)
     assert main(["flash", "--board", "ulx3s-85f"]) == 1
     assert "said nothing for 0.3 s" in error(capsys)
+
+
+def test_all_libraries_that_are_missing_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "/a/openFPGALoader: error while loading shared libraries: libusb-1.0.so.0: cannot open shared object file\n"
+    play(folder, output=text, code=127)
+    (folder / "bin" / "ldd").write_text(
+        "#!/bin/sh\n[ $1 = /a/openFPGALoader ] || exit 1\n"
+        "echo '\tlibusb-1.0.so.0 => not found'\necho '\tlibc.so.6 => /lib/libc.so.6 (0x1)'\n"
+        "echo '\tlibftdi1.so.2 => not found'\n"
+    )
+    (folder / "bin" / "ldd").chmod(0o755)
+    assert main(["flash", "--board", "ulx3s-85f"]) == 2
+    assert error(capsys) == (
+        "openFPGALoader does not start: the system lacks libusb-1.0.so.0, libftdi1.so.2; install them "
+        "(Debian: sudo apt install libusb-1.0-0 libftdi1-2)"
+    )
+
+
+def test_files_that_are_no_bitstreams_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play(folder)
+    (folder / "empty.bit").touch()
+    os.mkfifo(folder / "pipe")
+    for name, message in (
+        ("empty.bit", "is empty"),
+        ("pipe", "is not a file"),
+        (".", "is not a file"),
+        ("n" * 300, "File name too long"),
+        ("empty.bit/x", "Not a directory"),
+    ):
+        assert main(["flash", "--board", "ulx3s-85f", name]) == 2
+        assert message in error(capsys)
+    (folder / "-odd.bit").write_bytes(b"bits")
+    assert main(["flash", "--board", "ulx3s-85f", "-q", "--", "-odd.bit"]) == 0
+    assert arguments(folder)[-1] == str(folder / "-odd.bit")

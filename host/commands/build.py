@@ -6,10 +6,17 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from opzo.host.atomic import check_output
 from opzo.host.config import Config
-from opzo.host.options import add_clock, add_config, add_output, given, print_json
+from opzo.host.options import add_clock, add_config, add_output, given, print_json, whole
 from opzo.host.stages import Stages
 from opzo.spec.errors import OpzoError, ToolError
+from opzo.spec.network import LANES
+
+MOST = "max"
+"""Value of ``--lanes``."""
+SEED_MAX = 2**31 - 1
+"""Largest that nextpnr takes."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -17,13 +24,26 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", required=True, metavar="BOARD", help="board; an unknown name shows all")
     add_config(
         parser,
-        ("net", "steps", "local", "lanes", "weight_bits"),
+        ("net", "steps", "local", "weight_bits"),
         steps="8, all that a chip can have; fewer make it smaller, but it takes no events then",
-        lanes="the most that fit",
         weight_bits="16, else 12 where only those fit",
     )
     add_clock(parser, "clock of the core; the PLL's nearest one at or below it (default: the board's)")
-    parser.add_argument("--seed", dest="route_seed", type=int, default=1, metavar="N", help="seed of place and route")
+    parser.add_argument(
+        "--lanes",
+        dest="board_lanes",
+        type=_lanes,
+        metavar="N",
+        help=f"lanes, {LANES[0]}..{LANES[-1]}, or max: the most that fit (default: what the link can feed)",
+    )
+    parser.add_argument(
+        "--seed",
+        dest="route_seed",
+        type=whole(0, SEED_MAX),
+        default=1,
+        metavar="N",
+        help="seed of place and route (default: 1)",
+    )
     parser.add_argument("--prepare", action="store_true", help="write the project for the vendor's tool, build nothing")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: build/BOARD)")
     add_output(parser)
@@ -43,18 +63,27 @@ def run(arguments: argparse.Namespace) -> int:
             f"bitstreams for {board.name} need its vendor's tool; opzo build --board {board.name} --prepare "
             "writes a project for it"
         )
-    if arguments.route_seed < 0:
-        raise OpzoError(f"--seed must be 0 or more, not {arguments.route_seed}")
     settings = given(arguments)
     network = Config.of(settings, "the settings").network
-    limits = choose(board, network, settings.get("lanes"), settings.get("weight_bits"))
+    wished, clock = arguments.board_lanes, getattr(arguments, "clock", None)
+    limits = choose(
+        board,
+        network,
+        None if wished == MOST else wished,
+        settings.get("weight_bits"),
+        most=wished == MOST,
+        clock_mhz=clock,
+    )
     if "steps" in settings:
         limits = replace(limits, steps=settings["steps"])
-    plan = Plan.of(board, limits, getattr(arguments, "clock", None), arguments.route_seed)
+    plan = Plan.of(board, limits, clock, arguments.route_seed)
     out = arguments.out or Path("build") / board.name
+    check_output(out, folder=True)
     with Stages(enabled=not arguments.quiet) as stages:
-        result = (prepare if arguments.prepare else build)(plan, out, stages.begin)
-    result |= {"network": str(network)}
+        if arguments.prepare:
+            result = prepare(plan, out, stages.begin) | {"network": str(network)}
+        else:
+            result = build(plan, network, out, stages.begin, stages.note)
     if arguments.json:
         print_json(result)
     elif arguments.prepare:
@@ -69,6 +98,17 @@ def run(arguments: argparse.Namespace) -> int:
             f"the highest clock that passes is --clock {passing:.7g}, or try another --seed"
         )
     return 0
+
+
+def _lanes(text: str) -> int | str:
+    """Type of ``--lanes``, for argparse: a number or MOST."""
+    if text == MOST:
+        return text
+    try:
+        return LANES[LANES.index(int(text))]
+    except ValueError:
+        choices = ", ".join(map(str, LANES))
+        raise argparse.ArgumentTypeError(f"must be one of {choices}, or {MOST}, not '{text}'") from None
 
 
 def table(result: dict[str, Any]) -> list[str]:
@@ -92,7 +132,7 @@ def table(result: dict[str, Any]) -> list[str]:
     lines += [
         f"{'':20s}{'reached':>9s}{'required':>11s}",
         f"{'clock (MHz)':20s}{result['clock_mhz']:9.1f}{result['clock_required_mhz']:11.1f}",
-        f"training samples/s at {speed['load']}: {speed['samples_per_second']:,.0f} "
+        f"training samples/s of {speed['network']}, estimated: {speed['samples_per_second']:,.0f} "
         f"(engine {speed['engine_samples_per_second']:,.0f}, link {speed['link_samples_per_second']:,.0f})",
     ]
     return lines

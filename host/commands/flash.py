@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", required=True, metavar="BOARD", help=f"one of {names}")
     text = f"bitstream (default: that of opzo build, in {BUILDS}/BOARD/)"
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help=text)
-    text = "write the flash memory, from which the board starts when it is switched on (default: until then)"
+    text = "write the flash memory, so that the board starts with it (default: the FPGA, until power is off)"
     parser.add_argument("--persist", action="store_true", help=text)
     add_output(parser)
 
@@ -43,11 +43,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _bitstream(board: Board, given: Path | None) -> Path:
     path = given or BUILDS / board.name / board.bitstream
-    if path.is_file():
-        return path
-    if given:
-        raise OpzoError(f"there is no file {path}; give a bitstream for {board.title}")
-    raise OpzoError(f"there is no {path}; make it with: opzo build --board {board.name}, or give a file")
+    try:
+        if path.exists() and not path.is_file():
+            raise OpzoError(f"{path} is not a file; give a bitstream for {board.title}")
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError:
+        if given:
+            raise OpzoError(f"there is no file {path}; give a bitstream for {board.title}") from None
+        raise OpzoError(f"there is no {path}; make it with: opzo build --board {board.name}, or give a file") from None
+    except OSError as error:
+        raise OpzoError(f"cannot read {path}: {error.strerror}; give a bitstream for {board.title}") from None
+    if empty:
+        raise OpzoError(f"{path} is empty; give a bitstream for {board.title}")
+    # A name that begins with a hyphen would be an option of the tool.
+    return path.absolute() if str(path).startswith("-") else path
 
 
 def _show(text: str) -> None:

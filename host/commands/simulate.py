@@ -14,7 +14,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     text = "serve on a pseudo-terminal, as is the default; LINK is a symbolic link to make to it"
     parser.add_argument("--pty", type=Path, nargs="?", metavar="LINK", help=text)
-    add_config(parser, ("device", "net", "steps", "local", "lanes", "weight_bits"))
+    parser.add_argument(
+        "--device",
+        default=argparse.SUPPRESS,
+        metavar="DEVICE",
+        help=f"device: {', '.join(SIMULATED)} (default: {Config.device})",
+    )
+    add_config(parser, ("net", "steps", "local", "lanes", "weight_bits"))
     add_verbosity(parser)
 
 
@@ -23,10 +29,12 @@ def run(arguments: argparse.Namespace) -> int:
     config = Config.of(given(arguments), "the settings")
     if config.device not in SIMULATED:
         raise no_such("simulated device", config.device, SIMULATED)
-    from opzo.sim.pty import PtyDevice
+    from opzo.sim.pty import PtyDevice, check_link
 
     limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
+    if arguments.pty is not None:
+        check_link(arguments.pty)
     device = PtyDevice(simulated(config.device, limits), arguments.pty)
     with Interrupt(device.stop):
         print(f"serial:{arguments.pty or device.path}", flush=True)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from opzo.host.atomic import write_atomically
+from opzo.host.atomic import check_output, write_atomically
 from opzo.host.config import Config
 from opzo.host.options import add_clock, add_config, add_verbosity, given
 from opzo.spec.errors import OpzoError
@@ -26,6 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
         from opzo.hw.verilog import CORE, TOP, write_verilog
     except ModuleNotFoundError as error:
         raise OpzoError(f"opzo verilog needs the package {error.name}; pip install 'opzo[sim]'") from None
+    check_output(arguments.out, folder=True)
+    for name in (CORE, TOP):
+        if (arguments.out / f"{name}.v").is_dir():
+            raise OpzoError(f"cannot write {arguments.out / name}.v: it is a folder; give another --out")
     try:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
