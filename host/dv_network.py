@@ -29,6 +29,9 @@ def read_dv(
     try:
         reader = dv_processing.io.NetworkReader(*address)
     except RuntimeError as error:
+        if stop():
+            # Ctrl-C ends the waiting for somebody who does not answer.
+            return
         reason = str(error).split(" [", 1)[0]
         raise OpzoError(f"no DV network output at {name} ({reason}); start it, or give its host and port") from None
     if not reader.isEventStreamAvailable():

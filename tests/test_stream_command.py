@@ -377,3 +377,26 @@ def test_label_by_name_and_loss_of_a_decision(run: Any) -> None:
     figures, _ = run([])
     assert (figures["decision"], figures["decision_name"], figures["recordings"]) == (None, None, [])
     assert Change(Kind.END, 0).kind is Kind.END
+
+
+def test_learning_without_a_label_is_told(run: Any) -> None:
+    figures, said = run(events_of(12), "--learn")
+    assert figures["steps_learned"] == 0
+    assert "warning: nothing was learned, because no label was known" in said
+    _, said = run([(0, 1, 0, Kind.LABEL), *events_of(12)], "--learn")
+    assert said == ""
+
+
+def test_ctrl_c_ends_the_wait_for_a_camera_that_does_not_answer(trained: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        command = [sys.executable, "-m", "opzo", "stream", str(trained), f"dv:{silent.getsockname()[1]}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            accepted, _ = silent.accept()
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+            accepted.close()
+    assert process.returncode == 130, said
+    assert b"opzo: error" not in said

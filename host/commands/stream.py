@@ -115,6 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
         except LinkError as error:
             lost = "what was learned cannot be read from the device and is lost" if arguments.learn else "it is lost"
             raise LinkError(f"{failure or error}; {lost}") from error
+    if arguments.learn and shown["steps"] and not shown["steps_learned"]:
+        say("opzo: warning: nothing was learned, because no label was known; give --label CLASS, or records LABEL")
     if arguments.json:
         print_json(shown)
     else:
