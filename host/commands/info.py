@@ -54,5 +54,6 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         "largest_weights": [int(abs(matrix.astype(int)).max()) / WEIGHT.one for matrix in state.weights],
         "feedback_shift": state.feedback_shift.tolist(),
         "class_names": list(checkpoint.class_names),
+        "made_by": checkpoint.made_by or None,
         "settings": checkpoint.settings,
     }

@@ -17,6 +17,7 @@ from opzo.host.sweep import MAX_RUNS, PlannedRun, groups, plan, table, write_csv
 from opzo.host.sweep_table import sweep_table
 from opzo.host.transport import SIMULATED
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 
 RESULTS = "results.csv"
 MOST_JOBS = 1024
@@ -100,7 +101,7 @@ def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[
 
         def tell(text: str) -> None:
             # Above the bar, which a line straight to stderr would tear.
-            bar.console.print(f"opzo: {text}", markup=False, highlight=False, soft_wrap=True)
+            bar.console.print(f"opzo: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
 
         def report(index: int, line: str) -> None:
             if not runner.stopped:
@@ -126,7 +127,8 @@ def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[
             jobs = 1
         runner = Jobs(jobs, report, lambda: tell("stopping and saving; Ctrl-C again quits at once"))
         for index, code in runner.run([planned.command() for planned in todo]):
-            bar.advance(task)
+            if not runner.stopped:
+                bar.advance(task)
             if code:
                 failed.append(todo[index])
             if not runner.stopped and not quiet and not code:
