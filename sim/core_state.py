@@ -81,14 +81,14 @@ class CoreState:
         lanes = self._limits.lanes
         return np.array([int(entries[n].value) for n in range(words * lanes)], np.uint16).reshape(words, lanes)
 
-    def write_rows(self, rows: np.ndarray) -> None:
-        """Set the first rows of the weight memory: int (count, lanes)."""
+    def write_rows(self, rows: np.ndarray, first: int = 0) -> None:
+        """Set rows of the weight memory, from ``first`` on: int (count, lanes)."""
         size, bits = self._size, self._limits.weight_bits
         words = rows >> self._limits.low_bits
         each = (words[:, :, None] >> np.arange(bits) & 1).astype(np.uint8)
         for group, banks in enumerate(self._banks):
             part = each[:, group * size : (group + 1) * size].reshape(len(rows), -1)
-            for row, word in enumerate(np.packbits(part, axis=1, bitorder="little")):
+            for row, word in enumerate(np.packbits(part, axis=1, bitorder="little"), first):
                 banks[row // BANK_ROWS][row % BANK_ROWS].value = int.from_bytes(word.tobytes(), "little")
 
 

@@ -12,11 +12,12 @@ from opzo.sim import bench
 from opzo.sim.compare import assert_equal
 from opzo.sim.core_state import CoreState
 from opzo.sim.golden.core import GoldenCore
+from opzo.sim.sequences import GivenUp, Rows, Run, Sequence, Settings, Step
 from opzo.sim.stimuli import draw_chunk, draw_flags
 from opzo.sim.streams import StreamSink, StreamSource
 from opzo.spec.events import Chunk
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import Input, Limits, Network, Rule
+from opzo.spec.network import Input, Layer, Limits, Network, Rule
 from opzo.spec.protocol import RunFlag, Space
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter, LayerReg, Reg, layer_register, network_registers
 
@@ -37,6 +38,11 @@ def event_stream(chunk: Chunk, rng: Random) -> list[dict[str, int]]:
             items.append({"address": 0, "value": 0, "ends": 1})
         begin = end
     return items + [{"address": address, "value": value, "ends": 0} for address, value in values[begin:]]
+
+
+def end_of(layer: Layer) -> int:
+    """Row behind the last one of a layer."""
+    return layer.weight_base + layer.words * layer.rows
 
 
 def run_request(flags: RunFlag, label: int, tag: int) -> dict[str, int]:
@@ -122,7 +128,7 @@ class CoreBench:
                 entries[...] = rng.integers(-largest, largest, entries.shape) >> low << low
             unused = np.arange(layer.words * self.limits.lanes).reshape(layer.words, 1, -1) >= layer.neurons
             weights[np.broadcast_to(unused, weights.shape)] = 0
-        self.used = max(layer.weight_base + layer.words * layer.rows for layer in golden.layers())
+        self.used = max(end_of(layer) for layer in golden.layers())
         self.state.write_rows(golden.memory[: self.used])
         states = lane_states(self.rng.getrandbits(32), self.limits.lanes)
         for row in range(2):
@@ -146,23 +152,62 @@ class CoreBench:
 
     async def forget(self) -> None:
         """Start the golden twin anew after a reset, with what the gateware's memories still hold."""
-        self.golden = GoldenCore(self.limits)
-        self.golden.membrane[...] = self.state.membranes(self.limits.words)
-        self.golden.negative[...] = self.state.negatives(self.limits.words)
+        golden, state = GoldenCore(self.limits), self.state
+        golden.memory[...] = state.rows(self.limits.rows)
+        golden.membrane[...] = state.membranes(self.limits.words)
+        golden.negative[...] = state.negatives(self.limits.words)
+        golden.lfsrs = golden.lfsr_type(state.lfsrs())
+        self.golden = golden
         await self.write_register(Reg.CLEAR_COUNTERS, 0)
 
-    async def compare(self, what: str) -> None:
-        """Compare all state."""
+    async def reset(self, most: int) -> None:
+        """Reset the core in one of the next ``most`` cycles."""
+        for _ in range(self.rng.randrange(most)):
+            await FallingEdge(self.dut.clk)
+        self.dut.rst.value = 1
+        await FallingEdge(self.dut.clk)
+        self.dut.rst.value = 0
+        self.results.clear()
+        await self.forget()
+
+    async def discard(self) -> None:
+        """Give up the input that was sent."""
+        self.dut.link__discard.value = 1
+        await FallingEdge(self.dut.clk)
+        self.dut.link__discard.value = 0
+
+    async def do(self, step: Step, what: str) -> None:
+        """A step of a sequence on both, and comparison of all state."""
+        if isinstance(step, Settings):
+            await self.idle()
+            for address in sorted(step.values):
+                await self.write_register(address, step.values[address])
+        elif isinstance(step, Rows):
+            if step.space == Space.WEIGHTS:
+                for row, values in enumerate(step.data, step.first):
+                    self.golden.write_row(step.space, row, values)
+                rows = self.golden.memory[step.first : step.first + len(step.data)]
+                self.state.write_rows(rows, step.first)
+            else:
+                for row, values in enumerate(step.data, step.first):
+                    await self.write_row(step.space, row, values)
+        elif isinstance(step, Run):
+            await self.run(step.chunk, step.label, step.flags, what)
+            await self.compare(what)
+
+    async def compare(self, what: str, *, everything: bool = False) -> None:
+        """Compare the state of the network, or of all memories."""
         golden, state, seed = self.golden, self.state, bench.seed()
         hidden = golden.layers()[:-1]
-        words = sum(layer.words for layer in hidden)
+        words = self.limits.words if everything else sum(layer.words for layer in hidden)
+        used = self.limits.rows if everything else max(end_of(layer) for layer in golden.layers())
         for name, actual, space in (
             ("traces", state.traces(words), Space.HISTORY),
             ("input traces", state.input_traces(), Space.INPUT_HISTORY),
         ):
             expected = [golden.read_row(space, row) for row in range(len(actual))]
             assert_equal(actual, expected, what=f"{name} {what}", seed=seed)
-        assert_equal(state.rows(self.used), golden.memory[: self.used], what=f"rows {what}", seed=seed)
+        assert_equal(state.rows(used), golden.memory[:used], what=f"rows {what}", seed=seed)
         assert_equal(state.lfsrs(), golden.lfsrs.states, what=f"LFSRs {what}", seed=seed)
         assert_equal(state.membranes(words), golden.membrane[:words], what=f"membranes {what}", seed=seed)
         assert_equal(state.negatives(words), golden.negative[:words], what=f"signs {what}", seed=seed)
@@ -245,11 +290,37 @@ async def starts_anew_after_a_reset_in_the_middle(dut: Any) -> None:
             event_stream(draw_chunk(stimuli, network, core.limits.events, core.limits.steps), core.rng)
         )
         await core.runs.send(run_request(RunFlag.TRAIN | RunFlag.OUTPUTS, 0, 0))
-        for _ in range(core.rng.randrange(400)):
-            await FallingEdge(dut.clk)
-        dut.rst.value = 1
-        await FallingEdge(dut.clk)
-        dut.rst.value = 0
-        core.results.clear()
-        await core.forget()
+        await core.reset(400)
         await run_case(core, case | {"samples": 3})
+
+
+@cocotb.test()
+async def agrees_whatever_came_before(dut: Any) -> None:
+    """Sequences of networks on one core, with input that is given up and resets in the middle of runs."""
+    networks = bench.parameters().get("networks", 0)
+    core = core_bench(dut)
+    await bench.start(dut)
+    sequence = Sequence(bench.seed(), core.limits)
+    skipped = 0
+    for number, step in enumerate(sequence):
+        if sequence.networks > networks:
+            break
+        if sequence.networks == skipped:
+            continue
+        what = f"after step {number} of network {sequence.networks}, {sequence.network}: {step}"
+        if not isinstance(step, GivenUp):
+            await core.do(step, what)
+            continue
+        await core.compare(f"before {what}", everything=True)
+        await core.compare_counters(f"before {what}")
+        run = sequence.run()
+        await core.events.send_all(event_stream(run.chunk, core.rng)[: core.rng.randrange(50)])
+        if core.rng.random() < 0.5:
+            await core.discard()
+            continue
+        await core.discard()
+        await core.events.send_all(event_stream(run.chunk, core.rng))
+        await core.runs.send(run_request(run.flags, run.label, 0))
+        await core.reset(core.rng.choice((40, 400, 2000)))
+        # There is no network any more.
+        skipped = sequence.networks

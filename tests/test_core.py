@@ -27,14 +27,14 @@ STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "
 RATES = (USUAL, STILL, LARGEST)
 
 
-def run(sizes, lanes, weight_bits, group, cases, stall, **others):
+def run(sizes, lanes, weight_bits, group, cases, stall, networks=0, **others):
     limits = replace(Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits), group=group, **others)
     run_bench(
         Core(limits),
         name=f"core-{lanes}-{weight_bits}",
         test_module="opzo.sim.tb_core",
         public=True,
-        parameters={"limits": asdict(limits), "stall": stall, "cases": cases},
+        parameters={"limits": asdict(limits), "stall": stall, "cases": cases, "networks": networks},
     )
 
 
@@ -77,6 +77,17 @@ def test_core_of_fewer_time_steps_matches_golden(most_steps):
         for local, settings, kind in ((0, USUAL, Input.FRAME), (2, LARGEST, Input.GRADED))
     ]
     run(sizes, lanes, weight_bits, group, cases, 0.2, steps=most_steps, inputs=2, words=3)
+
+
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS[:2])
+def test_core_agrees_whatever_came_before(sizes, lanes, weight_bits, group):
+    run(sizes, lanes, weight_bits, group, [], 0.0, networks=25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+def test_core_agrees_whatever_came_before_for_long(sizes, lanes, weight_bits, group):
+    run(sizes, lanes, weight_bits, group, [], 0.2, networks=150)
 
 
 class CollidingMemory(RowMemory):
