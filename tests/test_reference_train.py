@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from opzo.host.cli import main
+from opzo.host.commands import reference_train
 from opzo.host.commands.reference_train import SETTINGS, add
+from opzo.host.folder_lock import locked
 from opzo.sim.reference.credit import METHODS
 from opzo.sim.reference.probe import probe, relative_variance
 from opzo.sim.reference.run import Run
@@ -164,7 +166,9 @@ def test_command_trains_resumes_and_writes_metrics(tmp_path: Path, capsys: pytes
     assert main([*command, "--out", str(out)]) == 2
     assert "--resume" in capsys.readouterr().err
     assert main(["reference", "train", "--resume", str(out)]) == 0
-    assert "test accuracy" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "test accuracy" in captured.out
+    assert f"nothing is left to do in {out}: all 2 epochs are trained" in captured.err
     next_run = tmp_path / "next"
     assert main([*command, "--weights", str(out), "--out", str(next_run), "--rate", "0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["test_accuracy"] == figures["test_accuracy"]
@@ -191,6 +195,25 @@ def test_interrupted_command_says_how_to_go_on(
     said = capsys.readouterr().err
     assert f"opzo reference train --resume {tmp_path / 'run'}" in said
     assert load_checkpoint(tmp_path / "run")["epoch"] == 0
+
+
+def test_a_folder_belongs_to_one_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Training, "run_epoch", lambda self, progress: (_ for _ in ()).throw(KeyboardInterrupt))
+    out, command = tmp_path / "run", ["reference", "train", "--preset", "digits-fc"]
+    with locked(out, ""):
+        assert main([*command, "--out", str(out)]) == 2
+        assert main(["reference", "train", "--resume", str(out)]) == 2
+    assert capsys.readouterr().err.count(f"another process trains in {out}; wait for it") == 2
+    assert list(out.iterdir()) == []
+    # Another process has made the folder in the same second.
+    monkeypatch.setattr(reference_train, "_new_folder", lambda preset, plan: out)
+    assert main(command) == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run-2"]
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("opzo.sim.reference.training.start", lambda *arguments: pytest.fail("the data were read"))
+    assert main([*command, "--out", str(tmp_path / "file")]) == 2
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import argparse
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
+from opzo.host.atomic import check_output
+from opzo.host.folder_lock import locked, remove_leftovers, unique_folder
 from opzo.host.options import absolute, add_output, print_json, say
 from opzo.spec.errors import OpzoError
 
@@ -100,7 +104,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Train and print figures; exit code."""
     import torch
 
-    from opzo.host.run_folder import RunFolder
     from opzo.sim.reference.run import Run
     from opzo.sim.reference.training import CHECKPOINT, load_run, start
 
@@ -108,19 +111,38 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.threads < 1:
             raise OpzoError("--threads must be 1 or more")
         torch.set_num_threads(arguments.threads)
+    folder: Path
     if arguments.resume:
         _check_resume(arguments)
-        training = load_run(arguments.resume, arguments.device)
-        folder: Path = arguments.resume
-    else:
-        plan = Run.of(arguments.preset, _given(arguments))
-        folder = arguments.out or _new_folder(arguments.preset, plan)
+        folder = arguments.resume
+        # Without a folder there is nothing to lock, and the error is that of reading it.
+        with _locked(folder) if folder.is_dir() else nullcontext():
+            return _Watch(arguments, load_run(folder, arguments.device), folder).go()
+
+    def check_free() -> None:
         if (folder / CHECKPOINT).exists():
             raise OpzoError(f"{folder} holds a run already; go on with --resume {folder}, or give another --out")
-        training = start(plan, arguments.device)
-        folder.mkdir(parents=True, exist_ok=True)
-    with RunFolder(folder).lock():
+
+    plan = Run.of(arguments.preset, _given(arguments))
+    folder = arguments.out or _new_folder(arguments.preset, plan)
+    check_output(folder, folder=True)
+    check_free()
+    training = start(plan, arguments.device)
+    if not arguments.out:
+        folder = unique_folder(folder)
+    with _locked(folder):
+        check_free()
         return _Watch(arguments, training, folder).go()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder meanwhile; OpzoError where one is in it."""
+    from opzo.sim.reference.training import CHECKPOINT, METRICS, NETWORK
+
+    with locked(folder, f"another process trains in {folder}; wait for it, or stop it"):
+        remove_leftovers(folder, (CHECKPOINT, METRICS, NETWORK))
+        yield
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -158,7 +180,9 @@ class _Watch:
         training, epochs = self._training, self._training.recipe.epochs
         begin = time.monotonic()
         training.save(self._folder)
-        if not self._json:
+        if training.epoch >= epochs:
+            say(f"opzo: nothing is left to do in {self._folder}: all {epochs} epochs are trained")
+        elif not self._json:
             print(TABLE_HEAD, flush=True)
         try:
             while training.epoch < epochs:
