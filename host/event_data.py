@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from opzo.host.binning import Binning, bin_recordings
+from opzo.host.bounds import check_memory
 from opzo.host.event_files import PARTS, load_events, save_events
 from opzo.host.events import Events
 from opzo.host.gesture import CLASSES, LISTS, gesture_files, gesture_recordings, labels_path
@@ -26,6 +27,8 @@ CIFAR_TEST_SHARE = 10
 """One of so many recordings of each class is a test recording: 1000 of 10000."""
 GESTURE_SENSOR = (128, 128)
 GESTURE_FOLDER = "DvsGesture"
+MS_MAX = 1e12
+"""Milliseconds, as no camera counts them."""
 _VERSION = 2
 """Counts changes of what the same files and the same binning become."""
 
@@ -206,10 +209,17 @@ def _recordings(items: list[tuple[Path, int]]) -> Iterator[tuple[Recording, int]
 def _read_gesture_copy(path: Path) -> Recording:
     """Gesture of tonic's copy of DVS-Gesture: an array (events, 4) of x, y, polarity and milliseconds."""
     try:
-        events = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # Mapped, so that a head which declares more than the file has is an error and no memory.
+        events = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(events, np.ndarray):
+            raise ValueError("it holds several arrays")
+    except Exception as error:  # The head is Python text: NumPy lets through what its parser and tokenizer say.
         raise OpzoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; unpack it again") from None
-    if events.ndim != 2 or events.shape[1] != 4 or events.dtype.kind not in "iuf" or not np.isfinite(events).all():
+    if events.ndim != 2 or events.shape[1] != 4 or events.dtype.kind not in "iuf":
         raise OpzoError(f"{path} is {events.dtype} of shape {events.shape}, not x, y, polarity and ms; unpack it again")
+    check_memory(str(path), 100 * len(events))
+    beyond = ~(abs(events.astype(float)) < MS_MAX).all(axis=1)
+    if beyond.any():
+        raise OpzoError(f"{path}: no numbers of a camera at event {int(beyond.argmax())}; unpack it again")
     x, y, polarity, ms = events.astype(np.int64).T
     return check(path, RawEvents(1000 * ms, x, y, polarity, GESTURE_SENSOR, lambda index: f"event {index}"), None)

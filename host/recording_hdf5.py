@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from opzo.host.bounds import check_memory
+from opzo.host.probe import probe
 from opzo.host.recording import RawEvents, choose_camera
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
@@ -35,7 +36,6 @@ COPIES = 3
 FILTERS = {32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 32026: "Blosc2"}
 FIRST_REGISTERED = 256
 """Filters below are HDF5's own."""
-_UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
 
 
 def read_hdf5(path: Path, camera: str | None = None) -> RawEvents:
@@ -45,14 +45,13 @@ def read_hdf5(path: Path, camera: str | None = None) -> RawEvents:
     except ImportError:
         raise OpzoError(f"{path}: HDF5 needs the library h5py; pip install 'opzo[events]'") from None
     try:
+        # The library of HDF5 may run in circles, or crash, where a file is damaged.
+        probe(str(path), path.stat().st_size, lambda: _read(path, h5py.File(path, "r"), camera))
         with h5py.File(path, "r") as file:
-            events = _events(path, file, camera)
-            datasets = {name: _dataset(path, events, name) for name in FIELDS}
-            check_memory(str(path), sum(COPIES * 8 * dataset.size for dataset in datasets.values()))
-            fields = {name: _values(path, dataset, events, name) for name, dataset in datasets.items()}
-            offset = _offset(path, file)
-            sensor = _sensor(path, events.attrs) or _sensor(path, file.attrs)
-    except _UNREADABLE as error:
+            fields, offset, sensor = _read(path, file, camera)
+    except OpzoError:
+        raise
+    except Exception as error:  # h5py has no kind of its own for what it does not foresee.
         raise OpzoError(
             f"{path}: cannot be read as HDF5: {printable(error)}; copy the file again, or write it without special "
             "compression"
@@ -63,6 +62,15 @@ def read_hdf5(path: Path, camera: str | None = None) -> RawEvents:
     # A time beyond int64 becomes negative here, and so runs backwards.
     t, x, y, polarity = (fields[name].astype(np.int64) for name in FIELDS)
     return RawEvents(t + offset, x, y, polarity, sensor, lambda index: f"event {index}")
+
+
+def _read(path: Path, file: Any, camera: str | None) -> tuple[dict[str, Any], int, tuple[int, int] | None]:
+    """All fields, what is to be added to the times, and the size of the sensor."""
+    events = _events(path, file, camera)
+    datasets = {name: _dataset(path, events, name) for name in FIELDS}
+    check_memory(str(path), sum(COPIES * 8 * dataset.size for dataset in datasets.values()))
+    fields = {name: _values(path, dataset, events, name) for name, dataset in datasets.items()}
+    return fields, _offset(path, file), _sensor(path, events.attrs) or _sensor(path, file.attrs)
 
 
 def _events(path: Path, file: Any, camera: str | None) -> Any:
