@@ -121,7 +121,9 @@ def load_event_data(name: str, root: str | Path, *, binning: Binning | None = No
         raise OpzoError(f"{name} needs the folder of its recordings; give {DATA_ROOT}")
     folder, chosen = Path(root), binning or DATA_SETS[name].binning
     files, sources = _sources(name, folder)
-    described = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    # The time of change too: programs that copy or correct a file may set the other one back.
+    status = [(path, path.stat()) for path in files]
+    described = [(str(path.relative_to(folder)), it.st_size, it.st_mtime_ns, it.st_ctime_ns) for path, it in status]
 
     def build(work: Path) -> None:
         logger.info("converting %s in %s; this is done once", name, folder)
@@ -142,6 +144,8 @@ def _sources(name: str, root: Path) -> tuple[list[Path], list[Source]]:
     if name == "dvs-gesture" and (original / LISTS["train"]).is_file():
         lists = [gesture_files(original, part) for part in PARTS]
         files = [path for paths in lists for recording in paths for path in (recording, labels_path(recording))]
+        # Which part a recording belongs to is in the lists alone.
+        files += [original / LISTS[part] for part in PARTS]
         return files, [partial(gesture_recordings, paths) for paths in lists]
     parts = _files(name, DATA_SETS[name], root)
     return [path for part in parts for path, _ in part], [partial(_recordings, part) for part in parts]

@@ -1,6 +1,7 @@
 """Event files, named data sets from files on disk, and opzo data."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tonic.dataset
 
+from opzo.host import event_data
 from opzo.host.binning import Binning
 from opzo.host.cli import main
 from opzo.host.data import load_data
@@ -127,9 +129,32 @@ def test_converted_data_is_kept_until_a_file_changes(tmp_path: Path, monkeypatch
     assert again.digest == first.digest
     monkeypatch.undo()
     monkeypatch.setenv("OPZO_CACHE", str(tmp_path / "cache"))
-    write(root / "NMNIST" / "Train" / "0" / "00000.bin", nmnist_bytes((9, 9, 1, 10)))
+    path = root / "NMNIST" / "Train" / "0" / "00000.bin"
+    write(path, nmnist_bytes((9, 9, 1, 10)))
     changed, _ = load_event_data("nmnist", root)
     assert changed[0].addresses.tolist() == [34 * 34 + 9 * 34 + 9]
+    # Corrected in place, with the time of the last writing set back.
+    times = path.stat()
+    write(path, nmnist_bytes((8, 9, 1, 10)))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    changed, _ = load_event_data("nmnist", root)
+    assert changed[0].addresses.tolist() == [34 * 34 + 9 * 34 + 8]
+
+
+def test_gestures_that_change_parts_are_converted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parts(train: str, test: str) -> list[int]:
+        for name, text in (("trials_to_train.txt", train), ("trials_to_test.txt", test)):
+            write(tmp_path / "DvsGesture" / name, text.encode())
+        return [events.offsets.shape[0] for events in load_event_data("dvs-gesture", tmp_path)]
+
+    for name in "abc":
+        write(tmp_path / "DvsGesture" / f"{name}.aedat", b"")
+        write(tmp_path / "DvsGesture" / f"{name}_labels.csv", b"")
+    sample = EventSample(np.zeros(0, np.uint16), np.zeros(2, np.int64))
+    monkeypatch.setattr(event_data, "gesture_recordings", lambda paths: paths)
+    monkeypatch.setattr(event_data, "bin_recordings", lambda paths, *_: Events.of([sample] * len(paths), (1, 1, 1)))
+    assert parts("a.aedat\nb.aedat\n", "c.aedat\n") == [2, 1]
+    assert parts("a.aedat\n", "b.aedat\nc.aedat\n") == [1, 2]
 
 
 def test_gestures_are_read_from_tonics_copy(tmp_path: Path) -> None:
