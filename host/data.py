@@ -18,7 +18,7 @@ from opzo.host.mnist import MNIST_FILES, WHERE, load_mnist
 from opzo.host.npz import load_arrays
 from opzo.host.paths import DATA_ROOT, expanded
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import no_such, printable
+from opzo.spec.messages import no_such, printable, shown
 from opzo.spec.network import Input, Network
 
 __all__ = ["DATA_SETS", "LABEL_MAX", "MNIST_FILES", "Data", "Frames", "check_pixels", "encode_frame", "load_data"]
@@ -48,6 +48,8 @@ class Data:
 
     def __post_init__(self) -> None:
         for part in (self.train, self.test):
+            if not isinstance(part, Frames | Events):
+                raise OpzoError(f"data are made of Frames or Events, not of {shown(part)}; see opzo.Frames.of(x, y)")
             # So that a part alone is trained by the recipe of the data set.
             object.__setattr__(part, "data_set", self.name)
 

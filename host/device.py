@@ -107,6 +107,11 @@ class Device:
         return f"<Device {self.name!r}: {self.limits.lanes} lanes, {self.limits.weight_bits}-bit weights, {state}>"
 
     @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._opened is None
+
+    @property
     def _link(self) -> Link:
         if self._opened is None:
             raise OpzoError(f"{self.name} was closed; open it again with opzo.connect")

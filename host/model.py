@@ -18,6 +18,7 @@ from opzo.host.events import Events
 from opzo.host.fit import FitReport
 from opzo.host.frames import Frames
 from opzo.host.interrupt import Interrupt
+from opzo.host.paths import expanded
 from opzo.host.rates import STREAM_RATE, rate_registers
 from opzo.host.recipes import learning_recipe
 from opzo.host.run_folder import checkpoint_path
@@ -100,7 +101,7 @@ class Model:
 
         Its hyper-parameters count as given.
         """
-        checkpoint = Checkpoint.load(checkpoint_path(Path(path)))
+        checkpoint = Checkpoint.load(checkpoint_path(_path(path)))
         keys = {entry.name for entry in fields(Hyperparameters)}
         values = {key: value for key, value in checkpoint.settings.items() if key in keys}
         model = cls.__new__(cls)
@@ -120,7 +121,7 @@ class Model:
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint (.npz); whole or not at all."""
-        self._trainer.checkpoint(asdict(self.hyper)).save(Path(path))
+        self._trainer.checkpoint(asdict(self.hyper)).save(_path(path))
 
     @property
     def network(self) -> Network:
@@ -214,6 +215,12 @@ class Model:
         stream = Stream(self.device, self.network, window=window)
         self.device.write_registers(rate_registers(replace(self.hyper, rate=rate), 0, 1))
         return stream
+
+
+def _path(path: str | Path) -> Path:
+    if not isinstance(path, str | Path):
+        raise OpzoError(f"a checkpoint is named by a path, not {shown(path)}")
+    return expanded(str(path))
 
 
 def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArray[np.int16]]:

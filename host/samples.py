@@ -19,12 +19,13 @@ Samples = Frames | Events
 
 def labelled(x: Given, y: ArrayLike | None, part: str, network: Network, what: str = "x") -> Samples:
     """Samples with labels that fit ``network``, of images ``x`` and labels ``y``, or of what has both."""
+    _check_kind(x, what)
     if isinstance(x, Frames | Events | Data):
         if y is not None:
             raise OpzoError(f"{type(x).__name__} have their labels with them; leave y out")
         samples, what = _part(x, part, what)
     elif y is None:
-        raise OpzoError(f"images need labels; give y, or opzo.Frames.of(x, y) (x is {shown(type(x).__name__)})")
+        raise OpzoError(f"{what} are images and need labels; give y, or opzo.Frames.of(x, y)")
     else:
         samples = Frames.of(x, y, what, "y" if what == "x" else f"labels of {what}")
     samples.check(network, what)
@@ -44,6 +45,7 @@ def tested(test: Any, train: Given, network: Network) -> Samples | None:
 
 def unlabelled(x: Given, network: Network) -> Samples:
     """Samples to predict; labels do not matter."""
+    _check_kind(x, "x")
     if isinstance(x, Frames | Events | Data):
         samples, what = _part(x, "test", "x")
     else:
@@ -51,6 +53,14 @@ def unlabelled(x: Given, network: Network) -> Samples:
         samples, what = Frames(pixels, np.zeros(len(pixels), np.uint8)), "x"
     samples.check(network, what)
     return samples
+
+
+def _check_kind(x: Any, what: str) -> None:
+    """Raise OpzoError for what people give instead of samples."""
+    if isinstance(x, str):
+        raise OpzoError(f"{what} is the text {shown(x)}; give samples, as from opzo.load_data({shown(x)})")
+    if x is None:
+        raise OpzoError(f"{what} is None; give images, Frames, Events or Data")
 
 
 def _part(x: Frames | Events | Data, part: str, what: str) -> tuple[Samples, str]:

@@ -11,6 +11,7 @@ from opzo.host.link import Exchange
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS, LOSS_FRAC_BITS, LOSS_SUM_BITS, MAX_STEPS, OUTPUT_SUM
+from opzo.spec.messages import shown
 from opzo.spec.network import Input, Network, chunk_events
 from opzo.spec.protocol import RunFlag
 from opzo.spec.values import whole_number
@@ -36,6 +37,10 @@ class Decision:
     steps: int
     outputs: NDArray[np.float64]
     loss: float | None
+
+    def __repr__(self) -> str:
+        loss = "" if self.loss is None else f", loss {self.loss:.3f} bits"
+        return f"<Decision: class {self.prediction} after {self.steps:,} time steps{loss}>"
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Stream:
     """
 
     def __init__(self, device: Device, network: Network, *, window: int = 0) -> None:
+        if not isinstance(device, Device) or not isinstance(network, Network):
+            raise OpzoError(f"a stream needs an open device and its network, not {shown(device)} and {shown(network)}")
         if not network.input.events:
             raise OpzoError(f"network {network} takes frames; a stream needs one that was trained on events")
         window = whole_number("window", window, 0, MAX_STEPS)

@@ -157,6 +157,8 @@ class Trainer:
     @property
     def place(self) -> str:
         """Where it is, in words; asks nothing of the device."""
+        if self._device.closed:
+            return "its device is closed"
         held = self._device.writes == self._writes
         return f"on {self._device.name} with {self._device.limits.lanes} lanes" if held else "lost its device"
 

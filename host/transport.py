@@ -134,8 +134,8 @@ def _split_baud(text: str) -> tuple[str, int]:
     port, at, baud = text.rpartition("@")
     if not at:
         return text, DEFAULT_BAUD
-    if not baud.isdigit() or not int(baud):
-        raise OpzoError(f"'{baud}' is not a baud rate; write serial:{port}@{DEFAULT_BAUD}")
+    if not (baud.isascii() and baud.isdigit() and len(baud) < 10 and int(baud)):
+        raise OpzoError(f"{shown(baud)} is not a baud rate; write serial:{port}@{DEFAULT_BAUD}")
     return port, int(baud)
 
 

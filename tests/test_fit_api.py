@@ -72,15 +72,21 @@ def test_samples_that_cannot_be_are_refused() -> None:
     one = model()
     before = one.weights
     for call, message in (
-        (lambda: one.fit(X), "images need labels; give y"),
-        (lambda: one.evaluate(X), "images need labels; give y"),
+        (lambda: one.fit(X), "x are images and need labels; give y"),
+        (lambda: one.evaluate(X), "x are images and need labels; give y"),
         (lambda: one.fit(FRAMES, Y), "Frames have their labels with them; leave y out"),
         (lambda: one.fit(X, Y, test=X), r"test must be images and labels \(x, y\), Frames, Events or Data"),
         (lambda: one.fit(X, Y, test=(X,)), "test must be images and labels"),
         (lambda: one.fit(X, Y, test=(X, Y[:5])), "labels of test"),
         (lambda: one.fit(X, Y, epochs=0.5), "epochs must be a whole number"),  # type: ignore[arg-type]
         (lambda: one.fit(X, Y, epochs=0), r"epochs must be in 1\.\."),
-        (lambda: one.fit("digits"), "images need labels"),
+        (lambda: one.fit("digits"), r"x is the text 'digits'; give samples, as from opzo\.load_data\('digits'\)"),
+        (lambda: one.predict(None), "x is None; give images"),  # type: ignore[arg-type]
+        (lambda: opzo.Data("mine", X, X), "data are made of Frames or Events, not of array"),  # type: ignore
+        (lambda: opzo.Model.load(5), "a checkpoint is named by a path, not 5"),  # type: ignore[arg-type]
+        (lambda: one.save(5), "a checkpoint is named by a path, not 5"),  # type: ignore[arg-type]
+        (lambda: opzo.Stream(one.device, "9-12-3"), "a stream needs an open device and its network"),  # type: ignore
+        (lambda: opzo.connect("serial:/dev/ttyUSB0@" + "9" * 5000), "is not a baud rate"),
         (lambda: opzo.Model(one.device, NETWORK), "a model is made of a network and an open device"),  # type: ignore
         (lambda: opzo.connect("fast"), r"built for a network; name it: opzo\.connect\('fast', network\)"),
         (lambda: opzo.connect("fats"), r"'fats' is not a device \(did you mean 'fast'\?\)"),
@@ -248,13 +254,15 @@ def test_reprs_are_short_and_say_what_it_is() -> None:
     sample = opzo.EventSample(np.array([1, 2], np.uint16), np.array([0, 1, 2, 2, 2]))
     events = opzo.Events.of([sample] * 5, (1, 3, 3))
     stream = opzo.Stream(one.device, one.network)
+    stream.step(np.array([1]))
     expected = {
+        "<Decision: class 0 after 1 time steps>": stream.decision(),
         "<Model Network('9-12-3', steps=4, input='spikes'), rule 'opzo', on golden with 4 lanes>": one,
         "<Device 'golden': 4 lanes, 16-bit weights, holds 9-12-3>": one.device,
         "<Frames: 60 images of 9 pixels, 3 classes>": FRAMES,
         "<Events: 5 samples of 4 time steps, spikes of 1 x 3 x 3 addresses, 1 classes>": events,
         "<EventSample: 2 spikes in 4 time steps, label 0>": sample,
-        "<Stream of Network('9-12-3', steps=4, input='spikes') on golden: 0 time steps, 0 events, no label, "
+        "<Stream of Network('9-12-3', steps=4, input='spikes') on golden: 1 time steps, 1 events, no label, "
         "learning off>": stream,
         "<Data 'mine': train <Frames: 60 images of 9 pixels, 3 classes>, "
         "test <Frames: 30 images of 9 pixels, 3 classes>>": DATA,

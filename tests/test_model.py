@@ -91,6 +91,8 @@ def test_import_is_light_and_offers_what_it_says() -> None:
     code = (
         "import sys, opzo; heavy = {'torch', 'amaranth', 'sklearn', 'matplotlib', 'serial'} & set(sys.modules);"
         "assert not heavy, heavy; [getattr(opzo, name) for name in opzo.__all__];"
+        "import logging;"
+        "assert not logging.getLogger().handlers and not logging.getLogger('opzo').handlers;"
         "import opzo.host.cli; heavy = {'torch', 'amaranth', 'sklearn', 'matplotlib', 'opzo.sim', 'opzo.hw'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )

@@ -119,6 +119,7 @@ def test_a_closed_device_is_a_sentence(folder: Path) -> None:
     device.close()
     device.close()
     assert repr(device).endswith("closed>")
+    assert repr(first).endswith("its device is closed>")
     for name in ("fit", "evaluate", "predict", "save", "weights"):
         with pytest.raises(opzo.OpzoError, match=r"golden was closed; open it again with opzo\.connect"):
             USES[name](first, folder)
