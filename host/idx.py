@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from opzo.host.bounds import check_memory
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import reason
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08
+PACKED_MOST = 1100
+"""Bytes that one packed byte can stand for, and a little more."""
 
 
 class _Readable(Protocol):
@@ -33,16 +36,15 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             packed = file.read(2) == GZIP_MAGIC
             file.seek(0)
             if not packed:
-                return _read(file, path, dimensions)
+                return _read(file, path, dimensions, path.stat().st_size)
             with gzip.GzipFile(fileobj=file) as unpacked:
-                return _read(unpacked, path, dimensions)
+                return _read(unpacked, path, dimensions, PACKED_MOST * path.stat().st_size)
     except (OSError, EOFError, zlib.error) as error:
-        # gzip.BadGzipFile is an OSError without strerror.
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OpzoError(f"cannot read {path}: {reason}; download it again") from None
+        raise OpzoError(f"cannot read {path}: {reason(error)}; download it again") from None
 
 
-def _read(file: _Readable, path: Path, dimensions: int) -> NDArray[np.uint8]:
+def _read(file: _Readable, path: Path, dimensions: int, most: int) -> NDArray[np.uint8]:
+    """The array in a file of ``most`` bytes at most."""
     head = file.read(4 + 4 * dimensions)
     if len(head) < 4 + 4 * dimensions or head[:2] != b"\0\0" or head[2] != UNSIGNED_BYTE or head[3] != dimensions:
         raise OpzoError(
@@ -53,7 +55,7 @@ def _read(file: _Readable, path: Path, dimensions: int) -> NDArray[np.uint8]:
     size = prod(shape)
     check_memory(f"{path}, which declares shape {shape},", size)
     # One byte more tells whether the file goes on.
-    data = file.read(size + 1)
+    data = file.read(min(size, most) + 1)
     if len(data) != size:
         found = f"{len(data)}" if len(data) < size else "more"
         raise OpzoError(f"{path} holds {found} bytes for shape {shape}; {size} expected; download it again")

@@ -1,5 +1,6 @@
 """Arrays of an .npz file, without pickled objects, and no larger than memory can take."""
 
+import sys
 import zipfile
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from opzo.host.bounds import check_memory
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import printable
+from opzo.spec.messages import printable, reason
 
 SUFFIX = ".npy"
 
@@ -38,8 +39,7 @@ def load_arrays(path: Path, remedy: str) -> dict[str, NDArray[Any]]:
         raise
     # A damaged file can raise nearly anything, in zipfile and in numpy.
     except Exception as error:
-        lines = str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()
-        raise OpzoError(f"cannot read {path} as an .npz file: {printable(lines[0])}; {remedy}") from None
+        raise OpzoError(f"cannot read {path} as an .npz file: {reason(error)}; {remedy}") from None
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -84,4 +84,8 @@ def _head(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(entry) as file:
         array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+    if array.dtype.kind == "U" and array.nbytes:
+        codes = np.ascontiguousarray(array).reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if codes.max() > sys.maxunicode:
+            raise ValueError(f"{entry.filename} holds texts with characters that do not exist")
     return array

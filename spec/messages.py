@@ -40,3 +40,9 @@ def shown(value: Any) -> str:
         # Python does not write out whole numbers of thousands of digits.
         text = f"a number of {value.bit_length():,} bits"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def reason(error: BaseException) -> str:
+    """What an error of another library says, fit to print: the system's words, its first line, or its kind."""
+    text = str(getattr(error, "strerror", None) or error).strip()
+    return printable(text.partition("\n")[0]) or type(error).__name__

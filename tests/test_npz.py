@@ -63,6 +63,7 @@ def test_arrays_are_read_and_what_others_added_is_passed_over(tmp_path: Path) ->
         (head((1,), "|O") + b"12345678", "x.npy holds Python objects"),
         (b"\x93NUMPY\x03\x00" + npy(X)[8:], "version 3.0"),
         (b"\x1b[31mred", "cannot read"),
+        (head((1,), "<U2") + b"a\0\0\0\0\0\x11\0", "characters that do not exist"),
         (b"", "cannot read"),
     ],
 )

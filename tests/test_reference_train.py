@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import re
 import shutil
 import sys
 from math import inf
@@ -223,9 +224,9 @@ def test_a_folder_belongs_to_one_process(
         (["--preset", "digits-fc", "--method", "nope"], "there is no method 'nope'; choose bp"),
         (["--preset", "digits-fc", "--noise", "pink"], "there is no noise 'pink'; choose gaussian, rademacher"),
         (["--preset", "digits-fc", "--intermediate"], "take a conv9 preset"),
-        (["--preset", "digits-fc", "--epochs", "0"], "epochs must be 1 or more"),
-        (["--preset", "digits-fc", "--rate", "-1"], "rate must be 0 or more"),
-        (["--preset", "digits-fc", "--dropout", "1"], "dropout must be 0 or more and less than 1"),
+        (["--preset", "digits-fc", "--epochs", "0"], "--epochs: the value must be of 1 or more"),
+        (["--preset", "digits-fc", "--rate", "-1"], "--rate: the value must be of 0 or more"),
+        (["--preset", "digits-fc", "--dropout", "1"], "dropout must be less than 1"),
         (["--preset", "digits-fc", "--device", "nope"], "PyTorch has no device 'nope'"),
         (["--preset", "digits-fc", "--weights", "nowhere"], "checkpoint.pt; give the folder of a run"),
         (["--preset", "mnist-fc"], "mnist needs the folder"),
@@ -271,6 +272,68 @@ def test_a_run_that_began_with_weights_resumes_without_them(tmp_path: Path) -> N
     second.save(tmp_path / "second")
     shutil.rmtree(tmp_path / "first")
     assert load_run(tmp_path / "second").epoch == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--epochs", value] for value in ("-1", "nan", "1.5", "99999999999")),
+        *(["--batch", value] for value in ("0", "1e3", "99999999999")),
+        *(["--rate", value] for value in ("nan", "inf", "1e30")),
+        *(["--decay", value] for value in ("-1", "nan")),
+        *(["--dropout", value] for value in ("-0.1", "nan", "2")),
+        *(["--momentum", value] for value in ("1", "nan")),
+        *(["--alpha-first", value] for value in ("-1", "inf")),
+        *(["--seed", value] for value in ("-1", str(1 << 63), "x")),
+        *(["--probes", value] for value in ("-1", "x")),
+        *(["--train-samples", value] for value in ("0", "-5", "99999999")),
+        *(["--threads", value] for value in ("0", "99999999999")),
+        *(["--device", value] for value in ("nope", "meta", "cuda:99", "")),
+        ["--out", "file"],
+        ["--out", "file/below"],
+    ],
+)
+def test_settings_at_their_edges(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    assert main(["reference", "train", "--preset", "digits-fc", *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("opzo: error: ")
+    assert "device type at start" not in line, "text of torch"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run": 3}, "no run of this version"),
+        ({"rows": 3}, "no run of this version|does not fit its run"),
+        ({"rows": [{"epoch": 1}]}, "no run of this version|does not fit its run"),
+        ({"rows": [{"epoch": 7, "train_accuracy": 1.0}]}, "no run of this version|does not fit its run"),
+        ({"learner": 3}, "does not fit its run"),
+        ({"optimizer": {}}, "does not fit its run"),
+        ({"random": 3}, "does not fit its run"),
+        ({"recipe": {"network": "fc9"}}, "it has no network 'fc9'"),
+        ({"recipe": {"epochs": "many"}}, "epochs must be a whole number"),
+        ({"recipe": {"rate": float("nan")}}, "rate must be"),
+        ({"recipe": {"other": 1}}, "no run of this version"),
+        ({"plan": {"data": 3}}, "data must be a text"),
+        ({"plan": {"train_samples": -1}}, "train_samples must be"),
+    ],
+)
+def test_every_value_of_a_checkpoint_is_checked(
+    changes: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(small()).save(tmp_path)
+    state = load_checkpoint(tmp_path)
+    state["run"]["recipe"] |= changes.pop("recipe", {})
+    state["run"] |= changes.pop("plan", {})
+    torch.save(state | changes, tmp_path / "checkpoint.pt")
+    assert main(["reference", "train", "--resume", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(message, line)
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

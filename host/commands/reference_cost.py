@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, replace
 
-from opzo.host.options import add_output, print_json
-from opzo.spec.errors import OpzoError
+from opzo.host.options import add_output, print_json, whole
 from opzo.spec.messages import no_such
 
 SHAPES = {
@@ -22,6 +21,7 @@ SHAPES = {
     "imagenet": ((3, 224, 224), 1000),
 }
 """Input shape and classes of the presets' data: what they cost does not depend on what they show."""
+BATCH_MAX, THREADS_MAX = 65536, 1024
 METHODS = ("bp", "dfa", "dkp", "zo", "opzo", "dfa-ll", "opzo-ll")
 HEAD = """\
 | method | memory for feedback | operations a step | to learn it | batch (ms) | ratio to bp | memory (MB) |
@@ -34,10 +34,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods", nargs="+", default=METHODS, metavar="METHOD", help=f"(default: {' '.join(METHODS)})"
     )
-    parser.add_argument("--batch", type=int, metavar="N", help="samples a batch (default: the preset's)")
-    parser.add_argument("--batches", type=int, default=10, metavar="N", help="measured (default: 10)")
+    parser.add_argument(
+        "--batch", type=whole(1, BATCH_MAX), metavar="N", help="samples a batch (default: the preset's)"
+    )
+    parser.add_argument("--batches", type=whole(1), default=10, metavar="N", help="measured (default: 10)")
     parser.add_argument("--device", default="cpu", help="of PyTorch: cpu, cuda, ... (default: cpu)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of the CPU (default: PyTorch's)")
+    parser.add_argument("--threads", type=whole(1, THREADS_MAX), metavar="N", help="of the CPU (default: PyTorch's)")
     add_output(parser)
 
 
@@ -53,10 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.preset not in PRESETS:
         raise no_such("preset", arguments.preset, PRESETS)
-    for name in ("batch", "batches", "threads"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise OpzoError(f"--{name} must be 1 or more, not {value}")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch_device(arguments.device)

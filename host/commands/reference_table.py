@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from opzo.host.atomic import check_output
 from opzo.host.options import add_output, print_json, say
 
 TITLE = """# Runs of the reference
@@ -25,13 +26,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the tables and write what is asked for; exit code."""
     from opzo.sim.reference.results import Result, markdown, summarise
 
+    if arguments.out:
+        check_output(arguments.out, folder=True)
     summaries = summarise(Result.read(folder) for folder in arguments.runs)
     text = markdown(summaries)
     if arguments.out:
         from opzo.host.atomic import write_atomically
+        from opzo.host.folder_lock import make_folder
         from opzo.sim.reference.figures import cosine_png, dynamics_png, relative_variance_png, variance_png
 
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        make_folder(arguments.out)
         drawn = {
             "dynamics": dynamics_png(summaries),
             "variance": variance_png(summaries),

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from opzo.host.atomic import check_output
 from opzo.host.folder_lock import locked, remove_leftovers, unique_folder
-from opzo.host.options import absolute, add_output, print_json, say
+from opzo.host.options import absolute, add_output, number, print_json, say, whole
 from opzo.spec.errors import OpzoError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ SETTINGS = (
 """Options that a resumed run has already."""
 TABLE_HEAD = "epoch   alpha  train %  train loss   test %  test loss  seconds  firing rates"
 INTERRUPTED = 130
+THREADS_MAX = 1024
 
 logger = logging.getLogger(__name__)
 
@@ -61,26 +62,27 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="draw the noise anew in every time step, not in every second",
     )
     for name, kind, text in (
-        ("epochs", int, "epochs"),
-        ("batch", int, "samples a step of the optimizer"),
-        ("rate", float, "step size at the start"),
-        ("decay", float, "weight decay"),
-        ("dropout", float, "share of silent neurons"),
-        ("momentum", float, "of OPZO's feedback"),
-        ("alpha-first", float, "amplitude of the noise in the first epoch"),
-        ("alpha-last", float, "amplitude of the noise in the last epoch"),
+        ("epochs", whole(1), "epochs"),
+        ("batch", whole(1), "samples a step of the optimizer"),
+        ("rate", number(0), "step size at the start"),
+        ("decay", number(0), "weight decay"),
+        ("dropout", number(0, 1), "share of silent neurons"),
+        ("momentum", number(0, 1), "of OPZO's feedback"),
+        ("alpha-first", number(0), "amplitude of the noise in the first epoch"),
+        ("alpha-last", number(0), "amplitude of the noise in the last epoch"),
     ):
-        parser.add_argument(f"--{name}", type=kind, metavar=kind.__name__.upper(), help=f"{text} (default: preset's)")
-    parser.add_argument("--seed", type=int, metavar="INT", help="the paper's are 2022, 0 and 1 (default: 2022)")
+        metavar = "N" if name in ("epochs", "batch") else "X"
+        parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=f"{text} (default: preset's)")
+    parser.add_argument("--seed", type=whole(0), metavar="N", help="the paper's are 2022, 0 and 1 (default: 2022)")
     parser.add_argument(
         "--probes",
-        type=int,
+        type=whole(0),
         metavar="N",
         help="batches after each epoch on which gradients are compared with those of bp (default: 0)",
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of the data set's files (default: none)")
-    parser.add_argument("--train-samples", type=int, metavar="N", help="training samples (default: all)")
-    parser.add_argument("--test-samples", type=int, metavar="N", help="test samples (default: all)")
+    parser.add_argument("--train-samples", type=whole(1), metavar="N", help="training samples (default: all)")
+    parser.add_argument("--test-samples", type=whole(1), metavar="N", help="test samples (default: all)")
     parser.add_argument(
         "--weights",
         type=Path,
@@ -91,7 +93,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="of PyTorch: cpu, cuda, ... (default: cpu)")
     parser.add_argument(
         "--threads",
-        type=int,
+        type=whole(1, THREADS_MAX),
         default=None,
         metavar="N",
         help="of the CPU; results differ in the last bits (default: PyTorch's)",
@@ -105,12 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from opzo.sim.reference.run import Run
-    from opzo.sim.reference.training import CHECKPOINT, load_run, start
+    from opzo.sim.reference.training import CHECKPOINT, load_run, start, torch_device
 
     if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise OpzoError("--threads must be 1 or more")
         torch.set_num_threads(arguments.threads)
+    torch_device(arguments.device)
     folder: Path
     if arguments.resume:
         _check_resume(arguments)

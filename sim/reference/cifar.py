@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from opzo.host.bounds import check_memory
 from opzo.sim.reference.plain_pickle import Array, read_pickle
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import printable
+from opzo.spec.messages import reason
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -71,8 +71,7 @@ def _pickled(name: str, path: Path) -> Arrays:
         raise
     # A damaged file can raise anything, says the documentation of pickle.
     except Exception as error:
-        why = printable(str(error) or type(error).__name__)
-        raise OpzoError(f"{path} is no file of {name} ({why}); get it again") from None
+        raise OpzoError(f"{path} is no file of {name} ({reason(error)}); get it again") from None
 
 
 def _binary(name: str, path: Path) -> Arrays:

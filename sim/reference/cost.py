@@ -6,9 +6,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 
 import torch
 
+from opzo.host.bounds import check_memory
 from opzo.sim.reference.learner import Learner, Method
 from opzo.sim.reference.presets import NETWORKS, Preset
 
@@ -36,6 +38,7 @@ class Trial:
     """Batches of random inputs through a preset's network; what they show does not matter for the cost."""
 
     def __init__(self, preset: Preset, shape: tuple[int, int, int], classes: int, method: Method, device: str) -> None:
+        check_memory(f"a batch of {preset.batch}", 4 * preset.batch * prod(shape) * preset.steps)
         torch.manual_seed(0)
         network = NETWORKS[preset.network](shape, classes, preset.dropout)
         self._learner = Learner(network, shape, method).to(device)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import printable
+from opzo.spec.messages import printable, reason
 
 SIZE, RESIZED = 224, 256
 CLASSES = 1000
@@ -113,7 +113,7 @@ def _read(path: Path, draws: list[float] | None) -> NDArray[np.uint8]:
             image = file.convert("RGB")
     # A damaged file can raise nearly anything, by its format.
     except Exception as error:
-        raise OpzoError(f"cannot read the image {path} ({printable(error)}); get it again, or take it away") from None
+        raise OpzoError(f"cannot read the image {path} ({reason(error)}); get it again, or take it away") from None
     if draws is None:
         box = middle_box(*image.size, min(image.size) * SIZE / RESIZED)
     else:

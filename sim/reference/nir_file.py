@@ -9,7 +9,7 @@ import numpy as np
 
 from opzo.host.bounds import check_memory
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import printable
+from opzo.spec.messages import printable, reason
 
 REMEDY = "write it with nir.write"
 NEURONS = frozenset({"LIF", "IF", "LI", "CubaLI", "CubaLIF"})
@@ -31,8 +31,7 @@ def read_nir(path: Path) -> nir.NIRGraph:
         raise OpzoError(f"{path} holds no NIR graph (it lacks the groups of one); {REMEDY}") from None
     # The libraries check with assertions and all kinds of exceptions, HDF5 with texts of several lines.
     except Exception as error:
-        lines = printable(str(error).partition("\n")[0] or type(error).__name__)
-        raise OpzoError(f"{path} holds no NIR graph ({lines}); {REMEDY}") from None
+        raise OpzoError(f"{path} holds no NIR graph ({reason(error)}); {REMEDY}") from None
     return graph
 
 
@@ -98,8 +97,8 @@ def _node(name: str, tree: dict[str, Any]) -> nir.NIRNode:
     except OpzoError:
         raise
     except Exception as error:
-        why = printable(str(error).partition("\n")[0] or type(error).__name__)
-        raise OpzoError(f"node '{printable(name)}' is {printable(kind)} and cannot be read ({why}); {REMEDY}") from None
+        what = f"node '{printable(name)}' is {printable(kind)} and cannot be read ({reason(error)})"
+        raise OpzoError(f"{what}; {REMEDY}") from None
 
 
 def _kind(tree: Any) -> str:

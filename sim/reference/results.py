@@ -10,9 +10,13 @@ from opzo.sim.reference.connections import Wiring, wiring
 from opzo.sim.reference.paper import ACCURACIES
 from opzo.sim.reference.presets import NETWORKS
 from opzo.sim.reference.run import Run
-from opzo.sim.reference.training import CHECKPOINT, load_checkpoint
+from opzo.sim.reference.training import CHECKPOINT, load_checkpoint, rows_of, run_of
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import reason
+from opzo.spec.values import whole_number
 
+SIZE_MAX = 4096
+"""Of each axis of the inputs, and of classes and steps."""
 Rows = list[dict[str, float]]
 
 
@@ -37,15 +41,25 @@ class Result:
     def read(cls, folder: Path) -> "Result":
         """Result of a run's folder."""
         state = load_checkpoint(folder)
+        run = run_of(state, folder)
         try:
-            run = Run.restored(state["run"])
-            rows, shape = list(state["rows"]), state["shape"]
-            network = NETWORKS[run.recipe.network](tuple(shape), state["classes"], 0.0)
-        except (KeyError, TypeError, ValueError) as error:
-            raise OpzoError(f"{folder / CHECKPOINT} is no run of this version ({error}); start a new one") from None
+            rows, shape = rows_of(state), tuple(state["shape"])
+            steps, classes = state["steps"], state["classes"]
+            if len(shape) != 3:
+                raise ValueError(f"its inputs have shape {shape}")
+            for what, value in (*(("shape", size) for size in shape), ("steps", steps), ("classes", classes)):
+                whole_number(what, value, 1, SIZE_MAX)
+            network = NETWORKS[run.recipe.network](shape, classes, 0.0)
+        except (KeyError, TypeError, ValueError, OpzoError) as error:
+            raise OpzoError(
+                f"{folder / CHECKPOINT} is no run of this version ({reason(error)}); start a new one"
+            ) from None
         if not rows:
             raise OpzoError(f"the run in {folder} has no whole epoch; go on with it first")
-        return cls(run, rows, state["steps"], wiring(network, tuple(shape)))
+        counted = wiring(network, shape)
+        if not all(f"firing_rate_{layer}" in rows[-1] for layer in range(1, len(counted.neurons) + 1)):
+            raise OpzoError(f"{folder / CHECKPOINT} lacks the firing rates of its layers; start a new run")
+        return cls(run, rows, steps, counted)
 
     @property
     def group(self) -> tuple[str, str, str]:

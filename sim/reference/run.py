@@ -8,10 +8,20 @@ from opzo.sim.reference.learner import Method
 from opzo.sim.reference.noise import ALPHA_FIRST, ALPHA_LAST, Noise
 from opzo.sim.reference.presets import PRESETS
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import no_such
+from opzo.spec.messages import no_such, shown
+from opzo.spec.values import real_number, whole_number
 
 SEED = 2022
 """First of the paper's seeds; the others are 0 and 1."""
+WHOLE = (
+    ("epochs", 1, 1_000_000),
+    ("batch", 1, 1_000_000),
+    ("steps", 1, 4095),
+    ("seed", 0, 2**63 - 1),
+    ("probes", 0, 1_000_000),
+)
+"""Settings that are whole numbers, with the least and the largest."""
+REAL, REAL_MAX = ("rate", "decay", "alpha_first", "alpha_last"), 1e6
 
 
 @dataclass(frozen=True)
@@ -48,15 +58,13 @@ class Recipe:
     probes: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "steps"):
-            if getattr(self, name) < 1:
-                raise OpzoError(f"{name} must be 1 or more, not {getattr(self, name)}")
-        for name in ("rate", "decay", "alpha_first", "alpha_last", "probes"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise OpzoError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        for name, low, high in WHOLE:
+            whole_number(name, getattr(self, name), low, high)
+        for name in REAL:
+            real_number(name, getattr(self, name), 0, REAL_MAX)
         for name, value in (("dropout", self.dropout), ("momentum", self.method.momentum)):
-            if not 0 <= value < 1:
-                raise OpzoError(f"{name} must be 0 or more and less than 1, not {value}")
+            if real_number(name, value, 0, 1) == 1:
+                raise OpzoError(f"{name} must be less than 1, not {value}")
 
     def alpha(self, epoch: int) -> float:
         """Amplitude of the noise in ``epoch``, from 0."""
@@ -84,6 +92,14 @@ class Run:
     train_samples: int | None = None
     test_samples: int | None = None
     weights: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("data", "data_root", "weights"):
+            if not isinstance(getattr(self, name), str):
+                raise OpzoError(f"{name} must be a text, not {shown(getattr(self, name))}")
+        for name in ("train_samples", "test_samples"):
+            if getattr(self, name) is not None:
+                whole_number(name, getattr(self, name), 1)
 
     @classmethod
     def of(cls, preset: str, given: Mapping[str, Any]) -> "Run":

@@ -22,10 +22,13 @@ from opzo.sim.reference.run import Run
 from opzo.sim.reference.tally import Tally
 from opzo.sim.reference.torch_file import read_torch
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import reason, shown
 
 CHECKPOINT, METRICS, NETWORK = "checkpoint.pt", "metrics.csv", "network.pt"
 """Files of a run: all that it needs to go on, a line an epoch, the state dict of the network alone."""
 TEST_BATCH = 500
+NEEDED = ("train_accuracy", "test_accuracy", "seconds")
+"""Metrics of an epoch that tables are made of."""
 
 
 @dataclass
@@ -145,23 +148,25 @@ class Training:
     def take_network(self, state: Mapping[str, Any]) -> None:
         """Take the weights of the network in another run's checkpoint; OpzoError where it is another network."""
         prefix = "network."
-        weights = {key.removeprefix(prefix): v for key, v in state["learner"].items() if key.startswith(prefix)}
         try:
+            weights = {key.removeprefix(prefix): v for key, v in state["learner"].items() if key.startswith(prefix)}
             self.learner.network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise OpzoError(f"--weights is of another network ({error}); give a run of {self.recipe.network}") from None
+        except (RuntimeError, KeyError, TypeError, AttributeError):
+            raise OpzoError(f"--weights is of another network; give a run of {self.recipe.network}") from None
 
     def take(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint of this run; OpzoError where it is of another."""
         try:
             self.learner.load_state_dict(state["learner"])
             self._optimizer.load_state_dict(state["optimizer"])
-            self.epoch, self.rows = int(state["epoch"]), list(state["rows"])
+            self.rows = rows_of(state)
+            self.epoch = len(self.rows)
             torch.set_rng_state(state["random"].cpu())
             if self.device.type == "cuda":
                 torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise OpzoError(f"the checkpoint does not fit its run ({error}); start a new one") from None
+        # The texts of torch have several lines and are for programmers.
+        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError):
+            raise OpzoError("the checkpoint does not fit its run; start a new one") from None
 
     def _state(self) -> dict[str, Any]:
         state = {
@@ -217,13 +222,35 @@ def start(run: Run, device: str = "cpu") -> Training:
 def load_run(folder: Path, device: str = "cpu") -> Training:
     """Run in a folder, where its last checkpoint left it; OpzoError where there is none, or its data are missing."""
     state = load_checkpoint(folder, device)
+    run = run_of(state, folder)
     try:
-        run = Run.restored(state["run"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise OpzoError(f"{folder / CHECKPOINT} is no run of this version ({error}); start a new one") from None
-    training = _loaded(run, device)
+        training = _loaded(run, device)
+    except (TypeError, IndexError) as error:
+        raise OpzoError(f"{folder / CHECKPOINT} is no run of this version ({reason(error)}); start a new one") from None
     training.take(state)
     return training
+
+
+def run_of(state: Mapping[str, Any], folder: Path) -> Run:
+    """Run of a checkpoint in ``folder``; OpzoError where it is of another version."""
+    try:
+        run = Run.restored(state["run"])
+        if run.recipe.network not in NETWORKS:
+            raise ValueError(f"it has no network '{run.recipe.network}'")
+    except (KeyError, TypeError, ValueError, AttributeError, OpzoError) as error:
+        raise OpzoError(f"{folder / CHECKPOINT} is no run of this version ({reason(error)}); start a new one") from None
+    return run
+
+
+def rows_of(state: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Metrics of a checkpoint, one row an epoch; KeyError, TypeError or ValueError where they are not that."""
+    rows = [dict(row) for row in state["rows"]]
+    for number, row in enumerate(rows, 1):
+        if row["epoch"] != number or not all(type(value) in (int, float) for value in row.values()):
+            raise ValueError(f"its metrics of epoch {number} are wrong")
+        for key in NEEDED:
+            _ = row[key]
+    return rows
 
 
 def _loaded(run: Run, device: str) -> Training:
@@ -234,9 +261,10 @@ def torch_device(name: str) -> torch.device:
     """Device of PyTorch; OpzoError where it has none such."""
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise OpzoError(f"PyTorch has no device '{name}' ({str(error).splitlines()[0]}); choose cpu or cuda") from None
+        # A device without values, as meta is, has none to give back either.
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError):
+        raise OpzoError(f"PyTorch has no device {shown(name)} here; choose cpu or cuda") from None
     return device
 
 
