@@ -133,6 +133,10 @@ class Device:
             self._opened.close()
             self._opened = None
 
+    def renew(self) -> None:
+        """Begin another session, after frames that were sent past this object."""
+        self._link.renew()
+
     def reset(self) -> None:
         """Discard a half-sent sample; memories, registers and counters stay."""
         self._link.call(Command.RESET)

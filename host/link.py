@@ -129,6 +129,12 @@ class Link:
         """Release the device."""
         self._transport.close()
 
+    def renew(self) -> None:
+        """Begin another session on the same transport, over which others have sent frames of their own."""
+        self._unescape = Unescape()
+        self._asked = self._stale_naks = self._go_backs = self._silences = self._noises = 0
+        self.identity = self._synchronize(secrets.randbits(32))
+
     def call(self, command: Command, *payloads: bytes) -> bytes:
         """Run one command alone, after all runs are answered; the data of its reply. Payloads as those of ``start``."""
         return self.finish(self.start(command, *payloads))

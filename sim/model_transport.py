@@ -8,6 +8,12 @@ from opzo.spec.protocol import MODELLED
 class ModelTransport:
     """A core and its side of the link, in this process.
 
+    Parameters
+    ----------
+    core : GoldenCore
+    clock_khz : int
+        Clock to report.
+
     Attributes
     ----------
     core : GoldenCore
@@ -18,9 +24,9 @@ class ModelTransport:
 
     busy = False
 
-    def __init__(self, core: GoldenCore) -> None:
+    def __init__(self, core: GoldenCore, clock_khz: int = MODELLED) -> None:
         self.core = core
-        self._link = GoldenLink(self.core, MODELLED)
+        self._link = GoldenLink(self.core, clock_khz)
         self._replies = bytearray()
         self._closed = False
 

@@ -64,6 +64,11 @@ class Bench:
         """What the device was built for."""
         return self.device.limits
 
+    def lacks(self, *what: str) -> None:
+        """Report what was not tested because the device is too small for it."""
+        if what:
+            self.details["not_tested"] = [*self.details.get("not_tested", ()), *what]
+
     def random(self, *stream: int) -> np.random.Generator:
         """Random numbers of one purpose."""
         return generator(self.seed, _STREAM, *stream)

@@ -6,9 +6,10 @@ from typing import NoReturn
 
 import numpy as np
 
+from opzo.host.device import Device
 from opzo.host.selftest.check import MismatchError, require_equal
 from opzo.host.selftest.registers import register_name
-from opzo.host.selftest.trial import Outcome, Trial
+from opzo.host.selftest.trial import Experiment, Outcome
 from opzo.spec.network import Limits, Network
 from opzo.spec.registers import TIMING_COUNTERS, Counter
 
@@ -21,9 +22,9 @@ LONG = ("LFSR", "registers", "counters")
 
 @dataclass(frozen=True)
 class Difference:
-    """What the first ``count`` samples of a trial came to on a device, and on the golden model."""
+    """What the first ``count`` samples or runs of an experiment came to on a device, and on the golden model."""
 
-    trial: Trial
+    experiment: Experiment
     limits: Limits
     count: int
     actual: Outcome
@@ -38,7 +39,7 @@ class Difference:
 
     @property
     def first(self) -> int | None:
-        """Number of samples after which there is a difference for certain; None: there is none."""
+        """Number of samples or runs after which there is a difference for certain; None: there is none."""
         different = np.flatnonzero((self.actual.answers != self.expected.answers).any(axis=1))
         if len(different):
             return int(different[0]) + 1
@@ -46,15 +47,15 @@ class Difference:
 
     def fail(self, remark: str = "") -> NoReturn:
         """Raise MismatchError that names the first entry that differs."""
-        kind = "training" if self.count <= self.trial.trained else "test"
-        where = f"after {kind} sample {self.count} of {len(self.trial.samples)}{remark}: "
+        where = f"{self.experiment.when(self.count)}{remark}: "
         names = self.names
         # What draws random numbers wrongly does all else wrongly.
         if names[:1] != ["LFSR"]:
             self._compare_answers(where, names)
         others = f" ({', '.join(names[1:])} differ too)" if names[1:] else ""
         for name in names:
-            place = partial(_place, self.trial.network, self.limits, name, where, others)
+            first = self.experiment.first_rows.get(name, 0)
+            place = partial(_place, self.experiment.network, self.limits, name, first, where, others)
             require_equal(self.actual.state[name], self.expected.state[name], place, digits=8 if name in LONG else 4)
         raise AssertionError("there is no difference")
 
@@ -67,12 +68,45 @@ class Difference:
         what = ANSWERS[column] if column < len(ANSWERS) else f"summed read-out of class {column - len(ANSWERS)}"
         others = f" ({', '.join(names)} differ too)" if names else ""
         raise MismatchError(
-            f"{where}{what} of sample {sample + 1}{others}", str(expected[sample, column]), str(actual[sample, column])
+            f"{where}{what} of {self.experiment.name(sample)}{others}",
+            str(expected[sample, column]),
+            str(actual[sample, column]),
         )
 
 
-def _place(network: Network, limits: Limits, name: str, before: str, behind: str, at: tuple[int, ...]) -> str:
-    """Name of an entry of a state, between two texts."""
+def compare_with_golden(device: Device, golden: Device, experiment: Experiment, *, bisect: bool = True) -> Outcome:
+    """Run an experiment on a device and on the golden model, which gives the outcome.
+
+    MismatchError at a sample or run after which they differ and before which they do not, found by bisecting: all is
+    run again for each try. It is the first such one, unless the device forgot what was wrong before. Without ``bisect``
+    it is the first with a wrong answer, or the last.
+    """
+
+    def run(count: int) -> Difference:
+        outcomes = (experiment.run(each, count) for each in (device, golden))
+        return Difference(experiment, device.limits, count, *outcomes)
+
+    whole = run(experiment.items)
+    if whole.first is None:
+        return whole.expected
+    if not bisect:
+        whole.fail()
+    equal, different = 0, run(whole.first)
+    if different.first is None:
+        whole.fail(", and not when it was repeated")
+    while different.count - equal > 1:
+        tried = run((equal + different.count) // 2)
+        if tried.first is None:
+            equal = tried.count
+        else:
+            different = tried
+    different.fail()
+
+
+def _place(
+    network: Network, limits: Limits, name: str, first: int, before: str, behind: str, at: tuple[int, ...]
+) -> str:
+    """Name of an entry of a state that was read from row ``first`` on, between two texts."""
     if name == "registers":
         entry = f"register {register_name(at[0])}"
     elif name == "counters":
@@ -81,7 +115,7 @@ def _place(network: Network, limits: Limits, name: str, before: str, behind: str
         entry = f"LFSR, lane {at[0]}"
     else:
         what = f" ({_row_name(network, limits, at[0])})" if name == "WEIGHTS" else ""
-        entry = f"{name}, row {at[0]}{what}, lane {at[1]}"
+        entry = f"{name}, row {first + at[0]}{what}, lane {at[1]}"
     return before + entry + behind
 
 

@@ -19,11 +19,14 @@ LANE_BITS = 16
 
 
 def memory_step(bench: Bench) -> str:
-    """Write and read back patterns in random order of blocks; then read the histories, which are clear.
+    """Write and read back patterns, in random order of blocks and row by row; then read the histories, which are clear.
 
     What the memories held is overwritten.
     """
     limits, device = bench.limits, bench.device
+    weights = keep_weights(
+        bench.random(0, 2).integers(0, 1 << LANE_BITS, (limits.rows, limits.lanes), np.uint16), limits
+    )
     patterns = 0
     for stream, (space, rows, bits) in enumerate(
         ((Space.WEIGHTS, limits.rows, limits.weight_bits), (Space.LFSR, LFSR_ROWS, LANE_BITS))
@@ -35,14 +38,26 @@ def memory_step(bench: Bench) -> str:
             place = entry_of(f"{space.name}, pattern '{name}'", "row", "lane")
             require_equal(device.read_memory(space, 0, rows), kept, place)
             patterns += 1
+        if space is Space.WEIGHTS:
+            # The last row first: a write that changes a row behind its own would go unseen in a block.
+            for row in range(limits.rows - 1, -1, -1):
+                device.write_memory(space, row, weights[row : row + 1])
+            _compare_weights(bench, weights, "row by row from the last")
     # Writing it clears them.
     device.write_registers({Reg.HIDDEN_LAYERS: 0})
     for space, rows in ((Space.HISTORY, limits.words), (Space.INPUT_HISTORY, -(-limits.inputs // limits.lanes))):
         cleared = device.read_memory(space, 0, rows)
         require_equal(cleared, np.zeros_like(cleared), entry_of(f"{space.name} after a clear", "row", "lane"))
+    # Nothing since then has touched them, reading them neither.
+    _compare_weights(bench, weights, "read again")
     entries = limits.rows * limits.lanes
     bench.details |= {"patterns": patterns, "rows": limits.rows, "entries": entries}
     return f"{patterns} patterns; {entries:,} weights of {limits.weight_bits} bits, LFSRs; histories clear"
+
+
+def _compare_weights(bench: Bench, written: NDArray[np.uint16], how: str) -> None:
+    kept = bench.device.read_memory(Space.WEIGHTS, 0, len(written))
+    require_equal(kept, written, entry_of(f"WEIGHTS, random rows, {how}", "row", "lane"))
 
 
 def keep_weights(pattern: NDArray[np.uint16], limits: Limits) -> NDArray[np.uint16]:

@@ -24,7 +24,7 @@ def neurons_step(bench: Bench) -> str:
     """Run a layer of as many neurons as fit, then events at as many inputs as fit; weights and events are random."""
     limits = bench.limits
     devices = (bench.device, golden_device(limits))
-    wide = _first_that_fits(limits, _wide(limits))
+    wide = first_that_fits(limits, _wide(limits))
     frame = Sample((encode_events([(0, 255)]),))
     for number in range(ROUNDS):
         for device in devices:
@@ -35,7 +35,7 @@ def neurons_step(bench: Bench) -> str:
     details = {"neurons": wide.hidden[0]}
     text = f"{wide.hidden[0]:,} neurons"
     if limits.steps >= HISTORY_STEPS:
-        many = _first_that_fits(limits, _many_inputs(limits))
+        many = first_that_fits(limits, _many_inputs(limits))
         for number in range(ROUNDS):
             events = _events(many, bench.random(3, number))
             for device in devices:
@@ -71,7 +71,8 @@ def _many_inputs(limits: Limits) -> Iterable[Network]:
     )
 
 
-def _first_that_fits(limits: Limits, networks: Iterable[Network]) -> Network:
+def first_that_fits(limits: Limits, networks: Iterable[Network]) -> Network:
+    """First of some networks that a device has room for; NetworkError where there is none."""
     for network in networks:
         try:
             network.check(limits)

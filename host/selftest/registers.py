@@ -27,6 +27,7 @@ def registers_step(bench: Bench) -> str:
     bench.device.clear_counters()
     for counter in Counter:
         _compare_counter(bench, counter, 0)
+    _count_samples(bench)
     bench.details |= {"registers": len(_WIDTHS), "bits": sum(_WIDTHS.values()), "counters": len(Counter)}
     return f"{len(_WIDTHS)} registers of {sum(_WIDTHS.values())} bits, {len(Counter)} counters"
 
@@ -41,6 +42,17 @@ def _write_and_compare(bench: Bench, written: list[int]) -> None:
         bits = [bit for bit in range(REGISTER_BITS) if (expected[address] ^ got[address]) >> bit & 1]
         where = f"register {register_name(address)}, bit {', '.join(map(str, bits))}, 0x{written[address]:x} written"
         raise MismatchError(where, f"0x{expected[address]:x}", f"0x{got[address]:x}")
+
+
+def _count_samples(bench: Bench) -> None:
+    """Count one training run up from all ones below each bit of SAMPLES, and from all ones."""
+    for bit in range(REGISTER_BITS + 1):
+        before = (1 << bit) - 1
+        bench.device.write_samples(before)
+        train_once(bench.device, label=1)
+        expected, got = (before + 1) % (1 << REGISTER_BITS), bench.device.read_samples()
+        if got != expected:
+            raise MismatchError(f"register {register_name(Reg.SAMPLES)} after a run", f"0x{expected:x}", f"0x{got:x}")
 
 
 def _compare_counter(bench: Bench, counter: Counter, expected: int) -> None:

@@ -9,15 +9,18 @@ from opzo.host.device import Device
 from opzo.host.initial import generator
 from opzo.host.link import Link
 from opzo.host.selftest.check import Bench, MismatchError
+from opzo.host.selftest.commands import commands_step
 from opzo.host.selftest.lfsr import lfsr_step
 from opzo.host.selftest.line import FaultyLine
 from opzo.host.selftest.link import link_step
+from opzo.host.selftest.long import long_step
 from opzo.host.selftest.memory import memory_step
 from opzo.host.selftest.neurons import neurons_step
 from opzo.host.selftest.registers import registers_step
+from opzo.host.selftest.rules import rules_step
 from opzo.host.selftest.training import events_step, training_step
 from opzo.host.transport import Connection
-from opzo.spec.errors import LinkError
+from opzo.spec.errors import LinkError, NetworkError
 from opzo.spec.protocol import Identity
 
 PATIENCE = 0.25
@@ -36,8 +39,11 @@ STEPS: dict[str, Callable[[Bench], str]] = {
     "identity": identity_step,
     "memory": memory_step,
     "registers": registers_step,
+    "commands": commands_step,
     "lfsr": lfsr_step,
     "neurons": neurons_step,
+    "rules": rules_step,
+    "long": long_step,
     "link": link_step,
     "training": training_step,
     "events": events_step,
@@ -107,6 +113,11 @@ class SelfTest:
         alive, failure = True, None
         try:
             text = step(bench)
+            if missing := bench.details.get("not_tested"):
+                text += f"; not tested, because the device is too small: {'; '.join(missing)}"
+        except NetworkError:
+            bench.lacks(name)
+            text = "not done: the device is too small for it"
         except MismatchError as error:
             failure = {"where": error.where, "expected": error.expected, "got": error.got}
             text = str(error)

@@ -1,8 +1,8 @@
 """Training test: real samples, then every bit of the device's state beside the golden model's."""
 
 from opzo.host.selftest.check import Bench, golden_device
-from opzo.host.selftest.difference import Difference
-from opzo.host.selftest.trial import Outcome, Trial, digit_samples, largest_network
+from opzo.host.selftest.difference import compare_with_golden
+from opzo.host.selftest.trial import Trial, digit_samples, largest_network
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Input, Network
 
@@ -27,7 +27,7 @@ def events_step(bench: Bench) -> str:
 def _step(bench: Bench, network: Network, trained: int, tested: int) -> str:
     samples = digit_samples(network, trained + tested, bench.random(1, network.input))
     trial = Trial(network, samples, trained, bench.seed)
-    expected = compare_with_golden(bench, trial)
+    expected = compare_with_golden(bench.device, golden_device(bench.limits), trial)
     local = f", local learning in {network.local} layers" if network.local else ""
     entries = sum(array.size for array in expected.state.values())
     bench.details |= {
@@ -36,29 +36,3 @@ def _step(bench: Bench, network: Network, trained: int, tested: int) -> str:
     }
     kind = "of spikes" if network.input.events else "of images"
     return f"{network}{local}: {trained} samples {kind} trained, {tested} tested; {entries:,} entries equal"
-
-
-def compare_with_golden(bench: Bench, trial: Trial) -> Outcome:
-    """Run a trial on the device and on the golden model, which gives the outcome.
-
-    MismatchError at a sample after which they differ and before which they do not, found by bisecting: all is run again
-    for each try. It is the first such sample, unless the device forgot what was wrong before.
-    """
-    devices = bench.device, golden_device(bench.limits)
-
-    def run(count: int) -> Difference:
-        return Difference(trial, bench.limits, count, *(trial.run(device, count) for device in devices))
-
-    whole = run(len(trial.samples))
-    if whole.first is None:
-        return whole.expected
-    equal, different = 0, run(whole.first)
-    if different.first is None:
-        whole.fail(", and not when it was repeated")
-    while different.count - equal > 1:
-        tried = run((equal + different.count) // 2)
-        if tried.first is None:
-            equal = tried.count
-        else:
-            different = tried
-    different.fail()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,31 @@ class Outcome:
     state: dict[str, NDArray[Any]]
 
 
+class Experiment(Protocol):
+    """What can be done on two devices, as a whole or up to some sample or run, and compared."""
+
+    @property
+    def network(self) -> Network:
+        """Network that is run."""
+
+    @property
+    def first_rows(self) -> dict[str, int]:
+        """Number of the first row of states, by name, where it is not 0."""
+
+    @property
+    def items(self) -> int:
+        """Number of samples or runs."""
+
+    def run(self, device: Device, count: int) -> Outcome:
+        """Begin again and do the first ``count``."""
+
+    def when(self, count: int) -> str:
+        """Words for the moment after the first ``count``."""
+
+    def name(self, item: int) -> str:
+        """Words for a sample or run, counted from 0."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """Samples for a network: the first ``trained`` are learned from, the others are only inferred."""
@@ -50,6 +75,25 @@ class Trial:
     trained: int
     seed: int
 
+    @property
+    def first_rows(self) -> dict[str, int]:
+        """All states are read from row 0 on."""
+        return {}
+
+    @property
+    def items(self) -> int:
+        """Number of samples."""
+        return len(self.samples)
+
+    def when(self, count: int) -> str:
+        """Words for the moment after ``count`` samples."""
+        kind = "training" if count <= self.trained else "test"
+        return f"after {kind} sample {count} of {self.items}"
+
+    def name(self, item: int) -> str:
+        """Words for a sample."""
+        return f"sample {item + 1}"
+
     def run(self, device: Device, count: int) -> Outcome:
         """Begin anew and run the first ``count`` samples."""
         prepare(device, self.network, Rule.OPZO, self.seed)
@@ -58,7 +102,9 @@ class Trial:
         results = list(device.run(self.samples[:learned], train=True, outputs=True))
         results += device.run(self.samples[learned:count], outputs=True)
         answers = [(result.prediction, result.loss, *result.outputs.tolist()) for result in results]
-        return Outcome(np.array(answers, np.int64), _read(device, self.network))
+        words = sum(layer.words for layer in self.network.layout(device.limits)[:-1])
+        # Potentials of words that the network does not use are those of networks before.
+        return Outcome(np.array(answers, np.int64), read_state(device, range(device.limits.rows), range(words)))
 
     def _clear_rest(self, device: Device) -> None:
         """Write 0 behind the network, where nothing may change."""
@@ -68,14 +114,13 @@ class Trial:
         device.write_memory(Space.WEIGHTS, used, np.zeros((limits.rows - used, limits.lanes), np.uint16))
 
 
-def _read(device: Device, network: Network) -> dict[str, NDArray[Any]]:
+def read_state(device: Device, rows: range, words: range) -> dict[str, NDArray[Any]]:
+    """All that can be read of a device: of the weight memory ``rows``, of the potentials ``words``."""
     limits = device.limits
-    words = sum(layer.words for layer in network.layout(limits)[:-1])
     return {
         "LFSR": device.read_lfsr(),
-        "WEIGHTS": device.read_memory(Space.WEIGHTS, 0, limits.rows),
-        # Potentials of words that the network does not use are those of networks before.
-        "MEMBRANE": device.read_memory(Space.MEMBRANE, 0, 2 * words),
+        "WEIGHTS": device.read_memory(Space.WEIGHTS, rows.start, len(rows)),
+        "MEMBRANE": device.read_memory(Space.MEMBRANE, 2 * words.start, 2 * len(words)),
         "HISTORY": device.read_memory(Space.HISTORY, 0, limits.words),
         "INPUT_HISTORY": device.read_memory(Space.INPUT_HISTORY, 0, -(-limits.inputs // limits.lanes)),
         "registers": np.array(device.read_registers(0, COUNTER), np.uint32),

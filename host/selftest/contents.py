@@ -1,0 +1,196 @@
+"""Random contents of cases: what the memory holds, inputs of runs, and registers that change between runs."""
+
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.rows import pack_rows
+from opzo.host.selftest.case import Run
+from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
+from opzo.spec.formats import ALPHA_BITS, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, RATE_BITS, WEIGHT
+from opzo.spec.network import Input, Layer, Limits, Network
+from opzo.spec.protocol import RunFlag
+from opzo.spec.registers import LayerReg, Reg, layer_register
+
+
+class Regime(Enum):
+    """What values of weights, matrices and settings are like."""
+
+    USUAL = "usual"
+    """Neurons fire now and then; settings are anything."""
+    EXTREME = "extreme values"
+    """Many weights are at an end of their range, so that sums saturate."""
+    STRONG = "strong feedback"
+    """Feedback and step sizes are as large as can be, weights as usual, so that credits saturate."""
+    COARSE = "coarse values"
+    """Weights and noise are multiples of a quarter, and matrices of one size: what is compared is often equal."""
+
+
+EXTREME_SHARE = 0.7
+"""Of the weights of neurons that are to saturate, those at an end of the range."""
+COARSE = WEIGHT.one >> 2
+FEEDBACK_SIZES = 8
+"""Feedback shifts that matrices of one size stand for."""
+SETTINGS_RUNS = 5
+"""Runs with the same settings."""
+
+
+def image(network: Network, limits: Limits, random: np.random.Generator, regime: Regime) -> NDArray[np.uint16]:
+    """Row-words of a network from its first to its last: weights, feedback matrices, local read-outs.
+
+    Lanes that hold no neuron get something as well: it must not matter.
+    """
+    layers = network.layout(limits)
+    rows = np.zeros((layers[-1].weight_base + layers[-1].words * layers[-1].rows, limits.lanes), np.uint16)
+    for number, layer in enumerate(layers, 1):
+        readout = number == len(layers)
+        weights = _weights(layer, random, readout=readout, frame=number == 1 and network.input is Input.FRAME)
+        if regime is Regime.EXTREME:
+            _to_the_ends(weights, random)
+        elif regime is Regime.COARSE:
+            weights = ((weights + COARSE // 2) // COARSE * COARSE).astype(np.int16)
+        _put(rows, layer.weight_base, weights, layer, limits, random)
+        if not readout:
+            matrix = _entries(network, layer, random, regime)
+            _put(rows, layer.feedback_base, matrix, layer, limits, random)
+    return rows
+
+
+def _put(
+    rows: NDArray[np.uint16],
+    first: int,
+    matrix: NDArray[np.int16],
+    layer: Layer,
+    limits: Limits,
+    random: np.random.Generator,
+) -> None:
+    """Put a layer's matrix (rows, neurons) in its place."""
+    unused = layer.words * limits.lanes - layer.neurons
+    filling = random.choice(matrix.reshape(-1), (len(matrix), unused))
+    packed = pack_rows(fit_range(np.concatenate([matrix, filling], axis=1), limits), limits.lanes)
+    rows[first : first + len(packed)] = packed.view(np.uint16)
+
+
+def fit_range(matrix: NDArray[np.int16], limits: Limits) -> NDArray[np.int16]:
+    """What the memory of a device holds of a matrix: clipped, without low bits."""
+    bound = 1 << (WEIGHT.width - 1 - limits.low_bits)
+    return matrix.clip(-bound, bound - 1) >> limits.low_bits << limits.low_bits
+
+
+def _weights(layer: Layer, random: np.random.Generator, *, readout: bool, frame: bool) -> NDArray[np.int16]:
+    """Weights of a layer, (rows, neurons); the last row is the bias."""
+    inputs = layer.rows - 1
+    scale = random.uniform(2.0, 6.0) if readout else random.uniform(2.0, 3.0) if frame else random.uniform(2.0, 5.0)
+    bound = min(scale / np.sqrt(inputs), 7.9)
+    weights = random.uniform(-bound, bound, (layer.rows, layer.neurons))
+    weights[-1] = random.uniform(-0.2, 0.2, layer.neurons) if readout else random.uniform(-0.5, 0.8, layer.neurons)
+    return np.rint(weights * WEIGHT.one).astype(np.int16)
+
+
+def _entries(network: Network, layer: Layer, random: np.random.Generator, regime: Regime) -> NDArray[np.int16]:
+    """Local read-out (where there is one) and feedback matrix of a layer: (entries, neurons)."""
+    bits = int(random.integers(5, 16))
+    matrix = random.integers(-(1 << bits), 1 << bits, (network.classes, layer.neurons)).clip(WEIGHT.min, WEIGHT.max)
+    extreme = regime in (Regime.EXTREME, Regime.STRONG)
+    if extreme:
+        _to_the_ends(matrix, random)
+    elif regime is Regime.COARSE:
+        # Its mean size is exactly where another feedback shift begins.
+        size = FEEDBACK_MEAN_MAX << int(random.integers(FEEDBACK_SIZES))
+        matrix = random.choice([-size, size], matrix.shape)
+    if not layer.local:
+        return matrix.astype(np.int16)
+    bound = random.uniform(0.5, 2.0) * WEIGHT.one
+    local = random.uniform(-bound, bound, matrix.shape).astype(np.int64)
+    if extreme:
+        _to_the_ends(local, random)
+    return np.concatenate([local, matrix]).astype(np.int16)
+
+
+def _to_the_ends(entries: NDArray[np.integer], random: np.random.Generator) -> None:
+    """Set most entries of two columns of three to an end of the range, those of a column mostly to the same one."""
+    ends = np.array([WEIGHT.min, WEIGHT.max])
+    sign = random.integers(0, 3, entries.shape[1])
+    chosen = (random.random(entries.shape) < EXTREME_SHARE) & (sign < len(ends))
+    column = np.broadcast_to(ends[np.minimum(sign, 1)], entries.shape)
+    entries[chosen] = column[chosen]
+    mixed = (random.random(entries.shape) < 1 - EXTREME_SHARE) & (sign == len(ends))
+    entries[mixed] = random.choice(ends, int(mixed.sum()))
+
+
+def runs(network: Network, limits: Limits, count: int, random: np.random.Generator, regime: Regime) -> list[Run]:
+    """``count`` runs of all kinds, most of them with learning, with new settings before every few."""
+    result = []
+    for number in range(count):
+        registers = {}
+        if number % SETTINGS_RUNS == 0:
+            registers = _settings(network, limits, random, number // SETTINGS_RUNS, regime)
+        flags = RunFlag(0)
+        for flag, share in ((RunFlag.TRAIN, 0.8), (RunFlag.FRESH, 0.25), (RunFlag.DECISION, 0.2)):
+            flags |= flag if random.random() < share else RunFlag(0)
+        label = int(random.integers(network.classes))
+        result.append(Run(payload(network, limits, random, number), label, flags, registers))
+    return result
+
+
+def _settings(
+    network: Network, limits: Limits, random: np.random.Generator, number: int, regime: Regime
+) -> dict[int, int]:
+    """Registers of the learning rule, and of the time steps."""
+    few = (*(1 << bits for bits in (6, 7, 8, 16, 24, 32)), FEEDBACK_REFRESH // 2)
+    odd = FEEDBACK_REFRESH * (2 * int(random.integers(1 << 20)) + 1)
+    samples = int(random.choice((odd, odd + FEEDBACK_REFRESH // 2, *few))) - int(random.integers(1, 3))
+    top = regime is Regime.STRONG or (regime is Regime.EXTREME and number % 2 == 0)
+    alpha, rate = int(random.integers(100, 1 << ALPHA_BITS)), int(random.integers(20, 1 << RATE_BITS))
+    if top:
+        alpha, rate = (1 << ALPHA_BITS) - 1, (1 << RATE_BITS) - 1
+    elif regime is Regime.COARSE:
+        # At first weights stay what they are.
+        alpha, rate = alpha // COARSE * COARSE, rate * (number > 1)
+    values = {
+        int(Reg.ALPHA): alpha,
+        int(Reg.RATE): rate,
+        int(Reg.ACTIVITY): int(random.integers(1 << (12 if top else int(random.integers(1, 13))))),
+        int(Reg.DECAY_SHIFT): int(random.choice((0, *range(16)))),
+        int(Reg.LEAK_SHIFT): int(random.choice((0, *range(16)))),
+        int(Reg.MSE_SHIFT): int(random.choice((0, *range(1, 10), 15))),
+        int(Reg.SAMPLES): samples,
+    }
+    if network.input is Input.SPIKES:
+        # A kind that has no name acts like spikes.
+        values[int(Reg.INPUT)] = int(random.choice((Input.SPIKES, 3)))
+    if network.input is Input.FRAME:
+        # The first of them is as long as a run may be.
+        values[int(Reg.STEPS)] = int(random.integers(1, limits.steps + 1)) if number else limits.steps
+    for slot, layer in enumerate(network.layout(limits)[:-1]):
+        values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = int(random.integers(4 if top else 16))
+        if layer.local:
+            values[layer_register(slot, LayerReg.LOCAL_SHIFT)] = int(random.choice((4, *range(1, 16))))
+    # What was before is forgotten now and then.
+    if number and random.random() < 0.3:
+        values[int(Reg.HIDDEN_LAYERS)] = len(network.hidden)
+    return values
+
+
+def payload(network: Network, limits: Limits, random: np.random.Generator, number: int) -> bytes:
+    """Input of a run: a frame, or a chunk of events; none, few, many or all inputs are active."""
+    share = (0.3, 1.0, 0.1, 0.5, 0.0, 0.2)[number % 6]
+    if network.input is Input.FRAME:
+        active = np.flatnonzero(random.random(network.inputs) < share)
+        values = random.integers(1, 256, len(active))
+        return encode_frame_pairs(active, np.where(random.random(len(active)) < 0.2, 255, values))
+    graded = network.input is Input.GRADED
+    steps = 1 if graded else limits.steps if number % 3 == 0 else int(random.integers(1, limits.steps + 1))
+    share = share if graded else share / 4
+    active_steps = [np.flatnonzero(random.random(network.inputs) < share) for _ in range(steps)]
+    if number % 6 == 1:
+        active_steps[-1] = np.arange(network.inputs)
+    if number % 6 == 2:
+        active_steps[0] = np.array([network.inputs - 1])
+    left = limits.events
+    for step, active in enumerate(active_steps):
+        active_steps[step] = active[:left]
+        left -= len(active_steps[step])
+    values_by_step = [random.integers(1, 256, len(active)) for active in active_steps]
+    return encode_steps(Chunk.of_steps(active_steps, values_by_step if graded else None), graded=graded)

@@ -1,0 +1,137 @@
+"""Which cases there are, and the network of each that fits on a device."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from opzo.host.selftest.case import Case
+from opzo.host.selftest.contents import Regime, image, runs
+from opzo.spec.errors import NetworkError
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.lfsr import lane_states
+from opzo.spec.network import MAX_CLASSES, MAX_LOCAL_CLASSES, Input, Limits, Network, Rule
+
+MOST_ROWS = 256
+"""Row-words of a case's network, unless the device has many more."""
+ROW_SHARE = 16
+"""Part of a large device's row-words that it may take."""
+MOST_INPUTS = 48
+RUNS = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a case is to have; a device that is too small for it gets the nearest that fits.
+
+    Attributes
+    ----------
+    rule : Rule
+    input : Input
+    depth : int
+        Hidden layers.
+    local : int
+        Those of them with a local read-out.
+    classes : int
+        At most; the device has its own limit.
+    regime : Regime
+        What values are like.
+    """
+
+    rule: Rule
+    input: Input
+    depth: int
+    local: int
+    classes: int
+    regime: Regime = Regime.USUAL
+
+    @property
+    def title(self) -> str:
+        """Words for messages."""
+        usual = self.regime is Regime.USUAL
+        return f"{self.rule.name.lower()} with {self.input.name.lower()}" + ("" if usual else f", {self.regime.value}")
+
+
+PLANS = (
+    Plan(Rule.OPZO, Input.FRAME, 2, 0, MAX_CLASSES),
+    Plan(Rule.DFA, Input.FRAME, 3, 0, 11),
+    Plan(Rule.ZO, Input.FRAME, 2, 0, 3),
+    Plan(Rule.READOUT, Input.FRAME, 1, 0, 10),
+    Plan(Rule.OPZO, Input.SPIKES, 3, 1, 6),
+    Plan(Rule.DFA, Input.SPIKES, 1, 0, MAX_CLASSES),
+    Plan(Rule.ZO, Input.SPIKES, 3, 0, 12),
+    Plan(Rule.READOUT, Input.SPIKES, 2, 0, MAX_CLASSES),
+    Plan(Rule.OPZO, Input.GRADED, 1, 1, MAX_LOCAL_CLASSES),
+    Plan(Rule.DFA, Input.GRADED, 2, 2, 5),
+    Plan(Rule.ZO, Input.GRADED, 1, 0, 13),
+    Plan(Rule.READOUT, Input.GRADED, 3, 0, 2),
+    Plan(Rule.OPZO, Input.FRAME, 2, 2, 14, Regime.EXTREME),
+    Plan(Rule.OPZO, Input.SPIKES, 1, 0, MAX_CLASSES, Regime.EXTREME),
+    Plan(Rule.ZO, Input.GRADED, 2, 0, 9, Regime.EXTREME),
+    Plan(Rule.DFA, Input.FRAME, 1, 0, 12, Regime.STRONG),
+    Plan(Rule.OPZO, Input.SPIKES, 2, 2, 4, Regime.STRONG),
+    Plan(Rule.DFA, Input.SPIKES, 2, 0, 3, Regime.COARSE),
+    Plan(Rule.OPZO, Input.SPIKES, 2, 0, 5, Regime.COARSE),
+)
+"""Every rule with every kind of input."""
+
+
+def case_of(plan: Plan, number: int, limits: Limits, random: np.random.Generator) -> tuple[Case | None, list[str]]:
+    """Case of a plan, None where no network fits; and what the device is too small for."""
+    wanted = replace(plan, classes=min(plan.classes, limits.classes))
+    for fitting in _smaller(wanted):
+        if (network := _network(fitting, limits, random)) is not None:
+            break
+    else:
+        return None, [plan.title]
+    missing = [
+        text
+        for text, want, have in (
+            (f"{plan.depth} hidden layers", wanted.depth, fitting.depth),
+            ("local read-outs", wanted.local > 0, fitting.local > 0),
+            (f"{wanted.classes} classes", wanted.classes, fitting.classes),
+        )
+        if have < want
+    ]
+    content = image(network, limits, random, plan.regime)
+    words = sum(layer.words for layer in network.layout(limits)[:-1])
+    # The first case lies at the end of all memories, the second at their beginning, others between.
+    row, word = (
+        most if number == 0 else 0 if number == 1 else int(random.integers(most + 1))
+        for most in (limits.rows - len(content), limits.words - words)
+    )
+    lfsr = lane_states(int(random.integers(1 << 31)), limits.lanes)
+    work = runs(network, limits, RUNS, random, plan.regime)
+    title = f"{plan.title}, {network}"
+    return Case(title, network, plan.rule, row, word, content, lfsr, work), missing
+
+
+def _smaller(plan: Plan) -> Iterator[Plan]:
+    """The plan, then those with fewer layers, without local read-outs, with fewer classes."""
+    for classes in dict.fromkeys((plan.classes, min(plan.classes, 10), min(plan.classes, 4), 2)):
+        if classes < 2:
+            continue
+        for local in dict.fromkeys((plan.local, 0)):
+            for depth in range(plan.depth, 0, -1):
+                yield replace(plan, classes=classes, local=min(local, depth), depth=depth)
+
+
+def _network(plan: Plan, limits: Limits, random: np.random.Generator) -> Network | None:
+    """Network of a plan with most inputs and neurons that fit, None where none does."""
+    rows = min(limits.rows, max(MOST_ROWS, limits.rows // ROW_SHARE))
+    part = replace(limits, rows=rows)
+    cut = int(random.integers(limits.lanes))
+    steps = HISTORY_STEPS + 1 if plan.input.events else limits.steps
+    most_words = max(1, min(3, limits.words // plan.depth))
+    for inputs in dict.fromkeys((min(MOST_INPUTS, limits.inputs), min(24, limits.inputs), min(8, limits.inputs), 1)):
+        for words in range(most_words, 0, -1):
+            neurons = words * limits.lanes - cut
+            # The layers differ, so that no two may be mixed up.
+            hidden = tuple(max(1, neurons - layer) for layer in range(plan.depth))
+            try:
+                network = Network((inputs, *hidden, plan.classes), steps, plan.local, plan.input)
+                network.check(part)
+            except NetworkError:
+                continue
+            return network
+    return None

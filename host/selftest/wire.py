@@ -1,0 +1,101 @@
+"""Frames as they are, right and wrong, sent to a device and to the golden model of the link; the replies compared."""
+
+import time
+from dataclasses import dataclass, field
+
+from opzo.host.selftest.check import MismatchError
+from opzo.host.transport import Transport
+from opzo.spec.errors import LinkError
+from opzo.spec.protocol import HEADER, NAK, REPLY, Command, Frame, Unescape
+
+SILENCE = 2.0
+"""Seconds without a byte after which an awaited reply is taken as missing."""
+SHOWN_BYTES = 8
+
+
+@dataclass
+class Wire:
+    """Two devices that get the same bytes.
+
+    Attributes
+    ----------
+    device : Transport
+        Device under test.
+    golden : Transport
+        What it should answer; answers at once.
+    seq : int
+        Sequence number of the next frame in order.
+    sent : int
+        Frames sent so far.
+    """
+
+    device: Transport
+    golden: Transport
+    seq: int = 0
+    sent: int = 0
+    _unescape: Unescape = field(default_factory=Unescape)
+
+    def call(self, what: str, command: int, data: bytes = b"", *, times: int = 1) -> None:
+        """Send a frame in order, ``times`` times, and count on."""
+        frame = Frame(self.seq, command, data).encode()
+        for number in range(times):
+            self.send(what if number == 0 else f"{what}, sent again", frame)
+        self.seq = (self.seq + 1) % 256
+
+    def send(self, what: str, data: bytes) -> None:
+        """Send bytes to both and compare their replies; MismatchError names ``what``."""
+        self.sent += 1
+        self.golden.write(data)
+        expected = Unescape().feed(self.golden.read(0.0))
+        self.device.write(data)
+        # What nothing asked for stands in front of the next reply.
+        actual = self._receive(len(expected)) if expected else []
+        for number in range(max(len(actual), len(expected))):
+            want, got = ((bodies[number] if number < len(bodies) else b"") for bodies in (expected, actual))
+            if want != got:
+                first = _first_difference(want or b"", got or b"")
+                raise MismatchError(f"reply to {what}", _words(want, first), _words(got, first))
+
+    def finish(self) -> None:
+        """MismatchError where something came that nothing asked for."""
+        if extra := self._receive(0, wait=0.05):
+            raise MismatchError("after the last reply", "nothing", _words(extra[0], 0))
+
+    def _receive(self, count: int, wait: float = SILENCE) -> list[bytes | None]:
+        """So many frames or more, without escapes; fewer where the device falls silent."""
+        bodies: list[bytes | None] = []
+        heard = time.monotonic()
+        while len(bodies) < count or count == 0:
+            try:
+                data = self.device.read(max(0.0, heard + wait - time.monotonic()))
+            except OSError as error:
+                raise LinkError(f"the device broke: {error}") from error
+            now = time.monotonic()
+            if data:
+                heard = now
+                bodies += self._unescape.feed(data)
+            elif count == 0 or now >= heard + wait:
+                break
+        return bodies
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    """Number of the first byte of the payload at which two frames differ."""
+    pairs = zip(one, other, strict=False)
+    same = next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+    return max(0, same - HEADER.size)
+
+
+def _words(body: bytes | None, first: int) -> str:
+    """A frame in words, with its payload from byte ``first`` on; an empty one is none."""
+    if body == b"":
+        return "nothing"
+    frame = None if body is None else Frame.decode(body)
+    if body is None or frame is None:
+        return f"a damaged frame of {len(body or b'')} bytes"
+    if frame.code == NAK and len(frame.data) == 2:
+        return f"NAK, reason {frame.data[0]}, expected {frame.data[1]}"
+    code = frame.code & ~REPLY
+    name = Command(code).name if code in Command._value2member_map_ else f"code 0x{code:02x}"
+    shown = frame.data[first : first + SHOWN_BYTES].hex(" ") + " ..." * (len(frame.data) > first + SHOWN_BYTES)
+    return f"seq {frame.seq}, {name}, {len(frame.data)} bytes, from byte {first} on {shown}"
