@@ -176,7 +176,10 @@ def test_ctrl_c_ends_a_long_gap_and_saves(trained: Path, tmp_path: Path, sent: s
         time.sleep(5)
         process.send_signal(sent)
         begun = time.monotonic()
-        out_text, said = process.communicate(timeout=20)
+        try:
+            out_text, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
         assert time.monotonic() - begun < 10
     assert process.returncode == 130, said
     assert b"opzo: stopping; saving; Ctrl-C again quits without" in said
@@ -204,7 +207,7 @@ def test_lost_datagrams_and_those_of_a_wrong_size_are_counted() -> None:
     end = time.monotonic() + 10
     seen = sum(len(records) for records in read_udp(address, "udp:x", lambda: flood(), counts))
     assert counts.malformed == 1
-    if counts.datagrams_lost is None:
+    if counts.datagrams_lost is None and sys.platform != "linux":
         pytest.skip("this system does not say how many datagrams it dropped")
     assert counts.datagrams_lost == 30_001 - (seen // 100) - (seen % 100)
     with pytest.raises(OpzoError, match=r"cannot listen on udp:x: .*; choose another port"):
@@ -396,7 +399,10 @@ def test_ctrl_c_ends_the_wait_for_a_camera_that_does_not_answer(trained: Path) -
             accepted, _ = silent.accept()
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
-            accepted.close()
+            try:
+                _, said = process.communicate(timeout=20)
+            finally:
+                process.kill()
+                accepted.close()
     assert process.returncode == 130, said
     assert b"opzo: error" not in said
