@@ -108,7 +108,7 @@ def _sensor3(header: bytes, source: int) -> tuple[int, int] | None:
 
 def read_aedat4(path: Path, data: bytes, camera: str | None = None) -> RawEvents:
     """Events of an AEDAT 4 file with this content; OpzoError where it is damaged, or the library aedat is missing."""
-    _check_aedat4(path, data)
+    used = _check_aedat4(path, data)
     try:
         import aedat
     except ImportError:
@@ -120,15 +120,15 @@ def read_aedat4(path: Path, data: bytes, camera: str | None = None) -> RawEvents
             raise OpzoError(
                 f"{path}: no stream of events in the header at byte {len(AEDAT4_MAGIC)}; record one with its events"
             )
-        first = int(choose_camera(path, [str(number) for number in sorted(streams)], camera))
+        if not used & set(streams):
+            raise OpzoError(f"{path}: no events; leave the file out or record it again")
+        first = int(choose_camera(path, [str(number) for number in sorted(used & set(streams))], camera))
         packets = _packets4(path, decoder, first)
     except BaseException as error:
         # The library panics at what it does not foresee; a PanicException is no Exception.
         if not isinstance(error, RuntimeError) and type(error).__name__ != "PanicException":
             raise
         raise OpzoError(f"{path}: damaged, says the library aedat: {error}; copy the file again") from None
-    if not packets:
-        raise OpzoError(f"{path}: no events; leave the file out or record it again")
     events = np.concatenate(packets)
     return RawEvents(
         t=events["t"].astype(np.int64),
@@ -154,21 +154,24 @@ def _packets4(path: Path, decoder: Any, stream: int) -> list[NDArray[Any]]:
     return packets
 
 
-def _check_aedat4(path: Path, data: bytes) -> None:
-    """Check what the library takes for granted."""
+def _check_aedat4(path: Path, data: bytes) -> set[int]:
+    """Check what the library takes for granted; streams that have packets."""
+    used: set[int] = set()
     position = len(AEDAT4_MAGIC)
     try:
         (size,) = struct.unpack_from("<I", data, position)
         compression, table = _header4(data[position + 4 : position + 4 + size], size)
-    except (struct.error, UnicodeDecodeError):
-        raise OpzoError(f"{path}: no complete header of AEDAT 4 at byte {position}; copy the file again") from None
+    except (struct.error, UnicodeDecodeError) as error:
+        why = ", because its text is not UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise OpzoError(f"{path}: no complete header of AEDAT 4 at byte {position}{why}; copy the file again") from None
     position += 4 + size
     if table >= 0 and not position <= table <= len(data):
         raise OpzoError(f"{path}: truncated: the table of packets belongs at byte {table}; copy the file again")
     packets = data[:table] if table >= 0 else data
     while position < len(packets):
         _whole(path, packets, position, PACKET4.size)
-        _, size = PACKET4.unpack_from(packets, position)
+        stream, size = PACKET4.unpack_from(packets, position)
+        used.add(stream)
         position += PACKET4.size
         _whole(path, packets, position, size)
         begins = COMPRESSIONS.get(compression, b"")
@@ -178,6 +181,7 @@ def _check_aedat4(path: Path, data: bytes) -> None:
         if unpacked > LARGE:
             check_memory(f"{path}: the packet at byte {position}", 2 * unpacked)
         position += size
+    return used
 
 
 def _header4(header: bytes, size: int) -> tuple[int, int]:

@@ -110,12 +110,12 @@ def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None, *, mend_cl
     """
     if not len(raw.t):
         raise OpzoError(f"{path}: no events; leave the file out or record it again")
-    if sensor and raw.sensor and sensor != raw.sensor:
-        raise OpzoError(
-            f"{path}: its sensor has {_size(raw.sensor)} pixels, not the {_size(sensor)} given; leave it out"
-        )
-    named = bool(raw.sensor or sensor)
-    size = raw.sensor or sensor or (int(raw.x.max()) + 1, int(raw.y.max()) + 1)
+    # Programs that do not know the size write 0 x 0.
+    own = raw.sensor if raw.sensor != (0, 0) else None
+    if sensor and own and sensor != own:
+        raise OpzoError(f"{path}: its sensor has {_size(own)} pixels, not the {_size(sensor)} given; leave it out")
+    named = bool(own or sensor)
+    size = own or sensor or (int(raw.x.max()) + 1, int(raw.y.max()) + 1)
     if not all(0 < side <= SENSOR_MAX for side in size):
         raise OpzoError(f"{path}: a sensor of {_size(size)} pixels; sides from 1 to {SENSOR_MAX} work")
     outside = (raw.x < 0) | (raw.x >= size[0]) | (raw.y < 0) | (raw.y >= size[1])

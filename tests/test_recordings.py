@@ -97,13 +97,16 @@ def test_damaged_aedat3(tmp_path: Path, content: bytes, message: str) -> None:
 # AEDAT 4: flatbuffers, not compressed.
 
 
-def header4(*, table: int = -1, kind: str = "EVTS", compression: int = 0) -> bytes:
-    info = (
-        '<dv version="2.0"><node name="outInfo" path="/o/"><node name="0" path="/o/0/">'
-        '<attr key="compression" type="string">NONE</attr>'
-        f'<attr key="typeIdentifier" type="string">{kind}</attr><node name="info" path="/o/0/info/">'
-        '<attr key="sizeX" type="int">346</attr><attr key="sizeY" type="int">260</attr></node></node></node></dv>'
-    ).encode()
+def header4(
+    *, table: int = -1, kind: str = "EVTS", compression: int = 0, size: tuple[int, int] = (346, 260), streams: int = 1
+) -> bytes:
+    nodes = "".join(
+        f'<node name="{number}" path="/o/{number}/"><attr key="compression" type="string">NONE</attr>'
+        f'<attr key="typeIdentifier" type="string">{kind}</attr><node name="info" path="/o/{number}/info/">'
+        f'<attr key="sizeX" type="int">{size[0]}</attr><attr key="sizeY" type="int">{size[1]}</attr></node></node>'
+        for number in range(streams)
+    )
+    info = f'<dv version="2.0"><node name="outInfo" path="/o/">{nodes}</node></dv>'.encode()
     # Root at 20, fields laid out at 8: compression at 4, table at 12, info at 8 of the root.
     body = struct.pack("<I4s5H2xiiiq", 20, b"IOHE", 10, 20, 4, 12, 8, 12, compression, 12, table)
     body += struct.pack("<I", len(info)) + info + b"\0"
@@ -127,9 +130,19 @@ def test_aedat4(tmp_path: Path) -> None:
     assert (recording.width, recording.height) == (346, 260)
 
 
+def test_aedat4_of_two_cameras(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = header4(streams=3) + packet4(EVENTS4[:1], stream=1) + packet4(EVENTS4, stream=2)
+    path = written(tmp_path, "a.aedat4", content)
+    assert events(read_recording(path)) == EVENTS4[:1]
+    assert "events of 2 cameras (1, 2); taken: 1; choose with --camera" in caplog.text
+    assert events(read_recording(path, camera="2")) == EVENTS4
+    refused(path, "no camera '0' with events; choose 1, 2", camera="0")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (header4(size=(0, 0)) + packet4(EVENTS4), "does not say the size of the sensor"),
         (HEADER4 + packet4(EVENTS4)[:-1], f"truncated: 83 of 84 bytes at byte {START4 + 8}"),
         (HEADER4 + packet4(EVENTS4)[:5], f"truncated: 5 of 8 bytes at byte {START4}"),
         (HEADER4[:60], "no complete header of AEDAT 4 at byte 14"),
