@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from opzo.sim.reference.credit import METHODS
 from opzo.sim.reference.probe import probe, relative_variance
 from opzo.sim.reference.run import Run
 from opzo.sim.reference.training import Training, load_checkpoint, load_run, start
+from opzo.spec.errors import OpzoError
 
 SMALL = {"train_samples": 160, "test_samples": 60, "epochs": 3, "batch": 40}
 
@@ -258,6 +260,22 @@ def test_without_pytorch_it_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "torch", None)
     assert main(["reference", *command]) == 2
     assert "pip install 'opzo[torch]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["x_train", "y_train", "x_test", "y_test"])
+def test_a_run_is_not_resumed_with_other_data(part: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"x_train": (40, 8, 8), "x_test": (20, 8, 8)}
+    arrays: dict[str, Any] = {name: rng.integers(0, 256, shape) for name, shape in shapes.items()}
+    arrays |= {"y_train": np.arange(40) % 3, "y_test": np.arange(20) % 3}
+    path, folder = tmp_path / "d.npz", tmp_path / "run"
+    folder.mkdir()
+    np.savez(path, **arrays)
+    start(replace(small(), data=str(path), train_samples=30, test_samples=10)).save(folder)
+    assert load_run(folder).epoch == 0
+    np.savez(path, **arrays | {part: arrays[part][::-1]})
+    with pytest.raises(OpzoError, match=r"d.npz is not the data that .*run was trained on; give the same files"):
+        load_run(folder)
 
 
 def test_a_run_that_began_with_weights_resumes_without_them(tmp_path: Path) -> None:

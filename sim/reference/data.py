@@ -3,6 +3,7 @@
 torchvision is not used: its wheels are made for one build of PyTorch and refuse the others, such as the CPU's.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,6 +46,10 @@ class Part(Protocol):
     def __len__(self) -> int:
         """Samples."""
 
+    @property
+    def digest(self) -> int:
+        """CRC-32 that tells whether a resumed run has the same samples."""
+
     def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Inputs (samples, steps, channels, height, width) and labels int64 (samples,).
 
@@ -75,6 +80,11 @@ class DataSet:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
 
+    @property
+    def digests(self) -> tuple[int, int]:
+        """CRC-32 of the training samples and of the test samples."""
+        return self.train.digest, self.test.digest
+
 
 class Images:
     """Images in memory, normalised by channel, augmented.
@@ -97,6 +107,14 @@ class Images:
 
     def __len__(self) -> int:
         return len(self._labels)
+
+    @property
+    def digest(self) -> int:
+        """CRC-32 of pixels, shape and labels."""
+        crc = zlib.crc32(repr(tuple(self._pixels.shape)).encode())
+        for array in (self._pixels, self._labels):
+            crc = zlib.crc32(np.ascontiguousarray(array.numpy()).data, crc)
+        return crc
 
     def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Images and labels, as `Part`."""
@@ -124,6 +142,11 @@ class Recordings:
     def __len__(self) -> int:
         return len(self._events)
 
+    @property
+    def digest(self) -> int:
+        """CRC-32 of the events and labels."""
+        return self._events.digest
+
     def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Frames and labels, as `Part`."""
         dense = self._events.dense(indices).reshape(len(indices), -1, *self._events.shape[1:])
@@ -145,6 +168,11 @@ class Subset:
 
     def __len__(self) -> int:
         return len(self._indices)
+
+    @property
+    def digest(self) -> int:
+        """That of all samples: which of them are taken follows from their number."""
+        return self._part.digest
 
     def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Inputs and labels, as `Part`."""

@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from math import cos, pi
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,7 @@ class Training:
             "shape": list(self.data.shape),
             "classes": self.data.classes,
             "steps": self._steps,
+            "digests": list(self._digests),
             "learner": self.learner.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "epoch": self.epoch,
@@ -189,6 +191,10 @@ class Training:
     def samples(self) -> int:
         """Training samples of an epoch."""
         return max(1, len(self.data.train) // self.recipe.batch) * min(self.recipe.batch, len(self.data.train))
+
+    @cached_property
+    def _digests(self) -> tuple[int, int]:
+        return self.data.digests
 
     @property
     def _steps(self) -> int:
@@ -227,6 +233,12 @@ def load_run(folder: Path, device: str = "cpu") -> Training:
         training = _loaded(run, device)
     except (TypeError, IndexError) as error:
         raise OpzoError(f"{folder / CHECKPOINT} is no run of this version ({reason(error)}); start a new one") from None
+    known = state.get("digests")
+    # Older checkpoints do not know their data.
+    if known is not None and not (isinstance(known, list) and known == list(training.data.digests)):
+        raise OpzoError(
+            f"{run.data} is not the data that {folder} was trained on; give the same files, or start a new run"
+        )
     training.take(state)
     return training
 
