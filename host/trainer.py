@@ -282,13 +282,19 @@ def chance(samples: Samples) -> float:
     return float(np.bincount(samples.y).max()) / len(samples)
 
 
-def evaluate(device: Device, samples: Samples, stop: Callable[[], bool] = lambda: False) -> Tally:
-    """Test a device that holds a network on samples, until ``stop``."""
+def evaluate(
+    device: Device,
+    samples: Samples,
+    stop: Callable[[], bool] = lambda: False,
+    answered: Callable[[int, int], None] = lambda prediction, label: None,
+) -> Tally:
+    """Test a device that holds a network on samples, until ``stop``; ``answered`` hears of each one."""
     tally = Tally()
     before, sent = counter_array(device.counters()), device.bytes_sent
     results = device.run(_until(stop, samples.samples()))
     for result, label in zip(results, samples.y.tolist(), strict=False):
         tally.add(result, label)
+        answered(result.prediction, label)
     tally.sent = device.bytes_sent - sent
     tally.add_counters(before, counter_array(device.counters()))
     return tally

@@ -51,6 +51,14 @@ def test_names_go_from_the_event_file_into_the_checkpoint_and_onto_the_screen(
     capsys.readouterr()
     assert main(["info", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["class_names"] == list(NAMES)
+    assert main(["eval", str(path), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["class_names"], len(figures["class_accuracy"])) == (list(NAMES), 3)
+    assert sum(figures["class_accuracy"]) / 3 == pytest.approx(figures["test_accuracy"])
+    assert main(["eval", str(path)]) == 0
+    worst = int(np.argmin(figures["class_accuracy"]))
+    shown = capsys.readouterr().out
+    assert f"lowest for class {class_text(worst, NAMES)}: {figures['class_accuracy'][worst]:.2%} of 1 samples" in shown
     assert main(["data", "show", str(data_file)]) == 0
     shown = capsys.readouterr().out
     assert "'0 (fist)': 1" in shown

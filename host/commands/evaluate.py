@@ -5,8 +5,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from opzo.host.checkpoint import Checkpoint
-from opzo.host.class_names import other_names
+from opzo.host.class_names import class_text, other_names, padded
 from opzo.host.data import load_data
 from opzo.host.device import open_device
 from opzo.host.options import add_config, add_output, given, print_json
@@ -34,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     data = load_data(config.data, config.data_root)
     samples = data.test if arguments.set == "test" else data.train
     samples.check(network, config.data)
-    if difference := other_names(checkpoint.class_names, data.names):
+    names = checkpoint.class_names or padded(data.names, network.classes)
+    if difference := other_names(names, data.names):
         logger.warning("warning: %s", difference)
     known = checkpoint.test_digest if arguments.set == "test" else checkpoint.data_digest
     if known and samples.digest != known and "data" not in vars(arguments):
@@ -44,7 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     with open_device(config.device, network, config.lanes, config.weight_bits) as device:
         device.configure(network, rule)
         checkpoint.state.write_weights(device)
-        tally = evaluate(device, samples)
+        by_class = np.zeros((network.classes, 2), np.int64)
+
+        def answered(prediction: int, label: int) -> None:
+            by_class[label] += (1, prediction == label)
+
+        tally = evaluate(device, samples, answered=answered)
         identity, repeats = device.identity, device.repeats
     figures = tally.figures(network, identity)
     # As in the figures of opzo train: the set is part of the name.
@@ -61,12 +69,16 @@ def run(arguments: argparse.Namespace) -> int:
             "lanes": identity.lanes,
             "weight_bits": identity.weight_bits,
             "rule": rule.name.lower(),
-            "class_names": list(checkpoint.class_names),
+            "class_names": list(names),
+            "class_accuracy": [int(right) / int(count) if count else None for count, right in by_class],
         }
         print_json(facts | figures)
     else:
         rates = " ".join(f"{rate:.3f}" for rate in figures["firing_rates"])
         print(f"accuracy {tally.accuracy:.2%} on {tally.samples} samples ({arguments.set} set of {config.data})")
+        worst = min(np.flatnonzero(by_class[:, 0]).tolist(), key=lambda label: by_class[label, 1] / by_class[label, 0])
+        count, right = by_class[worst].tolist()
+        print(f"lowest for class {class_text(worst, names)}: {right / count:.2%} of {count} samples")
         print(f"loss {figures['loss']:.3f} bits per time step")
         print(f"firing rates {rates} spikes per neuron and time step")
         print(f"{figures['cycles_per_sample']:,.0f} {figures['cycles']} cycles a sample")
