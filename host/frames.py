@@ -22,6 +22,10 @@ DARK = 32
 LABEL_MAX = MAX_CLASSES - 1
 MOST_CHANNELS = 4
 """An axis of so many entries or fewer holds channels, where the axis at the other end is longer."""
+SPIKES = (
+    "; spikes (count, steps, inputs) are marked by an array input='spikes' in the .npz file, or made events by "
+    "opzo.host.dense.dense_events(x, y)"
+)
 Shape = tuple[int, int, int]
 
 logger = logging.getLogger(__name__)
@@ -157,7 +161,7 @@ def check_pixels(x: ArrayLike, name: str = "x", *, as_is: bool = False) -> NDArr
     if not 2 <= pixels.ndim <= 4 or pixels.size == 0:
         raise OpzoError(
             f"{name} has shape {pixels.shape}; (count, pixels) or (count, height, width) expected, or with channels "
-            "(count, channels, height, width)"
+            f"(count, channels, height, width){SPIKES if pixels.ndim > 4 else ''}"
         )
     if pixels.dtype.kind == "b":
         return pixels.reshape(len(pixels), -1).astype(np.uint8) * np.uint8(PIXEL_MAX)
@@ -168,17 +172,16 @@ def check_pixels(x: ArrayLike, name: str = "x", *, as_is: bool = False) -> NDArr
         raise OpzoError(
             f"{name} has values from {low:g} to {high:g}; pixels are numbers from 0 to {PIXEL_MAX}: scale them to that"
         )
+    if high == 1 and not as_is and np.array_equal(pixels, pixels != 0):
+        raise OpzoError(
+            f"{name} holds only 0 and 1, where {PIXEL_MAX} is white; multiply it by {PIXEL_MAX}, or give it as bool"
+            f"{SPIKES if pixels.ndim > 2 else ''}"
+        )
     # Values above 1 come from resampling, or from noise that was added.
     if pixels.dtype.kind == "f" and 0 < high < 2 and not as_is:
         raise OpzoError(
             f"{name} is scaled to 0..1; multiply it by {PIXEL_MAX} (its values go to {high:g}: "
             f"numpy.clip({PIXEL_MAX} * x, 0, {PIXEL_MAX}))"
-        )
-    if high == 1 and not as_is:
-        spikes = "; for spikes (count, steps, inputs) give the .npz file an array input='spikes'"
-        raise OpzoError(
-            f"{name} holds only 0 and 1, where {PIXEL_MAX} is white; multiply it by {PIXEL_MAX}, or give it as bool"
-            f"{spikes if pixels.ndim > 2 else ''}"
         )
     whole = pixels if pixels.dtype.kind in "iu" else np.rint(pixels)
     return whole.astype(np.uint8).reshape(len(pixels), -1)

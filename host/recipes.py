@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from opzo.host.augment import Augmentation
 from opzo.host.config import Config, Hyperparameters
 from opzo.host.data import DATA_SETS, Data, load_data
 from opzo.host.events import Events
@@ -68,7 +69,10 @@ def configure(values: dict[str, Any], load: Callable[[str, str], Data] = load_da
     paths = {"data_root": absolute(config.data_root)}
     if config.data not in DATA_SETS:
         paths["data"] = absolute(config.data)
-    return data, Config.of(recipe(data) | values | paths, "the settings")
+    config = Config.of(recipe(data) | values | paths, "the settings")
+    # Here, before a run folder is made.
+    Augmentation(config.rotate, config.zoom, config.shift).check(data.train, f"{data.name} (training)")
+    return data, config
 
 
 def described(key: str, other: str) -> str:

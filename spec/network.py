@@ -222,7 +222,8 @@ class Network:
             )
         if self.local and self.classes > MAX_LOCAL_CLASSES:
             raise NetworkError(
-                f"{self} has {self.classes} classes; local learning allows {MAX_LOCAL_CLASSES}: set local to 0"
+                f"{self} has {self.classes} classes; local learning allows {MAX_LOCAL_CLASSES}: set local to 0 "
+                "(--local 0)"
             )
 
     def __str__(self) -> str:

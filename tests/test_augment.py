@@ -1,9 +1,12 @@
 """Augmentation of training images."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from opzo.host.augment import Augmentation
+from opzo.host.cli import main
 from opzo.host.config import Hyperparameters
 from opzo.host.device import open_device
 from opzo.host.frames import Frames, encode_frame
@@ -67,6 +70,15 @@ def test_images_of_unknown_height_and_width_are_not_moved(shape: tuple[int, ...]
     Augmentation(0, 0, 0).check(frames, "the training data")
     with pytest.raises(OpzoError, match="cannot be moved"):
         Augmentation(5, 0, 0).move(frames.x[0], np.zeros(4))
+
+
+def test_no_run_is_begun_with_images_of_unknown_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = np.random.default_rng(0).integers(0, 256, (6, 64), np.uint8), np.arange(6) % 2
+    np.savez(tmp_path / "flat.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    command = ["train", "--data", str(tmp_path / "flat.npz"), "--device", "golden", "--rotate", "5"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 2
+    assert "its array does not say their height and width" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_trainer_sends_the_moved_images_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:

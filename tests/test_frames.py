@@ -27,16 +27,18 @@ def test_black_and_white_images_of_type_bool_are_scaled() -> None:
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int64, np.uint16, np.float16, np.float32, np.float64])
 def test_values_of_0_and_1_are_refused_in_any_other_type(kind: type) -> None:
-    with pytest.raises(OpzoError, match=r"multiply it by 255"):
+    with pytest.raises(OpzoError, match=r"holds only 0 and 1, .* multiply it by 255, or give it as bool; spikes"):
         Frames.of(LIT.astype(kind), LABELS)
     np.testing.assert_array_equal(Frames.of(LIT.astype(kind), LABELS, as_is=True).x, LIT.reshape(4, 15))
     assert not check_pixels(np.zeros((2, 9), kind)).any(), "black images have no scale"
 
 
-@pytest.mark.parametrize("high", [0.004, 0.5, 1.0, 1.02, 1.5])
+@pytest.mark.parametrize("high", [0.004, 0.5, 0.99, 1.02, 1.5])
 def test_values_up_to_a_little_above_1_are_refused(high: float) -> None:
     with pytest.raises(OpzoError, match=rf"is scaled to 0..1; multiply it by 255 .*{high:g}"):
         Frames.of(LIT * high, LABELS)
+    with pytest.raises(OpzoError, match=r"is scaled to 0..1"):
+        Frames.of(np.linspace(0, 1, 60).reshape(4, 15), LABELS)
 
 
 def test_other_scales_are_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -124,6 +126,8 @@ def test_file_says_that_its_arrays_are_spikes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.train.dense(np.arange(6)), graded.reshape(6, 5, 12))
     data = load_data(write(tmp_path, x_train=lit, x_test=lit[:3], input="frame"))
     np.testing.assert_array_equal(data.train.dense(np.arange(6)), lit.reshape(6, 60))
+    with pytest.raises(OpzoError, match=r"has shape \(4, 5, 1, 3, 4\); .*input='spikes'"):
+        check_pixels(np.ones((4, 5, 1, 3, 4)))
     with pytest.raises(OpzoError, match="input is spiky; frame, spikes, graded expected"):
         load_data(write(tmp_path, input="spiky"))
 
