@@ -104,6 +104,7 @@ class Model:
         checkpoint = Checkpoint.load(checkpoint_path(_path(path)))
         keys = {entry.name for entry in fields(Hyperparameters)}
         values = {key: value for key, value in checkpoint.settings.items() if key in keys}
+        values["rule"] = checkpoint.rule.name.lower()
         model = cls.__new__(cls)
         model._given = set(values)
         hyper, start = _hyper(values), _anew(checkpoint)

@@ -3,12 +3,14 @@
 import doctest
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import opzo
+from opzo.host.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +102,10 @@ def test_import_is_light_and_offers_what_it_says() -> None:
     assert set(opzo.__all__) <= set(dir(opzo))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = opzo.nothing  # type: ignore[attr-defined]
+
+
+def test_a_checkpoint_without_settings_keeps_its_rule(tmp_path: Path) -> None:
+    model(rule="dfa").save(tmp_path / "one.npz")
+    checkpoint = Checkpoint.load(tmp_path / "one.npz")
+    replace(checkpoint, settings={}).save(tmp_path / "bare.npz")
+    assert opzo.Model.load(tmp_path / "bare.npz", "golden").hyper.rule == "dfa"
