@@ -213,7 +213,10 @@ def test_resume_of_a_finished_run_says_so_and_the_same_again(
         (["train", "--alpha", "nan"], "--alpha must be in 0..0.999, not nan"),
         (["train", "--epochs", "0"], "--epochs must be in 1..100000, not 0"),
         (["train", "--seed", "-1"], "--seed must be in 0..9223372036854775807, not -1"),
-        (["train", "--clock", "0"], "argument --clock: the value must be in 0.001..100000, not 0.0; see opzo train --help"),
+        (
+            ["train", "--clock", "0"],
+            "argument --clock: the value must be in 0.001..100000, not 0.0; see opzo train --help",
+        ),
         (["trian"], "there is no 'trian' (did you mean 'train'?); choose from train, sweep"),
         ([], "required: COMMAND"),
         (["train", "--rule", "backprop"], "choose opzo, dfa, zo, readout; see opzo train --help"),
