@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -258,6 +259,46 @@ def test_changed_data_are_trained_again_and_said(
     assert json.loads(capsys.readouterr().out)["test_accuracy"] == row["test_accuracy"]
     with (out / "results.csv").open() as lines:
         assert len(list(csv.DictReader(lines))) == 1
+
+
+def test_data_that_change_while_they_are_trained_are_told(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: type[InProcess], data: Path
+) -> None:
+    changed = tmp_path / "changed.npz"
+    changed.write_bytes(data.read_bytes())
+    file.write_text(file.read_text().replace(str(data), str(changed)).replace("0, 1", "0"))
+
+    class Changing(InProcess):
+        def run(self, commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+            for index, code in super().run(commands):
+                with np.load(data) as loaded:
+                    np.savez(changed, **dict(loaded) | {"y_test": loaded["y_test"][::-1]})
+                yield index, code
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "Jobs", Changing)
+        assert main(["sweep", str(file), "--out", str(tmp_path / "out"), "--json", "-q"]) == 1
+    captured = capsys.readouterr()
+    assert "rule=dfa,seed=0: its data changed while it trained" in captured.err
+    assert [row["rule"] for row in json.loads(captured.out)["runs"]] == ["opzo"]
+    assert len(run(file, tmp_path / "out", capsys)["runs"]) == 2
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_the_others_alone(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    file.write_text(file.read_text().replace("epochs = 2", "epochs = 60"))
+    command = [sys.executable, "-m", "opzo", "sweep", str(file), "--out", str(out), "--jobs", "2", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (out / "rule=opzo,seed=0" / "metrics.jsonl").exists(), "a run to begin")
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    children = [number for task in tasks for number in task.read_text().split()]
+    named = [n for n in children if b"rule=opzo,seed=0" in Path(f"/proc/{n}/cmdline").read_bytes()]
+    os.kill(int(named[0]), signal.SIGKILL)
+    stdout, err = process.communicate(timeout=600)
+    assert process.returncode == 1
+    assert "rule=opzo,seed=0: ended by signal 9, often for lack of memory" in err
+    assert len(json.loads(stdout)["runs"]) == 3
 
 
 def test_runs_of_another_version_are_trained_again(

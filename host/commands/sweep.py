@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from rich.progress import Progress
 
 from opzo.host.atomic import check_output
 from opzo.host.folder_lock import locked, remove_leftovers
-from opzo.host.jobs import NOT_RUN, Jobs
+from opzo.host.jobs import Jobs
 from opzo.host.options import add_output, print_json, say, whole
+from opzo.host.run_folder import folder_name
 from opzo.host.sweep import MAX_RUNS, PlannedRun, groups, plan, table, write_csv
 from opzo.host.sweep_table import sweep_table
 from opzo.host.transport import SIMULATED
@@ -20,7 +22,7 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
 
 RESULTS = "results.csv"
-MOST_JOBS = 1024
+MOST_JOBS, MOST_RUNS = 1024, 1_000_000
 INTERRUPTED = 130
 
 
@@ -44,7 +46,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-runs",
-        type=whole(1),
+        type=whole(1, MOST_RUNS),
         default=MAX_RUNS,
         metavar="N",
         help=f"most runs that the lists may make (default: {MAX_RUNS})",
@@ -54,7 +56,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what is not trained yet, then show the results; exit code."""
-    out: Path = arguments.out or Path("runs") / arguments.file.stem
+    stem: str = arguments.file.stem
+    out: Path = arguments.out or Path("runs") / (stem if stem.strip(".") else folder_name(stem))
     check_output(out, folder=True)
     runs = plan(arguments.file, out, arguments.max_runs)
     with locked(out, f"another sweep works in {out}; wait for it, or give another --out"):
@@ -127,17 +130,20 @@ def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[
             jobs = 1
         runner = Jobs(jobs, report, lambda: tell("stopping and saving; Ctrl-C again quits at once"))
         for index, code in runner.run([planned.command() for planned in todo]):
+            planned, ended = todo[index], _ended(code)
+            if not code and planned.figures() is None:
+                ended = "its data changed while it trained"
+            if ended:
+                failed.append(planned)
             if not runner.stopped:
                 bar.advance(task)
-            if code:
-                failed.append(todo[index])
-            if not runner.stopped and not quiet and not code:
-                tell(f"{todo[index].folder.name}: trained")
-            elif not runner.stopped and code != NOT_RUN and code:
-                tell(f"{todo[index].folder.name}: {_ended(code)}")
+                if ended or not quiet:
+                    tell(f"{planned.folder.name}: {ended or 'trained'}")
     return failed, runner.stopped
 
 
 def _ended(code: int) -> str:
-    """An exit code in words."""
-    return f"ended with code {code}" if code > 0 else f"ended by signal {-code}, 9 often for lack of memory"
+    """An exit code in words; empty for success."""
+    if code >= 0:
+        return f"ended with code {code}" if code else ""
+    return f"ended by signal {-code}{', often for lack of memory' if -code == signal.SIGKILL else ''}"

@@ -21,7 +21,7 @@ from opzo.host.limit import link_or_engine, times
 from opzo.host.options import CLOCK, add_clock, add_config, add_output, given, print_json, say, show
 from opzo.host.progress import TrainingBar, table_head, table_row
 from opzo.host.recipes import OTHER_HIDDEN, configure, described
-from opzo.host.run_folder import CHECKPOINT, CONFIG, RunFolder, folder_name, run_path
+from opzo.host.run_folder import CHECKPOINT, CONFIG, CURVE, RunFolder, folder_name, run_path
 from opzo.host.statistics import Tally, cycles_are
 from opzo.host.trainer import EpochReport, Progress, Trainer, Watcher
 from opzo.host.transport import SIMULATED
@@ -95,6 +95,8 @@ def _resume(arguments: argparse.Namespace, values: dict[str, Any]) -> int:
                 # Figures that cannot be shown are damaged: they are measured again below.
                 with contextlib.suppress(KeyError, TypeError, ValueError):
                     _print(figures | {"run_folder": str(path)}, as_json=arguments.json)
+                    if not (path / CURVE).exists():
+                        _draw(folder, config)
                     return 0
         elif checkpoint.made_by != made_by():
             say(
@@ -227,10 +229,7 @@ class _Run(Watcher):
     def _finish(self, test: Tally) -> None:
         figures = self._figures(test)
         self.folder.write_figures(figures)
-        if self.folder.rows:
-            config, device = self.config, self.device
-            title = f"{config.network} on {Path(config.data).name}, {config.rule}, seed {config.seed}, {device.name}"
-            self.folder.write_curve(title)
+        _draw(self.folder, self.config)
         _print(figures, as_json=self.json)
 
     def _figures(self, test: Tally) -> dict[str, Any]:
@@ -282,6 +281,13 @@ class _Run(Watcher):
             "seconds": time.monotonic() - self.begin,
             "run_folder": str(self.folder.path),
         }
+
+
+def _draw(folder: RunFolder, config: Config) -> None:
+    """Draw the learning curve, where there are epochs."""
+    if folder.rows:
+        data, device = Path(config.data).name, config.device
+        folder.write_curve(f"{config.network} on {data}, {config.rule}, seed {config.seed}, {device}")
 
 
 def _print(figures: dict[str, Any], *, as_json: bool) -> None:
