@@ -60,8 +60,10 @@ def cached(folder: Path, build: Callable[[Path], None]) -> Path:
         if error.filename is not None and not _below(Path(os.fsdecode(error.filename)), folder.parent):
             # A file that the build reads; not a fault of the cache.
             raise
+        # NumPy only counts what a full disk takes.
+        reason = error.strerror or f"no room: {error}"
         raise OpzoError(
-            f"cannot keep built files in {folder.parent} ({error.strerror or error}); set OPZO_CACHE to a folder "
+            f"cannot keep built files in {folder.parent} ({reason}); set OPZO_CACHE to a folder "
             "with room that can be written"
         ) from error
 

@@ -15,14 +15,18 @@ REMEDY = "set OPZO_CACHE to a folder of your own"
 def check_folder(folder: Path) -> None:
     """Raise OpzoError where another user can put files into ``folder``, or another folder in its place.
 
-    The folder itself and what leads to it must belong to this user or to root, and nobody else may write there; folders
-    with the sticky bit, such as ``/tmp``, may lead to it. A folder that holds opzo itself is trusted as opzo is.
+    The folder itself and what leads to it must belong to this user or to root, and nobody else may write there, except
+    where the sticky bit, as that of ``/tmp``, keeps others from this user's files: then only what `check_entry` passes
+    is to be trusted there. A folder that holds opzo itself is trusted as opzo is.
     """
     for place in (folder, *folder.parents):
         if place.is_symlink():
             _check_owner(place, place.lstat())
     real = Path(os.path.realpath(folder))
-    _check(real, real.stat())
+    if real.stat().st_mode & stat.S_ISVTX:
+        _check_owner(real, real.stat())
+    else:
+        _check(real, real.stat())
     for place in real.parents:
         if place in Path(__file__).resolve().parents:
             return

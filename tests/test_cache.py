@@ -55,8 +55,9 @@ def test_what_belongs_to_another_user_is_refused(part: str, root: Path, monkeypa
         cached(root / "x", build)
 
 
-@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
-@pytest.mark.parametrize("part", ["", "x", "x/b"])
+@pytest.mark.parametrize(
+    ("part", "mode"), [(part, mode) for part in ("", "x", "x/b") for mode in (0o770, 0o707)] + [("x", 0o1777)]
+)
 def test_what_others_can_write_is_refused(part: str, mode: int, root: Path) -> None:
     cached(root / "x", build)
     (root / part).chmod(mode)
@@ -64,6 +65,19 @@ def test_what_others_can_write_is_refused(part: str, mode: int, root: Path) -> N
         cached(root / "x", build)
     (root / part).chmod(0o755)
     cached(root / "x", build)
+
+
+def test_shared_folder_with_the_sticky_bit_is_taken_but_not_what_others_put_there(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root.mkdir(parents=True)
+    root.chmod(0o1777)
+    cached(root / "x", build)
+    cached(root / "x", build)
+    (root / "y").mkdir()
+    give_away(root / "y", monkeypatch)
+    with pytest.raises(OpzoError, match="belongs to another user"):
+        cached(root / "y", build)
 
 
 def test_folder_that_leads_to_the_cache_may_only_be_shared_with_the_sticky_bit(root: Path) -> None:
