@@ -34,7 +34,8 @@ class SimulatedTransport(Protocol):
 def check_link(path: Path) -> None:
     """Raise OpzoError where a link of the name ``path`` cannot be made, before a device is made for it."""
     try:
-        if path.exists() and not path.is_symlink():
+        # Links to terminals, or to nothing any more, are what earlier devices left.
+        if path.exists() and not (path.is_symlink() and path.is_char_device()):
             raise OpzoError(f"cannot make the link {path}: there is a file of that name; choose another path")
         attempt = path.with_name(f".opzo.{os.getpid()}.tmp")
         attempt.symlink_to("nowhere")

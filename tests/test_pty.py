@@ -1,10 +1,12 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from opzo.host.cli import main
 from opzo.host.link import Link
 from opzo.host.transport import SerialTransport, connection
 from opzo.sim.golden.core import GoldenCore
@@ -141,3 +143,47 @@ def test_golden_transport_answers_without_waiting():
     for use in (lambda: transport.read(0.0), lambda: transport.write(b"x")):
         with pytest.raises(OSError, match="closed"):
             use()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("precious", "there is a file of that name"),
+        ("link", "there is a file of that name"),
+        ("absent/x", "No such file or directory"),
+        ("n" * 300, "File name too long"),
+    ],
+)
+def test_link_that_cannot_be_made_is_refused_before_the_device_is(name, message, tmp_path, capsys, monkeypatch):
+    def make(*arguments):
+        raise AssertionError("the device was made")
+
+    monkeypatch.setattr("opzo.host.commands.simulate.simulated", make)
+    (tmp_path / "precious").write_text("data")
+    (tmp_path / "link").symlink_to("precious")
+    assert main(["simulate", "--device", "golden", "--pty", str(tmp_path / name)]) == 2
+    assert message in capsys.readouterr().err
+    assert (tmp_path / "link").readlink() == Path("precious")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--device", "serial:/dev/ttyUSB0"], "choose fast, golden, rtl"),
+        (["--device", "gold"], "did you mean 'golden'?"),
+        (["--lanes", "0"], "lanes must be a power of two from 4 to 128, not 0"),
+        (["--steps", "0"], "--steps must be in 1.."),
+        (["--weight-bits", "13"], "weight_bits must be 16 or 12"),
+    ],
+)
+def test_settings_of_a_simulated_device_are_checked(arguments, message, capsys):
+    assert main(["simulate", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_lists_the_devices_that_can_be_simulated(capsys):
+    with pytest.raises(SystemExit):
+        main(["simulate", "--help"])
+    text = capsys.readouterr().out
+    assert "fast, golden, rtl" in text
+    assert "serial:" not in text

@@ -1,6 +1,10 @@
 import re
+from pathlib import Path
+
+import pytest
 
 import opzo
+from opzo.host.cli import main
 from opzo.hw.verilog import write_verilog
 from opzo.spec.network import Limits
 
@@ -32,3 +36,28 @@ def test_texts_say_what_they_are() -> None:
     assert texts["core"].splitlines()[0] == f"// opzo_core of opzo {opzo.__version__}: {sizes}"
     assert texts["top"].splitlines()[0] == f"// opzo_top of opzo {opzo.__version__}: {sizes}, clock 25000 kHz"
     assert "src = " not in texts["top"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "file"], "file is a file; give the name of a folder"),
+        (["--out", "taken"], "taken/opzo_top.v: it is a folder"),
+        (["--clock", "0"], "must be in 0.001..100000, not 0"),
+        (["--clock", "inf"], "must be in 0.001..100000, not inf"),
+        (["--lanes", "12"], "lanes must be a power of two from 4 to 128, not 12"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_work(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("opzo.hw.verilog.write_verilog", lambda *arguments: pytest.fail("it was converted"))
+    (tmp_path / "file").touch()
+    (tmp_path / "taken" / "opzo_top.v").mkdir(parents=True)
+    assert main(["verilog", *arguments]) == 2
+    assert message in capsys.readouterr().err
