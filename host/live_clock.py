@@ -36,7 +36,7 @@ class LiveClock:
         self._records = 0
 
     def times(self, stamps: NDArray[np.uint32], counts_time: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Microseconds since the first record.
+        """Microseconds since the first record; below 0 for one that is late and older than that.
 
         Records that do not count time, which are labels and the like, never make the clock jump: they take effect at
         the time that it is.
@@ -64,8 +64,7 @@ class LiveClock:
         self._stamp, self._now, self._highest = int(raw[-1]), now, int(highest[-1])
         self._begun |= bool(counts_time.any())
         self._records += len(raw)
-        since: NDArray[np.int64] = np.maximum(times, 0)
-        return since
+        return times
 
     def _shift(self, ahead: int, record: int, *, first: bool) -> int:
         """What to add to the time of a record that is so far ahead of all before it, and to those behind it."""

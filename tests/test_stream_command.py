@@ -406,3 +406,10 @@ def test_ctrl_c_ends_the_wait_for_a_camera_that_does_not_answer(trained: Path) -
                 accepted.close()
     assert process.returncode == 130, said
     assert b"opzo: error" not in said
+
+
+def test_events_in_the_wrong_order_are_late(run: Any) -> None:
+    rows = [(number * 5000, number % 30, 1, Kind.EVENT) for number in range(100, 0, -1)]
+    figures, said = run(rows)
+    assert (figures["late"], figures["clock_jumps_back"], figures["steps"]) == (99, 0, 1)
+    assert "warning: 99 events came late" in said

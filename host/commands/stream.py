@@ -29,6 +29,8 @@ from opzo.spec.registers import Counter
 BIN_US, BIN_US_MAX = 10_000, 1 << 31
 RATE_MAX = 255
 MAX_BAD = 100
+LATE_SHARE = 0.1
+"""Late events for each one that is taken, above which the user is told: several of an address and step count once."""
 COUNT_MAX = 1_000_000_000
 INTERRUPTED = 130
 
@@ -115,6 +117,9 @@ def run(arguments: argparse.Namespace) -> int:
         except LinkError as error:
             lost = "what was learned cannot be read from the device and is lost" if arguments.learn else "it is lost"
             raise LinkError(f"{failure or error}; {lost}") from error
+    if shown["late"] > LATE_SHARE * shown["events"]:
+        text = f"{shown['late']:,} events came late, with {shown['events']:,} taken in all"
+        say(f"opzo: warning: {text}; is the clock of the sender right?")
     if arguments.learn and shown["steps"] and not shown["steps_learned"]:
         say("opzo: warning: nothing was learned, because no label was known; give --label CLASS, or records LABEL")
     if arguments.json:
