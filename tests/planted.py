@@ -84,11 +84,12 @@ EDITS = (
     ("traces decay too fast", "traces", "(trace >> steps) |", "(trace >> steps + 1) |"),
     ("traces of graded inputs round down", "traces", "((value + 1) >> 1)", "(value >> 1)"),
     (
-        "trace of the bias is kept",
+        "FRESH is ignored",
         "run",
         "fresh = bool(flags & RunFlag.FRESH) or",
         "fresh = bool(flags & RunFlag.FRESH & 3) or",
     ),
+    ("HIDDEN_LAYERS makes no fresh run", "run", " or not core.begun", ""),
     ("fresh keeps the traces", "traces", "0 if fresh else after", "after"),
     ("graded values count double", "run", "self.core.input_traces.mark_graded(rows, values)", "values = values * 2"),
     ("graded value not in its own update", "run", "trace, history = trace + history, np", "trace, history = trace, np"),

@@ -125,19 +125,9 @@ class LateRegister(GoldenCore):
         return result
 
 
-class StaleTraces(GoldenCore):
-    """Writing HIDDEN_LAYERS does not make the next run a fresh one."""
-
-    def clear_traces(self) -> None:
-        fresh = not getattr(self, "begun", False)
-        super().clear_traces()
-        if not fresh:
-            self.begin_run(fresh=False, decision=False, graded=False)
-
-
 @pytest.mark.parametrize(
     "core",
-    [CoupledRows, CoupledRowsBehind, ReadDisturbs, StuckAddress, LastWordLost, LateRegister, StaleTraces],
+    [CoupledRows, CoupledRowsBehind, ReadDisturbs, StuckAddress, LastWordLost, LateRegister],
     ids=lambda core: str(core.__doc__),
 )
 def test_fault_of_a_memory_is_found(core: Callable[[Limits], GoldenCore]) -> None:

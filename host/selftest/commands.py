@@ -17,8 +17,8 @@ from opzo.spec.network import Input, Limits, Network, Rule
 from opzo.spec.protocol import END, ESC, ESC_END, ESC_ESC, MAX_PAYLOAD, REPLAY, REPLY, Command, Frame, RunFlag, Space
 from opzo.spec.registers import COUNTER, Counter, Reg
 
-FIRST_SEQ = 180
-"""Sequence number of the first frame, so that they begin again at 0 on the way."""
+FIRST_SEQ, LAST_SEQ = 180, 255
+"""Sequence number of the first frame, and the one before 0."""
 MEMORY = struct.Struct("<BIH")
 MEMORY_WRITE = struct.Struct("<BI")
 ALL = RunFlag.TRAIN | RunFlag.OUTPUTS | RunFlag.FRESH | RunFlag.DECISION
@@ -212,6 +212,8 @@ class _Script:
     def _order(self) -> None:
         """Frames that are not the next one: those before, with the same command and with others, and the one after."""
         wire = self.wire
+        # So that sequence numbers begin again at 0 among them.
+        self._sync("SYNC with a new nonce", LAST_SEQ - 3, self.nonce ^ 1 << 16)
         for command, data in (
             (Command.READ_REGISTERS, bytes((Reg.CLASSES, 2))),
             (Command.RUN, bytes((ALL, 0, 0, 9))),
@@ -268,9 +270,9 @@ class _Script:
             )
             self.wire.call("WRITE_MEMORY", Command.WRITE_MEMORY, MEMORY_WRITE.pack(Space.WEIGHTS, row) + data)
             self.wire.call("READ_MEMORY", Command.READ_MEMORY, MEMORY.pack(Space.WEIGHTS, row, 1))
-        most = _longest_read(limits)
-        for rows in (most, most + 1):
-            data = MEMORY.pack(Space.WEIGHTS, 0, min(rows, LONGEST_REPLY))
+        most = (LONGEST_REPLY - 1) // (2 * limits.lanes)
+        for rows in (_longest_read(limits), most + 1, LONGEST_REPLY):
+            data = MEMORY.pack(Space.WEIGHTS, 0, rows)
             self.wire.call(f"READ_MEMORY of {rows} rows", Command.READ_MEMORY, data)
 
     def _damage(self) -> None:
