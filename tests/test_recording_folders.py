@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from recorded import dat, written
+from test_recordings import HEADER3, packet3
 
 from opzo.host.event_data import load_event_data
 from opzo.host.gesture import Gesture, read_gestures
@@ -187,3 +188,21 @@ def test_nmnist_a_folder_higher_or_deeper(where: str, tmp_path: Path, caplog: py
     folders(tmp_path / where.replace("Train", "Test") / "Test", "cats/1.bin", content=event)
     with pytest.raises(OpzoError, match=r"files that nmnist does not have \(cats/1\.bin\)"):
         load_event_data("nmnist", tmp_path)
+
+
+def test_gestures_of_ibm_with_files_of_windows(tmp_path: Path) -> None:
+    base = tmp_path / "DvsGesture"
+    recording = HEADER3 + packet3([(t, t % 128, 5, 1) for t in range(0, 4000, 10)])
+    for part, user in (("train", "user01_led"), ("test", "user24_led")):
+        folders(base, f"{user}.aedat", content=recording)
+        written(base, f"{user}_labels.csv", f"\ufeff{HEAD}\r\n1,0,1000\r\n11,2000,3000\r\n".encode())
+        written(base, f"trials_to_{part}.txt", f"\ufeff{user}.aedat\r\n".encode())
+    train, test = load_event_data("dvs-gesture", tmp_path)
+    assert (train.y.tolist(), test.y.tolist(), train.steps) == ([0, 10], [0, 10], 20)
+    # Gestures are cut out by the clock: it may not be mended.
+    jumped = HEADER3 + packet3([(t + 10**8 * (t > 900), 1, 5, 1) for t in range(0, 4000, 10)])
+    folders(base, "user24_led.aedat", content=jumped)
+    with pytest.raises(
+        OpzoError, match=r"user24_led\.aedat: the clock jumps ahead, from 900 to 100000910 us at event 91"
+    ):
+        load_event_data("dvs-gesture", tmp_path)
