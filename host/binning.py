@@ -153,7 +153,7 @@ def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning
     if sensor is None:
         raise OpzoError(f"{name}: there are no recordings; give some")
     if empty == len(samples):
-        raise OpzoError(f"{name}: no event lies in a time step, for {latest_empty}; give another --start-us, or none")
+        raise OpzoError(f"{name}: no event lies in a time step ({latest_empty}); give another --start-us, or none")
     if empty:
         logger.warning(
             "%s: %d of %d samples have no events, because none lies in a time step; the last one: %s",

@@ -110,7 +110,11 @@ def _tell_skipped(folder: Path, skipped: dict[str, list[Path]]) -> None:
 
 def _files_below(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
     for path in islice(folder.rglob("*"), DEEPER_MAX):
-        if path.suffix.lower() in suffixes and not any(map(is_litter, (path, *path.relative_to(folder).parents))):
+        if (
+            path.suffix.lower() in suffixes
+            and path.is_file()
+            and not any(map(is_litter, (path, *path.relative_to(folder).parents)))
+        ):
             yield path
 
 

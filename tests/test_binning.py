@@ -108,7 +108,7 @@ def test_samples_without_events_are_told(caplog: pytest.LogCaptureFixture) -> No
     bin_recordings([(HAND, 0), (late, 1)], binning, "x")
     assert "x: 1 of 2 samples have no events, " in caplog.text
     assert "late.bin begins at 1100 us of its clock" in caplog.text
-    with pytest.raises(OpzoError, match=r"x: no event lies in a time step, for late.bin .*; give another --start-us"):
+    with pytest.raises(OpzoError, match=r"x: no event lies in a time step \(late.bin .*\); give another --start-us"):
         bin_recordings([(late, 1)], binning, "x")
 
 
