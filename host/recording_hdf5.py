@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from opzo.host.bounds import check_memory
+from opzo.host.clock import TIME_MAX
 from opzo.host.probe import probe
 from opzo.host.recording import RawEvents, choose_camera
 from opzo.spec.errors import OpzoError
@@ -168,7 +169,10 @@ def _offset(path: Path, file: Any) -> int:
         return 0
     if getattr(entry, "shape", None) not in ((), (1,)) or entry.dtype.kind not in "iu" or entry.external:
         raise OpzoError(f"{path}: t_offset is not one whole number of microseconds; write it as one")
-    return int(np.asarray(entry[()]).reshape(-1)[0])
+    offset = int(np.asarray(entry[()]).reshape(-1)[0])
+    if abs(offset) > TIME_MAX:
+        raise OpzoError(f"{path}: t_offset of {offset} us; the file is damaged: copy it again")
+    return offset
 
 
 def _sensor(path: Path, attributes: Any) -> tuple[int, int] | None:

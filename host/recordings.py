@@ -34,6 +34,19 @@ __all__ = ["SUFFIXES", "Recording", "read_recording"]
 # Suffixes of recordings, in lower case.
 SUFFIXES = frozenset({".aedat", ".aedat4", ".raw", ".dat", ".bin", ".h5", ".hdf5"})
 
+OTHERS = {
+    b"#!AER-DAT1": "AEDAT 1, which cannot be read",
+    b"#!AER-DAT2": "AEDAT 2, which cannot be read: convert it with jAER or DV",
+    b"Event Stream": "Event Stream, which cannot be read: convert it to AEDAT or DAT",
+    b"PK": "packed as zip: unpack it, or name it .npz where it is a file of events",
+    b"\x1f\x8b": "packed by gzip: unpack it",
+    b"BZh": "packed by bzip2: unpack it",
+    b"\xfd7zXZ": "packed by xz: unpack it",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it",
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself with git lfs pull",
+    b"<": "a page of the web: download the file itself",
+}
+"""What else is taken for recordings, by how it begins."""
 BYTES_A_BYTE = 25
 """Memory that decoding takes at the same time, for each byte of a file; measured, EVT 3.0 apart."""
 NMNIST_BYTES = 5
@@ -104,9 +117,10 @@ def _read(path: Path, sensor: tuple[int, int] | None, camera: str | None) -> tup
     elif path.suffix.lower() == ".bin":
         raw, sensor = _read_nmnist(path, data), sensor or NMNIST_SENSOR
     else:
+        known = next((f" ({words})" for begin, words in OTHERS.items() if data.startswith(begin)), "")
         raise OpzoError(
-            f"{path}: no known recording: {data[:12].hex(' ') or 'nothing'} at byte 0; give AEDAT 3.1 or 4, Prophesee "
-            "RAW (EVT 2.0 or 3.0) or DAT, HDF5, or N-MNIST (.bin)"
+            f"{path}: no known recording: {data[:12].hex(' ') or 'nothing'} at byte 0{known}; give AEDAT 3.1 or 4, "
+            "Prophesee RAW (EVT 2.0 or 3.0) or DAT, HDF5, or N-MNIST (.bin)"
         )
     return raw, sensor
 

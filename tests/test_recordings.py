@@ -13,7 +13,7 @@ import pytest
 from recorded import EVENTS_DAT, Event, dat, events, refused, written
 from tonic.io import events_struct, read_mnist_file
 
-from opzo.host.recordings import read_recording
+from opzo.host.recordings import OTHERS, read_recording
 from opzo.host.unpacked import LZ4_MAGIC, ZSTANDARD_MAGIC, unpacked_bound
 
 # AEDAT 3.1
@@ -365,6 +365,16 @@ def test_two_sizes_in_the_attributes(tmp_path: Path) -> None:
     assert read_recording(path).height == 480
 
 
+@pytest.mark.parametrize(
+    "offset", [np.uint64(2**64 - 1), np.int64(-(2**62)), np.float64(3), np.arange(3), np.bytes_("3")]
+)
+def test_hdf5_with_a_wrong_offset(tmp_path: Path, offset: object) -> None:
+    path = datasets(tmp_path / "a.h5", "events", columns(EVENTS_HDF5), width=640, height=480)
+    with h5py.File(path, "a") as file:
+        file["t_offset"] = offset
+    refused(path, "t_offset (of -?[0-9]+ us|is not one whole number of microseconds);")
+
+
 def changed(**changes: Any) -> dict[str, Any]:
     merged = columns(EVENTS_HDF5) | changes
     return {name: values for name, values in merged.items() if values is not None}
@@ -449,6 +459,11 @@ def test_devices_and_pipes_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.raw")
     for path in (tmp_path / "a.raw", Path("/dev/zero")):
         refused(path, "it is a device or a pipe, not a file; give a file")
+
+
+def test_what_else_is_taken_for_a_recording_is_named(tmp_path: Path) -> None:
+    for begin, words in OTHERS.items():
+        refused(written(tmp_path, "a.raw", begin + bytes(20)), f"no known recording: .*{words}")
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
