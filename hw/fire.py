@@ -24,7 +24,7 @@ class Fire(wiring.Component):
     noise, negative : In(1)
         Whether noise is added, and its sign; given one cycle after ``v``.
     valid : In(1)
-        0 where the lane holds no neuron: never a spike. One cycle after ``v``.
+        0 where the lane holds no neuron: never a spike, nor ``saturated``. One cycle after ``v``.
     v_next : Out(signed)
         Potential after the reset, MEMBRANE.
     spike, saturated : Out(1)
@@ -70,6 +70,6 @@ class Fire(wiring.Component):
             self.v_next.eq(Mux(spike, distance, u)),
             self.spike.eq(spike),
             self.surrogate.eq(Mux(quarters >= SURROGATE_OFF, SURROGATE_OFF, quarters)),
-            self.saturated.eq(saturated),
+            self.saturated.eq(saturated & self.valid),
         ]
         return m

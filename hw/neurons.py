@@ -55,7 +55,7 @@ class Neurons(wiring.Component):
     posted : Out(1), spikes : Out(size)
         Strobe LATENCY cycles after the last lane's sum: the word's results. Spikes of FIRE.
     membrane_saturated, credit_saturated : Out(1)
-        With ``posted``: some lane saturated.
+        With ``posted``: some neuron saturated.
     sign_word, sign_step : In -> negatives, spiked : Out(size)
         Sign of the pair's even step and spike of all lanes, one cycle later.
     error : In(error_command)
@@ -182,7 +182,7 @@ class Neurons(wiring.Component):
             i.eq(Mux(word[1].kept, state.current, current.o)),
             v.eq(Mux(word[1].fresh, 0, state.v)),
             negatives.eq(Cat(negative, negatives)),
-            saturated.eq(Cat(current.saturated & ~word[1].kept, saturated)),
+            saturated.eq(Cat(current.saturated & ~word[1].kept, saturated[0], saturated[1] & exists)),
         ]
         m.d.comb += [
             state.current_en.eq(self._is(2, Post.STORE)),

@@ -87,7 +87,7 @@ class Group:
         if kind is Post.STORE:
             self.current[word] = current
         elif kind is Post.READ_OUT:
-            result["membrane_saturated"] = int(clipped.any())
+            result["membrane_saturated"] = int((clipped & exists).any())
         elif kind is Post.FIRE:
             if command["kept"]:
                 current, clipped = self.current[word], np.zeros(self.size, bool)
@@ -102,7 +102,7 @@ class Group:
             place = (word, step)
             self.surrogate[place], self.spiked[place], self.negatives[place] = fired.surrogate, fired.spikes, negative
             result["spikes"] = int(fired.spikes @ (1 << np.arange(self.size)))
-            result["membrane_saturated"] = int((fired.saturated | clipped).any())
+            result["membrane_saturated"] = int((fired.saturated | (clipped & exists)).any())
         else:
             values, saturated = credit(
                 sums << SUM_SHIFT, self.surrogate[word, step], self.spiked[word, step], self.activity, exists

@@ -122,10 +122,10 @@ class Counter(IntEnum):
     ACTIVE_2 = 13
     ACTIVE_3 = 14
     MEMBRANE_SATURATIONS = 15
-    """Words and time steps in which the potential or read-out of some lane, or the input current from spikes that made
-    it, saturated."""
+    """Words and time steps in which the potential of some neuron or the read-out of some class, or the input current
+    from spikes that made it, saturated."""
     CREDIT_SATURATIONS = 16
-    """Hidden words and time steps in which the credit of some lane saturated."""
+    """Hidden words and time steps in which the credit of some neuron saturated."""
     WEIGHT_SATURATIONS = 17
     """Row-words written by Learn in which some lane saturated."""
     FEEDBACK_SATURATIONS = 18

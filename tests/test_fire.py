@@ -24,3 +24,4 @@ def test_golden_by_hand():
     assert fired.v.tolist() == [MEMBRANE.min, MEMBRANE.max - THRESHOLD]
     assert fired.surrogate.tolist() == [8, 8]
     assert fired.saturated.tolist() == [True, True]
+    assert fire(ends, ends, 0, np.array([True, False])).saturated.tolist() == [True, False]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from opzo.sim.fast.core import FastCore
-from opzo.sim.golden.core import GoldenCore
+from opzo.sim.golden.core import GoldenCore, RunResult
 from opzo.sim.model_transport import ModelTransport
 from opzo.sim.rtl import RtlTransport
 from opzo.sim.sequences import GivenUp, Rows, Run, Sequence, Settings, Step
@@ -51,8 +51,8 @@ def spaces(limits: Limits) -> dict[Space, int]:
     }
 
 
-def compare(name: str, actual: Snapshot, expected: Snapshot, where: str) -> None:
-    """AssertionError that names what differs first: state, address and lane."""
+def compare(name: str, actual: Snapshot, expected: Snapshot, where: str, step: object = "") -> None:
+    """AssertionError that names what differs first, state, address and lane, then the ``step`` after which it did."""
     for what, values in expected.items():
         different = np.argwhere(actual[what] != values)
         if len(different):
@@ -60,7 +60,7 @@ def compare(name: str, actual: Snapshot, expected: Snapshot, where: str) -> None
             at = f"address {place[0]}" + (f", lane {place[1]}" if len(place) > 1 else "")
             raise AssertionError(
                 f"{where}: {what}, {at}: {name} has {actual[what][place]}, golden {values[place]}; "
-                f"{len(different)} of {values.size} differ"
+                f"{len(different)} of {values.size} differ, after {step}"
             )
 
 
@@ -166,7 +166,7 @@ def run_on_wires(wires: list[Wire], seed: int, networks: int) -> None:
     while sequence.networks <= networks:
         batch = list(islice(steps, int(cuts.integers(1, BATCH + 1))))
         number += len(batch)
-        where = f"seed {seed}, step {number} ({sequence.network}, {batch[-1]})"
+        where = f"seed {seed}, step {number}, network {sequence.network}"
         state = cuts.bit_generator.state
         for wire in wires:
             cuts.bit_generator.state = state
@@ -176,10 +176,12 @@ def run_on_wires(wires: list[Wire], seed: int, networks: int) -> None:
         for wire in others:
             actual = wire.replies()
             different = [pair for pair in zip(actual, expected, strict=False) if pair[0] != pair[1]]
-            assert actual == expected, f"{where}: (seq, code, reply) of {wire.name} and golden: {different[:1]}"
+            assert actual == expected, (
+                f"{where}: (seq, code, reply) of {wire.name} and golden: {different[:1]}, {batch[-1]}"
+            )
         expected_state = golden.snapshot()
         for wire in others:
-            compare(wire.name, wire.snapshot(), expected_state, where)
+            compare(wire.name, wire.snapshot(), expected_state, where, batch[-1])
 
 
 def snapshot_of(core: GoldenCore) -> Snapshot:
@@ -193,6 +195,29 @@ def snapshot_of(core: GoldenCore) -> Snapshot:
     return {name: np.array(value) for name, value in values.items()}
 
 
+def do(core: GoldenCore, step: Step) -> RunResult | None:
+    """A step on a model."""
+    if isinstance(step, Settings):
+        for address in sorted(step.values):
+            core.write_register(address, step.values[address])
+    elif isinstance(step, Rows):
+        for row, data in enumerate(step.data, step.first):
+            core.write_row(step.space, row, data)
+    elif isinstance(step, Run):
+        return core.run(step.chunk, step.label, step.flags)
+    return None
+
+
+def fill_empty_lanes(core: GoldenCore, rng: np.random.Generator | None) -> None:
+    """Noise, or 0, in the memories' lanes that hold no neuron of the network."""
+    *hidden, read_out = core.layers()
+    for layer in (*hidden, read_out):
+        empty = np.arange(layer.words * core.limits.lanes).reshape(layer.words, 1, -1) >= layer.neurons
+        for rows in [core.weights(layer), *([] if layer is read_out else [core.entries(layer)])]:
+            places = np.broadcast_to(empty, rows.shape)
+            rows[places] = 0 if rng is None else rng.integers(-32768, 32768, places.sum())
+
+
 def run_on_models(limits: Limits, seed: int, networks: int) -> None:
     """The same steps on golden model and fast twin."""
     golden, fast = GoldenCore(limits), FastCore(limits)
@@ -200,19 +225,10 @@ def run_on_models(limits: Limits, seed: int, networks: int) -> None:
     for number, step in enumerate(sequence):
         if sequence.networks > networks:
             break
-        where = f"seed {seed}, step {number} ({sequence.network}, {step})"
-        answers = []
-        for core in (golden, fast):
-            if isinstance(step, Settings):
-                for address in sorted(step.values):
-                    core.write_register(address, step.values[address])
-            elif isinstance(step, Rows):
-                for row, data in enumerate(step.data, step.first):
-                    core.write_row(step.space, row, data)
-            elif isinstance(step, Run):
-                answers.append(core.run(step.chunk, step.label, step.flags))
-        assert answers[:1] == answers[1:], f"{where}: answers {answers}"
-        compare("fast", snapshot_of(fast), snapshot_of(golden), where)
+        where = f"seed {seed}, step {number}, network {sequence.network}"
+        answers = [do(core, step) for core in (golden, fast)]
+        assert answers[0] == answers[1], f"{where}: answers {answers}, {step}"
+        compare("fast", snapshot_of(fast), snapshot_of(golden), where, step)
 
 
 @pytest.fixture
@@ -251,11 +267,31 @@ def test_chip_agrees_whatever_came_before_for_long(wires: list[Wire]) -> None:
         run_on_wires(wires, seed, 40)
 
 
+def test_lanes_that_hold_no_neuron_do_not_matter() -> None:
+    empty, noisy = GoldenCore(SMALL), GoldenCore(SMALL)
+    rng = np.random.default_rng(6)
+    for number, step in enumerate(islice(Sequence(6, SMALL), 600)):
+        if isinstance(step, Run):
+            fill_empty_lanes(empty, None)
+            fill_empty_lanes(noisy, rng)
+        where = f"seed 6, step {number}"
+        assert do(empty, step) == do(noisy, step), f"answers, {where}, {step}"
+        if isinstance(step, Run):
+            fill_empty_lanes(empty, None)
+            fill_empty_lanes(noisy, None)
+        states = [snapshot_of(core) for core in (noisy, empty)]
+        for state in states:
+            del state["membrane"]
+        compare("with noise", *states, where, step)
+
+
 def test_what_differs_first_is_named() -> None:
     expected = {"WEIGHTS": np.zeros((3, 4)), "LFSR": np.zeros((2, 4))}
     actual = {name: values.copy() for name, values in expected.items()}
     compare("rtl", actual, expected, "step 7")
     actual["LFSR"][0] = 1
     actual["WEIGHTS"][2, 1:3] = 5
-    with pytest.raises(AssertionError, match=r"step 7: WEIGHTS, address 2, lane 1: rtl has 5.0, .*; 2 of 12 differ"):
+    with pytest.raises(
+        AssertionError, match=r"step 7: WEIGHTS, address 2, lane 1: rtl has 5.0, golden 0.0; 2 of 12 differ"
+    ):
         compare("rtl", actual, expected, "step 7")

@@ -105,7 +105,7 @@ Layer Engine::layer(int slot) const {
             field(LAYER_FEEDBACK_BASE), field(LAYER_WORD_BASE),     field(LAYER_LOCAL_SHIFT), slot};
 }
 
-// Input current of one word of layer 1 from rows with values; whether a lane saturated.
+// Input current of one word of layer 1 from rows with values; whether a neuron's saturated.
 bool Engine::integrate_values(const int* rows, const int* values, size_t count, int word, Word& current) const {
     const Layer& to = hidden[0].layer;
     const int16_t* base = row(to.weight_base + word * to.rows);
@@ -117,10 +117,10 @@ bool Engine::integrate_values(const int* rows, const int* values, size_t count, 
         for (int j = 0; j < P; j++) sum[j] += w[j] * x >> PRODUCT_SHIFT;
     }
     for (int j = 0; j < P; j++) sum[j] >>= ACCUMULATOR_FRAC - MEMBRANE_FRAC;
-    return saturate_word<MEMBRANE_WIDTH>(sum, current);
+    return saturate_word<MEMBRANE_WIDTH>(sum, current, to.valid_lanes(word));
 }
 
-// Input current from the spikes of a step and the bias.
+// Input current from the spikes of a step and the bias; whether a neuron's saturated.
 bool Engine::integrate_spikes(const Layer& to, const int* list, size_t count, int word, Word& current) const {
     static_assert(SPIKE_INPUT >> PRODUCT_SHIFT == 1 << (ACCUMULATOR_FRAC - MEMBRANE_FRAC),
                   "a spike adds exactly the weight");
@@ -133,7 +133,7 @@ bool Engine::integrate_spikes(const Layer& to, const int* list, size_t count, in
         if (n + AHEAD < count) prefetch(base + list[n + AHEAD] * P);
         for (int j = 0; j < P; j++) sum[j] += w[j];
     }
-    return saturate_word<MEMBRANE_WIDTH>(sum, current);
+    return saturate_word<MEMBRANE_WIDTH>(sum, current, to.valid_lanes(word));
 }
 
 // Input current of all steps; that it saturated is not counted.
@@ -214,7 +214,7 @@ void Engine::fire_word(Hidden& h, int step, int word, const Word& current, bool 
     for (int j = 0; j < P; j++) {
         const int32_t exact = (v[j] >> 1) + current[j];
         const int32_t u = saturate<MEMBRANE_WIDTH>(exact);
-        saturated |= u ^ exact;
+        saturated |= j < valid ? u ^ exact : 0;
         const int32_t distance = u - THRESHOLD;
         const int32_t spike = (distance + sign[j] * amplitude >= 0) & (j < valid);
         const int32_t quarters = (distance < 0 ? -distance : distance) >> SURROGATE_SHIFT;

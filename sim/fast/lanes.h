@@ -23,13 +23,13 @@ inline int32_t saturate(int32_t value) {
     return std::clamp(value, -top - 1, top);
 }
 
-// The same of all lanes; whether one saturated.
+// The same of all lanes; whether one of the first ``valid``, which hold neurons, saturated.
 template <int Bits>
-inline bool saturate_word(const Word& exact, Word& result) {
+inline bool saturate_word(const Word& exact, Word& result, int valid) {
     int32_t saturated = 0;
     for (int j = 0; j < P; j++) {
         result[j] = saturate<Bits>(exact[j]);
-        saturated |= result[j] ^ exact[j];
+        saturated |= j < valid ? result[j] ^ exact[j] : 0;
     }
     return saturated;
 }

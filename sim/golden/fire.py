@@ -18,7 +18,7 @@ class Fired(NamedTuple):
     surrogate: np.ndarray
     """Surrogate code 0..8: the derivative is 2**-code, 0 for 8."""
     saturated: np.ndarray
-    """bool: where the potential saturated."""
+    """bool: where the potential of a neuron saturated."""
 
 
 def fire(v: np.ndarray, current: np.ndarray, noise: np.ndarray | int, valid: np.ndarray) -> Fired:
@@ -33,10 +33,10 @@ def fire(v: np.ndarray, current: np.ndarray, noise: np.ndarray | int, valid: np.
     noise : int (words, lanes) or 0
         +alpha or -alpha, added for the comparison only.
     valid : bool (words, lanes)
-        False in lanes that hold no neuron; those never spike.
+        False in lanes that hold no neuron; those never spike, and that they saturate is not counted.
     """
     u, saturated = saturate((v >> 1) + current, MEMBRANE.width)
     distance = u - THRESHOLD
     spikes = (distance + noise >= 0) & valid
     surrogate = np.minimum(np.abs(distance) >> SURROGATE_SHIFT, SURROGATE_OFF)
-    return Fired(np.where(spikes, distance, u), spikes, surrogate, saturated)
+    return Fired(np.where(spikes, distance, u), spikes, surrogate, saturated & valid)

@@ -212,11 +212,12 @@ class _Run:
         self._count(Counter(Counter.SPIKES_1 + index), int(fired.spikes.sum()))
         if self.train:
             self._count(Counter(Counter.ACTIVE_1 + index), first)
-        self._count_words(Counter.MEMBRANE_SATURATIONS, fired.saturated | saturated)
+        self._count_words(Counter.MEMBRANE_SATURATIONS, fired.saturated | (saturated & hidden.valid))
 
     def _read_out(self, step: int) -> None:
         output, saturated = self._integrate_spikes(len(self.hidden), step)
-        self._count_words(Counter.MEMBRANE_SATURATIONS, saturated)
+        exists = np.arange(saturated.size).reshape(saturated.shape) < self.classes
+        self._count_words(Counter.MEMBRANE_SATURATIONS, saturated & exists)
         self.outputs[step] = output.reshape(-1)[: self.classes]
         error, loss = error_step(self.outputs[step], self.label, mse_shift=self.core[Reg.MSE_SHIFT])
         self.errors[step] = np.asarray(error) * self.core[Reg.RATE]
