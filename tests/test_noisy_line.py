@@ -14,14 +14,27 @@ from opzo.host.device import READ_BYTES, Device
 from opzo.host.link import Link
 from opzo.host.state import State
 from opzo.host.trainer import Trainer
-from opzo.host.transport import Connection
+from opzo.host.transport import Connection, simulated
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.errors import LinkError
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Input, Network, Rule
+from opzo.spec.protocol import Space
 
 NETWORK = Network((64, 128, 10))
 LANES = 16
+
+
+def damaged(random: np.random.Generator, rate: float, data: bytes) -> bytes:
+    """``data`` with bytes changed, dropped, repeated or inserted."""
+    result, begin = bytearray(), 0
+    for at in np.flatnonzero(random.random(len(data)) < rate).tolist():
+        byte = data[at]
+        other = int(random.integers(256))
+        kinds = (bytes((byte ^ 1 << other % 8,)), b"", bytes((byte, byte)), bytes((byte, other)), bytes((other,)))
+        result += data[begin:at] + kinds[random.integers(len(kinds))]
+        begin = at + 1
+    return bytes(result + data[begin:])
 
 
 class NoisyLine(ModelTransport):
@@ -39,16 +52,7 @@ class NoisyLine(ModelTransport):
         return self._damaged(super().read(timeout))
 
     def _damaged(self, data: bytes) -> bytes:
-        if not self.noisy:
-            return data
-        result, begin = bytearray(), 0
-        for at in np.flatnonzero(self._random.random(len(data)) < self.rate).tolist():
-            byte = data[at]
-            other = int(self._random.integers(256))
-            kinds = (bytes((byte ^ 1 << other % 8,)), b"", bytes((byte, byte)), bytes((byte, other)), bytes((other,)))
-            result += data[begin:at] + kinds[self._random.integers(len(kinds))]
-            begin = at + 1
-        return bytes(result + data[begin:])
+        return damaged(self._random, self.rate, data) if self.noisy else data
 
 
 def open_noisy(rate: float, seed: int = 0, network: Network = NETWORK) -> tuple[Device, NoisyLine]:
@@ -159,3 +163,18 @@ def test_clean_line_reads_in_long_blocks() -> None:
     State.read(device, Rule.OPZO)
     assert max(sizes) > READ_BYTES
     assert device.repeats == 0
+
+
+def test_chip_does_shortened_repeats_as_the_golden_model_does() -> None:
+    network = Network((30, 12, 7, 3), 20, 0, Input.SPIKES)
+    line, random = simulated("rtl", network.limits(4)), np.random.default_rng(3)
+    device = Device("rtl", Link(Connection("rtl", lambda: line, patience=2.0, reopens=False)))
+    device.configure(network, Rule.OPZO)
+    read, write = line.read, line.write
+    line.read = lambda timeout: damaged(random, 2e-3, read(timeout))  # type: ignore[method-assign]
+    line.write = lambda data: write(damaged(random, 2e-3, data))  # type: ignore[method-assign]
+    rows = random.integers(0, 1 << 16, (min(1024, device.limits.rows), 4)).astype(np.uint16)
+    device.write_memory(Space.WEIGHTS, 0, rows)
+    np.testing.assert_array_equal(device.read_memory(Space.WEIGHTS, 0, len(rows)), rows)
+    assert device.repeats > 5
+    assert device._read_size.rows < device._read_size.most
