@@ -26,8 +26,8 @@ Order
     - RUN: its stored reply is sent again if it is ready; if the sample is still queued or in the engine nothing is
       sent (the reply comes by itself).
     - EVENTS, and every frame that was answered with an error: the stored status is sent again.
-    - all others: executed again if seq = expected-1 (doing so changes nothing), else nothing is sent. What counts is the
-      payload that comes: on a noisy line the host repeats READ_MEMORY and WRITE_MEMORY with fewer rows.
+    - all others: executed again if seq = expected-1 (doing so changes nothing), else nothing is sent. The payload may
+      be another one: on a noisy line the host repeats READ_MEMORY and WRITE_MEMORY with fewer rows.
 
     Any other frame is answered by NAK with reason ORDER. NAK carries reason and expected, and its own seq is expected:
     the host goes back and sends again from there. After a reset there is no session: everything but SYNC is answered
