@@ -130,6 +130,11 @@ class Model:
         return self._trainer.network
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, as the data that it was trained on had them; empty where they are unknown."""
+        return self._trainer.class_names
+
+    @property
     def device(self) -> Device:
         """The device it is on; OpzoError where another model took its place there."""
         return self._trainer.device

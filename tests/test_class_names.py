@@ -15,6 +15,7 @@ from opzo.host.data import load_data
 from opzo.host.event_data import DATA_SETS
 from opzo.host.event_files import load_events, save_events
 from opzo.host.events import Events, EventSample
+from opzo.host.model import Model
 from opzo.spec.errors import OpzoError
 
 NAMES = ("fist", "palm", "\x1b[1mwave")
@@ -48,6 +49,7 @@ def test_names_go_from_the_event_file_into_the_checkpoint_and_onto_the_screen(
     assert train(data_file, tmp_path / "run") == 0
     path = tmp_path / "run" / "checkpoint.npz"
     assert Checkpoint.load(path).class_names == NAMES
+    assert Model.load(path, "golden").class_names == NAMES
     capsys.readouterr()
     assert main(["info", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["class_names"] == list(NAMES)
