@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import stat
@@ -16,6 +17,8 @@ from opzo.spec.durable import sync_file, sync_folder
 from opzo.spec.errors import OpzoError
 from opzo.spec.trust import REMEDY, check_entry, check_folder, check_status
 
+logger = logging.getLogger(__name__)
+
 MANIFEST = ".manifest.json"
 """File of a kept build that is written last: size and check sum of each of its files."""
 BLOCK = 1 << 20
@@ -24,10 +27,13 @@ _swept: set[Path] = set()
 
 def cache_root() -> Path:
     """Folder of kept builds: ``$OPZO_CACHE``, else ``opzo`` under the user's cache folder."""
-    if chosen := os.environ.get("OPZO_CACHE"):
-        return Path(chosen).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "opzo"
+    chosen = os.environ.get("OPZO_CACHE")
+    path = Path(chosen or os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    try:
+        path = path.expanduser().absolute()
+    except RuntimeError:
+        raise OpzoError(f"there is no home folder for {path}; set OPZO_CACHE to a folder for kept builds") from None
+    return path if chosen else path / "opzo"
 
 
 def content_hash(*parts: object) -> str:
@@ -140,8 +146,8 @@ def _check_sum(path: Path) -> int:
 
 
 @contextmanager
-def _locked(folder: Path, flags: int = 0) -> Iterator[None]:
-    """Hold the lock of ``folder``."""
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of ``folder``; BlockingIOError where another process has it and this one shall not ``wait``."""
     path = folder.with_name(folder.name + ".lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -152,7 +158,13 @@ def _locked(folder: Path, flags: int = 0) -> Iterator[None]:
     try:
         check_status(path, os.fstat(descriptor), stat.S_IFREG)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | flags)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not wait:
+                    raise
+                logger.info("waiting for another process that builds %s", folder.name)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -172,5 +184,5 @@ def _sweep(parent: Path) -> None:
     for path in parent.glob(".*-*"):
         name = path.name[1:].rpartition("-")[0]
         if path.is_dir() and not path.is_symlink() and (parent / f"{name}.lock").exists():
-            with suppress(OSError, OpzoError), _locked(parent / name, fcntl.LOCK_NB):
+            with suppress(OSError, OpzoError), _locked(parent / name, wait=False):
                 shutil.rmtree(path, ignore_errors=True)

@@ -17,6 +17,7 @@ from opzo.sim.arrays.module import ArrayModule
 from opzo.sim.arrays.netlist import Cell, Netlist
 from opzo.sim.rtl import RtlTransport
 from opzo.sim.rtl_library import build_library
+from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits
 
 LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
@@ -314,3 +315,9 @@ def test_parts_that_cannot_be_joined_are_refused():
         read("out$1", "in$2")
     with pytest.raises(ValueError, match=r"port out\$1 of a part is constant"):
         read("out$1", "out$2")
+
+
+def test_folder_that_yosys_cannot_use_is_named(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    with pytest.raises(OpzoError, match=r"Yosys cannot keep files in /dev/null/cache.*; set XDG_CACHE_HOME"):
+        run_yosys("help")

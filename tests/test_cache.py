@@ -202,6 +202,14 @@ def test_file_that_the_build_reads_is_not_the_cache_s_fault(root: Path) -> None:
         cached(root / "x", read)
 
 
+@pytest.mark.parametrize("name", ["OPZO_CACHE", "XDG_CACHE_HOME"])
+def test_home_that_is_not_there_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPZO_CACHE", raising=False)
+    monkeypatch.setenv(name, "~no-such-user/x")
+    with pytest.raises(OpzoError, match=r"no home folder for ~no-such-user/x; set OPZO_CACHE"):
+        cache.cache_root()
+
+
 @pytest.mark.parametrize("place", ["/proc/nope", "/dev/null/cache"])
 def test_place_that_cannot_be_made_is_named(place: str) -> None:
     with pytest.raises(OpzoError, match=rf"cannot keep built files in {place} \(.*set OPZO_CACHE"):
