@@ -151,6 +151,11 @@ class Session:
             )
         self._first = self.stream.steps
 
+    def end(self) -> None:
+        """Wait for the decision on all that was played."""
+        self.close()
+        self.stream.decision()
+
     def name_of(self, label: int) -> str | None:
         """Name of a class; None where there is none."""
         return self.names[label] if label < len(self.names) else None

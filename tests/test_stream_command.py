@@ -345,22 +345,23 @@ def test_recording_that_cannot_be_read_loses_nothing(
 
 
 @pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.parametrize("method", ["start_run", "finish_run"])
 def test_lost_link_saves_where_the_state_can_be_read(
-    run: Any, tmp_path: Path, readable: bool, monkeypatch: pytest.MonkeyPatch
+    run: Any, tmp_path: Path, readable: bool, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, runs = Device.start_run, 0
+    start, runs = getattr(Device, method), 0
 
-    def fails(device: Device, *arguments: Any) -> Any:
+    def fails(device: Device, *arguments: Any, **named: Any) -> Any:
         nonlocal runs
         runs += 1
-        if runs == 3:
+        if runs >= 3:
             raise LinkError("the line has gone")
-        return start(device, *arguments)
+        return start(device, *arguments, **named)
 
     def unreadable(*arguments: object) -> State:
         raise LinkError("no answer")
 
-    monkeypatch.setattr(Device, "start_run", fails)
+    monkeypatch.setattr(Device, method, fails)
     if not readable:
         monkeypatch.setattr(State, "read", unreadable)
     out = tmp_path / "after.npz"

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,9 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
         failure = _play(session, sources, arguments.source)
         if failure is not None and (isinstance(failure, KeyboardInterrupt) or not stream.steps):
             raise failure
+        if failure is not None and not isinstance(failure, LinkError):
+            with suppress(LinkError):
+                session.end()
         try:
-            session.close()
-            stream.decision()
             if arguments.save:
                 state = State.read(device, rule)
                 saved = Checkpoint(network, rule, state, settings=checkpoint.settings, class_names=session.names)
@@ -115,8 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
                     say(f"opzo: what was learned until then is in {arguments.save}")
             shown = measured.figures(session, getattr(arguments, "clock", None))
         except LinkError as error:
-            lost = "what was learned cannot be read from the device and is lost" if arguments.learn else "it is lost"
-            raise LinkError(f"{failure or error}; {lost}") from error
+            lost = "; what was learned cannot be read from the device and is lost" if arguments.save else ""
+            raise LinkError(f"{failure or error}{lost}") from error
     if shown["late"] > LATE_SHARE * shown["events"]:
         text = f"{shown['late']:,} events came late, with {shown['events']:,} taken in all"
         say(f"opzo: warning: {text}; is the clock of the sender right?")
@@ -138,6 +140,7 @@ def _play(session: Session, sources: Sources, names: list[str]) -> BaseException
             for name in names:
                 if not sources.interrupt.requested:
                     session.play(name, sources)
+            session.end()
     except (Exception, KeyboardInterrupt) as error:
         return error
     return None
