@@ -1,5 +1,6 @@
 """Find and run the tools that make bitstreams: native ones, else those of the YoWASP wheels."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -67,7 +68,10 @@ def _native_version(command: str) -> str:
 
 
 def run_step(step: Step, folder: Path) -> None:
-    """Run a tool in ``folder``; its output goes to ``TOOL.log`` there. ToolError with its errors if it fails."""
+    """Run a tool in ``folder``; its output goes to ``TOOL.log`` there. ToolError with its errors if it fails.
+
+    OSError where the disk is full.
+    """
     command, _ = find_tool(step.tool)
     if is_wheel(command):
         _check_wheel_cache()
@@ -77,6 +81,10 @@ def run_step(step: Step, folder: Path) -> None:
             code, _ = run_child([command, *step.arguments], folder, log=file)
         except OSError as error:
             raise ToolError(f"{step.stage}: {step.tool} does not run ({error.strerror}); install it again") from None
+    if code and os.strerror(errno.ENOSPC) in (said := log.read_text(errors="replace")):
+        if "yowasp_runtime" in said:
+            raise OpzoError(f"there is no room in {_wheel_cache()}; set YOWASP_CACHE_DIR to a folder with room")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     if code:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()] or lines or ["it said nothing"]
@@ -85,12 +93,7 @@ def run_step(step: Step, folder: Path) -> None:
 
 def _check_wheel_cache() -> None:
     """Raise OpzoError where the wheels' tools can neither keep nor find what they compile themselves to."""
-    try:
-        import platformdirs
-    except ModuleNotFoundError:
-        return
-    default = platformdirs.user_cache_dir("YoWASP", appauthor=False)
-    folder = Path(os.environ.get("YOWASP_CACHE_DIR", default))
+    folder = _wheel_cache()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -102,3 +105,13 @@ def _check_wheel_cache() -> None:
             f"the tools that pip installed cannot keep files in {folder} ({error.strerror}); "
             "set YOWASP_CACHE_DIR to a folder with room that can be written"
         ) from None
+
+
+def _wheel_cache() -> Path:
+    """Folder where the wheels' tools keep themselves compiled."""
+    if chosen := os.environ.get("YOWASP_CACHE_DIR"):
+        return Path(chosen)
+    # A dependency of those tools.
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("YoWASP", appauthor=False))

@@ -1,6 +1,7 @@
 """The C++ compiler of this machine."""
 
 import ctypes
+import errno
 import importlib.util
 import os
 import shlex
@@ -21,6 +22,7 @@ TUNINGS = (("-march=native", "-fvect-cost-model=unlimited"), ("-march=native",),
 instructions wherever they are possible."""
 PATIENCE = 60.0
 """Seconds in which a compiler must say its version."""
+FULL = os.strerror(errno.ENOSPC)
 _WITHOUT = "--device golden works without it"
 
 
@@ -102,7 +104,7 @@ class BuildError(OpzoError):
 
 
 def run_tool(command: Sequence[str], cwd: Path, **env: str) -> None:
-    """Run a build step; BuildError where it fails."""
+    """Run a build step; BuildError where it fails, OSError where the disk is full."""
     try:
         # Messages in English, which the reason is looked for in.
         code, told = run_child(command, cwd, env={"LC_ALL": "C", **env})
@@ -110,6 +112,8 @@ def run_tool(command: Sequence[str], cwd: Path, **env: str) -> None:
         raise BuildError(command, error.strerror or str(error)) from error
     if code:
         output = told.decode(errors="replace")
+        if FULL in output:
+            raise OSError(errno.ENOSPC, FULL, str(cwd))
         lines = [line.strip() for line in output.splitlines() if line.strip()]
         default = lines[-1] if lines else f"it ended with {code} and without a message"
         raise BuildError(command, next((line for line in lines if "error" in line.lower()), default), output)

@@ -1,5 +1,6 @@
 """C++ compilers that are missing, the wrong one, or say what is not text: one sentence."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -117,3 +118,10 @@ def test_folder_where_programs_may_not_run_is_named(tmp_path: Path, monkeypatch:
         check_executable(tmp_path)
     with pytest.raises(OpzoError, match="mounted noexec"):
         load_library(tmp_path / "absent.so")
+
+
+def test_full_disk_is_the_cache_s_fault(tmp_path: Path) -> None:
+    message = os.strerror(errno.ENOSPC)
+    with pytest.raises(OSError, match=message) as error:
+        run_tool([script(tmp_path, f"echo 'fatal error: x.o: {message}'; exit 1")], tmp_path)
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path))

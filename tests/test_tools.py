@@ -89,3 +89,14 @@ def test_cache_of_the_wheels_tools_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "cache"))
     run_step(Step("bitstream", "icepack", ()), tmp_path)
     assert (tmp_path / "icepack.log").read_text() == "ran\n"
+
+
+def test_full_disk_is_named(folder, tmp_path, monkeypatch):
+    full = "echo 'OSError: [Errno 28] No space left on device'; exit 1"
+    script(folder, "icepack", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        run_step(Step("bitstream", "icepack", ()), tmp_path)
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "kept"))
+    script(folder, "yowasp-ecppack", f"echo 'File yowasp_runtime/__init__.py'; {full}")
+    with pytest.raises(OpzoError, match=rf"no room in {tmp_path}/kept; set YOWASP_CACHE_DIR"):
+        run_step(Step("bitstream", "ecppack", ()), tmp_path)
