@@ -75,8 +75,6 @@ def test_parts_of_another_kind_are_refused(tmp_path: Path) -> None:
         ({"shape": np.array([2, 1 << 40, 1 << 40])}, "events have at most 65536 addresses"),
         ({"description": np.array(["a", "b"])}, "description is not one text"),
         ({"test_y": np.array([0, 64], np.uint8)}, "label 64; at most 32768 steps and labels 0..63"),
-        # Differences that wrap, so that each is positive.
-        ({"test_offsets": np.array([[0, 2**63 - 1, -(2**63), 4], [4, 4, 4, 4]])}, "offsets that do not go through"),
         ({"format": None}, "is no file of events|lacks"),
     ],
 )
@@ -88,6 +86,12 @@ def test_damaged_event_file_is_told(tmp_path: Path, change: dict[str, Any], mess
     np.savez(path, **changed)
     with pytest.raises(OpzoError, match=message):
         load_events(path)
+
+
+def test_offsets_whose_differences_wrap_do_not_go_through_the_events() -> None:
+    offsets = np.array([[0, 2**63 - 1, -(2**63), -1, 1]])
+    with pytest.raises(OpzoError, match="offsets that do not go through the events in order"):
+        Events(np.array([3], np.uint16), offsets, np.zeros(1, np.uint8), (2, 2, 2))
 
 
 def nmnist_bytes(*rows: tuple[int, int, int, int]) -> bytes:

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -156,8 +157,10 @@ def test_work_without_an_end_is_ended() -> None:
         while True:
             pass
 
+    begin = time.monotonic()
     with pytest.raises(OpzoError, match="x: reading it takes more than 2 s; the file is damaged"):
         probe.probe("x", 0, circle)
+    assert time.monotonic() - begin < SECONDS
 
 
 def test_crash_is_told_and_exceptions_are_left_for_later() -> None:
