@@ -171,7 +171,10 @@ def _files(name: str, data_set: DataSet, root: Path) -> list[list[tuple[Path, in
 def _labelled(name: str, data_set: DataSet, root: Path, folder: str) -> list[tuple[Path, int]]:
     """Files and labels of one part, which may have been unpacked a folder higher or deeper than usual."""
     usual = root / data_set.kind / folder
-    places = [usual, *((usual / folder, root / folder) if folder else (usual / data_set.kind, root))]
+    places = [usual, usual / (folder or data_set.kind), root / folder]
+    if not folder and not any((root / name).is_dir() for name in data_set.names):
+        # Anything may lie in the root.
+        places.pop()
     for place in places:
         paths = files_of_groups(place, {data_set.suffix}) if place.is_dir() else []
         if paths:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Iterator
-from itertools import islice
 from pathlib import Path
 
 from opzo.host.data import LABEL_MAX
@@ -14,7 +13,7 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
 
 DEEPER_MAX = 10_000
-"""Files that are looked at to say what lies deeper than expected."""
+"""Entries of folders that are looked at to say what lies deeper than expected."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +24,8 @@ def recordings_of_folder(folder: Path) -> tuple[list[Labelled], list[str]]:
     Labels count the classes in order of name; where all names are numbers, they are the labels, and no names come.
     What else is there is skipped, with a warning that says what.
     """
+    if not folder.is_dir():
+        raise OpzoError(f"cannot read {folder}: it is not a folder; check the path")
     found = [(part, path) for part, base in _parts(folder).items() for path in files_of_groups(base, SUFFIXES)]
     if not found:
         raise OpzoError(
@@ -63,12 +64,26 @@ def files_of_groups(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
     What else is there is skipped, with a warning that says what; what operating systems leave there, without one.
     """
+    try:
+        found, skipped = _look_through(folder, suffixes)
+    except OSError as error:
+        raise OpzoError(
+            f"cannot read {error.filename or folder}: {error.strerror or error}; check its path and permissions"
+        ) from None
+    if found:
+        _tell_skipped(folder, skipped)
+    return found
+
+
+def _look_through(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], dict[str, list[Path]]]:
+    """Files in groups, and by kind what was skipped."""
     skipped: dict[str, list[Path]] = {}
 
     def skip(what: str, path: Path) -> None:
         skipped.setdefault(what, []).append(path)
 
     found: list[Path] = []
+    looks = iter(range(DEEPER_MAX))
     for group in sorted(_entries(folder)):
         if not group.is_dir():
             skip("files that lie in no folder of a class", group)
@@ -76,7 +91,7 @@ def files_of_groups(folder: Path, suffixes: Collection[str]) -> list[Path]:
         before = len(found)
         for path in _entries(group):
             if path.is_dir():
-                for deeper in _files_below(path, suffixes):
+                for deeper in _files_below(path, suffixes, looks):
                     skip("files that lie deeper than CLASS/NAME", deeper)
             elif path.suffix.lower() not in suffixes:
                 skip(f"files that do not end in {', '.join(sorted(suffixes))}", path)
@@ -88,18 +103,14 @@ def files_of_groups(folder: Path, suffixes: Collection[str]) -> list[Path]:
                 found.append(path)
         if len(found) == before:
             skip("folders without recordings of their own, which make no class", group)
-    if found:
-        _tell_skipped(folder, skipped)
-    return found
+    return found, skipped
 
 
 def _entries(folder: Path) -> list[Path]:
     """What is in a folder but for what operating systems leave there, by name with its numbers in order."""
-    try:
-        paths = [path for path in folder.iterdir() if not is_litter(path)]
-    except OSError as error:
-        raise OpzoError(f"cannot read {folder}: {error.strerror or error}; check the path") from None
-    return sorted(paths, key=lambda path: (len(path.name), path.name))
+    return sorted(
+        (path for path in folder.iterdir() if not is_litter(path)), key=lambda path: (len(path.name), path.name)
+    )
 
 
 def _tell_skipped(folder: Path, skipped: dict[str, list[Path]]) -> None:
@@ -108,8 +119,9 @@ def _tell_skipped(folder: Path, skipped: dict[str, list[Path]]) -> None:
         logger.warning("%s: skipped %d %s, the first: %s", printable(folder), len(paths), what, first)
 
 
-def _files_below(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
-    for path in islice(folder.rglob("*"), DEEPER_MAX):
+def _files_below(folder: Path, suffixes: Collection[str], looks: Iterator[int]) -> Iterator[Path]:
+    """Files at any depth, as long as there is one of ``looks`` for each entry."""
+    for path, _ in zip(folder.rglob("*"), looks, strict=False):
         if (
             path.suffix.lower() in suffixes
             and path.is_file()
@@ -120,7 +132,9 @@ def _files_below(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
 
 def _elsewhere(folder: Path) -> str:
     """Where the recordings are instead: words for the message."""
-    first = min(_files_below(folder, SUFFIXES), default=None, key=lambda path: (len(path.parts), path))
+    first = min(
+        _files_below(folder, SUFFIXES, iter(range(DEEPER_MAX))), default=None, key=lambda path: (len(path.parts), path)
+    )
     if first is None:
         return ""
     if first.parent == folder:

@@ -79,7 +79,7 @@ def test_folders_without_recordings_where_they_belong(tmp_path: Path, files: lis
 
 
 def test_unreadable_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OpzoError, match=r"cannot read .*/absent: No such file"):
+    with pytest.raises(OpzoError, match=r"cannot read .*/absent: it is not a folder"):
         recordings_of_folder(tmp_path / "absent")
 
 
