@@ -49,8 +49,9 @@ class Fields:
 
     def json_object(self, name: str) -> dict[str, Any]:
         """A JSON object of finite numbers and texts without control characters."""
+        text = self.text(name)
         try:
-            value = json.loads(self.text(name), parse_constant=_refuse)
+            value = json.loads(text, parse_constant=_refuse)
         except RecursionError:
             raise ValueError(f"{name} is nested too deeply") from None
         except ValueError as error:

@@ -41,6 +41,10 @@ def locked(path: Path, taken: str) -> Iterator[None]:
             raise OpzoError(taken)
         yield
     finally:
+        if made:
+            # Only where nothing was written.
+            with contextlib.suppress(OSError):
+                path.rmdir()
         os.close(descriptor)
 
 

@@ -435,6 +435,14 @@ def test_paths_in_a_checkpoint_lead_to_no_surprise(
     assert message in error_of(["train", "--resume", str(run)], capsys)
 
 
+def test_resume_of_a_run_of_another_version_warns(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = Checkpoint.load(run / "checkpoint.npz")
+    replace(checkpoint, epoch=1, made_by="opzo 0.0.9, numpy 1.0").save(run / "checkpoint.npz")
+    assert main(["train", "--resume", str(run), "--json", "-q"]) == 0
+    assert "warning: the run was begun by opzo 0.0.9, numpy 1.0, this is opzo" in capsys.readouterr().err
+    assert Checkpoint.load(run / "checkpoint.npz").epoch == 2
+
+
 def test_eval_says_where_the_data_have_changed(
     run: Path, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -464,6 +472,7 @@ def test_run_folder_in_use_and_full_disk(
     (run / "figures.json").unlink()
     before = (run / "checkpoint.npz").read_bytes()
     assert "No space left on device" in error_of([*arguments, "--out", str(tmp_path / "r")], capsys)
+    assert not (tmp_path / "r").exists()
     assert "No space left on device" in error_of(["train", "--resume", str(run)], capsys)
     assert (run / "checkpoint.npz").read_bytes() == before
 

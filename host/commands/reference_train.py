@@ -182,7 +182,7 @@ class _Watch:
         begin = time.monotonic()
         training.save(self._folder)
         if training.epoch >= epochs:
-            say(f"opzo: nothing is left to do in {self._folder}: all {epochs} epochs are trained")
+            logger.info("nothing is left to do in %s: all %d epochs are trained", self._folder, epochs)
         elif not self._json:
             print(TABLE_HEAD, flush=True)
         try:

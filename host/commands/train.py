@@ -18,7 +18,7 @@ from opzo.host.device import Device, open_device
 from opzo.host.health import Once
 from opzo.host.interrupt import Interrupt
 from opzo.host.limit import link_or_engine, times
-from opzo.host.options import CLOCK, add_clock, add_config, add_output, given, print_json, say, show
+from opzo.host.options import CLOCK, add_clock, add_config, add_output, given, print_json, show
 from opzo.host.progress import TrainingBar, table_head, table_row
 from opzo.host.recipes import OTHER_HIDDEN, configure, described
 from opzo.host.run_folder import CHECKPOINT, CONFIG, CURVE, RunFolder, folder_name, run_path
@@ -26,7 +26,6 @@ from opzo.host.statistics import Tally, cycles_are
 from opzo.host.trainer import EpochReport, Progress, Trainer, Watcher
 from opzo.host.transport import SIMULATED
 from opzo.spec.errors import LinkError, OpzoError
-from opzo.spec.messages import printable
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ def _resume(arguments: argparse.Namespace, values: dict[str, Any]) -> int:
                 f"{checkpoint.position} of {len(data.train)}); use an earlier checkpoint"
             )
         if checkpoint.epoch == config.epochs:
-            say(f"opzo: nothing is left to do in {path}: all {config.epochs} epochs are trained")
+            logger.info("nothing is left to do in %s: all %d epochs are trained", path, config.epochs)
             figures = folder.figures()
             if figures is not None and figures.get("data_digest") == checkpoint.data_digest:
                 # Figures that cannot be shown are damaged: they are measured again below.
@@ -99,9 +98,10 @@ def _resume(arguments: argparse.Namespace, values: dict[str, Any]) -> int:
                         _draw(folder, config)
                     return 0
         elif checkpoint.made_by != made_by():
-            say(
-                f"opzo: warning: the run was begun by {printable(checkpoint.made_by or 'an earlier opzo')}, this is "
-                f"{made_by()}: the weights may differ from those of a run without a stop"
+            logger.warning(
+                "warning: the run was begun by %s, this is %s; a run without a stop may end with other weights",
+                checkpoint.made_by or "an earlier opzo",
+                made_by(),
             )
         with _open(config) as device:
             folder.check_rows(Tally().figures(config.network, device.identity))
