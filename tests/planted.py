@@ -171,3 +171,6 @@ EDITS = (
         "Frame(body[2], body[3], body[4:-4]) if len(body) >= 8 else None",
     ),
 )
+
+# Found by the step `long`, which takes longer than those before it together.
+SLOW = ("loss wraps", "loss sum of 20 bits", "read-out sum of 30 bits")

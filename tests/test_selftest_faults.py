@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted import EDITS
+from planted import EDITS, SLOW
 
 from opzo.host.device import Device, Sample
 from opzo.host.initial import generator
@@ -61,7 +61,10 @@ def wrap(values, width=20):
 """
 
 
-@pytest.mark.parametrize(("module", "good", "bad"), [edit[1:] for edit in EDITS], ids=[edit[0] for edit in EDITS])
+@pytest.mark.parametrize(
+    ("module", "good", "bad"),
+    [pytest.param(*edit, id=what, marks=pytest.mark.slow if what in SLOW else ()) for what, *edit in EDITS],
+)
 def test_fault_of_a_line_is_found(module: str, good: str, bad: str) -> None:
     edits = [Edit(module, good, bad)]
     if "wrap(" in bad:
@@ -145,19 +148,18 @@ def test_narrow_weights_that_wrap_are_found() -> None:
 
 def test_healthy_device_passes_after_other_networks() -> None:
     transport = transport_of(golden_copy())
-    with Device("golden", Link(Connection("golden", lambda: transport, 1.0, reopens=False))) as device:
-        random = generator(SEED)
-        for rule, kind, classes in (
-            (Rule.OPZO, Input.FRAME, 16),
-            (Rule.ZO, Input.SPIKES, 13),
-            (Rule.DFA, Input.GRADED, 3),
-        ):
-            network = Network((30, 11, 10, classes), 8, input=kind)
-            prepare(device, network, rule, SEED)
-            samples = [Sample((payload(network, LIMITS, random, number),), number % classes) for number in range(5)]
-            assert len(list(device.run(samples, train=True))) == 5
-        device._link.close = lambda: None
-        done = reports(transport)
+    device = Device("golden", Link(Connection("golden", lambda: transport, 1.0, reopens=False)))
+    random = generator(SEED)
+    for rule, kind, classes in (
+        (Rule.OPZO, Input.FRAME, 16),
+        (Rule.ZO, Input.SPIKES, 13),
+        (Rule.DFA, Input.GRADED, 3),
+    ):
+        network = Network((30, 11, 10, classes), 8, input=kind)
+        prepare(device, network, rule, SEED)
+        samples = [Sample((payload(network, LIMITS, random, number),), number % classes) for number in range(5)]
+        assert len(list(device.run(samples, train=True))) == 5
+    done = reports(transport)
     assert [(report.name, report.passed) for report in done] == [(name, True) for name in STEPS]
 
 

@@ -34,3 +34,9 @@ def train_once(device: Device, label: int) -> None:
     """Train the smallest network with one sample."""
     for _ in device.run([Sample((encode_events([(0, 255)]),), label)], train=True):
         pass
+
+
+def infer_once(device: Device) -> None:
+    """Run the smallest network without learning."""
+    for _ in device.run([Sample((encode_events([(0, 255)]),))]):
+        pass

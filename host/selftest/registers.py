@@ -3,7 +3,7 @@
 import numpy as np
 
 from opzo.host.selftest.check import Bench, MismatchError
-from opzo.host.selftest.lfsr import prepare_smallest, train_once
+from opzo.host.selftest.lfsr import infer_once, prepare_smallest, train_once
 from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import COUNTER, LAYER_REG_BITS, REG_BITS, Counter, LayerReg, Reg, layer_register
 
@@ -22,11 +22,10 @@ def registers_step(bench: Bench) -> str:
         _write_and_compare(bench, written)
     _write_and_compare(bench, [0] * COUNTER)
     prepare_smallest(bench.device, bench.seed)
-    train_once(bench.device, label=0)
-    _compare_counter(bench, Counter.TRAIN_RUNS, 1)
+    _count_runs(bench)
     bench.device.clear_counters()
-    for counter in Counter:
-        _compare_counter(bench, counter, 0)
+    for counter, got in bench.device.counters().items():
+        _compare_counter(counter, "after a clear", 0, got)
     _count_samples(bench)
     bench.details |= {"registers": len(_WIDTHS), "bits": sum(_WIDTHS.values()), "counters": len(Counter)}
     return f"{len(_WIDTHS)} registers of {sum(_WIDTHS.values())} bits, {len(Counter)} counters"
@@ -55,10 +54,26 @@ def _count_samples(bench: Bench) -> None:
             raise MismatchError(f"register {register_name(Reg.SAMPLES)} after a run", f"0x{expected:x}", f"0x{got:x}")
 
 
-def _compare_counter(bench: Bench, counter: Counter, expected: int) -> None:
-    got = bench.device.counters()[counter]
+def _count_runs(bench: Bench) -> None:
+    """Run once with learning and once without: each is counted as its own kind, with its cycles."""
+    train_once(bench.device, label=0)
+    trained = bench.device.counters()
+    infer_once(bench.device)
+    both = bench.device.counters()
+    for counters, when, tests in ((trained, "after a training run", 0), (both, "after a test run", 1)):
+        _compare_counter(Counter.TRAIN_RUNS, when, 1, counters[Counter.TRAIN_RUNS])
+        _compare_counter(Counter.TEST_RUNS, when, tests, counters[Counter.TEST_RUNS])
+    _compare_counter(Counter.TEST_CYCLES, "after a training run", 0, trained[Counter.TEST_CYCLES])
+    _compare_counter(
+        Counter.TRAIN_CYCLES, "after a test run", trained[Counter.TRAIN_CYCLES], both[Counter.TRAIN_CYCLES]
+    )
+    for counter in (Counter.TRAIN_CYCLES, Counter.TEST_CYCLES):
+        if not both[counter]:
+            raise MismatchError(f"counter {counter.name} after a run", "more than 0", "0")
+
+
+def _compare_counter(counter: Counter, when: str, expected: int, got: int) -> None:
     if got != expected:
-        when = "after a run" if expected else "after a clear"
         raise MismatchError(f"counter {counter.name} {when}", str(expected), str(got))
 
 
