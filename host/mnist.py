@@ -5,6 +5,7 @@ from pathlib import Path
 
 from opzo.host.frames import Frames
 from opzo.host.idx import read_idx
+from opzo.host.litter import is_litter
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
 
@@ -60,12 +61,10 @@ def _find(root: Path) -> tuple[Path, str]:
 def _prefixes(place: Path) -> list[str]:
     """What the names of training images in this folder begin with."""
     try:
-        names = [path.name for path in place.iterdir()] if place.is_dir() else []
+        names = [path.name for path in place.iterdir() if not is_litter(path)] if place.is_dir() else []
     except OSError as error:
         raise OpzoError(f"cannot read {place}: {error.strerror}; give another folder") from None
-    prefixes = {match[1] for name in names if (match := _FIRST.fullmatch(name))}
-    # Files that macOS leaves beside others begin with a dot.
-    return sorted(prefix for prefix in prefixes if not prefix.startswith("."))
+    return sorted({match[1] for name in names if (match := _FIRST.fullmatch(name))})
 
 
 def _file(folder: Path, prefix: str, name: str) -> Path:

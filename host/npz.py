@@ -3,7 +3,7 @@
 import sys
 import zipfile
 from math import prod
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from opzo.host.bounds import check_memory
+from opzo.host.litter import is_litter
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable, reason
 
@@ -46,9 +47,8 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Entries of the arrays, by name; ValueError where two have the same one."""
     members: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
-        place = PurePosixPath(entry.filename)
-        # Finder adds __MACOSX/._x.npy; folders end with a slash.
-        if place.suffix != SUFFIX or any(part.startswith(".") or part == "__MACOSX" for part in place.parts):
+        place = Path(entry.filename)
+        if place.suffix != SUFFIX or any(map(is_litter, (place, *place.parents[:-1]))):
             continue
         name = printable(entry.filename.removesuffix(SUFFIX))
         if name in members:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from opzo.host.litter import is_litter
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable, reason
 
@@ -44,7 +45,7 @@ class ImageFolder:
     def __init__(self, root: str, part: str) -> None:
         base = Path(root) / part
         entries = base.iterdir() if root and base.is_dir() else ()
-        folders = sorted(path for path in entries if path.is_dir() and not added(path))
+        folders = sorted(path for path in entries if path.is_dir() and not is_litter(path))
         files = [(path, label) for label, folder in enumerate(folders) for path in _images(folder)]
         if not files:
             raise OpzoError(
@@ -131,13 +132,8 @@ def _read(path: Path, draws: list[float] | None) -> NDArray[np.uint8]:
     return pixels[:, ::-1] if draws is not None and draws[-1] < 0.5 else pixels
 
 
-def added(path: Path) -> bool:
-    """Whether an operating system has left this beside the data: ``.DS_Store``, ``._x.JPEG``, ``__MACOSX``."""
-    return path.name.startswith(".") or path.name in ("__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir")
-
-
 def _images(folder: Path) -> Iterable[Path]:
-    files = [path for path in folder.iterdir() if not added(path)]
+    files = [path for path in folder.iterdir() if not is_litter(path)]
     images = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
     if len(images) < len(files):
         kinds = ", ".join(sorted(SUFFIXES))

@@ -8,6 +8,7 @@ import nir
 import numpy as np
 
 from opzo.host.bounds import check_memory
+from opzo.host.probe import probe
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable, reason
 
@@ -23,8 +24,9 @@ def read_nir(path: Path) -> nir.NIRGraph:
     if not path.is_file():
         raise OpzoError(f"{path} holds no NIR graph: it is not a file; give a .nir file of a graph")
     try:
-        with h5py.File(path, "r") as file:
-            graph = _graph(_Tree(path).read(file["node"]))
+        # The library of HDF5 may run in circles, or crash, where a file is damaged.
+        probe(str(path), path.stat().st_size, lambda: _tree(path))
+        graph = _graph(_tree(path))
     except OpzoError:
         raise
     except KeyError:
@@ -33,6 +35,11 @@ def read_nir(path: Path) -> nir.NIRGraph:
     except Exception as error:
         raise OpzoError(f"{path} holds no NIR graph ({reason(error)}); {REMEDY}") from None
     return graph
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    with h5py.File(path, "r") as file:
+        return _Tree(path).read(file["node"])
 
 
 class _Tree:
