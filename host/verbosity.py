@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from opzo.spec.messages import printable
+from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable, shown
 
 _LOGGER = logging.getLogger("opzo")
 _switch = {"verbose": True}
@@ -17,7 +18,9 @@ def set_verbose(verbose: bool) -> None:
     It is said in the output of the cell in a notebook, else on stderr; it is on at the start. The command line has
     ``--quiet`` instead.
     """
-    _switch["verbose"] = bool(verbose)
+    if not isinstance(verbose, bool):
+        raise OpzoError(f"set_verbose takes True or False, not {shown(verbose)}")
+    _switch["verbose"] = verbose
 
 
 def verbose() -> bool:
@@ -38,19 +41,19 @@ def tell(message: str) -> None:
 
 
 @contextmanager
-def messages(shown: bool | None = None) -> Iterator[None]:
-    """Meanwhile, tell log messages of opzo that the user's own logging would not show, where ``shown`` or the switch.
+def messages(told: bool | None = None) -> Iterator[None]:
+    """Meanwhile, tell what the log of opzo says and the user's own logging would not show, where ``told``.
 
-    What the user has set up gets what it got before, and is as before afterwards. Where nothing is shown and nothing is
-    set up, warnings of the log are not printed either.
+    ``told`` is the switch, unless given. What the user has set up gets what it got before, and is as before afterwards.
+    Where nothing is told and nothing is set up, warnings of the log are not printed either.
     """
     configured = _LOGGER.getEffectiveLevel() if _LOGGER.hasHandlers() else logging.CRITICAL + 1
-    shown = verbose() if shown is None else shown
-    if _LOGGER.handlers or configured <= logging.INFO or (configured <= logging.CRITICAL and not shown):
+    told = verbose() if told is None else told
+    if _LOGGER.handlers or configured <= logging.INFO or (configured <= logging.CRITICAL and not told):
         yield
         return
     level, propagate = _LOGGER.level, _LOGGER.propagate
-    handler = _Teller(configured) if shown else logging.NullHandler()
+    handler = _Teller(configured) if told else logging.NullHandler()
     _LOGGER.addHandler(handler)
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False

@@ -93,6 +93,7 @@ def test_samples_that_cannot_be_are_refused() -> None:
         (lambda: opzo.connect("/dev/ttyACM0"), r"did you mean 'serial:/dev/ttyACM0'\?"),
         (lambda: opzo.connect("fast", "9-12-3"), "network must be an opzo.Network, not '9-12-3'"),  # type: ignore
         (lambda: opzo.load_data("mnits"), r"no data set 'mnits' \(did you mean 'mnist'\?\)"),
+        (lambda: opzo.set_verbose("off"), "set_verbose takes True or False, not 'off'"),  # type: ignore[arg-type]
         (lambda: opzo.load_data(5), "a data set is named by a text, not 5"),  # type: ignore[arg-type]
     ):
         with pytest.raises(opzo.OpzoError, match=message):

@@ -40,6 +40,8 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "done", "test.ipynb"]
     source = str(Path(__file__).resolve().parents[1] / "src")
     environment = os.environ | {"OPZO_CACHE": str(folder / "cache"), "PYTHONPATH": source}
+    # The kernel of this environment, without what the user has set up.
+    environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_DIR": str(folder), "IPYTHONDIR": str(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     executed = nbformat.read(folder / "done.ipynb", as_version=4)
