@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from opzo.host.data import LABEL_MAX
@@ -24,8 +25,6 @@ def recordings_of_folder(folder: Path) -> tuple[list[Labelled], list[str]]:
     Labels count the classes in order of name; where all names are numbers, they are the labels, and no names come.
     What else is there is skipped, with a warning that says what.
     """
-    if not folder.is_dir():
-        raise OpzoError(f"cannot read {folder}: it is not a folder; check the path")
     found = [(part, path) for part, base in _parts(folder).items() for path in files_of_groups(base, SUFFIXES)]
     if not found:
         raise OpzoError(
@@ -48,15 +47,28 @@ def recordings_of_folder(folder: Path) -> tuple[list[Labelled], list[str]]:
 
 def _parts(folder: Path) -> dict[str, Path]:
     """Folders of the training and of the test part by name; of "" the folder itself, where it has no such folders."""
-    named = [path for path in _entries(folder) if path.is_dir() and path.name.lower() in PARTS]
+    with _reading(folder):
+        entries = _entries(folder)
+        named = [path for path in entries if path.is_dir() and path.name.lower() in PARTS]
     parts = {path.name.lower(): path for path in named}
     if len(parts) < len(named) or len(parts) == 1:
         raise OpzoError(
             f"{folder} has only {' and '.join(path.name for path in named)}; it needs {' and '.join(PARTS)}, or neither"
         )
-    others = [path for path in _entries(folder) if parts and path not in named]
+    others = [path for path in entries if parts and path not in named]
     _tell_skipped(folder, {f"entries next to {' and '.join(PARTS)}": others} if others else {})
     return {part: parts[part] for part in PARTS} if parts else {"": folder}
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Errors of the operating system as an OpzoError."""
+    try:
+        yield
+    except OSError as error:
+        raise OpzoError(
+            f"cannot read {error.filename or folder}: {error.strerror or error}; check its path and permissions"
+        ) from None
 
 
 def files_of_groups(folder: Path, suffixes: Collection[str]) -> list[Path]:
@@ -64,12 +76,8 @@ def files_of_groups(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
     What else is there is skipped, with a warning that says what; what operating systems leave there, without one.
     """
-    try:
+    with _reading(folder):
         found, skipped = _look_through(folder, suffixes)
-    except OSError as error:
-        raise OpzoError(
-            f"cannot read {error.filename or folder}: {error.strerror or error}; check its path and permissions"
-        ) from None
     if found:
         _tell_skipped(folder, skipped)
     return found

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,9 +79,22 @@ def test_folders_without_recordings_where_they_belong(tmp_path: Path, files: lis
         recordings_of_folder(folders(tmp_path, *files))
 
 
-def test_unreadable_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OpzoError, match=r"cannot read .*/absent: it is not a folder"):
+def test_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OpzoError, match=r"cannot read .*/absent: No such file"):
         recordings_of_folder(tmp_path / "absent")
+    with pytest.raises(OpzoError, match=r"cannot read .*/a\.dat: Not a directory"):
+        recordings_of_folder(folders(tmp_path, "a.dat") / "a.dat")
+    folders(tmp_path, "left/1.dat")
+    entries = Path.iterdir
+
+    def forbidden(path: Path) -> Iterator[Path]:
+        if path.name == "left":
+            raise PermissionError(13, "Permission denied", str(path))
+        return entries(path)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    with pytest.raises(OpzoError, match=r"cannot read .*/left: Permission denied; check its path and permissions"):
+        recordings_of_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
