@@ -37,7 +37,20 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     folder = tmp_path_factory.mktemp("notebook")
     cells = [nbformat.v4.new_code_cell(text) for text in CELLS.values()]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "test.ipynb")
-    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "done", "test.ipynb"]
+    # A busy machine takes its time.
+    patience = [f"--ExecutePreprocessor.{name}_timeout=200" for name in ("startup", "iopub")]
+    command = [
+        sys.executable,
+        "-m",
+        "nbconvert",
+        "--to",
+        "notebook",
+        "--execute",
+        "--output",
+        "done",
+        "test.ipynb",
+        *patience,
+    ]
     source = str(Path(__file__).resolve().parents[1] / "src")
     environment = os.environ | {"OPZO_CACHE": str(folder / "cache"), "PYTHONPATH": source}
     # The kernel of this environment, without what the user has set up.
