@@ -182,7 +182,7 @@ def test_model_takes_events() -> None:
         test = events(30, seed=1)
         figures = model.evaluate(test)
         assert figures["accuracy"] == np.mean(model.predict(test) == test.y)
-        with pytest.raises(OpzoError, match="images need labels"):
+        with pytest.raises(OpzoError, match="images and need labels"):
             model.evaluate(np.zeros((1, 30)))
 
 
