@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import math
 import re
 from collections.abc import Iterator
@@ -15,10 +14,8 @@ from opzo.host.checkpoint import Checkpoint
 from opzo.host.config import Config
 from opzo.host.curve import curve_png
 from opzo.host.folder_lock import locked, make_folder, remove_leftovers, unique_folder
+from opzo.host.pictures import write_picture
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import printable
-
-logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.npz"
 CONFIG = "config.toml"
@@ -124,10 +121,7 @@ class RunFolder:
 
     def write_curve(self, title: str = "") -> None:
         """Draw the learning curve; a warning where that fails, for the run is complete without it."""
-        try:
-            write_atomically(self.path / CURVE, curve_png(self.rows, title))
-        except OpzoError as error:
-            logger.warning("warning: there is no learning curve: %s", " ".join(printable(error).split()))
+        write_picture(self.path / CURVE, lambda: curve_png(self.rows, title))
 
     def _write_rows(self) -> None:
         self._write(METRICS, "".join(json.dumps(row) + "\n" for row in self.rows))

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from opzo.host.atomic import check_output, write_atomically
+from opzo.host.atomic import check_output
 from opzo.host.events import Events, EventSample
 from opzo.host.options import add_output, number, print_json, whole
+from opzo.host.pictures import write_picture
 from opzo.host.saccade import PREFIX, load_saccade
 from opzo.host.saccade_camera import ON, SENSOR, SaccadeCamera
 from opzo.spec.errors import OpzoError
@@ -57,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not 0 <= arguments.sample < len(train):
             raise OpzoError(f"there is no recording {arguments.sample}; --sample goes from 0 to {len(train) - 1}")
         title = f"synthetic recording {arguments.sample}, label {train.y[arguments.sample]}"
-        write_atomically(arguments.picture, recording_png(train[arguments.sample], title, camera.duration_ms))
+        sample = train[arguments.sample]
+        write_picture(arguments.picture, lambda: recording_png(sample, title, camera.duration_ms))
     if arguments.out:
         from opzo.host.event_files import save_events
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from opzo.host.atomic import check_output
@@ -33,21 +34,22 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         from opzo.host.atomic import write_atomically
         from opzo.host.folder_lock import make_folder
+        from opzo.host.pictures import write_picture
         from opzo.sim.reference.figures import cosine_png, dynamics_png, relative_variance_png, variance_png
 
         make_folder(arguments.out)
         drawn = {
-            "dynamics": dynamics_png(summaries),
-            "variance": variance_png(summaries),
-            "relative-variance": relative_variance_png(summaries),
-            "cosine": cosine_png(summaries),
+            "dynamics.png": dynamics_png,
+            "variance.png": variance_png,
+            "relative-variance.png": relative_variance_png,
+            "cosine.png": cosine_png,
         }
-        pictures = {f"{name}.png": picture for name, picture in drawn.items() if picture is not None}
-        for name, picture in pictures.items():
-            write_atomically(arguments.out / name, picture)
+        pictures = [
+            name for name, draw in drawn.items() if write_picture(arguments.out / name, partial(draw, summaries))
+        ]
         links = "".join(f"\n![{Path(name).stem}]({name})\n" for name in pictures)
         write_atomically(arguments.out / "README.md", f"{TITLE}\n{text}{links}".encode(errors="surrogateescape"))
-        say(f"opzo: wrote README.md, {', '.join(pictures)} in {arguments.out}")
+        say(f"opzo: wrote {', '.join(['README.md', *pictures])} in {arguments.out}")
     if arguments.json:
         print_json({"methods": [summary.figures() for summary in summaries]})
     else:
