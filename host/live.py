@@ -96,6 +96,8 @@ class TimeSteps:
         Classes of the network.
     max_gap : int
         Empty time steps in a row that a gap may make.
+    graded : bool
+        Whether the network takes graded events, whose value must not be 0.
 
     Attributes
     ----------
@@ -112,10 +114,12 @@ class TimeSteps:
         counts: Counts | None = None,
         classes: int = NO_LABEL,
         max_gap: int = MAX_GAP,
+        graded: bool = False,
     ) -> None:
         if bin_us < 1:
             raise OpzoError(f"a time step must last 1 us or longer, not {bin_us}")
         self._inputs, self._classes, self._bin, self._name = inputs, classes, bin_us, name
+        self._graded = graded
         self.counts = Counts() if counts is None else counts
         self._clock = LiveClock(name, bin_us, max_gap, self.counts)
         self._open = np.zeros(inputs, np.int64)
@@ -196,7 +200,10 @@ class TimeSteps:
                 (kind == Kind.LABEL) & (address >= self._classes) & (address != NO_LABEL),
                 f"the network has classes 0..{self._classes - 1}",
             ),
-            "value": ((kind == Kind.LEARN) & (value > 1), "LEARN is 1 for on, 0 for off"),
+            "value": (
+                (kind == Kind.LEARN) & (value > 1) | self._graded & (kind == Kind.EVENT) & (value == 0),
+                "LEARN is 1 for on, 0 for off; a graded EVENT is 1..255",
+            ),
         }
         bad = np.any([where for where, _ in wrong.values()], axis=0)
         for at in np.flatnonzero(bad).tolist():

@@ -104,6 +104,7 @@ class Sources:
             counts=self.counts,
             classes=network.classes,
             max_gap=self.max_gap,
+            graded=network.input is Input.GRADED,
         )
         yield Begin()
         for records in blocks:

@@ -414,3 +414,13 @@ def test_events_in_the_wrong_order_are_late(run: Any) -> None:
     figures, said = run(rows)
     assert (figures["late"], figures["clock_jumps_back"], figures["steps"]) == (99, 0, 1)
     assert "warning: 99 events came late" in said
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_graded_events_of_nothing_are_malformed(graded: bool) -> None:
+    counts = Counts(5)
+    items = steps_of([[(0, 1, 0, Kind.EVENT), (1, 2, 7, Kind.EVENT)]], counts, graded=graded)
+    assert [(step.addresses.tolist(), step.values.tolist()) for step in items] == (
+        [([2], [7])] if graded else [([1, 2], [1, 7])]
+    )
+    assert counts.malformed == graded
