@@ -133,7 +133,7 @@ def test_labels_without_a_time_take_effect_at_once() -> None:
     [
         ((0, 30, 1, Kind.EVENT), "has address 30; the network has inputs 0..29"),
         ((0, 3, 0, Kind.LABEL), "has class 3; the network has classes 0..2"),
-        ((0, 0, 2, Kind.LEARN), "has value 2; LEARN is 1 for on, 0 for off"),
+        ((0, 0, 2, Kind.LEARN), "has value 2; LEARN is 1 for on, 0 for off; a graded EVENT is 1..255"),
         ((0, 0, 0, 6), "has kind 6; kinds are 0..5"),
     ],
 )
