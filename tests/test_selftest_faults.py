@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from planted import EDITS, SLOW
 
+from opzo.host import link
 from opzo.host.device import Device, Sample
 from opzo.host.initial import generator
 from opzo.host.link import Link
-from opzo.host.selftest import suite
+from opzo.host.selftest import suite, wire
 from opzo.host.selftest.check import prepare
 from opzo.host.selftest.contents import payload
 from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
@@ -20,7 +21,7 @@ from opzo.sim.faulty import Edit, golden_copy
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.network import Input, Limits, Network, Rule
-from opzo.spec.protocol import Space
+from opzo.spec.protocol import HEADER, Command, Space
 
 LIMITS = Limits(lanes=4, rows=512, inputs=64, words=8, classes=16)
 NARROW = Limits(lanes=4, rows=512, inputs=64, words=8, classes=16, weight_bits=12)
@@ -135,6 +136,26 @@ class LateRegister(GoldenCore):
 )
 def test_fault_of_a_memory_is_found(core: Callable[[Limits], GoldenCore]) -> None:
     assert not reports(ModelTransport(core(LIMITS)))[-1].passed
+
+
+class DiesOfReset(ModelTransport):
+    """A device that is silent after a RESET."""
+
+    dead = False
+
+    def write(self, data: bytes) -> None:
+        self.dead |= len(data) > HEADER.size and data[HEADER.size] == Command.RESET
+        if not self.dead:
+            super().write(data)
+
+
+def test_command_that_kills_the_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "SILENCE", 0.1)
+    monkeypatch.setattr(link, "SYNC_PATIENCE", 0.05)
+    done = reports(DiesOfReset(GoldenCore(LIMITS)))
+    assert done[-1].name == "commands"
+    assert done[-1].text.startswith("golden has stopped answering after this: reply to RESET: expected seq ")
+    assert done[-1].text.endswith("RESET, 1 bytes, from byte 0 on 00, got nothing")
 
 
 def test_narrow_weights_that_wrap_are_found() -> None:

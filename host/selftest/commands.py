@@ -7,11 +7,12 @@ import numpy as np
 
 from opzo.host.device import Device
 from opzo.host.link import Link
-from opzo.host.selftest.check import Bench, entry_of, prepare, require_equal
+from opzo.host.selftest.check import Bench, MismatchError, entry_of, prepare, require_equal
 from opzo.host.selftest.neurons import first_that_fits
 from opzo.host.selftest.trial import read_state
 from opzo.host.selftest.wire import Wire
 from opzo.host.transport import Connection
+from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.events import END_STEPS, MOST_ENDS, SKIP, SKIP_UNIT
 from opzo.spec.network import Input, Limits, Network, Rule
 from opzo.spec.protocol import END, ESC, ESC_END, ESC_ESC, MAX_PAYLOAD, REPLAY, REPLY, Command, Frame, RunFlag, Space
@@ -45,8 +46,10 @@ def commands_step(bench: Bench) -> str:
     wire = Wire(bench.line, transport, FIRST_SEQ)
     try:
         _Script(wire, network, limits, bench.random(6)).run()
-    finally:
-        device.renew()
+    except MismatchError as error:
+        _renew(device, f" after this: {error}")
+        raise
+    _renew(device)
     golden.renew()
     layers = network.layout(limits)
     rows = range(layers[-1].weight_base + layers[-1].words * layers[-1].rows)
@@ -56,6 +59,14 @@ def commands_step(bench: Bench) -> str:
         require_equal(actual[name], state, place, digits=8 if name in AXES else 4)
     bench.details |= {"frames": wire.sent}
     return f"{wire.sent} frames, right and wrong, answered as they should be"
+
+
+def _renew(device: Device, why: str = "") -> None:
+    """Begin a session for the steps behind this one; LinkError where the device does not answer any more."""
+    try:
+        device.renew()
+    except OpzoError as error:
+        raise LinkError(f"{device.name} has stopped answering{why}") from error
 
 
 def _networks(limits: Limits) -> list[Network]:

@@ -10,6 +10,8 @@ from opzo.spec.protocol import HEADER, NAK, REPLY, Command, Frame, Unescape
 
 SILENCE = 2.0
 """Seconds without a byte after which an awaited reply is taken as missing."""
+EXTRA = 0.05
+"""Seconds in which what nothing asked for is waited for at the end."""
 SHOWN_BYTES = 8
 
 
@@ -49,7 +51,7 @@ class Wire:
         expected = Unescape().feed(self.golden.read(0.0))
         self.device.write(data)
         # What nothing asked for stands in front of the next reply.
-        actual = self._receive(len(expected)) if expected else []
+        actual = self._receive(len(expected), SILENCE) if expected else []
         for number in range(max(len(actual), len(expected))):
             want, got = ((bodies[number] if number < len(bodies) else b"") for bodies in (expected, actual))
             if want != got:
@@ -58,10 +60,10 @@ class Wire:
 
     def finish(self) -> None:
         """MismatchError where something came that nothing asked for."""
-        if extra := self._receive(0, wait=0.05):
+        if extra := self._receive(0, EXTRA):
             raise MismatchError("after the last reply", "nothing", _words(extra[0], 0))
 
-    def _receive(self, count: int, wait: float = SILENCE) -> list[bytes | None]:
+    def _receive(self, count: int, wait: float) -> list[bytes | None]:
         """So many frames or more, without escapes; fewer where the device falls silent."""
         bodies: list[bytes | None] = []
         heard = time.monotonic()
