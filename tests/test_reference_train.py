@@ -208,8 +208,9 @@ def test_a_folder_belongs_to_one_process(
     with locked(out, ""):
         assert main([*command, "--out", str(out)]) == 2
         assert main(["reference", "train", "--resume", str(out)]) == 2
+        assert list(out.iterdir()) == []
     assert capsys.readouterr().err.count(f"another process trains in {out}; wait for it") == 2
-    assert list(out.iterdir()) == []
+    out.mkdir()
     # Another process has made the folder in the same second.
     monkeypatch.setattr(reference_train, "_new_folder", lambda preset, plan: out)
     assert main(command) == 130

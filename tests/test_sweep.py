@@ -319,8 +319,8 @@ def test_two_sweeps_in_one_folder(file: Path, tmp_path: Path, capsys: pytest.Cap
     out = tmp_path / "out"
     with locked(out, ""):
         assert main(["sweep", str(file), "--out", str(out), "-q"]) == 2
+        assert list(out.iterdir()) == []
     assert f"another sweep works in {out}; wait for it" in capsys.readouterr().err
-    assert list(out.iterdir()) == []
 
 
 def test_names_of_folders_are_valid_and_different(tmp_path: Path, data: Path) -> None:
