@@ -144,7 +144,11 @@ def test_names_that_are_not_text(data: Path) -> None:
 
 
 def test_configuration_with_a_path_that_is_not_text_is_read_again(tmp_path: Path) -> None:
-    config = Config(data=LATIN, net="16-4-2")
+    try:
+        (tmp_path / LATIN).touch()
+    except OSError:
+        pytest.skip("this file system takes text only")
+    config = Config(data=str(tmp_path / LATIN), net="16-4-2")
     (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbf" + config.toml().encode(errors="surrogateescape"))
     assert Config.of(read_toml(tmp_path / "c.toml"), "the file") == config
 

@@ -183,10 +183,11 @@ class _Run(Watcher):
         if self.config.device not in SIMULATED:
             resume += f" --device {shlex.quote(self.config.device)}"
         self.save(self.trainer)
-        if self.table and self.trainer.epoch < self.config.epochs:
-            print(table_head(cycles_are(self.device.identity)), flush=True)
         try:
             with self.interrupt, self.bar:
+                # Within, so that a reader that has gone already ends the run as Ctrl-C does.
+                if self.table and self.trainer.epoch < self.config.epochs:
+                    print(table_head(cycles_are(self.device.identity)), flush=True)
                 done = self.trainer.fit(
                     self.data.train, self.data.test, self, checkpoint_every=self.config.checkpoint_every
                 )
