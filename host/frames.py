@@ -233,8 +233,8 @@ def _layout(shape: tuple[int, ...]) -> tuple[Shape | None, bool]:
 def _numeric(values: ArrayLike, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise OpzoError(f"{name} is no array of numbers: {error}") from None
+    except (ValueError, TypeError):
+        raise OpzoError(f"{name} is no array of numbers; give images of one shape, as an array of NumPy") from None
     if array.dtype.kind not in "buif":
         raise OpzoError(f"{name} is of type {array.dtype}; numbers expected")
     return array

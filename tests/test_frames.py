@@ -148,6 +148,11 @@ def test_dense_arrays_that_are_no_events(x: np.ndarray, message: str) -> None:
         dense_events(x, LABELS)
 
 
+def test_images_of_several_shapes_are_refused() -> None:
+    with pytest.raises(OpzoError, match="x is no array of numbers; give images of one shape"):
+        Frames.of([[1, 2], [3]], [0, 1])
+
+
 def test_a_column_of_labels_is_taken() -> None:
     assert Frames.of(LIT * 255, LABELS[:, None]).y.tolist() == LABELS.tolist()
 
