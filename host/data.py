@@ -182,7 +182,12 @@ def _npz(path: Path) -> Data:
     test = Frames.of(x_test, y_test, names[2], names[3], shape=shape, as_is=kind is Input.FRAME)
     if train.inputs != test.inputs:
         raise OpzoError(f"{path}: training frames have {train.inputs} pixels, test frames {test.inputs}")
-    if None not in (train.shape, test.shape) and (train.shape, train.channels_last) != (test.shape, test.channels_last):
+    # Flat images of one part are those of the other part's shape.
+    if test.shape is None:
+        test = replace(test, shape=train.shape, channels_last=train.channels_last)
+    elif train.shape is None:
+        train = replace(train, shape=test.shape, channels_last=test.channels_last)
+    if (train.shape, train.channels_last) != (test.shape, test.channels_last):
         raise OpzoError(f"{path}: x_train has shape {x_train.shape}, x_test {x_test.shape}; only counts may differ")
     return _named(path, train, test, arrays, remedy)
 

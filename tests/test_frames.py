@@ -102,6 +102,16 @@ def test_file_says_the_shape_of_flat_images(tmp_path: Path) -> None:
         load_data(write(tmp_path, x_test=x[:3].reshape(3, 8, 8, 4)))
 
 
+@pytest.mark.parametrize("flat", ["x_train", "x_test"])
+def test_one_part_says_the_shape_of_both(flat: str, tmp_path: Path) -> None:
+    x = RNG.integers(0, 256, (6, 8, 9, 3), np.uint8)
+    given = {"x_train": x, "x_test": x[:3]}
+    data = load_data(write(tmp_path, **given | {flat: given[flat].reshape(-1, 216)}))
+    for part in (data.train, data.test):
+        assert isinstance(part, Frames)
+        assert (part.shape, part.channels_last) == ((3, 8, 9), True)
+
+
 def test_recordings_are_not_made_of_images_of_unknown_shape(tmp_path: Path) -> None:
     with pytest.raises(OpzoError, match=r"images of shape \(4, 8, 8\)"):
         load_saccade("saccade-" + write(tmp_path))
