@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from opzo.host.interrupt import Interrupt
@@ -43,8 +43,11 @@ class Jobs:
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self.stopped = False
 
-    def run(self, commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
-        """Run ``opzo`` with each list of arguments; index and exit code (below 0: minus a signal) as they end."""
+    def run(self, commands: Sequence[Sequence[str]]) -> Generator[tuple[int, int]]:
+        """Run ``opzo`` with each list of arguments; index and exit code (below 0: minus a signal) as they end.
+
+        Closing it kills what still runs.
+        """
         pool = ThreadPoolExecutor(max(1, min(self._count, len(commands))))
         try:
             with Interrupt(self._stop):

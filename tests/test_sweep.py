@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -55,7 +55,7 @@ class InProcess:
     def __init__(self, count: int, tell: Callable[[int, str], None], stopping: Callable[[], None]) -> None:
         self.stopped = False
 
-    def run(self, commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+    def run(self, commands: Sequence[Sequence[str]]) -> Generator[tuple[int, int]]:
         for index, command in enumerate(commands):
             place = command[1].split("=", 1)[1]
             self.trained.append(Path(place).name)
@@ -269,7 +269,7 @@ def test_data_that_change_while_they_are_trained_are_told(
     file.write_text(file.read_text().replace(str(data), str(changed)).replace("0, 1", "0"))
 
     class Changing(InProcess):
-        def run(self, commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+        def run(self, commands: Sequence[Sequence[str]]) -> Generator[tuple[int, int]]:
             for index, code in super().run(commands):
                 with np.load(data) as loaded:
                     np.savez(changed, **dict(loaded) | {"y_test": loaded["y_test"][::-1]})

@@ -129,16 +129,18 @@ def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[
             # A port serves one run at a time.
             jobs = 1
         runner = Jobs(jobs, report, lambda: tell("stopping and saving; Ctrl-C again quits at once"))
-        for index, code in runner.run([planned.command() for planned in todo]):
-            planned, ended = todo[index], _ended(code)
-            if not code and planned.figures() is None:
-                ended = "its data changed while it trained"
-            if ended:
-                failed.append(planned)
-            if not runner.stopped:
-                bar.advance(task)
-                if ended or not quiet:
-                    tell(f"{planned.folder.name}: {ended or 'trained'}")
+        # Closed whatever happens in the loop, so that no process stays behind.
+        with contextlib.closing(runner.run([planned.command() for planned in todo])) as done:
+            for index, code in done:
+                planned, ended = todo[index], _ended(code)
+                if not code and planned.figures() is None:
+                    ended = "its data changed while it trained"
+                if ended:
+                    failed.append(planned)
+                if not runner.stopped:
+                    bar.advance(task)
+                    if ended or not quiet:
+                        tell(f"{planned.folder.name}: {ended or 'trained'}")
     return failed, runner.stopped
 
 
