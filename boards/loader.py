@@ -81,7 +81,7 @@ def load_bitstream(board: Board, bitstream: Path, *, persist: bool, show: Callab
     try:
         code, output = _run(command, show)
     except OSError as error:
-        raise OpzoError(f"{command[0]} does not run ({error.strerror}); install openFPGALoader anew") from None
+        raise OpzoError(f"{command[0]} does not run ({error.strerror}); install openFPGALoader again") from None
     if code != 0:
         raise _explain(board, code, output)
 
