@@ -27,12 +27,13 @@ def check_output(path: Path, *, folder: bool = False, suffix: str = "") -> None:
             place = path.parent
         else:
             # The nearest ancestor that is there: the folders below it are made with the result.
-            place = next(place for place in (path, *path.absolute().parents) if place.exists())
+            place = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
             if not place.is_dir():
                 raise OpzoError(f"cannot write into {path}: {place} is a file; give the name of a folder")
         # Names that are too long fail only where they are used.
         longest = os.pathconf(place, "PC_NAME_MAX")
-        if len(os.fsencode(path.name)) + len(_temporary(path).name) - len(path.name) > longest:
+        names = path.absolute().relative_to(place.absolute()).parts if folder else (_temporary(path).name,)
+        if any(len(os.fsencode(name)) > longest for name in names):
             raise OpzoError(f"cannot write {path}: its name is too long; give a shorter one")
         # Only an attempt tells: permissions, a read-only file system, no room.
         attempt = _temporary(place / "opzo")
@@ -45,10 +46,10 @@ def check_output(path: Path, *, folder: bool = False, suffix: str = "") -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace ``path`` by a file of ``data``; OpzoError where that fails, and then the old file stays."""
     temporary = _temporary(path)
-    if path.exists() and not path.is_file():
-        # Root would put a file in the place of a device.
-        raise OpzoError(f"cannot write {path}: it is not a file; give another name")
     try:
+        if path.exists() and not path.is_file():
+            # Root would put a file in the place of a device.
+            raise OpzoError(f"cannot write {path}: it is not a file; give another name")
         _remove_left(path)
         with temporary.open("wb") as file:
             file.write(data)
@@ -57,7 +58,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        kept = "; what was saved before is complete" if path.is_file() else "; give another place"
+        kept = "; what was saved before is complete" if os.path.isfile(path) else "; give another place"
         raise OpzoError(f"cannot write {path}: {error.strerror or error}{kept}") from error
     finally:
         with suppress(OSError):

@@ -86,7 +86,9 @@ def _ask(command: Sequence[str], *options: str) -> bytes:
             [*command, *options], check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE
         ).stdout
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason: object = error.strerror if isinstance(error, OSError) else error
+        if isinstance(error, subprocess.CalledProcessError):
+            reason = f"exit status {error.returncode}"
         raise OpzoError(
             f"the C++ compiler '{shlex.join(command)}' does not run ({reason}); set CXX to one that does ({_WITHOUT})"
         ) from error

@@ -22,7 +22,9 @@ def picture_png(size: tuple[float, float], draw: "Callable[[Figure], None]", dpi
     try:
         return _drawn(size, draw, dpi)
     except Exception as error:
-        raise OpzoError(f"cannot draw a picture: {error or repr(error)}; is matplotlib installed completely?") from error
+        raise OpzoError(
+            f"cannot draw a picture: {error or repr(error)}; is matplotlib installed completely?"
+        ) from error
 
 
 def _drawn(size: tuple[float, float], draw: "Callable[[Figure], None]", dpi: int) -> bytes:

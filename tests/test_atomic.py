@@ -34,12 +34,16 @@ def test_a_name_that_is_too_long_is_refused_and_a_shorter_one_can_be_written(tmp
         ("folder", False, "it is a folder"),
         ("file", True, "is a file"),
         ("file/below", True, "is a file"),
+        ("dangling", True, "is a file"),
+        (f"a/{'n' * 300}/b", True, "its name is too long"),
+        (f"a/b/{'n' * 300}", True, "its name is too long"),
         ("file/below", False, "there is no folder"),
     ],
 )
 def test_what_cannot_be_written_is_refused(name: str, folder: bool, message: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(OpzoError, match=message):
         check_output(tmp_path / name, folder=folder)
 
@@ -94,3 +98,16 @@ def test_folder_that_cannot_be_synced_is_no_error(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fsync", fsync)
     write_atomically(tmp_path / "x", b"1")
     assert (tmp_path / "x").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("name", [".", "..", "folder/..", "n/" * 5])
+def test_folders_without_a_name_of_their_own_pass(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    check_output(Path(name), folder=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_name_that_is_too_long_is_refused_when_it_is_written(tmp_path: Path) -> None:
+    with pytest.raises(OpzoError, match="File name too long"):
+        write_atomically(tmp_path / ("n" * 300), b"x")
