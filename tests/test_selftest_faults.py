@@ -158,11 +158,18 @@ def test_command_that_kills_the_device_is_named(monkeypatch: pytest.MonkeyPatch)
     assert done[-1].text.endswith("RESET, 1 bytes, from byte 0 on 00, got nothing")
 
 
-def test_narrow_weights_that_wrap_are_found() -> None:
-    good = "saturate(exact >> frac_bits, weight_bits)"
+@pytest.mark.parametrize(
+    ("module", "good"),
+    [
+        ("update", "saturate(exact >> frac_bits, weight_bits)"),
+        ("fire", "saturate((v >> 1) + current, MEMBRANE.width)"),
+    ],
+    ids=["weights", "membranes"],
+)
+def test_narrow_device_that_wraps_is_found(module: str, good: str) -> None:
     edits = [
-        Edit("update", good, "wrap(exact >> frac_bits, weight_bits)"),
-        Edit("update", "import numpy as np\n", f"import numpy as np\n{WRAP}"),
+        Edit(module, good, good.replace("saturate(", "wrap(")),
+        Edit(module, "import numpy as np\n", f"import numpy as np\n{WRAP}"),
     ]
     assert not reports(transport_of(golden_copy(edits), NARROW))[-1].passed
 

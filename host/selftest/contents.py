@@ -111,10 +111,13 @@ def _entries(network: Network, layer: Layer, random: np.random.Generator, regime
 def _to_the_ends(entries: NDArray[np.integer], random: np.random.Generator) -> None:
     """Set most entries of two columns of three to an end of the range, those of a column mostly to the same one."""
     ends = np.array([WEIGHT.min, WEIGHT.max])
-    sign = random.integers(0, 3, entries.shape[1])
-    chosen = (random.random(entries.shape) < EXTREME_SHARE) & (sign < len(ends))
-    column = np.broadcast_to(ends[np.minimum(sign, 1)], entries.shape)
-    entries[chosen] = column[chosen]
+    sign = random.integers(0, 3, (entries.shape[1],))
+    share = np.full(entries.shape[1], EXTREME_SHARE)
+    # All of one column to one end, and of another to the other.
+    for end, column in enumerate(random.permutation(entries.shape[1])[: len(ends)].tolist()):
+        sign[column], share[column] = end, 1.0
+    chosen = (random.random(entries.shape) < share) & (sign < len(ends))
+    entries[chosen] = np.broadcast_to(ends[np.minimum(sign, 1)], entries.shape)[chosen]
     mixed = (random.random(entries.shape) < 1 - EXTREME_SHARE) & (sign == len(ends))
     entries[mixed] = random.choice(ends, int(mixed.sum()))
 
@@ -175,22 +178,22 @@ def _settings(
 
 def payload(network: Network, limits: Limits, random: np.random.Generator, number: int) -> bytes:
     """Input of a run: a frame, or a chunk of events; none, few, many or all inputs are active."""
-    share = (0.3, 1.0, 0.1, 0.5, 0.0, 0.2)[number % 6]
+    share, most = (0.3, 1.0, 0.1, 0.5, 0.0, 0.2)[number % 6], number % 6 == 1
     if network.input is Input.FRAME:
         active = np.flatnonzero(random.random(network.inputs) < share)
         values = random.integers(1, 256, len(active))
-        return encode_frame_pairs(active, np.where(random.random(len(active)) < 0.2, 255, values))
+        return encode_frame_pairs(active, np.where(random.random(len(active)) < (1.0 if most else 0.2), 255, values))
     graded = network.input is Input.GRADED
     steps = 1 if graded else limits.steps if number % 3 == 0 else int(random.integers(1, limits.steps + 1))
     share = share if graded else share / 4
     active_steps = [np.flatnonzero(random.random(network.inputs) < share) for _ in range(steps)]
-    if number % 6 == 1:
-        active_steps[-1] = np.arange(network.inputs)
+    if most:
+        active_steps = [active_steps[0][:0]] * (steps - 1) + [np.arange(network.inputs)]
     if number % 6 == 2:
         active_steps[0] = np.array([network.inputs - 1])
     left = limits.events
     for step, active in enumerate(active_steps):
         active_steps[step] = active[:left]
         left -= len(active_steps[step])
-    values_by_step = [random.integers(1, 256, len(active)) for active in active_steps]
+    values_by_step = [random.integers(255 if most else 1, 256, len(active)) for active in active_steps]
     return encode_steps(Chunk.of_steps(active_steps, values_by_step if graded else None), graded=graded)

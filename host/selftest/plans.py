@@ -123,7 +123,9 @@ def _network(plan: Plan, limits: Limits, random: np.random.Generator) -> Network
     cut = int(random.integers(limits.lanes))
     steps = HISTORY_STEPS + 1 if plan.input.events else limits.steps
     most_words = max(1, min(3, limits.words // plan.depth))
-    for inputs in dict.fromkeys((min(MOST_INPUTS, limits.inputs), min(24, limits.inputs), min(8, limits.inputs), 1)):
+    # Of narrow weights more are needed for a sum that saturates.
+    most = MOST_INPUTS << (plan.regime is Regime.EXTREME and limits.low_bits > 0)
+    for inputs in dict.fromkeys(min(some, limits.inputs) for some in (most, MOST_INPUTS, MOST_INPUTS // 2, 8, 1)):
         for words in range(most_words, 0, -1):
             neurons = words * limits.lanes - cut
             # The layers differ, so that no two may be mixed up.
