@@ -692,3 +692,13 @@ def test_verbose_tells_the_registers_of_the_schedules(
     assert lines[0].startswith("opzo: epoch 1, sample 0: registers ")
     assert "RATE 140" in lines[0]
     assert lines[-1].startswith("opzo: epoch 2, ")
+
+
+def test_eval_of_a_checkpoint_that_names_no_data_asks_for_it(
+    run: Path, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = Checkpoint.load(run / "checkpoint.npz")
+    path = str(tmp_path / "model.npz")
+    replace(checkpoint, settings={}).save(Path(path))
+    assert "does not say what it was trained on; give --data" in error_of(["eval", path], capsys)
+    assert main(["eval", path, "--data", data, "--device", "golden"]) == 0

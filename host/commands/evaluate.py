@@ -14,6 +14,7 @@ from opzo.host.device import open_device
 from opzo.host.options import add_config, add_output, given, print_json
 from opzo.host.run_folder import checkpoint_path
 from opzo.host.trainer import evaluate
+from opzo.spec.errors import OpzoError
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate; exit code."""
     checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
     network, rule = checkpoint.network, checkpoint.rule
+    if "data" not in checkpoint.settings | given(arguments):
+        raise OpzoError(f"{arguments.run} does not say what it was trained on; give --data")
     config = checkpoint.config(given(arguments), str(arguments.run))
     data = load_data(config.data, config.data_root)
     samples = data.test if arguments.set == "test" else data.train
