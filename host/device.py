@@ -133,6 +133,10 @@ class Device:
             self._opened.close()
             self._opened = None
 
+    def expect_damage(self) -> None:
+        """Do not warn of a noisy line from now on: bytes are damaged on purpose."""
+        self._link.expect_damage()
+
     def renew(self) -> None:
         """Begin another session, after frames that were sent past this object."""
         self._link.renew()

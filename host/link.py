@@ -129,6 +129,10 @@ class Link:
         """Release the device."""
         self._transport.close()
 
+    def expect_damage(self) -> None:
+        """Do not warn of a noisy line from now on: bytes are damaged on purpose."""
+        self._warned = True
+
     def renew(self) -> None:
         """Begin another session on the same transport, over which others have sent frames of their own."""
         self._unescape = Unescape()

@@ -191,10 +191,12 @@ def test_healthy_device_passes_after_other_networks() -> None:
     assert [(report.name, report.passed) for report in done] == [(name, True) for name in STEPS]
 
 
-def test_small_device_passes_and_says_what_was_not_tested() -> None:
+def test_small_device_passes_and_says_what_was_not_tested(caplog: pytest.LogCaptureFixture) -> None:
     done = {report.name: report for report in reports(ModelTransport(GoldenCore(TINY)))}
     assert list(done) == list(STEPS)
     assert all(report.passed for report in done.values())
     assert "not tested, because the device is too small: 2 hidden layers" in done["rules"].text
     assert "opzo with spikes" in done["rules"].details["not_tested"]
+    # Of few frames the share that is damaged on purpose is large.
+    assert "noisy line" not in caplog.text
     assert done["long"].text == "not done: the device is too small for it"

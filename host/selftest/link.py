@@ -37,6 +37,7 @@ def link_step(bench: Bench) -> str:
     """Do the same work over a bad line and over a good one, and compare what came back."""
     line, device = bench.line, bench.device
     before = device.repeats
+    device.expect_damage()
     line.rate = RATE
     try:
         damaged = _work(bench)
