@@ -1,0 +1,33 @@
+"""Fixtures of several test modules."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import SMALL
+
+from opzo.host.cli import main
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    rng = np.random.default_rng(0)
+    labels = np.arange(260) % 3
+    pixels = np.clip(np.kron(np.eye(3), np.ones(3))[labels] * 200 + rng.integers(0, 55, (260, 9)), 0, 255)
+    path = tmp_path_factory.mktemp("data") / "mine.npz"
+    np.savez(path, x_train=pixels[:200], y_train=labels[:200], x_test=pixels[200:], y_test=labels[200:])
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def finished(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    assert main(["train", "--data", data, "--out", str(folder), "--json", *SMALL]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A finished run."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
