@@ -1,6 +1,7 @@
-"""Fixtures of several test modules."""
+"""Fixtures of several test modules; time limits; signals."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,21 @@ import pytest
 from command_line import SMALL
 
 from opzo.host.cli import main
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let slow tests take their time."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_signals() -> None:
+    """Undo what nohup does: signals that are ignored would be ignored by the programs that tests start, too."""
+    for number, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(scope="module")

@@ -95,7 +95,10 @@ def test_signals_end_a_command_as_ctrl_c_does(number: int, tmp_path: Path) -> No
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(number)
-        assert process.wait(30) == 0
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 def test_signal_outside_of_a_training_is_an_interruption(
