@@ -17,7 +17,7 @@ def whole_number(
     Raises ``error``, which names ``what`` and says ``hint`` where the type is wrong.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise error(f"{what} must be a whole number {_span(low, high)}, not {shown(value)}{hint}")
+        raise error(f"{what} must be a whole number{_kind(low, high)}, not {shown(value)}{hint}")
     if value < low or (high is not None and value > high):
         raise error(f"{what} must be {_span(low, high)}, not {shown(value)}")
     return int(value)
@@ -28,11 +28,17 @@ def real_number(
 ) -> float:
     """``value`` as a finite float in ``low..high``, both included; whole numbers and NumPy's types do, bools do not."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise error(f"{what} must be a number {_span(low, high)}, not {shown(value)}")
+        raise error(f"{what} must be a number{_kind(low, high)}, not {shown(value)}")
     if not low <= value <= high or value == math.inf:
         raise error(f"{what} must be {_span(low, high)}, not {shown(value)}")
     return float(value)
 
 
+def _kind(low: float, high: float | None) -> str:
+    """The range behind the kind of number."""
+    span = _span(low, high)
+    return f" {span}" if span.startswith("in") else f" of {span}"
+
+
 def _span(low: float, high: float | None) -> str:
-    return f"of {low} or more" if high is None or math.isinf(high) else f"in {low}..{high}"
+    return f"{low} or more" if high is None or math.isinf(high) else f"in {low}..{high}"

@@ -45,7 +45,7 @@ def test_toml_of_a_configuration_reads_back(tmp_path: Path) -> None:
         ({"alpha": float("nan")}, "alpha in here must be in"),
         ({"seed": -1}, "seed in here must be in"),
         ({"leak": 5}, r"leak must be 0 \(off\) or in 12..26, not 5"),
-        ({"checkpoint_every": -1}, "checkpoint_every in here must be of 0 or more"),
+        ({"checkpoint_every": -1}, "checkpoint_every in here must be 0 or more"),
         ({"rule": "backprop"}, "no learning rule 'backprop'; choose opzo, dfa, zo, readout"),
         ({"net": "64"}, "1 to 3 hidden layers"),
         ({"net": "64-0-10"}, "neurons of layer 1 must be in 1..1048576, not 0"),

@@ -204,7 +204,7 @@ def test_cost_by_formula_and_measured(capsys: pytest.CaptureFixture[str]) -> Non
     [
         (["--preset", "nope"], "there is no preset 'nope'"),
         (["--methods", "nope"], "there is no method 'nope'"),
-        (["--batches", "0"], "--batches: the value must be of 1 or more"),
+        (["--batches", "0"], "--batches: the value must be 1 or more"),
         (["--device", "nope"], "PyTorch has no device 'nope'"),
     ],
 )
