@@ -27,7 +27,6 @@ from opzo.host.commands.sweep import train_runs
 from opzo.host.config import Config
 from opzo.host.data import Data, Frames, load_data
 from opzo.host.device import Device, open_device
-from opzo.host.limit import BITS_A_BYTE
 from opzo.host.rates import BLOCK, rate_registers
 from opzo.host.recipes import configure
 from opzo.host.run_folder import CHECKPOINT
@@ -35,6 +34,7 @@ from opzo.host.sweep import PlannedRun
 from opzo.host.trainer import Trainer
 from opzo.spec.errors import OpzoError
 from opzo.spec.lfsr import lane_states
+from opzo.spec.protocol import BITS_A_BYTE
 from opzo.spec.registers import Counter
 
 PLAIN = {"local": 0, "kappa": 10.0}

@@ -4,6 +4,7 @@ from math import ceil
 from typing import Any
 
 from opzo.spec.network import Network
+from opzo.spec.protocol import BITS_A_BYTE
 
 ACTIVE = 150 / 784
 """Share of the inputs that are not 0: mean of MNIST."""
@@ -13,8 +14,6 @@ WAITING, WAITING_LOCAL = 200, 450
 """Cycles of a training sample in which no row moves, and how many more there are with local read-outs."""
 FRAME_BYTES, EVENT_BYTES = 13, 2
 """Of a sample on the link, with framing."""
-BITS_A_BYTE = 10
-"""On a UART: start, eight bits, stop."""
 MARGIN = 2.0
 """How much faster than the link an engine is to be: it waits for nothing but the link then, also where more inputs are
 active or more neurons fire."""

@@ -50,7 +50,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file():
             # Root would put a file in the place of a device.
             raise OpzoError(f"cannot write {path}: it is not a file; give another name")
-        _remove_left(path)
+        remove_left(path)
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
@@ -70,12 +70,17 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def _remove_left(path: Path) -> None:
-    """Remove what killed processes left of earlier files of this name."""
+def remove_left(path: Path, *, own: bool = False) -> None:
+    """Remove what killed processes left of earlier files of this name; ``own``: those with this process's number too.
+
+    Files of its own number are of an earlier process where this one writes nothing yet.
+    """
     begin, end = f".{path.name}.", ".tmp"
     for left in path.parent.iterdir():
         number = left.name.removeprefix(begin).removesuffix(end)
-        if left.name == begin + number + end and number.isdecimal() and not _alive(int(number)):
+        if left.name != begin + number + end or not number.isdecimal():
+            continue
+        if (own and int(number) == os.getpid()) or not _alive(int(number)):
             with suppress(OSError):
                 left.unlink()
 

@@ -4,12 +4,12 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from opzo.host.atomic import remove_left
 from opzo.spec.errors import OpzoError
 
 LOCK = ".lock"
@@ -103,21 +103,6 @@ def _cannot_make(path: Path, error: OSError) -> OpzoError:
 
 def remove_leftovers(path: Path, names: tuple[str, ...]) -> None:
     """Remove what processes that were killed left of writing files of these names; only with the folder's lock."""
-    pattern = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.(\d{{1,10}})\.tmp")
     with contextlib.suppress(OSError):
-        for entry in list(path.iterdir()):
-            found = pattern.fullmatch(entry.name)
-            # This process writes nothing yet: a file with its number is of an earlier one.
-            if found and (int(found[2]) == os.getpid() or not _alive(int(found[2]))):
-                with contextlib.suppress(OSError):
-                    entry.unlink()
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        pass
-    return True
+        for name in names:
+            remove_left(path / name, own=True)

@@ -3,10 +3,9 @@
 from typing import Any
 
 from opzo.host.progress import duration
+from opzo.spec.protocol import BITS_A_BYTE
 
 BAUD = 3_000_000
-BITS_A_BYTE = 10
-"""On a UART: start, eight bits, stop."""
 
 
 def link_or_engine(sent: float, cycles: float, events: float, clock: float) -> dict[str, Any]:

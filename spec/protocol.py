@@ -86,6 +86,8 @@ REPLAY = 4
 """Number of last frames whose replies the device keeps."""
 CREDITS = 2
 """Sample buffers of the device."""
+BITS_A_BYTE = 10
+"""Of a byte on a UART: start, eight bits, stop."""
 MODELLED = 0xFFFFFFFF
 """Clock in an Identity of a device that has no engine."""
 
