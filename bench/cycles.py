@@ -13,13 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from opzo.host.checkpoint import Checkpoint
-from opzo.host.config import Hyperparameters
-from opzo.host.data import load_data
-from opzo.host.device import Device, open_device
-from opzo.host.events import Events
-from opzo.host.rates import rate_registers
-from opzo.host.trainer import Samples, Trainer
+from opzo.host.data.data_sets import load_data
+from opzo.host.data.events.event_samples import Events
+from opzo.host.driver.device import Device, open_device
+from opzo.host.driver.schedule_registers import rate_registers
+from opzo.host.training.checkpoint import Checkpoint
+from opzo.host.training.config import Hyperparameters
+from opzo.host.training.trainer import Samples, Trainer
 from opzo.spec.events import Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Input, Network

@@ -22,15 +22,15 @@ import numpy as np
 from joblib import Parallel, delayed
 from learning import markdown
 
-from opzo.host.atomic import write_atomically
-from opzo.host.commands.sweep import train_runs
-from opzo.host.data import Data, load_data
-from opzo.host.events import Events
-from opzo.host.initial import ORDER, generator, initial_weights
-from opzo.host.recipes import configure
-from opzo.host.sweep import PlannedRun, groups, table
+from opzo.host.cli.commands.sweep import train_runs
+from opzo.host.data.data_sets import Data, load_data
+from opzo.host.data.events.event_samples import Events
+from opzo.host.driver.initial_weights import ORDER, generator, initial_weights
+from opzo.host.training.recipes import configure
+from opzo.host.training.sweep import PlannedRun, groups, table
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import Network
+from opzo.system.atomic import write_atomically
 
 RUNS = {"saccade-digits": ("2312-128-128-10", 30), "saccade-mnist": ("2312-800-800-10", 6)}
 """Network and epochs by data."""
@@ -41,7 +41,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Settings over the recipe."""
 BP = {"bp, online (PyTorch)": "ottt", "bp, through time (PyTorch)": "bptt"}
-"""Methods of `opzo.sim.reference.ottt` by name in the table."""
+"""Methods of `baselines.ottt` by name in the table."""
 BP_RATE = 0.002
 """Step size at the start; chosen on 5,000 held-out training recordings."""
 LANES = 64
@@ -137,8 +137,7 @@ def epochs_of(path: Path) -> list[dict[str, Any]]:
 def train_bp(settings: dict[str, Any], method: str, path: Path) -> None:
     """Train by back-propagation on one thread; figures of each epoch as it ends, as a line of ``path``."""
     import torch
-
-    from opzo.sim.reference.ottt import EventTrainer, Recipe
+    from baselines.ottt import EventTrainer, Recipe
 
     torch.set_num_threads(1)
     data, config = configure(settings)

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from opzo.host.atomic import write_atomically
-from opzo.host.augment import Augmentation
-from opzo.host.commands.sweep import train_runs
-from opzo.host.config import Config
-from opzo.host.data import Data, load_data
-from opzo.host.initial import ORDER, generator
-from opzo.host.recipes import configure
-from opzo.host.sweep import PlannedRun, groups, table
+from opzo.host.cli.commands.sweep import train_runs
+from opzo.host.data.augment import Augmentation
+from opzo.host.data.data_sets import Data, load_data
+from opzo.host.driver.initial_weights import ORDER, generator
+from opzo.host.training.config import Config
+from opzo.host.training.recipes import configure
+from opzo.host.training.sweep import PlannedRun, groups, table
+from opzo.system.atomic import write_atomically
 
 EPOCHS = {"784-256-256-10": 20, "784-800-800-10": 12, "784-100-100-100-10": 12}
 """Networks, and epochs of all runs with them."""
@@ -130,8 +130,7 @@ def train_bp(data: Data, config: Config, seeds: Sequence[int], rates: Sequence[f
     Order and augmentation of the images are those of a chip's run with the same seed; the step size falls by cosine.
     """
     import torch
-
-    from opzo.sim.reference.bptt import Replicas
+    from baselines.bptt import Replicas
 
     torch.set_num_threads(1)
     replicas = Replicas(config.network, seeds)

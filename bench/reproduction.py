@@ -11,7 +11,7 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from opzo.host.cli import main as opzo
+from opzo.host.cli.main import main as opzo
 
 METHODS = ("opzo", "bp", "dfa", "dkp", "zo")
 SEEDS = (2022, 0, 1)

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from opzo.host.config import Hyperparameters
-from opzo.host.data import encode_frame, load_data
-from opzo.host.device import Device, Sample
-from opzo.host.link import Link
-from opzo.host.rates import rate_registers
-from opzo.host.trainer import Trainer
-from opzo.host.transport import Connection
-from opzo.sim.rtl import RtlTransport
+from opzo.host.data.data_sets import encode_frame, load_data
+from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.link import Link
+from opzo.host.driver.schedule_registers import rate_registers
+from opzo.host.driver.transport import Connection
+from opzo.host.training.config import Hyperparameters
+from opzo.host.training.trainer import Trainer
+from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.network import Network
 
 DIGITS_INPUTS = 64

@@ -21,21 +21,21 @@ from speed_figure import picture
 from speed_others import others
 from speed_table import markdown
 
-from opzo.host.atomic import write_atomically
-from opzo.host.checkpoint import Checkpoint
-from opzo.host.commands.sweep import train_runs
-from opzo.host.config import Config
-from opzo.host.data import Data, Frames, load_data
-from opzo.host.device import Device, open_device
-from opzo.host.rates import BLOCK, rate_registers
-from opzo.host.recipes import configure
-from opzo.host.run_folder import CHECKPOINT
-from opzo.host.sweep import PlannedRun
-from opzo.host.trainer import Trainer
+from opzo.host.cli.commands.sweep import train_runs
+from opzo.host.data.data_sets import Data, Frames, load_data
+from opzo.host.driver.device import Device, open_device
+from opzo.host.driver.schedule_registers import BLOCK, rate_registers
+from opzo.host.training.checkpoint import Checkpoint
+from opzo.host.training.config import Config
+from opzo.host.training.recipes import configure
+from opzo.host.training.run_folder import CHECKPOINT
+from opzo.host.training.sweep import PlannedRun
+from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
 from opzo.spec.lfsr import lane_states
 from opzo.spec.protocol import BITS_A_BYTE
 from opzo.spec.registers import Counter
+from opzo.system.atomic import write_atomically
 
 PLAIN = {"local": 0, "kappa": 10.0}
 """No local learning, and the activity cost that goes with that."""

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from baselines.bptt import Replicas
+from baselines.ottt import EventTrainer, Recipe
 from torch import Tensor
 
-from opzo.host.data import Data
-from opzo.host.initial import initial_weights
-from opzo.sim.reference.bptt import Replicas
-from opzo.sim.reference.ottt import EventTrainer, Recipe
+from opzo.host.data.data_sets import Data
+from opzo.host.driver.initial_weights import initial_weights
 from opzo.spec.formats import INPUT_BITS, WEIGHT
 from opzo.spec.network import Network
 

@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 
 from opzo.boards.board import Family, Resources
-from opzo.hw.row_memory import BANK_ROWS
+from opzo.hw.lib.row_memory import BANK_ROWS
 from opzo.spec.network import Limits
 
 

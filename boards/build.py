@@ -13,16 +13,16 @@ import opzo
 from opzo.boards.area import AREAS
 from opzo.boards.board import Board, Resources
 from opzo.boards.duration import forecast
-from opzo.boards.flow import CELLS, DESIGN, NETLIST, REPORT, STAGES, VERILOG, Flow, OpenFlow
-from opzo.boards.flows import flow_of
-from opzo.boards.pll import Pll
+from opzo.boards.families.flow import CELLS, DESIGN, NETLIST, REPORT, STAGES, VERILOG, Flow, OpenFlow
+from opzo.boards.families.flows import flow_of
+from opzo.boards.families.pll import Pll
+from opzo.boards.families.tools import find_tool, run_step
 from opzo.boards.speed import training_speed
-from opzo.boards.tools import find_tool, run_step
 from opzo.boards.top import BoardTop
-from opzo.hw.uart import LEAST_CYCLES
-from opzo.spec.cache import MANIFEST, cache_root, cached, content_hash
+from opzo.hw.lib.uart import LEAST_CYCLES
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits, Network
+from opzo.system.cache import MANIFEST, cache_root, cached, content_hash
 
 ELABORATION = "gateware"
 """Stage before those of the tools."""

@@ -5,7 +5,7 @@ from math import ceil
 
 from opzo.boards.area import AREAS
 from opzo.boards.board import Board
-from opzo.boards.tools import is_wheel
+from opzo.boards.families.tools import is_wheel
 from opzo.spec.network import Limits
 
 MEASURED_LUTS = 13_500

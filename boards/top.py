@@ -9,11 +9,11 @@ from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 
 from opzo.boards.board import Board, Light
-from opzo.boards.flow import Flow
+from opzo.boards.families.flow import Flow
+from opzo.boards.families.pll import Pll
 from opzo.boards.lights import SECONDS, Lights
-from opzo.boards.pll import Pll
+from opzo.hw.lib.uart import UART
 from opzo.hw.top import Top
-from opzo.hw.uart import UART
 from opzo.spec.network import Limits
 
 

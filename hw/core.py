@@ -6,25 +6,25 @@ from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
 from opzo.hw.counters import Counters
-from opzo.hw.error import CLOSING_CYCLES, ErrorUnit
-from opzo.hw.events import EventBuffer
+from opzo.hw.error.error import CLOSING_CYCLES, ErrorUnit
+from opzo.hw.error.feedback_scale import FeedbackScales
+from opzo.hw.error.local_readout import LocalReadOut
+from opzo.hw.error.readout_shifter import ReadOutShifter
+from opzo.hw.input.event_buffer import EventBuffer
+from opzo.hw.input.scanner import lane_bits, word_bits
+from opzo.hw.input.spike_encoder import SpikeEncoder
+from opzo.hw.input.traces import STEPS_BITS, Traces
 from opzo.hw.interface import REGISTER_CYCLES, RUN, CoreSignature
-from opzo.hw.issue import LATENCY, Issue
-from opzo.hw.lane_command import ACCUMULATED, RESULT, ROW, Post, local_stage
-from opzo.hw.lanes import Lanes, posted_stage
-from opzo.hw.local import LocalReadOut
+from opzo.hw.lanes.lane_command import ACCUMULATED, RESULT, ROW, Post, local_stage
+from opzo.hw.lanes.lanes import Lanes, posted_stage
+from opzo.hw.lib.record import record
+from opzo.hw.lib.saturate import Saturate
 from opzo.hw.memory_port import MemoryPort
-from opzo.hw.passes import Kind, tag_layout
-from opzo.hw.read_out import ReadOutShifter
-from opzo.hw.record import record
 from opzo.hw.registers import CONFIG, RegisterFile
 from opzo.hw.results import Results
-from opzo.hw.saturate import Saturate
-from opzo.hw.scale import FeedbackScales
-from opzo.hw.scanner import lane_bits, word_bits
-from opzo.hw.sequencer import Sequencer
-from opzo.hw.spikes import SpikeEncoder
-from opzo.hw.traces import STEPS_BITS, Traces
+from opzo.hw.schedule.issue import LATENCY, Issue
+from opzo.hw.schedule.passes import Kind, tag_layout
+from opzo.hw.schedule.sequencer import Sequencer
 from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
 from opzo.spec.network import MAX_HIDDEN, Input, Limits
 from opzo.spec.registers import COUNTER, READOUT_LAYER, Counter

@@ -4,10 +4,10 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.input.traces import ENTRY
 from opzo.hw.interface import EVENT, MEMORY_COMMAND
-from opzo.hw.lane_command import STAGES, lane_command
-from opzo.hw.record import record
-from opzo.hw.traces import ENTRY
+from opzo.hw.lanes.lane_command import STAGES, lane_command
+from opzo.hw.lib.record import record
 from opzo.spec.formats import MEMBRANE, SPIKE_INPUT
 from opzo.spec.network import Limits
 from opzo.spec.protocol import Space

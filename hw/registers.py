@@ -4,7 +4,7 @@ from amaranth import Array, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.record import record
+from opzo.hw.lib.record import record
 from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import LAYER_REG_BITS, REG_BITS, LayerReg, Reg, layer_register
 

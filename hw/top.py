@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.core import Core
-from opzo.hw.link import Link
+from opzo.hw.link.link import Link
 from opzo.spec.network import Limits
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from opzo.host.checkpoint import Checkpoint
-from opzo.host.cli import main
+from opzo.host.cli.main import main
+from opzo.host.training.checkpoint import Checkpoint
 
 NET = "9-8-3"
 SMALL = ["--device", "golden", "--net", NET, "--lanes", "4", "--epochs", "2"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import SMALL
 
-from opzo.host.cli import main
+from opzo.host.cli.main import main
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

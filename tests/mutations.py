@@ -26,16 +26,16 @@ import numpy as np
 import torch
 from mutated import mutated
 
-from opzo.host.cli import main as opzo
-from opzo.host.data import load_data
-from opzo.host.dense import dense_events
-from opzo.host.event_files import save_events
-from opzo.host.mnist import MNIST_FILES
-from opzo.host.recipes import configure
-from opzo.sim.reference.data import load
-from opzo.sim.reference.results import Result
-from opzo.sim.reference.run import Run
-from opzo.sim.reference.training import load_run, start
+from opzo.host.cli.main import main as opzo
+from opzo.host.data.data_sets import load_data
+from opzo.host.data.events.dense import dense_events
+from opzo.host.data.events.event_files import save_events
+from opzo.host.data.images.mnist import MNIST_FILES
+from opzo.host.training.recipes import configure
+from opzo.reference.data.data_sets import load
+from opzo.reference.runs.results import Result
+from opzo.reference.runs.run import Run
+from opzo.reference.runs.training import load_run, start
 from opzo.spec.errors import OpzoError
 
 SECONDS, MEMORY = 20, 6 << 30

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from opzo.host.recordings import Recording, read_recording
+from opzo.host.data.recordings.readers import Recording, read_recording
 from opzo.spec.errors import OpzoError
 
 Event = tuple[int, int, int, int]  # t, x, y, polarity

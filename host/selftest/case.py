@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.device import Device, Result
-from opzo.host.link import Exchange
+from opzo.host.driver.device import Device, Result
+from opzo.host.driver.link import Exchange
 from opzo.host.selftest.trial import Outcome, read_state
 from opzo.spec.network import MAX_HIDDEN, Limits, Network, Rule
 from opzo.spec.protocol import RunFlag, Space

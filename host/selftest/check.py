@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.config import Hyperparameters
-from opzo.host.device import Device
-from opzo.host.initial import generator
-from opzo.host.link import Link
-from opzo.host.rates import rate_registers
+from opzo.host.driver.device import Device
+from opzo.host.driver.initial_weights import generator
+from opzo.host.driver.link import Link
+from opzo.host.driver.schedule_registers import rate_registers
+from opzo.host.driver.state import State
+from opzo.host.driver.transport import Connection
 from opzo.host.selftest.line import FaultyLine
-from opzo.host.state import State
-from opzo.host.transport import Connection
+from opzo.host.training.config import Hyperparameters
 from opzo.spec.network import Limits, Network, Rule
 from opzo.spec.registers import COUNTER
 

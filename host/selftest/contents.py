@@ -5,7 +5,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.rows import pack_rows
+from opzo.host.driver.row_layout import pack_rows
 from opzo.host.selftest.case import Run
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.formats import ALPHA_BITS, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, RATE_BITS, WEIGHT

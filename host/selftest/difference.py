@@ -6,9 +6,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from opzo.host.device import Device
+from opzo.host.driver.device import Device
 from opzo.host.selftest.check import MismatchError, require_equal
-from opzo.host.selftest.registers import register_name
+from opzo.host.selftest.steps.registers import register_name
 from opzo.host.selftest.trial import Experiment, Outcome
 from opzo.spec.network import Limits, Network
 from opzo.spec.registers import TIMING_COUNTERS, Counter

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from opzo.host.transport import Transport
+from opzo.host.driver.transport import Transport
 
 KINDS = ("flipped", "dropped", "duplicated", "inserted", "cut")
 """A bit, a byte, a byte, a byte, and all behind some byte of what is sent or received at once."""

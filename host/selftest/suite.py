@@ -5,21 +5,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from opzo.host.device import Device
-from opzo.host.initial import generator
-from opzo.host.link import Link
+from opzo.host.driver.device import Device
+from opzo.host.driver.initial_weights import generator
+from opzo.host.driver.link import Link
+from opzo.host.driver.transport import Connection
 from opzo.host.selftest.check import Bench, MismatchError
-from opzo.host.selftest.commands import commands_step
-from opzo.host.selftest.lfsr import lfsr_step
 from opzo.host.selftest.line import FaultyLine
-from opzo.host.selftest.link import link_step
-from opzo.host.selftest.long import long_step
-from opzo.host.selftest.memory import memory_step
-from opzo.host.selftest.neurons import neurons_step
-from opzo.host.selftest.registers import registers_step
-from opzo.host.selftest.rules import rules_step
-from opzo.host.selftest.training import events_step, training_step
-from opzo.host.transport import Connection
+from opzo.host.selftest.steps.commands import commands_step
+from opzo.host.selftest.steps.lfsr import lfsr_step
+from opzo.host.selftest.steps.link import link_step
+from opzo.host.selftest.steps.long import long_step
+from opzo.host.selftest.steps.memory import memory_step
+from opzo.host.selftest.steps.neurons import neurons_step
+from opzo.host.selftest.steps.registers import registers_step
+from opzo.host.selftest.steps.rules import rules_step
+from opzo.host.selftest.steps.training import events_step, training_step
 from opzo.spec.errors import LinkError, NetworkError
 from opzo.spec.protocol import Identity
 

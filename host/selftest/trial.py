@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.data import Frames, load_data
-from opzo.host.device import Device, Sample
-from opzo.host.events import Events, EventSample
+from opzo.host.data.data_sets import Frames, load_data
+from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.statistics import counter_array
 from opzo.host.selftest.check import prepare
-from opzo.host.statistics import counter_array
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_LOCAL_CLASSES, Input, Limits, Network, Rule

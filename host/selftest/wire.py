@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass, field
 
+from opzo.host.driver.transport import Transport
 from opzo.host.selftest.check import MismatchError
-from opzo.host.transport import Transport
 from opzo.spec.errors import LinkError
 from opzo.spec.protocol import HEADER, NAK, REPLY, Command, Frame, Unescape
 

@@ -20,38 +20,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from opzo.host.config import Hyperparameters
-    from opzo.host.data import Data, Frames
-    from opzo.host.device import Device
-    from opzo.host.events import Events, EventSample
-    from opzo.host.model import Model, connect, load_data
-    from opzo.host.stream import Decision, Stream
-    from opzo.host.verbosity import set_verbose
+    from opzo.host.api.model import Model, connect, load_data
+    from opzo.host.api.verbosity import set_verbose
+    from opzo.host.data.data_sets import Data, Frames
+    from opzo.host.data.events.event_samples import Events, EventSample
+    from opzo.host.driver.device import Device
+    from opzo.host.stream.stream import Decision, Stream
+    from opzo.host.training.config import Hyperparameters
     from opzo.spec.errors import LinkError, NetworkError, OpzoError
     from opzo.spec.network import Input, Limits, Network, Rule
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Data": "host.data",
-    "Decision": "host.stream",
-    "Device": "host.device",
-    "EventSample": "host.events",
-    "Events": "host.events",
-    "Frames": "host.data",
-    "Hyperparameters": "host.config",
+    "Data": "host.data.data_sets",
+    "Decision": "host.stream.stream",
+    "Device": "host.driver.device",
+    "EventSample": "host.data.events.event_samples",
+    "Events": "host.data.events.event_samples",
+    "Frames": "host.data.data_sets",
+    "Hyperparameters": "host.training.config",
     "Input": "spec.network",
     "Limits": "spec.network",
     "LinkError": "spec.errors",
-    "Model": "host.model",
+    "Model": "host.api.model",
     "Network": "spec.network",
     "NetworkError": "spec.errors",
     "OpzoError": "spec.errors",
     "Rule": "spec.network",
-    "Stream": "host.stream",
-    "connect": "host.model",
-    "load_data": "host.model",
-    "set_verbose": "host.verbosity",
+    "Stream": "host.stream.stream",
+    "connect": "host.api.model",
+    "load_data": "host.api.model",
+    "set_verbose": "host.api.verbosity",
 }
 """Public names and the modules they come from; loaded when first used, so that ``import opzo`` is quick."""
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from opzo.host.cli import main
+from opzo.host.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,0 +1,1 @@
+"""Device families: PLLs, units and tool flows."""

@@ -1,0 +1,264 @@
+"""The Python API: a network on a device, with fit, evaluate, predict, save and load."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from opzo.host.api.fit import FitReport
+from opzo.host.api.verbosity import messages, verbose
+from opzo.host.data import data_sets
+from opzo.host.data.data_sets import Data
+from opzo.host.data.events.event_samples import Events
+from opzo.host.data.images.frames import Frames
+from opzo.host.data.samples import Given, labelled, tested, unlabelled
+from opzo.host.driver.device import Device, open_device
+from opzo.host.driver.schedule_registers import STREAM_RATE, rate_registers
+from opzo.host.driver.state import State
+from opzo.host.stream.stream import Stream
+from opzo.host.training.checkpoint import Checkpoint
+from opzo.host.training.config import Hyperparameters, meant
+from opzo.host.training.recipes import learning_recipe
+from opzo.host.training.run_folder import checkpoint_path
+from opzo.host.training.trainer import Trainer
+from opzo.spec.errors import OpzoError
+from opzo.spec.formats import WEIGHT
+from opzo.spec.messages import shown
+from opzo.spec.network import Network
+from opzo.system.interrupt import Interrupt
+from opzo.system.paths import expanded
+
+ELSEWHERE = {
+    **dict.fromkeys(("net", "steps", "local", "input"), "opzo.Network(...)"),
+    **dict.fromkeys(("device", "lanes", "weight_bits"), "opzo.connect(...)"),
+    **dict.fromkeys(("data", "data_root"), "opzo.load_data(...)"),
+}
+"""Settings of the command line that the Python API takes in another place."""
+
+
+def connect(
+    device: str = "rtl", network: Network | None = None, *, lanes: int = 16, weight_bits: int = WEIGHT.width
+) -> Device:
+    """Open a device: ``fast``, ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
+
+    The simulated ones are built for ``network`` with ``lanes`` lanes and ``weight_bits`` (16 or 12) bits a weight; a
+    board is what it is. Raises OpzoError where the device is absent, busy, of another version, or too small.
+    """
+    with messages():
+        return open_device(device, network, lanes, weight_bits)
+
+
+def load_data(name: str | Path, root: str | Path = "") -> Data:
+    """Data set by name; ``root`` is the folder of its files, where it has any.
+
+    ``digits``; ``mnist`` (four IDX files, gzipped or not); the synthetic recordings ``saccade-digits`` and
+    ``saccade-mnist`` (of the same files); the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz``
+    file of images or of events.
+    """
+    if not isinstance(name, str | Path):
+        raise OpzoError(
+            f"a data set is named by a text, not {shown(name)}; choose {', '.join(data_sets.DATA_SETS)} or a file"
+        )
+    with messages():
+        return data_sets.load_data(str(name), root)
+
+
+class Model:
+    """A network on a device, which holds one model at a time.
+
+    Parameters
+    ----------
+    network : Network
+    device : Device
+        From `connect`; the model fills it and needs it as long as it lives.
+    **hyper
+        Fields of ``opzo.host.training.config.Hyperparameters``: ``rule``, ``seed``, ``epochs``, ``rate``, ... What
+        is not given is the recipe of the data set that `fit` gets, else the default.
+
+    Raises OpzoError where the device is too small or a value is out of range; whatever it does, where another model has
+    taken its place on the device.
+    """
+
+    def __init__(self, network: Network, device: Device, **hyper: Any) -> None:
+        if not isinstance(network, Network) or not isinstance(device, Device):
+            raise OpzoError(
+                "a model is made of a network and an open device: opzo.Model(network, opzo.connect('fast', network)), "
+                f"not of {shown(network)} and {shown(device)}"
+            )
+        self._given = set(hyper)
+        self._trainer = Trainer(device, network, _hyper(hyper))
+
+    def __repr__(self) -> str:
+        return f"<Model {self.network!r}, rule '{self.hyper.rule}', {self._trainer.place}>"
+
+    @classmethod
+    def load(cls, path: str | Path, device: Device | str = "rtl") -> "Model":
+        """Model of a checkpoint or run folder, on an open device or a simulated one that is opened for it.
+
+        Its hyper-parameters count as given.
+        """
+        checkpoint = Checkpoint.load(checkpoint_path(_path(path)))
+        keys = {entry.name for entry in fields(Hyperparameters)}
+        values = {key: value for key, value in checkpoint.settings.items() if key in keys}
+        values["rule"] = checkpoint.rule.name.lower()
+        model = cls.__new__(cls)
+        model._given = set(values)
+        hyper, start = _hyper(values), _anew(checkpoint)
+        if isinstance(device, Device):
+            model._trainer = Trainer(device, checkpoint.network, hyper, start)
+            return model
+        with messages():
+            opened = open_device(device, checkpoint.network, checkpoint.lanes, checkpoint.state.weight_bits)
+        try:
+            model._trainer = Trainer(opened, checkpoint.network, hyper, start)
+        except BaseException:
+            opened.close()
+            raise
+        return model
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint (.npz); whole or not at all."""
+        self._trainer.checkpoint(asdict(self.hyper)).save(_path(path))
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        return self._trainer.network
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, as the data that it was trained on had them; empty where they are unknown."""
+        return self._trainer.class_names
+
+    @property
+    def device(self) -> Device:
+        """The device it is on; OpzoError where another model took its place there."""
+        return self._trainer.device
+
+    @property
+    def hyper(self) -> Hyperparameters:
+        """The hyper-parameters."""
+        return self._trainer.hyper
+
+    @property
+    def weights(self) -> list[NDArray[np.float64]]:
+        """Weights of each layer, (n_in + 1, n_out), read from the device; the last row is the bias."""
+        return [matrix / WEIGHT.one for matrix in State.read(self.device, self._trainer.rule).weights]
+
+    @weights.setter
+    def weights(self, matrices: Sequence[ArrayLike]) -> None:
+        self._trainer.write_weights(_raw_weights(matrices, self.network))
+
+    def fit(
+        self,
+        x: Given,
+        y: ArrayLike | None = None,
+        *,
+        test: tuple[ArrayLike, ArrayLike] | Frames | Events | Data | None = None,
+        epochs: int | None = None,
+        progress: bool | None = None,
+    ) -> list[dict[str, Any]]:
+        """Train; the metrics by epoch.
+
+        A second call trains on from where the first ended, with the schedules of step size and noise from their start.
+        Ctrl-C stops after a whole sample; the model is then as far as it came.
+
+        Parameters
+        ----------
+        x : array (count, ...), Frames, Events or Data
+            Images of pixels 0..255, events, or a data set, whose training part is meant. What belongs to a data set
+            that has a recipe is trained as ``opzo train`` does it, but for the hyper-parameters that were given.
+        y : array (count,), for images as an array
+            Their classes.
+        test : (x, y), Frames, Events or Data
+            What to test on after each epoch; without it, the test part where ``x`` is a data set.
+        epochs : int
+            Stands in for the hyper-parameter, from now on.
+        progress : bool
+            Say how it goes; without it, what `opzo.set_verbose` says.
+        """
+        shown = verbose() if progress is None else bool(progress)
+        with messages(shown):
+            train = labelled(x, y, "train", self.network)
+            test_samples = tested(test, x, self.network)
+        if epochs is not None:
+            self._given.add("epochs")
+        found = {key: value for key, value in learning_recipe(train.data_set).items() if key not in self._given}
+        hyper = replace(self.hyper, **(found | ({} if epochs is None else {"epochs": epochs})))
+        self._trainer.restart(hyper)
+        report = FitReport(self._trainer, shown=shown)
+        with messages(shown), Interrupt(report.stopping) as interrupt, report:
+            report.interrupt = interrupt
+            done = self._trainer.fit(train, test_samples, report)
+        if not done:
+            raise KeyboardInterrupt
+        return report.rows
+
+    def evaluate(self, x: Given, y: ArrayLike | None = None) -> dict[str, Any]:
+        """Figures on labelled samples: ``accuracy``, ``loss``, ``firing_rates``, ``cycles_per_sample``, ...
+
+        ``x`` and ``y`` as in `fit`; of a data set, the test part.
+        """
+        with messages():
+            samples = labelled(x, y, "test", self.network)
+            return self._trainer.evaluate(samples).figures(self.network, self.device.identity)
+
+    def predict(self, x: Given) -> NDArray[np.intp]:
+        """Class of each sample; of a data set, of the test part."""
+        with messages():
+            samples = unlabelled(x, self.network)
+            return self._trainer.predict(samples)
+
+    def stream(self, *, window: int = 0, rate: int = STREAM_RATE) -> Stream:
+        """Stream of time steps through the network, which learns with the step size ``rate`` where that is switched on.
+
+        ``window`` is the number of time steps after which a new decision begins, 0: only with a new label.
+        """
+        stream = Stream(self.device, self.network, window=window)
+        self.device.write_registers(rate_registers(replace(self.hyper, rate=rate), 0, 1))
+        return stream
+
+
+def _path(path: str | Path) -> Path:
+    if not isinstance(path, str | Path):
+        raise OpzoError(f"a checkpoint is named by a path, not {shown(path)}")
+    return expanded(str(path))
+
+
+def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArray[np.int16]]:
+    """Weights of each layer as the device holds them; OpzoError where they are no weights of ``network``."""
+    shapes = [(n_in + 1, n_out) for n_in, n_out in pairwise(network.sizes)]
+    if len(matrices) != len(shapes):
+        raise OpzoError(f"there are {len(matrices)} matrices of weights; {network} has {len(shapes)}")
+    raw = []
+    for layer, (matrix, shape) in enumerate(zip(matrices, shapes, strict=True)):
+        values = np.asarray(matrix)
+        if values.shape != shape or values.dtype.kind not in "iuf":
+            raise OpzoError(
+                f"weights of layer {layer} are {values.dtype} {values.shape}; numbers of shape {shape} expected"
+            )
+        least, most = WEIGHT.min / WEIGHT.one, WEIGHT.max / WEIGHT.one
+        if not ((least <= values) & (values <= most)).all():
+            raise OpzoError(f"weights of layer {layer} must be in {least:g}..{most:g}; scale or clip them")
+        raw.append(np.rint(values * WEIGHT.one).astype(np.int16))
+    return raw
+
+
+def _anew(checkpoint: Checkpoint) -> Checkpoint:
+    """The same state at the start of its schedules."""
+    names = checkpoint.class_names
+    return Checkpoint(checkpoint.network, checkpoint.rule, checkpoint.state, class_names=names)
+
+
+def _hyper(values: dict[str, Any]) -> Hyperparameters:
+    known = [entry.name for entry in fields(Hyperparameters)]
+    for key in values:
+        if key in ELSEWHERE:
+            raise OpzoError(f"{key} is no hyper-parameter; it belongs to {ELSEWHERE[key]}")
+        if key not in known:
+            raise OpzoError(f"there is no hyper-parameter '{key}'{meant(key, known)}; there are {', '.join(known)}")
+    return Hyperparameters(**values)

@@ -1,0 +1,141 @@
+"""``opzo import``: a float network becomes a checkpoint, with a report of what rounding costs."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opzo.host.cli.commands.export import check_suffix, missing
+from opzo.host.cli.options import absolute, add_config, add_output, given, number, positive, say, show
+from opzo.host.data.data_sets import load_data
+from opzo.host.driver.state import State
+from opzo.host.training.checkpoint import Checkpoint
+from opzo.host.training.config import Config
+from opzo.spec.errors import OpzoError
+from opzo.spec.network import Rule
+from opzo.system.atomic import check_output
+
+if TYPE_CHECKING:
+    from opzo.host.exchange.state_dict import FloatModel
+
+KEYS = ("net", "steps", "input", "data", "data_root", "rule", "seed", "lanes", "weight_bits")
+OF_NEURONS = {"threshold": ".pt", "neuron_leak": ".pt", "dt": ".nir"}
+"""Options on the neurons, and the kind of file that does not say them itself."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "source", type=Path, help="float network: .pt or .pth (state dict of linear layers) or .nir (graph)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="checkpoint (.npz) to write (required)")
+    parser.add_argument(
+        "--one",
+        type=positive,
+        metavar="VALUE",
+        help="pixel value that counts 1.0 to the network, as 255 does behind ToTensor (default: 256, as on the chip)",
+    )
+    parser.add_argument(
+        "--mean", type=number(-1e9, 1e9), metavar="X", help="mean that was taken off its inputs then (default: 0)"
+    )
+    parser.add_argument("--std", type=positive, metavar="X", help="what they were divided by then (default: 1)")
+    parser.add_argument(
+        "--threshold", type=positive, metavar="V", help="of .pt: firing threshold of its neurons (default: 1)"
+    )
+    parser.add_argument(
+        "--neuron-leak",
+        type=number(0, 1),
+        metavar="X",
+        help="of .pt: share of the potential kept a time step (default: 0.5)",
+    )
+    parser.add_argument(
+        "--dt", type=positive, metavar="S", help="of .nir: seconds a time step (default: as in the file)"
+    )
+    of_layers, of_file = "that of the layers", "as in the file, else {}"
+    add_config(
+        parser,
+        KEYS,
+        net=of_layers,
+        steps=of_file.format(Config.steps),
+        input=of_file.format(Config.input),
+        data="none, and no run of both networks",
+    )
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Import, write the checkpoint and print the report; exit code."""
+    suffix = check_suffix(arguments.source)
+    check_output(arguments.out)
+    for name, kind in OF_NEURONS.items():
+        if getattr(arguments, name) is not None and suffix != kind:
+            option = name.replace("_", "-")
+            raise OpzoError(f"--{option} is for {kind} files; {arguments.source} says it itself, leave it out")
+    try:
+        from opzo.host.exchange.state_dict import to_chip
+
+        model = _read(arguments, suffix)
+    except ModuleNotFoundError as error:
+        raise missing(error) from None
+    config, settings = _settings(arguments, model)
+    limits = config.network.limits(config.lanes, config.weight_bits)
+    config.network.check(limits)
+    samples = load_data(config.data, config.data_root).test if "data" in settings else None
+    network = config.network
+    weights, report = to_chip(model.layers, network, weight_bits=config.weight_bits, samples=samples)
+    rule = Rule.parse(config.rule)
+    state = State.initial(network, rule, config.seed, limits)
+    Checkpoint(network, rule, replace(state, weights=weights), settings=settings).save(arguments.out)
+    facts = {"file": str(arguments.out), "network": str(network), "steps": network.steps, "input": config.input}
+    if report.saturates:
+        say(f"opzo: weights beyond the range of {config.weight_bits} bits were cut; the network may not work")
+    show(facts | report.figures() if arguments.json else facts, as_json=arguments.json)
+    if not arguments.json:
+        print(report.table())
+    return 0
+
+
+def _read(arguments: argparse.Namespace, suffix: str) -> FloatModel:
+    """Float network of the file, in the chip's conventions."""
+    from opzo.host.exchange.layers import InputScaling
+    from opzo.host.exchange.state_dict import from_state_dict
+    from opzo.host.exchange.torch_file import read_state_dict
+
+    def options(**names: str) -> dict[str, Any]:
+        values = {key: getattr(arguments, name) for key, name in names.items()}
+        return {key: value for key, value in values.items() if value is not None}
+
+    scaling = InputScaling(**options(one="one", mean="mean", std="std"))
+    try:
+        if suffix == ".nir":
+            from opzo.host.exchange.nir_file import read_nir
+            from opzo.host.exchange.nir_graph import from_nir
+
+            return from_nir(read_nir(arguments.source), scaling=scaling, **options(dt="dt"))
+        neurons = options(threshold="threshold", leak="neuron_leak")
+        return from_state_dict(read_state_dict(arguments.source), scaling=scaling, **neurons)
+    except OpzoError as error:
+        if str(arguments.source) in str(error):
+            raise
+        raise OpzoError(f"{arguments.source}: {error}") from None
+
+
+def _settings(arguments: argparse.Namespace, model: FloatModel) -> tuple[Config, dict[str, Any]]:
+    """Configuration of what was given and what the file says, and of it what the checkpoint keeps."""
+    from opzo.host.exchange.layers import sizes_of
+
+    said: dict[str, Any] = {"net": "-".join(map(str, sizes_of(model.layers)))}
+    if model.steps is not None:
+        said["steps"] = model.steps
+    if model.input is not None:
+        said["input"] = model.input.name.lower()
+    values = said | given(arguments)
+    if "data_root" in values:
+        values["data_root"] = absolute(values["data_root"])
+    if values.get("data", "").lower().endswith(".npz"):
+        values["data"] = absolute(values["data"])
+    config = Config.of(values, "the settings")
+    kept = {key: asdict(config)[key] for key in ("net", "steps", "input", "rule", "seed", "lanes", "weight_bits")}
+    return config, kept | values

@@ -1,0 +1,67 @@
+"""``opzo ports``: serial ports, the boards behind them, and whether an opzo device answers."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from opzo.host.cli.options import add_output, print_json, say
+from opzo.host.driver.ports import PROBE_SECONDS, Answer, Port, find_ports, probe
+from opzo.spec.messages import printable
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    text = (
+        f"ask at each port whether an opzo device is there, {PROBE_SECONDS:g} s for each baud rate that it may have "
+        "(a session that another program has with it ends)"
+    )
+    parser.add_argument("--probe", action="store_true", help=text)
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the ports; exit code."""
+    found = []
+    for port in find_ports():
+        answer = probe(port) if arguments.probe and not port.programming else None
+        found.append(_facts(port, answer))
+        if not arguments.json:
+            _print(port, answer)
+    if arguments.json:
+        print_json({"ports": found})
+    elif not found:
+        say("opzo: there are no serial ports; is the board plugged in, and does the cable carry data?")
+    return 0
+
+
+def _device(port: Port, answer: Answer | None) -> str | None:
+    """Device string to use; None for a port that is no serial port to a core."""
+    return None if port.programming else port.device(answer.baud if answer else None)
+
+
+def _facts(port: Port, answer: Answer | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        **{"port": port.path, "description": port.description, "manufacturer": port.manufacturer},
+        **{"product": port.product, "serial_number": port.serial_number, "vid": port.vid, "pid": port.pid},
+        **{"boards": [board.name for board in port.boards], "programming": port.programming},
+        "device": _device(port, answer),
+    }
+    if answer is not None:
+        identity = None if answer.identity is None else asdict(answer.identity)
+        facts["answer"] = {"baud": answer.baud, "identity": identity, "text": answer.text}
+    return facts
+
+
+def _print(port: Port, answer: Answer | None) -> None:
+    print(port.path)
+    ids = f" ({port.vid:04x}:{port.pid:04x})" if port.vid is not None and port.pid is not None else ""
+    serial = f", serial number {printable(port.serial_number)}" if port.serial_number else ""
+    print(f"  {printable(port.description or 'no description')}{ids}{serial}")
+    if port.boards:
+        print(f"  board: probably {' or '.join(board.name for board in port.boards)}")
+    if port.programming:
+        print("  its channel for programming; the serial port is its other one")
+    else:
+        print(f"  use: --device {_device(port, answer)}")
+    if answer is not None:
+        print(f"  {printable(answer.text)}", flush=True)

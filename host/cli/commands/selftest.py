@@ -1,0 +1,90 @@
+"""``opzo selftest``: whether a device does what it should, bit for bit."""
+
+import argparse
+import secrets
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+import opzo
+from opzo.host.cli.options import add_config, add_output, given, print_json, say
+from opzo.host.driver.transport import SIMULATED, connection
+from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
+from opzo.host.training.config import Config
+
+PASSED, FAILED = 0, 1
+SEEDS = 1 << 31
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.description = (
+        "Test a device: memories, registers, random generators, the link with damaged bytes, and training beside the "
+        "golden model. Whatever the device held before (weights, counters) is overwritten. Exit code 1: a test failed."
+    )
+    add_config(parser, ("device", "net", "lanes", "weight_bits"))
+    text = "seed of all random numbers, to repeat a test (default: another one each time, which is told)"
+    parser.add_argument("--seed", type=int, default=argparse.SUPPRESS, metavar="INT", help=text)
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Go through the steps and report each as it ends; exit code."""
+    config = Config.of({"seed": secrets.randbelow(SEEDS)} | given(arguments), "the settings")
+    limits = None
+    if config.device in SIMULATED:
+        limits = config.network.limits(config.lanes, config.weight_bits)
+        config.network.check(limits)
+    if not arguments.json:
+        print(f"opzo {opzo.__version__}, device {config.device}, seed {config.seed}", flush=True)
+    reports: list[StepReport] = []
+    with closing(SelfTest(connection(config.device, limits), config.seed)) as test:
+        for report in test.run(_print_started if not arguments.json else _hide if arguments.quiet else _say_started):
+            reports.append(report)
+            if not arguments.json:
+                _print_report(report)
+    passed = len(reports) == len(STEPS) and all(report.passed for report in reports)
+    if arguments.json:
+        print_json(_facts(config, passed, reports))
+    else:
+        print(_verdict(passed, reports))
+    return PASSED if passed else FAILED
+
+
+def _hide(name: str) -> None:
+    pass
+
+
+def _say_started(name: str) -> None:
+    say(f"opzo: {name}")
+
+
+def _print_started(name: str) -> None:
+    print(f"{name:10}", end="", flush=True)
+
+
+def _print_report(report: StepReport) -> None:
+    print(f"{'passed' if report.passed else 'FAILED'} {report.seconds:6.1f} s  ", end="")
+    if report.failure is None:
+        print(report.text, flush=True)
+        return
+    print(report.failure["where"])
+    for name in ("expected", "got"):
+        print(f"{name:>28} {report.failure[name]}", flush=True)
+
+
+def _verdict(passed: bool, reports: list[StepReport]) -> str:
+    seconds = sum(report.seconds for report in reports)
+    if passed:
+        return f"all {len(reports)} steps passed in {seconds:.1f} s"
+    failed = [report.name for report in reports if not report.passed]
+    missing = [name for name in STEPS if name not in {report.name for report in reports}]
+    rest = f"; not done: {', '.join(missing)}" if missing else ""
+    return f"failed: {', '.join(failed)}{rest}; docs/selftest.md tells what to do"
+
+
+def _facts(config: Config, passed: bool, reports: list[StepReport]) -> dict[str, Any]:
+    done = [{**asdict(report), "seed": config.seed} for report in reports]
+    missing = [name for name in STEPS if name not in {report.name for report in reports}]
+    facts = {"device": config.device, "seed": config.seed, "passed": passed}
+    return facts | {"steps": done, "not_done": missing}

@@ -1,0 +1,46 @@
+"""``opzo simulate``: a simulated device as a serial port for any program."""
+
+import argparse
+from pathlib import Path
+
+from opzo.host.cli.options import add_config, add_verbosity, given, say
+from opzo.host.driver.transport import SIMULATED, simulated
+from opzo.host.training.config import Config
+from opzo.spec.messages import no_such
+from opzo.system.interrupt import Interrupt
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    text = "serve on a pseudo-terminal, as is the default; LINK is a symbolic link to make to it"
+    parser.add_argument("--pty", type=Path, nargs="?", metavar="LINK", help=text)
+    parser.add_argument(
+        "--device",
+        default=argparse.SUPPRESS,
+        metavar="DEVICE",
+        help=f"device: {', '.join(SIMULATED)} (default: {Config.device})",
+    )
+    add_config(parser, ("net", "steps", "local", "lanes", "weight_bits"))
+    add_verbosity(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C; exit code."""
+    config = Config.of(given(arguments), "the settings")
+    if config.device not in SIMULATED:
+        raise no_such("simulated device", config.device, SIMULATED)
+    from opzo.sim.pty import PtyDevice, check_link
+
+    limits = config.network.limits(config.lanes, config.weight_bits)
+    config.network.check(limits)
+    if arguments.pty is not None:
+        check_link(arguments.pty)
+    device = PtyDevice(simulated(config.device, limits), arguments.pty)
+    with Interrupt(device.stop):
+        print(f"serial:{arguments.pty or device.path}", flush=True)
+        say("opzo: give this as --device to another opzo; Ctrl-C ends it")
+        try:
+            device.run()
+        finally:
+            device.close()
+    return 0

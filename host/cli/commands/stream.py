@@ -1,0 +1,173 @@
+"""``opzo stream``: recordings or a live source through a trained network, without sample boundaries."""
+
+import argparse
+import logging
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from opzo.host.cli.options import (
+    CLOCK,
+    add_camera,
+    add_clock,
+    add_config,
+    add_output,
+    given,
+    print_json,
+    say,
+    size,
+    whole,
+)
+from opzo.host.data.class_names import find_class
+from opzo.host.driver.device import Device, open_device
+from opzo.host.driver.schedule_registers import STREAM_RATE, rate_registers
+from opzo.host.driver.state import State
+from opzo.host.driver.statistics import counter_array
+from opzo.host.stream.live_counts import Counts
+from opzo.host.stream.live_source import MAX_GAP
+from opzo.host.stream.session import Session, figures, show_figures
+from opzo.host.stream.sources import Sources, check_sources
+from opzo.host.stream.stream import Stream
+from opzo.host.training.checkpoint import Checkpoint
+from opzo.host.training.run_folder import checkpoint_path
+from opzo.spec.errors import LinkError
+from opzo.spec.formats import MAX_STEPS
+from opzo.spec.registers import Counter
+from opzo.system.atomic import check_output
+from opzo.system.interrupt import Interrupt
+
+BIN_US, BIN_US_MAX = 10_000, 1 << 31
+RATE_MAX = 255
+MAX_BAD = 100
+LATE_SHARE = 0.1
+"""Late events for each one that is taken, above which the user is told: several of an address and step count once."""
+COUNT_MAX = 1_000_000_000
+INTERRUPTED = 130
+
+logger = logging.getLogger(__name__)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("run", type=Path, help="run folder or checkpoint of a network that was trained on events")
+    parser.add_argument(
+        "source",
+        nargs="+",
+        help="event data sets (a name or .npz file; their test part), recordings, udp:[HOST:]PORT, dv:[HOST:]PORT, "
+        "or - for stdin (docs/streams.md)",
+    )
+    parser.add_argument("--learn", action="store_true", help="begin with learning switched on")
+    parser.add_argument("--label", metavar="CLASS", help="class of what comes first, number or name (default: unknown)")
+    _add_number(parser, "--rate", 0, RATE_MAX, STREAM_RATE, "step size of learning")
+    _add_number(parser, "--bin-us", 1, BIN_US_MAX, BIN_US, "microseconds per time step", "US")
+    text = "time steps after which a new decision begins; 0: with a label or recording only"
+    _add_number(parser, "--window", 0, MAX_STEPS, 0, text)
+    text = "empty time steps that a gap in the time stamps may make; a longer gap is left out"
+    _add_number(parser, "--max-gap", 0, COUNT_MAX, MAX_GAP, text)
+    text = "live records that may be malformed (they are skipped) or run back in time; one more ends the stream"
+    _add_number(parser, "--max-bad", 0, COUNT_MAX, MAX_BAD, text)
+    parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce a sensor to")
+    add_camera(parser)
+    parser.add_argument("--reset", action="store_true", help="forget membranes and traces before each recording")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the network as it is afterwards (.npz)")
+    same = "as in training"
+    keys = ("data_root", "device", "lanes", "weight_bits")
+    add_config(parser, keys, **dict.fromkeys(keys, same))
+    add_clock(parser, f"clock in MHz used to convert cycles to time (default: the device's, or {CLOCK:g})")
+    add_output(parser)
+
+
+def _add_number(
+    parser: argparse.ArgumentParser, name: str, low: int, high: int, default: int, text: str, metavar: str = "N"
+) -> None:
+    text = f"{text} (default: {default})"
+    parser.add_argument(name, type=whole(low, high), default=default, metavar=metavar, help=text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Stream; exit code."""
+    if arguments.save:
+        check_output(arguments.save)
+    check_sources(arguments.source)
+    checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
+    network, rule, names = checkpoint.network, checkpoint.rule, checkpoint.class_names
+    config = replace(checkpoint.config(given(arguments), str(arguments.run)), rate=arguments.rate)
+    label = None if arguments.label is None else find_class(arguments.label, names, network.classes)
+    ending = "saving; Ctrl-C again quits without" if arguments.save else "Ctrl-C again quits at once"
+    with (
+        open_device(config.device, network, config.lanes, config.weight_bits) as device,
+        Interrupt(lambda: say(f"opzo: stopping; {ending}")) as interrupt,
+    ):
+        device.configure(network, rule)
+        checkpoint.state.write(device)
+        device.write_registers(rate_registers(config, 0, 1))
+        stream = Stream(device, network, window=arguments.window)
+        stream.learning, stream.label = arguments.learn, label
+        counts = Counts(arguments.max_bad)
+        sources = Sources(
+            *(network, counts, interrupt, config.data_root),
+            *(arguments.bin_us, arguments.max_gap, arguments.size, arguments.sensor, arguments.camera),
+            reset=arguments.reset,
+        )
+        measured = _Measured(device)
+        session = Session(stream, network, names, counts, interrupt, shows=not arguments.quiet)
+        failure = _play(session, sources, arguments.source)
+        if failure is not None and (isinstance(failure, KeyboardInterrupt) or not stream.steps):
+            raise failure
+        if failure is not None and not isinstance(failure, LinkError):
+            with suppress(LinkError):
+                session.end()
+        try:
+            if arguments.save:
+                state = State.read(device, rule)
+                saved = Checkpoint(network, rule, state, settings=checkpoint.settings, class_names=session.names)
+                saved.save(arguments.save)
+                if failure is not None:
+                    say(f"opzo: what was learned until then is in {arguments.save}")
+            shown = measured.figures(session, getattr(arguments, "clock", None))
+        except LinkError as error:
+            lost = "; what was learned cannot be read from the device and is lost" if arguments.save else ""
+            raise LinkError(f"{failure or error}{lost}") from error
+    if shown["late"] > LATE_SHARE * shown["events"]:
+        text = f"{shown['late']:,} events came late, with {shown['events']:,} taken in all"
+        say(f"opzo: warning: {text}; is the clock of the sender right?")
+    if arguments.learn and shown["steps"] and not shown["steps_learned"]:
+        say("opzo: warning: nothing was learned, because no label was known; give --label CLASS, or records LABEL")
+    if arguments.json:
+        print_json(shown)
+    else:
+        show_figures(shown)
+    if failure is not None:
+        raise failure
+    return INTERRUPTED if interrupt.requested else 0
+
+
+def _play(session: Session, sources: Sources, names: list[str]) -> BaseException | None:
+    """Play all sources; what ended it before their end, so that what was learned can be saved first."""
+    try:
+        with session:
+            for name in names:
+                if not sources.interrupt.requested:
+                    session.play(name, sources)
+            session.end()
+    except (Exception, KeyboardInterrupt) as error:
+        return error
+    return None
+
+
+class _Measured:
+    """Figures of a device from here on."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._before, self._sent = counter_array(device.counters()), device.bytes_sent
+        self._begun = time.monotonic()
+
+    def figures(self, session: Session, clock: float | None) -> dict[str, Any]:
+        """Figures of a session, at a clock in MHz other than the device's where one is given."""
+        device, seconds = self._device, time.monotonic() - self._begun
+        counted = dict(zip(Counter, (counter_array(device.counters()) - self._before).tolist(), strict=True))
+        mhz = clock or device.identity.clock_mhz or CLOCK
+        return figures(session, counted, device, device.bytes_sent - self._sent, mhz) | {"seconds": seconds}

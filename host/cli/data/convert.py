@@ -1,0 +1,150 @@
+"""``opzo data convert``: recordings become an .npz file of events."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from opzo.host.cli.options import SIDE_MAX, add_camera, add_output, say, show, size, whole
+from opzo.host.data.data_sets import LABEL_MAX
+from opzo.host.data.events.binning import SPLITS, Binning, bin_recordings
+from opzo.host.data.events.event_data_sets import DATA_SETS, load_event_data
+from opzo.host.data.events.event_files import PARTS, STEPS_MAX, save_events
+from opzo.host.data.events.event_samples import Events
+from opzo.host.data.recordings.clock import TIME_MAX
+from opzo.host.data.recordings.folders import recordings_of_folder
+from opzo.host.data.recordings.lists import LIST_SUFFIXES, Labelled, recordings_of_list, split
+from opzo.host.data.recordings.readers import read_recording
+from opzo.host.data.recordings.recording import Recording
+from opzo.spec.errors import OpzoError
+from opzo.system.atomic import check_output
+
+STEPS = 20
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "source",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"{', '.join(DATA_SETS)}; a folder [train|test/]CLASS/RECORDING; a list (.csv, .txt) with lines "
+        "RECORDING,LABEL[,train|test]; or recordings, with --label",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".npz file to write (required)")
+    parser.add_argument("--data-root", default="", metavar="DIR", help="folder of a named data set (default: none)")
+    parser.add_argument(
+        "--label", type=whole(0, LABEL_MAX), metavar="N", help="label of single recordings (default: none)"
+    )
+    parser.add_argument(
+        "--test-every",
+        type=whole(2),
+        default=5,
+        metavar="N",
+        help="recordings of a class for one to test with (default: 5)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=whole(1, STEPS_MAX),
+        metavar="N",
+        help=f"time steps of a sample (default: that of the data set, else {STEPS})",
+    )
+    microseconds = whole(1, TIME_MAX)
+    parser.add_argument(
+        "--bin-us",
+        type=microseconds,
+        metavar="US",
+        help="length of a time step in us (default: the steps share the recording)",
+    )
+    parser.add_argument(
+        "--start-us",
+        type=whole(-TIME_MAX, TIME_MAX),
+        metavar="US",
+        help="clock time of step 0 in us (default: first event)",
+    )
+    parser.add_argument(
+        "--duration", type=microseconds, metavar="US", help="us of a recording that are taken (default: all)"
+    )
+    parser.add_argument(
+        "--split", choices=SPLITS, help="steps of the same time or of the same number of events (default: time)"
+    )
+    parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce the sensor to (default: as it is)")
+    parser.add_argument(
+        "--reduce", type=whole(1, SIDE_MAX), metavar="N", help="factor to reduce both sides by (default: 1)"
+    )
+    parser.add_argument("--counts", action="store_true", help="graded events, by number of events (default: spikes)")
+    add_camera(parser)
+    parser.add_argument("--description", default="", metavar="TEXT", help="where the data come from, for the file")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert, write the file and print figures; exit code."""
+    check_output(arguments.out, suffix=".npz")
+    begun = monotonic()
+    train, test, description = _converted(arguments)
+    save_events(arguments.out, train, test, arguments.description or description)
+    facts: dict[str, Any] = {"file": str(arguments.out), "seconds": round(monotonic() - begun, 2)}
+    facts |= {"shape": list(train.shape), "steps": train.steps, "graded": train.graded}
+    for part, events in zip(PARTS, (train, test), strict=True):
+        facts[f"{part}_samples"] = len(events)
+        facts[f"{part}_events_a_sample"] = round(len(events.addresses) / len(events), 1)
+    show(facts, as_json=arguments.json)
+    return 0
+
+
+def _converted(arguments: argparse.Namespace) -> tuple[Events, Events, str]:
+    """Both parts and a description of them."""
+    first, several = arguments.source[0], len(arguments.source) > 1
+    if first in DATA_SETS and not several:
+        binning = _binning(arguments, DATA_SETS[first].binning)
+        return *load_event_data(first, arguments.data_root, binning=binning), f"{first}: {binning}"
+    binning = _binning(arguments, Binning(STEPS))
+    paths = [Path(source) for source in arguments.source]
+    if arguments.label is not None:
+        events = _events([Labelled(path, arguments.label) for path in paths], binning, arguments, "recordings")
+        say("opzo: both parts of the file hold these recordings; do not train and test with it")
+        return events, events, f"{', '.join(arguments.source)}, both parts the same: {binning}"
+    if several:
+        raise OpzoError(f"several recordings need a label: {', '.join(arguments.source)}; give --label N, or a list")
+    classes: list[str] = []
+    if paths[0].is_dir():
+        recordings, classes = recordings_of_folder(paths[0])
+    elif paths[0].suffix.lower() in LIST_SUFFIXES:
+        recordings = recordings_of_list(paths[0])
+    elif paths[0].exists():
+        raise OpzoError(f"{first} is a single recording, which needs a label; give --label N")
+    else:
+        raise OpzoError(f"there is no {first}; give {', '.join(DATA_SETS)}, a folder, a list or a recording")
+    parts = split(recordings, arguments.test_every)
+    train, test = (
+        replace(_events(part, binning, arguments, name), names=tuple(classes))
+        for part, name in zip(parts, PARTS, strict=True)
+    )
+    named = f", classes {' '.join(f'{label}={name}' for label, name in enumerate(classes))}" if classes else ""
+    return train, test, f"{first}{named}: {binning}"
+
+
+def _binning(arguments: argparse.Namespace, default: Binning) -> Binning:
+    """Binning of the options; those of ``default`` that are not given stay, but for those which they stand in for."""
+    names = {"steps": "steps", "bin_us": "bin_us", "start_us": "start_us", "duration": "duration_us", "split": "split"}
+    names |= {"size": "size", "reduce": "reduce"}
+    given = {field: getattr(arguments, option) for option, field in names.items()}
+    given = {field: value for field, value in given.items() if value is not None}
+    if "bin_us" in given:
+        default = replace(default, split="time", duration_us=0)
+    elif "duration_us" in given or "split" in given:
+        default = replace(default, bin_us=0)
+    if "reduce" in given:
+        default = replace(default, size=None)
+    return replace(default, counts=arguments.counts or default.counts, **given)
+
+
+def _events(recordings: list[Labelled], binning: Binning, arguments: argparse.Namespace, name: str) -> Events:
+    def read() -> Iterator[tuple[Recording, int]]:
+        for recording in recordings:
+            yield read_recording(recording.path, arguments.sensor, arguments.camera), recording.label
+
+    return bin_recordings(read(), binning, name)

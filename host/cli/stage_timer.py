@@ -1,0 +1,59 @@
+"""What a user sees of work that has stages: the stage and its time, on stderr."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from opzo.host.cli.options import say
+
+
+class Stages:
+    """Shows the stage that is under way; a line a stage where stderr is no terminal.
+
+    Parameters
+    ----------
+    enabled : bool
+        Show anything at all.
+    """
+
+    def __init__(self, *, enabled: bool = True) -> None:
+        console = Console(stderr=True)
+        self._lines = enabled and not console.is_terminal
+        self._bar = Progress(
+            SpinnerColumn(finished_text="*"),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not (enabled and console.is_terminal),
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._finish()
+        self._bar.stop()
+
+    def begin(self, stage: str) -> None:
+        """The stage before is done, this one begins."""
+        self._finish()
+        self._bar.add_task(stage, total=1)
+        if self._lines:
+            say(f"opzo: {stage}")
+
+    def note(self, text: str) -> None:
+        """Say something about the work, above its stages."""
+        if self._lines:
+            say(f"opzo: {text}")
+        elif not self._bar.disable:
+            self._bar.console.print(f"opzo: {text}", highlight=False, markup=False, soft_wrap=True)
+
+    def _finish(self) -> None:
+        for task in self._bar.tasks:
+            self._bar.update(task.id, completed=1)

@@ -1,0 +1,1 @@
+"""Data sets: images, events, recordings, and what they have in common."""

@@ -1,0 +1,225 @@
+"""Data sets by name or file: training and test samples, frames or events, with labels."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.data.class_names import Names, class_text, names_of_data
+from opzo.host.data.events.dense import dense_events
+from opzo.host.data.events.event_files import is_event_file, load_events
+from opzo.host.data.events.event_samples import Events
+from opzo.host.data.images.frames import LABEL_MAX, PIXEL_MAX, Frames, Shape, check_pixels, encode_frame
+from opzo.host.data.images.mnist import MNIST_FILES, WHERE, load_mnist
+from opzo.host.data.npz import load_arrays
+from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such, printable, shown
+from opzo.spec.network import Input, Network
+from opzo.system.paths import DATA_ROOT, expanded
+
+__all__ = ["DATA_SETS", "LABEL_MAX", "MNIST_FILES", "Data", "Frames", "check_pixels", "encode_frame", "load_data"]
+
+NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+DIGITS_PIXEL_MAX = 16
+DIGITS_TEST_EVERY = 5
+DIGITS = tuple("0123456789")
+SYNTHETIC = "saccade-"
+"""Begins the names of data sets that a simulated camera makes of others."""
+RECORDED = ("nmnist", "dvs-gesture", "cifar10-dvs")
+"""Recordings of event cameras, from files on disk."""
+DATA_SETS = ("digits", "mnist", "saccade-digits", "saccade-mnist", *RECORDED)
+NAMED = 5
+"""Classes that a message names at most."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: training and test samples, both of the same kind."""
+
+    name: str
+    train: Frames | Events
+    test: Frames | Events
+
+    def __post_init__(self) -> None:
+        for part in (self.train, self.test):
+            if not isinstance(part, Frames | Events):
+                raise OpzoError(f"data are made of Frames or Events, not of {shown(part)}; see opzo.Frames.of(x, y)")
+            # So that a part alone is trained by the recipe of the data set.
+            object.__setattr__(part, "data_set", self.name)
+
+    def __repr__(self) -> str:
+        return f"<Data '{printable(self.name)}': train {self.train!r}, test {self.test!r}>"
+
+    def network(
+        self, sizes: Sequence[int] | str | None = None, *, steps: int | None = None, local: int | None = None
+    ) -> Network:
+        """Network that ``opzo train`` makes for the data set, or one of other ``sizes``, ``steps`` or ``local``.
+
+        Without a recipe it is one of two hidden layers; ``local`` -1 is all of them.
+        """
+        from opzo.host.training.recipes import recipe_network
+
+        return recipe_network(self, sizes, steps, local)
+
+    def check(self, network: Network) -> None:
+        """Raise OpzoError where ``network`` does not fit the data."""
+        self.train.check(network, f"{self.name} (training)")
+        self.test.check(network, f"{self.name} (test)")
+
+    @property
+    def names(self) -> Names:
+        """Names of the classes, in order of label; empty where they are unknown."""
+        return self.train.names
+
+    @property
+    def digest(self) -> int:
+        """CRC-32 of the training samples, in order: tells whether a resumed run has the same ones."""
+        return self.train.digest
+
+    @property
+    def digests(self) -> tuple[int, int]:
+        """CRC-32 of the training samples and of the test samples."""
+        return self.train.digest, self.test.digest
+
+
+def load_data(name: str, root: str | Path = "") -> Data:
+    """Data set by name; ``root`` is the folder of its files, where it has any.
+
+    ``digits``; ``mnist`` (four IDX files, gzipped or not); the synthetic recordings ``saccade-digits`` and
+    ``saccade-mnist`` (of the same files); the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz``
+    file of images or of events.
+    """
+    if root:
+        root = expanded(str(root))
+    is_file = name.lower().endswith(".npz")
+    # A file may be called saccade-x.npz.
+    if name.startswith(SYNTHETIC) and not is_file:
+        from opzo.host.data.events.saccade import load_saccade
+
+        return Data(name, *load_saccade(name, root))
+    data = _npz(expanded(name)) if is_file else _load(name, root)
+    _tell_classes(data)
+    return data
+
+
+def _load(name: str, root: str | Path) -> Data:
+    if name == "digits":
+        return _digits()
+    if name in RECORDED:
+        from opzo.host.data.events.event_data_sets import load_event_data
+
+        return Data(name, *load_event_data(name, root))
+    if name == "mnist":
+        if not root:
+            raise OpzoError(f"mnist needs the folder of its four IDX files; give {DATA_ROOT}; {WHERE}")
+        parts = load_mnist(Path(root))
+        # EMNIST comes in files of the same names, with letters.
+        names = DIGITS if max(part.y.max() for part in parts) < len(DIGITS) else ()
+        return Data(name, *(replace(part, names=names) for part in parts))
+    raise no_such("data set", name, DATA_SETS, " or an .npz file")
+
+
+def _tell_classes(data: Data) -> None:
+    """Warn of classes that only one part has, and of labels that do not count from 0."""
+    train, test = (set(np.unique(part.y).tolist()) for part in (data.train, data.test))
+    for classes, what in (
+        (test - train, "test samples but no training samples, so the network cannot learn them"),
+        (train - test, "training samples but no test samples, so the test accuracy says nothing about them"),
+    ):
+        if classes:
+            names = ", ".join(class_text(label, data.names) for label in sorted(classes)[:NAMED])
+            more = " ..." if len(classes) > NAMED else ""
+            logger.warning("%s: %d classes (%s%s) have %s", data.name, len(classes), names, more, what)
+    if first := min(train | test):
+        logger.warning("%s: its labels begin with %d; classes count from 0, so the first are unused", data.name, first)
+
+
+def _digits() -> Data:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = np.rint(digits.images * (PIXEL_MAX / DIGITS_PIXEL_MAX))
+    test = np.arange(len(pixels)) % DIGITS_TEST_EVERY == DIGITS_TEST_EVERY - 1
+    parts = (Frames.of(pixels[part], digits.target[part]) for part in (~test, test))
+    return Data("digits", *(replace(part, names=DIGITS) for part in parts))
+
+
+def _npz(path: Path) -> Data:
+    """Images or events of an ``.npz`` file.
+
+    Beside NPZ_ARRAYS it may have ``shape``, three numbers (channels, height, width), for flat images, and ``input``:
+    'frame' says that values of only 0 and 1 are meant so; 'spikes' and 'graded' that the arrays x are events (count,
+    steps, inputs), as in `opzo.host.data.events.dense.dense_events`.
+    """
+    remedy = f"write it with numpy.savez, as arrays {', '.join(NPZ_ARRAYS)}"
+    arrays = load_arrays(path, remedy)
+    if is_event_file(arrays):
+        events_train, events_test, _ = load_events(path)
+        return Data(path.name, events_train, events_test)
+    missing = [name for name in NPZ_ARRAYS if name not in arrays]
+    if missing:
+        found = f" (it has {', '.join(list(arrays)[:8])})" if arrays else ""
+        raise OpzoError(f"{path} lacks {', '.join(missing)}{found}; {remedy}")
+    x_train, y_train, x_test, y_test = (arrays[name] for name in NPZ_ARRAYS)
+    names = [f"{name} in {path}" for name in NPZ_ARRAYS]
+    kind = _kind(arrays, path)
+    train: Frames | Events
+    test: Frames | Events
+    if kind in (Input.SPIKES, Input.GRADED):
+        train = dense_events(x_train, y_train, kind, names[0], names[1])
+        test = dense_events(x_test, y_test, kind, names[2], names[3])
+        if (train.shape, train.steps) != (test.shape, test.steps):
+            raise OpzoError(f"{path}: x_train has shape {x_train.shape}, x_test {x_test.shape}; only counts may differ")
+        return _named(path, train, test, arrays, remedy)
+    shape = _shape(arrays, path)
+    train = Frames.of(x_train, y_train, names[0], names[1], shape=shape, as_is=kind is Input.FRAME)
+    test = Frames.of(x_test, y_test, names[2], names[3], shape=shape, as_is=kind is Input.FRAME)
+    if train.inputs != test.inputs:
+        raise OpzoError(f"{path}: training frames have {train.inputs} pixels, test frames {test.inputs}")
+    # Flat images of one part are those of the other part's shape.
+    if test.shape is None:
+        test = replace(test, shape=train.shape, channels_last=train.channels_last)
+    elif train.shape is None:
+        train = replace(train, shape=test.shape, channels_last=test.channels_last)
+    if (train.shape, train.channels_last) != (test.shape, test.channels_last):
+        raise OpzoError(f"{path}: x_train has shape {x_train.shape}, x_test {x_test.shape}; only counts may differ")
+    return _named(path, train, test, arrays, remedy)
+
+
+def _named(
+    path: Path, train: Frames | Events, test: Frames | Events, arrays: dict[str, NDArray[Any]], remedy: str
+) -> Data:
+    """Data with the names of classes that the file has."""
+    known = names_of_data(arrays, path, remedy)
+    largest = max(train.y.max(), test.y.max())
+    if known and largest >= len(known):
+        raise OpzoError(f"{path} has label {largest} and {len(known)} names of classes; {remedy}")
+    return Data(path.name, replace(train, names=known), replace(test, names=known))
+
+
+def _kind(arrays: dict[str, NDArray[Any]], path: Path) -> Input | None:
+    """What the file says its samples are."""
+    said = arrays.get("input")
+    if said is None:
+        return None
+    names = [kind.name.lower() for kind in Input]
+    if said.shape != () or str(said) not in names:
+        raise OpzoError(f"{path}: input is {printable(said)}; {', '.join(names)} expected")
+    return Input.parse(str(said))
+
+
+def _shape(arrays: dict[str, NDArray[Any]], path: Path) -> Shape | None:
+    """Shape of its images, where the file says it."""
+    said = arrays.get("shape")
+    if said is None:
+        return None
+    if said.shape != (3,) or said.dtype.kind not in "iu" or (said < 1).any():
+        raise OpzoError(f"{path}: shape is {printable(said)}; three whole numbers expected: channels, height, width")
+    channels, height, width = said.tolist()
+    return channels, height, width

@@ -1,0 +1,1 @@
+"""Event samples: spikes in time steps with labels."""

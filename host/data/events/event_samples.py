@@ -1,0 +1,246 @@
+"""Event samples: which addresses had an event in which time step, with labels."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.data.class_names import Names
+from opzo.host.driver.device import Sample
+from opzo.spec.errors import OpzoError
+from opzo.spec.events import SPIKE, Chunk, encode_steps
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import Input, Network, chunk_events
+
+VALUE_MAX = 255
+
+
+@dataclass(frozen=True)
+class EventSample:
+    """One sample; the events of time step t are ``addresses[offsets[t]:offsets[t + 1]]``.
+
+    Attributes
+    ----------
+    addresses : uint16 (events,)
+        Strictly ascending within a time step.
+    offsets : int64 (steps + 1,)
+    values : uint8 (events,) or None
+        Values 1..255 of graded events; None: all events are spikes.
+    label : int
+    """
+
+    addresses: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    values: NDArray[np.uint8] | None = None
+    label: int = 0
+
+    def __repr__(self) -> str:
+        kind = "spikes" if self.values is None else "graded events"
+        return (
+            f"<EventSample: {len(self.addresses):,} {kind} in {len(self.offsets) - 1} time steps, label {self.label}>"
+        )
+
+
+@dataclass(frozen=True)
+class Events:
+    """Event samples of one shape and number of time steps, in one set of arrays.
+
+    Event address = (channel * height + row) * width + column. OpzoError, naming ``name``, where the arrays are
+    inconsistent.
+
+    Parameters
+    ----------
+    addresses : uint16 (events,)
+        Of all samples, in order of sample and time step, strictly ascending within a time step.
+    offsets : int64 (count, steps + 1)
+        The events of step t of sample n are ``addresses[offsets[n, t]:offsets[n, t + 1]]``; samples follow each other
+        without a gap.
+    y : uint8 (count,)
+        Labels.
+    shape : (channels, height, width)
+    values : uint8 (events,) or None
+        Values 1..255 of graded events; None: all events are spikes.
+    name : str
+        For messages.
+    names : tuple of str
+        Names of the classes, in order of label; empty where they are unknown.
+    labelled : bool
+        False: the classes are not known, ``y`` means nothing.
+    """
+
+    addresses: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    y: NDArray[np.uint8]
+    shape: tuple[int, int, int]
+    values: NDArray[np.uint8] | None = None
+    name: str = "the event data"
+    names: Names = ()
+    labelled: bool = True
+    data_set: str = field(default="", init=False, compare=False)
+    """Name of the data set that they are part of, which may have a recipe; '' for none."""
+
+    def __post_init__(self) -> None:
+        self._require(self.offsets.ndim == 2 and len(self.offsets) > 0 and self.steps > 0, "no samples")
+        self._require(self.y.shape == (len(self.offsets),), f"{len(self.offsets)} samples, but labels {self.y.shape}")
+        self._require(self.addresses.ndim == 1, f"addresses of shape {self.addresses.shape}")
+        self._require(self.addresses.dtype == np.uint16, f"addresses of type {self.addresses.dtype}")
+        flat = np.concatenate([self.offsets[:, :-1].reshape(-1), self.offsets[-1:, -1]])
+        self._require(
+            flat[0] == 0
+            and flat[-1] == len(self.addresses)
+            and bool((flat[1:] >= flat[:-1]).all())
+            and np.array_equal(self.offsets[1:, 0], self.offsets[:-1, -1]),
+            "offsets that do not go through the events in order",
+        )
+        if len(self.addresses):
+            self._require(
+                int(self.addresses.max()) < self.inputs, f"address {self.addresses.max()} outside {self.shape}"
+            )
+            same_step = np.ones(len(self.addresses), bool)
+            same_step[flat[:-1][flat[:-1] < len(self.addresses)]] = False
+            ascending = self.addresses[1:] > self.addresses[:-1]
+            self._require(bool((ascending | ~same_step[1:]).all()), "addresses that do not ascend within a time step")
+        if self.names:
+            self._require(
+                self.y.max() < len(self.names), f"label {self.y.max()} and {len(self.names)} names of classes"
+            )
+        if self.values is not None:
+            self._require(self.values.shape == self.addresses.shape, f"{len(self.values)} values")
+            self._require(self.values.dtype == np.uint8 and bool((self.values > 0).all()), "values outside 1..255")
+
+    def _require(self, condition: bool, what: str) -> None:
+        if not condition:
+            raise OpzoError(f"{self.name} has {what}; convert the recordings again")
+
+    def __repr__(self) -> str:
+        kind, size = self.input.name.lower(), " x ".join(map(str, self.shape))
+        classes = f"{len(np.unique(self.y))} classes"
+        return f"<Events: {len(self):,} samples of {self.steps} time steps, {kind} of {size} addresses, {classes}>"
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> EventSample:
+        offsets = self.offsets[index]
+        part = slice(offsets[0], offsets[-1])
+        values = None if self.values is None else self.values[part]
+        return EventSample(self.addresses[part], offsets - offsets[0], values, int(self.y[index]))
+
+    def samples(self, order: NDArray[np.intp] | None = None) -> Iterator[Sample]:
+        """Samples, in this order of indices, cut into chunks."""
+        for index in range(len(self)) if order is None else order:
+            sample = self[index]
+            parts = chunks(sample, self.inputs)
+            yield Sample(tuple(encode_steps(part, graded=self.graded) for part in parts), sample.label)
+
+    def dense(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Values of the samples with these indices, (count, steps, inputs): 0 without an event, 1 for a spike."""
+        dense = np.zeros((len(indices), self.steps, self.inputs), np.uint8)
+        for values, index in zip(dense, indices.tolist(), strict=True):
+            sample = self[index]
+            steps = np.repeat(np.arange(self.steps), np.diff(sample.offsets))
+            values[steps, sample.addresses] = SPIKE if sample.values is None else sample.values
+        return dense
+
+    def check(self, network: Network, name: str) -> None:
+        """Raise OpzoError where ``network`` does not fit the samples."""
+        if network.input is not self.input:
+            raise OpzoError(
+                f"{name} are events in time ({self.input.name.lower()}); the network is one for "
+                f"{network.input.name.lower()} input"
+            )
+        if self.inputs != network.inputs:
+            raise OpzoError(
+                f"{name} has {self.inputs} addresses ({' x '.join(map(str, self.shape))}); network {network} has "
+                f"{network.inputs} inputs"
+            )
+        if self.steps != network.steps:
+            raise OpzoError(f"{name} has {self.steps} time steps a sample; the network has {network.steps}")
+        if not self.labelled:
+            raise OpzoError(f"{name} has no labels; give events with labels")
+        check_labels(self.y, network, name)
+
+    def __iter__(self) -> Iterator[EventSample]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def steps(self) -> int:
+        """Time steps of each sample."""
+        return int(self.offsets.shape[1]) - 1
+
+    @property
+    def inputs(self) -> int:
+        """Addresses: product of ``shape``."""
+        channels, height, width = self.shape
+        return channels * height * width
+
+    @property
+    def graded(self) -> bool:
+        """Whether events have values."""
+        return self.values is not None
+
+    @property
+    def input(self) -> Input:
+        """What the chip takes them for."""
+        return Input.GRADED if self.graded else Input.SPIKES
+
+    @property
+    def digest(self) -> int:
+        """CRC-32 of all arrays and the shape."""
+        parts: tuple[Any, ...] = (
+            self.addresses,
+            self.offsets,
+            self.y,
+            *(() if self.values is None else (self.values,)),
+        )
+        crc = zlib.crc32(repr(self.shape).encode())
+        for part in parts:
+            crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
+        return crc
+
+    @classmethod
+    def of(
+        cls,
+        samples: list[EventSample],
+        shape: tuple[int, int, int],
+        name: str = "the event data",
+    ) -> "Events":
+        """Events of single samples with the same number of time steps, all graded or none."""
+        lengths = np.cumsum([0, *(len(sample.addresses) for sample in samples)])
+        return cls(
+            np.concatenate([sample.addresses for sample in samples]).astype(np.uint16),
+            np.stack([sample.offsets + start for sample, start in zip(samples, lengths[:-1], strict=True)]),
+            np.array([sample.label for sample in samples], np.uint8),
+            shape,
+            None
+            if samples[0].values is None
+            else np.concatenate([sample.values for sample in samples if sample.values is not None]).astype(np.uint8),
+            name,
+        )
+
+
+def chunks(sample: EventSample, inputs: int) -> Iterator[Chunk]:
+    """Cut a sample of a network with ``inputs`` inputs into runs, the same for every device.
+
+    Chunks have HISTORY_STEPS time steps; fewer at the end, and where that would be more events than a chunk may have.
+    Chunks of graded events have one.
+    """
+    steps, most = len(sample.offsets) - 1, 1 if sample.values is not None else HISTORY_STEPS
+    room, begin = chunk_events(inputs), 0
+    while begin < steps:
+        full = int(np.searchsorted(sample.offsets, sample.offsets[begin] + room, side="right")) - 1
+        end = min(begin + most, steps, full)
+        part = slice(sample.offsets[begin], sample.offsets[end])
+        addresses = sample.addresses[part].astype(np.int64)
+        values = np.full(len(addresses), SPIKE) if sample.values is None else sample.values[part].astype(np.int64)
+        yield Chunk(addresses, values, sample.offsets[begin + 1 : end + 1] - sample.offsets[begin])
+        begin = end
+
+
+def check_labels(y: NDArray[np.uint8], network: Network, name: str) -> None:
+    """Raise OpzoError where there are more classes than ``network`` has."""
+    if y.max() >= network.classes:
+        raise OpzoError(f"{name} has label {y.max()}; network {network} has classes 0..{network.classes - 1}")

@@ -1,0 +1,83 @@
+"""SYNTHETIC event data sets that the simulated camera makes of images, kept in the cache."""
+
+import logging
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.data.data_sets import Frames, load_data
+from opzo.host.data.events.event_samples import Events
+from opzo.host.data.events.saccade_camera import SENSOR, SaccadeCamera, enlarge
+from opzo.spec.errors import OpzoError
+from opzo.spec.messages import no_such
+from opzo.system.cache import cache_root, cached, content_hash
+
+PREFIX = "saccade-"
+SPLITS = ("train", "test")
+REPORT_S = 10.0
+_VERSION = 1
+"""Counts changes of what the same camera makes of the same images."""
+
+logger = logging.getLogger(__name__)
+
+
+def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None = None) -> tuple[Events, Events]:
+    """Training and test recordings of ``saccade-digits``, ``saccade-mnist`` or ``saccade-FILE.npz``.
+
+    The part behind ``saccade-`` and ``root`` are those of ``load_data``. Made once and kept; the arrays of what is
+    returned are memory-mapped files.
+    """
+    if not name.startswith(PREFIX):
+        raise no_such("synthetic event data set", name, ("saccade-digits", "saccade-mnist"))
+    camera = camera or SaccadeCamera()
+    data = load_data(name.removeprefix(PREFIX), root)
+    if not (isinstance(data.train, Frames) and isinstance(data.test, Frames)):
+        raise OpzoError(f"{data.name} holds events, not images; choose saccade-digits or saccade-mnist")
+    images = [_images(frames, data.name) for frames in (data.train, data.test)]
+    key = content_hash(_VERSION, camera, *(part.shape for part in images), *(part.tobytes() for part in images))
+
+    def build(folder: Path) -> None:
+        for split, part in enumerate(images):
+            _make(camera, part, split, folder)
+
+    folder = cached(cache_root() / f"{PREFIX}{key}", build)
+    train, test = (_load(folder, split, frames) for split, frames in zip(SPLITS, (data.train, data.test), strict=True))
+    return train, test
+
+
+def _images(frames: Frames, name: str) -> NDArray[np.uint8]:
+    if frames.shape is None:
+        raise OpzoError(
+            f"{name} has {frames.inputs} pixels a frame, and its array does not say their height and width; store "
+            "images as (count, height, width)"
+        )
+    channels, height, width = frames.shape
+    if channels != 1 or height != width:
+        raise OpzoError(f"{name} has images of shape {frames.shape}; the camera takes square ones of one channel")
+    return enlarge(frames.x.reshape(-1, height, width))
+
+
+def _make(camera: SaccadeCamera, images: NDArray[np.uint8], split: int, folder: Path) -> None:
+    """Write the recordings of one split as ``.npy`` files, which can be memory-mapped."""
+    addresses, offsets, done, total = [], [], 0, 0
+    reported = monotonic()
+    for batch_addresses, batch_offsets in camera.recordings(images, split):
+        addresses.append(batch_addresses)
+        offsets.append(batch_offsets + total)
+        done, total = done + len(batch_offsets), total + len(batch_addresses)
+        if monotonic() - reported > REPORT_S:
+            reported = monotonic()
+            logger.info("recorded %d of %d images (%s, synthetic)", done, len(images), SPLITS[split])
+    np.save(folder / f"{SPLITS[split]}_addresses.npy", np.concatenate(addresses))
+    np.save(folder / f"{SPLITS[split]}_offsets.npy", np.concatenate(offsets))
+
+
+def _load(folder: Path, split: str, frames: Frames) -> Events:
+    # Plain arrays over the mapped files: slices of np.memmap are slow.
+    addresses, offsets = (
+        np.asarray(np.load(folder / f"{split}_{name}.npy", mmap_mode="r")) for name in ("addresses", "offsets")
+    )
+    name = f"the synthetic recording in {folder}"
+    return Events(addresses, offsets, frames.y, (2, SENSOR, SENSOR), name=name, names=frames.names)

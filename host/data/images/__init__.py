@@ -1,0 +1,1 @@
+"""Images: pixels with labels, and the files they come in."""

@@ -1,0 +1,1 @@
+"""Driver of a device: transport, link, typed calls, state, ports."""

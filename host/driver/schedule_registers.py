@@ -1,0 +1,62 @@
+"""From hyper-parameters to the registers of the learning rule, as training goes on."""
+
+from math import cos, log2, pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.training.config import Hyperparameters
+from opzo.spec.formats import (
+    ACTIVITY_BITS,
+    ALPHA_BITS,
+    DELTA_SHIFT,
+    FEEDBACK_MEAN_MAX,
+    FEEDBACK_SHIFT_MAX,
+    UPDATE_FRAC_BITS,
+)
+from opzo.spec.network import Rule
+from opzo.spec.registers import Reg
+
+BLOCK = 64
+"""Training samples between changes of the registers. Part of the algorithm: every device and every resumed run changes
+them at the same samples."""
+STREAM_RATE = 20
+"""Step size of learning in a stream, which has no end towards which it could fall."""
+SHIFT_MAX = 15
+"""Largest DECAY_SHIFT and LEAK_SHIFT."""
+# Kappa is in units of 2**4 Feedback sums (the prototype's delta), Credit in 2**DELTA_SHIFT of them with the step size.
+ACTIVITY_SHIFT = DELTA_SHIFT - 4
+
+
+def rate_registers(hyper: Hyperparameters, sample: int, total: int) -> dict[int, int]:
+    """Registers in force from training sample ``sample`` (a multiple of BLOCK) of ``total`` on: address -> value."""
+    progress = sample / total
+    rate = round(hyper.rate * (1 + cos(pi * progress)) / 2)
+    noise = Rule.parse(hyper.rule).noise
+    alpha = (hyper.alpha + (hyper.alpha_end - hyper.alpha) * progress) if noise else 0.0
+    activity = round(rate * hyper.kappa / (1 << ACTIVITY_SHIFT))
+    return {
+        Reg.ALPHA: round(alpha * (1 << ALPHA_BITS)),
+        Reg.RATE: rate,
+        Reg.ACTIVITY: min(activity, (1 << ACTIVITY_BITS) - 1),
+        Reg.DECAY_SHIFT: decay_shift(hyper.decay, rate),
+        Reg.LEAK_SHIFT: min(hyper.leak - UPDATE_FRAC_BITS, SHIFT_MAX) if hyper.leak else 0,
+        Reg.MSE_SHIFT: hyper.mse,
+    }
+
+
+def decay_shift(decay: int, rate: int) -> int:
+    """Register DECAY_SHIFT that takes ``rate`` x 2**-``decay`` of a weight; 0 where that is off or too little."""
+    if not decay or not rate:
+        return 0
+    shift = max(1, round(decay - UPDATE_FRAC_BITS - log2(rate)))
+    return shift if shift <= SHIFT_MAX else 0
+
+
+def feedback_shift(feedback: NDArray[np.int16], lanes: int) -> int:
+    """Shift of a feedback matrix (classes, n) as the device chooses it: from the neurons of lane 0."""
+    lane = np.abs(feedback[:, ::lanes].astype(np.int64))
+    shift = 0
+    while shift < FEEDBACK_SHIFT_MAX and lane.sum() >= FEEDBACK_MEAN_MAX * lane.size << shift:
+        shift += 1
+    return shift

@@ -1,0 +1,105 @@
+"""What a device holds that training goes on from: the same on every device with as many lanes."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opzo.host.driver.device import Device
+from opzo.host.driver.initial_weights import initial_feedback, initial_local, initial_weights
+from opzo.host.driver.row_layout import round_entries
+from opzo.host.driver.schedule_registers import feedback_shift
+from opzo.spec.errors import OpzoError
+from opzo.spec.lfsr import lane_states
+from opzo.spec.network import Limits, Network, Rule
+
+
+@dataclass(frozen=True)
+class State:
+    """Weights and whatever else one training sample hands to the next.
+
+    Attributes
+    ----------
+    weights : list of int16 (n_in + 1, n_out)
+        Q3.12; the last row is the bias.
+    feedback : list of int16 (classes, n)
+        Feedback matrices of the hidden layers; empty for rules without.
+    local : list of int16 (classes, n)
+        Local read-outs of the hidden layers that have one, Q3.12.
+    feedback_shift : uint8 (hidden layers,)
+    lfsr : uint32 (lanes,)
+    samples : int
+        Training samples since the seed was set.
+    weight_bits : int
+        Bits of a weight in the device's memory.
+    """
+
+    weights: list[NDArray[np.int16]]
+    feedback: list[NDArray[np.int16]]
+    local: list[NDArray[np.int16]]
+    feedback_shift: NDArray[np.uint8]
+    lfsr: NDArray[np.uint32]
+    samples: int
+    weight_bits: int
+
+    @classmethod
+    def initial(cls, network: Network, rule: Rule, seed: int, limits: Limits) -> Self:
+        """State that a seed stands for in a device with ``limits``."""
+        low = limits.low_bits
+        # A narrow memory has less range; the size of a random matrix is made up for by its shift.
+        feedback = [round_entries(matrix >> low, low) for matrix in initial_feedback(network, rule, seed)]
+        shifts = [feedback_shift(matrix, limits.lanes) for matrix in feedback] or [0] * len(network.hidden)
+        return cls(
+            [round_entries(matrix, low) for matrix in initial_weights(network, seed)],
+            feedback,
+            [round_entries(matrix, low) for matrix in initial_local(network, seed)],
+            np.array(shifts, np.uint8),
+            lane_states(seed, limits.lanes),
+            samples=0,
+            weight_bits=limits.weight_bits,
+        )
+
+    @classmethod
+    def read(cls, device: Device, rule: Rule) -> Self:
+        """State of a configured device."""
+        assert device.network is not None
+        hidden = len(device.network.hidden)
+        return cls(
+            [device.read_weights(layer) for layer in range(hidden + 1)],
+            [device.read_feedback(layer) for layer in range(hidden)] if rule.feedback else [],
+            [device.read_local(layer) for layer in range(device.network.local)],
+            device.read_feedback_shifts(),
+            device.read_lfsr(),
+            device.read_samples(),
+            device.limits.weight_bits,
+        )
+
+    def check(self, device: Device) -> None:
+        """Raise OpzoError where a device has other lanes or weights."""
+        for what, ours, theirs in (
+            ("lanes", len(self.lfsr), device.limits.lanes),
+            ("bits a weight", self.weight_bits, device.limits.weight_bits),
+        ):
+            if ours != theirs:
+                raise OpzoError(
+                    f"training began with {ours} {what} and {device.name} has {theirs}; "
+                    f"go on with a device of {ours} {what}, or start anew"
+                )
+
+    def write(self, device: Device) -> None:
+        """Put the state into a configured device; OpzoError where it has other lanes or weights."""
+        self.check(device)
+        self.write_weights(device)
+        for layer, matrix in enumerate(self.feedback):
+            device.write_feedback(layer, matrix)
+        for layer, matrix in enumerate(self.local):
+            device.write_local(layer, matrix)
+        device.write_feedback_shifts(self.feedback_shift)
+        device.write_lfsr(self.lfsr)
+        device.write_samples(self.samples)
+
+    def write_weights(self, device: Device) -> None:
+        """Put only the weights, rounded to what it holds, into a configured device: all that inference needs."""
+        for layer, matrix in enumerate(self.weights):
+            device.write_weights(layer, round_entries(matrix, device.limits.low_bits))

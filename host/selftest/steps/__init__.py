@@ -1,0 +1,1 @@
+"""Steps of the self-test, one a module."""

@@ -1,0 +1,1 @@
+"""Stream mode: one endless run of time steps from files, pipes, sockets and cameras."""

@@ -1,0 +1,269 @@
+"""Stream mode: one endless run of time steps through a device, with labels, learning and decisions that come and go."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from opzo.host.driver.device import Device, Result
+from opzo.host.driver.link import Exchange
+from opzo.spec.errors import OpzoError
+from opzo.spec.events import SPIKE, Chunk, encode_steps
+from opzo.spec.formats import HISTORY_STEPS, LOSS_FRAC_BITS, LOSS_SUM_BITS, MAX_STEPS, OUTPUT_SUM
+from opzo.spec.messages import shown
+from opzo.spec.network import Input, Network, chunk_events
+from opzo.spec.protocol import RunFlag
+from opzo.spec.values import whole_number
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the chip holds of the steps since the last restart of the decision.
+
+    Attributes
+    ----------
+    prediction : int
+        Class with the largest summed read-out.
+    steps : int
+        Time steps that it rests on; 0: none yet, the rest means nothing.
+    outputs : float64 (classes,)
+        Mean read-out of a time step, in thresholds.
+    loss : float or None
+        Cross entropy in bits, mean over the steps; None where there was no label.
+    """
+
+    prediction: int
+    steps: int
+    outputs: NDArray[np.float64]
+    loss: float | None
+
+    def __repr__(self) -> str:
+        loss = "" if self.loss is None else f", loss {self.loss:.3f} bits"
+        return f"<Decision: class {self.prediction} after {self.steps:,} time steps{loss}>"
+
+
+@dataclass(frozen=True)
+class _Underway:
+    run: Exchange
+    steps: int
+    labelled: bool
+    restart: bool
+
+
+class Stream:
+    """Time steps to a device that holds a network for events, in chunks that end where something changes.
+
+    Weights follow the events by at most HISTORY_STEPS steps and what is on its way to the device.
+
+    Parameters
+    ----------
+    device : Device
+        Configured for ``network`` and filled.
+    network : Network
+    window : int
+        Time steps after which a new decision begins, 0: only with a new label. At most MAX_STEPS.
+
+    Attributes
+    ----------
+    steps : int
+        Time steps taken.
+    events : int
+        Events taken.
+    lag : int
+        Time steps taken that were not yet answered, at most.
+    """
+
+    def __init__(self, device: Device, network: Network, *, window: int = 0) -> None:
+        if not isinstance(device, Device) or not isinstance(network, Network):
+            raise OpzoError(f"a stream needs an open device and its network, not {shown(device)} and {shown(network)}")
+        if not network.input.events:
+            raise OpzoError(f"network {network} takes frames; a stream needs one that was trained on events")
+        window = whole_number("window", window, 0, MAX_STEPS)
+        if device.network != network:
+            raise OpzoError(
+                f"{device.name} holds {device.network or 'no network'}, not {network}; put the network there"
+            )
+        self._writes, self._turn = device.writes, 0
+        self._device, self._network, self._window = device, network, window
+        self._most = 1 if network.input is Input.GRADED else HISTORY_STEPS
+        self._room = chunk_events(network.inputs)
+        self._addresses: list[NDArray[np.int64]] = []
+        self._values: list[NDArray[np.int64]] = []
+        self._collected = 0
+        self._underway: deque[_Underway] = deque()
+        self._label: int | None = None
+        self._learning = False
+        self._flags = RunFlag.FRESH
+        self._since_restart = 0
+        self._decision = Decision(0, 0, np.zeros(network.classes), None)
+        self._loss_steps = self._last_loss = 0
+        self._loss = 0
+        self.steps = self.events = self.lag = 0
+
+    def __repr__(self) -> str:
+        label = "no label" if self._label is None else f"label {self._label}"
+        return (
+            f"<Stream of {self._network!r} on {self._device.name}: {self.steps:,} time steps, {self.events:,} events, "
+            f"{label}, learning {'on' if self._learning else 'off'}>"
+        )
+
+    @property
+    def label(self) -> int | None:
+        """Class of the time steps that come; None: unknown, nothing is learned."""
+        return self._label
+
+    @label.setter
+    def label(self, label: int | None) -> None:
+        whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
+        if label is not None and not (whole and 0 <= label < self._network.classes):
+            raise OpzoError(
+                f"label {label} is no class of {self._network}; give 0..{self._network.classes - 1}, or None"
+            )
+        if label != self._label:
+            self._send()
+            self._label = None if label is None else int(label)
+            self.restart_decision()
+
+    @property
+    def learning(self) -> bool:
+        """Whether the chip learns from the time steps that come, where they have a label."""
+        return self._learning
+
+    @learning.setter
+    def learning(self, learning: bool) -> None:
+        if learning != self._learning:
+            self._send()
+            self._learning = learning
+
+    def reset(self) -> None:
+        """Forget membrane potentials, presynaptic traces and decision before the next time step."""
+        self._send()
+        self._flags |= RunFlag.FRESH
+        self._since_restart = 0
+
+    def restart_decision(self) -> None:
+        """Begin a new decision with the next time step."""
+        self._send()
+        self._flags |= RunFlag.DECISION
+        self._since_restart = 0
+
+    def step(self, addresses: NDArray[np.integer], values: NDArray[np.integer] | None = None) -> None:
+        """Take one time step: its events' addresses, strictly ascending, and their values where they are graded."""
+        events = self._whole(addresses)
+        graded = np.full(len(events), SPIKE) if values is None else self._whole(values)
+        self._check(events, graded, values is not None)
+        if self._collected + len(events) > self._room:
+            self._send()
+        self._addresses.append(events)
+        self._values.append(graded)
+        self._collected += len(events)
+        self.steps += 1
+        self.events += len(events)
+        self.lag = max(self.lag, len(self._addresses) + sum(run.steps for run in self._underway))
+        if len(self._addresses) == self._most:
+            self._send()
+        if self._since_restart + len(self._addresses) == (self._window or MAX_STEPS):
+            self.restart_decision()
+
+    def decision(self) -> Decision:
+        """Decision of all time steps that were taken; waits for the device."""
+        self._send()
+        while self._underway:
+            self._take()
+        return self._decision
+
+    @property
+    def undecided(self) -> bool:
+        """Whether there were time steps since the last restart of the decision."""
+        return self._since_restart + len(self._addresses) > 0
+
+    @property
+    def latest(self) -> Decision:
+        """Decision as far as the device has answered; does not wait."""
+        return self._decision
+
+    @property
+    def loss(self) -> float:
+        """Cross entropy in bits, mean over all labelled time steps that were answered; 0 without any."""
+        return self._loss / (max(1, self._loss_steps) << LOSS_FRAC_BITS)
+
+    def _whole(self, values: ArrayLike) -> NDArray[np.int64]:
+        array = np.asarray(values)
+        if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
+            raise OpzoError(
+                f"time step {self.steps}: {array.dtype} of shape {array.shape}; give addresses, and values, as "
+                "lists of whole numbers"
+            )
+        return array.astype(np.int64)
+
+    def _check(self, addresses: NDArray[np.int64], values: NDArray[np.int64], has_values: bool) -> None:
+        if has_values is not (self._network.input is Input.GRADED):
+            kind = self._network.input.name.lower()
+            raise OpzoError(f"time step {self.steps}: the network takes {kind}; give values where they are graded only")
+        if len(addresses) and not (0 <= addresses[0] and addresses[-1] < self._network.inputs):
+            raise OpzoError(f"time step {self.steps}: an address is outside the {self._network.inputs} inputs")
+        if (np.diff(addresses) <= 0).any():
+            raise OpzoError(f"time step {self.steps}: the addresses do not ascend strictly; sort and merge them")
+        if values.shape != addresses.shape or ((values < 1) | (values > 255)).any():
+            raise OpzoError(f"time step {self.steps}: each event needs a value in 1..255")
+
+    def _check_device(self) -> None:
+        """Raise OpzoError where the device is no longer as the last time step left it."""
+        if self._device.writes != self._writes:
+            raise OpzoError(
+                f"{self._device.name} no longer holds the network of this stream: another model, or your own writes, "
+                "took its place; begin a new stream"
+            )
+        if self._flags & RunFlag.FRESH:
+            self._device.turns += 1
+            self._turn = self._device.turns
+        elif self._turn != self._device.turns:
+            # These steps would follow on others than they did.
+            self._addresses, self._values, self._collected = [], [], 0
+            raise OpzoError(
+                f"{self._device.name} ran other samples since the last time step, and membranes and traces are theirs; "
+                "call reset() to begin again"
+            )
+
+    def _send(self) -> None:
+        """Send the collected time steps as a run."""
+        if not self._addresses:
+            return
+        self._check_device()
+        chunk = Chunk(
+            np.concatenate(self._addresses), np.concatenate(self._values), np.cumsum([len(a) for a in self._addresses])
+        )
+        flags = self._flags | RunFlag.OUTPUTS
+        if self._learning and self._label is not None:
+            flags |= RunFlag.TRAIN
+        while len(self._underway) >= self._device.identity.credits:
+            self._take()
+        graded = self._network.input is Input.GRADED
+        run = self._device.start_run(encode_steps(chunk, graded=graded), self._label or 0, flags)
+        restart = bool(self._flags & (RunFlag.FRESH | RunFlag.DECISION))
+        self._underway.append(_Underway(run, len(chunk.ends), self._label is not None, restart))
+        self._since_restart += len(chunk.ends)
+        self._flags = RunFlag(0)
+        self._addresses, self._values, self._collected = [], [], 0
+
+    def _take(self) -> None:
+        """Wait for the oldest run's result."""
+        underway = self._underway.popleft()
+        result = self._device.finish_run(underway.run, outputs=True)
+        before = 0 if underway.restart else self._last_loss
+        self._last_loss = result.loss
+        if underway.labelled:
+            self._loss += (result.loss - before) % (1 << LOSS_SUM_BITS)
+            self._loss_steps += underway.steps
+        steps = underway.steps + (0 if underway.restart else self._decision.steps)
+        self._decision = _decision(result, steps, labelled=underway.labelled)
+
+
+def _decision(result: Result, steps: int, *, labelled: bool) -> Decision:
+    return Decision(
+        result.prediction,
+        steps,
+        result.outputs / (OUTPUT_SUM.one * steps),
+        result.loss / (steps << LOSS_FRAC_BITS) if labelled else None,
+    )

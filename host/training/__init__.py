@@ -1,0 +1,1 @@
+"""Training runs: configuration, trainer, health, checkpoints, folders, sweeps."""

@@ -1,0 +1,261 @@
+"""Checkpoints: named NumPy arrays in an .npz file, without pickled objects, the same names on every device."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import opzo
+from opzo.host.data.class_names import Names, names_of_array
+from opzo.host.data.data_sets import DATA_SETS
+from opzo.host.data.fields import Fields
+from opzo.host.data.npz import load_arrays
+from opzo.host.driver.row_layout import round_entries
+from opzo.host.driver.state import State
+from opzo.host.driver.statistics import Tally
+from opzo.host.driver.transport import SIMULATED
+from opzo.host.training.config import Config
+from opzo.spec.errors import OpzoError
+from opzo.spec.formats import FEEDBACK_SHIFT_MAX, MAX_STEPS, WEIGHT
+from opzo.spec.lfsr import MAX_LANES
+from opzo.spec.messages import printable
+from opzo.spec.network import MAX_HIDDEN, MAX_INPUTS, Input, Limits, Network, Rule
+from opzo.spec.registers import Counter
+from opzo.system.atomic import write_atomically
+
+FORMAT_VERSION = 3
+EPOCHS_MAX = 100_000
+SAMPLES_MAX = CRC_MAX = 2**32 - 1
+"""The device counts training samples in 32 bits."""
+
+
+def made_by() -> str:
+    """Programs whose versions may change what training comes to; NumPy draws the order of the samples."""
+    return f"opzo {opzo.__version__}, numpy {'.'.join(np.__version__.split('.')[:2])}"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network in training, between two samples.
+
+    Parameters
+    ----------
+    network, rule, state
+        What was trained, how, and how far it came.
+    epoch, position : int
+        Epochs completed, and training samples of the next one.
+    tally : Tally
+        Sums over the samples of the unfinished epoch.
+    settings : dict
+        Configuration of the run, for JSON.
+    data_digest, test_digest : int
+        ``Data.digests`` of the data, 0 for unknown.
+    class_names : tuple of str
+        Names of the network's classes; empty where they are unknown, as in files of earlier releases.
+    made_by : str
+        ``made_by()`` of the program that wrote it, empty for unknown.
+    """
+
+    network: Network
+    rule: Rule
+    state: State
+    epoch: int = 0
+    position: int = 0
+    tally: Tally = field(default_factory=Tally)
+    settings: dict[str, Any] = field(default_factory=dict)
+    data_digest: int = 0
+    class_names: Names = ()
+    test_digest: int = 0
+    made_by: str = field(default_factory=made_by)
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of the device it was trained on."""
+        return len(self.state.lfsr)
+
+    def save(self, path: Path) -> None:
+        """Write to ``path``, whole or not at all; OpzoError where that fails."""
+        file = BytesIO()
+        np.savez(file, allow_pickle=False, **self._arrays())
+        write_atomically(path, file.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Checkpoint of a file; OpzoError where it is none, of another format version, or inconsistent."""
+        arrays = load_arrays(path, "give a run folder or checkpoint of opzo train")
+        if "format_version" not in arrays:
+            raise OpzoError(f"{path} is not a checkpoint of opzo; give one that opzo train wrote")
+        try:
+            version = Fields(arrays).integer("format_version", 0, 2**31)
+            if version != FORMAT_VERSION:
+                raise OpzoError(
+                    f"{path} is of checkpoint format {version}, this opzo reads {FORMAT_VERSION}; "
+                    "use the release that wrote it"
+                )
+            checkpoint = _checkpoint(Fields(arrays))
+        except ValueError as error:
+            raise OpzoError(f"{path} is damaged ({error}); use an earlier checkpoint") from None
+        return checkpoint
+
+    def config(self, values: dict[str, Any], source: str) -> Config:
+        """Configuration of its settings with ``values``, the user's, over them.
+
+        OpzoError where the device, or the place of the data, would be one that the user did not name (`check_named`).
+        """
+        return Config.of(check_named(self.settings, values, source) | values, source)
+
+    def check(self, network: Network, rule: Rule) -> None:
+        """Raise OpzoError where it is of another network or rule."""
+        if (self.network, self.rule) != (network, rule):
+            raise OpzoError(
+                f"the checkpoint is of {_describe(self.network, self.rule)}, not {_describe(network, rule)}; "
+                "leave --net, --steps, --input, --local and --rule out, or start anew"
+            )
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        state, tally = self.state, self.tally
+        arrays: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "sizes": self.network.sizes,
+            "steps": self.network.steps,
+            "rule": self.rule.name.lower(),
+            "local": self.network.local,
+            "input": self.network.input.name.lower(),
+            "lanes": self.lanes,
+            "weight_bits": state.weight_bits,
+            "feedback_shift": state.feedback_shift,
+            "lfsr": state.lfsr,
+            "samples": state.samples,
+            "epoch": self.epoch,
+            "position": self.position,
+            "tally": (tally.samples, tally.correct, tally.loss, tally.sent),
+            "counters": tally.counters,
+            "settings": json.dumps(self.settings),
+            "data_digest": self.data_digest,
+            "test_digest": self.test_digest,
+            "made_by": self.made_by,
+        }
+        if self.class_names:
+            arrays["class_names"] = self.class_names
+        arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(state.weights, 1)}
+        arrays |= {f"feedback_{layer}": matrix for layer, matrix in enumerate(state.feedback, 1)}
+        arrays |= {f"local_{layer}": matrix for layer, matrix in enumerate(state.local, 1)}
+        return {name: np.asarray(value) for name, value in arrays.items()}
+
+
+def _describe(network: Network, rule: Rule) -> str:
+    local = f", {network.local} local read-outs" if network.local else ""
+    kind = network.input.name.lower()
+    return f"{network} with {network.steps} steps, {kind} input{local} and rule {rule.name.lower()}"
+
+
+def _checkpoint(file: Fields) -> Checkpoint:
+    """Checkpoint of the arrays; ValueError names the first that is not possible."""
+    lanes, weight_bits = file.integer("lanes", 1, MAX_LANES), file.integer("weight_bits", 1, WEIGHT.width)
+    try:
+        network = Network(
+            file.integers("sizes", 0, MAX_INPUTS),
+            file.integer("steps", 1, MAX_STEPS),
+            file.integer("local", 0, MAX_HIDDEN),
+            Input.parse(file.text("input")),
+        )
+        rule = Rule.parse(file.text("rule"))
+        limits = network.limits(lanes, weight_bits)
+        network.check(limits)
+    except OpzoError as error:
+        raise ValueError(printable(error)) from None
+    epoch, position = file.integer("epoch", 0, EPOCHS_MAX), file.integer("position", 0, SAMPLES_MAX)
+    return Checkpoint(
+        network,
+        rule,
+        _state(file, network, rule, limits),
+        epoch,
+        position,
+        _tally(file, position),
+        _settings(file, network, rule),
+        file.integer("data_digest", 0, CRC_MAX),
+        _class_names(file, network.classes),
+        file.integer("test_digest", 0, CRC_MAX) if "test_digest" in file else 0,
+        file.text("made_by") if "made_by" in file else "",
+    )
+
+
+def _class_names(file: Fields, classes: int) -> Names:
+    """Names of the classes, one for each, or none."""
+    if "class_names" not in file:
+        return ()
+    return names_of_array(file.given("class_names"), "class_names", range(classes, classes + 1))
+
+
+def _state(file: Fields, network: Network, rule: Rule, limits: Limits) -> State:
+    def rows(name: str, shape: tuple[int, int]) -> NDArray[np.int16]:
+        array = file.array(name, np.int16, shape)
+        wrong = array[array != round_entries(array, limits.low_bits)]
+        if wrong.size:
+            raise ValueError(f"{name} holds {wrong[0]}, which is not a value of {limits.weight_bits} bits")
+        return array
+
+    classes, hidden = network.classes, network.hidden
+    shapes = zip(network.sizes[:-1], network.sizes[1:], strict=True)
+    return State(
+        [rows(f"weights_{layer}", (n_in + 1, n_out)) for layer, (n_in, n_out) in enumerate(shapes, 1)],
+        [rows(f"feedback_{layer}", (classes, n)) for layer, n in enumerate(hidden if rule.feedback else (), 1)],
+        [rows(f"local_{layer}", (classes, n)) for layer, n in enumerate(hidden[: network.local], 1)],
+        file.array("feedback_shift", np.uint8, (len(hidden),), 0, FEEDBACK_SHIFT_MAX),
+        # A generator whose state is 0 stays there.
+        file.array("lfsr", np.uint32, (limits.lanes,), 1),
+        file.integer("samples", 0, SAMPLES_MAX),
+        limits.weight_bits,
+    )
+
+
+def _tally(file: Fields, position: int) -> Tally:
+    samples, correct, loss, sent = file.integers("tally", 0, 2**63 - 1, 4)
+    if samples != position:
+        raise ValueError(f"tally counts {samples} samples, and position is {position}")
+    if correct > samples:
+        raise ValueError(f"tally counts {correct} correct ones of {samples} samples")
+    return Tally(samples, correct, loss, sent, file.array("counters", np.int64, (len(Counter),), 0))
+
+
+def _settings(file: Fields, network: Network, rule: Rule) -> dict[str, Any]:
+    """Settings, each of its type and range; they describe the network and rule of the arrays, where they name any."""
+    settings = file.json_object("settings")
+    try:
+        config = Config.of(settings, "settings")
+    except OpzoError as error:
+        raise ValueError(f"settings: {printable(error)}") from None
+    if "net" in settings and config.network != network:
+        raise ValueError(f"settings describe {config.network}, the weights are of {network}, or of other time steps")
+    if "rule" in settings and config.rule != rule.name.lower():
+        raise ValueError(f"settings name the rule {config.rule}, and the rule is {rule.name.lower()}")
+    return settings
+
+
+def check_named(stored: dict[str, Any], values: dict[str, Any], source: str) -> dict[str, Any]:
+    """``stored``, the settings in the file or folder ``source``; OpzoError where they reach beyond what is safe.
+
+    A file never opens a serial port: the user names it, in ``values``. A relative path would lead to another place in
+    each folder that it is read from, and data that are no regular file may never end.
+    """
+    device = stored.get("device", "")
+    if device and "device" not in values and device not in SIMULATED:
+        name = printable(device)
+        raise OpzoError(
+            f"{source} was trained on {name}, which is not opened unless you name it: give --device {name}, "
+            "or --device fast for a simulated one"
+        )
+    for key in ("data", "data_root"):
+        path, option = stored.get(key, ""), f"--{key.replace('_', '-')}"
+        if key in values or not path or (key == "data" and path in DATA_SETS):
+            continue
+        if not os.path.isabs(path):
+            raise OpzoError(f"{source} names its data by the relative path '{printable(path)}'; give {option}")
+        if key == "data" and os.path.exists(path) and not os.path.isfile(path):
+            raise OpzoError(f"{source} names {printable(path)}, which is not a file, as its data; give {option}")
+    return stored

@@ -1,0 +1,227 @@
+"""A sweep: the training runs that a TOML file of parameter lists stands for, and their results."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import product
+from math import prod
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from opzo.host.data.data_sets import load_data
+from opzo.host.training.checkpoint import Checkpoint, made_by
+from opzo.host.training.config import Config, checked, read_toml
+from opzo.host.training.recipes import configure
+from opzo.host.training.run_folder import CHECKPOINT, CONFIG, RESULTS, RunFolder, folder_name
+from opzo.spec.errors import OpzoError
+from opzo.spec.messages import did_you_mean, printable, shown
+from opzo.system.atomic import check_output, write_atomically
+from opzo.system.folder_lock import unique_folder
+
+SETTINGS, LISTS = "settings", "sweep"
+"""Tables of the file: keys of Config with one value each, and with a list of values each."""
+MAX_RUNS = 1000
+"""Runs of a sweep, unless the user asks for more."""
+OUTDATED = "outdated"
+"""Folder, in that of the sweep, for runs whose data, settings or program were others than now."""
+SAME_RUN = frozenset({"data_root", "checkpoint_every"})
+"""Keys that may differ without making it another run."""
+FIGURE_COLUMNS = (
+    *("test_accuracy", "train_accuracy", "test_loss", "firing_rates", "cycles_per_train_sample"),
+    *("synaptic_operations_per_test_sample", "synaptic_operations_per_train_sample", "weight_updates_per_train_sample"),
+    *("samples_per_second", "seconds"),
+)
+"""Figures of a run that go into the table, all numbers; ``cycles`` says next to them how cycles were counted."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep.
+
+    Attributes
+    ----------
+    swept : dict
+        Its value of each swept key.
+    config : Config
+        All of its settings.
+    folder : Path
+    digests : (int, int)
+        ``Data.digests`` of the data to train on.
+    """
+
+    swept: dict[str, Any]
+    config: Config
+    folder: Path
+    digests: tuple[int, int]
+
+    def figures(self) -> dict[str, Any] | None:
+        """Figures of the run; None where it is not complete, or what the folder holds is another run."""
+        figures = RunFolder(self.folder).figures()
+        if figures is None or self.other() or not all(_is_figure(figures.get(name)) for name in FIGURE_COLUMNS):
+            return None
+        return figures
+
+    def other(self) -> str:
+        """What makes the run in the folder another one than this, in words; empty where nothing does."""
+        if not any((self.folder / name).exists() for name in RESULTS):
+            return ""
+        try:
+            stored = read_toml(self.folder / CONFIG)
+            figures = RunFolder(self.folder).figures()
+            if figures is None:
+                checkpoint = Checkpoint.load(self.folder / CHECKPOINT)
+                figures = {
+                    "data_digest": checkpoint.data_digest,
+                    "test_digest": checkpoint.test_digest,
+                    "made_by": checkpoint.made_by,
+                }
+        except OpzoError as error:
+            return str(error)
+        reasons = [
+            f"{key} is {value} and was {printable(stored.get(key, 'not set'))}"
+            for key, value in asdict(self.config).items()
+            if key not in SAME_RUN and stored.get(key) != value
+        ]
+        for key, digest, what in zip(("data_digest", "test_digest"), self.digests, ("training", "test"), strict=True):
+            if figures.get(key) != digest:
+                reasons.append(f"the {what} data of {self.config.data} have changed")
+        if figures.get("made_by") != made_by():
+            was = figures.get("made_by")
+            reasons.append(f"it was trained by {printable(was) if was else 'an earlier opzo'}, this is {made_by()}")
+        return ", ".join(reasons)
+
+    def set_aside(self) -> Path:
+        """Move the folder, whose run is another one, out of the way; its new place."""
+        with RunFolder(self.folder).lock():
+            # Renaming a folder onto an empty one replaces that.
+            place = unique_folder(self.folder.parent / OUTDATED / self.folder.name)
+            try:
+                self.folder.rename(place)
+            except OSError as error:
+                raise OpzoError(f"cannot move {self.folder} to {place}: {error.strerror}; give another --out") from None
+        return place
+
+    def command(self) -> list[str]:
+        """Arguments of the ``opzo`` that trains the run, or goes on with it."""
+        settings = asdict(self.config)
+        if (self.folder / CHECKPOINT).exists():
+            place = f"--resume={self.folder}"
+            settings = {key: settings[key] for key in ("device", *SAME_RUN)}
+        else:
+            place = f"--out={self.folder}"
+        options = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
+        return ["train", place, *options, "--quiet"]
+
+
+def plan(path: Path, out: Path, most: int = MAX_RUNS) -> list[PlannedRun]:
+    """Runs of a sweep file, all combinations of its lists; OpzoError where the file or a setting is not possible."""
+    tables = read_toml(path)
+    settings, lists = tables.pop(SETTINGS, {}), tables.pop(LISTS, {})
+    if tables or not isinstance(settings, dict) or not isinstance(lists, dict) or not lists:
+        names = (printable(f"; '{name}'{did_you_mean(name, (SETTINGS, LISTS))} is neither") for name in tables)
+        raise OpzoError(
+            f"{path} must have a table [{SETTINGS}] of values and a table [{LISTS}] of lists to go through"
+            + next(names, "")
+        )
+    source = str(path)
+    checked(settings, f"[{SETTINGS}] of {source}")
+    for key, values in lists.items():
+        lists[key] = _values(key, values, f"[{LISTS}] of {source}")
+    number = prod(map(len, lists.values()))
+    if number > most:
+        raise OpzoError(
+            f"{path} makes {number:,} runs, and at most {most:,} are taken; shorten its lists, or give "
+            f"--max-runs {number}"
+        )
+    # The runs share their data, as a rule: each data set is read once, one after the other.
+    load = lru_cache(maxsize=1)(load_data)
+    combinations = [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
+    runs: dict[int, PlannedRun] = {}
+    for index in sorted(range(number), key=lambda n: [combinations[n].get(key, "") for key in ("data", "data_root")]):
+        swept = combinations[index]
+        data, config = configure(checked(settings | swept, source), load)
+        data.check(config.network)
+        name = folder_name(",".join(f"{key}={value}" for key, value in swept.items()))
+        runs[index] = PlannedRun(swept, config, out / name, data.digests)
+    planned = [runs[index] for index in range(number)]
+    _check_different(planned, path)
+    return planned
+
+
+def _values(key: str, values: Any, source: str) -> list[Any]:
+    """Values of a swept key; OpzoError where they are no list, of the wrong type, or not all different."""
+    if not isinstance(values, list) or not values:
+        raise OpzoError(f"'{printable(key)}' in {source} must be a list of different values, not {shown(values)}")
+    if len({checked({key: value}, source)[key] for value in values}) < len(values):
+        raise OpzoError(f"'{key}' in {source} must be a list of different values, not {shown(values)}")
+    return values
+
+
+def _is_figure(value: Any) -> bool:
+    """Whether it is a number, or a list of them."""
+    return all(type(number) in (int, float) for number in (value if isinstance(value, list) else [value]))
+
+
+def _check_different(runs: list[PlannedRun], path: Path) -> None:
+    """Raise OpzoError where two runs have one set of settings, or one folder, or a file is where a folder must be."""
+    seen: dict[Any, PlannedRun] = {}
+    for run in runs:
+        for what in (run.config, run.folder):
+            other = seen.setdefault(what, run)
+            if other is not run:
+                raise OpzoError(f"{other.swept} and {run.swept} in {path} are the same run; leave one of them out")
+        check_output(run.folder, folder=True)
+
+
+def table(results: Iterable[tuple[PlannedRun, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """A row a run: swept keys, then figures; firing rates by layer."""
+    rows = []
+    for run, figures in results:
+        row = dict(run.swept)
+        for name in FIGURE_COLUMNS:
+            if name == "firing_rates":
+                row |= {f"firing_rate_{layer}": rate for layer, rate in enumerate(figures[name], 1)}
+            else:
+                row[name] = figures[name]
+        row["cycles"] = str(figures.get("cycles", "unknown"))
+        rows.append(row)
+    return rows
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write the rows; whole or not at all."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode(errors="surrogateescape"))
+
+
+def groups(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
+    """Rows that differ only in the seed, as one: number, median of each figure, mean and range of the accuracy."""
+    by_key: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        by_key.setdefault(tuple(row[key] for key in keys), []).append(row)
+    merged = []
+    for values, members in by_key.items():
+        accuracies = [row["test_accuracy"] for row in members]
+        figures = {key: _middle([row[key] for row in members]) for key in members[0] if key not in (*keys, "seed")}
+        merged.append(
+            dict(zip(keys, values, strict=True))
+            | {"runs": len(members)}
+            | figures
+            | {"test_accuracy_mean": fmean(accuracies)}
+            | {"test_accuracy_min": min(accuracies), "test_accuracy_max": max(accuracies)}
+        )
+    return merged
+
+
+def _middle(values: list[Any]) -> Any:
+    """Median of numbers; of texts, what they all are."""
+    if isinstance(values[0], str):
+        return values[0] if len(set(values)) == 1 else "mixed"
+    return median(values)

@@ -1,0 +1,169 @@
+"""Choice of the feedback shift from the mean magnitude of a feedback matrix."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.registers import CONFIG, SHIFTS
+from opzo.hw.schedule.passes import tag_layout
+from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, FEEDBACK_SHIFT_MAX, WEIGHT
+from opzo.spec.network import MAX_HIDDEN, Limits, Rule
+
+
+class ScaleEstimator(wiring.Component):
+    """Find the smallest shift k with ``sum(abs(entry)) >> k < FEEDBACK_MEAN_MAX * entries``.
+
+    Golden twin: ``opzo.sim.golden.scale.feedback_shift``. ``done`` comes 3 + 2 k cycles after ``finish`` (k at most
+    10 where there was an entry), one entry a cycle before that, the last one up to the cycle of ``finish``.
+
+    Parameters
+    ----------
+    limits : Limits
+        Bounds the entries of one matrix (one lane): ``words * classes``.
+
+    Members
+    -------
+    clear : In(1)
+        Strobe: forget all entries, also those on their way and a search; not together with an entry.
+    entry : In({valid 1, value signed 16})
+        Strobed entry, FEEDBACK_ENTRY.
+    finish : In(1)
+        Strobe: start the search. It uses the sum up, so the next entries need a ``clear`` before them.
+    shift : Out(4)
+        Result, from ``done`` until the next ``finish`` or ``clear``.
+    done : Out(1)
+        Strobe.
+    """
+
+    clear: Signal
+    entry: data.View
+    finish: Signal
+    shift: Signal
+    done: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self.entries = limits.words * limits.classes
+        value = signed(FEEDBACK_ENTRY.width)
+        super().__init__(
+            {
+                "clear": In(1),
+                "entry": In(data.StructLayout({"valid": 1, "value": value})),
+                "finish": In(1),
+                "shift": Out(range(FEEDBACK_SHIFT_MAX + 1)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        magnitude_valid = Signal()
+        magnitude = Signal(FEEDBACK_ENTRY.width, reset_less=True)
+        total = Signal(range(self.entries * -FEEDBACK_ENTRY.min + 1))
+        limit = Signal(range(self.entries * FEEDBACK_MEAN_MAX + 1))
+        # In a cycle of its own: the comparison is long.
+        found = Signal()
+
+        m.d.sync += [
+            magnitude_valid.eq(self.entry.valid),
+            magnitude.eq(Mux(self.entry.value < 0, -self.entry.value, self.entry.value)),
+        ]
+        with m.If(magnitude_valid):
+            m.d.sync += [total.eq(total + magnitude), limit.eq(limit + FEEDBACK_MEAN_MAX)]
+        m.d.sync += [self.done.eq(0), found.eq((total < limit) | (self.shift == FEEDBACK_SHIFT_MAX))]
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.finish & ~self.clear):
+                    m.d.sync += self.shift.eq(0)
+                    m.next = "DRAIN"
+            with m.State("DRAIN"):
+                # The last entry's magnitude is being added.
+                m.next = "COMPARE"
+                with m.If(self.clear):
+                    m.next = "IDLE"
+            with m.State("COMPARE"):
+                m.next = "SEARCH"
+                with m.If(self.clear):
+                    m.next = "IDLE"
+            with m.State("SEARCH"):
+                m.next = "COMPARE"
+                with m.If(self.clear):
+                    m.next = "IDLE"
+                with m.Elif(found):
+                    m.d.sync += self.done.eq(1)
+                    m.next = "IDLE"
+                with m.Else():
+                    m.d.sync += [total.eq(total >> 1), self.shift.eq(self.shift + 1)]
+        with m.If(self.clear):
+            m.d.sync += [total.eq(0), limit.eq(0)]
+        return m
+
+
+class FeedbackScales(wiring.Component):
+    """Feedback shifts of all layers, chosen anew in one of FEEDBACK_REFRESH runs with learning.
+
+    Members
+    -------
+    config : In(CONFIG)
+        Settings, constant during a run.
+    start, train : In(1)
+        Strobe: a run begins; whether it is learned from.
+    tag : In(tag_layout), row : In(signed)
+        Of the command at stage ROW: its tag, and the row of the first lane.
+    measure : Out(1)
+        The shifts are chosen in this run: the tags of the matrices' entries are to say so.
+    done : Out(1)
+        All searches that began have ended.
+    shifts : Out(SHIFTS), mask : Out(MAX_HIDDEN)
+        Result, and the layers that there are.
+    """
+
+    config: data.View
+    start: Signal
+    train: Signal
+    tag: data.View
+    row: Signal
+    measure: Signal
+    done: Signal
+    shifts: data.View
+    mask: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(
+            {
+                "config": In(CONFIG),
+                "start": In(1),
+                "train": In(1),
+                "tag": In(tag_layout(limits)),
+                "row": In(signed(WEIGHT.width)),
+                "measure": Out(1),
+                "done": Out(1),
+                "shifts": Out(SHIFTS),
+                "mask": Out(MAX_HIDDEN),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, tag = self.config, self.tag
+        due = config.samples % FEEDBACK_REFRESH == 0
+        with m.If(self.start):
+            m.d.sync += self.measure.eq(self.train & due & ((config.rule == Rule.OPZO) | (config.rule == Rule.DFA)))
+        pending = Signal(MAX_HIDDEN)
+        for layer in range(MAX_HIDDEN):
+            m.submodules[f"scale_{layer}"] = scale = ScaleEstimator(self._limits)
+            measured = tag.measure & (tag.layer == layer)
+            m.d.comb += [
+                scale.clear.eq(self.start),
+                scale.entry.valid.eq(measured),
+                scale.entry.value.eq(self.row),
+                scale.finish.eq(measured & tag.last & tag.last_word),
+                self.shifts[layer].eq(scale.shift),
+                self.mask[layer].eq(layer < config.hidden_layers),
+            ]
+            with m.If(scale.finish):
+                m.d.sync += pending[layer].eq(1)
+            with m.Elif(scale.done):
+                m.d.sync += pending[layer].eq(0)
+        m.d.comb += self.done.eq(~pending.any())
+        return m

@@ -1,0 +1,58 @@
+"""Local read-out: what the lanes' gated entries sum up to."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.lib.saturate import Saturate
+from opzo.spec.formats import MEMBRANE, WEIGHT
+from opzo.spec.network import Limits
+
+
+class LocalReadOut(wiring.Component):
+    """Add up the words of a class and saturate the sum to a read-out.
+
+    Golden twin: ``opzo.sim.golden.local.local_read_out``. One word a cycle; ``o`` one cycle after the last word.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    valid : In(1), first : In(1), last : In(1), sum : In(signed)
+        Strobed sum over the lanes of a word, and whether it is the first or last word of a class.
+    o_valid : Out(1), o : Out(signed)
+        Strobed read-out of a class, MEMBRANE.
+    """
+
+    valid: Signal
+    first: Signal
+    last: Signal
+    sum: Signal
+    o_valid: Signal
+    o: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self._words = limits.words
+        super().__init__(
+            {
+                "valid": In(1),
+                "first": In(1),
+                "last": In(1),
+                "sum": In(signed(WEIGHT.width + (limits.lanes - 1).bit_length())),
+                "o_valid": Out(1),
+                "o": Out(signed(MEMBRANE.width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = max(len(self.sum) + (self._words - 1).bit_length(), MEMBRANE.width)
+        total = Signal(signed(width), reset_less=True)
+        m.submodules.saturate = saturate = Saturate(width, MEMBRANE.width)
+        m.d.comb += [saturate.i.eq(total), self.o.eq(saturate.o)]
+        m.d.sync += self.o_valid.eq(self.valid & self.last)
+        with m.If(self.valid):
+            m.d.sync += total.eq(Mux(self.first, 0, total) + self.sum)
+        return m

@@ -1,0 +1,108 @@
+"""Softmax over the classes: powers, their sum, and the sum's reciprocal."""
+
+from amaranth import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from opzo.hw.lib.exponential import EXPONENT_BITS, EXPONENT_CYCLES, POWER_BITS, POWER_CYCLES, Exponential
+from opzo.hw.lib.multiplier import WIDTH
+from opzo.hw.lib.primitives import primitives
+from opzo.hw.lib.reciprocal import Reciprocal
+from opzo.spec.formats import MEMBRANE
+from opzo.spec.network import Limits
+
+
+class Softmax(wiring.Component):
+    """Sum the powers of all classes, then divide each by the sum.
+
+    Golden twin: ``opzo.sim.golden.error.error_step``. Memory word: power; address: class.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    clear : In(1)
+        Strobe before the first read-out.
+    valid : In(1), number : In, is_label : In(1), o : In(signed), top : In(signed)
+        Strobed read-outs and the largest of them, MEMBRANE. The power enters the sum POWER_CYCLES later and is stored.
+    divide : In(1)
+        Strobe together with the last power, or later; Reciprocal tells the cycles.
+    total : Out
+        Sum of the powers up to now.
+    label_exponent : Out
+        Exponent of the label's power.
+    read_number : In
+        Class whose ``product`` of power and reciprocal, 32 fraction bits, is there 3 cycles later.
+    product : Out
+    """
+
+    clear: Signal
+    valid: Signal
+    number: Signal
+    is_label: Signal
+    o: Signal
+    top: Signal
+    divide: Signal
+    total: Signal
+    label_exponent: Signal
+    read_number: Signal
+    product: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self.class_bits = ceil_log2(max(2, limits.classes))
+        self.total_bits = self.class_bits + POWER_BITS
+        super().__init__(
+            {
+                "clear": In(1),
+                "valid": In(1),
+                "number": In(self.class_bits),
+                "is_label": In(1),
+                "o": In(signed(MEMBRANE.width)),
+                "top": In(signed(MEMBRANE.width)),
+                "divide": In(1),
+                "total": Out(self.total_bits),
+                "label_exponent": Out(EXPONENT_BITS),
+                "read_number": In(self.class_bits),
+                "product": Out(2 * WIDTH),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.exponential = exponential = Exponential()
+        m.submodules.reciprocal = reciprocal = Reciprocal(self.total_bits)
+        m.submodules.multiplier = multiplier = primitives(platform).multiplier()
+        memory: Memory = Memory(shape=POWER_BITS, depth=1 << self.class_bits, init=[])
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
+
+        stages = range(1, POWER_CYCLES + 1)
+        valid = [self.valid, *(Signal(name=f"valid_{n}") for n in stages)]
+        number = [self.number, *(Signal(self.class_bits, name=f"number_{n}", reset_less=True) for n in stages)]
+        is_label = [self.is_label, *(Signal(name=f"is_label_{n}", reset_less=True) for n in stages)]
+        for n in stages:
+            m.d.sync += [valid[n].eq(valid[n - 1]), number[n].eq(number[n - 1]), is_label[n].eq(is_label[n - 1])]
+        m.d.comb += [
+            exponential.o.eq(self.o),
+            exponential.top.eq(self.top),
+            write.addr.eq(number[POWER_CYCLES]),
+            write.data.eq(exponential.power),
+            write.en.eq(valid[POWER_CYCLES]),
+            reciprocal.start.eq(self.divide),
+            reciprocal.divisor.eq(self.total),
+            read.addr.eq(self.read_number),
+            multiplier.a.eq(read.data),
+            multiplier.b.eq(reciprocal.quotient),
+            self.product.eq(multiplier.product),
+        ]
+        with m.If(self.clear):
+            m.d.sync += self.total.eq(0)
+        with m.Elif(valid[POWER_CYCLES]):
+            m.d.sync += self.total.eq(self.total + exponential.power)
+        with m.If(valid[EXPONENT_CYCLES] & is_label[EXPONENT_CYCLES]):
+            m.d.sync += self.label_exponent.eq(exponential.exponent)
+        return m

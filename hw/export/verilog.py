@@ -1,0 +1,32 @@
+"""Plain Verilog of the core and of the top."""
+
+from amaranth.lib.wiring import Component
+
+import opzo
+from opzo.hw.core import Core
+from opzo.hw.export.convert import convert
+from opzo.hw.top import Top
+from opzo.spec.network import Limits
+
+CORE, TOP = "opzo_core", "opzo_top"
+"""Names of the modules."""
+
+
+def core_verilog(limits: Limits) -> str:
+    """Verilog of module ``opzo_core``: `Core`, ports ``link__...`` as in `CoreSignature`, ``clk`` and ``rst``."""
+    return _titled(Core(limits), CORE, limits)
+
+
+def top_verilog(limits: Limits, clock_khz: int = 0) -> str:
+    """Verilog of module ``opzo_top``: `Top`, ports ``rx__...`` and ``tx__...`` (bytes), ``busy``, ``clk``, ``rst``."""
+    return _titled(Top(limits, clock_khz), TOP, limits, f", clock {clock_khz} kHz" if clock_khz else "")
+
+
+def write_verilog(limits: Limits, clock_khz: int = 0) -> dict[str, str]:
+    """Verilog texts: ``core``, for use with another link, and ``top``, which contains a core and the link."""
+    return {"core": core_verilog(limits), "top": top_verilog(limits, clock_khz)}
+
+
+def _titled(component: Component, name: str, limits: Limits, clock: str = "") -> str:
+    sizes = ", ".join(f"{size} {what}" for what, size in vars(limits).items())
+    return f"// {name} of opzo {opzo.__version__}: {sizes}{clock}\n{convert(component, name)}"

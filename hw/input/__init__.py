@@ -1,0 +1,1 @@
+"""Input of the layers: event buffer, presynaptic traces, lists of spikes."""

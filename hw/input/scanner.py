@@ -1,0 +1,214 @@
+"""Spike scanner: words of spike bits in, one spike a cycle out."""
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from opzo.hw.lib.record import record
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import MAX_HIDDEN, Limits
+
+GROUP = 8
+"""Lanes that are encoded at once."""
+
+
+def word_bits(limits: Limits) -> int:
+    """Bits of a word's number."""
+    return ceil_log2(max(2, limits.words))
+
+
+def lane_bits(limits: Limits) -> int:
+    """Bits of a lane's number."""
+    return ceil_log2(limits.lanes)
+
+
+def fired_layout(limits: Limits) -> data.StructLayout:
+    """Spikes of one word at one time step; ``last``: the layer's last word of this step."""
+    return data.StructLayout(
+        {
+            "layer": range(MAX_HIDDEN),
+            "parity": 1,
+            "step": range(HISTORY_STEPS),
+            "word": word_bits(limits),
+            "spikes": limits.lanes,
+            "last": 1,
+        }
+    )
+
+
+FINISHED = data.StructLayout({"valid": 1, "layer": range(MAX_HIDDEN), "step": range(HISTORY_STEPS)})
+"""Strobe: all spikes of this layer and time step have been emitted."""
+
+
+def spike_layout(limits: Limits) -> data.StructLayout:
+    """One spike: neuron ``row`` of ``layer``."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "layer": range(MAX_HIDDEN),
+            "parity": 1,
+            "step": range(HISTORY_STEPS),
+            "row": word_bits(limits) + lane_bits(limits),
+        }
+    )
+
+
+def lowest(bits: Value) -> Value:
+    """Lowest bit that is set, alone."""
+    return Cat(bit if n == 0 else bit & ~bits[:n].any() for n, bit in enumerate(bits))
+
+
+def at_most_one(bits: Value) -> Value:
+    """Whether fewer than two bits are set; a tree of LUT4s instead of a carry chain."""
+    nodes = [(bits[n : n + 4].any(), _several(bits[n : n + 4])) for n in range(0, len(bits), 4)]
+    return ~(Cat(several for _, several in nodes).any() | _several(Cat(some for some, _ in nodes)))
+
+
+def _several(bits: Value) -> Value:
+    """Whether two or more of up to four bits are set."""
+    return Cat(bits[n] & bits[:n].any() for n in range(1, len(bits))).any()
+
+
+class SpikeScanner(wiring.Component):
+    """Queue words and emit their spikes in ascending order, one a cycle.
+
+    Words without spikes take one cycle, and none where an earlier word keeps the output busy. A word is encoded in two
+    stages: the lowest group of GROUP lanes with spikes moves on, then the lowest lanes of the group one by one.
+
+    Parameters
+    ----------
+    limits : Limits
+        The queue holds ``limits.words`` words.
+
+    Members
+    -------
+    fired : In(stream of fired_layout)
+        Words.
+    spike : Out(spike_layout)
+        Strobe. The first one of a word comes 6 cycles after it was taken by an empty queue.
+    finished : Out(FINISHED)
+        Strobe in the cycle of the last ``spike`` of a ``last`` word, or when that would have been.
+    pending : Out(1)
+        Something is under way; rises the cycle after a word was taken, falls with the last ``spike`` or ``finished``.
+    """
+
+    fired: stream.Interface
+    spike: data.View
+    finished: data.View
+    pending: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.groups = -(-limits.lanes // GROUP)
+        self.group_lanes = min(GROUP, limits.lanes)
+        super().__init__(
+            {
+                "fired": In(stream.Signature(fired_layout(limits))),
+                "spike": Out(spike_layout(limits)),
+                "finished": Out(FINISHED),
+                "pending": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        fired = fired_layout(self.limits)
+        lanes = data.ArrayLayout(self.group_lanes, self.groups)
+        tags = data.StructLayout({"layer": range(MAX_HIDDEN), "parity": 1, "step": range(HISTORY_STEPS)})
+        words = word_bits(self.limits)
+
+        # Which groups have spikes is found before the queue, where there is time for it.
+        queued = data.StructLayout({"word": fired, "groups": self.groups})
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=queued.size, depth=self.limits.words + 1)
+        # The queue's output comes straight from a block RAM: register it before anything looks at it.
+        head_valid = Signal()
+        head_register = record(queued, "head", reset_less=True)
+        head, head_groups = head_register.word, head_register.groups
+
+        # Stage 1: a word, its lowest group and the groups after that. What a stage waits for is kept in flip-flops of
+        # its own, because it decides about all registers before.
+        word_some, word_more = Signal(), Signal()
+        pick, rest = (Signal(self.groups, name=name, reset_less=True) for name in ("pick", "rest"))
+        word_spikes = record(lanes, "word_spikes", reset_less=True)
+        word_tags = record(tags, "word_tags", reset_less=True)
+        word = Signal(words, reset_less=True)
+
+        # Stage 2: a group, from which lanes are taken; free where at most one is left.
+        bits = Signal(self.group_lanes)
+        group_free = Signal(init=1)
+        group_tags = record(tags, "group_tags", reset_less=True)
+        group_row = Signal(words + ceil_log2(self.groups), name="row", reset_less=True)
+        lane = lowest(bits)
+        picked = _select(pick, word_spikes)
+        # Marks travel with the last word of a layer: beside the word, then beside bits, then out with the spike.
+        word_mark, group_mark = (record(FINISHED, f"{name}_mark") for name in ("word", "group"))
+
+        word_free, head_free = Signal(), Signal()
+        m.d.comb += [
+            # Without groups the word is done with, but its mark must not overtake the one before it.
+            word_free.eq(Mux(word_some, ~word_more & group_free, ~word_mark.valid | group_free)),
+            head_free.eq(~head_valid | word_free),
+            queue.w_data.eq(
+                Cat(self.fired.p, (group.any() for group in _groups(self.fired.p.spikes, self.group_lanes)))
+            ),
+            queue.w_en.eq(self.fired.valid),
+            self.fired.ready.eq(queue.w_rdy),
+            queue.r_en.eq(head_free),
+            self.pending.eq(
+                (queue.r_level != 0) | head_valid | word_some | word_mark.valid | bits.any() | group_mark.valid
+            ),
+        ]
+        with m.If(head_free):
+            m.d.sync += [head_valid.eq(queue.r_rdy), head_register.eq(queue.r_data)]
+        with m.If(word_free):
+            m.d.sync += [
+                word_some.eq(head_valid & head_groups.any()),
+                word_more.eq(~at_most_one(head_groups)),
+                pick.eq(lowest(head_groups)),
+                rest.eq(head_groups & ~lowest(head_groups)),
+                word_spikes.eq(head.spikes),
+                word.eq(head.word),
+                word_mark.valid.eq(head_valid & head.last),
+                word_mark.layer.eq(head.layer),
+                word_mark.step.eq(head.step),
+            ]
+            m.d.sync += [word_tags[name].eq(head[name]) for name in ("layer", "parity", "step")]
+        with m.Elif(group_free):
+            m.d.sync += [word_more.eq(~at_most_one(rest)), pick.eq(lowest(rest)), rest.eq(rest & ~lowest(rest))]
+        with m.If(group_free):
+            m.d.sync += [
+                bits.eq(Mux(word_some, picked, 0)),
+                group_free.eq(~word_some | at_most_one(picked)),
+                group_tags.eq(word_tags),
+                group_row.eq(Cat(_encode(pick), word)),
+            ]
+            m.d.sync += [group_mark.eq(word_mark), group_mark.valid.eq(word_mark.valid & word_free)]
+        with m.Else():
+            m.d.sync += [bits.eq(bits & ~lane), group_free.eq(at_most_one(bits & ~lane))]
+        m.d.sync += [
+            self.finished.eq(group_mark),
+            self.finished.valid.eq(group_mark.valid & group_free),
+            self.spike.valid.eq(bits.any()),
+            self.spike.row.eq(Cat(_encode(lane), group_row)),
+        ]
+        m.d.sync += [self.spike[name].eq(group_tags[name]) for name in ("layer", "parity", "step")]
+        return m
+
+
+def _groups(bits: Value, size: int) -> list[Value]:
+    return [bits[n : n + size] for n in range(0, len(bits), size)]
+
+
+def _encode(one_hot: Value) -> Value:
+    """Number of the bit that is set; 0 bits wide for a single bit."""
+    width = ceil_log2(len(one_hot))
+    return Cat(Cat(bit for n, bit in enumerate(one_hot) if n >> position & 1).any() for position in range(width))
+
+
+def _select(one_hot: Value, choices: data.View) -> Value:
+    """Element of an array whose bit is set."""
+    result: Value = choices[0] & one_hot[0].replicate(len(choices[0]))
+    for n in range(1, len(one_hot)):
+        result |= choices[n] & one_hot[n].replicate(len(choices[n]))
+    return result

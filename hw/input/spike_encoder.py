@@ -1,0 +1,103 @@
+"""Spike encoder: lists of spiking neurons from the words that Fire emits."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from opzo.hw.input.scanner import FINISHED, SpikeScanner, fired_layout, lane_bits, spike_layout, word_bits
+from opzo.hw.input.spike_lists import SpikeLists, counts_layout
+from opzo.spec.network import MAX_HIDDEN, Limits
+
+LIST = data.StructLayout({"layer": range(MAX_HIDDEN), "parity": 1})
+"""A step list: that of a layer's even or odd time steps."""
+
+
+class SpikeEncoder(wiring.Component):
+    """Emit spikes one a cycle, and keep for each hidden layer a list of the last ones.
+
+    See SpikeScanner for the pace.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    clear : In(1)
+        Strobe at the start of a run, while ``done``: all lists become empty.
+    fired : In(stream of fired_layout)
+        Words of a layer and step in ascending order. The word 0 empties the step list of its layer and parity when it
+        is taken; words of that list that came before must have been encoded by then.
+    word_base : In(array of MAX_HIDDEN)
+        First word of each layer; constant while not ``done``.
+    done : Out(1)
+        Nothing pending: all lists and counts are complete and the last ``finished`` was strobed. Falls the cycle after
+        a word was taken.
+    step_list, step_index : In
+        Entry of a step list, whose ``step_row`` is there one cycle later.
+    spike : Out(spike_layout)
+        Strobe for each spike.
+    finished : Out(FINISHED)
+        Strobe: the step list of this layer and step can be read from the next cycle on.
+    step_counts : Out
+        Entries of every list, by layer and number (parity) of the list; they can be read from the next cycle on.
+    """
+
+    clear: Signal
+    fired: stream.Interface
+    word_base: data.View
+    done: Signal
+    step_list: data.View
+    step_index: Signal
+    step_row: Signal
+    spike: data.View
+    finished: data.View
+    step_counts: data.View
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        row = word_bits(limits) + lane_bits(limits)
+        super().__init__(
+            {
+                "clear": In(1),
+                "fired": In(stream.Signature(fired_layout(limits))),
+                "word_base": In(data.ArrayLayout(word_bits(limits), MAX_HIDDEN)),
+                "done": Out(1),
+                "step_list": In(LIST),
+                "step_index": In(row),
+                "step_row": Out(row),
+                "spike": Out(spike_layout(limits)),
+                "finished": Out(FINISHED),
+                "step_counts": Out(counts_layout(limits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.scanner = scanner = SpikeScanner(self.limits)
+        m.submodules.steps = steps = SpikeLists(self.limits)
+        connect(m, flipped(self).fired, scanner.fired)
+        taken, busy = Signal(), Signal()
+        m.d.comb += [
+            taken.eq(self.fired.valid & self.fired.ready),
+            steps.word_base.eq(self.word_base),
+            steps.spike.eq(scanner.spike),
+            steps.clear.eq(self.clear),
+            steps.empty.valid.eq(taken & (self.fired.p.word == 0)),
+            steps.empty.layer.eq(self.fired.p.layer),
+            steps.empty.parity.eq(self.fired.p.parity),
+            steps.layer.eq(self.step_list.layer),
+            steps.parity.eq(self.step_list.parity),
+            steps.index.eq(self.step_index),
+            self.step_row.eq(steps.row),
+            self.spike.eq(scanner.spike),
+            self.step_counts.eq(steps.counts),
+            self.done.eq(~busy),
+        ]
+        # The last spike is in the list a cycle after it was found.
+        m.d.sync += self.finished.eq(scanner.finished)
+        with m.If(taken):
+            m.d.sync += busy.eq(1)
+        with m.Elif(~scanner.pending & ~scanner.finished.valid):
+            m.d.sync += busy.eq(0)
+        return m

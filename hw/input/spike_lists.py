@@ -1,0 +1,115 @@
+"""Lists of spiking neurons in one memory."""
+
+from amaranth import Array, Cat, Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.input.scanner import lane_bits, spike_layout, word_bits
+from opzo.hw.lib.record import record
+from opzo.spec.network import MAX_HIDDEN, Limits
+
+
+def counts_layout(limits: Limits) -> data.ArrayLayout:
+    """Entries of two lists for each hidden layer."""
+    return data.ArrayLayout(data.ArrayLayout(range(limits.words * limits.lanes + 1), 2), MAX_HIDDEN)
+
+
+class SpikeLists(wiring.Component):
+    """Lists of the rows that spiked, two for each hidden layer: one for each parity of the time step.
+
+    Memory word: row; address: parity, then word_base of the layer * lanes + index, which leaves each layer room for all
+    of its neurons.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    word_base : In(array of MAX_HIDDEN)
+        First word of each layer.
+    spike : In(spike_layout)
+        Strobe: append ``row`` to a list; it is written one cycle later.
+    empty : In({valid 1, layer, parity 1})
+        Strobe: one list becomes empty. Not while something is appended to it.
+    clear : In(1)
+        Strobe: all lists become empty.
+    layer, parity, index : In
+        Entry that is ``row`` one cycle later.
+    counts : Out(array of MAX_HIDDEN arrays of 2)
+        Entries of every list; they can be read from the next cycle on.
+    """
+
+    word_base: data.View
+    spike: data.View
+    empty: data.View
+    clear: Signal
+    layer: Signal
+    parity: Signal
+    index: Signal
+    row: Signal
+    counts: data.View
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        row = word_bits(limits) + lane_bits(limits)
+        super().__init__(
+            {
+                "word_base": In(data.ArrayLayout(word_bits(limits), MAX_HIDDEN)),
+                "spike": In(spike_layout(limits)),
+                "empty": In(data.StructLayout({"valid": 1, "layer": range(MAX_HIDDEN), "parity": 1})),
+                "clear": In(1),
+                "layer": In(range(MAX_HIDDEN)),
+                "parity": In(1),
+                "index": In(row),
+                "row": Out(row),
+                "counts": Out(counts_layout(limits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = lane_bits(self.limits)
+        width = len(self.index)
+        memory: Memory = Memory(shape=width, depth=2 << width, init=[])
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
+        count_shape = range(self.limits.words * self.limits.lanes + 1)
+        counts = Array(
+            Array(Signal(count_shape, name=f"count_{layer}_{number}") for number in range(2))
+            for layer in range(MAX_HIDDEN)
+        )
+
+        def address(layer: Value, parity: Value, index: Value) -> Value:
+            word = (index[lanes:] + self.word_base[layer])[: width - lanes]
+            return Cat(index[:lanes], word, parity)
+
+        fill = Signal(count_shape)
+        written = record(self.spike.shape(), "written")
+        write_address = Signal.like(write.addr, reset_less=True)
+        m.d.sync += [
+            written.eq(self.spike),
+            write_address.eq(address(self.spike.layer, self.spike.parity, fill[:width])),
+        ]
+        m.d.comb += [
+            fill.eq(counts[self.spike.layer][self.spike.parity]),
+            write.addr.eq(write_address),
+            write.data.eq(written.row),
+            write.en.eq(written.valid),
+            read.addr.eq(address(self.layer, self.parity, self.index)),
+            self.row.eq(read.data),
+        ]
+        for layer in range(MAX_HIDDEN):
+            for number in range(2):
+                count = counts[layer][number]
+                m.d.comb += self.counts[layer][number].eq(count)
+                emptied, appended = (
+                    strobe.valid & (strobe.layer == layer) & (strobe.parity == number)
+                    for strobe in (self.empty, self.spike)
+                )
+                with m.If(self.clear | emptied):
+                    m.d.sync += count.eq(0)
+                with m.Elif(appended):
+                    m.d.sync += count.eq(count + 1)
+        return m

@@ -1,0 +1,248 @@
+"""Presynaptic traces: what inputs or hidden neurons did before this run and in it, and which of them are active."""
+
+from amaranth import Array, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.lib.record import record
+from opzo.spec.formats import HISTORY_STEPS
+
+STEPS_BITS = HISTORY_STEPS.bit_length()
+SETTLE_CYCLES = 8
+"""Cycles from the last entry that a walk asks for to the last row in a list."""
+ENTRY = data.StructLayout({"history": HISTORY_STEPS, "trace": HISTORY_STEPS})
+"""Of one row: history (of graded inputs the value) in this run, trace before it."""
+
+
+class Traces(wiring.Component):
+    """Keep a trace and a history for each row, and lists of the rows where one of both is not 0.
+
+    Two memories. Entries: word ENTRY, address ``base`` of the layer + row. Lists: word row, address ``base`` + index,
+    which leaves each layer room for all its rows. An entry is not 0 only where its row is in the list. Golden twin:
+    ``opzo.sim.golden.traces``.
+
+    A mark is a read-modify-write in 4 cycles, one a cycle, also of the same row in consecutive cycles. ``begin`` walks
+    through the lists, a row a cycle: traces advance by the run before, histories become 0, rows of which nothing is
+    left leave the list. After a reset, and on ``clear``, a walk through all entries sets them to 0.
+
+    Parameters
+    ----------
+    bits : int
+        Bits of an address.
+    layers : int
+
+    Members
+    -------
+    base : In(array of layers)
+        First entry of each layer; constant from ``clear`` to ``clear``.
+    begin : In(1), fresh : In(1), graded : In(1), steps : In(4)
+        Strobe, while not ``busy``: a run begins, the one before had ``steps`` time steps; whether all spikes before are
+        forgotten, and whether histories are values of inputs. All are stable while ``busy``.
+    clear : In(1)
+        Strobe, ignored while ``walking``.
+    mark : In({valid, layer, row, bits})
+        Strobe, while not ``walking``: bits are or-ed into the history of a row.
+    first : Out({valid, layer})
+        Strobe: a mark was the first of its row in this run.
+    walking : Out(1)
+        Entries are not yet those of this run; rises the cycle after ``begin`` or ``clear``.
+    busy : Out(1)
+        Walking, or a mark is under way.
+    list_index : In, row : Out
+        Entry of a list (with the base of its layer added), one cycle later; only while not ``busy``.
+    index : In, entry : Out(ENTRY)
+        Entry of a row (with the base added), two cycles later; only while not ``busy``.
+    counts : Out(array of layers)
+        Rows in each list, while not ``busy``.
+    """
+
+    base: data.View
+    begin: Signal
+    fresh: Signal
+    graded: Signal
+    steps: Signal
+    clear: Signal
+    mark: data.View
+    first: data.View
+    walking: Signal
+    busy: Signal
+    list_index: Signal
+    row: Signal
+    index: Signal
+    entry: data.View
+    counts: data.View
+
+    def __init__(self, bits: int, layers: int) -> None:
+        self._bits, self._layers = bits, layers
+        self._layer = layer = range(max(layers, 2))
+        self._operation = data.StructLayout(
+            {"valid": 1, "walk": 1, "wipe": 1, "layer": layer, "row": bits, "address": bits, "bits": HISTORY_STEPS}
+        )
+        super().__init__(
+            {
+                "base": In(data.ArrayLayout(bits, layers)),
+                "begin": In(1),
+                "fresh": In(1),
+                "graded": In(1),
+                "steps": In(STEPS_BITS),
+                "clear": In(1),
+                "mark": In(data.StructLayout({"valid": 1, "layer": layer, "row": bits, "bits": HISTORY_STEPS})),
+                "first": Out(data.StructLayout({"valid": 1, "layer": layer})),
+                "walking": Out(1),
+                "busy": Out(1),
+                "list_index": In(bits),
+                "row": Out(bits),
+                "index": In(bits),
+                "entry": Out(ENTRY),
+                "counts": Out(data.ArrayLayout(bits + 1, layers)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lists: Memory = Memory(shape=self._bits, depth=1 << self._bits, init=[])
+        m.submodules.lists = lists
+        list_write, list_read = lists.write_port(), lists.read_port()
+        bases = Array(self.base[n] for n in range(self._layers))
+        counts = Array(Signal(self._bits + 1, name=f"count_{n}") for n in range(self._layers))
+
+        # A walk asks for a row of a list, or for an entry, each cycle.
+        asked = record(self._operation, "asked")
+        read, fetched = record(self._operation, "read"), record(self._operation, "fetched")
+        layer, index = Signal(self._layer), Signal(self._bits)
+        left = Signal(self._bits + 1)
+        # Of the walk itself and, one after the other, the cycles until its last row is in a list but for one.
+        walking, begins, settling = Signal(), Signal(), Signal(SETTLE_CYCLES - 1)
+        # After a reset the unit wipes.
+        any_walking = Signal(init=1)
+        m.d.comb += [
+            asked.layer.eq(layer),
+            asked.address.eq(index),
+            self.walking.eq(any_walking),
+            [self.counts[n].eq(counts[n]) for n in range(self._layers)],
+        ]
+        m.d.sync += [
+            read.eq(asked),
+            fetched.eq(read),
+            settling.eq(settling << 1 | walking),
+            any_walking.eq(begins | walking | settling.any()),
+        ]
+        m.d.sync += fetched.row.eq(list_read.data)
+        with m.FSM() as fsm:
+            with m.State("WIPE"):
+                m.d.comb += [asked.valid.eq(1), asked.wipe.eq(1)]
+                m.d.sync += [index.eq(index + 1), *(count.eq(0) for count in counts)]
+                with m.If(index.all()):
+                    m.next = "IDLE"
+            with m.State("IDLE"):
+                m.d.comb += begins.eq(self.clear | self.begin)
+                m.d.sync += [layer.eq(0), index.eq(0)]
+                with m.If(self.clear):
+                    m.next = "WIPE"
+                with m.Elif(self.begin):
+                    m.next = "START"
+            with m.State("START"):
+                # Rows that stay are appended to the list anew, behind the place that is read.
+                m.d.sync += [left.eq(counts[layer]), index.eq(0), counts[layer].eq(0)]
+                m.next = "WALK"
+            with m.State("WALK"):
+                m.d.comb += [asked.valid.eq(left != 0), asked.walk.eq(1)]
+                m.d.sync += [index.eq(index + 1), left.eq(left - 1)]
+                with m.If(left[1:] == 0):
+                    m.d.sync += layer.eq(layer + 1)
+                    m.next = "START"
+                    with m.If(layer == self._layers - 1):
+                        m.next = "IDLE"
+        m.d.comb += walking.eq(~fsm.ongoing("IDLE"))
+
+        append = record(data.StructLayout({"valid": 1, "layer": self._layer, "row": self._bits}), "append")
+        taken, operation = record(self._operation, "taken"), record(self._operation, "operation")
+        m.d.sync += operation.eq(taken)
+        with m.If(fetched.valid):
+            m.d.comb += taken.eq(fetched)
+            with m.If(fetched.walk):
+                m.d.comb += taken.address.eq(bases[fetched.layer] + fetched.row)
+        with m.Else():
+            m.d.comb += [taken[name].eq(self.mark[name]) for name in ("valid", "layer", "row", "bits")]
+            m.d.comb += taken.address.eq(bases[self.mark.layer] + self.mark.row)
+        pending = self._modify(m, operation, append)
+        m.d.comb += [
+            list_read.addr.eq(
+                Mux(walking, bases[layer] + index, self.list_index),
+            ),
+            self.row.eq(list_read.data),
+            self.busy.eq(any_walking | taken.valid | pending | list_write.en),
+        ]
+        m.d.sync += [
+            list_write.addr.eq(bases[append.layer] + counts[append.layer]),
+            list_write.data.eq(append.row),
+            list_write.en.eq(append.valid),
+        ]
+        with m.If(append.valid):
+            m.d.sync += counts[append.layer].eq(counts[append.layer] + 1)
+        return m
+
+    def _modify(self, m: Module, operation: data.View, append: data.View) -> Value:
+        """Read, modify and write an entry for an operation a cycle; whether one is under way."""
+        entries: Memory = Memory(shape=ENTRY, depth=1 << self._bits, init=[])
+        m.submodules.entries = entries
+        write, read = entries.write_port(), entries.read_port()
+        # Stages: 0 operation, 1 reading: old entry at the memory's output, 2 writing, 3 written.
+        reading, writing = (record(self._operation, name) for name in ("reading", "writing"))
+        written = record(self._operation, "written")
+        was_empty = Signal(reset_less=True)
+        old, new, new_1, new_2 = (record(ENTRY, name, reset_less=True) for name in ("old", "new", "new_1", "new_2"))
+        # What stage 0 read was too old where one of the two operations before it has the same entry: the first of them
+        # was not written yet, the second in that very cycle. So nobody uses what is read while it is written
+        # (synthesis is told so), nor of the lists: those are appended to behind the place that a walk has read, and
+        # read by others while nothing is appended.
+        same_1, same_2 = Signal(reset_less=True), Signal(reset_less=True)
+        present = record(ENTRY, "present")
+        aged = Signal(HISTORY_STEPS)
+        m.d.sync += [
+            reading.eq(operation),
+            writing.eq(reading),
+            written.eq(writing),
+            was_empty.eq(present.as_value() == 0),
+            old.eq(read.data),
+            same_1.eq(writing.valid & (reading.address == writing.address)),
+            same_2.eq(written.valid & (reading.address == written.address)),
+            new_1.eq(new),
+            new_2.eq(new_1),
+        ]
+        with m.If(same_1):
+            m.d.comb += present.eq(new_1)
+        with m.Elif(same_2):
+            m.d.comb += present.eq(new_2)
+        with m.Else():
+            m.d.comb += present.eq(old)
+        # A spike of step k is bit k of the history, and that of the last step becomes the highest bit of the trace.
+        # A walk comes to each row once, and long after the last mark.
+        with m.If(self.graded):
+            m.d.comb += aged.eq((old.trace >> 1) + ((old.history + 1) >> 1))
+        with m.Else():
+            m.d.comb += aged.eq(Cat(old.trace, old.history) >> self.steps)
+        with m.If(writing.walk):
+            m.d.comb += new.trace.eq(Mux(self.fresh, 0, aged))
+        with m.Elif(~writing.wipe):
+            m.d.comb += [new.trace.eq(present.trace), new.history.eq(present.history | writing.bits)]
+        m.d.comb += [
+            read.addr.eq(Mux(operation.valid, operation.address, self.index)),
+            self.entry.eq(old),
+            write.addr.eq(writing.address),
+            write.data.eq(new),
+            write.en.eq(writing.valid),
+        ]
+        # What was written tells whether its row gets into a list.
+        m.d.comb += [
+            append.valid.eq(written.valid & ~written.wipe & Mux(written.walk, new_1.trace != 0, was_empty)),
+            append.layer.eq(written.layer),
+            append.row.eq(written.row),
+        ]
+        m.d.sync += [
+            self.first.valid.eq(writing.valid & ~writing.walk & ~writing.wipe & (present.history == 0)),
+            self.first.layer.eq(writing.layer),
+        ]
+        pending: Value = operation.valid | reading.valid | writing.valid | written.valid
+        return pending

@@ -1,0 +1,1 @@
+"""The lanes: row memory, multiplier, accumulator, selector, weight update."""

@@ -1,0 +1,1 @@
+"""Units that know nothing of OPZO: streams of bytes, arithmetic, memories."""

@@ -1,0 +1,196 @@
+"""Command processor of the link: which frames are executed, by whom, and what is answered."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from opzo.hw.link.dispatcher import EXECUTORS, CommandDispatcher
+from opzo.hw.link.executor import ExecutorSignature
+from opzo.hw.link.frame import RECEIVED, ReplySignature
+from opzo.hw.link.replies import ReplyControl
+from opzo.spec.protocol import NAK, REPLY, Command, NakReason, Status
+
+
+class CommandProcessor(wiring.Component):
+    """Take frames in order, have them executed, answer them, and repeat answers.
+
+    Golden twin: ``opzo.sim.golden.link.GoldenLink``. A frame is kept until its reply has left; only the reply of a RUN
+    with status OK comes later, from the `ReplyStore`.
+
+    Members
+    -------
+    frame, payload : In(stream)
+        From the `FrameReceiver`.
+    executors : Out(ExecutorSignature) x 4
+        SESSION, REGISTERS, ROWS, SAMPLES.
+    active, begin : In(1)
+        From the session.
+    idle : In(1)
+        The core is idle.
+    store : Out(ReplyControl)
+        To the reply store.
+    reply : Out(ReplySignature)
+        Replies and NAKs.
+    """
+
+    frame: In(stream.Signature(RECEIVED))
+    payload: In(stream.Signature(8))
+    executors: Out(ExecutorSignature()).array(EXECUTORS)
+    active: In(1)
+    begin: In(1)
+    idle: In(1)
+    store: Out(ReplyControl())
+    reply: Out(ReplySignature())
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dispatcher = dispatcher = CommandDispatcher()
+        m.submodules.composer = composer = ReplyComposer()
+        for k, executor in enumerate(self.executors):
+            connect(m, dispatcher.executors[k], flipped(executor))
+        connect(m, flipped(self.payload), dispatcher.payload)
+        # Between the sender's readiness and what the executors do then; as fast as the sender, a byte in two cycles.
+        m.submodules.tail = tail = SyncFIFOBuffered(width=8, depth=1)
+        connect(m, dispatcher.reply, tail.w_stream)
+        connect(m, tail.r_stream, composer.tail)
+        connect(m, composer.reply, flipped(self.reply))
+        frame, store = self.frame.p, self.store
+        expected = Signal(8)
+        # Of the frame that is offered: its place in the order, and whether it was executed before.
+        current, latest, known, is_sync, only_status = Signal(), Signal(), Signal(), Signal(), Signal()
+        # Falls a cycle late, and when the store was told of a RUN rises so.
+        unanswered = Signal()
+        m.d.sync += [
+            current.eq(frame.seq == expected),
+            latest.eq(frame.seq == (expected - 1)[:8]),
+            known.eq(store.known & (store.found.code == frame.code)),
+            is_sync.eq(frame.code == Command.SYNC),
+            unanswered.eq(store.unanswered),
+            only_status.eq((store.found.status != Status.OK) | (frame.code == Command.EVENTS)),
+        ]
+        m.d.comb += [
+            dispatcher.code.eq(frame.code),
+            dispatcher.size.eq(frame.size),
+            store.seq.eq(frame.seq),
+            store.executed.seq.eq(frame.seq),
+            store.executed.code.eq(frame.code),
+            store.executed.status.eq(dispatcher.status),
+            composer.seq.eq(frame.seq),
+            composer.code.eq(frame.code),
+            composer.expected.eq(expected),
+        ]
+
+        def refuse(reason: NakReason) -> None:
+            m.d.sync += [composer.is_nak.eq(1), composer.head.eq(reason)]
+            m.next = "SEND"
+
+        with m.FSM():
+            with m.State("RECEIVE"):
+                m.d.sync += composer.is_nak.eq(0)
+                with m.If(self.frame.valid):
+                    m.next = "LOOK_UP"
+            with m.State("LOOK_UP"):
+                m.next = "ORDER"
+            with m.State("ORDER"):
+                m.d.sync += [composer.head.eq(store.found.status), composer.tail_size.eq(0)]
+                with m.If(~frame.good):
+                    refuse(NakReason.MALFORMED)
+                with m.Elif(is_sync):
+                    m.next = "HOLD"
+                with m.Elif(~self.active):
+                    refuse(NakReason.NO_SESSION)
+                with m.Elif(current):
+                    m.next = "HOLD"
+                with m.Elif(~known):
+                    refuse(NakReason.ORDER)
+                with m.Elif(only_status):
+                    m.next = "SEND"
+                with m.Elif((frame.code == Command.RUN) & ~unanswered):
+                    m.next = "RESEND"
+                with m.Elif((frame.code != Command.RUN) & latest):
+                    m.next = "HOLD"
+                with m.Else():
+                    m.next = "RELEASE"
+            with m.State("HOLD"):
+                m.d.comb += dispatcher.start.eq(Mux(dispatcher.is_sample, ~unanswered, self.idle & store.idle))
+                with m.If(dispatcher.start):
+                    m.next = "EXECUTE"
+            with m.State("EXECUTE"):
+                m.d.sync += [composer.head.eq(dispatcher.status), composer.tail_size.eq(dispatcher.reply_size)]
+                with m.If(self.begin):
+                    m.d.sync += expected.eq(frame.seq + 1)
+                with m.If(dispatcher.done):
+                    m.d.comb += store.store.eq(~is_sync)
+                    with m.If(current & ~is_sync):
+                        m.d.sync += expected.eq(expected + 1)
+                    m.next = "SEND"
+                    with m.If((frame.code == Command.RUN) & (dispatcher.status == Status.OK)):
+                        m.next = "RELEASE"
+            with m.State("SEND"):
+                # A flip-flop, because the whole way to the encoder hangs on it.
+                m.d.sync += composer.send.eq(~composer.reply.header.ready)
+                with m.If(composer.reply.header.ready):
+                    m.next = "RELEASE"
+            with m.State("RESEND"):
+                m.d.comb += store.resend.eq(1)
+                m.next = "SETTLE"
+            with m.State("SETTLE"):
+                m.next = "REPEAT"
+            with m.State("REPEAT"):
+                with m.If(~unanswered):
+                    m.next = "RELEASE"
+            with m.State("RELEASE"):
+                m.d.comb += self.frame.ready.eq(~dispatcher.busy)
+                with m.If(~dispatcher.busy):
+                    m.next = "RECEIVE"
+        return m
+
+
+class ReplyComposer(wiring.Component):
+    """Make a frame of a reply's first byte and what follows, or a NAK.
+
+    Members
+    -------
+    send : In(1)
+        Send; held, like all that follows, until the header is taken.
+    seq, code : In(8)
+        Of the frame that is answered.
+    head : In(8)
+        Status or NakReason.
+    tail_size, tail : In(16), In(stream)
+        What follows the status.
+    is_nak, expected : In(1), In(8)
+        Send a NAK; then only ``head`` and ``expected`` count.
+    reply : Out(ReplySignature)
+        The frame.
+    """
+
+    send: In(1)
+    seq: In(8)
+    code: In(8)
+    head: In(8)
+    tail_size: In(16)
+    tail: In(stream.Signature(8))
+    is_nak: In(1)
+    expected: In(8)
+    reply: Out(ReplySignature())
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        header, payload = self.reply.header, self.reply.payload
+        head_sent = Signal()
+        m.d.comb += [
+            header.valid.eq(self.send),
+            header.p.seq.eq(Mux(self.is_nak, self.expected, self.seq)),
+            header.p.code.eq(Mux(self.is_nak, NAK, self.code | REPLY)),
+            header.p.size.eq(Mux(self.is_nak, 2, self.tail_size + 1)),
+            payload.valid.eq(self.send & (~head_sent | self.is_nak | self.tail.valid)),
+            payload.p.eq(Mux(~head_sent, self.head, Mux(self.is_nak, self.expected, self.tail.p))),
+            self.tail.ready.eq(self.send & head_sent & ~self.is_nak & payload.ready),
+        ]
+        with m.If(header.valid & header.ready):
+            m.d.sync += head_sent.eq(0)
+        with m.Elif(payload.valid & payload.ready):
+            m.d.sync += head_sent.eq(1)
+        return m

@@ -1,0 +1,127 @@
+"""The device side of the link."""
+
+from amaranth.hdl import Module, Mux
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from opzo.hw.interface import CoreSignature
+from opzo.hw.lib.slip import SlipDecoder, SlipEncoder
+from opzo.hw.link.command import CommandProcessor
+from opzo.hw.link.dispatcher import REGISTERS, ROWS, SAMPLES, SESSION
+from opzo.hw.link.frame import FrameReceiver, FrameSender, ReplyArbiter
+from opzo.hw.link.register_access import RegisterAccess
+from opzo.hw.link.replies import TAG_BITS, ReplyStore
+from opzo.hw.link.row_access import RowAccess
+from opzo.hw.link.sample_intake import SampleIntake
+from opzo.hw.link.session import Session
+from opzo.spec.network import Limits
+from opzo.spec.protocol import NAK
+
+INPUT_BYTES = 16
+"""Bytes that may come while a frame is executed, so that a slow command loses none on a link without flow control."""
+
+
+class Link(wiring.Component):
+    """Answer a host's frames by means of the core.
+
+    Golden twin: ``opzo.sim.golden.link.GoldenLink``; replies are the same byte for byte, but that of a RUN may come
+    later than those of the frames behind it.
+
+    Parameters
+    ----------
+    limits : Limits
+        Of the device.
+    clock_khz : int
+        Clock that the identity reports, 0 for none.
+
+    Members
+    -------
+    rx, tx : In(stream), Out(stream)
+        Bytes from and to the host.
+    core : In(CoreSignature)
+        The core's side of `CoreSignature`, flipped.
+    busy : Out(1)
+        A whole frame is being executed or answered, or bytes have not been looked at. Low where only the rest of a
+        frame is missing.
+    received, refused, training : Out(1)
+        Strobes for whoever shows what goes on: a frame came whole, one was answered with a NAK, a run with learning
+        went to the core.
+    """
+
+    rx: In(stream.Signature(8))
+    tx: Out(stream.Signature(8))
+    core: In(CoreSignature())
+    busy: Out(1)
+    received: Out(1)
+    refused: Out(1)
+    training: Out(1)
+
+    def __init__(self, limits: Limits, clock_khz: int = 0) -> None:
+        self.limits, self.clock_khz = limits, clock_khz
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=INPUT_BYTES)
+        m.submodules.decoder = decoder = SlipDecoder()
+        m.submodules.receiver = receiver = FrameReceiver()
+        m.submodules.command = command = CommandProcessor()
+        m.submodules.session = session = Session(self.limits, self.clock_khz)
+        m.submodules.registers = registers = RegisterAccess()
+        m.submodules.rows = rows = RowAccess(self.limits)
+        m.submodules.samples = samples = SampleIntake(self.limits)
+        m.submodules.replies = replies = ReplyStore(self.limits)
+        m.submodules.arbiter = arbiter = ReplyArbiter()
+        m.submodules.sender = sender = FrameSender()
+        m.submodules.encoder = encoder = SlipEncoder()
+        core = flipped(self.core)
+        connect(m, flipped(self.rx), fifo.w_stream)
+        connect(m, fifo.r_stream, decoder.i)
+        connect(m, decoder.o, receiver.i)
+        connect(m, receiver.frame, command.frame)
+        connect(m, receiver.payload, command.payload)
+        for number, unit in ((SESSION, session), (REGISTERS, registers), (ROWS, rows), (SAMPLES, samples)):
+            connect(m, command.executors[number], unit.command)
+        connect(m, command.store, replies.control)
+        connect(m, replies.reply, arbiter.first)
+        connect(m, command.reply, arbiter.second)
+        connect(m, arbiter.o, sender.reply)
+        connect(m, sender.o, encoder.i)
+        connect(m, encoder.o, flipped(self.tx))
+        connect(m, rows.memory_command, core.memory_command)
+        connect(m, rows.memory_w, core.memory_w)
+        connect(m, core.memory_r, rows.memory_r)
+        connect(m, samples.event, core.event)
+        connect(m, samples.run, core.run)
+        connect(m, core.result, replies.result)
+        m.d.comb += [
+            command.active.eq(session.active),
+            command.begin.eq(session.begin),
+            command.idle.eq(core.idle),
+            rows.idle.eq(core.idle),
+            replies.forget.eq(session.begin),
+            samples.clear.eq(session.clear),
+            samples.tag.eq(receiver.frame.p.seq[:TAG_BITS]),
+            core.discard.eq(samples.discard),
+            core.register_addr.eq(Mux(samples.command.busy, samples.register_addr, registers.addr)),
+            core.register_w_data.eq(registers.w_data),
+            core.register_w_en.eq(registers.w_en),
+            registers.r_data.eq(core.register_r_data),
+            samples.register_r_data.eq(core.register_r_data),
+            # The receiver takes no bytes while it has a frame, and keeps that until it is answered, RUN excepted.
+            self.busy.eq(
+                (fifo.r_level != 0)
+                | decoder.o.valid
+                | ~receiver.i.ready
+                | ~replies.control.idle
+                | arbiter.o.header.valid
+                | sender.o.valid
+            ),
+            self.received.eq(receiver.frame.valid & receiver.frame.ready & receiver.frame.p.good),
+            self.refused.eq(
+                command.reply.header.valid & command.reply.header.ready & (command.reply.header.p.code == NAK)
+            ),
+            self.training.eq(samples.run.valid & samples.run.ready & samples.run.p.train),
+        ]
+        return m

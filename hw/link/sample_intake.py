@@ -1,0 +1,157 @@
+"""Input of runs through the link: EVENTS and RUN."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.interface import EVENT, REGISTER_CYCLES, RUN
+from opzo.hw.link.event_decoder import EventDecoder
+from opzo.hw.link.executor import ExecutorSignature
+from opzo.spec.network import Input, Limits
+from opzo.spec.protocol import Status
+from opzo.spec.registers import Reg
+
+
+class SampleIntake(wiring.Component):
+    """Execute EVENTS and, as second command, RUN.
+
+    Events go to the core as they are decoded; those that cannot be do not, and make the input invalid. RUN is ``done``
+    when it is clear that it will run, and ``busy`` until the core has taken it.
+
+    Parameters
+    ----------
+    limits : Limits
+        Of the device.
+
+    Members
+    -------
+    command : In(ExecutorSignature)
+        From the command processor.
+    clear : In(1)
+        Discard what was received for a run; only while not busy.
+    tag : In(2)
+        Given to the core with the run.
+    register_addr, register_r_data
+        Register port of the core, used while busy.
+    event, run, discard
+        Input port of the core.
+    """
+
+    command: In(ExecutorSignature())
+    clear: In(1)
+    tag: In(2)
+    register_addr: Out(8)
+    register_r_data: In(32)
+    event: Out(stream.Signature(EVENT))
+    run: Out(stream.Signature(RUN))
+    discard: Out(1)
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:
+        if REGISTER_CYCLES != 3:
+            raise AssertionError("the states take the answers three cycles after the questions")
+        m = Module()
+        m.submodules.decoder = decoder = EventDecoder(self.limits)
+        command = self.command
+        flags, label = command.operands[-16:-8], command.operands[-8:]
+        left = Signal.like(command.size)
+        # There are bytes to be decoded.
+        empty, decoding = Signal(), Signal()
+        bad_length = Signal()
+        bad_label = Signal()
+        kind = Signal(2)
+        # Frames and graded events come in pairs of bytes.
+        pairs = (kind == Input.FRAME) | (kind == Input.GRADED)
+        # The core has events of this run.
+        filled = Signal()
+        status, bad = Signal.like(command.status), Signal()
+        refused = Signal()
+        taken = Signal()
+        wiring.connect(m, decoder.event, wiring.flipped(self).event)
+        m.d.comb += [
+            decoder.bound.eq(self.register_r_data),
+            decoder.kind.eq(kind),
+            decoder.data.p.eq(command.payload.p),
+            decoder.restart.eq(taken | refused | self.clear),
+            # Without events there may be no half that is being filled.
+            self.discard.eq(filled & (refused | self.clear)),
+            command.status.eq(status),
+            self.run.p.train.eq(flags[0]),
+            self.run.p.outputs.eq(flags[1]),
+            self.run.p.fresh.eq(flags[2]),
+            self.run.p.decision.eq(flags[3]),
+            self.run.p.label.eq(label),
+            self.run.p.tag.eq(self.tag),
+        ]
+        with m.If(decoder.restart):
+            m.d.sync += filled.eq(0)
+        with m.Elif(self.event.valid & self.event.ready):
+            m.d.sync += filled.eq(1)
+        # When all bytes were looked at the status is registered, then whether it is bad: both decide about much.
+        m.d.sync += [status.eq(Status.OK), bad.eq(status != Status.OK)]
+        with m.If(bad_length):
+            m.d.sync += status.eq(Status.BAD_LENGTH)
+        with m.Elif(command.second & decoder.bad_event):
+            m.d.sync += status.eq(Status.BAD_EVENT)
+        with m.Elif(command.second & decoder.full):
+            m.d.sync += status.eq(Status.FULL)
+        with m.Elif(command.second & decoder.bad_steps & (kind != Input.FRAME)):
+            m.d.sync += status.eq(Status.BAD_STEPS)
+        with m.Elif(command.second & bad_label):
+            m.d.sync += status.eq(Status.BAD_LABEL)
+        m.d.comb += [
+            decoder.data.valid.eq(decoding & command.payload.valid),
+            command.payload.ready.eq(decoding & decoder.data.ready),
+        ]
+        with m.If(decoder.data.valid & decoder.data.ready):
+            m.d.sync += [left.eq(left - 1), decoding.eq(left != 1)]
+        with m.FSM() as fsm:
+            with m.State("WAIT"):
+                m.d.sync += [left.eq(command.size), empty.eq(command.size == 0)]
+                with m.If(command.start):
+                    m.next = "KIND"
+            with m.State("KIND"):
+                m.d.comb += self.register_addr.eq(Reg.INPUT)
+                m.next = "INPUTS"
+            with m.State("INPUTS"):
+                m.d.comb += self.register_addr.eq(Reg.INPUTS)
+                m.next = "CLASSES"
+            with m.State("CLASSES"):
+                m.d.comb += self.register_addr.eq(Reg.CLASSES)
+                m.next = "TAKE_KIND"
+            with m.State("TAKE_KIND"):
+                # The answers come one by one, REGISTER_CYCLES behind the questions.
+                m.d.sync += kind.eq(self.register_r_data)
+                m.next = "TAKE_INPUTS"
+            with m.State("TAKE_INPUTS"):
+                m.d.comb += decoder.bound_en.eq(1)
+                m.d.sync += bad_length.eq(command.short | (pairs & command.size[0]))
+                m.next = "LABEL"
+            with m.State("LABEL"):
+                m.d.sync += bad_label.eq((label >= self.register_r_data) | (label >= self.limits.classes))
+                m.d.sync += decoding.eq(~bad_length & ~empty)
+                m.next = "DECODE"
+            with m.State("DECODE"):
+                with m.If(~decoding):
+                    m.next = "FINISH"
+            with m.State("FINISH"):
+                with m.If(~self.event.valid & ~decoder.busy):
+                    m.next = "JUDGE"
+            with m.State("JUDGE"):
+                m.next = "DECIDE"
+            with m.State("DECIDE"):
+                m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += [command.done.eq(1), refused.eq(command.second & bad)]
+                m.next = "WAIT"
+                with m.If(command.second & ~bad):
+                    m.next = "SUBMIT"
+            with m.State("SUBMIT"):
+                m.d.comb += [self.run.valid.eq(1), taken.eq(self.run.ready)]
+                with m.If(self.run.ready):
+                    m.next = "WAIT"
+        m.d.comb += command.busy.eq(~fsm.ongoing("WAIT"))
+        return m

@@ -1,0 +1,75 @@
+"""Fire: one time step of a leaky integrate-and-fire neuron."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.lib.saturate import Saturate
+from opzo.spec.formats import ALPHA_BITS, MEMBRANE, SURROGATE_OFF, SURROGATE_SHIFT, THRESHOLD
+
+LATENCY = 2
+
+
+class Fire(wiring.Component):
+    """Leak by one half, integrate, add noise for the comparison, reset by subtraction (paper eq. 1).
+
+    LATENCY cycles, one neuron a cycle. Golden twin: ``opzo.sim.golden.fire.fire``.
+
+    Members
+    -------
+    v, current : In(signed)
+        Potential after the last reset and input current, MEMBRANE.
+    alpha : In
+        Noise amplitude; constant during a sample.
+    noise, negative : In(1)
+        Whether noise is added, and its sign; given one cycle after ``v``.
+    valid : In(1)
+        0 where the lane holds no neuron: never a spike, nor ``saturated``. One cycle after ``v``.
+    v_next : Out(signed)
+        Potential after the reset, MEMBRANE.
+    spike, saturated : Out(1)
+    surrogate : Out(4)
+        Code 0..8 of the surrogate derivative.
+    """
+
+    v: In(signed(MEMBRANE.width))
+    current: In(signed(MEMBRANE.width))
+    alpha: In(ALPHA_BITS)
+    noise: In(1)
+    negative: In(1)
+    valid: In(1)
+    v_next: Out(signed(MEMBRANE.width))
+    spike: Out(1)
+    surrogate: Out(range(SURROGATE_OFF + 1))
+    saturated: Out(1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.saturate = saturate = Saturate(MEMBRANE.width + 1, MEMBRANE.width)
+        u = Signal(signed(MEMBRANE.width), reset_less=True)
+        saturated = Signal(reset_less=True)
+        m.d.comb += saturate.i.eq((self.v >> 1) + self.current)
+        m.d.sync += [u.eq(saturate.o), saturated.eq(saturate.saturated)]
+
+        # Both ways round side by side, so that the magnitude is not two subtractions long.
+        distance, opposite = Signal(signed(MEMBRANE.width + 1)), Signal(signed(MEMBRANE.width + 1))
+        noisy = Signal(signed(MEMBRANE.width + 2))
+        magnitude = Signal(MEMBRANE.width + 1)
+        quarters = Signal(MEMBRANE.width + 1 - SURROGATE_SHIFT)
+        spike = Signal()
+        amplitude = Mux(self.noise, self.alpha, 0)
+        m.d.comb += [
+            distance.eq(u - THRESHOLD),
+            opposite.eq(THRESHOLD - u),
+            noisy.eq(Mux(self.negative, distance - amplitude, distance + amplitude)),
+            spike.eq((noisy >= 0) & self.valid),
+            magnitude.eq(Mux(distance < 0, opposite, distance)),
+            quarters.eq(magnitude >> SURROGATE_SHIFT),
+        ]
+        m.d.sync += [
+            self.v_next.eq(Mux(spike, distance, u)),
+            self.spike.eq(spike),
+            self.surrogate.eq(Mux(quarters >= SURROGATE_OFF, SURROGATE_OFF, quarters)),
+            self.saturated.eq(saturated & self.valid),
+        ]
+        return m

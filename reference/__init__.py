@@ -1,0 +1,1 @@
+"""The paper's methods in PyTorch: nothing here knows the chip."""

@@ -1,0 +1,1 @@
+"""Spatial credit assignment, noise, feedback connections; the paper's settings and figures."""

@@ -1,0 +1,62 @@
+"""What a network did with samples, in numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from opzo.reference.networks.neuron import LIF
+
+
+@dataclass
+class Tally:
+    """Sums over samples: count, right decisions, loss (mean over the time steps), spikes of each hidden layer."""
+
+    samples: int = 0
+    correct: int = 0
+    loss: float = 0.0
+    spikes: tuple[float, ...] = ()
+
+    def add(self, other: "Tally") -> None:
+        """Add another tally."""
+        self.samples, self.correct = self.samples + other.samples, self.correct + other.correct
+        self.loss += other.loss
+        self.spikes = tuple(map(sum, zip(self.spikes, other.spikes, strict=True))) if self.spikes else other.spikes
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right decisions."""
+        return self.correct / self.samples
+
+    @property
+    def mean_loss(self) -> float:
+        """Loss of a sample and time step."""
+        return self.loss / self.samples
+
+    def firing_rates(self, shapes: Sequence[torch.Size], steps: int) -> list[float]:
+        """Spikes a neuron and time step of hidden layers of these shapes."""
+        moments = self.samples * steps
+        return [spikes / (moments * shape.numel()) for spikes, shape in zip(self.spikes, shapes, strict=True)]
+
+
+class StepSums:
+    """Makes a tally of time steps, without waiting for the device in each."""
+
+    def __init__(self, layers: Sequence[LIF]) -> None:
+        self._layers = layers
+        self._losses: list[Tensor] = []
+        self._spikes: list[Tensor] = []
+        self._outputs: list[Tensor] = []
+
+    def step(self, output: Tensor, losses: Tensor) -> None:
+        """Add a time step: outputs (samples, classes), losses (samples,)."""
+        self._outputs.append(output.detach())
+        self._losses.append(losses.detach())
+        self._spikes.append(torch.stack([layer.spikes.detach().sum() for layer in self._layers]))
+
+    def tally(self, y: Tensor) -> Tally:
+        """The decision is the largest summed output."""
+        correct = (torch.stack(self._outputs).sum(0).argmax(1) == y).sum()
+        loss = torch.stack(self._losses).mean(0).sum()
+        return Tally(len(y), int(correct), float(loss), tuple(torch.stack(self._spikes).sum(0).tolist()))

@@ -1,0 +1,1 @@
+"""cocotb testbenches and what they share; not in the wheel."""

@@ -1,0 +1,172 @@
+"""Run a cocotb testbench against an Amaranth component, compiled by Verilator.
+
+A pytest test calls `run_bench`; the testbench, in the simulator's process, calls `parameters`, `seed` and `start`.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opzo.sim.compile.cxx import BuildError
+from opzo.sim.compile.verilated import build_verilated, find_toolchain, runtime_objects
+from opzo.system.cache import cache_root, cached, content_hash
+
+if TYPE_CHECKING:
+    from amaranth.lib.wiring import Component
+
+TOP = "top"
+DEFAULT_SEED = 1
+LOG_LINES = 60
+"""Last lines of the testbench's log that a failure shows."""
+
+
+def run_bench(
+    component: "Component[Any]",
+    *,
+    name: str,
+    test_module: str,
+    parameters: dict[str, object] | None = None,
+    seed: int | None = None,
+    testcase: str | Sequence[str] | None = None,
+    public: bool = False,
+    models: Sequence[Path] = (),
+) -> None:
+    """Convert ``component`` to Verilog, compile it and run the cocotb tests of ``test_module`` on it.
+
+    Builds are kept by content under ``sim_build/`` of the repository (``$OPZO_CACHE`` where that is set). Raises
+    AssertionError, with the seed and the end of the log, where a test fails.
+
+    Parameters
+    ----------
+    name : str
+        Names the build's folder.
+    parameters : dict or None
+        What the testbench gets from `parameters`; must survive JSON.
+    seed : int or None
+        What the testbench gets from `seed`; ``$OPZO_SEED``, else 1, if None.
+    testcase : str, sequence of str or None
+        Run only these tests of the module.
+    public : bool
+        Give the testbench all inner signals and memories too, not only the ports; slower.
+    models : sequence of Path
+        Verilog of modules that ``component`` instantiates: models of a vendor's primitives.
+    """
+    # Only here, because the testbench imports this module too and needs neither of them.
+    from opzo.hw.export.convert import convert
+
+    text = convert(component, TOP) + "".join(model.read_text() for model in models)
+    program = _build(text, name, public)
+    chosen = int(os.environ.get("OPZO_SEED", DEFAULT_SEED)) if seed is None else seed
+    _run(program.parent, test_module, parameters or {}, chosen, testcase)
+
+
+def parameters() -> dict[str, Any]:
+    """Parameters that the running testbench was given."""
+    result: dict[str, Any] = json.loads(os.environ["OPZO_BENCH_PARAMETERS"])
+    return result
+
+
+def seed() -> int:
+    """Seed that the running testbench was given."""
+    return int(os.environ["OPZO_BENCH_SEED"])
+
+
+async def start(dut: Any, period_ns: int = 10) -> None:
+    """Start the clock ``clk``, reset, and return at a falling edge with reset released.
+
+    Create the stream endpoints before, so that their ``valid`` and ``ready`` are low in reset.
+    """
+    from cocotb.clock import Clock
+    from cocotb.triggers import FallingEdge
+
+    Clock(dut.clk, period_ns, unit="ns").start()
+    dut.rst.value = 1
+    for _ in range(3):
+        await FallingEdge(dut.clk)
+    dut.rst.value = 0
+
+
+def bench_root() -> Path:
+    """Folder of the testbenches' builds."""
+    repository = Path(__file__).resolve().parents[2]
+    if "OPZO_CACHE" not in os.environ and (repository / "pyproject.toml").is_file():
+        return repository / "sim_build"
+    return cache_root() / "sim_build"
+
+
+def _build(text: str, name: str, public: bool) -> Path:
+    import cocotb_tools.config
+
+    libs, share = cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir
+    options = ["--vpi", "-O3", "--x-assign", "fast", "--x-initial", "fast"]
+    control = ""
+    if public:
+        options.append("--public-flat-rw")
+    else:
+        ports = re.search(rf"^module {TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
+        assert ports is not None
+        for port in re.findall(r"\w+", ports[1]):
+            control += f'public_flat_rw -module "{TOP}" -var "{port}"\n'
+    link = [f"-L{libs}", f"-Wl,-rpath,{libs}", "-lcocotbvpi_verilator"]
+    key = content_hash(text, control, options, link, version("cocotb"), find_toolchain().key)
+    objects = runtime_objects(bench_root(), ["verilated", "verilated_vpi", "verilated_threads"])
+    build = partial(
+        build_verilated,
+        text,
+        target=TOP,
+        top=TOP,
+        sources=[share / "lib" / "verilator" / "verilator.cpp"],
+        objects=objects,
+        control=control,
+        options=options,
+        link=link,
+    )
+    try:
+        return cached(bench_root() / f"{name}-{key}", build) / TOP
+    except BuildError as error:
+        raise AssertionError(f"{name} does not compile:\n{error.output}") from error
+
+
+def _run(
+    build: Path, test_module: str, parameters: dict[str, object], seed: int, testcase: str | Sequence[str] | None
+) -> None:
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=build))
+    log, results = folder / "log", folder / "results.xml"
+    problem = None
+    try:
+        get_runner("verilator").test(
+            test_module,
+            hdl_toplevel=TOP,
+            hdl_toplevel_lang="verilog",
+            build_dir=build,
+            test_dir=folder,
+            results_xml=str(results),
+            log_file=log,
+            seed=seed,
+            testcase=testcase,
+            extra_env={"OPZO_BENCH_PARAMETERS": json.dumps(parameters), "OPZO_BENCH_SEED": str(seed)},
+        )
+    except SystemExit as error:
+        problem = f"the simulator ended with {error.code}"
+    try:
+        tests, failed = get_results(results)
+    except RuntimeError:
+        tests, failed = 0, 0
+    if problem is None and failed:
+        problem = f"{failed} of {tests} tests failed"
+    if problem is None and tests == 0:
+        problem = f"no test ran{'' if testcase is None else f' of the name {testcase}'}"
+    if problem is not None:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]) if log.exists() else ""
+        raise AssertionError(f"{test_module}, seed {seed}: {problem} (repeat with OPZO_SEED={seed})\n{tail}")
+    shutil.rmtree(folder)

@@ -1,0 +1,382 @@
+"""Testbench of the error unit."""
+
+from random import Random
+from typing import Any
+
+import cocotb
+import numpy as np
+from amaranth.hdl import signed
+from cocotb.triggers import FallingEdge, ReadOnly
+
+from opzo.hw.error.error import CLASS_BITS, CLOSING_CYCLES
+from opzo.sim.benches import bench
+from opzo.sim.benches.compare import assert_equal
+from opzo.sim.benches.streams import unpack
+from opzo.sim.golden.error import error_step
+from opzo.spec.formats import (
+    ERROR,
+    EXP2_FRAC_BITS,
+    HISTORY_STEPS,
+    LOG2E_FRAC_BITS,
+    LOG2E_NUMERATOR,
+    LOSS_SUM_BITS,
+    MAX_STEPS,
+    MEMBRANE,
+    OUTPUT_SUM,
+    RATE_BITS,
+    SCALED_ERROR,
+    ZO_LOSS_SHIFT,
+)
+from opzo.spec.registers import READOUT_LAYER
+
+EXPONENT_SHIFT = LOG2E_FRAC_BITS + MEMBRANE.frac_bits - EXP2_FRAC_BITS
+BUSY_CYCLES, INFERENCE_CYCLES = 30, 12
+"""Cycles beyond 2 C from the last read-out to the fall of busy; without learning beyond C."""
+
+
+class Driver:
+    """Feed runs to the unit and compare everything that can be read after each step."""
+
+    def __init__(self, dut: Any, rng: Random, classes: int) -> None:
+        self.dut, self.rng, self.classes = dut, rng, classes
+        self.scaled_losses = [0, 0]
+        self.errors: list[int] = []
+        self.last_outputs: np.ndarray | None = None
+        """Of the last step, whatever the run; None while unknown."""
+        self.difference: np.ndarray | None = None
+        """Of the last odd step."""
+        self.answer: tuple[int, int] | None = None
+        """Prediction and loss of the last run."""
+        self.sums, self.loss_sum = np.zeros(classes, np.int64), 0
+        """Of the decision so far."""
+        for name in ("start", "o_valid", "read_class", "sum_class", "label", "rate", "mse_shift", "learn"):
+            getattr(dut, name).value = 0
+        for name in ("read_source", "read_step"):
+            getattr(dut, name).value = 0
+        dut.classes.value = classes
+        cocotb.start_soon(self._collect())
+
+    async def run(
+        self,
+        outputs: np.ndarray,
+        label: int,
+        rate: int,
+        mse_shift: int,
+        stall: float,
+        local: float = 0,
+        *,
+        learn: bool = True,
+        phase: int = 0,
+        anew: bool = True,
+    ) -> None:
+        """Run; ``outputs``: read-outs (steps, classes).
+
+        ``local`` is the probability that a layer's own read-out comes before a step of the network's, which leaves
+        everything of the network as it was. With ``phase`` 1 the first step is the second of an antithetic pair;
+        ``anew`` begins a decision.
+        """
+        dut = self.dut
+        dut.label.value, dut.rate.value, dut.mse_shift.value, dut.learn.value = label, rate, mse_shift, learn
+        local_errors: dict[tuple[int, int], np.ndarray] = {}
+        for step, o in enumerate(outputs):
+            while learn and self.rng.random() < local:
+                source, at = self.rng.randrange(READOUT_LAYER), self.rng.randrange(HISTORY_STEPS)
+                own = np.array(random_outputs(self.rng, self.classes))
+                flags = (bool(self.rng.getrandbits(1)) for _ in range(3))
+                await self.step(own, source, at, *flags, stall=stall)
+                assert self.errors == [], "errors of a local read-out for the network's"
+                assert self.answer in (None, self._answer()), "a local read-out changed the last run's answer"
+                local_errors[source, at] = error_step(own, label, mse_shift=mse_shift)[0] * rate
+            odd = bool((step + phase) % 2)
+            assert self.answer in (None, self._answer()), "the last run's answer changed before the end of this one"
+            await self.step(o, READOUT_LAYER, step, step == len(outputs) - 1, odd, anew and step == 0, stall=stall)
+            error, loss = error_step(o, label, mse_shift=mse_shift)
+            self._add(o, loss, anew=anew and step == 0)
+            what = f"step {step}, label {label}, rate {rate}, mse_shift {mse_shift}, odd {odd}, o {o.tolist()}"
+            if learn:
+                self.scaled_losses[step % 2] = rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max)
+                assert_equal(self.errors, error * rate, what=f"strobed errors, {what}", seed=bench.seed())
+                local_errors[READOUT_LAYER, step] = error * rate
+                for (source, at), expected in local_errors.items():
+                    errors = await self.read_errors(source, at)
+                    where = f"errors of source {source}, step {at}, {what}"
+                    assert_equal(errors, expected, what=where, seed=bench.seed())
+                for parity in range(1 + (step > 0)):
+                    dut.read_step.value = parity
+                    await ReadOnly()
+                    assert int(dut.loss_scaled.value) == self.scaled_losses[parity], f"loss of parity {parity}, {what}"
+                    await FallingEdge(dut.clk)
+            else:
+                assert self.errors == [], f"errors without learning, {what}"
+            if odd:
+                self.difference = None if self.last_outputs is None else self.last_outputs - o
+            self.last_outputs = o
+            if self.difference is not None:
+                difference = await self.read(dut.read_class, dut.read_difference)
+                assert_equal(difference, self.difference, what=f"differences, {what}", seed=bench.seed())
+        await self.check_answer()
+
+    def _add(self, o: np.ndarray, loss: int, *, anew: bool) -> None:
+        """Sum up a step, modulo what the sums have room for."""
+        half = 1 << (OUTPUT_SUM.width - 1)
+        self.sums = ((0 if anew else self.sums) + o + half) % (2 * half) - half
+        self.loss_sum = ((0 if anew else self.loss_sum) + loss) % (1 << LOSS_SUM_BITS)
+
+    async def check_answer(self) -> None:
+        """Compare the sums, after the last step of a run."""
+        dut = self.dut
+        self.answer = self._answer()
+        assert self.answer == (int(self.sums.argmax()), self.loss_sum), f"prediction and loss, seed {bench.seed()}"
+        assert_equal(await self.read(dut.sum_class, dut.sum_data), self.sums, what="sums", seed=bench.seed())
+
+    async def step(
+        self,
+        o: np.ndarray,
+        source: int,
+        step: int,
+        last: bool,
+        odd: bool,
+        anew: bool,
+        *,
+        stall: float,
+        others: np.ndarray | None = None,
+    ) -> None:
+        """Run one step, checking the latency and in every cycle, where given, the errors that are read meanwhile."""
+        dut = self.dut
+        self.errors = []
+        dut.source.value, dut.step.value, dut.last_step.value, dut.start.value = source, step, last, 1
+        dut.odd.value, dut.anew.value = odd, anew
+        await FallingEdge(dut.clk)
+        dut.start.value = 0
+        # Sampled with start; what comes later is for nobody.
+        for name in ("source", "step", "last_step", "odd", "anew"):
+            getattr(dut, name).value = self.rng.getrandbits(len(getattr(dut, name)))
+        for value in o.tolist():
+            dut.o_valid.value = 0
+            while self.rng.random() < stall:
+                dut.o_data.value = self.rng.getrandbits(MEMBRANE.width)
+                await self._cycle(others)
+                assert dut.busy.value == 1
+                assert dut.closing.value == 0
+            dut.o_valid.value = 1
+            dut.o_data.value = value & ((1 << MEMBRANE.width) - 1)
+            await self._cycle(others)
+        dut.o_valid.value = 0
+        # The cycle of the last read-out is over.
+        cycles = 1
+        closing = []
+        while dut.busy.value:
+            if dut.closing.value:
+                closing.append(cycles)
+            assert not closing or int(dut.busy_source.value) == source
+            await self._cycle(others)
+            cycles += 1
+            assert cycles < 1000
+        assert int(dut.busy_source.value) == source
+        learn = bool(dut.learn.value)
+        assert cycles == (2 * self.classes + BUSY_CYCLES if learn else self.classes + INFERENCE_CYCLES)
+        assert len(closing) == 1, f"closing in cycles {closing} of {cycles}"
+        assert cycles - closing[0] <= CLOSING_CYCLES
+
+    async def _cycle(self, others: np.ndarray | None) -> None:
+        k = self.rng.randrange(self.classes)
+        self.dut.read_class.value = k
+        await FallingEdge(self.dut.clk)
+        assert others is None or self.dut.read_error.value.to_signed() == others[k]
+
+    def _answer(self) -> tuple[int, int]:
+        return int(self.dut.prediction.value), int(self.dut.loss_sum.value)
+
+    async def read_errors(self, source: int, step: int) -> list[int]:
+        """Error memory of a source and step."""
+        self.dut.read_source.value, self.dut.read_step.value = source, step
+        return await self.read(self.dut.read_class, self.dut.read_error)
+
+    async def read(self, index: Any, signal: Any) -> list[int]:
+        """All classes of something that is read by class."""
+        values = []
+        for k in range(self.classes):
+            index.value = k
+            await FallingEdge(self.dut.clk)
+            values.append(signal.value.to_signed())
+        return values
+
+    async def _collect(self) -> None:
+        while True:
+            await FallingEdge(self.dut.clk)
+            bits = int(self.dut.error.value)
+            if self.dut.rst.value:
+                self.errors = []
+            elif bits & 1:
+                assert bits >> 1 & ((1 << CLASS_BITS) - 1) == len(self.errors), "errors out of order"
+                self.errors.append(unpack(signed(SCALED_ERROR.width), bits >> (1 + CLASS_BITS)))
+            else:
+                assert len(self.errors) in (0, self.classes), "errors with a gap"
+
+
+def corner_outputs(classes: int) -> list[list[int]]:
+    """Read-outs at the ends of what can happen: all equal, one alone, far apart, one step apart."""
+    low, high, one = MEMBRANE.min, MEMBRANE.max, MEMBRANE.one
+    corners = [[v] * classes for v in (low, -1, 0, 1, high)]
+    for k in (0, 1, classes - 1):
+        # The last four make errors of +-512 and +-511 with half of the squared error.
+        for rest, alone in (
+            (low, high),
+            (high, low),
+            (0, 1),
+            (0, -1),
+            (0, one),
+            (0, -one),
+            (0, 8 * one),
+            (0, 16 * one),
+            (low, 2 * one),
+            (low, 2 * one - 1),
+            (high, -one),
+            (high, 32 - one),
+        ):
+            corners.append([alone if j == k else rest for j in range(classes)])
+    # Exponents around the least loss that is cut to ERROR.max, the end of the powers, and the largest loss.
+    for exponent in (510, 511, 512, 513, 1023, 1024, 16383, 16384):
+        distance = (exponent << EXPONENT_SHIFT) // LOG2E_NUMERATOR + 1
+        corners.append([MEMBRANE.max, *[MEMBRANE.min] * (classes - 2), MEMBRANE.max - distance])
+    return corners
+
+
+def random_outputs(rng: Random, classes: int) -> list[int]:
+    """Read-outs with spreads from a few units to everything."""
+    spread = 1 << rng.randrange(1, MEMBRANE.width)
+    offset = rng.randrange(-spread, spread)
+    return [max(MEMBRANE.min, min(MEMBRANE.max, offset + rng.randrange(-spread, spread))) for _ in range(classes)]
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms")
+async def matches_golden(dut: Any) -> None:
+    p, rng = bench.parameters(), Random(bench.seed())
+    classes = p["classes"]
+    driver = Driver(dut, rng, classes)
+    await bench.start(dut)
+    for o in corner_outputs(classes):
+        for label, rate, mse_shift in (
+            (0, 255, 0),
+            (0, 2, 1),
+            (classes - 1, 1, 1),
+            (classes - 1, 255, 0),
+            (classes // 2, 255, 15),
+        ):
+            await driver.run(np.array([o, o[::-1]]), label, rate, mse_shift, 0)
+    for _ in range(p["samples"]):
+        outputs = np.array([random_outputs(rng, classes) for _ in range(rng.choice((1, 2, 3, 8)))])
+        rate, mse_shift = rng.choice((0, 1, 255, rng.getrandbits(RATE_BITS))), rng.choice((0, rng.randrange(16)))
+        await driver.run(
+            outputs,
+            rng.randrange(classes),
+            rate,
+            mse_shift,
+            rng.choice((0, 0.5)),
+            local=rng.choice((0, 0.5)),
+            learn=rng.random() < 0.7,
+            phase=rng.getrandbits(1),
+            anew=rng.random() < 0.4,
+        )
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms")
+async def sums_the_longest_decision(dut: Any) -> None:
+    p, rng = bench.parameters(), Random(bench.seed())
+    classes = p["classes"]
+    driver = Driver(dut, rng, classes)
+    await bench.start(dut)
+    # As many steps as there may be where that is quick; then some more, until all sums have wrapped.
+    longest = MAX_STEPS if classes <= 3 else 100
+    for value in (MEMBRANE.min, MEMBRANE.max):
+        outputs = np.full(classes, value)
+        outputs[0] = -value - 1
+        # Of the label with the least read-out the loss is the largest.
+        label = int(outputs.argmin())
+        _, loss = error_step(outputs, label, mse_shift=0)
+        dut.label.value, dut.learn.value = label, 0
+        for number in range(longest + 10):
+            last = number in (longest - 1, longest + 9)
+            step = number % HISTORY_STEPS
+            await driver.step(outputs, READOUT_LAYER, step, last, bool(step % 2), number == 0, stall=0)
+            driver._add(outputs, loss, anew=number == 0)
+            if last:
+                await driver.check_answer()
+            if number == longest - 1:
+                assert_equal(driver.sums, longest * outputs, what="sums, which have not wrapped")
+                assert driver.loss_sum == longest * loss
+        driver.answer = None
+    assert longest < MAX_STEPS or driver.loss_sum < longest * loss
+    assert longest < MAX_STEPS or (abs(driver.sums) < abs(longest * outputs)).any()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def sums_eight_extreme_steps(dut: Any) -> None:
+    p, rng = bench.parameters(), Random(bench.seed())
+    classes = p["classes"]
+    driver = Driver(dut, rng, classes)
+    await bench.start(dut)
+    for learn in (True, False):
+        for value in (MEMBRANE.min, MEMBRANE.max):
+            outputs = np.full((8, classes), value)
+            outputs[:, 0] = -value - 1
+            await driver.run(outputs, 0, 255, 3, 0, learn=learn)
+            await driver.run(outputs, 1, 255, 0, 0, learn=learn, anew=False)
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def predicts_the_lowest_of_equal_sums(dut: Any) -> None:
+    p, rng = bench.parameters(), Random(bench.seed())
+    classes = p["classes"]
+    driver = Driver(dut, rng, classes)
+    await bench.start(dut)
+    for winner in range(classes - 1):
+        first = [5 if k >= winner else -7 for k in range(classes)]
+        second = [2 if k >= winner else 11 for k in range(classes)]
+        await driver.run(np.array([first, second]), 0, 1, 0, 0.2)
+        assert int(dut.prediction.value) == winner
+        # Over two runs.
+        for anew, o in ((True, first), (False, second)):
+            await driver.run(np.array([o]), 0, 1, 0, 0, anew=anew, learn=bool(winner % 2))
+        assert int(dut.prediction.value) == winner
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def the_step_before_stays_readable(dut: Any) -> None:
+    p, rng = bench.parameters(), Random(bench.seed())
+    classes = p["classes"]
+    driver = Driver(dut, rng, classes)
+    await bench.start(dut)
+    dut.label.value, dut.rate.value, dut.learn.value = 1, 200, 1
+    steps = [np.array(random_outputs(rng, classes)) for _ in range(20)]
+    dut.read_source.value = READOUT_LAYER
+    await driver.step(steps[0], READOUT_LAYER, 0, False, False, True, stall=0)
+    for t in range(1, len(steps)):
+        dut.read_step.value = (t - 1) % HISTORY_STEPS
+        others = error_step(steps[t - 1], 1, mse_shift=0)[0] * 200
+        step = t % HISTORY_STEPS
+        await driver.step(steps[t], READOUT_LAYER, step, False, bool(t % 2), False, stall=0.3, others=others)
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def recovers_from_reset_anywhere(dut: Any) -> None:
+    p, rng = bench.parameters(), Random(bench.seed())
+    classes = p["classes"]
+    driver = Driver(dut, rng, classes)
+    await bench.start(dut)
+    for cycles in range(2, 3 * classes + BUSY_CYCLES, max(1, classes // 8)):
+        dut.learn.value = rng.getrandbits(1)
+        outputs = np.array(random_outputs(rng, classes))
+        running = cocotb.start_soon(driver.step(outputs, READOUT_LAYER, 1, False, True, False, stall=0))
+        for _ in range(cycles):
+            await FallingEdge(dut.clk)
+        running.cancel()
+        dut.start.value = dut.o_valid.value = 0
+        dut.rst.value = 1
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        await FallingEdge(dut.clk)
+        assert dut.busy.value == 0
+        driver.difference = driver.answer = driver.last_outputs = None
+        outputs = np.array([random_outputs(rng, classes) for _ in range(2)])
+        await driver.run(outputs, rng.randrange(classes), 255, 2, 0)

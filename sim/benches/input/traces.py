@@ -1,0 +1,322 @@
+"""Testbench of the presynaptic traces."""
+
+from random import Random
+from typing import Any
+
+import cocotb
+import numpy as np
+from amaranth.lib import data
+from cocotb.triggers import FallingEdge
+
+from opzo.hw.input.traces import ENTRY, SETTLE_CYCLES
+from opzo.sim.benches import bench
+from opzo.sim.benches.compare import assert_equal
+from opzo.sim.benches.streams import pack, unpack
+from opzo.sim.golden.traces import Traces
+from opzo.spec.formats import HISTORY_STEPS
+
+Mark = tuple[int, int, int]
+"""Layer, row, step (of graded inputs the value)."""
+STRANGE = (1 << HISTORY_STEPS) - 1
+
+
+class Driver:
+    """The unit and its golden twin, one for each layer."""
+
+    def __init__(self, dut: Any, rng: Random) -> None:
+        p = bench.parameters()
+        self.dut, self.rng = dut, rng
+        self.bits, self.rows, self.graded = p["bits"], p["rows"], p["graded"]
+        self.bases = [sum(self.rows[:layer]) for layer in range(len(self.rows))]
+        self.firsts: list[int] = []
+        """Layers of the marks that were the first of their rows, as strobed."""
+        self.expected_firsts: list[int] = []
+        for name in ("begin", "fresh", "steps", "clear", "mark", "list_index", "index"):
+            getattr(dut, name).value = 0
+        dut.graded.value = self.graded
+        bases = data.ArrayLayout(self.bits, len(self.rows))
+        dut.base.value = pack(bases, self.bases)
+        self.mark_layout = data.StructLayout(
+            {"valid": 1, "layer": range(max(2, len(self.rows))), "row": self.bits, "bits": HISTORY_STEPS}
+        )
+        self.first_layout = data.StructLayout({"valid": 1, "layer": range(max(2, len(self.rows)))})
+        self.forget()
+        cocotb.start_soon(self._watch())
+
+    def forget(self) -> None:
+        """Golden twins after a clear."""
+        self.entries = np.zeros((2, 1 << self.bits), np.uint8)
+        parts = [slice(base, base + rows) for base, rows in zip(self.bases, self.rows, strict=True)]
+        self.golden = [Traces(self.entries[0, part], self.entries[1, part]) for part in parts]
+
+    async def _watch(self) -> None:
+        while True:
+            await FallingEdge(self.dut.clk)
+            strobe = unpack(self.first_layout, int(self.dut.first.value))
+            if strobe["valid"] and not self.dut.rst.value:
+                self.firsts.append(strobe["layer"])
+
+    async def start(self) -> None:
+        """Reset, and wait for the wipe after it."""
+        await bench.start(self.dut)
+        assert self.dut.walking.value == 1
+        await self.walked()
+        await self.check("after reset")
+
+    async def walked(self) -> int:
+        """Wait until a walk has ended; its cycles from this one on."""
+        cycles = 0
+        while self.dut.walking.value:
+            assert self.dut.busy.value == 1
+            cycles += 1
+            assert cycles < 4 << self.bits | 64
+            await FallingEdge(self.dut.clk)
+        return cycles
+
+    async def settled(self) -> None:
+        """Wait until no mark is under way."""
+        for _ in range(8):
+            if not self.dut.busy.value:
+                return
+            await FallingEdge(self.dut.clk)
+        raise AssertionError("marks never end")
+
+    async def begin(self, steps: int, *, fresh: bool) -> None:
+        """Begin a run, with all that belongs to a walk."""
+        dut = self.dut
+        dut.steps.value, dut.fresh.value, dut.begin.value = steps, fresh, 1
+        await FallingEdge(dut.clk)
+        dut.begin.value = 0
+        assert dut.walking.value == 1
+        # A cycle to go to a list, one for each row of it, at least one.
+        expected = sum(1 + max(1, len(golden.active)) for golden in self.golden) + SETTLE_CYCLES
+        for golden in self.golden:
+            golden.begin(steps, fresh=fresh, graded=self.graded)
+        cycles = await self.walked()
+        assert cycles == expected, f"{cycles} cycles, not {expected}"
+        dut.steps.value, dut.fresh.value = self.rng.randrange(HISTORY_STEPS + 1), self.rng.getrandbits(1)
+
+    async def clear(self) -> None:
+        """Clear, and wait for it."""
+        self.dut.clear.value = 1
+        await FallingEdge(self.dut.clk)
+        self.dut.clear.value = 0
+        self.forget()
+        assert self.dut.walking.value == 1
+        await self.walked()
+
+    async def mark(self, marks: list[Mark | None]) -> None:
+        """Marks in consecutive cycles; None is a cycle without one. They may still be under way."""
+        for mark in marks:
+            strange = {"valid": 0, "layer": 0, "row": self.rng.getrandbits(self.bits), "bits": STRANGE}
+            self.dut.mark.value = pack(self.mark_layout, strange if mark is None else self._mark(*mark))
+            await FallingEdge(self.dut.clk)
+        self.dut.mark.value = 0
+
+    def _mark(self, layer: int, row: int, step: int) -> dict[str, int]:
+        golden = self.golden[layer]
+        if self.graded:
+            first = int(golden.history[row] == 0)
+            golden.mark_graded(np.array([row]), np.array([step]))
+        else:
+            first = golden.mark(np.array([row]), step)
+        self.expected_firsts += [layer] * first
+        return {"valid": 1, "layer": layer, "row": row, "bits": step if self.graded else 1 << step}
+
+    async def check(self, what: str) -> None:
+        """Compare all lists and entries, while nothing is under way."""
+        dut, seed = self.dut, bench.seed()
+        assert dut.busy.value == 0
+        counts = unpack(data.ArrayLayout(self.bits + 1, len(self.rows)), int(dut.counts.value))
+        assert_equal(counts, [len(golden.active) for golden in self.golden], what=f"counts {what}", seed=seed)
+        for layer, golden in enumerate(self.golden):
+            # Backwards: the last row may have come in the cycle before.
+            order = list(range(len(golden.active)))[::-1]
+            for places in (order, self.rng.sample(order, min(3, len(order)))):
+                rows = []
+                for place in places:
+                    dut.list_index.value = self.bases[layer] + place
+                    await FallingEdge(dut.clk)
+                    rows.append(int(dut.row.value))
+                assert_equal(rows, golden.active[places], what=f"list of layer {layer} {what}", seed=seed)
+        entries = []
+        for index in range(1 << self.bits):
+            dut.index.value = index
+            await FallingEdge(dut.clk)
+            await FallingEdge(dut.clk)
+            entry = unpack(ENTRY, int(dut.entry.value))
+            entries.append((entry["trace"], entry["history"]))
+        assert_equal(np.array(entries).T, self.entries, what=f"entries {what}", seed=seed)
+        assert_equal(self.firsts, self.expected_firsts, what=f"first marks {what}", seed=seed)
+        self.firsts.clear()
+        self.expected_firsts.clear()
+
+    async def run(self, steps: int, marks: list[Mark | None], *, fresh: bool, what: str, hurry: bool = False) -> None:
+        """A run of some length with its marks; the one after it may begin at once."""
+        await self.begin(steps, fresh=fresh)
+        await self.mark(marks)
+        await self.settled()
+        if not hurry:
+            await self.check(what)
+
+    def random_marks(self, density: float, steps: int) -> list[Mark | None]:
+        """Step by step the rows that spike, ascending; at times with gaps; of graded inputs one step."""
+        rng = self.rng
+        marks: list[Mark | None] = []
+        gap = rng.choice((0, 0, 0.3, 0.7))
+        for step in range(1 if self.graded else steps):
+            for layer, rows in enumerate(self.rows):
+                for row in range(rows):
+                    if rng.random() < density:
+                        marks.append((layer, row, rng.choice((1, 255, rng.randrange(1, 256))) if self.graded else step))
+                        while rng.random() < gap:
+                            marks.append(None)
+        return marks
+
+
+async def start(dut: Any) -> Driver:
+    """Driver after reset."""
+    driver = Driver(dut, Random(bench.seed()))
+    await driver.start()
+    return driver
+
+
+@cocotb.test(timeout_time=200, timeout_unit="ms")
+async def matches_golden(dut: Any) -> None:
+    driver = await start(dut)
+    rng = driver.rng
+    before = 0
+    for number in range(bench.parameters()["runs"]):
+        steps = 1 if driver.graded else rng.choice((1, HISTORY_STEPS, rng.randint(0, HISTORY_STEPS)))
+        marks = driver.random_marks(rng.choice((0, 0.05, 0.3, 1)), steps)
+        what = f"in run {number} of {steps} steps, after one of {before}"
+        await driver.run(before, marks, fresh=rng.random() < 0.1, what=what, hurry=rng.random() < 0.3)
+        before = steps
+        if rng.random() < 0.05:
+            await driver.clear()
+            await driver.check("after clear")
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def rows_leave_the_lists_in_time(dut: Any) -> None:
+    driver = await start(dut)
+    # Rows that spiked in every possible way, then silence in runs of one length, until all lists are empty.
+    for quiet in range(1, HISTORY_STEPS + 1):
+        for steps in (1, 5, HISTORY_STEPS):
+            await driver.run(0, driver.random_marks(0.6, steps), fresh=True, what="at the beginning")
+            for number in range(2 + HISTORY_STEPS):
+                left = sum(len(golden.active) for golden in driver.golden)
+                # Now and then a row comes back, behind those that stayed.
+                marks = driver.random_marks(0.1, 1) if number == 1 else []
+                length = quiet if number else steps
+                await driver.run(length, marks, fresh=False, what=f"after {number} runs of {quiet}, {left} rows left")
+            if quiet == HISTORY_STEPS and not driver.graded:
+                assert all(len(golden.active) == 0 for golden in driver.golden)
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def empty_and_full_lists(dut: Any) -> None:
+    driver = await start(dut)
+    rng = driver.rng
+    last = 200 if driver.graded else HISTORY_STEPS - 1
+    for _ in range(3):
+        await driver.run(0, [], fresh=True, what="fresh and empty")
+        await driver.run(8, [], fresh=False, what="empty after empty")
+        every = [(layer, row, last) for layer, rows in enumerate(driver.rows) for row in range(rows)]
+        rng.shuffle(every)
+        await driver.run(8, list(every), fresh=False, what="all rows in any order")
+        await driver.run(1, [], fresh=False, what="all rows stay")
+        rng.shuffle(every)
+        await driver.run(1, list(every), fresh=False, what="all rows again")
+        # A full list loses some from its middle, then they come back.
+        for _ in range(4):
+            await driver.run(2, [], fresh=False, what="traces fade")
+        await driver.run(8, list(every), fresh=False, what="all rows, most of them there")
+        await driver.run(8, [], fresh=True, what="fresh after full")
+        assert all(len(golden.active) == 0 for golden in driver.golden)
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def marks_of_a_row_close_together(dut: Any) -> None:
+    driver = await start(dut)
+    rng = driver.rng
+    if driver.graded:
+        # A graded row has one value a run: of two neighbours nothing may get from one to the other.
+        for _ in range(40):
+            rows = rng.sample(range(driver.rows[0]), min(4, driver.rows[0]))
+            await driver.run(1, [(0, row, rng.randrange(1, 256)) for row in rows], fresh=False, what="neighbours")
+        return
+    layers = range(len(driver.rows))
+    for apart in (1, 2, 3, 4):
+        for _ in range(12):
+            layer = rng.choice(layers)
+            row = rng.randrange(driver.rows[layer])
+            marks: list[Mark | None] = []
+            for step in rng.sample(range(HISTORY_STEPS), 4):
+                marks.append((layer, row, step))
+                # In between nothing, the same row of another layer, or a neighbour.
+                for _ in range(apart - 1):
+                    other = rng.choice(layers)
+                    where = min(row, driver.rows[other] - 1)
+                    neighbour = (layer, (row + 1) % driver.rows[layer], step)
+                    marks.append(rng.choice((None, (other, where, step), neighbour)))
+            steps = rng.randint(0, HISTORY_STEPS)
+            await driver.run(steps, marks, fresh=rng.random() < 0.3, what=f"{apart} cycles apart: {marks}")
+    for _ in range(60):
+        # Anything, from few rows.
+        few = [(layer, row % driver.rows[layer]) for layer in layers for row in (0, rng.randrange(1 << driver.bits))]
+        marks = [rng.choice((None, (*rng.choice(few), rng.randrange(HISTORY_STEPS)))) for _ in range(30)]
+        await driver.run(rng.randint(0, 8), marks, fresh=rng.random() < 0.3, what=f"marks {marks}")
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def clears_everything(dut: Any) -> None:
+    driver = await start(dut)
+    rng = driver.rng
+    for number in range(8):
+        await driver.run(3, driver.random_marks(0.5, 3), fresh=False, what="before clear")
+        if number % 2 and driver.bits > 3:
+            # Marks under way go, too; some of the last ones get there first.
+            await driver.mark(driver.random_marks(0.5, 1)[: rng.randint(1, 5)])
+            driver.expected_firsts = []
+        await driver.clear()
+        driver.firsts.clear()
+        await driver.check("after clear")
+        # While it walks, clear is ignored.
+        await driver.run(0, driver.random_marks(0.5, 3), fresh=False, what="after clear")
+        dut.begin.value, dut.steps.value, dut.fresh.value = 1, 3, 0
+        await FallingEdge(dut.clk)
+        dut.begin.value, dut.clear.value = 0, 1
+        await FallingEdge(dut.clk)
+        dut.clear.value = 0
+        for golden in driver.golden:
+            golden.begin(3, fresh=False, graded=driver.graded)
+        await driver.walked()
+        await driver.check("after a clear that was ignored")
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def reset_clears_everything(dut: Any) -> None:
+    driver = await start(dut)
+    rng = driver.rng
+    for _ in range(30):
+        await driver.run(3, driver.random_marks(0.5, 3), fresh=False, what="before reset")
+        # During a walk, a wipe, or marks.
+        where = rng.randrange(3)
+        dut.begin.value, dut.clear.value = where == 0, where == 1
+        await FallingEdge(dut.clk)
+        dut.begin.value = dut.clear.value = 0
+        if where == 2:
+            await driver.mark(driver.random_marks(0.5, 3))
+        else:
+            for _ in range(rng.randrange(1 << driver.bits)):
+                await FallingEdge(dut.clk)
+        dut.rst.value = 1
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        driver.forget()
+        await FallingEdge(dut.clk)
+        driver.expected_firsts.clear()
+        driver.firsts.clear()
+        await driver.walked()
+        await driver.check("after reset")

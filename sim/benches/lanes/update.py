@@ -1,0 +1,126 @@
+"""Testbench of the row update."""
+
+from itertools import product
+from random import Random
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from opzo.hw.lanes.selector import SUM_WIDTH
+from opzo.hw.lanes.update import CREDIT_DELAY, DECAY_BITS, ENTRY_DELAY, LATENCY, RowUpdate
+from opzo.sim.benches import bench
+from opzo.sim.benches.pipeline import PipelinedUnit
+from opzo.sim.golden.update import update_rows
+from opzo.spec.formats import DRAW_BITS, INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS
+
+INPUTS = (
+    {"row": 0, "decay": 0}
+    | dict.fromkeys(("random", "difference", "add", "subtract"), ENTRY_DELAY)
+    | dict.fromkeys(("selected", "product", "product_en"), CREDIT_DELAY)
+)
+OUTPUTS = {"result": LATENCY, "saturated": LATENCY}
+SHIFTS = 16
+LIMITS = {"difference": 1 << MEMBRANE.width, "product": 1 << (SUM_WIDTH - 1)}
+"""Parts of an update are less than these, the product after its rounding."""
+SELECTED_MAX = (1 << (SUM_WIDTH - 1)) - 1
+UPDATE_MAX = SELECTED_MAX + sum(limit - 1 for limit in LIMITS.values())
+"""All parts at their largest."""
+
+
+class Numbers:
+    """Ranges of a row entry and of its fraction in a device with ``weight_bits``."""
+
+    def __init__(self, weight_bits: int) -> None:
+        self.weight_bits, self.low_bits = weight_bits, ROW_LOW_BITS[weight_bits]
+        self.frac_bits = UPDATE_FRAC_BITS + self.low_bits
+        self.max = (1 << (weight_bits - 1)) - 1
+        self.min = -self.max - 1
+        self.all_ones = (1 << self.frac_bits) - 1
+
+
+def corners(numbers: Numbers) -> np.ndarray:
+    """Vectors (row, decay_shift, random, update) in which random bits and decay decide the last bit or a saturation."""
+    one, low, high, all_ones = 1 << numbers.frac_bits, numbers.min, numbers.max, numbers.all_ones
+    vectors = []
+    for shift in range(SHIFTS):
+        half = 1 << max(0, shift - 1 - numbers.low_bits)
+        rows = {low, low + 1, -1, 0, 1, high - 1, high}
+        # Where the decay's rounding turns.
+        rows |= {sign * half + d for sign in (-1, 1) for d in (-1, 0, 1) if low <= sign * half + d <= high}
+        updates = (-UPDATE_MAX, 1 - UPDATE_MAX, -one, 1 - one, -1, 0, 1, one - 1, one, UPDATE_MAX)
+        vectors += list(product(sorted(rows), (shift,), (0, all_ones), updates))
+    # One below, at and one above the sums that just saturate.
+    for row, random, d in product((low, 0, high), (0, 1, all_ones), (-1, 0, 1)):
+        for target in (low << numbers.frac_bits, (high + 1) << numbers.frac_bits):
+            update = (row << numbers.frac_bits) + random - target + d
+            if abs(update) <= UPDATE_MAX:
+                vectors.append((row, 0, random, update))
+    return np.array(vectors)
+
+
+def random_vectors(numbers: Numbers, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Vectors of all magnitudes."""
+    all_ones = numbers.all_ones
+    row_scale = 1 << rng.integers(1, numbers.weight_bits, count)
+    update_scale = np.minimum(1 << rng.integers(1, UPDATE_MAX.bit_length() + 1, count), UPDATE_MAX)
+    row, update = rng.integers(-row_scale, row_scale), rng.integers(-update_scale, update_scale)
+    random = rng.choice([0, all_ones, -1], count)
+    random = np.where(random < 0, rng.integers(0, all_ones + 1, count), random)
+    return np.stack([row, rng.integers(0, SHIFTS, count), random, update], axis=1)
+
+
+def golden(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and saturations; the bits of a draw that do not round are random."""
+    row, shifts, random, update = vectors.T
+    unused, low_bits = DRAW_BITS - numbers.frac_bits, numbers.low_bits
+    draws = (random << unused | rng.integers(0, 1 << unused, len(random))).astype(np.uint16)
+    result, saturated = np.zeros(len(row), np.int64), np.zeros(len(row), bool)
+    for shift in range(SHIFTS):
+        at = shifts == shift
+        result[at], saturated[at] = update_rows(
+            row[at] << low_bits, update[at], draws[at], shift, weight_bits=numbers.weight_bits
+        )
+    return result >> low_bits, saturated
+
+
+def ports(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Inputs of the unit for ``vectors``: an update is made of random parts, and of ``selected``, which is the rest."""
+    row, shifts, random, update = vectors.T
+    count = len(row)
+    rest, part, used = update.copy(), {}, {}
+    for name, limit in LIMITS.items():
+        # Of an update that is too large for ``selected`` as much as there is room for, else any.
+        large = abs(rest) > SELECTED_MAX
+        some = rng.integers(1 - limit, limit, count) >> rng.integers(0, SUM_WIDTH, count)
+        part[name] = np.where(large, np.clip(rest, 1 - limit, limit - 1), some)
+        used[name] = np.where(large, 1, rng.integers(0, 2, count) * (abs(rest - some) <= SELECTED_MAX))
+        rest -= used[name] * part[name]
+    subtract = used["difference"] * rng.integers(0, 2, count)
+    return {
+        "row": row << numbers.low_bits,
+        "decay": np.where(shifts == 0, 0, (1 << DECAY_BITS) >> shifts),
+        "random": random,
+        "difference": np.where(subtract, part["difference"], -part["difference"]),
+        "add": used["difference"] - subtract,
+        "subtract": subtract,
+        "selected": rest,
+        # Half a unit rounds up.
+        "product": (part["product"] << INPUT_BITS) + rng.integers(-1 << (INPUT_BITS - 1), 1 << (INPUT_BITS - 1), count),
+        "product_en": used["product"],
+    }
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def matches_golden(dut: Any) -> None:
+    arrays = np.random.default_rng(bench.seed())
+    numbers = Numbers(bench.parameters()["weight_bits"])
+    unit = PipelinedUnit(dut, RowUpdate(numbers.weight_bits).signature, INPUTS, OUTPUTS, Random(bench.seed()))
+    await bench.start(dut)
+    for name, vectors in (("corner", corners(numbers)), ("random vector", random_vectors(numbers, arrays, 4000))):
+        await unit.check(
+            ports(numbers, vectors, arrays),
+            dict(zip(OUTPUTS, golden(numbers, vectors, arrays), strict=True)),
+            what=name,
+            seed=bench.seed(),
+        )

@@ -1,0 +1,1 @@
+"""Testbenches of units that know nothing of OPZO."""

@@ -1,0 +1,276 @@
+"""Testbench of the neurons of a group: words against the golden functions, one after another without a gap or with."""
+
+from collections import deque
+from random import Random
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, ReadOnly
+
+from opzo.hw.lanes.accumulator import SUM_SHIFT
+from opzo.hw.lanes.lane_command import SUM, Post, filter_command, post_layout
+from opzo.hw.neurons.filter import fill_layout
+from opzo.hw.neurons.neurons import LATENCY, error_command
+from opzo.sim.benches import bench
+from opzo.sim.benches.streams import pack, unpack
+from opzo.sim.golden.credit import filter_credit
+from opzo.sim.golden.feedback import credit
+from opzo.sim.golden.fire import fire
+from opzo.sim.golden.saturate import saturate
+from opzo.spec.formats import (
+    ALPHA_BITS,
+    CREDIT,
+    FRAME_CREDIT,
+    HISTORY_STEPS,
+    MEMBRANE,
+    SCALED_ERROR,
+    THRESHOLD,
+)
+from opzo.spec.network import Limits
+
+CORNERS = (MEMBRANE.min - 1, MEMBRANE.min, -1, 0, 1, THRESHOLD - 1, THRESHOLD, MEMBRANE.max, MEMBRANE.max + 1)
+WORDS = 400
+FILL_CYCLES = 4
+
+
+class Group:
+    """Golden state of the group's neurons, and the unit that must have the same."""
+
+    def __init__(self, dut: Any, rng: Random) -> None:
+        self.dut, self.rng = dut, rng
+        p = bench.parameters()
+        self.limits, self.first, self.size = Limits(**p["limits"]), p["first"], p["size"]
+        self.post, self.filter = post_layout(self.limits), filter_command(self.limits)
+        words, shape = self.limits.words, (self.limits.words, self.size)
+        self.v, self.current = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        self.negative = np.zeros(shape, bool)
+        by_step = (words, HISTORY_STEPS, self.size)
+        self.surrogate, self.spiked = np.zeros(by_step, np.int64), np.zeros(by_step, bool)
+        self.negatives, self.credit = np.zeros(by_step, bool), np.zeros(by_step, np.int64)
+        self.read_out_words = -(-self.limits.classes // self.limits.lanes)
+        self.error = np.zeros((self.read_out_words, HISTORY_STEPS, self.size), np.int64)
+        self.alpha, self.activity = rng.choice((0, 819, (1 << ALPHA_BITS) - 1)), rng.choice((0, 21, 4095))
+        for name in ("start", "post", "sum", "load", "error", "filter", "sign_word", "sign_step"):
+            getattr(dut, name).value = 0
+        dut.alpha.value, dut.activity.value = self.alpha, self.activity
+        if self.limits.lanes > self.size:
+            dut.number.value = self.first // self.size
+        self.expected: list[dict[str, Any]] = []
+        self.recent: deque[int] = deque(maxlen=-(-(LATENCY + 1) // self.size))
+        """Words whose results may still be on their way."""
+        cocotb.start_soon(self._watch())
+
+    async def start(self) -> None:
+        await bench.start(self.dut)
+
+    def random_word(self, kind: Post) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
+        """A word's command, sums and signs drawn."""
+        rng = self.rng
+        exists = rng.choice((self.limits.lanes, rng.randint(1, self.limits.lanes)))
+        command = {"kind": kind.value, "word": rng.randrange(self.limits.words), "step": rng.randrange(HISTORY_STEPS)}
+        command |= {name: rng.getrandbits(1) for name in ("kept", "noise", "odd")}
+        command |= {"fresh": rng.random() < 0.2, "valid_lanes": exists}
+        command["kept"] &= kind is Post.FIRE
+        scale = 1 << rng.randrange(1, SUM["value"].width)
+        sums = [
+            rng.choice((*CORNERS, rng.randrange(-scale, scale), rng.randrange(-8192, 8192))) for _ in range(self.size)
+        ]
+        return command, np.array(sums), np.array([rng.getrandbits(1) for _ in range(self.size)], bool)
+
+    def golden(self, command: dict[str, int], sums: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
+        """Advance the golden state by a word; the results that must come."""
+        kind, word, step = Post(command["kind"]), command["word"], command["step"]
+        exists = self.first + np.arange(self.size) < command["valid_lanes"]
+        current, clipped = saturate(sums, MEMBRANE.width)
+        result = {"spikes": 0, "membrane_saturated": 0, "credit_saturated": 0}
+        if kind is Post.STORE:
+            self.current[word] = current
+        elif kind is Post.READ_OUT:
+            result["membrane_saturated"] = int((clipped & exists).any())
+        elif kind is Post.FIRE:
+            if command["kept"]:
+                current, clipped = self.current[word], np.zeros(self.size, bool)
+            if command["noise"] and not command["odd"]:
+                negative = drawn
+            else:
+                negative = self.negative[word] & (not command["fresh"])
+            sign = np.where(negative ^ bool(command["odd"]), -1, 1)
+            before = np.zeros(self.size, np.int64) if command["fresh"] else self.v[word]
+            fired = fire(before, current, self.alpha * sign if command["noise"] else 0, exists)
+            self.v[word], self.negative[word] = fired.v, negative
+            place = (word, step)
+            self.surrogate[place], self.spiked[place], self.negatives[place] = fired.surrogate, fired.spikes, negative
+            result["spikes"] = int(fired.spikes @ (1 << np.arange(self.size)))
+            result["membrane_saturated"] = int((fired.saturated | (clipped & exists)).any())
+        else:
+            values, saturated = credit(
+                sums << SUM_SHIFT, self.surrogate[word, step], self.spiked[word, step], self.activity, exists
+            )
+            self.credit[word, step] = values
+            result["credit_saturated"] = int(saturated.any())
+        return result
+
+    async def word(self, kind: Post, gap: int = 0) -> None:
+        """Send a word; its results are checked when they come."""
+        dut = self.dut
+        command, sums, drawn = self.random_word(kind)
+        if command["word"] in self.recent:
+            for _ in range(LATENCY + 1):
+                await FallingEdge(dut.clk)
+        self.recent.append(command["word"])
+        dut.post.value, dut.start.value = pack(self.post, command), 1
+        await FallingEdge(dut.clk)
+        dut.start.value = 0
+        self.expected.append(self.golden(command, sums, drawn) | {"command": command})
+        for n in range(self.size):
+            # A word may follow when the last sum is there.
+            dut.post.value = pack(self.post, self.random_word(kind)[0])
+            dut.sum.value = pack(SUM, {"value": int(sums[n]), "negative": int(drawn[n])})
+            if n < self.size - 1:
+                await FallingEdge(dut.clk)
+        for _ in range(gap):
+            await FallingEdge(dut.clk)
+            dut.sum.value = self.rng.getrandbits(SUM.size)
+
+    async def settle(self) -> None:
+        """Until nothing is under way."""
+        for _ in range(self.size + LATENCY + 2):
+            await FallingEdge(self.dut.clk)
+        assert not self.expected, f"seed {bench.seed()}: no results of {self.expected[0]}"
+
+    async def _watch(self) -> None:
+        while True:
+            await ReadOnly()
+            dut = self.dut
+            if not dut.rst.value and dut.posted.value:
+                want = self.expected.pop(0)
+                for name in ("membrane_saturated", "credit_saturated", "spikes"):
+                    if name != "spikes" or want["command"]["kind"] == Post.FIRE.value:
+                        got = int(getattr(dut, name).value)
+                        assert got == want[name], f"seed {bench.seed()}: {name} {got} of {want}"
+            await FallingEdge(dut.clk)
+
+    async def check_potentials(self) -> None:
+        """Load the potentials of every word."""
+        dut = self.dut
+        for word in range(self.limits.words):
+            dut.post.value = pack(self.post, dict.fromkeys(("kind", *list(dict(self.post))[1:]), 0) | {"word": word})
+            dut.load.value = 1
+            await FallingEdge(dut.clk)
+            dut.load.value = 0
+            got = []
+            for _ in range(self.size + 1):
+                await ReadOnly()
+                assert dut.posted.value == 0
+                if dut.loading.value:
+                    got.append(int(dut.potential.value))
+                await FallingEdge(dut.clk)
+            signed = [value - (1 << MEMBRANE.width) * (value > MEMBRANE.max) for value in got]
+            np.testing.assert_array_equal(signed, self.v[word], f"seed {bench.seed()}: potentials of word {word}")
+
+    async def check_signs(self) -> None:
+        """Signs and spikes of every word and step."""
+        dut = self.dut
+        bits = 1 << np.arange(self.size)
+        for word in range(self.limits.words):
+            for step in range(HISTORY_STEPS):
+                dut.sign_word.value, dut.sign_step.value = word, step
+                await FallingEdge(dut.clk)
+                got = int(dut.negatives.value), int(dut.spiked.value)
+                want = int(self.negatives[word, step] @ bits), int(self.spiked[word, step] @ bits)
+                assert got == want, f"seed {bench.seed()}: signs of word {word}, step {step}"
+
+    async def give_errors(self) -> None:
+        """Errors of all classes in all steps, those of other groups' lanes too."""
+        dut, rng = self.dut, self.rng
+        layout = error_command(self.limits)
+        for step in range(HISTORY_STEPS):
+            for number in range(self.limits.classes):
+                value = rng.choice((SCALED_ERROR.min, SCALED_ERROR.max, rng.randint(CREDIT.min, CREDIT.max)))
+                dut.error.value = pack(layout, {"valid": 1, "class_": number, "step": step, "value": value})
+                lane = number % self.limits.lanes - self.first
+                if 0 <= lane < self.size:
+                    clipped = max(CREDIT.min, min(CREDIT.max, value))
+                    self.error[number // self.limits.lanes, step, lane] = clipped
+                await FallingEdge(dut.clk)
+                dut.error.value = pack(layout, {"valid": 0, "class_": 0, "step": step, "value": value})
+                if rng.random() < 0.2:
+                    await FallingEdge(dut.clk)
+
+    async def check_filter(self, *, read_out: int, word: int, steps: int, frame: int) -> None:
+        """Fill the lanes with a word's filtered credits."""
+        dut = self.dut
+        source = (self.error if read_out else self.credit)[word, :steps]
+        filtered = filter_credit(source[:, None, :])[:, 0, :]
+        total = np.clip(filtered.sum(axis=0), FRAME_CREDIT.min, FRAME_CREDIT.max)
+        commands = [(lane, step) for lane in range(self.size) for step in reversed(range(steps))]
+        for cycle in range(len(commands) + FILL_CYCLES):
+            if cycle < len(commands):
+                lane, step = commands[cycle]
+                values = {"valid": 1, "first": step == steps - 1, "frame": frame, "read_out": read_out}
+                dut.filter.value = pack(self.filter, values | {"lane": lane, "word": word, "step": step})
+            else:
+                dut.filter.value = self.rng.getrandbits(len(dut.filter)) & ~1
+            await ReadOnly()
+            taken = cycle - FILL_CYCLES
+            fill = unpack(fill_layout(self.size), int(dut.fill.value))
+            if taken < 0:
+                assert not fill["valid"]
+            else:
+                lane, step = commands[taken]
+                where = f"seed {bench.seed()}: word {word}, lane {lane}, step {step}"
+                assert (fill["valid"], fill["lane"], fill["step"]) == (1, lane, step), where
+                assert fill["filtered"] == filtered[step, lane], where
+                if step == 0:
+                    assert fill["factor"] == (total[lane] if frame else filtered[0, lane]), where
+            await FallingEdge(dut.clk)
+        await FallingEdge(dut.clk)
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def matches_golden(dut: Any) -> None:
+    rng = Random(bench.seed())
+    group = Group(dut, rng)
+    await group.start()
+    # Every place holds something known before it is read.
+    for kind, count in ((Post.STORE, WORDS // 4), (Post.FIRE, WORDS), (Post.CREDIT, WORDS)):
+        for _ in range(count):
+            await group.word(kind, rng.choice((0, 0, rng.randrange(20))))
+    for _ in range(WORDS):
+        kind = rng.choice((Post.STORE, Post.FIRE, Post.FIRE, Post.READ_OUT, Post.CREDIT))
+        await group.word(kind, rng.choice((0, rng.randrange(5), 20)))
+    await group.settle()
+    await group.check_potentials()
+    await group.check_signs()
+    await group.give_errors()
+    await FallingEdge(dut.clk)
+    for _ in range(60):
+        read_out = rng.getrandbits(1)
+        words = group.read_out_words if read_out else group.limits.words
+        await group.check_filter(
+            read_out=read_out, word=rng.randrange(words), steps=rng.randint(1, HISTORY_STEPS), frame=rng.getrandbits(1)
+        )
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def reset_ends_the_word(dut: Any) -> None:
+    rng = Random(bench.seed())
+    group = Group(dut, rng)
+    await group.start()
+    for _ in range(40):
+        for _ in range(rng.randint(1, 3)):
+            await group.word(rng.choice((Post.STORE, Post.READ_OUT)), rng.randrange(4))
+        for _ in range(rng.randrange(group.size + LATENCY)):
+            await FallingEdge(dut.clk)
+        dut.rst.value = 1
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        group.expected.clear()
+        for _ in range(group.size + LATENCY + 2):
+            await ReadOnly()
+            assert dut.posted.value == 0
+            assert dut.active.value == 0
+            await FallingEdge(dut.clk)
+        await group.word(Post.READ_OUT)
+        await group.settle()

@@ -1,0 +1,88 @@
+"""Drive units that take inputs in every cycle and never wait: pipelines with ports at different stages."""
+
+from collections.abc import Iterable, Mapping
+from random import Random
+from typing import Any
+
+import numpy as np
+from amaranth.lib.wiring import Signature
+from cocotb.triggers import FallingEdge, ReadOnly
+from numpy.typing import ArrayLike
+
+from opzo.sim.benches.compare import assert_equal
+from opzo.sim.benches.streams import unpack
+
+
+class PipelinedUnit:
+    """Send vectors, one value a port, through a unit and collect what comes out.
+
+    Inputs change at falling edges; outputs are read after that in the same cycle, so those of a combinational unit have
+    latency 0. In cycles in which a port has no vector it is random.
+
+    Parameters
+    ----------
+    dut : cocotb handle
+        Design with the clock ``clk``.
+    signature : amaranth Signature
+        Of the unit; tells which outputs are signed.
+    inputs, outputs : dict of str to int
+        Ports, and cycles from the start of a vector until its value is given or read there. Other inputs are left
+        alone.
+    rng : random.Random
+        Decides gaps, and inputs without a vector.
+    """
+
+    def __init__(
+        self, dut: Any, signature: Signature, inputs: Mapping[str, int], outputs: Mapping[str, int], rng: Random
+    ) -> None:
+        self._dut, self._rng = dut, rng
+        self._inputs = [(name, getattr(dut, name), delay) for name, delay in inputs.items()]
+        self._outputs = [
+            (name, getattr(dut, name), signature.members[name].shape, latency) for name, latency in outputs.items()
+        ]
+
+    async def run(self, vectors: Mapping[str, ArrayLike], stall: float = 0.0) -> dict[str, np.ndarray]:
+        """Send ``vectors`` (name of an input -> values) and return the values of each output.
+
+        ``stall`` is the probability of another cycle without a vector before each of them; 0 is back to back.
+        """
+        columns = {name: np.asarray(values).tolist() for name, values in vectors.items()}
+        starts: dict[int, int] = {}
+        end = 0
+        for n in range(len(next(iter(columns.values())))):
+            while self._rng.random() < stall:
+                end += 1
+            starts[end] = n
+            end += 1
+        inputs = [(port, len(port), delay, columns[name]) for name, port, delay in self._inputs]
+        results: dict[str, list[int]] = {name: [] for name, *_ in self._outputs}
+        for cycle in range(end + max(latency for *_, latency in self._outputs)):
+            for port, width, delay, values in inputs:
+                start = starts.get(cycle - delay)
+                bits = self._rng.getrandbits(width) if start is None else int(values[start]) & ((1 << width) - 1)
+                port.value = bits
+            await ReadOnly()
+            for name, port, shape, latency in self._outputs:
+                if cycle - latency in starts:
+                    results[name].append(unpack(shape, int(port.value)))
+            await FallingEdge(self._dut.clk)
+        return {name: np.array(values) for name, values in results.items()}
+
+    async def check(
+        self,
+        vectors: Mapping[str, ArrayLike],
+        expected: Mapping[str, ArrayLike],
+        *,
+        what: str,
+        seed: int,
+        stalls: Iterable[float] = (0.0, 0.5),
+    ) -> None:
+        """Send ``vectors`` once for each of ``stalls`` and compare; the first vector that goes wrong is shown."""
+        for stall in stalls:
+            results = await self.run(vectors, stall)
+            for name, values in expected.items():
+                wrong = np.flatnonzero(results[name] != np.asarray(values))
+                shown = (
+                    ", ".join(f"{port} {np.asarray(v)[wrong[0]]}" for port, v in vectors.items()) if len(wrong) else ""
+                )
+                assert_equal(results[name], values, what=f"{what}, stall {stall}: {name} of {shown}", seed=seed)

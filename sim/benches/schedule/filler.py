@@ -1,0 +1,156 @@
+"""Testbench of the filler of the credit filters."""
+
+from itertools import product
+from random import Random
+from typing import Any
+
+import cocotb
+from cocotb.triggers import FallingEdge, ReadOnly
+
+from opzo.hw.lanes.lane_command import filter_command
+from opzo.hw.lanes.selector import ENTRIES
+from opzo.hw.registers import CONFIG, LAYERS
+from opzo.hw.schedule.filler import SETTLE
+from opzo.sim.benches import bench
+from opzo.sim.benches.streams import pack, unpack
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
+from opzo.spec.registers import READOUT_LAYER
+
+RULES = (Rule.OPZO, Rule.READOUT)
+CASES = tuple(product(range(1, MAX_HIDDEN + 1), range(1, HISTORY_STEPS + 1), RULES))
+"""Hidden layers, time steps, rule."""
+SAFE_CYCLES = 2
+"""From ``loaded``: sums of credits commanded earlier would be written to tables that are still in use."""
+MOST_CYCLES = 3
+"""The first cycle of a word's first lane is one of so many after start, ``loaded`` or ``hidden_ready``."""
+
+
+class Sample:
+    """One sample's settings, and the commands that its words take: one list a word, in order."""
+
+    def __init__(self, dut: Any, rng: Random, case: tuple[int, int, Rule]) -> None:
+        self.dut, self.rng, self.case = dut, rng, case
+        self.depth, steps, rule = case
+        limits = Limits(**bench.parameters()["limits"])
+        self.layout = filter_command(limits)
+        layers = unpack(LAYERS, rng.getrandbits(LAYERS.size))
+        words = bench.parameters()["limits"]["words"]
+        for layer in layers:
+            layer["words"] = rng.randint(1, 4)
+            layer["word_base"] = rng.randrange(words - layer["words"])
+        config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
+        config |= {"hidden_layers": self.depth, "steps": steps, "rule": int(rule)}
+        dut.config.value, dut.layers.value = pack(CONFIG, config), pack(LAYERS, layers)
+        slots = [READOUT_LAYER] if rule is Rule.READOUT else [READOUT_LAYER, *reversed(range(self.depth))]
+        self.words = [
+            [
+                {
+                    "valid": 1,
+                    "first": step == steps - 1,
+                    "frame": slot == 0 and config["input"] == Input.FRAME,
+                    "lane": lane,
+                    "read_out": slot == READOUT_LAYER,
+                    "word": word + (0 if slot == READOUT_LAYER else layers[slot]["word_base"]),
+                    "step": step,
+                }
+                for lane in range(limits.group)
+                for step in reversed(range(steps))
+            ]
+            for slot in slots
+            for word in range(layers[slot]["words"])
+        ]
+
+    async def run(self, pace: float, words: int | None = None) -> None:
+        """Play the sequencer: check every command, and when it comes.
+
+        ``pace`` is the probability in each cycle that a word that is filled in is loaded; with ``words`` the sample
+        is left after so many.
+        """
+        dut, rng = self.dut, self.rng
+        # At once, while the read-out is filled in, or when the filler has long come to the hidden layers.
+        ready_in = rng.choice((0, rng.randrange(HISTORY_STEPS), 200))
+        dut.hidden_ready.value, dut.start.value = ready_in == 0, 1
+        await FallingEdge(dut.clk)
+        dut.start.value = 0
+        for number, commands in enumerate(self.words[:words]):
+            where = f"seed {bench.seed()}: {self.case}, word {number}"
+            cycles = waited = sent = begin = 0
+            steps = self.case[1]
+            while sent < len(commands):
+                await ReadOnly()
+                cycles += 1
+                assert dut.filled.value == 0, where
+                command = unpack(self.layout, int(dut.command.value))
+                may_come = commands[0]["read_out"] or bool(dut.hidden_ready.value)
+                if sent:
+                    lane, step = commands[sent]["lane"], commands[sent]["step"]
+                    due = cycles == begin + ENTRIES * lane + steps - 1 - step
+                    assert command["valid"] == due, f"{where}: lane {lane}, step {step} in another cycle"
+                if command["valid"]:
+                    assert command == commands[sent], where
+                    assert may_come, f"{where}: the credits are not there yet"
+                    assert sent or number == 0 or cycles >= SAFE_CYCLES, f"{where}: too soon after the load"
+                    begin = begin if sent else cycles
+                    sent += 1
+                elif not sent:
+                    waited = waited + 1 if may_come else 0
+                    assert waited < MOST_CYCLES + ENTRIES - steps, f"{where}: no command"
+                await FallingEdge(dut.clk)
+                ready_in = max(0, ready_in - 1)
+                dut.hidden_ready.value = ready_in == 0
+            for _ in range(SETTLE - 1):
+                await ReadOnly()
+                assert dut.filled.value == 0, f"{where}: the last sums are not written yet"
+                assert not int(dut.command.value) & 1, where
+                await FallingEdge(dut.clk)
+            while not dut.loaded.value:
+                dut.loaded.value = rng.random() < pace
+                await ReadOnly()
+                assert dut.filled.value == 1, where
+                assert not int(dut.command.value) & 1, where
+                await FallingEdge(dut.clk)
+            dut.loaded.value = 0
+
+    async def rest(self) -> None:
+        """Nothing more comes."""
+        for _ in range(2 * HISTORY_STEPS):
+            await ReadOnly()
+            assert not int(self.dut.command.value) & 1
+            assert self.dut.filled.value == 0
+            await FallingEdge(self.dut.clk)
+
+
+async def start(dut: Any) -> None:
+    for name in ("start", "hidden_ready", "loaded"):
+        getattr(dut, name).value = 0
+    await bench.start(dut)
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def fills_every_word_in_order(dut: Any) -> None:
+    rng = Random(bench.seed())
+    await start(dut)
+    for pace in (1, 0.2):
+        for case in CASES:
+            sample = Sample(dut, rng, case)
+            await sample.run(pace)
+            if rng.random() < 0.5:
+                await sample.rest()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def reset_ends_the_sample(dut: Any) -> None:
+    rng = Random(bench.seed())
+    await start(dut)
+    for _ in range(50):
+        sample = Sample(dut, rng, rng.choice(CASES))
+        await sample.run(0.5, rng.randrange(len(sample.words)))
+        for _ in range(rng.randrange(HISTORY_STEPS + 2)):
+            await FallingEdge(dut.clk)
+        dut.rst.value = 1
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        await sample.rest()
+        sample = Sample(dut, rng, rng.choice(CASES))
+        await sample.run(0.5)

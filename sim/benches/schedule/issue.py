@@ -1,0 +1,233 @@
+"""Testbench of Issue: what each kind of item asks of the lanes."""
+
+from itertools import product
+from random import Random
+from typing import Any
+
+import cocotb
+
+from opzo.hw.lanes.lane_command import CHAIN_FIELDS, Post
+from opzo.hw.registers import CONFIG
+from opzo.hw.schedule.issue import LATENCY, Issue
+from opzo.hw.schedule.passes import Kind, item_layout
+from opzo.sim.benches import bench
+from opzo.sim.benches.pipeline import PipelinedUnit
+from opzo.sim.benches.streams import pack, unpack
+from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
+from opzo.spec.network import Input, Limits, Rule
+
+ANSWERS = ("event_address", "event_value", "step_row", "active_row", "input_row", "error", "difference")
+INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"neuron_trace": LATENCY, "input_trace": LATENCY}
+OUTPUTS = dict.fromkeys(("trace_index", "input_index", "mark"), LATENCY - 2) | {
+    "load": LATENCY - 1,
+    "command": LATENCY,
+    "tag": LATENCY,
+}
+KINDS = (*map(int, Input), 3)
+"""Values of register INPUT; 3 acts like SPIKES."""
+LEARN = (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
+INTEGRATE = (Kind.INPUT, Kind.SPIKES)
+STROBES = ("integrate", "feedback", "learn", "update", "draw")
+"""Fields of a command that do something by themselves, as ``post`` does."""
+
+
+class Settings:
+    """Settings of a run, and what an item means under them."""
+
+    def __init__(self, rng: Random, limits: Limits, rule: Rule, train: int, kind: int, phase: int) -> None:
+        self.limits, self.rule, self.train, self.phase = limits, rule, train, phase
+        self.measure, self.fresh = rng.getrandbits(1), rng.getrandbits(1)
+        self.bias_trace = rng.choice((0, 0xFF, rng.getrandbits(HISTORY_STEPS)))
+        self.frame, self.graded = kind == Input.FRAME, kind == Input.GRADED
+        self.config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
+        self.config |= {"rule": int(rule), "steps": rng.randint(1, HISTORY_STEPS), "input": kind}
+        self.error_bits = SCALED_ERROR.width
+
+    def apply(self, dut: Any) -> None:
+        """Set them."""
+        dut.config.value = pack(CONFIG, self.config)
+        for name in ("train", "measure", "fresh", "phase", "bias_trace"):
+            getattr(dut, name).value = getattr(self, name)
+
+    def __str__(self) -> str:
+        flags = ", ".join(f"{name} {getattr(self, name)}" for name in ("train", "measure", "fresh", "phase"))
+        return f"{self.rule.name}, input {self.config['input']}, {flags}, {self.config['steps']} steps"
+
+    def expected(self, item: dict[str, int], answers: dict[str, int]) -> dict[str, dict[str, int]]:
+        """Fields of mark, command and tag that mean something with ``item``; ``load``."""
+        kind, odd = Kind(item["kind"]), self._odd(item)
+        strobes, post = self._strobes(item)
+        command = {name: int(name in strobes) for name in STROBES} | dict.fromkeys(CHAIN_FIELDS, 0)
+        command |= {"post": post.value, "sums": post is not Post.NONE}
+        command |= self._operands(item, answers) if item["valid"] else {}
+        if post is Post.FIRE:
+            command |= {"kept": kind is Kind.FIRE, "noise": self.train and self.rule.noise, "odd": odd}
+            command["fresh"] = self.fresh and item["step"] == 0
+        if "update" in strobes:
+            command["local"] = item["local"]
+        if "update" in strobes and kind is Kind.FEEDBACK:
+            assert odd or item["local"]
+            sign = answers["error"] >> (self.error_bits - 1) << self.error_bits
+            signed = (answers["error"] - sign) % (1 << (MEMBRANE.width + 1))
+            command["difference"] = signed if item["local"] else answers["difference"]
+            # Such an update has no part that a history selects.
+            command["history"] = 0
+        if "feedback" in strobes:
+            # The sign of the noise that the zero-order rule and M need.
+            command["odd"] = odd
+        marks = item["valid"] and kind is Kind.INPUT and item["last_word"] and not item["bias"] and not self.frame
+        mark = {"valid": int(marks)}
+        if marks:
+            bits = answers["event_value"] if self.graded else 1 << item["step"]
+            mark |= {"row": answers["event_address"], "bits": bits}
+        feedback = int("feedback" in strobes)
+        measured = feedback and self.measure and item["step"] == 0 and not item["local"]
+        tag = {"post": post.value, "feedback": feedback, "measure": measured}
+        tag["local"] = item["valid"] and kind is Kind.LOCAL
+        if item["valid"]:
+            tag |= {name: item[name] for name in ("layer", "step", "word", "first_word", "last_word", "first", "last")}
+        load = int("learn" in strobes and item["first"])
+        return {"mark": mark, "load": {"load": load}, "command": command, "tag": tag}
+
+    def _odd(self, item: dict[str, int]) -> int:
+        """Whether an item's step is the second of an antithetic pair."""
+        return (item["step"] + self.phase) % 2
+
+    def _strobes(self, item: dict[str, int]) -> tuple[set[str], Post]:
+        kind, even = Kind(item["kind"]), not self._odd(item)
+        if not item["valid"]:
+            return set(), Post.NONE
+        post = Post.NONE
+        if item["last"]:
+            fired = Post.READ_OUT if item["read_out"] else Post.FIRE
+            stored = Post.STORE if self.frame else Post.FIRE
+            posts = {Kind.INPUT: stored, Kind.FIRE: Post.FIRE, Kind.SPIKES: fired, Kind.FEEDBACK: Post.CREDIT}
+            post = posts.get(kind, Post.NONE)
+        strobes = set()
+        if kind in INTEGRATE:
+            strobes.add("integrate")
+        if kind in LEARN:
+            strobes |= {"learn", "update", "draw"}
+        if kind is Kind.FEEDBACK:
+            strobes.add("feedback")
+            if item["local"] or (self.rule is Rule.OPZO and not even):
+                strobes |= {"update", "draw"}
+        if post is Post.FIRE and self.train and self.rule.noise and even:
+            strobes.add("draw")
+        return strobes, post
+
+    def _operands(self, item: dict[str, int], answers: dict[str, int]) -> dict[str, int]:
+        """Row and numbers of an item, and what it says of the word."""
+        kind, limits = Kind(item["kind"]), self.limits
+        operands = {name: item[name] for name in ("step", "valid_lanes")}
+        operands["word"] = (item["word_base"] + item["word"]) % (1 << (limits.words - 1).bit_length())
+        if kind is Kind.FIRE:
+            return operands
+        operands["first"] = item["first"]
+        # Only Feedback shifts what it reads.
+        operands["feedback_shift"] = 0
+        row = item["index"] if kind not in (Kind.FEEDBACK, Kind.LOCAL) else 0
+        if item["bias"]:
+            row = item["bias_row"]
+        elif kind is Kind.INPUT or (kind is Kind.LEARN_INPUT and self.frame):
+            row = answers["event_address"]
+        elif kind is Kind.LEARN_INPUT:
+            row = answers["input_row"]
+        elif kind is Kind.SPIKES:
+            row = answers["step_row"]
+        elif kind is Kind.LEARN_SPIKES:
+            row = answers["active_row"]
+        operands["address"] = (item["base"] + row) % (1 << (limits.rows - 1).bit_length())
+        if kind is Kind.SPIKES:
+            operands["operand"] = SPIKE_INPUT
+        elif kind is Kind.INPUT or (kind is Kind.LEARN_INPUT and self.frame):
+            bias = BIAS_INPUT if self.frame else SPIKE_INPUT
+            value = answers["event_value"] if self.frame or self.graded else SPIKE_INPUT
+            operands["operand"] = bias if item["bias"] else value
+        if kind in LEARN:
+            history = 0
+            if kind is Kind.LEARN_SPIKES or not self.frame:
+                history, operands["operand"] = self._past(item, answers)
+            operands |= {
+                "history": history,
+                "decay_shift": self.config["decay_shift"],
+                "zero_order": 0,
+            }
+        if kind is Kind.FEEDBACK:
+            zero_order = self.rule is Rule.ZO and not item["local"]
+            operands |= {
+                "operand": answers["loss" if zero_order else "error"],
+                "zero_order": zero_order,
+                "feedback_shift": item["feedback_shift"],
+                "decay_shift": 0 if item["local"] else self.config["leak_shift"],
+            }
+        return operands
+
+    def _past(self, item: dict[str, int], answers: dict[str, int]) -> tuple[int, int]:
+        """History of a row, and what E[0] is multiplied with."""
+        if item["bias"]:
+            return (1 << self.config["steps"]) - 1, self.bias_trace
+        neuron = Kind(item["kind"]) is Kind.LEARN_SPIKES
+        trace, history = divmod(answers["neuron_trace" if neuron else "input_trace"], 1 << HISTORY_STEPS)
+        return (0, trace + history) if self.graded and not neuron else (history, trace)
+
+
+class Stimulus:
+    """Items of all kinds, with answers that fit the widths of the unit's inputs."""
+
+    def __init__(self, dut: Any, rng: Random, limits: Limits) -> None:
+        self._rng, self.layout = rng, item_layout(limits)
+        self._widths = {name: len(getattr(dut, name)) for name in INPUTS if name != "item"}
+        self.items: list[dict[str, int]] = []
+        self.answers: list[dict[str, int]] = []
+
+    def add(self, **fields: int) -> None:
+        """Append an item with ``fields``, random in the others."""
+        rng = self._rng
+        item = unpack(self.layout, rng.getrandbits(self.layout.size)) | {"kind": rng.choice(list(Kind)).value} | fields
+        # Only the last row of a word is a bias, and only where rows are listed.
+        item["bias"] = item["last"] and Kind(item["kind"]) not in (Kind.FIRE, Kind.FEEDBACK, Kind.LOCAL)
+        item["local"] = Kind(item["kind"]) is Kind.FEEDBACK and item["local"]
+        self.items.append(item)
+        self.answers.append({name: rng.getrandbits(width) for name, width in self._widths.items()})
+
+    def vectors(self) -> dict[str, list[int]]:
+        """Inputs of the unit."""
+        items = {"item": [pack(self.layout, item) for item in self.items]}
+        return items | {name: [answers[name] for answers in self.answers] for name in self._widths}
+
+
+def part(values: dict[str, int], wanted: dict[str, int], widths: dict[str, int]) -> dict[str, int]:
+    """Fields of ``values`` that are wanted; those of ``widths`` as bits."""
+    return {name: values[name] & ((1 << widths[name]) - 1) if name in widths else values[name] for name in wanted}
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def commands_what_the_item_means(dut: Any) -> None:
+    rng = Random(bench.seed())
+    limits = Limits(**bench.parameters()["limits"])
+    unit = PipelinedUnit(dut, Issue(limits).signature, INPUTS, OUTPUTS, rng)
+    # Answers are bits; these fields of a command are read as signed numbers.
+    widths = {"operand": len(dut.error), "difference": len(dut.difference)}
+    await bench.start(dut)
+    for rule, train, kind, phase in product(Rule, (0, 1), KINDS, (0, 1)):
+        settings = Settings(rng, limits, rule, train, kind, phase)
+        settings.apply(dut)
+        stimulus = Stimulus(dut, rng, limits)
+        for sort, valid, first, last, step in product(Kind, (0, 1), (0, 1), (0, 1), (0, 1)):
+            stimulus.add(kind=sort.value, valid=valid, first=first, last=last, step=step)
+        for _ in range(100):
+            stimulus.add()
+        for stall in (0.0, 0.5):
+            results = await unit.run(stimulus.vectors(), stall)
+            for n, (item, answers) in enumerate(zip(stimulus.items, stimulus.answers, strict=True)):
+                where = f"seed {bench.seed()}: {settings}, {item}, {answers}"
+                for name, wanted in settings.expected(item, answers).items():
+                    result = results[name][n]
+                    fields = result if isinstance(result, dict) else {name: result}
+                    assert part(fields, wanted, widths) == wanted, f"{name}, {where}"
+                if item["kind"] == Kind.LEARN_SPIKES.value:
+                    index = answers["active_row"] + item["below_base"] * limits.lanes
+                    assert results["trace_index"][n] == index % (1 << len(dut.trace_index)), where
+                if item["kind"] == Kind.LEARN_INPUT.value and not settings.frame:
+                    assert results["input_index"][n] == answers["input_row"], where

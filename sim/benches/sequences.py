@@ -1,0 +1,228 @@
+"""Random sequences on one chip: networks, settings and runs that follow each other, and input that is given up.
+
+What one network, rule, kind of input or run leaves behind must not matter to the next. Memories keep what was in them
+or are filled with noise, lanes that hold no neuron included, and settings are at their extremes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from opzo.sim.benches.stimuli import draw_chunk, draw_flags
+from opzo.spec.errors import NetworkError
+from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
+from opzo.spec.network import MAX_HIDDEN, MAX_LOCAL_CLASSES, Input, Limits, Network, Rule
+from opzo.spec.protocol import RunFlag, Space
+from opzo.spec.registers import (
+    LAYER_REG_BITS,
+    READOUT_LAYER,
+    REG_BITS,
+    LayerReg,
+    Reg,
+    layer_register,
+    network_registers,
+)
+
+RATES = (Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT, Reg.SAMPLES)
+USUAL = {Reg.ALPHA: 819, Reg.RATE: 84, Reg.ACTIVITY: 21, Reg.DECAY_SHIFT: 6, Reg.LEAK_SHIFT: 4, Reg.MSE_SHIFT: 7}
+KINDS = (Input.FRAME, Input.SPIKES, Input.GRADED, 3)
+"""Values of register INPUT; 3 acts like SPIKES."""
+SCALES = (1500, 5000, 32767)
+"""Largest entries of memories."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Registers to be written in ascending order of address."""
+
+    values: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a memory to be written."""
+
+    space: Space
+    first: int
+    data: np.ndarray
+    """uint16 (rows, lanes)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, of ``kind`` as register INPUT says."""
+
+    kind: Input
+    chunk: Chunk
+    label: int
+    flags: RunFlag
+
+    @property
+    def payload(self) -> bytes:
+        """Input as it travels."""
+        return encoded(self.kind, self.chunk)
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """Input that is sent in part, or that no run follows."""
+
+    payload: bytes
+
+
+Step = Settings | Rows | Run | GivenUp
+
+
+def encoded(kind: Input, chunk: Chunk) -> bytes:
+    """Input of a run as it travels."""
+    if kind is Input.FRAME:
+        return encode_frame_pairs(chunk.addresses, chunk.values)
+    return encode_steps(chunk, graded=kind is Input.GRADED)
+
+
+class Sequence:
+    """Endless random steps for a chip with ``limits``.
+
+    Attributes
+    ----------
+    network : Network
+        Present one.
+    networks : int
+        How many there were.
+    """
+
+    network: Network
+
+    def __init__(self, seed: int, limits: Limits) -> None:
+        self._rng, self._limits = np.random.default_rng(seed), limits
+        self.networks = 0
+        self._kind = 0
+
+    def __iter__(self) -> Iterator[Step]:
+        while True:
+            yield from self._configure()
+            for _ in range(int(self._rng.integers(1, 13))):
+                yield from self._go_on()
+
+    def _go_on(self) -> Iterator[Step]:
+        """A step with the present network."""
+        rng = self._rng
+        what = rng.choice(("run", "settings", "ways", "memory", "give up"), p=(0.72, 0.09, 0.09, 0.04, 0.06))
+        if what == "run":
+            yield self.run()
+        elif what == "settings":
+            yield Settings(self._rates())
+        elif what == "ways":
+            yield self._ways()
+        elif what == "memory":
+            yield from self._memories()
+        else:
+            payload = self.run().payload
+            yield GivenUp(payload[: int(rng.integers(len(payload) + 1))])
+
+    def run(self) -> Run:
+        """A run of the present network."""
+        rng, limits = self._rng, self._limits
+        kind = Input(self._kind) if self._kind != KINDS[-1] else Input.SPIKES
+        sizes, steps = self.network.sizes, self.network.steps
+        chunk = draw_chunk(rng, Network(sizes, steps, input=kind), limits.events, limits.steps)
+        flags = draw_flags(rng) | (RunFlag.OUTPUTS if rng.random() < 0.5 else RunFlag(0))
+        return Run(kind, chunk, int(rng.integers(self.network.classes)), flags)
+
+    def _configure(self) -> Iterator[Step]:
+        """Another network."""
+        rng, limits = self._rng, self._limits
+        self.network = self._draw_network()
+        self.networks += 1
+        if rng.random() < 0.2:
+            noise = {int(register): self._setting(bits) for register, bits in REG_BITS.items()}
+            for slot in range(READOUT_LAYER + 1):
+                noise |= {layer_register(slot, field): self._setting(bits) for field, bits in LAYER_REG_BITS.items()}
+            yield Settings(noise)
+        self._kind = int(rng.choice(KINDS))
+        values = network_registers(self.network, limits, Rule(int(rng.integers(len(Rule)))))
+        yield Settings(values | {int(Reg.INPUT): self._kind} | self._rates())
+        yield from self._memories()
+
+    def _draw_network(self) -> Network:
+        """A network that fits, often with a layer that just fills its words, or is one more or less."""
+        rng, limits = self._rng, self._limits
+        while True:
+            hidden = [self._size(limits.lanes * limits.words) for _ in range(int(rng.integers(1, MAX_HIDDEN + 1)))]
+            sizes = (self._size(limits.inputs), *hidden, max(2, self._size(limits.classes)))
+            local = int(rng.integers(len(hidden) + 1)) if sizes[-1] <= MAX_LOCAL_CLASSES else 0
+            network = Network(sizes, int(rng.integers(1, limits.steps + 1)), local)
+            try:
+                network.check(limits)
+            except NetworkError:
+                continue
+            return network
+
+    def _size(self, most: int) -> int:
+        """Neurons of a layer, or inputs."""
+        rng, lanes = self._rng, self._limits.lanes
+        words = int(rng.integers(1, 4)) * lanes
+        choices = (1, lanes - 1, words - 1, words, words + 1, int(rng.integers(1, 3 * lanes)), most)
+        return min(int(rng.choice(choices)), most)
+
+    def _setting(self, bits: int) -> int:
+        top = (1 << bits) - 1
+        return int(self._rng.choice((0, 1, top, int(self._rng.integers(top + 1)))))
+
+    def _rates(self) -> dict[int, int]:
+        """Rates and shifts: the usual ones, or their extremes."""
+        rng = self._rng
+        extreme = rng.choice((0.0, 0.3, 1.0))
+        values = {int(register): self._setting(REG_BITS[register]) for register in RATES if rng.random() < extreme}
+        usual = {int(register): value for register, value in USUAL.items()}
+        # The feedback shifts are chosen anew in every 64th run with learning.
+        values |= {int(Reg.SAMPLES): int(rng.choice((0, 62, 63, (1 << REG_BITS[Reg.SAMPLES]) - 1)))}
+        for slot in range(len(self.network.hidden)):
+            values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = self._setting(
+                LAYER_REG_BITS[LayerReg.FEEDBACK_SHIFT]
+            )
+            if slot < self.network.local:
+                values[layer_register(slot, LayerReg.LOCAL_SHIFT)] = int(
+                    rng.integers(1, 1 << LAYER_REG_BITS[LayerReg.LOCAL_SHIFT])
+                )
+        return usual | values
+
+    def _ways(self) -> Settings:
+        """Another rule, kind of input or number of steps, in the middle."""
+        rng, values = self._rng, {}
+        if rng.random() < 0.5:
+            values[int(Reg.RULE)] = int(rng.integers(len(Rule)))
+        if rng.random() < 0.5:
+            values[int(Reg.INPUT)] = self._kind = int(rng.choice(KINDS))
+        values[int(Reg.STEPS)] = int(rng.integers(1, self._limits.steps + 1))
+        if rng.random() < 0.3:
+            values[int(Reg.CLEAR_COUNTERS)] = 0
+        return Settings(values)
+
+    def _memories(self) -> Iterator[Step]:
+        """All rows, those of the network's neurons alone, or none; states of the LFSRs, some of them 0 or all ones."""
+        rng, limits = self._rng, self._limits
+        what = rng.choice(("all", "neurons", "nothing"), p=(0.3, 0.5, 0.2))
+        scale = int(rng.choice(SCALES))
+        if what == "all":
+            yield Rows(Space.WEIGHTS, 0, self._noise(limits.rows, scale))
+        elif what == "neurons":
+            for layer in self.network.layout(limits):
+                first = min(layer.feedback_base, layer.weight_base)
+                entries = layer.weight_base - first
+                rows = self._noise(entries + layer.words * layer.rows, scale)
+                for word, base in enumerate(range(entries, len(rows), layer.rows)):
+                    rows[base : base + layer.rows] *= word * limits.lanes + np.arange(limits.lanes) < layer.neurons
+                for word in range(layer.words if entries else 0):
+                    count = entries // layer.words
+                    rows[word * count :][:count] *= word * limits.lanes + np.arange(limits.lanes) < layer.neurons
+                yield Rows(Space.WEIGHTS, first, rows)
+        if what != "nothing":
+            states = rng.integers(0, 1 << 16, (2, limits.lanes), np.uint16)
+            states[:, rng.random(limits.lanes) < 0.1] = rng.choice((0, 0xFFFF))
+            yield Rows(Space.LFSR, 0, states)
+
+    def _noise(self, rows: int, scale: int) -> np.ndarray:
+        values = self._rng.integers(-scale - 1, scale + 1, (rows, self._limits.lanes))
+        return values.astype(np.uint16)

@@ -1,0 +1,144 @@
+"""Testbench of the register file."""
+
+from random import Random
+from typing import Any
+
+import cocotb
+from cocotb.triggers import FallingEdge
+
+from opzo.hw.interface import REGISTER_CYCLES
+from opzo.hw.registers import CONFIG, LAYERS, SHIFTS
+from opzo.sim.benches import bench
+from opzo.sim.benches.streams import pack, unpack
+from opzo.sim.golden.core import GoldenCore
+from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.registers import LAYER_REG_BITS, REG_BITS, LayerReg, Reg, layer_register
+
+ADDRESSES = 256
+DATA_MASK = 0xFFFFFFFF
+
+
+class Driver:
+    """A register file and the registers of the golden model."""
+
+    def __init__(self, dut: Any, rng: Random) -> None:
+        self.dut, self.rng = dut, rng
+        self.golden = GoldenCore(Limits(lanes=4, rows=1, inputs=1, words=1, classes=2))
+        for name in ("address", "write_data", "write_en", "sample_done", "shifts_en"):
+            getattr(dut, name).value = 0
+
+    async def write(self, address: int, value: int) -> None:
+        """Write to both; a strobe comes two cycles later, and only with its register."""
+        dut = self.dut
+        dut.address.value, dut.write_data.value, dut.write_en.value = address, value, 1
+        await FallingEdge(dut.clk)
+        dut.write_en.value, dut.write_data.value = 0, self.rng.getrandbits(32)
+        self.golden.write_register(address, value)
+        await FallingEdge(dut.clk)
+        assert dut.clear_counters.value == (address == Reg.CLEAR_COUNTERS)
+        assert dut.clear_traces.value == (address == Reg.HIDDEN_LAYERS)
+        await FallingEdge(dut.clk)
+        assert dut.clear_counters.value == 0
+        assert dut.clear_traces.value == 0
+
+    async def check(self) -> None:
+        """Compare all addresses, read one a cycle, and the registers as the engine sees them."""
+        dut, registers = self.dut, self.golden.registers
+        order = list(range(ADDRESSES))
+        self.rng.shuffle(order)
+        for number in range(ADDRESSES + REGISTER_CYCLES - 1):
+            dut.address.value = order[number % ADDRESSES]
+            await FallingEdge(dut.clk)
+            if number >= REGISTER_CYCLES - 1:
+                address = order[number - REGISTER_CYCLES + 1]
+                value = registers.get(address, 0)
+                assert int(dut.read_data.value) == value, f"seed {bench.seed()}: address {address:#x}"
+        config = unpack(CONFIG, int(dut.config.value))
+        assert config == {register.name.lower(): registers[int(register)] for register in REG_BITS}
+        for slot, layer in enumerate(unpack(LAYERS, int(dut.layers.value))):
+            expected = {field.name.lower(): registers[layer_register(slot, field)] for field in LAYER_REG_BITS}
+            assert layer == expected, f"slot {slot}"
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def keeps_what_was_written(dut: Any) -> None:
+    rng = Random(bench.seed())
+    driver = Driver(dut, rng)
+    await bench.start(dut)
+    await driver.check()
+    for value in (DATA_MASK, 0, 0x55555555, 0xAAAAAAAA):
+        # All addresses, those without a register too.
+        for address in range(ADDRESSES):
+            await driver.write(address, value)
+        await driver.check()
+    for address in range(ADDRESSES):
+        await driver.write(address, rng.getrandbits(32))
+    await driver.check()
+    # One register after the other, to see that no other one moves.
+    for address in driver.golden.registers:
+        await driver.write(address, rng.getrandbits(32))
+        await driver.check()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def writes_only_when_enabled(dut: Any) -> None:
+    rng = Random(bench.seed())
+    driver = Driver(dut, rng)
+    await bench.start(dut)
+    for address in range(ADDRESSES):
+        dut.address.value, dut.write_data.value = address, DATA_MASK
+        await FallingEdge(dut.clk)
+        assert dut.clear_counters.value == 0
+        assert dut.clear_traces.value == 0
+    await driver.check()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def counts_samples(dut: Any) -> None:
+    rng = Random(bench.seed())
+    driver = Driver(dut, rng)
+    await bench.start(dut)
+    registers = driver.golden.registers
+    for value in (0, 63, DATA_MASK - 1, rng.getrandbits(32)):
+        await driver.write(Reg.SAMPLES, value)
+        for _ in range(20):
+            done = rng.getrandbits(1)
+            dut.sample_done.value = done
+            await FallingEdge(dut.clk)
+            dut.sample_done.value = 0
+            registers[int(Reg.SAMPLES)] = (registers[int(Reg.SAMPLES)] + done) & DATA_MASK
+            assert unpack(CONFIG, int(dut.config.value))["samples"] == registers[int(Reg.SAMPLES)]
+    await driver.check()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def takes_new_feedback_shifts(dut: Any) -> None:
+    rng = Random(bench.seed())
+    driver = Driver(dut, rng)
+    await bench.start(dut)
+    for address in driver.golden.registers:
+        await driver.write(address, rng.getrandbits(32))
+    for en in (0, 1):
+        for mask in range(1 << MAX_HIDDEN):
+            shifts = [rng.randrange(16) for _ in range(MAX_HIDDEN)]
+            dut.shifts.value, dut.shifts_mask.value, dut.shifts_en.value = pack(SHIFTS, shifts), mask, en
+            await FallingEdge(dut.clk)
+            dut.shifts_en.value, dut.shifts.value = 0, rng.getrandbits(len(dut.shifts))
+            for slot in range(MAX_HIDDEN):
+                if en and mask >> slot & 1:
+                    driver.golden.registers[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = shifts[slot]
+            await driver.check()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def reset_clears_all(dut: Any) -> None:
+    rng = Random(bench.seed())
+    driver = Driver(dut, rng)
+    await bench.start(dut)
+    for address in driver.golden.registers:
+        await driver.write(address, DATA_MASK)
+    dut.rst.value = 1
+    await FallingEdge(dut.clk)
+    dut.rst.value = 0
+    driver.golden.registers = dict.fromkeys(driver.golden.registers, 0)
+    await driver.check()

@@ -1,0 +1,1 @@
+"""Verilog and C++ to native libraries."""

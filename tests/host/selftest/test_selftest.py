@@ -1,0 +1,436 @@
+"""The self-test passes on every device, and names the place of every fault that a device here is given."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from opzo.host.cli.commands import selftest as command
+from opzo.host.cli.main import main
+from opzo.host.driver.device import Device
+from opzo.host.driver.initial_weights import generator
+from opzo.host.driver.link import Link
+from opzo.host.driver.transport import Connection, Transport
+from opzo.host.selftest import suite
+from opzo.host.selftest.check import Bench, MismatchError
+from opzo.host.selftest.line import DIRECTIONS, FaultyLine
+from opzo.host.selftest.steps.lfsr import lfsr_step
+from opzo.host.selftest.steps.link import link_step
+from opzo.host.selftest.steps.memory import keep_weights, memory_step
+from opzo.host.selftest.steps.neurons import neurons_step
+from opzo.host.selftest.steps.registers import registers_step
+from opzo.host.selftest.steps.training import events_step, training_step
+from opzo.host.selftest.suite import STEPS, SelfTest
+from opzo.hw.export.verilog import top_verilog
+from opzo.sim.golden.core import GoldenCore, RunResult
+from opzo.sim.golden.lfsr import LaneLFSRs
+from opzo.sim.golden.link import GoldenLink
+from opzo.sim.model_transport import ModelTransport
+from opzo.sim.pty import PtyDevice
+from opzo.sim.rtl.library import build_library
+from opzo.sim.rtl.transport import RtlTransport
+from opzo.spec.events import Chunk
+from opzo.spec.formats import DRAW_BITS
+from opzo.spec.lfsr import step
+from opzo.spec.network import Input, Limits
+from opzo.spec.protocol import Frame, RunFlag, Space
+from opzo.spec.registers import Counter, Reg
+
+# The smallest usual chip, which other tests compile as well.
+OPTIONS = ["--net", "64-16-16-10", "--lanes", "4", "--seed", "3"]
+LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
+NARROW = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16, weight_bits=12)
+SEED = 3
+
+
+def bench_of(transport: Transport) -> Bench:
+    line = FaultyLine(generator(SEED)).attach(transport)
+    return Bench(Device("golden", Link(Connection("golden", lambda: line, suite.PATIENCE, reopens=False))), line, SEED)
+
+
+def failure(step: Callable[[Bench], str], core: GoldenCore) -> tuple[str, str, str]:
+    """Where a step failed on a core, what it expected and what it got."""
+    with pytest.raises(MismatchError) as caught:
+        step(bench_of(ModelTransport(core)))
+    return caught.value.where, caught.value.expected, caught.value.got
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less for lost frames than for a board, or a chip that may take long: the models answer at once."""
+    monkeypatch.setattr(suite, "PATIENCE", 0.05)
+
+
+def test_simulated_chip_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    passes("rtl", capsys)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("device", ["golden", "fast"])
+def test_models_pass(device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    passes(device, capsys)
+
+
+def passes(device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["selftest", "--device", device, "--json", *OPTIONS]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["device"], report["seed"], report["passed"], report["not_done"]) == (device, 3, True, [])
+    steps = {entry["name"]: entry for entry in report["steps"]}
+    assert list(steps) == list(STEPS)
+    assert all(entry["passed"] and entry["failure"] is None and entry["seed"] == 3 for entry in steps.values())
+    assert steps["identity"]["details"]["lanes"] == 4
+    assert (steps["training"]["details"]["trained"], steps["training"]["details"]["network"]) == (200, "256-10-10-10")
+    assert steps["events"]["details"]["input"] == "spikes"
+    assert steps["link"]["details"]["frames_sent_again"] > 0
+    assert all(sum(steps["link"]["details"]["faults"][way].values()) > 5 for way in DIRECTIONS)
+
+
+@pytest.mark.usefixtures("quick")
+def test_board_behind_a_serial_port_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    with PtyDevice(ModelTransport(GoldenCore(NARROW))) as port:
+        assert main(["selftest", "--device", f"serial:{port.path}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:-1]] == [[name, "passed"] for name in STEPS]
+    assert "4,096 weights of 12 bits" in lines[1]
+    assert lines[-1].startswith(f"all {len(STEPS)} steps passed")
+
+
+class StuckBit(GoldenCore):
+    """Bit 5 of lane 2 is always 1 in the second half of the weight memory."""
+
+    def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
+        if space is Space.WEIGHTS and row >= 512:
+            data = data | np.array([0, 0, 1 << 5, 0], np.uint16)
+        super().write_row(space, row, data)
+
+
+def test_device_of_no_use_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["--device", "serial:/dev/absent"], "no device at /dev/absent; is the board plugged in?"),
+        (["--device", "abacus"], "'abacus' is not a device"),
+        (["--device", "golden", "--seed", "-1"], "seed must be in 0.."),
+        (["--device", "golden", "--lanes", "5"], "lanes must be a power of two"),
+    ):
+        assert main(["selftest", *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
+class AliasedRows(GoldenCore):
+    """An address line is stuck: rows 256 and following are rows 0 and following."""
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        return super().read_row(space, row & ~256 if space is Space.WEIGHTS else row)
+
+    def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
+        super().write_row(space, row & ~256 if space is Space.WEIGHTS else row, data)
+
+
+class DeafLFSR(GoldenCore):
+    """The LFSR of lane 3 does not take bit 31."""
+
+    def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
+        if space is Space.LFSR and row == 1:
+            data = data & np.array([0xFFFF] * 3 + [0x7FFF], np.uint16)
+        super().write_row(space, row, data)
+
+
+class LateTraces(GoldenCore):
+    """The presynaptic trace of input 6 is not cleared."""
+
+    def clear_traces(self) -> None:
+        super().clear_traces()
+        self.input_trace[1, 2] = 0x80
+
+
+@pytest.mark.parametrize("limits", [LIMITS, NARROW])
+def test_memory_faults_are_found(limits: Limits) -> None:
+    where, expected, got = failure(memory_step, StuckBit(limits))
+    assert "WEIGHTS" in where
+    assert where.endswith("lane 2")
+    assert int(got.split()[0], 16) ^ int(expected, 16) == 1 << 5
+    where, expected, got = failure(memory_step, AliasedRows(limits))
+    assert where.startswith("WEIGHTS, pattern 'address")
+    assert "of 4096 entries differ" in got
+    assert failure(memory_step, DeafLFSR(limits)) == (
+        *("LFSR, pattern 'checkerboard, inverted', row 1, lane 3", "0xaaaa", "0x2aaa"),
+    )
+    assert failure(memory_step, LateTraces(limits)) == (
+        *("INPUT_HISTORY after a clear, row 1, lane 2", "0x0000", "0x8000"),
+    )
+
+
+def test_narrow_memory_keeps_what_the_golden_model_keeps() -> None:
+    words = np.arange(1 << 16, dtype=np.uint16).reshape(-1, 4)
+    for limits in (LIMITS, NARROW):
+        core = GoldenCore(limits)
+        kept = keep_weights(words, limits)
+        for row in range(0, len(words), 37):
+            core.write_row(Space.WEIGHTS, 0, words[row])
+            np.testing.assert_array_equal(kept[row], core.read_row(Space.WEIGHTS, 0))
+
+
+class LosesBit(GoldenCore):
+    """Register ACTIVITY has no bit 7."""
+
+    def write_register(self, address: int, value: int) -> None:
+        super().write_register(address, value & ~(1 << 7) if address == Reg.ACTIVITY else value)
+
+
+class SharedRegister(GoldenCore):
+    """A write to the word base of layer 2 goes to that of layer 3 as well."""
+
+    def write_register(self, address: int, value: int) -> None:
+        super().write_register(address, value)
+        if address == 0x1E:
+            super().write_register(0x26, value)
+
+    def read_register(self, address: int) -> int:
+        return super().read_register(0x1E if address == 0x26 else address)
+
+
+class StickyCounter(GoldenCore):
+    """The counter of steps cannot be cleared."""
+
+    def read_register(self, address: int) -> int:
+        value = super().read_register(address)
+        return max(value, 2) if address == 0x40 + 2 * 19 else value
+
+
+def test_register_faults_are_found() -> None:
+    assert failure(registers_step, LosesBit(LIMITS)) == (
+        *("register ACTIVITY at 0x07, bit 7, 0x80 written", "0x80", "0x0"),
+    )
+    where, expected, got = failure(registers_step, SharedRegister(LIMITS))
+    assert where.startswith("register WORD_BASE of layer 3 at 0x26, bit ")
+    assert expected != got
+    assert failure(registers_step, StickyCounter(LIMITS)) == ("counter STEPS after a clear", "0", "2")
+
+
+@pytest.mark.usefixtures("quick")
+def test_failure_is_told_on_the_command_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The rules use the register as well; here it is enough to see one step fail and the next ones go on.
+    few = {name: STEPS[name] for name in ("identity", "memory", "registers", "commands", "lfsr")}
+    for module in (suite, command):
+        monkeypatch.setattr(module, "STEPS", few)
+    with PtyDevice(ModelTransport(LosesBit(LIMITS))) as port:
+        assert main(["selftest", "--device", f"serial:{port.path}", "--seed", "3"]) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert main(["selftest", "--device", f"serial:{port.path}", "--seed", "3", "--json"]) == 1
+        report = json.loads(capsys.readouterr().out)
+    at = next(n for n, line in enumerate(lines) if line.startswith("registers"))
+    assert lines[at].split()[1] == "FAILED"
+    assert lines[at].endswith("register ACTIVITY at 0x07, bit 7, 0x80 written")
+    assert [line.split() for line in lines[at + 1 : at + 3]] == [["expected", "0x80"], ["got", "0x0"]]
+    assert lines[-1] == "failed: registers; docs/selftest.md tells what to do"
+    assert (report["passed"], [entry["name"] for entry in report["steps"]]) == (False, list(few))
+    failed = next(entry for entry in report["steps"] if not entry["passed"])
+    where = "register ACTIVITY at 0x07, bit 7, 0x80 written"
+    assert (failed["name"], failed["failure"]) == ("registers", {"where": where, "expected": "0x80", "got": "0x0"})
+
+
+class WrongTap:
+    """LFSRs of which that of lane 2 has tap 11 in the place of tap 10."""
+
+    def __init__(self, states: np.ndarray) -> None:
+        self.states = np.array(states, np.uint32)
+
+    def draw(self, count: int) -> np.ndarray:
+        draws = np.zeros((count, len(self.states)), np.uint16)
+        for row in draws:
+            for lane, state in enumerate(self.states.tolist()):
+                for _ in range(DRAW_BITS):
+                    state = step(state) ^ ((state >> 10 ^ state >> 11) & 1) << 31 if lane == 2 else step(state)
+                self.states[lane] = state
+                row[lane] = state >> DRAW_BITS
+        return draws
+
+
+class WrongTapCore(GoldenCore):
+    lfsr_type: type[Any] = WrongTap
+
+
+class RightTap(WrongTap):
+    def draw(self, count: int) -> np.ndarray:
+        lfsrs = LaneLFSRs(self.states)
+        draws = lfsrs.draw(count)
+        self.states = lfsrs.states
+        return draws
+
+
+def test_lfsr_fault_is_found() -> None:
+    where, expected, got = failure(lfsr_step, WrongTapCore(LIMITS))
+    assert where == "LFSR after 1 training runs, lane 2"
+    assert len(expected) == 10
+    assert got.split()[0] != expected
+    # It is the tap that makes the difference, not the stand-in.
+    right = type("RightTapCore", (GoldenCore,), {"lfsr_type": RightTap})
+    assert "4 lanes" in lfsr_step(bench_of(ModelTransport(right(LIMITS))))
+
+
+class AliasedWords(GoldenCore):
+    """Potentials of odd words are kept with those of even ones."""
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        return super().read_row(space, row & ~2 if space is Space.MEMBRANE else row)
+
+
+class LosesTraceBit(GoldenCore):
+    """The traces of inputs 252 and following have no bit 3."""
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        data = super().read_row(space, row)
+        return data & 0xF7FF if space is Space.INPUT_HISTORY and row == 63 else data
+
+
+class LosesSign(GoldenCore):
+    """Potentials of lane 3 lose their sign in the last word."""
+
+    def read_row(self, space: Space, row: int) -> np.ndarray:
+        data = super().read_row(space, row)
+        return data & np.array([0xFFFF] * 3 + [0x7], np.uint16) if space is Space.MEMBRANE and row == 15 else data
+
+
+def test_faults_of_neuron_memories_are_found() -> None:
+    assert failure(neurons_step, AliasedWords(LIMITS))[0] == "MEMBRANE after a run, row 2, lane 0"
+    where, expected, got = failure(neurons_step, LosesTraceBit(LIMITS))
+    assert where.startswith("INPUT_HISTORY after a run, row 63, lane ")
+    assert int(got.split()[0], 16) ^ int(expected, 16) == 0x0800
+    where, expected, got = failure(neurons_step, LosesSign(LIMITS))
+    assert where == "MEMBRANE after a run, row 15, lane 3"
+    assert (expected, got) == ("0xffff", "0x0007")
+
+
+class RoundsWrongly(GoldenCore):
+    """One weight comes out one unit too large in the 37th training run, where that is one with frames."""
+
+    at = 37
+
+    def run(self, chunk: Chunk, label: int, flags: RunFlag) -> RunResult:
+        result = super().run(chunk, label, flags)
+        if flags & RunFlag.TRAIN and self[Reg.SAMPLES] == self.at and self[Reg.INPUT] == Input.FRAME:
+            self.memory[77, 2] += 1
+        return result
+
+
+class LosesSpike(GoldenCore):
+    """The history of neuron 4 has one spike too many or too few after the 20th chunk of events without learning."""
+
+    def run(self, chunk: Chunk, label: int, flags: RunFlag) -> RunResult:
+        result = super().run(chunk, label, flags)
+        if self[Reg.INPUT] == Input.SPIKES and self.counters[Counter.TEST_RUNS] == 20:
+            self.history[1, 0] ^= 8
+        return result
+
+
+class WrongOnce(GoldenCore):
+    """A loss is wrong once in the life of the device."""
+
+    runs = 0
+
+    def run(self, chunk: Chunk, label: int, flags: RunFlag) -> RunResult:
+        result = super().run(chunk, label, flags)
+        self.runs += 1
+        return RunResult(result.prediction, result.loss + 1, result.outputs) if self.runs == 100 else result
+
+
+def test_fault_in_training_is_found_at_its_first_sample() -> None:
+    where, expected, got = failure(training_step, RoundsWrongly(LIMITS))
+    assert where == "after training sample 37 of 220: WEIGHTS, row 77 (weights of layer 1, word 0, input 17), lane 2"
+    assert int(got, 16) == int(expected, 16) + 1
+
+
+def test_fault_of_one_time_is_told_as_such() -> None:
+    where, expected, got = failure(training_step, WrongOnce(LIMITS))
+    assert where == "after test sample 220 of 220, and not when it was repeated: loss of sample 100"
+    assert int(got) == int(expected) + 1
+
+
+def test_fault_in_events_is_found() -> None:
+    where, expected, got = failure(events_step, LosesSpike(LIMITS))
+    assert where.startswith("after test sample ")
+    assert where.endswith(" of 50: HISTORY, row 1, lane 0")
+    assert int(got, 16) ^ int(expected, 16) == 8
+
+
+class RunsTwice(GoldenLink):
+    """A link that executes what it has executed already."""
+
+    def _repeat(self, frame: Frame) -> list[Frame]:
+        executed = self._executed.get(frame.seq)
+        return super()._repeat(frame) if executed is None else [self._execute(frame)]
+
+
+@pytest.mark.usefixtures("quick")
+def test_link_that_runs_samples_twice_is_found() -> None:
+    transport = ModelTransport(GoldenCore(LIMITS))
+    transport._link = RunsTwice(transport.core)
+    with pytest.raises(MismatchError, match="over a bad line"):
+        link_step(bench_of(transport))
+
+
+class DiesLater(ModelTransport):
+    """A device that takes so many bytes and then is silent."""
+
+    left = 60_000
+
+    def write(self, data: bytes) -> None:
+        self.left -= len(data)
+        if self.left > 0:
+            super().write(data)
+
+
+@pytest.mark.usefixtures("quick")
+def test_dead_device_ends_the_test() -> None:
+    test = SelfTest(Connection("golden", lambda: DiesLater(GoldenCore(LIMITS)), 1.0, reopens=False), SEED)
+    started: list[str] = []
+    reports = list(test.run(started.append))
+    test.close()
+    assert [report.name for report in reports] == started
+    assert [report.passed for report in reports] == [True] * (len(reports) - 1) + [False]
+    assert len(reports) < len(STEPS)
+    assert reports[-1].failure is not None
+    assert reports[-1].failure["got"].endswith("has stopped answering; check cable and power")
+
+
+def broken_chip(module: str, good: str, bad: str) -> RtlTransport:
+    """The simulated chip with one line of its Verilog changed, in the module whose path ends so."""
+    verilog = top_verilog(LIMITS)
+    # The Verilog writer keeps equal names apart by a suffix.
+    begin = re.search(rf"^module \S*{module}(\$\d+)? ", verilog, re.MULTILINE)
+    assert begin
+    head, body = verilog[: begin.end()], verilog[begin.end() :]
+    assert good in body[: body.index("endmodule")]
+    return RtlTransport(LIMITS, library=build_library(head + body.replace(good, bad, 1)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "good", "bad", "step", "place"),
+    [
+        (r"group_1\.lane_0\.lfsr", "state[10]", "state[11]", lfsr_step, "LFSR after 1 training runs, lane 2"),
+        (
+            r"group_0\.memory",
+            r"<= bank_0[\$signature__addr ];",
+            r"<= bank_0[\$signature__addr ] | 32'h200000;",
+            memory_step,
+            "row 0, lane 1",
+        ),
+        (
+            r"group_0\.lane_1\.update",
+            " (random),",
+            " (random & 11'h7f0),",
+            training_step,
+            r"after training sample \d+ of 220: WEIGHTS, row \d+ \(.+ of layer \d, .+\), lane 1",
+        ),
+    ],
+)
+def test_faults_of_the_gateware_are_found(
+    module: str, good: str, bad: str, step: Callable[[Bench], str], place: str
+) -> None:
+    with pytest.raises(MismatchError, match=place):
+        step(bench_of(broken_chip(module, good, bad)))

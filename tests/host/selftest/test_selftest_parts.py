@@ -1,0 +1,103 @@
+"""What the self-test is made of: a line that damages bytes, a network that fills a device, names of rows."""
+
+import numpy as np
+import pytest
+
+from opzo.host.driver.initial_weights import generator
+from opzo.host.selftest.difference import _row_name
+from opzo.host.selftest.line import DIRECTIONS, KINDS, FaultyLine
+from opzo.host.selftest.trial import digit_samples, largest_network
+from opzo.spec.errors import NetworkError
+from opzo.spec.network import Input, Limits, Network
+
+LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
+
+
+class Sink:
+    """Transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def read(self, timeout: float) -> bytes:
+        return bytes(range(10))
+
+    def close(self) -> None:
+        pass
+
+
+def test_line_damages_in_every_way_in_both_directions() -> None:
+    sink, data = Sink(), bytes(range(10))
+    line = FaultyLine(generator(1)).attach(sink)
+    line.write(data)
+    assert line.read(0.0) == data
+    assert not line.faults
+    line.rate = 1.0
+    received = []
+    for _ in range(1000):
+        line.write(data)
+        received.append(line.read(0.0))
+    assert set(line.faults) == {(way, kind) for way in DIRECTIONS for kind in KINDS}
+    assert sum(line.faults.values()) == 2000
+    assert sink.written[0] == data
+    for each in (sink.written[1:], received):
+        assert data not in each
+        assert {len(piece) for piece in each} == set(range(12))
+        whole = np.frombuffer(b"".join(piece for piece in each if len(piece) == len(data)), np.uint8)
+        # A flipped bit is one bit.
+        assert np.bitwise_count(whole.reshape(-1, len(data)) ^ np.arange(10, dtype=np.uint8)).sum(axis=1).max() == 1
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        LIMITS,
+        Limits(lanes=4, rows=40, inputs=3, words=1, classes=2, steps=2),
+        Limits(lanes=4, rows=6400, inputs=64, words=48, classes=10),
+        Limits(lanes=16, rows=1024, inputs=256, words=8, classes=16),
+        Limits(lanes=64, rows=5120, inputs=1024, words=8, classes=16, weight_bits=12),
+        Limits(lanes=128, rows=20480, inputs=4096, words=16, classes=64),
+    ],
+)
+def test_network_fits_and_fills_the_device(limits: Limits) -> None:
+    for depth, kind in ((2, Input.FRAME), (3, Input.SPIKES)):
+        if kind.events and limits.steps < 8:
+            continue
+        network = largest_network(limits, depth, kind)
+        network.check(limits)
+        last = network.layout(limits)[-1]
+        assert last.weight_base + last.rows * last.words > 0.4 * limits.rows or network.inputs < 64
+        assert network.local == len(network.hidden) <= depth
+        samples = digit_samples(network, 20, np.random.default_rng(0))
+        assert len(samples) == 20
+        assert len({sample.label for sample in samples}) > 1
+        assert all(len(run) > 2 for sample in samples for run in sample.runs) or network.inputs < 64
+
+
+def test_device_that_holds_nothing_is_refused() -> None:
+    with pytest.raises(NetworkError, match="holds no network"):
+        largest_network(Limits(lanes=4, rows=5, inputs=3, words=1, classes=2), 2, Input.FRAME)
+
+
+def test_rows_are_named_as_they_lie() -> None:
+    network = Network((3, 5, 2), local=1)
+    names = [_row_name(network, LIMITS, row) for row in range(23)]
+    assert names[:5] == [
+        "local read-out of layer 1, word 0, class 0",
+        "local read-out of layer 1, word 0, class 1",
+        "feedback of layer 1, word 0, class 0",
+        "feedback of layer 1, word 0, class 1",
+        "local read-out of layer 1, word 1, class 0",
+    ]
+    assert names[8:13] == [
+        *(f"weights of layer 1, word 0, {source}" for source in ("input 0", "input 1", "input 2", "bias")),
+        "weights of layer 1, word 1, input 0",
+    ]
+    assert names[16:23] == [
+        *(f"weights of layer 2, word 0, input {source}" for source in range(5)),
+        "weights of layer 2, word 0, bias",
+        "behind the network",
+    ]

@@ -1,0 +1,277 @@
+"""Checkpoints: whole, checked, without pickled objects; run folders."""
+
+import errno
+import os
+import resource
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from opzo.host.driver.state import State
+from opzo.host.driver.statistics import Tally
+from opzo.host.training.checkpoint import FORMAT_VERSION, Checkpoint
+from opzo.host.training.config import Config
+from opzo.host.training.run_folder import RunFolder, checkpoint_path
+from opzo.spec.errors import OpzoError
+from opzo.spec.network import Network, Rule
+from opzo.spec.registers import Counter
+from opzo.system import atomic
+
+NETWORK = Network((20, 13, 7, 3), 5, local=1)
+
+
+def checkpoint(rule: Rule = Rule.DFA, **changes: Any) -> Checkpoint:
+    tally = Tally(7, 3, 1 << 40, 99, np.arange(len(Counter)))
+    state = State.initial(NETWORK, rule, seed=1, limits=NETWORK.limits(8, 12))
+    return replace(Checkpoint(NETWORK, rule, state, 2, 7, tally, {"seed": 1, "kappa": 8.0}, 123456789), **changes)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoint.npz"
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+def test_everything_reads_back(path: Path, rule: Rule) -> None:
+    saved = checkpoint(rule)
+    saved.save(path)
+    loaded = Checkpoint.load(path)
+    assert (loaded.network, loaded.rule, loaded.lanes) == (NETWORK, rule, 8)
+    assert (loaded.epoch, loaded.position, loaded.settings, loaded.data_digest) == (2, 7, saved.settings, 123456789)
+    assert vars(loaded.tally) | {"counters": None} == vars(Tally(7, 3, 1 << 40, 99)) | {"counters": None}
+    np.testing.assert_array_equal(loaded.tally.counters, np.arange(len(Counter)))
+    assert loaded.state.samples == saved.state.samples
+    assert loaded.state.weight_bits == 12
+    for name in ("weights", "feedback", "local"):
+        pairs = zip(getattr(loaded.state, name), getattr(saved.state, name), strict=True)
+        assert all((a == b).all() for a, b in pairs)
+    np.testing.assert_array_equal(loaded.state.lfsr, saved.state.lfsr)
+    np.testing.assert_array_equal(loaded.state.feedback_shift, saved.state.feedback_shift)
+
+
+def test_arrays_have_names_that_say_what_they_are(path: Path) -> None:
+    checkpoint().save(path)
+    with np.load(path, allow_pickle=False) as file:
+        names = set(file.files)
+        assert file["weights_1"].shape == (21, 13)
+        assert file["feedback_2"].shape == (3, 7)
+    assert {"weights_3", "feedback_1", "feedback_shift", "lfsr", "samples", "format_version", "rule"} <= names
+    assert "feedback_3" not in names
+
+
+def change(path: Path, **changes: Any) -> None:
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files} | changes
+    np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": FORMAT_VERSION + 1}, "is of checkpoint format 4, this opzo reads 3"),
+        ({"format_version": None}, "is not a checkpoint of opzo"),
+        ({"weights_2": None}, r"damaged \(weights_2 is missing\); use an earlier checkpoint"),
+        ({"weights_2": np.zeros((13, 7), np.int16)}, r"weights_2 is int16 \(13, 7\), int16 \(14, 7\) expected"),
+        ({"weights_2": np.zeros((14, 7))}, "weights_2 is float64"),
+        ({"lfsr": np.ones(4, np.uint32)}, r"lfsr is uint32 \(4,\)"),
+        ({"tally": np.zeros(2, np.int64)}, "damaged"),
+        ({"settings": "{"}, "damaged"),
+        ({"sizes": np.array([20, 0, 3])}, "neurons of layer 1 must be in 1..1048576, not 0"),
+        ({"sizes": np.array(3)}, "damaged"),
+        ({"rule": "backprop"}, "no learning rule 'backprop'"),
+        ({"epoch": np.zeros(3)}, r"damaged \(epoch is float64 \(3,\), a whole number in 0..100000 expected"),
+        ({"format_version": "3\x1b[2J"}, r"format_version is 3\\x1b\[2J, a whole number"),
+        ({"format_version": np.nan}, "format_version is nan"),
+        ({"sizes": np.array([20.0, 13, 7, 3])}, "sizes is float64"),
+        ({"sizes": np.array([20, 13, 7, 2**40])}, "sizes holds 1099511627776"),
+        ({"sizes": np.array([20, 13, 7, 100]), "local": 0}, "needs 100 classes; the device has 64"),
+        ({"sizes": np.array([20])}, "1 to 3 hidden layers"),
+        ({"steps": np.array(-5)}, "steps is -5, a whole number in 1..4095"),
+        ({"local": np.array(3)}, "local"),
+        ({"input": np.array(["frame"])}, "input is <U5"),
+        ({"input": "light"}, "no input 'light'"),
+        ({"rule": np.array(2)}, "rule is int64"),
+        ({"lanes": np.array(7)}, "lanes must be a power of two"),
+        ({"lanes": np.array(2**62)}, "lanes is 4611686018427387904"),
+        ({"weight_bits": np.array(13)}, "weight_bits must be 16 or 12"),
+        ({"weight_bits": np.array(True)}, "weight_bits is True"),
+        ({"weights_1": np.full((21, 13), 8192, np.int16)}, "weights_1 holds 8192, which is not a value of 12 bits"),
+        ({"feedback_1": np.full((3, 13), 3, np.int16)}, "feedback_1 holds 3, which is not a value of 12 bits"),
+        ({"local_1": None}, "local_1 is missing"),
+        ({"feedback_shift": np.array([0, 16], np.uint8)}, "feedback_shift holds 16, 0..15 expected"),
+        ({"feedback_shift": np.array([0, 1])}, "feedback_shift is int64"),
+        ({"lfsr": np.array([*range(8)], np.uint32)}, "lfsr holds 0, 1 or more expected"),
+        ({"samples": np.array(-1)}, "samples is -1"),
+        ({"samples": np.array(2**32)}, "samples is 4294967296"),
+        ({"epoch": np.array(-1)}, "epoch is -1"),
+        ({"epoch": np.array(10**9)}, "epoch is 1000000000"),
+        ({"position": np.array(-7)}, "position is -7"),
+        ({"position": np.array(8)}, "tally counts 7 samples, and position is 8"),
+        ({"tally": np.array([7, 8, 0, 0])}, "tally counts 8 correct ones of 7 samples"),
+        ({"tally": np.array([7, 3, -1, 0])}, "tally holds -1"),
+        ({"tally": np.array([7, 3, np.inf, 0])}, "tally is float64"),
+        ({"counters": np.full(len(Counter), -1)}, "counters holds -1, 0 or more expected"),
+        ({"counters": np.zeros(2, np.int64)}, "counters is int64"),
+        ({"data_digest": np.array(-1)}, "data_digest is -1"),
+        ({"test_digest": np.array("x")}, "test_digest is x"),
+        ({"made_by": np.array(1)}, "made_by is int64"),
+        ({"class_names": np.array(["a"])}, "class_names"),
+        ({"settings": "[1]"}, "settings is .1., a JSON object expected"),
+        ({"settings": "[" * 100_000}, "settings is nested too deeply"),
+        ({"settings": '{"kappa": NaN}'}, "settings is not JSON: NaN is not a finite number"),
+        ({"settings": '{"kappa": 1e999}'}, "kappa"),
+        ({"settings": '{"kappa": {"a": 1}}'}, "settings: kappa"),
+        ({"settings": '{"kappa": true}'}, "settings: kappa"),
+        ({"settings": '{"epochs": -1}'}, "settings: epochs"),
+        ({"settings": '{"epochs": ' + "9" * 5000 + "}"}, "damaged"),
+        ({"settings": '{"seed": 1.5}'}, "settings: seed"),
+        ({"settings": '{"mode\\u001b[2J": 1}'}, r"settings: unknown key"),
+        ({"settings": '{"net": "20-13-3"}'}, "settings describe 20-13-3, the weights are of 20-13-7-3"),
+        ({"settings": '{"rule": "opzo"}'}, "settings name the rule opzo, and the rule is dfa"),
+        ({"settings": '{"net": "x"}'}, "'x' is not a network"),
+    ],
+)
+def test_refuses_what_does_not_fit(path: Path, changes: dict[str, Any], message: str) -> None:
+    checkpoint().save(path)
+    change(path, **changes)
+    with pytest.raises(OpzoError, match=message) as raised:
+        Checkpoint.load(path)
+    assert str(path) in str(raised.value)
+    assert str(raised.value).isprintable()
+
+
+def test_every_array_that_is_changed_is_refused_or_read_in_one_way(path: Path) -> None:
+    checkpoint().save(path)
+    with np.load(path) as file:
+        names = file.files
+    wrong: tuple[Any, ...] = (None, np.array(-1), np.array(np.nan), np.array("\x1b]0;x\x07"), np.zeros((0, 3)))
+    for name in names:
+        for value in wrong:
+            checkpoint().save(path)
+            change(path, **{name: value})
+            said = refusal(path)
+            if said is None:
+                # Arrays that older files lack, and a text that may be any.
+                assert name == "made_by" or (name == "test_digest" and value is None)
+            else:
+                assert name in said or value is None
+                assert said.isprintable()
+
+
+def refusal(path: Path) -> str | None:
+    try:
+        Checkpoint.load(path)
+    except OpzoError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("size", [0, 10, 1000, -1])
+def test_refuses_a_file_cut_short(path: Path, size: int) -> None:
+    checkpoint().save(path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(OpzoError, match="cannot read"):
+        Checkpoint.load(path)
+
+
+def test_refuses_a_changed_byte_and_an_absent_file(path: Path) -> None:
+    with pytest.raises(OpzoError, match="there is no file"):
+        Checkpoint.load(path)
+    checkpoint().save(path)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"weights_1.npy") + 200] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(OpzoError, match="cannot read"):
+        Checkpoint.load(path)
+
+
+def test_other_network_or_rule_is_named() -> None:
+    checkpoint().check(NETWORK, Rule.DFA)
+    message = (
+        "20-13-7-3 with 5 steps, frame input, 1 local read-outs and rule dfa, not 20-13-7-3 with 5 steps, frame input"
+    )
+    with pytest.raises(OpzoError, match=message):
+        checkpoint().check(NETWORK, Rule.OPZO)
+    with pytest.raises(OpzoError, match="not 20-13-3 with 6 steps"):
+        checkpoint().check(Network((20, 13, 3)), Rule.DFA)
+
+
+class FullDisk:
+    """Lets a file grow to ``room`` bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def fsync(self, descriptor: int) -> None:
+        if os.fstat(descriptor).st_size > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_full_disk_leaves_the_earlier_checkpoint_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint().save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(atomic.os, "fsync", FullDisk(1000).fsync)
+    with pytest.raises(
+        OpzoError, match=r"cannot write .*checkpoint.npz: No space left on device; what was saved before"
+    ):
+        checkpoint(epoch=3).save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["checkpoint.npz"]
+
+
+def test_write_that_the_operating_system_cuts_short(path: Path) -> None:
+    checkpoint().save(path)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OpzoError, match=r"cannot write .*: File too large"):
+            checkpoint(epoch=3).save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["checkpoint.npz"]
+
+
+def test_new_file_is_synced_before_it_replaces_the_old_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    real_fsync, real_replace = os.fsync, Path.replace
+    monkeypatch.setattr(atomic.os, "fsync", lambda fd: (calls.append("fsync"), real_fsync(fd)))
+    monkeypatch.setattr(Path, "replace", lambda a, b: (calls.append("replace"), real_replace(a, b)))
+    checkpoint().save(path)
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_run_folder_keeps_rows_only_up_to_its_checkpoint(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", Config())
+    folder.save(checkpoint(epoch=2))
+    for epoch in (1, 2, 3):
+        folder.add_row({"epoch": epoch})
+    again, loaded = RunFolder.reopen(tmp_path / "run")
+    assert loaded.epoch == 2
+    assert again.rows == [{"epoch": 1}, {"epoch": 2}]
+    assert checkpoint_path(tmp_path / "run") == tmp_path / "run" / "checkpoint.npz"
+
+
+def test_run_folder_refuses_to_overwrite_a_run(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path, Config()).save(checkpoint())
+    with pytest.raises(OpzoError, match="holds a run already; go on with --resume"):
+        RunFolder.create(tmp_path, Config())
+
+
+def test_run_folder_where_none_can_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OpzoError, match="cannot make the folder"):
+        RunFolder.create(tmp_path / "file" / "run", Config())
+    with pytest.raises(OpzoError, match="there is no file"):
+        RunFolder.reopen(tmp_path)
+
+
+def test_damaged_metrics_are_named(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path, Config()).save(checkpoint())
+    (tmp_path / "metrics.jsonl").write_text("{")
+    with pytest.raises(OpzoError, match=r"cannot read .*metrics.jsonl"):
+        RunFolder.reopen(tmp_path)

@@ -1,0 +1,30 @@
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from opzo.hw.error.local_readout import LocalReadOut
+from opzo.sim.benches.bench import run_bench
+from opzo.sim.golden.local import local_read_out
+from opzo.spec.formats import MEMBRANE
+from opzo.spec.network import Limits
+
+
+@pytest.mark.parametrize(("lanes", "words"), [(4, 8), (64, 3)])
+def test_unit_matches_golden(lanes, words):
+    limits = Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=16)
+    run_bench(
+        LocalReadOut(limits),
+        name=f"local-{lanes}",
+        test_module="opzo.sim.benches.error.local_readout",
+        parameters={"limits": asdict(limits)},
+    )
+
+
+def test_golden_by_hand():
+    # Two words of two lanes, three classes.
+    entries = np.array([[[1, 2], [3, -4], [5, 6]], [[7, 8], [9, 10], [300_000, 400_000]]])
+    spikes = np.array([[True, True], [False, True]])
+    assert local_read_out(entries, spikes).tolist() == [11, 9, 400_011]
+    assert local_read_out(entries, ~spikes).tolist() == [7, 9, 300_000]
+    assert local_read_out(entries, np.ones((2, 2), bool)).tolist() == [18, 18, MEMBRANE.max]

@@ -1,0 +1,20 @@
+from dataclasses import asdict
+
+import pytest
+
+from opzo.hw.neurons.neurons import Neurons
+from opzo.sim.benches.bench import run_bench
+from opzo.spec.network import Limits
+
+
+@pytest.mark.parametrize(
+    ("lanes", "group", "first", "words", "classes"), [(4, 4, 0, 5, 10), (16, 2, 8, 3, 40), (64, 8, 0, 2, 10)]
+)
+def test_unit_matches_golden(lanes, group, first, words, classes):
+    limits = Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=classes, group=group)
+    run_bench(
+        Neurons(limits, group),
+        name=f"neurons-{lanes}-{group}-{words}",
+        test_module="opzo.sim.benches.neurons.neurons",
+        parameters={"limits": asdict(limits), "first": first, "size": group},
+    )

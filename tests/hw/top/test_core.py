@@ -1,0 +1,146 @@
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import pytest
+from amaranth import Cat, Mux, Signal, Value
+from amaranth.lib import data
+
+from opzo.hw.core import Core
+from opzo.hw.lib import primitives
+from opzo.hw.lib.primitives import Primitives
+from opzo.hw.lib.row_memory import READ_LATENCY, RowMemory
+from opzo.hw.neurons.neuron_state import NeuronState
+from opzo.sim.benches.bench import run_bench
+from opzo.spec.network import Input, Network, Rule
+
+NETWORKS = [
+    ((64, 64, 64, 10), 16, 16, 2),
+    ((20, 13, 7, 3), 8, 16, 8),
+    ((9, 5, 2), 4, 12, 4),
+    ((30, 17, 16, 33, 5), 16, 12, 4),
+]
+"""Sizes, lanes, bits of a weight, and lanes of a group."""
+STEPS = (1, 2, 6, 8)
+USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT": 4, "MSE_SHIFT": 7, "SAMPLES": 0}
+LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
+STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "SAMPLES": 60}
+RATES = (USUAL, STILL, LARGEST)
+
+
+def run(sizes, lanes, weight_bits, group, cases, stall, networks=0, **others):
+    limits = replace(Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits), group=group, **others)
+    run_bench(
+        Core(limits),
+        name=f"core-{lanes}-{weight_bits}",
+        test_module="opzo.sim.benches.top.core",
+        public=True,
+        parameters={"limits": asdict(limits), "stall": stall, "cases": cases, "networks": networks},
+    )
+
+
+def case(sizes, steps, rule, local, settings, samples, kind=Input.FRAME):
+    parts = {"sizes": sizes, "steps": steps, "rule": rule.name, "local": local, "input": kind.name}
+    return parts | {"settings": settings, "samples": samples}
+
+
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+def test_core_matches_golden(sizes, lanes, weight_bits, group):
+    # Every rule with every number of steps; step sizes and numbers of local read-outs take turns.
+    cases = [
+        case(sizes, steps, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 25)
+        for n, steps in enumerate(STEPS)
+        for rule in Rule
+    ]
+    run(sizes, lanes, weight_bits, group, cases, 0.2)
+
+
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits, group):
+    # Chunks of 1 to 8 steps, from empty to full; learning, new decisions and fresh starts come and go.
+    cases = [
+        case(sizes, 30, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 50, kind)
+        for n, kind in enumerate((Input.SPIKES, Input.GRADED))
+        for rule in Rule
+    ]
+    run(sizes, lanes, weight_bits, group, cases, 0.2)
+
+
+@pytest.mark.parametrize("most_steps", [1, 6])
+def test_core_of_fewer_time_steps_matches_golden(most_steps):
+    # In a chip of the least size: there are fewer inputs than lanes.
+    sizes, (_, lanes, weight_bits, group) = (2, 13, 7, 3), NETWORKS[1]
+    cases = [
+        case(sizes, steps, rule, local, settings, 15, kind)
+        for steps in STEPS
+        if steps <= most_steps
+        for rule in Rule
+        for local, settings, kind in ((0, USUAL, Input.FRAME), (2, LARGEST, Input.GRADED))
+    ]
+    run(sizes, lanes, weight_bits, group, cases, 0.2, steps=most_steps, inputs=2, words=3)
+
+
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS[:2])
+def test_core_agrees_whatever_came_before(sizes, lanes, weight_bits, group):
+    run(sizes, lanes, weight_bits, group, [], 0.0, networks=25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+def test_core_agrees_whatever_came_before_for_long(sizes, lanes, weight_bits, group):
+    run(sizes, lanes, weight_bits, group, [], 0.2, networks=150)
+
+
+class CollidingMemory(RowMemory):
+    """Gives nonsense for a row that is written in the cycle in which it is read, as block RAM may."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        collided = Signal(READ_LATENCY)
+        m.d.sync += collided.eq(Cat(self.write_en & (self.read_address == self.write_address), collided[:-1]))
+        with m.If(collided[-1]):
+            m.d.comb += self.read_data.eq(int("5A" * len(self.read_data), 16))
+        return m
+
+
+def colliding_ports(state, m, name, shape, depth, add=NeuronState.add_memory):
+    """Likewise for the memories of the neurons' state."""
+    read, write = add(state, m, name, shape, depth)
+    collided = Signal()
+    m.d.sync += collided.eq(write.en & (write.addr == read.addr))
+    word = Value.cast(read.data)
+    given = Signal(len(word), name=f"{name}_given")
+    m.d.comb += given.eq(Mux(collided, ~word, word))
+    return SimpleNamespace(addr=read.addr, data=type_of(shape, given)), write
+
+
+def type_of(shape, bits):
+    return shape(bits) if isinstance(shape, data.Layout) else bits.as_signed()
+
+
+class Colliding(Primitives):
+    def row_memory(self, rows, width):
+        return CollidingMemory(rows, width)
+
+
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS[:2])
+def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch, sizes, lanes, weight_bits, group):
+    # Synthesis is told so (opzo.boards.families.flow).
+    monkeypatch.setattr(primitives, "GENERIC", Colliding())
+    monkeypatch.setattr(NeuronState, "add_memory", colliding_ports)
+    cases = [
+        case(sizes, 6, Rule.OPZO, local, USUAL, 25, kind) for local in (0, 2) for kind in (Input.FRAME, Input.SPIKES)
+    ]
+    run(sizes, lanes, weight_bits, group, cases, 0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+def test_core_matches_golden_for_200_samples(sizes, lanes, weight_bits, group, rule):
+    cases = [
+        case(sizes, steps, rule, local, settings, 200)
+        for steps in STEPS
+        for local in (0, len(sizes) - 2)
+        for settings in (USUAL, STILL, LARGEST)
+    ]
+    run(sizes, lanes, weight_bits, group, cases, 0.0)
