@@ -23,7 +23,7 @@ _AFTER_READ = f"""
 # without this yosys adds a comparator, and a bypass for each bit.
 select -assert-any *.group_*.memory/t:$memrd_v2
 setparam -set COLLISION_X_MASK 1'1 *.group_*.memory/t:$memrd_v2
-# Nor of the state of a neuron, nor of a trace or a list of traces (opzo.hw.input.traces tells why), nor of an event: runs
+# Nor of the state of a neuron, nor of a trace or a list of traces (hw.input.traces tells why), nor of an event: runs
 # are read from one half of their memory and written to the other. The tests of core, traces and events try it.
 select -assert-any *.neurons.state/t:$memrd_v2
 setparam -set COLLISION_X_MASK 1'1 *.neurons.state/t:$memrd_v2

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mutations
 import pytest
 
 

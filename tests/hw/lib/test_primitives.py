@@ -5,12 +5,12 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-import opzo.sim
+import opzo.sim.benches
 from opzo.boards.families.ecp5 import ECP5Primitives
 from opzo.hw.lib.primitives import Primitives
 from opzo.sim.benches.bench import run_bench
 
-MODELS = Path(opzo.sim.__file__).parent / "models"
+MODELS = Path(opzo.sim.benches.__file__).parent / "models"
 
 
 class Beside(wiring.Component):

@@ -13,9 +13,9 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.export.convert import convert
 from opzo.sim.compile import cxx, verilated
+from opzo.sim.rtl import library as rtl_library
 from opzo.sim.rtl.library import build_library
 from opzo.sim.rtl.transport import RtlTransport
-from opzo.sim.rtl.transport import library as rtl_library
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Limits
 from opzo.spec.protocol import END, ESC
