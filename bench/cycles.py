@@ -20,11 +20,12 @@ from opzo.host.driver.schedule_registers import rate_registers
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.trainer import Samples, Trainer
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Input, Network
-from opzo.spec.protocol import RunFlag
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter
+from opzo.spec.rules import Input
 
 MODEL = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN)
 """What moves a row-word or a feedback entry: a cycle each in the cost model."""

@@ -26,8 +26,9 @@ from opzo.hw.schedule.issue import LATENCY, Issue
 from opzo.hw.schedule.passes import Kind, tag_layout
 from opzo.hw.schedule.sequencer import Sequencer
 from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
-from opzo.spec.network import MAX_HIDDEN, Input, Limits
+from opzo.spec.network import MAX_HIDDEN, Limits
 from opzo.spec.registers import COUNTER, READOUT_LAYER, Counter
+from opzo.spec.rules import Input
 
 READ_OUT_CYCLES = 4
 """From the closing of the error unit to the first item of the next read-out, and from the command to its stage 0."""

@@ -4,7 +4,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
 MEMORY_COMMAND = data.StructLayout({"space": 3, "address": 20, "write": 1})
-"""One row of a memory space; see opzo.spec.protocol.Space."""
+"""One row of a memory space; see opzo.spec.memories.Space."""
 EVENT = data.StructLayout({"address": 12, "value": 8, "ends": 4})
 """One input event; where ``ends`` is not 0 no event, but the end of so many time steps."""
 RUN = data.StructLayout({"train": 1, "outputs": 1, "fresh": 1, "decision": 1, "label": 6, "tag": 2})

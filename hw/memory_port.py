@@ -9,8 +9,8 @@ from opzo.hw.interface import EVENT, MEMORY_COMMAND
 from opzo.hw.lanes.lane_command import STAGES, lane_command
 from opzo.hw.lib.record import record
 from opzo.spec.formats import MEMBRANE, SPIKE_INPUT
+from opzo.spec.memories import Space
 from opzo.spec.network import Limits
-from opzo.spec.protocol import Space
 
 WORD = 16
 ADDRESS_BITS = EVENT["address"].width

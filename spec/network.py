@@ -3,15 +3,15 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS, MAX_STEPS, ROW_LOW_BITS, WEIGHT
-from opzo.spec.messages import no_such, shown
+from opzo.spec.messages import shown
+from opzo.spec.rules import Input
 from opzo.spec.values import whole_number
 
 MAX_HIDDEN = 3
@@ -32,67 +32,6 @@ MAX_NEURONS = 1 << 20
 def chunk_events(inputs: int) -> int:
     """Events that a chunk may have where there are ``inputs`` inputs: those of a whole time step always fit."""
     return 1 << max(1, (inputs - 1).bit_length())
-
-
-E = TypeVar("E", bound=IntEnum)
-
-
-def _parse(kinds: type[E], name: E | str, what: str) -> E:
-    if isinstance(name, kinds):
-        return name
-    known = {kind.name.lower(): kind for kind in kinds}
-    if isinstance(name, str) and name.lower() in known:
-        return known[name.lower()]
-    raise no_such(what, name, known)
-
-
-class Input(IntEnum):
-    """What a sample consists of; the value is the content of register INPUT."""
-
-    FRAME = 0
-    """Values that are constant over the sample, which is one chunk."""
-    SPIKES = 1
-    """Events (time step, address), each a spike of 1.0; a sample is any number of chunks."""
-    GRADED = 2
-    """Events (time step, address, value), value / 256; chunks have one time step."""
-
-    @property
-    def events(self) -> bool:
-        """Whether samples are lists of events in time."""
-        return self is not Input.FRAME
-
-    @classmethod
-    def parse(cls, name: "Input | str") -> "Input":
-        """Kind of a name as written on the command line, or the kind itself; ChoiceError for an unknown one."""
-        return _parse(cls, name, "input")
-
-
-class Rule(IntEnum):
-    """How the error reaches the hidden layers; the value is the content of register RULE."""
-
-    OPZO = 0
-    """Momentum feedback matrices, learned from injected noise (the paper's method)."""
-    DFA = 1
-    """Fixed random feedback matrices; no noise."""
-    ZO = 2
-    """Zeroth order: loss times noise; no feedback matrix."""
-    READOUT = 3
-    """Hidden layers frozen; only the read-out learns."""
-
-    @property
-    def noise(self) -> bool:
-        """Whether training injects noise before the neuron."""
-        return self in (Rule.OPZO, Rule.ZO)
-
-    @property
-    def feedback(self) -> bool:
-        """Whether feedback matrices exist."""
-        return self in (Rule.OPZO, Rule.DFA)
-
-    @classmethod
-    def parse(cls, name: "Rule | str") -> "Rule":
-        """Rule of a name as written on the command line, or the rule itself; ChoiceError for an unknown one."""
-        return _parse(cls, name, "learning rule")
 
 
 @dataclass(frozen=True)

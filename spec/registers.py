@@ -9,7 +9,8 @@ from enum import IntEnum
 
 from opzo.spec import formats
 from opzo.spec.formats import LOCAL_SHIFT
-from opzo.spec.network import MAX_HIDDEN, Limits, Network, Rule
+from opzo.spec.network import MAX_HIDDEN, Limits, Network
+from opzo.spec.rules import Rule
 
 READOUT_LAYER = MAX_HIDDEN
 LAYER = 0x10
@@ -46,7 +47,7 @@ class Reg(IntEnum):
     CLEAR_COUNTERS = 0x0C
     """Writing any value sets every counter to 0; reads 0."""
     INPUT = 0x0D
-    """`opzo.spec.network.Input`; 3 acts like SPIKES."""
+    """`opzo.spec.rules.Input`; 3 acts like SPIKES."""
 
 
 REG_BITS = {

@@ -18,7 +18,8 @@ from opzo.host.data.images.mnist import MNIST_FILES, WHERE, load_mnist
 from opzo.host.data.npz import load_arrays
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import no_such, printable, shown
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 from opzo.system.paths import DATA_ROOT, expanded
 
 __all__ = ["DATA_SETS", "LABEL_MAX", "MNIST_FILES", "Data", "Frames", "check_pixels", "encode_frame", "load_data"]

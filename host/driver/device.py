@@ -14,11 +14,13 @@ from opzo.host.driver.blocks import BlockSize
 from opzo.host.driver.link import MEMORY_ADDRESS, Exchange, Link
 from opzo.host.driver.row_layout import pack_rows, unpack_rows
 from opzo.host.driver.transport import SIMULATED, connection
+from opzo.spec.commands import Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.formats import WEIGHT
+from opzo.spec.memories import Space
 from opzo.spec.messages import shown
-from opzo.spec.network import Layer, Limits, Network, Rule
-from opzo.spec.protocol import Command, Identity, RunFlag, Space
+from opzo.spec.network import Layer, Limits, Network
+from opzo.spec.protocol import Identity
 from opzo.spec.registers import (
     COUNTER,
     Counter,
@@ -27,6 +29,7 @@ from opzo.spec.registers import (
     layer_register,
     network_registers,
 )
+from opzo.spec.rules import Rule
 
 READ_BYTES = 8192
 """Size of one reply to READ_MEMORY on a clean line: a tenth of a second on a fast UART."""

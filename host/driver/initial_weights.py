@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.spec.formats import WEIGHT
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Network
+from opzo.spec.rules import Rule
 
 INPUT_SCALE, EVENT_SCALE, HIDDEN_SCALE, READOUT_SCALE, LOCAL_SCALE = 1.5, 4.0, 3.0, 1.0, 1.0
 """Weights, and entries of local read-outs, are uniform in +-scale / sqrt(n_in); EVENT_SCALE is that of inputs in time,

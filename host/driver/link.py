@@ -12,22 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from opzo.host.driver.transport import Connection, Transport
+from opzo.spec.commands import NAK, REPLY, Command, NakReason, RunFlag, Status
 from opzo.spec.errors import LinkError, OpzoError
-from opzo.spec.protocol import (
-    MAGIC,
-    NAK,
-    OVERHEAD,
-    REPLAY,
-    REPLY,
-    VERSION,
-    Command,
-    Frame,
-    Identity,
-    NakReason,
-    RunFlag,
-    Status,
-    Unescape,
-)
+from opzo.spec.frames import OVERHEAD, Frame, Unescape
+from opzo.spec.protocol import MAGIC, REPLAY, VERSION, Identity
 
 logger = logging.getLogger(__name__)
 

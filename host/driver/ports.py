@@ -12,8 +12,10 @@ from opzo.boards.board import Board
 from opzo.boards.registry import BOARDS
 from opzo.boards.usb import guess_boards, is_programming_channel
 from opzo.host.driver.transport import DEFAULT_BAUD, SerialTransport
+from opzo.spec.commands import REPLY, Command
 from opzo.spec.errors import OpzoError
-from opzo.spec.protocol import MAGIC, REPLY, Command, Frame, Identity, Unescape
+from opzo.spec.frames import Frame, Unescape
+from opzo.spec.protocol import MAGIC, Identity
 
 PROBE_SECONDS = 0.5
 """For which an answer is waited for at each baud rate."""

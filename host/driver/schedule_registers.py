@@ -14,8 +14,8 @@ from opzo.spec.formats import (
     FEEDBACK_SHIFT_MAX,
     UPDATE_FRAC_BITS,
 )
-from opzo.spec.network import Rule
 from opzo.spec.registers import Reg
+from opzo.spec.rules import Rule
 
 BLOCK = 64
 """Training samples between changes of the registers. Part of the algorithm: every device and every resumed run changes

@@ -12,7 +12,8 @@ from opzo.host.driver.row_layout import round_entries
 from opzo.host.driver.schedule_registers import feedback_shift
 from opzo.spec.errors import OpzoError
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import Limits, Network, Rule
+from opzo.spec.network import Limits, Network
+from opzo.spec.rules import Rule
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from opzo.host.exchange.layers import LEAK, FloatLayer
 from opzo.host.exchange.quantized import Forward
 from opzo.spec.formats import INPUT_BITS
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 
 
 def fire(current: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import BIAS_INPUT, INPUT_BITS, ROW_LOW_BITS, SPIKE_INPUT, WEIGHT
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 
 Floats = NDArray[np.float64]
 LEAK = 0.5

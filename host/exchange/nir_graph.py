@@ -21,7 +21,7 @@ from opzo.host.training.checkpoint import Checkpoint
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.messages import printable
-from opzo.spec.network import Input
+from opzo.spec.rules import Input
 from opzo.system.bounds import check_memory
 
 DT = 1e-4

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from opzo.spec.formats import ACCUMULATOR, BIAS_INPUT, MEMBRANE, PRODUCT_SHIFT, SPIKE_INPUT, THRESHOLD
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 
 
 class Forward(NamedTuple):

@@ -20,7 +20,8 @@ from opzo.host.exchange.rounding import LayerRounding, Report, compare
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import WEIGHT
 from opzo.spec.messages import printable
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 from opzo.system.bounds import check_memory
 
 if TYPE_CHECKING:

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from opzo.host.driver.device import Device, Result
 from opzo.host.driver.link import Exchange
 from opzo.host.selftest.trial import Outcome, read_state
-from opzo.spec.network import MAX_HIDDEN, Limits, Network, Rule
-from opzo.spec.protocol import RunFlag, Space
+from opzo.spec.commands import RunFlag
+from opzo.spec.memories import Space
+from opzo.spec.network import MAX_HIDDEN, Limits, Network
 from opzo.spec.registers import COUNTER, LayerReg, layer_register, network_registers
+from opzo.spec.rules import Rule
 
 
 @dataclass(frozen=True)

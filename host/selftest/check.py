@@ -15,8 +15,9 @@ from opzo.host.driver.state import State
 from opzo.host.driver.transport import Connection
 from opzo.host.selftest.line import FaultyLine
 from opzo.host.training.config import Hyperparameters
-from opzo.spec.network import Limits, Network, Rule
+from opzo.spec.network import Limits, Network
 from opzo.spec.registers import COUNTER
+from opzo.spec.rules import Rule
 
 RATE_SAMPLES = 1000
 """Samples of the imaginary training run whose first step size and noise are used."""

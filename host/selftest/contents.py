@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from opzo.host.driver.row_layout import pack_rows
 from opzo.host.selftest.case import Run
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.formats import ALPHA_BITS, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, RATE_BITS, WEIGHT
-from opzo.spec.network import Input, Layer, Limits, Network
-from opzo.spec.protocol import RunFlag
+from opzo.spec.network import Layer, Limits, Network
 from opzo.spec.registers import LayerReg, Reg, layer_register
+from opzo.spec.rules import Input
 
 
 class Regime(Enum):

@@ -10,7 +10,8 @@ from opzo.host.selftest.contents import Regime, image, runs
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import MAX_CLASSES, MAX_LOCAL_CLASSES, Input, Limits, Network, Rule
+from opzo.spec.network import MAX_CLASSES, MAX_LOCAL_CLASSES, Limits, Network
+from opzo.spec.rules import Input, Rule
 
 MOST_ROWS = 256
 """Row-words of a case's network, unless the device has many more."""

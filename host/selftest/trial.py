@@ -14,9 +14,10 @@ from opzo.host.driver.statistics import counter_array
 from opzo.host.selftest.check import prepare
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_LOCAL_CLASSES, Input, Limits, Network, Rule
-from opzo.spec.protocol import Space
+from opzo.spec.memories import Space
+from opzo.spec.network import MAX_LOCAL_CLASSES, Limits, Network
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS
+from opzo.spec.rules import Input, Rule
 
 DIGIT_SIDE, DIGIT_CLASSES = 8, 10
 FRAME_STEPS = 6

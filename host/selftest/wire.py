@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from opzo.host.driver.transport import Transport
 from opzo.host.selftest.check import MismatchError
+from opzo.spec.commands import NAK, REPLY, Command
 from opzo.spec.errors import LinkError
-from opzo.spec.protocol import HEADER, NAK, REPLY, Command, Frame, Unescape
+from opzo.spec.frames import HEADER, Frame, Unescape
 
 SILENCE = 2.0
 """Seconds without a byte after which an awaited reply is taken as missing."""

@@ -17,8 +17,9 @@ from opzo.host.stream.sources import Begin, Items, Sources
 from opzo.host.stream.stream import Stream
 from opzo.host.training.bottleneck import link_or_engine, times
 from opzo.spec.messages import printable
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter
+from opzo.spec.rules import Input
 from opzo.system.interrupt import Interrupt
 
 REPORT_SECONDS = 0.2

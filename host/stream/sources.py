@@ -20,7 +20,8 @@ from opzo.host.stream.dv_network import read_dv
 from opzo.host.stream.live_counts import Counts
 from opzo.host.stream.live_source import Change, Kind, Records, TimeStep, TimeSteps, parse_address, read_pipe, read_udp
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 from opzo.system.interrupt import Interrupt
 
 BLOCK = 1000

@@ -8,12 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.driver.device import Device, Result
 from opzo.host.driver.link import Exchange
+from opzo.spec.commands import RunFlag
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS, LOSS_FRAC_BITS, LOSS_SUM_BITS, MAX_STEPS, OUTPUT_SUM
 from opzo.spec.messages import shown
-from opzo.spec.network import Input, Network, chunk_events
-from opzo.spec.protocol import RunFlag
+from opzo.spec.network import Network, chunk_events
+from opzo.spec.rules import Input
 from opzo.spec.values import whole_number
 
 

@@ -24,8 +24,9 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.formats import FEEDBACK_SHIFT_MAX, MAX_STEPS, WEIGHT
 from opzo.spec.lfsr import MAX_LANES
 from opzo.spec.messages import printable
-from opzo.spec.network import MAX_HIDDEN, MAX_INPUTS, Input, Limits, Network, Rule
+from opzo.spec.network import MAX_HIDDEN, MAX_INPUTS, Limits, Network
 from opzo.spec.registers import Counter
+from opzo.spec.rules import Input, Rule
 from opzo.system.atomic import write_atomically
 
 FORMAT_VERSION = 3

@@ -15,7 +15,8 @@ from opzo.host.driver.transport import DEVICES
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.messages import did_you_mean, printable, shown
-from opzo.spec.network import MAX_HIDDEN, Input, Network, Rule
+from opzo.spec.network import MAX_HIDDEN, Network
+from opzo.spec.rules import Input, Rule
 from opzo.spec.values import real_number, whole_number
 
 OTHER_NAMES = {

@@ -7,8 +7,9 @@ from typing import Any
 
 from opzo.host.driver.statistics import Tally
 from opzo.host.training.config import Hyperparameters
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter
+from opzo.spec.rules import Rule
 
 SAMPLES = 2000
 """Training samples after which a figure of an unfinished epoch means something."""

@@ -23,9 +23,10 @@ from opzo.host.training import health
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Network
 from opzo.spec.protocol import Identity
 from opzo.spec.registers import Reg
+from opzo.spec.rules import Rule
 
 logger = logging.getLogger(__name__)
 

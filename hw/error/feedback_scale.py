@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.registers import CONFIG, SHIFTS
 from opzo.hw.schedule.passes import tag_layout
 from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, FEEDBACK_SHIFT_MAX, WEIGHT
-from opzo.spec.network import MAX_HIDDEN, Limits, Rule
+from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.rules import Rule
 
 
 class ScaleEstimator(wiring.Component):

@@ -1,10 +1,10 @@
-"""Byte layer of the link: frames in a byte stream, ``opzo.spec.protocol``."""
+"""Byte layer of the link: frames in a byte stream, ``opzo.spec.frames``."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.spec.protocol import END, ESC, ESC_END, ESC_ESC
+from opzo.spec.frames import END, ESC, ESC_END, ESC_ESC
 
 DECODED = data.StructLayout({"data": 8, "end": 1, "spoilt": 1})
 """A byte of a frame, or, with ``end``, the end of a frame; ``spoilt``: by a bad escape."""
@@ -15,7 +15,7 @@ ENCODED = data.StructLayout({"data": 8, "end": 1})
 class SlipDecoder(wiring.Component):
     """Find frames in a byte stream and undo the escapes.
 
-    Empty frames are dropped. Latency 1 cycle, throughput 1 byte per cycle. Golden twin: ``opzo.spec.protocol.Unescape``
+    Empty frames are dropped. Latency 1 cycle, throughput 1 byte per cycle. Golden twin: ``opzo.spec.frames.Unescape``
     (without its limit, which is the receiver's).
 
     Members
@@ -66,7 +66,7 @@ class SlipDecoder(wiring.Component):
 class SlipEncoder(wiring.Component):
     """Write frames into a byte stream, with END around each and escapes inside.
 
-    Latency 0; one cycle for each byte written. Golden twin: ``opzo.spec.protocol.Frame.encode``.
+    Latency 0; one cycle for each byte written. Golden twin: ``opzo.spec.frames.Frame.encode``.
 
     Members
     -------

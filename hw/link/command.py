@@ -9,7 +9,7 @@ from opzo.hw.link.dispatcher import EXECUTORS, CommandDispatcher
 from opzo.hw.link.executor import ExecutorSignature
 from opzo.hw.link.frame import RECEIVED, ReplySignature
 from opzo.hw.link.replies import ReplyControl
-from opzo.spec.protocol import NAK, REPLY, Command, NakReason, Status
+from opzo.spec.commands import NAK, REPLY, Command, NakReason, Status
 
 
 class CommandProcessor(wiring.Component):

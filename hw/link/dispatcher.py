@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.link.executor import OPERAND_BYTES, ExecutorSignature
 from opzo.hw.link.frame import SIZE_BITS
 from opzo.hw.link.replies import STATUS_BITS
-from opzo.spec.protocol import Command, Status
+from opzo.spec.commands import Command, Status
 
 SESSION, REGISTERS, ROWS, SAMPLES = range(4)
 """Executors, by number."""

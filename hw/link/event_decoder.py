@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.interface import EVENT
 from opzo.spec.events import END_STEPS, SKIP, SKIP_UNIT, SPIKE
-from opzo.spec.network import Input, Limits
+from opzo.spec.network import Limits
+from opzo.spec.rules import Input
 
 
 class EventDecoder(wiring.Component):

@@ -1,4 +1,4 @@
-"""Frames of the link: check those that come, complete those that go. ``opzo.spec.protocol`` has the format."""
+"""Frames of the link: check those that come, complete those that go. ``opzo.spec.frames`` has the format."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -7,7 +7,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lib.slip import DECODED, ENCODED
-from opzo.spec.protocol import CRC, HEADER, MAX_PAYLOAD
+from opzo.spec.frames import CRC, HEADER, MAX_PAYLOAD
 
 SIZE_BITS = MAX_PAYLOAD.bit_length()
 RECEIVED = data.StructLayout({"size": SIZE_BITS, "seq": 8, "code": 8, "good": 1})
@@ -26,7 +26,7 @@ class ReplySignature(wiring.Signature):
 class FrameReceiver(wiring.Component):
     """Store a frame, check it, and only then hand it over.
 
-    Golden twin: ``opzo.spec.protocol.Frame.decode``. While a frame is offered nothing more is received. The payload
+    Golden twin: ``opzo.spec.frames.Frame.decode``. While a frame is offered nothing more is received. The payload
     comes at most at a byte in 2 cycles, far above any link, from 3 cycles after ``frame`` became valid; what was not
     read goes with the frame.
 
@@ -121,7 +121,7 @@ class FrameReceiver(wiring.Component):
 class FrameSender(wiring.Component):
     """Send a frame: header, payload, crc, end.
 
-    Golden twin: ``opzo.spec.protocol.Frame.encode`` (without the escapes). Sends at most a byte in 2 cycles, far above
+    Golden twin: ``opzo.spec.frames.Frame.encode`` (without the escapes). Sends at most a byte in 2 cycles, far above
     any link, and so keeps the paths of ``ready`` short.
 
     Members

@@ -15,8 +15,8 @@ from opzo.hw.link.replies import TAG_BITS, ReplyStore
 from opzo.hw.link.row_access import RowAccess
 from opzo.hw.link.sample_intake import SampleIntake
 from opzo.hw.link.session import Session
+from opzo.spec.commands import NAK
 from opzo.spec.network import Limits
-from opzo.spec.protocol import NAK
 
 INPUT_BYTES = 16
 """Bytes that may come while a frame is executed, so that a slow command loses none on a link without flow control."""

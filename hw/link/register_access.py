@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from opzo.hw.interface import REGISTER_CYCLES
 from opzo.hw.lib.words import BytesToWords, WordsToBytes
 from opzo.hw.link.executor import ExecutorSignature
-from opzo.spec.protocol import Status
+from opzo.spec.commands import Status
 
 
 class RegisterAccess(wiring.Component):

@@ -11,8 +11,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from opzo.hw.interface import RESULT
 from opzo.hw.lib.words import WordsToBytes
 from opzo.hw.link.frame import ReplySignature
+from opzo.spec.commands import REPLY, Command, Status
 from opzo.spec.network import Limits
-from opzo.spec.protocol import REPLAY, REPLY, Command, Status
+from opzo.spec.protocol import REPLAY
 
 TAG_BITS = (REPLAY - 1).bit_length()
 STATUS_BITS = max(Status).bit_length()

@@ -10,8 +10,9 @@ from opzo.hw.lib.words import BytesToWords, WordsToBytes
 from opzo.hw.link.executor import OPERAND_BYTES, ExecutorSignature
 from opzo.hw.link.frame import SIZE_BITS
 from opzo.hw.link.replies import STATUS_BITS
+from opzo.spec.commands import Status
+from opzo.spec.memories import Space
 from opzo.spec.network import Limits
-from opzo.spec.protocol import Space, Status
 
 
 class RowAccess(wiring.Component):

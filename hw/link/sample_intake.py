@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.interface import EVENT, REGISTER_CYCLES, RUN
 from opzo.hw.link.event_decoder import EventDecoder
 from opzo.hw.link.executor import ExecutorSignature
-from opzo.spec.network import Input, Limits
-from opzo.spec.protocol import Status
+from opzo.spec.commands import Status
+from opzo.spec.network import Limits
 from opzo.spec.registers import Reg
+from opzo.spec.rules import Input
 
 
 class SampleIntake(wiring.Component):

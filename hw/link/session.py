@@ -6,8 +6,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.link.executor import ExecutorSignature
+from opzo.spec.commands import Status
 from opzo.spec.network import Limits
-from opzo.spec.protocol import Identity, Status
+from opzo.spec.protocol import Identity
 
 
 class Session(wiring.Component):

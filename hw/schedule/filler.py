@@ -8,8 +8,9 @@ from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
+from opzo.spec.network import MAX_HIDDEN, Limits
 from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.rules import Input, Rule
 
 SETTLE = 4
 """Cycles from the last command of a word until it counts as filled in: what is issued from then on comes to the lanes

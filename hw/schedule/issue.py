@@ -10,7 +10,8 @@ from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG
 from opzo.hw.schedule.passes import Kind, is_learn, item_layout, tag_layout
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
-from opzo.spec.network import Input, Limits, Rule
+from opzo.spec.network import Limits
+from opzo.spec.rules import Input, Rule
 
 LATENCY = 4
 """Cycles from an item to its command."""

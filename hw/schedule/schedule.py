@@ -8,8 +8,9 @@ from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.hw.schedule.passes import PASS, Kind
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Input, Rule
+from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.rules import Input, Rule
 
 SLOTS = 3 * MAX_HIDDEN + 1
 """Passes of a macro step at most: fire layer 1, integrate layers 2 and 3, read out, local read-out and feedback of each

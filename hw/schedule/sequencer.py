@@ -16,8 +16,9 @@ from opzo.hw.schedule.passes import PASS, Kind, is_learn, item_layout
 from opzo.hw.schedule.runner import PassRunner
 from opzo.hw.schedule.schedule import Schedule
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
+from opzo.spec.network import MAX_HIDDEN, Limits
 from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.rules import Input, Rule
 
 QUIET = ISSUE_LATENCY + STAGES
 """Cycles after an item until its row is written."""

@@ -11,8 +11,10 @@ from cocotb.triggers import Event, FallingEdge, ReadOnly
 from opzo.hw.interface import EVENT, MEMORY_COMMAND, REGISTER_CYCLES, RESULT, RUN
 from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.benches.streams import StreamSink, StreamSource
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
-from opzo.spec.protocol import CREDITS, RunFlag, Space
+from opzo.spec.memories import Space
+from opzo.spec.protocol import CREDITS
 
 Items = list[dict[str, int]]
 """Of the stream ``event``."""

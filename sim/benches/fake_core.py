@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
-from opzo.spec.network import Input, Limits
-from opzo.spec.protocol import RunFlag, Space
+from opzo.spec.memories import Space
+from opzo.spec.network import Limits
 from opzo.spec.registers import REG_BITS, Reg
+from opzo.spec.rules import Input
 
 
 @dataclass(frozen=True)

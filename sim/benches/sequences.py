@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from opzo.sim.benches.stimuli import draw_chunk, draw_flags
+from opzo.spec.commands import RunFlag
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
-from opzo.spec.network import MAX_HIDDEN, MAX_LOCAL_CLASSES, Input, Limits, Network, Rule
-from opzo.spec.protocol import RunFlag, Space
+from opzo.spec.memories import Space
+from opzo.spec.network import MAX_HIDDEN, MAX_LOCAL_CLASSES, Limits, Network
 from opzo.spec.registers import (
     LAYER_REG_BITS,
     READOUT_LAYER,
@@ -23,6 +24,7 @@ from opzo.spec.registers import (
     layer_register,
     network_registers,
 )
+from opzo.spec.rules import Input, Rule
 
 RATES = (Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT, Reg.SAMPLES)
 USUAL = {Reg.ALPHA: 819, Reg.RATE: 84, Reg.ACTIVITY: 21, Reg.DECAY_SHIFT: 6, Reg.LEAK_SHIFT: 4, Reg.MSE_SHIFT: 7}

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Input, Network
-from opzo.spec.protocol import RunFlag
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 
 DENSITIES = (0.0, 0.02, 0.3, 1.0)
 """Share of the inputs that have a value, or an event in a time step."""

@@ -6,10 +6,14 @@ from random import Random
 
 from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.golden.link import GoldenLink
+from opzo.spec.commands import REPLY, Command, RunFlag, Status
 from opzo.spec.events import END_STEPS, MOST_ENDS, SKIP
-from opzo.spec.network import Input, Limits
-from opzo.spec.protocol import END, ESC, MAX_PAYLOAD, REPLAY, REPLY, Command, Frame, RunFlag, Space, Status, Unescape
+from opzo.spec.frames import END, ESC, MAX_PAYLOAD, Frame, Unescape
+from opzo.spec.memories import Space
+from opzo.spec.network import Limits
+from opzo.spec.protocol import REPLAY
 from opzo.spec.registers import COUNTER, Reg
+from opzo.spec.rules import Input
 
 TEST_LIMITS = Limits(lanes=4, rows=70, inputs=301, words=5, classes=6, steps=7)
 """Limits that are no powers of two, so that each bound can be missed by one."""

@@ -6,9 +6,10 @@ import numpy as np
 
 from opzo.sim.fast.library import Answer, Events, State, load
 from opzo.sim.golden.core import GoldenCore, RunResult
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
+from opzo.spec.memories import Space
 from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.protocol import RunFlag, Space
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 
 REGISTERS = 256

@@ -9,9 +9,10 @@ from pathlib import Path
 from opzo.sim.compile.cxx import check_executable, find_cxx, load_library, run_tool
 from opzo.sim.golden.error import RECIPROCAL_BITS
 from opzo.spec import formats
-from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN, Input, Rule
-from opzo.spec.protocol import RunFlag
+from opzo.spec.commands import RunFlag
+from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN
 from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
+from opzo.spec.rules import Input, Rule
 from opzo.system.cache import cache_root, cached, content_hash
 
 logger = logging.getLogger(__name__)

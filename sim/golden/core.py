@@ -9,10 +9,11 @@ from opzo.sim.golden.counters import Counters
 from opzo.sim.golden.lfsr import LaneLFSRs
 from opzo.sim.golden.run import run_chunk
 from opzo.sim.golden.traces import Traces, advance
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, WEIGHT
-from opzo.spec.network import MAX_HIDDEN, Layer, Limits, Rule
-from opzo.spec.protocol import RunFlag, Space
+from opzo.spec.memories import Space
+from opzo.spec.network import MAX_HIDDEN, Layer, Limits
 from opzo.spec.registers import (
     COUNTER,
     LAYER_REG_BITS,
@@ -22,6 +23,7 @@ from opzo.spec.registers import (
     Reg,
     layer_register,
 )
+from opzo.spec.rules import Rule
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,14 @@ from typing import Protocol
 
 import numpy as np
 
+from opzo.spec.commands import NAK, REPLY, Command, NakReason, RunFlag, Status
 from opzo.spec.events import Chunk, decode_frame_pairs, decode_steps
-from opzo.spec.network import Input, Limits
-from opzo.spec.protocol import (
-    MAX_PAYLOAD,
-    NAK,
-    OVERHEAD,
-    REPLAY,
-    REPLY,
-    Command,
-    Frame,
-    Identity,
-    NakReason,
-    RunFlag,
-    Space,
-    Status,
-    Unescape,
-)
+from opzo.spec.frames import MAX_PAYLOAD, OVERHEAD, Frame, Unescape
+from opzo.spec.memories import Space
+from opzo.spec.network import Limits
+from opzo.spec.protocol import REPLAY, Identity
 from opzo.spec.registers import Reg
+from opzo.spec.rules import Input
 
 _MAX_REPLY = 0xFFFF
 """Payload that the length field of a reply can say."""

@@ -20,6 +20,7 @@ from opzo.sim.golden.saturate import saturate
 from opzo.sim.golden.scale import feedback_shift
 from opzo.sim.golden.traces import Traces
 from opzo.sim.golden.update import update_rows
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import (
     BIAS_INPUT,
@@ -34,9 +35,9 @@ from opzo.spec.formats import (
     ZO_FACTOR,
     ZO_LOSS_SHIFT,
 )
-from opzo.spec.network import Input, Layer, Rule
-from opzo.spec.protocol import RunFlag
+from opzo.spec.network import Layer
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
+from opzo.spec.rules import Input, Rule
 
 if TYPE_CHECKING:
     from opzo.sim.golden.core import GoldenCore

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from opzo.host.stream.stream import Decision, Stream
     from opzo.host.training.config import Hyperparameters
     from opzo.spec.errors import LinkError, NetworkError, OpzoError
-    from opzo.spec.network import Input, Limits, Network, Rule
+    from opzo.spec.network import Limits, Network
+    from opzo.spec.rules import Input, Rule
 
 __version__ = "0.1.0"
 
@@ -40,14 +41,14 @@ _HOMES = {
     "Events": "host.data.events.event_samples",
     "Frames": "host.data.data_sets",
     "Hyperparameters": "host.training.config",
-    "Input": "spec.network",
+    "Input": "spec.rules",
     "Limits": "spec.network",
     "LinkError": "spec.errors",
     "Model": "host.api.model",
     "Network": "spec.network",
     "NetworkError": "spec.errors",
     "OpzoError": "spec.errors",
-    "Rule": "spec.network",
+    "Rule": "spec.rules",
     "Stream": "host.stream.stream",
     "connect": "host.api.model",
     "load_data": "host.api.model",

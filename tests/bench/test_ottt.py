@@ -10,7 +10,8 @@ from torch import Tensor
 
 from opzo.host.data.events.event_samples import Events, EventSample
 from opzo.reference.networks.neuron import WIDTH
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 
 SHAPE = (1, 2, 6)
 INPUTS = 12

@@ -12,7 +12,8 @@ import pytest
 import torch
 from baselines.ottt import METHODS, EventTrainer, Minibatch, Recipe
 
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 
 BENCH = Path(__file__).parent.parent / "bench" / "speed.py"
 TINY = ("--data", "digits", "--net", "64-16-10", "--lanes", "4", "--samples", "4", "--epochs", "1")

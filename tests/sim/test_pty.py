@@ -12,9 +12,10 @@ from opzo.host.driver.transport import SerialTransport, connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
+from opzo.spec.commands import Command
 from opzo.spec.errors import OpzoError
+from opzo.spec.memories import Space
 from opzo.spec.network import Limits
-from opzo.spec.protocol import Command, Space
 
 LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 

@@ -12,8 +12,10 @@ from opzo.sim.fast.core import FastCore
 from opzo.sim.golden.core import GoldenCore, RunResult
 from opzo.sim.model_transport import ModelTransport
 from opzo.sim.rtl.transport import RtlTransport
+from opzo.spec.commands import REPLY, Command
+from opzo.spec.frames import MAX_PAYLOAD, Frame, Unescape
+from opzo.spec.memories import Space
 from opzo.spec.network import Limits
-from opzo.spec.protocol import MAX_PAYLOAD, REPLY, Command, Frame, Space, Unescape
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter
 
 SMALL = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)

@@ -4,21 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opzo.spec.commands import Command
 from opzo.spec.events import decode_frame_pairs, encode_events
+from opzo.spec.frames import END, ESC, ESC_END, ESC_ESC, MAX_PAYLOAD, OVERHEAD, Frame, Unescape
 from opzo.spec.network import Limits
-from opzo.spec.protocol import (
-    CREDITS,
-    END,
-    ESC,
-    ESC_END,
-    ESC_ESC,
-    MAX_PAYLOAD,
-    OVERHEAD,
-    Command,
-    Frame,
-    Identity,
-    Unescape,
-)
+from opzo.spec.protocol import CREDITS, Identity
 
 BYTES = st.one_of(
     st.binary(max_size=60), st.lists(st.sampled_from((END, ESC, ESC_END, ESC_ESC, 0, 255)), max_size=30).map(bytes)

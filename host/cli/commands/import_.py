@@ -14,7 +14,7 @@ from opzo.host.driver.state import State
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Rule
+from opzo.spec.rules import Rule
 from opzo.system.atomic import check_output
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from numpy.typing import ArrayLike
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import PIXEL_MAX, labels_of
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import MAX_INPUTS, Input
+from opzo.spec.network import MAX_INPUTS
+from opzo.spec.rules import Input
 
 
 def dense_events(

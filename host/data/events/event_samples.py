@@ -13,7 +13,8 @@ from opzo.host.driver.device import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Input, Network, chunk_events
+from opzo.spec.network import Network, chunk_events
+from opzo.spec.rules import Input
 
 VALUE_MAX = 255
 

@@ -14,7 +14,8 @@ from opzo.host.data.events.event_samples import check_labels
 from opzo.host.driver.device import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import encode_frame_pairs
-from opzo.spec.network import MAX_CLASSES, Input, Network
+from opzo.spec.network import MAX_CLASSES, Network
+from opzo.spec.rules import Input
 
 PIXEL_MAX = 255
 DARK = 32

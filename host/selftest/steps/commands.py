@@ -12,11 +12,15 @@ from opzo.host.selftest.check import Bench, MismatchError, entry_of, prepare, re
 from opzo.host.selftest.steps.neurons import first_that_fits
 from opzo.host.selftest.trial import read_state
 from opzo.host.selftest.wire import Wire
+from opzo.spec.commands import REPLY, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.events import END_STEPS, MOST_ENDS, SKIP, SKIP_UNIT
-from opzo.spec.network import Input, Limits, Network, Rule
-from opzo.spec.protocol import END, ESC, ESC_END, ESC_ESC, MAX_PAYLOAD, REPLAY, REPLY, Command, Frame, RunFlag, Space
+from opzo.spec.frames import END, ESC, ESC_END, ESC_ESC, MAX_PAYLOAD, Frame
+from opzo.spec.memories import Space
+from opzo.spec.network import Limits, Network
+from opzo.spec.protocol import REPLAY
 from opzo.spec.registers import COUNTER, Counter, Reg
+from opzo.spec.rules import Input, Rule
 
 FIRST_SEQ, LAST_SEQ = 180, 255
 """Sequence number of the first frame, and the one before 0."""

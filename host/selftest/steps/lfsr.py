@@ -3,7 +3,8 @@
 from opzo.host.driver.device import Device, Sample
 from opzo.host.selftest.check import Bench, entry_of, golden_device, prepare, require_equal
 from opzo.spec.events import encode_events
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Network
+from opzo.spec.rules import Rule
 
 RUNS = 8
 SMALLEST = (1, 1, 2)

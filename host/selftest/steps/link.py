@@ -9,9 +9,10 @@ from opzo.host.driver.statistics import counter_array
 from opzo.host.selftest.check import Bench, MismatchError, entry_of, prepare, require_equal
 from opzo.host.selftest.line import DIRECTIONS, KINDS
 from opzo.host.selftest.trial import digit_samples, largest_network
-from opzo.spec.network import Input, Limits, Rule
-from opzo.spec.protocol import Space
+from opzo.spec.memories import Space
+from opzo.spec.network import Limits
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS
+from opzo.spec.rules import Input, Rule
 
 RATE = 0.12
 """Share of writes and reads that are damaged."""

@@ -10,12 +10,13 @@ from opzo.host.selftest.check import Bench, MismatchError, golden_device
 from opzo.host.selftest.contents import fit_range
 from opzo.host.selftest.difference import compare_with_golden
 from opzo.host.selftest.steps.neurons import first_that_fits
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_steps
 from opzo.spec.formats import MAX_STEPS, WEIGHT
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import MAX_HIDDEN, Input, Limits, Network, Rule
-from opzo.spec.protocol import RunFlag
+from opzo.spec.network import MAX_HIDDEN, Limits, Network
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
+from opzo.spec.rules import Input, Rule
 
 CLASSES = 8
 MOST_INPUTS = 40

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from opzo.host.driver.link import MEMORY_ADDRESS
 from opzo.host.selftest.check import Bench, entry_of, require_equal
 from opzo.spec.formats import WEIGHT
+from opzo.spec.memories import Space
 from opzo.spec.network import Limits
-from opzo.spec.protocol import Space
 from opzo.spec.registers import Reg
 
 LFSR_ROWS = 2

@@ -10,8 +10,9 @@ from opzo.host.selftest.check import Bench, entry_of, golden_device, prepare, re
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import encode_events
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Input, Limits, Network, Rule
-from opzo.spec.protocol import Space
+from opzo.spec.memories import Space
+from opzo.spec.network import Limits, Network
+from opzo.spec.rules import Input, Rule
 
 CLASSES = 2
 ROUNDS = 4

@@ -3,7 +3,7 @@
 from opzo.host.selftest.check import Bench, entry_of, golden_device, require_equal
 from opzo.host.selftest.difference import compare_with_golden
 from opzo.host.selftest.plans import PLANS, case_of
-from opzo.spec.protocol import Space
+from opzo.spec.memories import Space
 
 
 def rules_step(bench: Bench) -> str:

@@ -4,7 +4,8 @@ from opzo.host.selftest.check import Bench, golden_device
 from opzo.host.selftest.difference import compare_with_golden
 from opzo.host.selftest.trial import Trial, digit_samples, largest_network
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 
 TRAINED, TESTED = 200, 20
 """Samples of frames."""

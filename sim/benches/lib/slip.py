@@ -9,7 +9,7 @@ from cocotb.triggers import ClockCycles
 from opzo.hw.lib.slip import DECODED, ENCODED
 from opzo.sim.benches.bench import parameters, seed, start
 from opzo.sim.benches.streams import StreamSink, StreamSource
-from opzo.spec.protocol import END, ESC, ESC_END, ESC_ESC, Frame, Unescape
+from opzo.spec.frames import END, ESC, ESC_END, ESC_ESC, Frame, Unescape
 
 CORNERS = (
     b"",

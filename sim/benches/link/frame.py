@@ -11,7 +11,7 @@ from opzo.hw.lib.slip import DECODED, ENCODED
 from opzo.hw.link.frame import RECEIVED, REPLY_HEADER
 from opzo.sim.benches.bench import parameters, seed, start
 from opzo.sim.benches.streams import StreamSink, StreamSource, unpack
-from opzo.spec.protocol import CRC, MAX_PAYLOAD, OVERHEAD, Frame, Unescape
+from opzo.spec.frames import CRC, MAX_PAYLOAD, OVERHEAD, Frame, Unescape
 
 
 def body_of(frame: Frame) -> bytes:

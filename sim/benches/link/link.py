@@ -12,10 +12,11 @@ from opzo.sim.benches.core_port import CorePort
 from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.benches.streams import StreamSink, StreamSource
 from opzo.sim.benches.traffic import TEST_LIMITS, Exchange, Traffic, chunk_cases, frames, is_run_reply
+from opzo.spec.commands import NAK, REPLY, Command, RunFlag, Status
 from opzo.spec.events import encode_events
-from opzo.spec.network import Input
-from opzo.spec.protocol import NAK, REPLY, Command, Frame, RunFlag, Status
+from opzo.spec.frames import Frame
 from opzo.spec.registers import Reg
+from opzo.spec.rules import Input
 
 SETTLE_CYCLES = 3000
 """Cycles without a reply, and the core idle, after which nothing more can come: a longest frame with stalls."""

@@ -14,8 +14,9 @@ from opzo.hw.schedule.filler import SETTLE
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Input, Limits, Rule
+from opzo.spec.network import MAX_HIDDEN, Limits
 from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.rules import Input, Rule
 
 RULES = (Rule.OPZO, Rule.READOUT)
 CASES = tuple(product(range(1, MAX_HIDDEN + 1), range(1, HISTORY_STEPS + 1), RULES))

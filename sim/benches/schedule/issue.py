@@ -14,7 +14,8 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
-from opzo.spec.network import Input, Limits, Rule
+from opzo.spec.network import Limits
+from opzo.spec.rules import Input, Rule
 
 ANSWERS = ("event_address", "event_value", "step_row", "active_row", "input_row", "error", "difference")
 INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"neuron_trace": LATENCY, "input_trace": LATENCY}

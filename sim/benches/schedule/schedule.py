@@ -13,8 +13,9 @@ from opzo.hw.schedule.schedule import SLOTS
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSink, pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Input, Rule
+from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.rules import Input, Rule
 
 TIMED = (Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK, Kind.LOCAL)
 """Kinds of passes that belong to a time step; where inputs are events, INPUT does too."""

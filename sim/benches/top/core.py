@@ -15,11 +15,13 @@ from opzo.sim.benches.sequences import GivenUp, Rows, Run, Sequence, Settings, S
 from opzo.sim.benches.stimuli import draw_chunk, draw_flags
 from opzo.sim.benches.streams import StreamSink, StreamSource
 from opzo.sim.golden.core import GoldenCore
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import Input, Layer, Limits, Network, Rule
-from opzo.spec.protocol import RunFlag, Space
+from opzo.spec.memories import Space
+from opzo.spec.network import Layer, Limits, Network
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter, LayerReg, Reg, layer_register, network_registers
+from opzo.spec.rules import Input, Rule
 
 RESETS = 8
 """Cases in whose first sample the core is reset."""

@@ -11,11 +11,12 @@ from opzo.host.driver.row_layout import pack_rows, round_entries, unpack_rows
 from opzo.host.driver.transport import Connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
+from opzo.spec.commands import RunFlag
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.events import Chunk, encode_events
-from opzo.spec.network import Limits, Network, Rule
-from opzo.spec.protocol import RunFlag
+from opzo.spec.network import Limits, Network
 from opzo.spec.registers import Counter, Reg
+from opzo.spec.rules import Rule
 
 NETWORK = Network((30, 17, 16, 33, 5))
 

@@ -12,20 +12,14 @@ from opzo.host.driver.link import Link
 from opzo.host.driver.transport import Connection, Transport
 from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.golden.link import GoldenLink
+from opzo.spec.commands import NAK, REPLY, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.events import Chunk, encode_events, encode_frame_pairs, encode_steps
-from opzo.spec.network import Input, Limits
-from opzo.spec.protocol import (
-    NAK,
-    REPLY,
-    VERSION,
-    Command,
-    Frame,
-    Identity,
-    RunFlag,
-    Unescape,
-)
+from opzo.spec.frames import Frame, Unescape
+from opzo.spec.network import Limits
+from opzo.spec.protocol import VERSION, Identity
 from opzo.spec.registers import Reg
+from opzo.spec.rules import Input
 
 LIMITS = Limits(lanes=4, rows=64, inputs=4000, words=8, classes=4)
 PATIENCE = 0.02

@@ -18,8 +18,9 @@ from opzo.host.training.trainer import Trainer
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.errors import LinkError
-from opzo.spec.network import Input, Network, Rule
-from opzo.spec.protocol import Space
+from opzo.spec.memories import Space
+from opzo.spec.network import Network
+from opzo.spec.rules import Input, Rule
 
 NETWORK = Network((64, 128, 10))
 LANES = 16

@@ -25,7 +25,8 @@ from opzo.host.exchange.torch_file import read_state_dict
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import ACCUMULATOR, MEMBRANE, WEIGHT
-from opzo.spec.network import Input, Network, Rule
+from opzo.spec.network import Network
+from opzo.spec.rules import Input, Rule
 
 SIZES = (12, 9, 7, 4)
 

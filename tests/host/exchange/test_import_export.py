@@ -19,7 +19,7 @@ from opzo.host.exchange import state_dict as exchange
 from opzo.host.exchange.nir_graph import to_nir
 from opzo.host.exchange.state_dict import from_chip
 from opzo.host.training.checkpoint import Checkpoint
-from opzo.spec.network import Input
+from opzo.spec.rules import Input
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".nir"])

@@ -7,11 +7,13 @@ import torch
 from opzo.host.driver.row_layout import pack_rows, round_entries
 from opzo.host.exchange.quantized import ChipNetwork
 from opzo.sim.golden.core import GoldenCore
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import HISTORY_STEPS, MEMBRANE, THRESHOLD, WEIGHT
-from opzo.spec.network import Input, Network, Rule
-from opzo.spec.protocol import RunFlag, Space
+from opzo.spec.memories import Space
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter, Reg, network_registers
+from opzo.spec.rules import Input, Rule
 
 SHAPES = [(1, 1, 2), (7, 9, 3), (150, 33, 17, 10), (200, 20, 5, 40, 7)]
 LANES = 4

@@ -9,8 +9,9 @@ from opzo.host.driver.statistics import Tally
 from opzo.host.report import progress
 from opzo.host.report.progress import TrainingBar, compact, duration, table_head, table_row
 from opzo.host.training.trainer import EpochReport, Progress
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter
+from opzo.spec.rules import Rule
 
 
 def test_bar_fits_80_columns_and_says_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,12 +32,15 @@ from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
 from opzo.sim.rtl.library import build_library
 from opzo.sim.rtl.transport import RtlTransport
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import DRAW_BITS
+from opzo.spec.frames import Frame
 from opzo.spec.lfsr import step
-from opzo.spec.network import Input, Limits
-from opzo.spec.protocol import Frame, RunFlag, Space
+from opzo.spec.memories import Space
+from opzo.spec.network import Limits
 from opzo.spec.registers import Counter, Reg
+from opzo.spec.rules import Input
 
 # The smallest usual chip, which other tests compile as well.
 OPTIONS = ["--net", "64-16-16-10", "--lanes", "4", "--seed", "3"]

@@ -20,8 +20,11 @@ from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
 from opzo.sim.benches.faulty import Edit, golden_copy
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
-from opzo.spec.network import Input, Limits, Network, Rule
-from opzo.spec.protocol import HEADER, Command, Space
+from opzo.spec.commands import Command
+from opzo.spec.frames import HEADER
+from opzo.spec.memories import Space
+from opzo.spec.network import Limits, Network
+from opzo.spec.rules import Input, Rule
 
 LIMITS = Limits(lanes=4, rows=512, inputs=64, words=8, classes=16)
 NARROW = Limits(lanes=4, rows=512, inputs=64, words=8, classes=16, weight_bits=12)

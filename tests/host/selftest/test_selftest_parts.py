@@ -8,7 +8,8 @@ from opzo.host.selftest.difference import _row_name
 from opzo.host.selftest.line import DIRECTIONS, KINDS, FaultyLine
 from opzo.host.selftest.trial import digit_samples, largest_network
 from opzo.spec.errors import NetworkError
-from opzo.spec.network import Input, Limits, Network
+from opzo.spec.network import Limits, Network
+from opzo.spec.rules import Input
 
 LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 

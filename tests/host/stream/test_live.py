@@ -19,7 +19,8 @@ from opzo.host.stream.live_source import RECORD, Kind, TimeStep, TimeSteps, pars
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 
 NETWORK = Network((30, 12, 7, 3), 20, 0, Input.SPIKES)
 HYPER = Hyperparameters(rate=200)

@@ -13,11 +13,12 @@ from opzo.host.stream.stream import Stream
 from opzo.host.training.config import Hyperparameters
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
+from opzo.spec.commands import RunFlag
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import Chunk
-from opzo.spec.network import Input, Network, Rule
-from opzo.spec.protocol import RunFlag
+from opzo.spec.network import Network
 from opzo.spec.registers import TIMING_COUNTERS
+from opzo.spec.rules import Input, Rule
 
 NETWORK = Network((30, 12, 7, 3), 20, 0, Input.SPIKES)
 HYPER = Hyperparameters(rate=200)

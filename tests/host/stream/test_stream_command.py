@@ -26,7 +26,8 @@ from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import LinkError, OpzoError
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
+from opzo.spec.rules import Input
 
 NETWORK = Network((30, 12, 7, 3), 4, 0, Input.SPIKES)
 NAMES = ("fist", "palm", "\x1b[1m[wave]")

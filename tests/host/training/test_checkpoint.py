@@ -16,8 +16,9 @@ from opzo.host.training.checkpoint import FORMAT_VERSION, Checkpoint
 from opzo.host.training.config import Config
 from opzo.host.training.run_folder import RunFolder, checkpoint_path
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter
+from opzo.spec.rules import Rule
 from opzo.system import atomic
 
 NETWORK = Network((20, 13, 7, 3), 5, local=1)

@@ -14,8 +14,9 @@ from opzo.host.driver.state import State
 from opzo.host.training.config import Config, Hyperparameters, checked, read_toml
 from opzo.sim.golden import scale
 from opzo.spec.errors import NetworkError, OpzoError
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Network
 from opzo.spec.registers import REG_BITS, Reg
+from opzo.spec.rules import Rule
 
 NETWORK = Network((784, 256, 100, 10))
 

@@ -5,8 +5,9 @@ import pytest
 from opzo.host.driver.statistics import Tally
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.health import ENOUGH, TESTED, Health, warnings
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter
+from opzo.spec.rules import Rule
 
 # With 4 lanes: 2 + 1 words in the hidden layers.
 NETWORK, LANES = Network((9, 8, 4, 4), 6, local=1), 4

@@ -12,8 +12,9 @@ from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.trainer import EpochReport, Progress, Trainer, Watcher
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Network, Rule
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter, Reg
+from opzo.spec.rules import Rule
 
 NETWORK = Network((9, 14, 6, 3))
 LANES = 4

@@ -2,7 +2,7 @@ from opzo.hw.schedule.passes import Kind
 from opzo.hw.schedule.schedule import Schedule
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.benches.schedule.schedule import expected_passes
-from opzo.spec.network import Rule
+from opzo.spec.rules import Rule
 
 
 def test_unit_matches_the_loops():

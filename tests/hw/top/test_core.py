@@ -11,7 +11,8 @@ from opzo.hw.lib.primitives import Primitives
 from opzo.hw.lib.row_memory import READ_LATENCY, RowMemory
 from opzo.hw.neurons.neuron_state import NeuronState
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Input, Network, Rule
+from opzo.spec.network import Network
+from opzo.spec.rules import Input, Rule
 
 NETWORKS = [
     ((64, 64, 64, 10), 16, 16, 2),

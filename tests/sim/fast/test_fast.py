@@ -15,9 +15,10 @@ from opzo.sim.fast.core import FastCore
 from opzo.sim.golden.core import GoldenCore
 from opzo.spec.errors import OpzoError
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import Input, Network, Rule
-from opzo.spec.protocol import Space
+from opzo.spec.memories import Space
+from opzo.spec.network import Network
 from opzo.spec.registers import REG_BITS, Reg, network_registers
+from opzo.spec.rules import Input, Rule
 
 RATES = (Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT)
 

@@ -11,6 +11,7 @@ from opzo.sim.golden.credit import filter_credit, spike_update, trace_update
 from opzo.sim.golden.lfsr import LaneLFSRs
 from opzo.sim.golden.scale import feedback_shift
 from opzo.sim.golden.traces import Traces
+from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import (
     CREDIT,
@@ -25,9 +26,10 @@ from opzo.spec.formats import (
     WEIGHT,
 )
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import Input, Network, Rule
-from opzo.spec.protocol import RunFlag, Space
+from opzo.spec.memories import Space
+from opzo.spec.network import Network
 from opzo.spec.registers import LayerReg, Reg, layer_register, network_registers
+from opzo.spec.rules import Input, Rule
 
 LENGTHS = (1, 7, 8, 9, 16, 30, 100)
 CUTS = (*range(1, HISTORY_STEPS + 1), None)

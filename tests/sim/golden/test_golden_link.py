@@ -11,25 +11,13 @@ from hypothesis import strategies as st
 from opzo.sim.benches.fake_core import FakeCore, FakeRun
 from opzo.sim.benches.traffic import TEST_LIMITS, ChunkCase, Traffic, chunk_cases, frames, is_run_reply
 from opzo.sim.golden.link import GoldenLink
+from opzo.spec.commands import NAK, REPLY, Command, NakReason, RunFlag, Status
 from opzo.spec.events import encode_events
-from opzo.spec.network import Input
-from opzo.spec.protocol import (
-    END,
-    ESC,
-    MAX_PAYLOAD,
-    NAK,
-    REPLAY,
-    REPLY,
-    Command,
-    Frame,
-    Identity,
-    NakReason,
-    RunFlag,
-    Space,
-    Status,
-    Unescape,
-)
+from opzo.spec.frames import END, ESC, MAX_PAYLOAD, Frame, Unescape
+from opzo.spec.memories import Space
+from opzo.spec.protocol import REPLAY, Identity
 from opzo.spec.registers import Reg
+from opzo.spec.rules import Input
 
 OK = bytes((Status.OK,))
 NONE = RunFlag(0)

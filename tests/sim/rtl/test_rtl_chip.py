@@ -22,11 +22,15 @@ from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.sim.pty import PtyDevice
 from opzo.sim.rtl.transport import RtlTransport
+from opzo.spec.commands import Command, RunFlag
 from opzo.spec.errors import LinkError
 from opzo.spec.events import Chunk, encode_events, encode_frame_pairs, encode_steps
-from opzo.spec.network import Input, Limits, Network, Rule
-from opzo.spec.protocol import CREDITS, END, ESC, Command, Frame, RunFlag, Space
+from opzo.spec.frames import END, ESC, Frame
+from opzo.spec.memories import Space
+from opzo.spec.network import Limits, Network
+from opzo.spec.protocol import CREDITS
 from opzo.spec.registers import TIMING_COUNTERS, Counter, Reg
+from opzo.spec.rules import Input, Rule
 
 LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 SEED = 5

@@ -17,8 +17,8 @@ from opzo.sim.rtl import library as rtl_library
 from opzo.sim.rtl.library import build_library
 from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.errors import OpzoError
+from opzo.spec.frames import END, ESC
 from opzo.spec.network import Limits
-from opzo.spec.protocol import END, ESC
 from opzo.system.cache import cached
 
 LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)

@@ -16,8 +16,9 @@ from opzo.host.training.recipes import recipe
 from opzo.host.training.trainer import Trainer, Watcher
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import Chunk, decode_steps
-from opzo.spec.network import Input, Network
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter
+from opzo.spec.rules import Input
 
 SHAPE = (2, 3, 5)
 STEPS = 19

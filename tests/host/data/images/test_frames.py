@@ -13,7 +13,7 @@ from opzo.host.data.events.event_samples import Events
 from opzo.host.data.events.saccade import load_saccade
 from opzo.host.data.images.frames import Frames, check_pixels
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Input
+from opzo.spec.rules import Input
 
 RNG = np.random.default_rng(7)
 LIT = RNG.integers(0, 2, (4, 5, 3))
