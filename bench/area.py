@@ -16,7 +16,7 @@ from opzo.boards.build import Plan, synthesise
 from opzo.boards.registry import find_board
 from opzo.spec.network import Limits
 
-SMALL = Limits(lanes=8, rows=512, inputs=64, words=8, classes=10, group=8)
+SMALL = Limits(lanes=8, rows=512, inputs=64, words=8, classes=10, lanes_per_group=8)
 EVENTS = 1024
 
 
@@ -38,7 +38,7 @@ def main() -> int:
     board = find_board(args.board)
     small = measure(board, SMALL)
     lanes = measure(board, replace(SMALL, lanes=2 * SMALL.lanes))
-    groups = measure(board, replace(SMALL, lanes=2 * SMALL.lanes, group=SMALL.group // 2))
+    groups = measure(board, replace(SMALL, lanes=2 * SMALL.lanes, lanes_per_group=SMALL.lanes_per_group // 2))
     events = measure(board, replace(SMALL, inputs=EVENTS))
     coefficients: dict[str, list[float]] = {}
     for name in ("luts", "flip_flops", "multipliers", "block_rams"):

@@ -36,7 +36,7 @@ class Area:
 
     def estimate(self, limits: Limits) -> Resources:
         """Cells of a chip with ``limits``."""
-        groups = limits.lanes // limits.group
+        groups = limits.groups
 
         def of(coefficients: tuple[int, int, int]) -> int:
             fixed, group, lane = coefficients
@@ -53,7 +53,7 @@ class Area:
 
     def row_memory(self, limits: Limits) -> int:
         """Block RAMs of the groups' row memories: banks of BANK_ROWS rows, the last one only as deep as it must be."""
-        lanes = limits.group
+        lanes = limits.lanes_per_group
         full, rest = divmod(limits.rows, BANK_ROWS)
         bank = self._block_rams(BANK_ROWS, lanes * limits.weight_bits)
         last = self._block_rams(rest, lanes * limits.weight_bits) if rest else 0

@@ -8,7 +8,7 @@ from opzo.boards.board import Board
 from opzo.boards.speed import lanes_for_link
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
-from opzo.spec.network import GROUPS, LANES, Limits, Network
+from opzo.spec.network import GROUPS, LANES, Limits, Network, words_for
 
 WEIGHT_BITS = (WEIGHT.width, 12)
 VENDOR_LANES = 16
@@ -29,7 +29,7 @@ def tight_limits(network: Network, lanes: int, weight_bits: int = WEIGHT.width) 
     roomy = network.limits(lanes, weight_bits)
     last = network.layout(roomy)[-1]
     rows = last.weight_base + last.rows * last.words
-    words = sum(-(-neurons // lanes) for neurons in network.hidden)
+    words = sum(words_for(neurons, lanes) for neurons in network.hidden)
     return replace(
         roomy,
         rows=-(-rows // ROW_STEP) * ROW_STEP,
@@ -102,7 +102,7 @@ def _candidates(network: Network, lanes: int | None, weight_bits: int | None) ->
             # The fastest that fits.
             for group in GROUPS:
                 if group <= count:
-                    yield replace(tight_limits(network, count, bits), group=group)
+                    yield replace(tight_limits(network, count, bits), lanes_per_group=group)
 
 
 def _advice(board: Board, network: Network, lanes: int | None, weight_bits: int | None) -> str:

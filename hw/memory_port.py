@@ -76,7 +76,7 @@ class MemoryPort(wiring.Component):
         request = record(MEMORY_COMMAND, "request")
         lane = Signal(range(self._limits.lanes))
         # Potentials come into the chain one by one, all else at once.
-        settled = STAGES + 1 + self._limits.group
+        settled = STAGES + 1 + self._limits.lanes_per_group
         wait = Signal(range(settled + 1))
         lane_bits = (self._limits.lanes - 1).bit_length()
         last = lane == self._limits.lanes - 1

@@ -19,9 +19,11 @@ MAX_HIDDEN = 3
 
 
 MAX_INPUTS = 4096
+MAX_ROWS = 1 << 20
+"""Row-words that the link can address."""
 LANES = (4, 8, 16, 32, 64, 128)
 GROUPS = (2, 4, 8)
-"""Lanes that may share a fire unit."""
+"""Lanes that may share the units of a group (`Limits.lanes_per_group`)."""
 MAX_CLASSES = 64
 MAX_LOCAL_CLASSES = 32
 """Classes with local learning: two sums over so many never leave the accumulator."""
@@ -54,9 +56,9 @@ class Limits:
         Largest number of time steps of a chunk (a frame sample is one).
     weight_bits : int
         Bits of a row entry (weight or feedback) in memory: 16 or 12.
-    group : int
-        Lanes that share a fire unit: 2, 4 or 8. Fewer need fewer cycles where words are short, more make a smaller
-        chip; nothing else depends on it, so Identity does not tell.
+    lanes_per_group : int
+        Lanes that share row memory, neuron units and command registers: 2, 4 or 8. Fewer need fewer cycles where words
+        are short, more make a smaller chip. Nothing else depends on it, so Identify does not report it.
     """
 
     lanes: int
@@ -66,16 +68,18 @@ class Limits:
     classes: int
     steps: int = HISTORY_STEPS
     weight_bits: int = WEIGHT.width
-    group: int = 2
+    lanes_per_group: int = 2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lanes", _choice("lanes", self.lanes, LANES, "a power of two from 4 to 128"))
-        if self.group not in GROUPS or self.group > self.lanes:
-            raise NetworkError(f"group must be 2, 4 or 8, and not more than the {self.lanes} lanes, not {self.group}")
+        if self.lanes_per_group not in GROUPS or self.lanes_per_group > self.lanes:
+            raise NetworkError(
+                f"lanes_per_group must be 2, 4 or 8, and at most the {self.lanes} lanes, not {self.lanes_per_group}"
+            )
         choices = " or ".join(map(str, ROW_LOW_BITS))
         object.__setattr__(self, "weight_bits", _choice("weight_bits", self.weight_bits, ROW_LOW_BITS, choices))
         for name, value, top in (
-            ("rows", self.rows, 1 << 20),
+            ("rows", self.rows, MAX_ROWS),
             ("inputs", self.inputs, MAX_INPUTS),
             ("words", self.words, 1024),
             ("classes", self.classes, MAX_CLASSES),
@@ -92,6 +96,65 @@ class Limits:
     def low_bits(self) -> int:
         """Low bits of a row entry that the memory leaves out."""
         return ROW_LOW_BITS[self.weight_bits]
+
+    def words_for(self, neurons: int) -> int:
+        """Words of P lanes that ``neurons`` neurons (or inputs, or classes) need."""
+        return words_for(neurons, self.lanes)
+
+    @property
+    def groups(self) -> int:
+        """Groups of lanes."""
+        return self.lanes // self.lanes_per_group
+
+    @property
+    def input_words(self) -> int:
+        """Words of the input addresses."""
+        return self.words_for(self.inputs)
+
+    @property
+    def readout_words(self) -> int:
+        """Words of the classes."""
+        return self.words_for(self.classes)
+
+    @property
+    def address_bits(self) -> int:
+        """Bits of the address of a row-word, the same for all devices."""
+        return (MAX_ROWS - 1).bit_length()
+
+    @property
+    def input_bits(self) -> int:
+        """Bits of an input address, the same for all devices."""
+        return (MAX_INPUTS - 1).bit_length()
+
+    @property
+    def row_bits(self) -> int:
+        """Bits of a row's number in its word, 0 to MAX_INPUTS (the bias row), and of a count of inputs or events."""
+        return MAX_INPUTS.bit_length()
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of the number of a word of hidden neurons."""
+        return _bits(self.words)
+
+    @property
+    def lane_bits(self) -> int:
+        """Bits of a lane's number."""
+        return _bits(self.lanes)
+
+    @property
+    def neuron_bits(self) -> int:
+        """Bits of the number of a hidden neuron: its word, then its lane."""
+        return self.word_bits + self.lane_bits
+
+    @property
+    def class_bits(self) -> int:
+        """Bits of the number of a class."""
+        return _bits(self.classes)
+
+    @property
+    def layer_bits(self) -> int:
+        """Bits of the number of a layer of weights, the same for all devices."""
+        return MAX_HIDDEN.bit_length()
 
 
 @dataclass(frozen=True)
@@ -200,7 +263,7 @@ class Network:
 
     def check(self, limits: Limits) -> None:
         """Raise NetworkError, naming the limit, where a device with ``limits`` cannot hold the network."""
-        words = sum(-(-n // limits.lanes) for n in self.hidden)
+        words = sum(map(limits.words_for, self.hidden))
         layers = self._place(limits.lanes)
         needed = layers[-1].weight_base + layers[-1].rows * layers[-1].words
         for what, value, limit in (
@@ -239,7 +302,7 @@ class Network:
         layers: list[Layer] = []
         address = word = 0
         for rows, neurons in zip(self.sizes[:-1], self.sizes[1:], strict=True):
-            words = -(-neurons // lanes)
+            words = words_for(neurons, lanes)
             last = len(layers) == len(self.hidden)
             local = len(layers) < self.local
             feedback = 0 if last else self.classes * words * (1 + local)
@@ -258,6 +321,16 @@ class Network:
             address += feedback + (rows + 1) * words
             word += words
         return tuple(layers)
+
+
+def words_for(neurons: int, lanes: int) -> int:
+    """Words of ``lanes`` lanes that ``neurons`` neurons need."""
+    return -(-neurons // lanes)
+
+
+def _bits(count: int) -> int:
+    """Bits of a number from 0 to ``count`` - 1; at least one."""
+    return max(1, (count - 1).bit_length())
 
 
 def _choice(name: str, value: Any, choices: Collection[int], words: str) -> int:

@@ -123,7 +123,7 @@ def read_state(device: Device, rows: range, words: range) -> dict[str, NDArray[A
         "WEIGHTS": device.read_memory(Space.WEIGHTS, rows.start, len(rows)),
         "MEMBRANE": device.read_memory(Space.MEMBRANE, 2 * words.start, 2 * len(words)),
         "HISTORY": device.read_memory(Space.HISTORY, 0, limits.words),
-        "INPUT_HISTORY": device.read_memory(Space.INPUT_HISTORY, 0, -(-limits.inputs // limits.lanes)),
+        "INPUT_HISTORY": device.read_memory(Space.INPUT_HISTORY, 0, limits.input_words),
         "registers": np.array(device.read_registers(0, COUNTER), np.uint32),
         # Cycles are the device's own.
         "counters": np.delete(counter_array(device.counters()), TIMING_COUNTERS).astype(np.uint64),

@@ -7,7 +7,7 @@ from typing import Any
 
 from opzo.host.driver.statistics import Tally
 from opzo.host.training.config import Hyperparameters
-from opzo.spec.network import Network
+from opzo.spec.network import Network, words_for
 from opzo.spec.registers import Counter
 from opzo.spec.rules import Rule
 
@@ -49,7 +49,7 @@ class Health:
     def of(cls, tally: Tally, network: Network, rule: Rule, lanes: int) -> "Health":
         """Health of the training that a tally has counted."""
         count = tally.counters
-        words = [-(-n // lanes) for n in network.hidden]
+        words = [words_for(n, lanes) for n in network.hidden]
         pairs = network.steps // 2 if rule is Rule.OPZO else 0
         local = network.steps if rule is not Rule.READOUT else 0
         written = network.classes * (pairs * sum(words) + local * sum(words[: network.local]))

@@ -168,7 +168,7 @@ def filter_command(limits: Limits) -> data.StructLayout:
             "first": 1,
             "frame": 1,
             "read_out": 1,
-            "lane": range(limits.group),
+            "lane": range(limits.lanes_per_group),
             "word": unsigned(max((limits.words - 1).bit_length(), (limits.classes - 1).bit_length(), 1)),
             "step": range(HISTORY_STEPS),
         }

@@ -13,7 +13,7 @@ from opzo.spec.network import Limits
 
 def posted_stage(limits: Limits) -> int:
     """Stage at which the results of a word are there: lane after lane passes the neurons, from the chain on."""
-    return ACCUMULATED + limits.group + LATENCY + 1
+    return ACCUMULATED + limits.lanes_per_group + LATENCY + 1
 
 
 class Lanes(LanePorts):
@@ -35,7 +35,7 @@ class Lanes(LanePorts):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        size = self._limits.group
+        size = self._limits.lanes_per_group
         groups = []
         for number in range(self._limits.lanes // size):
             group = LaneGroup(self._limits, size)

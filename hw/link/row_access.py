@@ -164,7 +164,7 @@ class RowCheck(wiring.Component):
             Space.LFSR: 2,
             Space.MEMBRANE: 2 * self.limits.words,
             Space.HISTORY: self.limits.words,
-            Space.INPUT_HISTORY: -(-self.limits.inputs // self.limits.lanes),
+            Space.INPUT_HISTORY: self.limits.input_words,
         }
         space, address = Signal(8), Signal(32)
         bad_length = Signal()

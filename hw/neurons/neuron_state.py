@@ -79,7 +79,7 @@ class NeuronState(wiring.Component):
 
     def __init__(self, limits: Limits, size: int) -> None:
         self._words, self._size = limits.words, size
-        self._read_out_words = -(-limits.classes // limits.lanes)
+        self._read_out_words = limits.readout_words
         lane, word = range(size), range(max(limits.words, 2))
         error_word = range(max(self._read_out_words, 2))
         potential, credit = signed(MEMBRANE.width), signed(CREDIT.width)

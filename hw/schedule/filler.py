@@ -40,7 +40,7 @@ class FilterFiller(wiring.Component):
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._size = limits.group
+        self._size = limits.lanes_per_group
         super().__init__(
             {
                 "config": In(CONFIG),

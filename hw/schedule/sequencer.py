@@ -53,7 +53,7 @@ class Sequencer(wiring.Component):
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits, self._size = limits, limits.group
+        self._limits, self._size = limits, limits.lanes_per_group
         super().__init__(
             {
                 "config": In(CONFIG),

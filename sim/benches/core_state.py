@@ -22,7 +22,7 @@ class CoreState:
 
     def __init__(self, dut: Any, limits: Limits) -> None:
         self._limits = limits
-        size = limits.group
+        size = limits.lanes_per_group
         lanes = child(dut, "lanes", HierarchyObject)
         groups = [child(lanes, f"group_{n}", HierarchyObject) for n in range(limits.lanes // size)]
         memories = [child(group, "memory", HierarchyObject) for group in groups]
@@ -75,7 +75,7 @@ class CoreState:
 
     def input_traces(self) -> np.ndarray:
         """The same of the inputs, as INPUT_HISTORY: uint16 (inputs / lanes, lanes)."""
-        return self._read(self._entries[1], -(-self._limits.inputs // self._limits.lanes))
+        return self._read(self._entries[1], self._limits.input_words)
 
     def _read(self, entries: Any, words: int) -> np.ndarray:
         lanes = self._limits.lanes

@@ -55,7 +55,7 @@ class FakeCore:
             Space.LFSR: 2,
             Space.MEMBRANE: 2 * limits.words,
             Space.HISTORY: limits.words,
-            Space.INPUT_HISTORY: -(-limits.inputs // limits.lanes),
+            Space.INPUT_HISTORY: limits.input_words,
         }
         index = np.arange(max(shapes.values()) * limits.lanes, dtype=np.uint32)
         # END and ESC are frequent in what is read, so that replies are full of escapes.

@@ -217,7 +217,7 @@ class Traffic:
         rng = self._rng
         space = rng.choice((*Space, 5, 255)) if rng.random() < 0.4 else Space.WEIGHTS
         limits = self._limits
-        ends = (limits.rows, 2, 2 * limits.words, limits.words, -(-limits.inputs // limits.lanes))
+        ends = (limits.rows, 2, 2 * limits.words, limits.words, limits.input_words)
         end = ends[space] if space < len(ends) else 0
         first = rng.choice(
             (0, end - rows, end - rows, rng.randrange(end + 1), end - rows + 1, 1 << rng.randint(18, 31), 0xFFFFFFFF)

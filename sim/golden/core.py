@@ -84,7 +84,7 @@ class GoldenCore:
         self.membrane = np.zeros((limits.words, limits.lanes), np.int64)
         self.negative = np.zeros((limits.words, limits.lanes), bool)
         self.trace, self.history = np.zeros((2, limits.words, limits.lanes), np.uint8)
-        self.input_trace, self.input_history = np.zeros((2, -(-limits.inputs // limits.lanes), limits.lanes), np.uint8)
+        self.input_trace, self.input_history = np.zeros((2, limits.input_words, limits.lanes), np.uint8)
         self.last_outputs, self.output_sums = np.zeros((2, limits.classes), np.int64)
         self.loss_sum = self.bias_trace = self.phase = self._last_steps = 0
         self.counters = Counters()

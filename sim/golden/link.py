@@ -211,7 +211,7 @@ class GoldenLink:
             Space.LFSR: 2,
             Space.MEMBRANE: 2 * limits.words,
             Space.HISTORY: limits.words,
-            Space.INPUT_HISTORY: -(-limits.inputs // limits.lanes),
+            Space.INPUT_HISTORY: limits.input_words,
         }
         return rows.get(space, 0)
 

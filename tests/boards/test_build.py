@@ -275,7 +275,7 @@ def test_small_ecp5_bitstream(capsys, tmp_path):
 def test_every_board_builds_or_says_what_is_short(board, capsys, tmp_path):
     code = main(["build", "--board", board.name, "--net", "64-16-10", "--lanes", "4", "--out", str(tmp_path), "--json"])
     captured = capsys.readouterr()
-    if all(shortage(board, Limits(4, 512, 64, 4, 10, group=group)) for group in GROUPS if group <= 4):
+    if all(shortage(board, Limits(4, 512, 64, 4, 10, lanes_per_group=group)) for group in GROUPS if group <= 4):
         assert code == 2
         assert "look-up tables of" in captured.err
         return

@@ -41,7 +41,7 @@ def area(monkeypatch):
 
 
 def test_estimate_adds_up():
-    limits = Limits(lanes=16, rows=2560, inputs=2000, words=8, classes=10, group=8)
+    limits = Limits(lanes=16, rows=2560, inputs=2000, words=8, classes=10, lanes_per_group=8)
     # Two banks of 1,024 rows, 128 bits wide (8 blocks of 18 bits each), and one of 512 rows (4 blocks of 36 bits).
     assert AREA.row_memory(limits) == 2 * (8 + 8 + 4)
     assert AREA.estimate(limits) == Resources(
@@ -51,7 +51,7 @@ def test_estimate_adds_up():
         multipliers=18,
     )
     assert AREA.row_memory(replace(limits, weight_bits=12)) == 2 * (6 + 6 + 3)
-    assert AREA.row_memory(replace(limits, lanes=4, group=4)) == 4 + 4 + 2
+    assert AREA.row_memory(replace(limits, lanes=4, lanes_per_group=4)) == 4 + 4 + 2
 
 
 @settings(max_examples=200, deadline=None)

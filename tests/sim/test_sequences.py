@@ -26,11 +26,11 @@ MODELS = [
 ]
 CHIPS = [
     SMALL,
-    Limits(lanes=4, rows=300, inputs=3, words=5, classes=10, steps=7, weight_bits=12, group=4),
-    Limits(lanes=8, rows=400, inputs=2, words=4, classes=64, steps=8, weight_bits=16, group=8),
-    Limits(lanes=16, rows=500, inputs=40, words=4, classes=20, steps=5, weight_bits=16, group=4),
-    Limits(lanes=32, rows=300, inputs=20, words=3, classes=64, steps=8, weight_bits=12, group=8),
-    Limits(lanes=64, rows=200, inputs=7, words=3, classes=64, steps=3, weight_bits=16, group=8),
+    Limits(lanes=4, rows=300, inputs=3, words=5, classes=10, steps=7, weight_bits=12, lanes_per_group=4),
+    Limits(lanes=8, rows=400, inputs=2, words=4, classes=64, steps=8, weight_bits=16, lanes_per_group=8),
+    Limits(lanes=16, rows=500, inputs=40, words=4, classes=20, steps=5, weight_bits=16, lanes_per_group=4),
+    Limits(lanes=32, rows=300, inputs=20, words=3, classes=64, steps=8, weight_bits=12, lanes_per_group=8),
+    Limits(lanes=64, rows=200, inputs=7, words=3, classes=64, steps=3, weight_bits=16, lanes_per_group=8),
 ]
 CORES = {"golden": GoldenCore, "fast": FastCore}
 BATCH = 5
@@ -49,7 +49,7 @@ def spaces(limits: Limits) -> dict[Space, int]:
         Space.LFSR: 2,
         Space.MEMBRANE: 2 * limits.words,
         Space.HISTORY: limits.words,
-        Space.INPUT_HISTORY: -(-limits.inputs // limits.lanes),
+        Space.INPUT_HISTORY: limits.input_words,
     }
 
 

@@ -265,7 +265,7 @@ class _Script:
     def _addresses(self) -> None:
         """First and last rows of each memory, and those behind; the longest reply."""
         limits = self.limits
-        ends = (limits.rows, 2, 2 * limits.words, limits.words, -(-limits.inputs // limits.lanes), 0, 0)
+        ends = (limits.rows, 2, 2 * limits.words, limits.words, limits.input_words, 0, 0)
         for space, end in zip((*Space, 5, 0xFF), ends, strict=True):
             name = Space(space).name if space in Space._value2member_map_ else f"space {space}"
             places = [(end, 1), (max(end - 1, 0), 2), (0, end + 1), (0, 0), (1 << 20, 1), (1 << 31, 1), (2**32 - 1, 1)]

@@ -45,7 +45,7 @@ def memory_step(bench: Bench) -> str:
             _compare_weights(bench, weights, "row by row from the last")
     # Writing it clears them.
     device.write_registers({Reg.HIDDEN_LAYERS: 0})
-    for space, rows in ((Space.HISTORY, limits.words), (Space.INPUT_HISTORY, -(-limits.inputs // limits.lanes))):
+    for space, rows in ((Space.HISTORY, limits.words), (Space.INPUT_HISTORY, limits.input_words)):
         cleared = device.read_memory(space, 0, rows)
         require_equal(cleared, np.zeros_like(cleared), entry_of(f"{space.name} after a clear", "row", "lane"))
     # Nothing since then has touched them, reading them neither.

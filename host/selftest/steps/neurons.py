@@ -41,7 +41,7 @@ def neurons_step(bench: Bench) -> str:
             events = _events(many, bench.random(3, number))
             for device in devices:
                 _run(device, many, events, bench.seed)
-            _compare(devices, Space.INPUT_HISTORY, -(-limits.inputs // limits.lanes))
+            _compare(devices, Space.INPUT_HISTORY, limits.input_words)
         details["inputs"] = many.inputs
         text += f", {many.inputs:,} inputs"
     bench.details |= details

@@ -20,7 +20,7 @@ class Model:
     """The memories as arrays."""
 
     def __init__(self, limits: Limits, size: int) -> None:
-        self.size, self.words, self.read_out_words = size, limits.words, -(-limits.classes // limits.lanes)
+        self.size, self.words, self.read_out_words = size, limits.words, limits.readout_words
         self.membrane = np.zeros((self.words, size, 2), np.int64)
         self.current = np.zeros((self.words, size), np.int64)
         self.code = np.zeros((self.words, HISTORY_STEPS, size, 2), np.int64)

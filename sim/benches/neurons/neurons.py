@@ -48,7 +48,7 @@ class Group:
         by_step = (words, HISTORY_STEPS, self.size)
         self.surrogate, self.spiked = np.zeros(by_step, np.int64), np.zeros(by_step, bool)
         self.negatives, self.credit = np.zeros(by_step, bool), np.zeros(by_step, np.int64)
-        self.read_out_words = -(-self.limits.classes // self.limits.lanes)
+        self.read_out_words = self.limits.readout_words
         self.error = np.zeros((self.read_out_words, HISTORY_STEPS, self.size), np.int64)
         self.alpha, self.activity = rng.choice((0, 819, (1 << ALPHA_BITS) - 1)), rng.choice((0, 21, 4095))
         for name in ("start", "post", "sum", "load", "error", "filter", "sign_word", "sign_step"):

@@ -55,7 +55,7 @@ class Sample:
                     "word": word + (0 if slot == READOUT_LAYER else layers[slot]["word_base"]),
                     "step": step,
                 }
-                for lane in range(limits.group)
+                for lane in range(limits.lanes_per_group)
                 for step in reversed(range(steps))
             ]
             for slot in slots

@@ -253,7 +253,7 @@ async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
         (Space.LFSR, 0),
         (Space.MEMBRANE, 2 * limits.words - 1),
         (Space.HISTORY, limits.words - 1),
-        (Space.INPUT_HISTORY, -(-limits.inputs // limits.lanes) - 1),
+        (Space.INPUT_HISTORY, limits.input_words - 1),
     ):
         expected = core.golden.read_row(space, row)
         assert_equal(await core.read_row(space, row), expected, what=f"{space.name} {row} through the port, {name}")

@@ -34,7 +34,7 @@ class ChainModel:
         self._stages: list[dict[str, int]] = [self._unpack(0)] * STAGES
         self._chain = [0] * core.limits.lanes
         self._shifts, self._chain_in = [False, False], 0
-        self._size = core.limits.group
+        self._size = core.limits.lanes_per_group
         self._potentials: list[np.ndarray | None] = []
         """Potentials that enter the chain at the end of each group, by clock edges from now on; None: none."""
         self.stored = 0
@@ -139,7 +139,7 @@ class Driver:
             Space.LFSR: 2,
             Space.MEMBRANE: 2 * limits.words,
             Space.HISTORY: limits.words,
-            Space.INPUT_HISTORY: -(-limits.inputs // limits.lanes),
+            Space.INPUT_HISTORY: limits.input_words,
         }[space]
 
     def command(self, space: Space, row: int, write: int) -> Event:

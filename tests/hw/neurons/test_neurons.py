@@ -11,7 +11,7 @@ from opzo.spec.network import Limits
     ("lanes", "group", "first", "words", "classes"), [(4, 4, 0, 5, 10), (16, 2, 8, 3, 40), (64, 8, 0, 2, 10)]
 )
 def test_unit_matches_golden(lanes, group, first, words, classes):
-    limits = Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=classes, group=group)
+    limits = Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=classes, lanes_per_group=group)
     run_bench(
         Neurons(limits, group),
         name=f"neurons-{lanes}-{group}-{words}",

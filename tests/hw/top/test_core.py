@@ -29,7 +29,7 @@ RATES = (USUAL, STILL, LARGEST)
 
 
 def run(sizes, lanes, weight_bits, group, cases, stall, networks=0, **others):
-    limits = replace(Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits), group=group, **others)
+    limits = replace(Network(sizes, local=len(sizes) - 2).limits(lanes, weight_bits), lanes_per_group=group, **others)
     run_bench(
         Core(limits),
         name=f"core-{lanes}-{weight_bits}",
