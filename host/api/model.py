@@ -22,6 +22,7 @@ from opzo.host.driver.state import State
 from opzo.host.stream.stream import Stream
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters, meant
+from opzo.host.training.old_names import renamed_arguments
 from opzo.host.training.recipes import learning_recipe
 from opzo.host.training.run_folder import checkpoint_path
 from opzo.host.training.trainer import Trainer
@@ -89,8 +90,9 @@ class Model:
                 "a model is made of a network and an open device: opzo.Model(network, opzo.connect('fast', network)), "
                 f"not of {shown(network)} and {shown(device)}"
             )
-        self._given = set(hyper)
-        self._trainer = Trainer(device, network, _hyper(hyper))
+        values = renamed_arguments(hyper, "opzo.Model", 2)
+        self._given = set(values)
+        self._trainer = Trainer(device, network, _hyper(values))
 
     def __repr__(self) -> str:
         return f"<Model {self.network!r}, rule '{self.hyper.rule}', {self._trainer.place}>"

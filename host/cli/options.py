@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import opzo
 from opzo.host.training.config import Config, check_value, checked, meant, read_toml
+from opzo.host.training.old_names import OLD_NAMES, notice, renamed
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import did_you_mean, printable
 from opzo.spec.values import real_number, whole_number
@@ -63,6 +64,25 @@ def add_config(parser: argparse.ArgumentParser, keys: Sequence[str] | None = Non
             metavar=entry.type.__name__.upper() if entry.type is not str else entry.name.upper(),
             help=f"{entry.metadata['help'].replace('%', '%%')} (default: {default})",
         )
+        if entry.name in OLD_NAMES:
+            parser.add_argument(
+                "--" + OLD_NAMES[entry.name].replace("_", "-"),
+                dest=entry.name,
+                action=_OldName,
+                type=partial(_setting, entry),
+                default=argparse.SUPPRESS,
+                help=argparse.SUPPRESS,
+            )
+
+
+class _OldName(argparse.Action):
+    """Option that was renamed: stores its value and prints a notice."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, option: Any = None
+    ) -> None:
+        say(f"opzo: note: {notice(str(option), '--' + self.dest.replace('_', '-'))}")
+        setattr(namespace, self.dest, value)
 
 
 def _setting(entry: "Field[Any]", text: str) -> Any:
@@ -79,7 +99,8 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
     names = {entry.name for entry in fields(Config)}
     values: dict[str, Any] = {}
     if getattr(arguments, "config", None):
-        values = checked(read_toml(arguments.config), str(arguments.config))
+        source = str(arguments.config)
+        values = checked(renamed(read_toml(arguments.config), source), source)
     return values | {key: value for key, value in vars(arguments).items() if key in names}
 
 

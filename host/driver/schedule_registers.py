@@ -40,7 +40,7 @@ def rate_registers(hyper: Hyperparameters, sample: int, total: int) -> dict[int,
         Reg.RATE: rate,
         Reg.ACTIVITY: min(activity, (1 << ACTIVITY_BITS) - 1),
         Reg.DECAY_SHIFT: decay_shift(hyper.decay, rate),
-        Reg.LEAK_SHIFT: min(hyper.leak - UPDATE_FRAC_BITS, SHIFT_MAX) if hyper.leak else 0,
+        Reg.LEAK_SHIFT: min(hyper.feedback_leak - UPDATE_FRAC_BITS, SHIFT_MAX) if hyper.feedback_leak else 0,
         Reg.MSE_SHIFT: hyper.mse,
     }
 

@@ -20,6 +20,7 @@ from opzo.host.driver.state import State
 from opzo.host.driver.statistics import Tally
 from opzo.host.driver.transport import SIMULATED
 from opzo.host.training.config import Config
+from opzo.host.training.old_names import stored_renamed
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import FEEDBACK_SHIFT_MAX, MAX_STEPS, WEIGHT
 from opzo.spec.lfsr import MAX_LANES
@@ -226,8 +227,8 @@ def _tally(file: Fields, position: int) -> Tally:
 
 def _settings(file: Fields, network: Network, rule: Rule) -> dict[str, Any]:
     """Settings, each of its type and range; they describe the network and rule of the arrays, where they name any."""
-    settings = file.json_object("settings")
     try:
+        settings = stored_renamed(file.json_object("settings"), "settings")
         config = Config.of(settings, "settings")
     except OpzoError as error:
         raise ValueError(f"settings: {printable(error)}") from None

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from opzo.host.data.data_sets import DATA_SETS
 from opzo.host.driver.transport import DEVICES
+from opzo.host.training.old_names import accepts_old_names
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.messages import did_you_mean, printable, shown
@@ -66,6 +67,7 @@ def check_value(entry: "Field[Any]", value: Any, what: str) -> Any:
     return value
 
 
+@accepts_old_names
 @dataclass(frozen=True)
 class Hyperparameters:
     """How to learn, in units of the algorithm; ``opzo.host.driver.schedule_registers`` makes register values of them.
@@ -81,7 +83,9 @@ class Hyperparameters:
     alpha_end: float = option(0.05, "noise amplitude at the end; linear in between", 0, 0.999)
     kappa: float = option(10.0, "activity cost of a spike; more means fewer spikes, 0 is off", 0, 500)
     decay: int = option(23, "weight decay: a touched weight loses step size x 2^-decay of itself; 0 is off", 0, 40)
-    leak: int = option(17, "leak of the feedback matrices: 2^-leak a pair of time steps; 0 is off", 0, 26)
+    feedback_leak: int = option(
+        17, "decay of the feedback matrices, 2^-feedback_leak per pair of time steps; 0 is off", 0, 26
+    )
     mse: int = option(0, "share of the squared error beside the cross entropy: 2^-mse; 0 is off", 0, 15)
     rotate: float = option(0.0, "augmentation: training images are turned by up to so many degrees", 0, 180)
     zoom: float = option(0.0, "augmentation: they grow or shrink by up to this share of their size", 0, 0.9)
@@ -91,8 +95,8 @@ class Hyperparameters:
         object.__setattr__(self, "rule", Rule.parse(self.rule).name.lower())
         for entry in fields(self):
             object.__setattr__(self, entry.name, check_value(entry, getattr(self, entry.name), entry.name))
-        if 0 < self.leak < 12:
-            raise OpzoError(f"leak must be 0 (off) or in 12..26, not {self.leak}")
+        if 0 < self.feedback_leak < 12:
+            raise OpzoError(f"feedback_leak must be 0 (off) or in 12..26, not {self.feedback_leak}")
 
 
 @dataclass(frozen=True)

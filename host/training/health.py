@@ -147,7 +147,13 @@ def _layers(tally: Tally, network: Network, rule: Rule) -> Iterator[tuple[str, s
 def _saturations(health: Health) -> Iterator[tuple[str, str]]:
     for kind, share, limit, what, remedy in (
         ("weights", health.weights, SATURATED_SHARE, "weights", "lower --rate, or let them decay faster (--decay 22)"),
-        ("feedback", health.feedback, FEEDBACK_SHARE, "feedback matrices", "let them leak faster (a smaller --leak)"),
+        (
+            "feedback",
+            health.feedback,
+            FEEDBACK_SHARE,
+            "feedback matrices",
+            "lower --feedback-leak, so that they decay faster",
+        ),
         ("deltas", health.deltas, SATURATED_SHARE, "deltas", "lower --rate"),
     ):
         if share > limit:

@@ -12,7 +12,8 @@ from typing import Any
 from opzo.host.report.curve import curve_png
 from opzo.host.report.pictures import write_picture
 from opzo.host.training.checkpoint import Checkpoint
-from opzo.host.training.config import Config
+from opzo.host.training.config import Config, read_toml
+from opzo.host.training.old_names import stored_renamed
 from opzo.spec.errors import OpzoError
 from opzo.system.atomic import write_atomically
 from opzo.system.folder_lock import locked, make_folder, remove_leftovers, unique_folder
@@ -97,6 +98,11 @@ class RunFolder:
         with locked(self.path, f"another process trains in {self.path}; wait for it, or stop it"):
             remove_leftovers(self.path, (*RESULTS, CONFIG, CURVE))
             yield
+
+    def settings(self) -> dict[str, Any]:
+        """Settings that the run began with; OpzoError where its file of them cannot be read."""
+        path = self.path / CONFIG
+        return stored_renamed(read_toml(path), str(path))
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Append the metrics of an epoch."""

@@ -14,8 +14,9 @@ from typing import Any
 from opzo.host.data.data_sets import load_data
 from opzo.host.training.checkpoint import Checkpoint, made_by
 from opzo.host.training.config import Config, checked, read_toml
+from opzo.host.training.old_names import OLD_NAMES, renamed
 from opzo.host.training.recipes import configure
-from opzo.host.training.run_folder import CHECKPOINT, CONFIG, RESULTS, RunFolder, folder_name
+from opzo.host.training.run_folder import CHECKPOINT, RESULTS, RunFolder, folder_name
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import did_you_mean, printable, shown
 from opzo.system.atomic import check_output, write_atomically
@@ -69,7 +70,7 @@ class PlannedRun:
         if not any((self.folder / name).exists() for name in RESULTS):
             return ""
         try:
-            stored = read_toml(self.folder / CONFIG)
+            stored = RunFolder(self.folder).settings()
             figures = RunFolder(self.folder).figures()
             if figures is None:
                 checkpoint = Checkpoint.load(self.folder / CHECKPOINT)
@@ -127,9 +128,9 @@ def plan(path: Path, out: Path, most: int = MAX_RUNS) -> list[PlannedRun]:
             + next(names, "")
         )
     source = str(path)
-    checked(settings, f"[{SETTINGS}] of {source}")
-    for key, values in lists.items():
-        lists[key] = _values(key, values, f"[{LISTS}] of {source}")
+    settings = checked(renamed(settings, f"[{SETTINGS}] of {source}"), f"[{SETTINGS}] of {source}")
+    place = f"[{LISTS}] of {source}"
+    lists = {key: _values(key, values, place) for key, values in renamed(lists, place).items()}
     number = prod(map(len, lists.values()))
     if number > most:
         raise OpzoError(
@@ -144,8 +145,7 @@ def plan(path: Path, out: Path, most: int = MAX_RUNS) -> list[PlannedRun]:
         swept = combinations[index]
         data, config = configure(checked(settings | swept, source), load)
         data.check(config.network)
-        name = folder_name(",".join(f"{key}={value}" for key, value in swept.items()))
-        runs[index] = PlannedRun(swept, config, out / name, data.digests)
+        runs[index] = PlannedRun(swept, config, _folder(out, swept), data.digests)
     planned = [runs[index] for index in range(number)]
     _check_different(planned, path)
     return planned
@@ -158,6 +158,15 @@ def _values(key: str, values: Any, source: str) -> list[Any]:
     if len({checked({key: value}, source)[key] for value in values}) < len(values):
         raise OpzoError(f"'{key}' in {source} must be a list of different values, not {shown(values)}")
     return values
+
+
+def _folder(out: Path, swept: dict[str, Any]) -> Path:
+    """Folder of a run: its own by the names of now, or the one that an earlier version made for it."""
+    folder, earlier = (
+        out / folder_name(",".join(f"{names.get(key, key)}={value}" for key, value in swept.items()))
+        for names in ({}, OLD_NAMES)
+    )
+    return earlier if earlier.exists() and not folder.exists() else folder
 
 
 def _is_figure(value: Any) -> bool:

@@ -40,7 +40,9 @@ def test_numbers_of_numpy_become_those_of_python() -> None:
     assert (type(hyper.rate), type(hyper.kappa), hyper.rule) == (int, float, "dfa")
 
 
-@pytest.mark.parametrize("key", ["seed", "epochs", "rate", "alpha", "kappa", "decay", "leak", "mse", "rotate", "zoom"])
+@pytest.mark.parametrize(
+    "key", ["seed", "epochs", "rate", "alpha", "kappa", "decay", "feedback_leak", "mse", "rotate", "zoom"]
+)
 @pytest.mark.parametrize("value", ["0.1", True, None, float("nan"), HUGE, -1, [1]])
 def test_every_hyper_parameter_is_checked(key: str, value: Any) -> None:
     with pytest.raises(opzo.OpzoError, match=f"{key} must be "):

@@ -18,7 +18,7 @@ from opzo.host.driver.transport import SIMULATED
 from opzo.host.report.progress import TrainingBar, table_head, table_row
 from opzo.host.training.bottleneck import link_or_engine, times
 from opzo.host.training.checkpoint import Checkpoint, check_named, made_by
-from opzo.host.training.config import Config, checked, read_toml
+from opzo.host.training.config import Config, checked
 from opzo.host.training.health import Once
 from opzo.host.training.recipes import OTHER_HIDDEN, configure, described
 from opzo.host.training.run_folder import CHECKPOINT, CONFIG, CURVE, RunFolder, folder_name, run_path
@@ -110,7 +110,7 @@ def _resume(arguments: argparse.Namespace, values: dict[str, Any]) -> int:
 
 def _begin_again(arguments: argparse.Namespace, values: dict[str, Any], path: Path) -> int:
     """Begin a run that was stopped before its first checkpoint."""
-    stored = checked(read_toml(path / CONFIG), str(path / CONFIG))
+    stored = checked(RunFolder(path).settings(), str(path / CONFIG))
     data, config = configure(check_named(stored, values, str(path)) | values)
     data.check(config.network)
     with _open(config) as device:

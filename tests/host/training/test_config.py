@@ -45,7 +45,7 @@ def test_toml_of_a_configuration_reads_back(tmp_path: Path) -> None:
         ({"alpha": 1.5}, "alpha in here must be in"),
         ({"alpha": float("nan")}, "alpha in here must be in"),
         ({"seed": -1}, "seed in here must be in"),
-        ({"leak": 5}, r"leak must be 0 \(off\) or in 12..26, not 5"),
+        ({"feedback_leak": 5}, r"feedback_leak must be 0 \(off\) or in 12..26, not 5"),
         ({"checkpoint_every": -1}, "checkpoint_every in here must be 0 or more"),
         ({"rule": "backprop"}, "no learning rule 'backprop'; choose opzo, dfa, zo, readout"),
         ({"net": "64"}, "1 to 3 hidden layers"),
@@ -106,7 +106,7 @@ def test_refuses_what_is_no_toml(tmp_path: Path, content: bytes, message: str) -
 
 
 def test_schedules_begin_and_end_as_in_the_prototype() -> None:
-    hyper = Hyperparameters(rate=84, alpha=0.2, alpha_end=0.1, kappa=8.0, decay=23, leak=15, mse=7)
+    hyper = Hyperparameters(rate=84, alpha=0.2, alpha_end=0.1, kappa=8.0, decay=23, feedback_leak=15, mse=7)
     total = 30 * 1438
     assert rate_registers(hyper, 0, total) == {
         Reg.ALPHA: 819,
@@ -123,8 +123,8 @@ def test_schedules_begin_and_end_as_in_the_prototype() -> None:
 
 
 def test_registers_never_exceed_their_bits() -> None:
-    extremes = Hyperparameters(rate=255, alpha=0.999, alpha_end=0.0, kappa=500.0, decay=40, leak=26, mse=15)
-    for hyper in (Hyperparameters(), extremes, Hyperparameters(rate=0, decay=1, leak=0, mse=0)):
+    extremes = Hyperparameters(rate=255, alpha=0.999, alpha_end=0.0, kappa=500.0, decay=40, feedback_leak=26, mse=15)
+    for hyper in (Hyperparameters(), extremes, Hyperparameters(rate=0, decay=1, feedback_leak=0, mse=0)):
         for sample in range(0, 10_000, BLOCK):
             for register, value in rate_registers(hyper, sample, 10_000).items():
                 assert 0 <= value < 1 << REG_BITS[Reg(register)]

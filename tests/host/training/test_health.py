@@ -53,7 +53,7 @@ def test_all_is_well() -> None:
         ({"SPIKES_1": 20_000}, "busy 1", "raise --kappa"),
         ({"SPIKES_2": 40}, "silent 2", "lower --kappa or raise --alpha"),
         ({"WEIGHT_SATURATIONS": 201}, "weights", "lower --rate"),
-        ({"FEEDBACK_SATURATIONS": 8401}, "feedback", "smaller --leak"),
+        ({"FEEDBACK_SATURATIONS": 8401}, "feedback", "lower --feedback-leak"),
         ({"CREDIT_SATURATIONS": 181}, "deltas", "lower --rate"),
     ],
 )
