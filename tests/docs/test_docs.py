@@ -1,0 +1,65 @@
+"""README and docs: paths, links and commands that they name exist; the picture is its script's."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from opzo.host.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS = (
+    "bench",
+    "boards",
+    "docs",
+    "host",
+    "hw",
+    "reference",
+    "sim",
+    "spec",
+    "src/opzo",
+    "system",
+    "tests",
+    ".ci",
+    ".github",
+)
+PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./-]*\w/?")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_paths_that_a_page_names_exist(page: Path) -> None:
+    named = set(PATH.findall(page.read_text()))
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text()):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_a_page_names_exist(page: Path) -> None:
+    named = set(re.findall(r"(?:^|`|/|&& )opzo ([a-z]+)\b", page.read_text(), re.MULTILINE))
+    assert sorted(named - set(COMMANDS)) == []
+
+
+def test_the_picture_is_what_its_script_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(ROOT / "docs"), *sys.path])
+    import machine_picture
+
+    assert machine_picture.TARGET.read_text() == machine_picture.svg()
