@@ -7,6 +7,7 @@ import amaranth.back.rtlil
 from amaranth.lib.wiring import Component
 
 from opzo.hw.export.yosys import read_rtlil, run_yosys
+from opzo.hw.lib.check import Synthesis
 
 NAME = r"(\\\S+ |\w+)"
 """Pattern of a name, plain or with a backslash, as Yosys writes it."""
@@ -19,6 +20,10 @@ _NEXT = re.compile(
 )
 _CLOCKED = re.compile(rf"^  always @\(posedge clk\)\n    {NAME} <= {NAME};\n", re.MULTILINE)
 _DECLARED = re.compile(rf"^  reg (?:\[[^]]*\] )?{NAME}(?: = [^;]*)?;\n", re.MULTILINE)
+_CHECK = re.compile(
+    rf"^    if \(1'h1\) begin\n      if \(!{NAME}\)\n        \$write\((\".*\")\);\n      assert \(.*\);\n    end\n",
+    re.MULTILINE,
+)
 _REPEATED = re.compile(r"(?<![\w\\$])((?:\\\S+ |\w+)\[\d+\])(?:, \1)+")
 
 _INTERNAL = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
@@ -31,21 +36,31 @@ write_verilog -norename
 """
 
 
-def convert(component: Component, name: str) -> str:
-    """Verilog of ``component`` as module ``name``; the same text for the same design, wherever its sources lie."""
-    return to_verilog(to_rtlil(component, name))
+def convert(component: Component, name: str, *, checks: bool = True) -> str:
+    """Verilog of ``component`` as module ``name``; the same text for the same design, wherever its sources lie.
+
+    With ``checks`` the assertions of `opzo.hw.lib.check` are in it, as calls of ``$fatal``, which is SystemVerilog.
+    """
+    return to_verilog(to_rtlil(component, name, checks=checks))
 
 
-def to_rtlil(component: Component, name: str) -> str:
+def to_rtlil(component: Component, name: str, *, checks: bool = True) -> str:
     """RTLIL, the language of Yosys, of ``component`` as module ``name``."""
-    text: str = amaranth.back.rtlil.convert(component, name=name, emit_src=False)
+    platform = None if checks else Synthesis()
+    text: str = amaranth.back.rtlil.convert(component, name=name, platform=platform, emit_src=False)
     return text
 
 
 def to_verilog(text: str) -> str:
     """Verilog of RTLIL."""
     text = run_yosys(read_rtlil(text) + _WRITE)
+    text = _CHECK.sub(lambda found: f"    {failed_check(f'!{found[1]}', found[2])}\n", text)
     return _repeat("".join(_run_constants(_clock(module)) for module in split_modules(text)))
+
+
+def failed_check(condition: str, text: str) -> str:
+    """Statement that ends the simulation with ``text``, a quoted string, and its place in the hierarchy."""
+    return f'if ({condition}) $fatal(1, "%m: {text[1:]});'
 
 
 def split_modules(text: str) -> list[str]:

@@ -29,4 +29,5 @@ def write_verilog(limits: Limits, clock_khz: int = 0) -> dict[str, str]:
 
 def _titled(component: Component, name: str, limits: Limits, clock: str = "") -> str:
     sizes = ", ".join(f"{size} {what}" for what, size in vars(limits).items())
-    return f"// {name} of opzo {opzo.__version__}: {sizes}{clock}\n{convert(component, name)}"
+    # Without assertions: not every synthesis tool takes them in plain Verilog.
+    return f"// {name} of opzo {opzo.__version__}: {sizes}{clock}\n{convert(component, name, checks=False)}"

@@ -158,6 +158,9 @@ def _run(
         )
     except SystemExit as error:
         problem = f"the simulator ended with {error.code}"
+    except RuntimeError as error:
+        # What a failed check of the gateware ends in; the log has its text.
+        problem = f"the simulation did not end well: {error}"
     try:
         tests, failed = get_results(results)
     except RuntimeError:

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "Vtop.h"
 #include "verilated.h"
@@ -14,14 +15,25 @@ struct Chip {
     VerilatedContext context;
     Vtop top{&context};
     bool in_frame = false;
+    bool failed = false;
+    std::string failure;
 };
+
+// The chip that this thread runs.
+thread_local Chip* running = nullptr;
 
 }  // namespace
 
 // As in opzo.sim.rtl.transport.
-enum Stop : int { CYCLES = 0, OUTPUT_FULL = 1, IDLE = 2, REPLY = 3 };
+enum Stop : int { CYCLES = 0, OUTPUT_FULL = 1, IDLE = 2, REPLY = 3, FAILED = 4 };
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
+
+// A check in the gateware failed; the first one counts.
+extern "C" void opzo_check_failed(const char* text) {
+    if (!running->failed) running->failure = text;
+    running->failed = true;
+}
 
 EXPORT Chip* opzo_new() {
     auto* chip = new Chip;
@@ -35,15 +47,22 @@ EXPORT void opzo_delete(Chip* chip) {
     delete chip;
 }
 
-// Runs until max_cycles have passed, the output is full, a whole frame has come out, or all input is taken and nothing
-// is going on any more. Returns why; *consumed, *produced and *cycles tell how far it got.
+// Text of the check that failed.
+EXPORT const char* opzo_failure(const Chip* chip) {
+    return chip->failure.c_str();
+}
+
+// Runs until max_cycles have passed, the output is full, a frame is complete, all input is taken and the chip is idle,
+// or a check of the gateware has failed, after which the chip does not run any more. Returns why; *consumed, *produced
+// and *cycles are what it took, emitted and ran.
 EXPORT int opzo_run(Chip* chip, const std::uint8_t* in, std::size_t in_size, std::uint8_t* out, std::size_t out_size,
                     std::uint64_t max_cycles, std::size_t* consumed, std::size_t* produced, std::uint64_t* cycles) {
     Vtop& top = chip->top;
     std::size_t taken = 0, given = 0;
     std::uint64_t cycle = 0;
-    int stop = CYCLES;
-    while (cycle < max_cycles) {
+    int stop = chip->failed ? FAILED : CYCLES;
+    running = chip;
+    while (cycle < max_cycles && !chip->failed) {
         if (given == out_size) {
             stop = OUTPUT_FULL;
             break;
@@ -64,6 +83,10 @@ EXPORT int opzo_run(Chip* chip, const std::uint8_t* in, std::size_t in_size, std
         top.clk = 1;
         top.eval();
         ++cycle;
+        if (chip->failed) {
+            stop = FAILED;
+            break;
+        }
         taken += accepted;
         if (emitted) {
             out[given++] = byte;

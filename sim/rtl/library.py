@@ -4,6 +4,7 @@ With everything kept, nothing of Amaranth is imported and the library is there i
 """
 
 import logging
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -27,6 +28,10 @@ OPTIMISE = ("-O3",)
 LINK = ("-shared",)
 LIBRARY = "libopzo.so"
 VERILOG = "top.v"
+
+# A failed check ends the run, not the process: the harness keeps its text, and the transport raises an error.
+FAILED_CHECK = re.compile(r"\$fatal\(1, (.*)\);")
+REPORT = 'import "DPI-C" function void opzo_check_failed(input string text);\n'
 
 # A fresh simulation starts from the initial values, which are those of reset: without it the logic for it falls away.
 # Verilator spells a double underscore otherwise in C++, so the wrapper has single ones.
@@ -67,7 +72,7 @@ def _chip_verilog(limits: Limits) -> str:
 
 def build_library(verilog: str) -> Path:
     """Library of any Verilog whose module ``opzo_top`` has the ports of `opzo.hw.top.Top`."""
-    text = verilog + WRAPPER
+    text = REPORT + FAILED_CHECK.sub(r"opzo_check_failed($sformatf(\1));", verilog) + WRAPPER
     key = content_hash(text, HARNESS.read_bytes(), OPTIONS, FLAGS, OPTIMISE, LINK, find_toolchain().key)
 
     def build(work: Path) -> None:

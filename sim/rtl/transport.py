@@ -23,6 +23,7 @@ class Stop(IntEnum):
     OUTPUT_FULL = 1
     IDLE = 2
     REPLY = 3
+    FAILED = 4
 
 
 class RtlTransport:
@@ -59,7 +60,10 @@ class RtlTransport:
         self.busy |= bool(data)
 
     def read(self, timeout: float) -> bytes:
-        """Run until a frame has come out, at most ``timeout`` seconds; b"" at once if the chip is idle."""
+        """Run until a frame has come out, at most ``timeout`` seconds; b"" at once if the chip is idle.
+
+        AssertionError, with the unit and what went wrong, once an assertion in the gateware has failed.
+        """
         deadline = time.monotonic() + timeout
         while True:
             stop, data = self._run(SLICE)
@@ -94,6 +98,9 @@ class RtlTransport:
         )
         del self._input[: consumed.value]
         self.cycles += ran.value
+        if stop == Stop.FAILED:
+            text = self._lib.opzo_failure(self._chip).decode()
+            raise AssertionError(f"simulated chip, cycle {self.cycles}: {text}")
         return Stop(stop), ctypes.string_at(self._output, produced.value)
 
 
@@ -105,6 +112,8 @@ def _load(path: Path) -> ctypes.CDLL:
     library.opzo_new.argtypes = []
     library.opzo_delete.restype = None
     library.opzo_delete.argtypes = [pointer]
+    library.opzo_failure.restype = ctypes.c_char_p
+    library.opzo_failure.argtypes = [pointer]
     library.opzo_run.restype = ctypes.c_int
     library.opzo_run.argtypes = [
         *(pointer, ctypes.c_char_p, size, pointer, size, ctypes.c_uint64),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
+from opzo.hw.export.convert import failed_check
 from opzo.sim.rtl.arrays.expressions import expression, self_determined
 from opzo.sim.rtl.arrays.netlist import EACH, MEMORY_READ, REGISTER, Bit, Bits, Cell, Memory, Netlist, Signal
 
@@ -76,6 +77,8 @@ class ArrayModule:
             yield from self._driver(signal, cell)
         for cell in self._netlist.writes:
             yield from self._write(cell)
+        for signal, cell in self._netlist.checks:
+            yield self._check(signal, cell)
         for name, bits in self._netlist.outputs.items():
             size = self._count if self._varies(bits) else 0
             yield from _assign(self.port(name)[0], size, partial(self._operand, bits))
@@ -139,6 +142,12 @@ class ArrayModule:
             data = self._operand(cell.connections["DATA"], copy)
             condition = self._operand(tuple(enable), copy)
             yield f"  always @(posedge {CLOCK}) if ({condition}) {self._element(cell, copy)} <= {data};"
+
+    def _check(self, signal: Signal, cell: Cell) -> str:
+        size = self._size(signal)
+        enable, condition = (self._operand(cell.connections[port], _INDEX if size else "") for port in ("EN", "A"))
+        statement = failed_check(f"{enable} && !{condition}", f'"{cell.text}"')
+        return f"  always @(posedge {CLOCK}) {_loop(size) if size else ''}{statement}"
 
     def _element(self, cell: Cell, copy: str) -> str:
         """The word of a memory that a port of it is at."""
@@ -220,6 +229,7 @@ class ArrayModule:
             )
             for signal, cell in netlist.driven
         ]
+        follows += [(signal.name, {source.name for source in netlist.sources(cell)}) for signal, cell in netlist.checks]
         follows += [
             (netlist.memories[cell.memory].name, {source.name for source in netlist.sources(cell)})
             for cell in netlist.writes
@@ -235,7 +245,7 @@ class ArrayModule:
         netlist = self._netlist
         looked: Counter[str] = Counter()
         whole: Counter[str] = Counter()
-        cells = [*(cell for _, cell in netlist.driven), *netlist.writes]
+        cells = [cell for _, cell in (*netlist.driven, *netlist.checks)] + netlist.writes
         for bits in [*netlist.outputs.values(), *(bits for cell in cells for bits in cell.inputs)]:
             for run in self._runs(bits):
                 if isinstance(run[0], int):

@@ -12,6 +12,7 @@ Bits = tuple[Bit, ...]
 
 MEMORY_INIT, MEMORY_READ, MEMORY_WRITE = "$meminit_v2", "$memrd_v2", "$memwr_v2"
 REGISTER = "$dff"
+CHECK = "$check"
 EACH = "$each"
 """What an input port of the parts takes: connection ``N`` in part N."""
 _NUMBER = re.compile(r"\$\d+")
@@ -20,17 +21,18 @@ _OUTPUTS = ("Y", "Q", "DATA")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: type, parameters that are numbers, connections."""
+    """A cell: type, parameters that are numbers, connections; name of its memory, or text of a check."""
 
     kind: str
     parameters: Mapping[str, int]
     memory: str
     connections: Mapping[str, Bits]
+    text: str = ""
 
     @property
     def output(self) -> Bits:
-        """What it drives; nothing where it only writes to a memory."""
-        if self.kind in (MEMORY_INIT, MEMORY_WRITE):
+        """What it drives; nothing where it only writes to a memory or checks something."""
+        if self.kind in (MEMORY_INIT, MEMORY_WRITE, CHECK):
             return ()
         return next(self.connections[port] for port in _OUTPUTS if port in self.connections)
 
@@ -40,7 +42,7 @@ class Cell:
         output, clocked = self.output, self.parameters.get("CLK_ENABLE", 0)
         for port, bits in self.connections.items():
             unused = self.kind == MEMORY_READ and (port in ("ARST", "SRST") or (port == "EN" and not clocked))
-            if bits is not output and port != "CLK" and not unused:
+            if bits is not output and port not in ("CLK", "TRG") and not unused:
                 yield bits
 
 
@@ -102,6 +104,8 @@ class Netlist:
     memories : dict of str to Memory
     writes : list of Cell
         Write ports of the memories.
+    checks : list of (Signal, Cell)
+        Assertions; the signal, which nothing drives, tells how many there are of each.
     """
 
     inputs: dict[str, Signal] = field(default_factory=dict)
@@ -111,6 +115,7 @@ class Netlist:
     initial: dict[Bit, str] = field(default_factory=dict)
     memories: dict[str, Memory] = field(default_factory=dict)
     writes: list[Cell] = field(default_factory=list)
+    checks: list[tuple[Signal, Cell]] = field(default_factory=list)
 
     @classmethod
     def read(cls, module: Mapping[str, Any], clock: str, part: Mapping[str, Any] | None = None) -> "Netlist":
@@ -172,14 +177,17 @@ class Netlist:
 
     def _add(self, cell: Cell, clock: Bits, parts: int) -> None:
         """Check a cell and put it where it belongs."""
-        clocked = "CLK" in cell.connections and cell.parameters.get("CLK_ENABLE", 1)
-        if clocked and (cell.connections["CLK"] != clock or not cell.parameters["CLK_POLARITY"]):
+        pin = "TRG" if cell.kind == CHECK else "CLK"
+        clocked = pin in cell.connections and cell.parameters.get(f"{pin}_ENABLE", 1)
+        if clocked and (cell.connections[pin] != clock or not cell.parameters[f"{pin}_POLARITY"]):
             raise ValueError(f"a {cell.kind} has another clock")
         if cell.kind == MEMORY_INIT:
             if "1" in cell.connections["DATA"]:
                 raise ValueError(f"memory {cell.memory} does not begin with zeros")
         elif cell.kind == MEMORY_WRITE:
             self.writes.append(cell)
+        elif cell.kind == CHECK:
+            self.checks.append((Signal(f"c{len(self.checks)}", 1, parts), cell))
         else:
             self.driven.append((self._signal(cell.output, parts), cell))
 
@@ -208,4 +216,5 @@ def _cell(described: Mapping[str, Any], scope: _Scope) -> Cell:
         parameters,
         memory and scope.prefix + memory,
         {port: scope.bits(bits) for port, bits in described["connections"].items()},
+        described["parameters"].get("FORMAT", ""),
     )

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.export.convert import to_rtlil, to_verilog
 from opzo.hw.export.yosys import read_rtlil, run_yosys
 from opzo.hw.lanes.lane_group import number_of
+from opzo.hw.lib.check import check
 from opzo.sim.rtl.arrays.chip import array_verilog
 from opzo.sim.rtl.arrays.expressions import expression
 from opzo.sim.rtl.arrays.module import ArrayModule
@@ -56,6 +57,15 @@ class Lane(wiring.Component):
         return m
 
 
+class CheckedLane(Lane):
+    """A lane that checks something that two lanes of all groups see at once, and only one of them objects to."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        check(m, "byte", (self.byte != 200) | (self.index != 5), "lane 5 got 200")
+        return m
+
+
 class Group(wiring.Component):
     """Something of everything: registers that begin with a value, signs, shifts, choices, memories, lanes."""
 
@@ -66,10 +76,11 @@ class Group(wiring.Component):
     chain: Out(13)
     shared: Out(8)
     found: Out(LANES)
+    lane = Lane
 
     def elaborate(self, platform):
         m = Module()
-        lanes = [Lane() for _ in range(LANES)]
+        lanes = [self.lane() for _ in range(LANES)]
         follow = Signal(13)
         state = Signal(signed(13), init=-77)
         for number, lane in enumerate(lanes):
@@ -126,6 +137,17 @@ class Group(wiring.Component):
             m.d.sync += self.chain.eq(state + self.chain_in + shared_read.data)
         with m.Elif(state != narrow):
             m.d.sync += self.chain.eq(~read.data)
+        return m
+
+
+class CheckedGroup(Group):
+    """A group with checks in its lanes and, on what all groups share, in itself."""
+
+    lane = CheckedLane
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        check(m, "shared", self.byte != 201, "the group got 201")
         return m
 
 
@@ -191,6 +213,20 @@ def test_arrays_do_the_same_in_every_cycle(count):
     got = answer(arrays, data)
     first = next((n for n, pair in enumerate(zip(got, expected, strict=True)) if pair[0] != pair[1]), None)
     assert first is None, f"seed {seed}: byte {first} is {got[first]}, not {expected[first]}"
+
+
+@pytest.mark.parametrize(
+    ("byte", "message"),
+    [
+        (200, r"cycle 1: .*\.lane_groups.*: lane 5 got 200"),
+        (201, r"cycle 1: .*\.lane_groups.*: the group got 201"),
+    ],
+)
+def test_checks_of_groups_and_lanes_fire(byte, message):
+    verilog = array_verilog(to_rtlil(Chip(4, CheckedGroup), "opzo_top"))
+    assert answer(verilog, bytes(range(200))) == answer(to_verilog(to_rtlil(Chip(4), "opzo_top")), bytes(range(200)))
+    with pytest.raises(AssertionError, match=message):
+        answer(verilog, bytes([byte]))
 
 
 def test_a_single_group_stays_as_it_is():

@@ -12,6 +12,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.export.convert import convert
+from opzo.hw.lib.check import check
 from opzo.sim.compile import cxx, verilated
 from opzo.sim.rtl import library as rtl_library
 from opzo.sim.rtl.library import build_library
@@ -64,6 +65,28 @@ def echo(echo_library):
     transport = RtlTransport(LIMITS, library=echo_library)
     yield transport
     transport.close()
+
+
+class CheckedEcho(Echo):
+    """A stand-in that must not get 7."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        check(m, "seven", ~(self.rx.valid & (self.rx.p == 7)), "7 was received")
+        return m
+
+
+def test_failed_check_is_an_error_that_names_unit_and_cause():
+    chip = RtlTransport(LIMITS, library=build_library(convert(CheckedEcho(), "opzo_top")))
+    chip.write(bytes([END, 1, END]))
+    assert chip.read(60.0) == bytes([END, 1, END])
+    chip.write(bytes([END, 7, END]))
+    for _ in range(2):
+        with pytest.raises(
+            AssertionError, match=r"^simulated chip, cycle \d+: (TOP\.)?top\.chip\.check_seven: 7 was received$"
+        ):
+            chip.read(60.0)
+    chip.close()
 
 
 def read_all(transport):
