@@ -1,7 +1,9 @@
 """The ``golden`` and ``fast`` devices: a model of the core behind the host's byte transport."""
 
+from opzo.sim.fast.core import FastCore
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.link import GoldenLink
+from opzo.spec.network import Limits
 from opzo.spec.protocol import MODELLED
 
 
@@ -47,3 +49,13 @@ class ModelTransport:
     def close(self) -> None:
         """Release the model; a second call does nothing."""
         self._closed = True
+
+
+def golden(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:
+    """The golden model built for ``limits``."""
+    return ModelTransport(GoldenCore(limits), clock_khz)
+
+
+def fast(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:
+    """The compiled model built for ``limits``; OpzoError where it must be compiled and there is no compiler."""
+    return ModelTransport(FastCore(limits), clock_khz)

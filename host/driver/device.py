@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.blocks import BlockSize
+from opzo.host.driver.devices import connection, is_simulated
 from opzo.host.driver.link import MEMORY_ADDRESS, Exchange, Link
 from opzo.host.driver.row_layout import pack_rows, unpack_rows
-from opzo.host.driver.transport import SIMULATED, connection
 from opzo.spec.commands import Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.formats import WEIGHT
@@ -392,7 +392,7 @@ def open_device(name: str, network: Network | None = None, lanes: int = 16, weig
     if network is not None and not isinstance(network, Network):
         raise OpzoError(f"network must be an opzo.Network, not {shown(network)}; write opzo.Network('64-64-10')")
     limits = None
-    if network is not None and name in SIMULATED:
+    if network is not None and is_simulated(name):
         limits = network.limits(lanes, weight_bits)
         network.check(limits)
     return Device(name, Link(connection(name, limits)))

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.device import Device
+from opzo.host.driver.devices import connection
 from opzo.host.driver.initial_weights import generator
 from opzo.host.driver.link import Link
 from opzo.host.driver.schedule_registers import rate_registers
 from opzo.host.driver.state import State
-from opzo.host.driver.transport import Connection
 from opzo.host.selftest.line import FaultyLine
 from opzo.host.training.config import Hyperparameters
 from opzo.spec.network import Limits, Network
@@ -77,11 +77,7 @@ class Bench:
 
 def golden_device(limits: Limits) -> Device:
     """The golden model behind the same driver."""
-    from opzo.sim.golden.core import GoldenCore
-    from opzo.sim.model_transport import ModelTransport
-
-    transport = ModelTransport(GoldenCore(limits))
-    return Device("golden", Link(Connection("golden", lambda: transport, patience=5.0, reopens=False)))
+    return Device("golden", Link(connection("golden", limits)))
 
 
 def prepare(device: Device, network: Network, rule: Rule, seed: int) -> None:

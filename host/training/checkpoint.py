@@ -15,10 +15,10 @@ from opzo.host.data.class_names import Names, names_of_array
 from opzo.host.data.data_sets import DATA_SETS
 from opzo.host.data.fields import Fields
 from opzo.host.data.npz import load_arrays
+from opzo.host.driver.devices import is_simulated, simulated_devices
 from opzo.host.driver.row_layout import round_entries
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import Tally
-from opzo.host.driver.transport import SIMULATED
 from opzo.host.training.config import Config
 from opzo.host.training.old_names import stored_renamed
 from opzo.spec.errors import OpzoError
@@ -246,11 +246,11 @@ def check_named(stored: dict[str, Any], values: dict[str, Any], source: str) -> 
     each folder that it is read from, and data that are no regular file may never end.
     """
     device = stored.get("device", "")
-    if device and "device" not in values and device not in SIMULATED:
+    if device and "device" not in values and not is_simulated(device):
         name = printable(device)
         raise OpzoError(
             f"{source} was trained on {name}, which is not opened unless you name it: give --device {name}, "
-            "or --device fast for a simulated one"
+            f"or --device {simulated_devices()[0]} for a simulated one"
         )
     for key in ("data", "data_root"):
         path, option = stored.get(key, ""), f"--{key.replace('_', '-')}"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from opzo.host.data.data_sets import DATA_SETS
-from opzo.host.driver.transport import DEVICES
 from opzo.host.training.old_names import accepts_old_names
+from opzo.host.driver.devices import device_choices
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.messages import did_you_mean, printable, shown
@@ -111,7 +111,7 @@ class Config(Hyperparameters):
     )
     data: str = option("digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events")
     data_root: str = option("", "folder of the data set's files, where it has any")
-    device: str = option("rtl", f"device: {DEVICES}")
+    device: str = option("rtl", f"device: {device_choices()}")
     lanes: int = option(16, "lanes of a chip to simulate or to build, 4..128; a board has its own")
     weight_bits: int = option(16, "bits of a weight in a chip to simulate or to build, 16 or 12; a board has its own")
     checkpoint_every: int = option(0, "training samples between checkpoints within an epoch; 0 is only at its end")

@@ -8,7 +8,7 @@ from typing import Any
 
 import opzo
 from opzo.host.cli.options import add_config, add_output, given, print_json, say
-from opzo.host.driver.transport import SIMULATED, connection
+from opzo.host.driver.devices import connection, is_simulated
 from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
 from opzo.host.training.config import Config
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Go through the steps and report each as it ends; exit code."""
     config = Config.of({"seed": secrets.randbelow(SEEDS)} | given(arguments), "the settings")
     limits = None
-    if config.device in SIMULATED:
+    if is_simulated(config.device):
         limits = config.network.limits(config.lanes, config.weight_bits)
         config.network.check(limits)
     if not arguments.json:

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from opzo.host.cli.options import add_config, add_verbosity, given, say
-from opzo.host.driver.transport import SIMULATED, simulated
+from opzo.host.driver.devices import is_simulated, simulated, simulated_devices
+from opzo.host.driver.pty import PtyDevice, check_link
 from opzo.host.training.config import Config
 from opzo.spec.messages import no_such
 from opzo.system.interrupt import Interrupt
@@ -18,7 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--device",
         default=argparse.SUPPRESS,
         metavar="DEVICE",
-        help=f"device: {', '.join(SIMULATED)} (default: {Config.device})",
+        help=f"device: {', '.join(simulated_devices())} (default: {Config.device})",
     )
     add_config(parser, ("net", "steps", "local", "lanes", "weight_bits"))
     add_verbosity(parser)
@@ -27,10 +28,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; exit code."""
     config = Config.of(given(arguments), "the settings")
-    if config.device not in SIMULATED:
-        raise no_such("simulated device", config.device, SIMULATED)
-    from opzo.sim.pty import PtyDevice, check_link
-
+    if not is_simulated(config.device):
+        raise no_such("simulated device", config.device, simulated_devices())
     limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
     if arguments.pty is not None:

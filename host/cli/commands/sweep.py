@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from opzo.host.cli.options import add_output, print_json, say, whole
-from opzo.host.driver.transport import SIMULATED
+from opzo.host.driver.devices import is_simulated
 from opzo.host.training.jobs import Jobs
 from opzo.host.training.run_folder import folder_name
 from opzo.host.training.sweep import MAX_RUNS, PlannedRun, groups, plan, table, write_csv
@@ -124,7 +124,7 @@ def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[
         if not quiet:
             tell(f"{len(runs)} runs, {len(todo)} of them to train")
         task = bar.add_task("training", total=len(todo))
-        ports = [planned.config.device for planned in todo if planned.config.device not in SIMULATED]
+        ports = [planned.config.device for planned in todo if not is_simulated(planned.config.device)]
         if len(set(ports)) < len(ports):
             # A port serves one run at a time.
             jobs = 1

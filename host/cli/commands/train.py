@@ -13,8 +13,8 @@ import opzo
 from opzo.host.cli.options import CLOCK, add_clock, add_config, add_output, given, print_json, show
 from opzo.host.data.data_sets import Data, load_data
 from opzo.host.driver.device import Device, open_device
+from opzo.host.driver.devices import is_simulated
 from opzo.host.driver.statistics import Tally, cycles_are
-from opzo.host.driver.transport import SIMULATED
 from opzo.host.report.progress import TrainingBar, table_head, table_row
 from opzo.host.training.bottleneck import link_or_engine, times
 from opzo.host.training.checkpoint import Checkpoint, check_named, made_by
@@ -180,7 +180,7 @@ class _Run(Watcher):
         """Train to the end or to a Ctrl-C; exit code."""
         logger.info("%s on %s with %d lanes", self.config.network, self.device.name, self.device.limits.lanes)
         resume = f"opzo train --resume {shlex.quote(str(self.folder.path))}"
-        if self.config.device not in SIMULATED:
+        if not is_simulated(self.config.device):
             resume += f" --device {shlex.quote(self.config.device)}"
         self.save(self.trainer)
         try:

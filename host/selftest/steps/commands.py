@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 
 from opzo.host.driver.device import Device
+from opzo.host.driver.devices import simulated
 from opzo.host.driver.link import Link
 from opzo.host.driver.transport import Connection
 from opzo.host.selftest.check import Bench, MismatchError, entry_of, prepare, require_equal
@@ -34,12 +35,9 @@ AXES = {"LFSR": ("lane",), "registers": ("address",), "counters": ("number",)}
 
 def commands_step(bench: Bench) -> str:
     """Send frames to the device and to the golden model, compare the replies, then all of the state."""
-    from opzo.sim.golden.core import GoldenCore
-    from opzo.sim.model_transport import ModelTransport
-
     device, limits = bench.device, bench.limits
-    transport = ModelTransport(GoldenCore(limits), device.identity.clock_khz)
-    golden = Device("golden", Link(Connection("golden", lambda: transport, patience=5.0, reopens=False)))
+    transport = simulated("golden", limits, clock_khz=device.identity.clock_khz)
+    golden = Device("golden", Link(Connection.over(transport, "golden")))
     network = first_that_fits(limits, _networks(limits))
     for row, count in ((0, _longest_read(limits)), (limits.rows - 1, 1)):
         golden.write_memory(Space.WEIGHTS, row, device.read_memory(Space.WEIGHTS, row, count))

@@ -14,12 +14,12 @@ import opzo
 from opzo.host.cli.main import main
 from opzo.host.driver import transport
 from opzo.host.driver.device import Device
+from opzo.host.driver.pty import PtyDevice
 from opzo.host.training import health
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.hw.export import verilog
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
-from opzo.sim.pty import PtyDevice
 from opzo.spec.errors import LinkError
 from opzo.spec.network import Limits, Network
 from opzo.spec.protocol import Identity

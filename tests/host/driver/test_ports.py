@@ -15,9 +15,9 @@ from opzo.host.cli.main import main
 from opzo.host.driver import ports
 from opzo.host.driver.device import open_device
 from opzo.host.driver.ports import PROBE_SECONDS, find_ports, probe
+from opzo.host.driver.pty import PtyDevice
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
-from opzo.sim.pty import PtyDevice
 from opzo.spec.network import Limits
 from opzo.spec.protocol import Identity
 

@@ -13,6 +13,7 @@ from opzo.host.cli.main import main
 from opzo.host.driver.device import Device
 from opzo.host.driver.initial_weights import generator
 from opzo.host.driver.link import Link
+from opzo.host.driver.pty import PtyDevice
 from opzo.host.driver.transport import Connection, Transport
 from opzo.host.selftest import suite
 from opzo.host.selftest.check import Bench, MismatchError
@@ -29,7 +30,6 @@ from opzo.sim.golden.core import GoldenCore, RunResult
 from opzo.sim.golden.lfsr import LaneLFSRs
 from opzo.sim.golden.link import GoldenLink
 from opzo.sim.model_transport import ModelTransport
-from opzo.sim.pty import PtyDevice
 from opzo.sim.rtl.library import build_library
 from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.commands import RunFlag

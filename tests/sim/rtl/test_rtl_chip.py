@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 
 from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.devices import connection
 from opzo.host.driver.link import Link
+from opzo.host.driver.pty import PtyDevice
 from opzo.host.driver.schedule_registers import rate_registers
 from opzo.host.driver.state import State
-from opzo.host.driver.transport import Connection, Transport, connection
+from opzo.host.driver.transport import Connection, Transport
 from opzo.host.training.config import Hyperparameters
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.stimuli import draw_chunk, draw_flags
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
-from opzo.sim.pty import PtyDevice
 from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.commands import Command, RunFlag
 from opzo.spec.errors import LinkError

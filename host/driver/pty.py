@@ -7,28 +7,14 @@ import tty
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
+from opzo.host.driver.transport import SimulatedTransport
 from opzo.spec.errors import OpzoError
 
 CHUNK = 1 << 14
 SLICE = 0.02
 """Seconds for which the device computes before the terminal is looked at again."""
-
-
-class SimulatedTransport(Protocol):
-    """What a simulated device offers: the host's byte transport, and whether it has something to do."""
-
-    busy: bool
-
-    def write(self, data: bytes) -> None:
-        """Send all of ``data``."""
-
-    def read(self, timeout: float) -> bytes:
-        """Bytes that the device sent; b"" at once where it is idle."""
-
-    def close(self) -> None:
-        """Release the device."""
 
 
 def check_link(path: Path) -> None:

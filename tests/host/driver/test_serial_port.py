@@ -1,4 +1,4 @@
-"""Device strings and serial ports; a pseudo-terminal stands in for a board's port."""
+"""Serial ports; a pseudo-terminal stands in for a board's port."""
 
 import os
 import tty
@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from opzo.host.driver.transport import DEFAULT_BAUD, SerialTransport, connection
+from opzo.host.driver.devices import connection
+from opzo.host.driver.serial_port import DEFAULT_BAUD, SerialTransport
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Limits
-
-LIMITS = Limits(4, 64, 64, 4, 4)
 
 
 @pytest.fixture
@@ -78,30 +76,9 @@ def test_port_without_permission(tmp_path: Path) -> None:
         SerialTransport(str(path))
 
 
-@pytest.mark.parametrize(
-    ("device", "message"),
-    [
-        ("fpga", "'fpga' is not a device; choose fast, golden, rtl or serial:"),
-        ("serial:", "is not a device"),
-        ("", "is not a device"),
-        ("serial:/dev/ttyUSB0@fast", "'fast' is not a baud rate; write serial:/dev/ttyUSB0@1000000"),
-        ("serial:/dev/ttyUSB0@0", "'0' is not a baud rate"),
-        ("golden", r"name it: opzo\.connect\('golden', network\)"),
-    ],
-)
-def test_refuses_device_strings(device: str, message: str) -> None:
-    with pytest.raises(OpzoError, match=message):
-        connection(device)
-
-
 def test_baud_rate_reaches_the_port(terminal: tuple[int, str]) -> None:
     for suffix, baud in (("", DEFAULT_BAUD), ("@115200", 115200)):
         port = connection(f"serial:{terminal[1]}{suffix}").open()
         assert isinstance(port, SerialTransport)
         assert port._serial.baudrate == baud
         port.close()
-
-
-def test_simulated_devices_cannot_be_opened_again() -> None:
-    assert not connection("golden", LIMITS).reopens
-    assert connection("serial:/dev/ttyUSB0").reopens

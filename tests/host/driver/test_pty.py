@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from opzo.host.cli.main import main
+from opzo.host.driver.devices import connection
 from opzo.host.driver.link import Link
-from opzo.host.driver.transport import SerialTransport, connection
+from opzo.host.driver.pty import PtyDevice
+from opzo.host.driver.serial_port import SerialTransport
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
-from opzo.sim.pty import PtyDevice
 from opzo.spec.commands import Command
 from opzo.spec.errors import OpzoError
 from opzo.spec.memories import Space

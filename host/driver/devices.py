@@ -1,0 +1,109 @@
+"""Kinds of devices by name: the one list from which devices are opened, and which messages and help texts name.
+
+A device string is ``NAME`` for a simulated device and ``NAME:ADDRESS`` for any other. To add a kind, write a class with
+the methods of `Transport` and add a line to `KINDS`.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from opzo.host.driver.transport import Connection, SimulatedTransport
+from opzo.spec.errors import ChoiceError, OpzoError
+from opzo.spec.messages import did_you_mean, no_such, printable, shown
+from opzo.spec.network import Limits
+
+SIMULATED_PATIENCE, PATIENCE = 5.0, 1.0
+"""Seconds without a byte after which the link sends again.
+
+Nothing is lost on the way to a simulated device, but it may compute for long before it answers.
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of device.
+
+    Parameters
+    ----------
+    factory : str
+        ``module:attribute`` of what makes its transport, imported when a device is opened: a laptop that drives a board
+        loads no simulator. It gets the `Limits` to simulate, or the address; it raises OpzoError where it cannot make
+        the transport.
+    address : str
+        Form of the addresses, for messages; '' for a simulated device.
+    """
+
+    factory: str
+    address: str = ""
+
+    def make(self, *arguments: Any, **settings: Any) -> Any:
+        """Transport to a device of this kind."""
+        module, _, attribute = self.factory.partition(":")
+        return getattr(import_module(module), attribute)(*arguments, **settings)
+
+
+KINDS = {
+    "fast": Kind("opzo.sim.model_transport:fast"),
+    "golden": Kind("opzo.sim.model_transport:golden"),
+    "rtl": Kind("opzo.sim.rtl.transport:RtlTransport"),
+    "serial": Kind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
+}
+"""``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle."""
+
+
+def simulated_devices() -> list[str]:
+    """Device strings of all simulated devices."""
+    return [name for name, kind in KINDS.items() if not kind.address]
+
+
+def is_simulated(device: object) -> bool:
+    """Whether a device string names a simulated device."""
+    return device in simulated_devices()
+
+
+def device_choices() -> str:
+    """All forms of a device string, for messages and help: ``a, b or c:ADDRESS``."""
+    addressed = [f"{name}:{kind.address}" for name, kind in KINDS.items() if kind.address]
+    *forms, last = simulated_devices() + addressed
+    return f"{', '.join(forms)} or {last}"
+
+
+def connection(device: str, limits: Limits | None = None) -> Connection:
+    """Connection of a device string; ``limits`` (simulated devices only) is what to build the device for."""
+    if not isinstance(device, str):
+        raise ChoiceError(f"a device is named by a text, not {shown(device)}; choose {device_choices()}")
+    name, colon, address = device.partition(":")
+    kind = KINDS.get(name)
+    if kind is None or bool(kind.address) != bool(colon) or (colon and not address):
+        raise _no_device(device)
+    if kind.address:
+        return Connection(device, partial(kind.make, address), PATIENCE, reopens=True)
+    if limits is None:
+        raise OpzoError(
+            f"'{device}' is simulated, and built for a network; name it: opzo.connect('{device}', network), where "
+            "network = opzo.Network('64-64-10') or that of the data, data.network()"
+        )
+    return Connection(device, partial(kind.make, limits), SIMULATED_PATIENCE, reopens=False)
+
+
+def simulated(device: str, limits: Limits, **settings: Any) -> SimulatedTransport:
+    """Simulated device of a name, built for ``limits``; ``settings`` are those of its factory.
+
+    OpzoError where there is no such simulated device, or a tool that it needs is missing.
+    """
+    if not is_simulated(device):
+        raise no_such("simulated device", device, simulated_devices())
+    transport: SimulatedTransport = KINDS[device].make(limits, **settings)
+    return transport
+
+
+def _no_device(text: str) -> ChoiceError:
+    """Error of an invalid device string, with what may have been meant."""
+    hint = did_you_mean(text, simulated_devices())
+    if text.startswith("/dev/"):
+        hint = f" (did you mean 'serial:{printable(text)}'?)"
+    elif text in ("serial", "serial:"):
+        hint = " without its port (opzo ports lists them)"
+    return ChoiceError(f"{shown(text)} is not a device{hint}; choose {device_choices()}")
