@@ -94,7 +94,7 @@ def test_new_simulated_device_is_one_class_and_one_line(
     with pytest.raises(OpzoError, match="echo does not answer"):
         open_device("echo", Network("9-8-3"))
     assert main(["simulate", "--device", "serial:/dev/ttyUSB0"]) == 2
-    assert "choose fast, golden, rtl, echo\n" in capsys.readouterr().err
+    assert "choose fast, golden, rtl, echo;" in capsys.readouterr().err
 
 
 def test_simulated_makes_only_simulated_devices() -> None:
