@@ -11,8 +11,8 @@ from serial.tools.list_ports_common import ListPortInfo
 from opzo.boards.board import Board
 from opzo.boards.registry import BOARDS
 from opzo.boards.usb import guess_boards, is_programming_channel
-from opzo.spec.commands import REPLY, Command
 from opzo.host.driver.serial_port import DEFAULT_BAUD, SerialTransport
+from opzo.spec.commands import REPLY, Command
 from opzo.spec.errors import OpzoError
 from opzo.spec.frames import Frame, Unescape
 from opzo.spec.protocol import MAGIC, Identity

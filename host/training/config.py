@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from opzo.host.data.data_sets import DATA_SETS
-from opzo.host.training.old_names import accepts_old_names
 from opzo.host.driver.devices import device_choices
+from opzo.host.training.old_names import accepts_old_names
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.messages import did_you_mean, printable, shown
