@@ -2,11 +2,13 @@
 
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from opzo.host.cli.main import COMMANDS
+from opzo.host.training.config import Hyperparameters
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -56,6 +58,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_that_a_page_names_exist(page: Path) -> None:
     named = set(re.findall(r"(?:^|`|/|&& )opzo ([a-z]+)\b", page.read_text(), re.MULTILINE))
     assert sorted(named - set(COMMANDS)) == []
+
+
+def test_the_table_of_settings_has_all_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `--([\w-]+)` \| (\S+) \|", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
+    settings = {entry.name.replace("_", "-"): str(entry.default) for entry in fields(Hyperparameters)}
+    assert dict(rows) == settings
 
 
 def test_the_picture_is_what_its_script_draws(monkeypatch: pytest.MonkeyPatch) -> None:
