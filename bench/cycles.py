@@ -16,9 +16,9 @@ from typing import Any
 from opzo.host.data.data_sets import load_data
 from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device, open_device
-from opzo.host.driver.schedule_registers import rate_registers
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
+from opzo.host.training.schedule_registers import rate_registers
 from opzo.host.training.trainer import Samples, Trainer
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_steps

@@ -16,9 +16,9 @@ import numpy as np
 from opzo.host.data.data_sets import encode_frame, load_data
 from opzo.host.driver.device import Device, Sample
 from opzo.host.driver.link import Link
-from opzo.host.driver.schedule_registers import rate_registers
 from opzo.host.driver.transport import Connection
 from opzo.host.training.config import Hyperparameters
+from opzo.host.training.schedule_registers import rate_registers
 from opzo.host.training.trainer import Trainer
 from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.network import Network

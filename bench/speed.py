@@ -24,11 +24,11 @@ from speed_table import markdown
 from opzo.host.cli.commands.sweep import train_runs
 from opzo.host.data.data_sets import Data, Frames, load_data
 from opzo.host.driver.device import Device, open_device
-from opzo.host.driver.schedule_registers import BLOCK, rate_registers
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config
 from opzo.host.training.recipes import configure
 from opzo.host.training.run_folder import CHECKPOINT
+from opzo.host.training.schedule_registers import BLOCK, rate_registers
 from opzo.host.training.sweep import PlannedRun
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError

@@ -6,8 +6,8 @@ from typing import Any, Self
 from opzo.host.api.notebook import NotebookBar
 from opzo.host.api.verbosity import in_notebook
 from opzo.host.driver.statistics import cycles_are
-from opzo.host.report.progress import TrainingBar, table_head, table_row
 from opzo.host.training.health import Once
+from opzo.host.training.progress import TrainingBar, table_head, table_row
 from opzo.host.training.trainer import EpochReport, Progress, Trainer, Watcher
 from opzo.system.interrupt import Interrupt
 

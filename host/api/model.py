@@ -17,7 +17,6 @@ from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import Frames
 from opzo.host.data.samples import Given, labelled, tested, unlabelled
 from opzo.host.driver.device import Device, open_device
-from opzo.host.driver.schedule_registers import STREAM_RATE, rate_registers
 from opzo.host.driver.state import State
 from opzo.host.stream.stream import Stream
 from opzo.host.training.checkpoint import Checkpoint
@@ -25,6 +24,7 @@ from opzo.host.training.config import Hyperparameters, meant
 from opzo.host.training.old_names import renamed_arguments
 from opzo.host.training.recipes import learning_recipe
 from opzo.host.training.run_folder import checkpoint_path
+from opzo.host.training.schedule_registers import STREAM_RATE, rate_registers
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import WEIGHT

@@ -4,13 +4,13 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
-from opzo.host.report.progress import describe
+from opzo.host.training.progress import describe
 from opzo.host.training.trainer import Progress
 from opzo.spec.network import Network
 
 
 class NotebookBar:
-    """Stands in for ``opzo.host.report.progress.TrainingBar`` where there is no terminal but a notebook.
+    """Stands in for ``opzo.host.training.progress.TrainingBar`` where there is no terminal but a notebook.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.spec.formats import WEIGHT
+from opzo.spec.formats import FEEDBACK_MEAN_MAX, FEEDBACK_SHIFT_MAX, WEIGHT
 from opzo.spec.network import Network
 from opzo.spec.rules import Rule
 
@@ -57,3 +57,12 @@ def initial_feedback(network: Network, rule: Rule, seed: int) -> list[NDArray[np
     if rule is Rule.OPZO:
         return [np.zeros(shape, np.int16) for shape in shapes]
     return [random.integers(-FEEDBACK_RANGE, FEEDBACK_RANGE, shape, np.int16, endpoint=True) for shape in shapes]
+
+
+def feedback_shift(feedback: NDArray[np.int16], lanes: int) -> int:
+    """Shift of a feedback matrix (classes, n) as the device chooses it: from the neurons of lane 0."""
+    lane = np.abs(feedback[:, ::lanes].astype(np.int64))
+    shift = 0
+    while shift < FEEDBACK_SHIFT_MAX and lane.sum() >= FEEDBACK_MEAN_MAX * lane.size << shift:
+        shift += 1
+    return shift

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.device import Device
-from opzo.host.driver.initial_weights import initial_feedback, initial_local, initial_weights
+from opzo.host.driver.initial_weights import feedback_shift, initial_feedback, initial_local, initial_weights
 from opzo.host.driver.row_layout import round_entries
-from opzo.host.driver.schedule_registers import feedback_shift
 from opzo.spec.errors import OpzoError
 from opzo.spec.lfsr import lane_states
 from opzo.spec.network import Limits, Network

@@ -11,10 +11,10 @@ from opzo.host.driver.device import Device
 from opzo.host.driver.devices import connection
 from opzo.host.driver.initial_weights import generator
 from opzo.host.driver.link import Link
-from opzo.host.driver.schedule_registers import rate_registers
 from opzo.host.driver.state import State
 from opzo.host.selftest.line import FaultyLine
 from opzo.host.training.config import Hyperparameters
+from opzo.host.training.schedule_registers import rate_registers
 from opzo.spec.network import Limits, Network
 from opzo.spec.registers import COUNTER
 from opzo.spec.rules import Rule

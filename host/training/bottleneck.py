@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from opzo.host.report.progress import duration
+from opzo.host.report.units import duration
 from opzo.spec.protocol import BITS_A_BYTE
 
 BAUD = 3_000_000

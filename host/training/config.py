@@ -70,7 +70,7 @@ def check_value(entry: "Field[Any]", value: Any, what: str) -> Any:
 @accepts_old_names
 @dataclass(frozen=True)
 class Hyperparameters:
-    """How to learn, in units of the algorithm; ``opzo.host.driver.schedule_registers`` makes register values of them.
+    """How to learn, in units of the algorithm; ``opzo.host.training.schedule_registers`` makes register values of them.
 
     Raises OpzoError for a value that cannot be, naming it.
     """

@@ -16,12 +16,12 @@ from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device, Sample
 from opzo.host.driver.initial_weights import ORDER, generator
 from opzo.host.driver.row_layout import round_entries
-from opzo.host.driver.schedule_registers import BLOCK, rate_registers
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import Tally, counter_array
 from opzo.host.training import health
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
+from opzo.host.training.schedule_registers import BLOCK, rate_registers
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network
 from opzo.spec.protocol import Identity

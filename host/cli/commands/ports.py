@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from opzo.host.cli.options import add_output, print_json, say
-from opzo.host.driver.ports import PROBE_SECONDS, Answer, Port, find_ports, probe
+from opzo.host.cli.serial_ports import Port, find_ports
+from opzo.host.driver.probe import PROBE_SECONDS, Answer, probe
 from opzo.spec.messages import printable
 
 
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List the ports; exit code."""
     found = []
     for port in find_ports():
-        answer = probe(port) if arguments.probe and not port.programming else None
+        answer = probe(port.path, port.bauds) if arguments.probe and not port.programming else None
         found.append(_facts(port, answer))
         if not arguments.json:
             _print(port, answer)

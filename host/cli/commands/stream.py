@@ -22,7 +22,6 @@ from opzo.host.cli.options import (
 )
 from opzo.host.data.class_names import find_class
 from opzo.host.driver.device import Device, open_device
-from opzo.host.driver.schedule_registers import STREAM_RATE, rate_registers
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import counter_array
 from opzo.host.stream.live_counts import Counts
@@ -32,6 +31,7 @@ from opzo.host.stream.sources import Sources, check_sources
 from opzo.host.stream.stream import Stream
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.run_folder import checkpoint_path
+from opzo.host.training.schedule_registers import STREAM_RATE, rate_registers
 from opzo.spec.errors import LinkError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.registers import Counter

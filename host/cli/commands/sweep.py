@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from opzo.host.cli.jobs import Jobs
 from opzo.host.cli.options import add_output, print_json, say, whole
 from opzo.host.driver.devices import is_simulated
-from opzo.host.training.jobs import Jobs
 from opzo.host.training.run_folder import folder_name
 from opzo.host.training.sweep import MAX_RUNS, PlannedRun, groups, plan, table, write_csv
 from opzo.host.training.sweep_table import sweep_table

@@ -15,11 +15,11 @@ from opzo.host.data.data_sets import Data, load_data
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.devices import is_simulated
 from opzo.host.driver.statistics import Tally, cycles_are
-from opzo.host.report.progress import TrainingBar, table_head, table_row
 from opzo.host.training.bottleneck import link_or_engine, times
 from opzo.host.training.checkpoint import Checkpoint, check_named, made_by
 from opzo.host.training.config import Config, checked
 from opzo.host.training.health import Once
+from opzo.host.training.progress import TrainingBar, table_head, table_row
 from opzo.host.training.recipes import OTHER_HIDDEN, configure, described
 from opzo.host.training.run_folder import CHECKPOINT, CONFIG, CURVE, RunFolder, folder_name, run_path
 from opzo.host.training.trainer import EpochReport, Progress, Trainer, Watcher

@@ -7,10 +7,10 @@ import pytest
 
 from opzo.host.data.events.event_samples import Events, EventSample
 from opzo.host.driver.device import Device, open_device
-from opzo.host.driver.schedule_registers import rate_registers
 from opzo.host.driver.state import State
 from opzo.host.stream.stream import Stream
 from opzo.host.training.config import Hyperparameters
+from opzo.host.training.schedule_registers import rate_registers
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.commands import RunFlag

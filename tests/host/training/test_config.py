@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from opzo.host.driver.initial_weights import initial_feedback, initial_weights
-from opzo.host.driver.schedule_registers import BLOCK, decay_shift, feedback_shift, rate_registers
+from opzo.host.driver.initial_weights import feedback_shift, initial_feedback, initial_weights
 from opzo.host.driver.state import State
 from opzo.host.training.config import Config, Hyperparameters, checked, read_toml
+from opzo.host.training.schedule_registers import BLOCK, decay_shift, rate_registers
 from opzo.sim.golden import scale
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.network import Network

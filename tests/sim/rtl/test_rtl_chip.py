@@ -14,10 +14,10 @@ from opzo.host.driver.device import Device, Sample
 from opzo.host.driver.devices import connection
 from opzo.host.driver.link import Link
 from opzo.host.driver.pty import PtyDevice
-from opzo.host.driver.schedule_registers import rate_registers
 from opzo.host.driver.state import State
 from opzo.host.driver.transport import Connection, Transport
 from opzo.host.training.config import Hyperparameters
+from opzo.host.training.schedule_registers import rate_registers
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.stimuli import draw_chunk, draw_flags
 from opzo.sim.golden.core import GoldenCore

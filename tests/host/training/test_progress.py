@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from opzo.host.driver.statistics import Tally
-from opzo.host.report import progress
-from opzo.host.report.progress import TrainingBar, compact, duration, table_head, table_row
+from opzo.host.report.units import compact, duration
+from opzo.host.training import progress
+from opzo.host.training.progress import TrainingBar, table_head, table_row
 from opzo.host.training.trainer import EpochReport, Progress
 from opzo.spec.network import Network
 from opzo.spec.registers import Counter

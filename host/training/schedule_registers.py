@@ -2,16 +2,11 @@
 
 from math import cos, log2, pi
 
-import numpy as np
-from numpy.typing import NDArray
-
 from opzo.host.training.config import Hyperparameters
 from opzo.spec.formats import (
     ACTIVITY_BITS,
     ALPHA_BITS,
     DELTA_SHIFT,
-    FEEDBACK_MEAN_MAX,
-    FEEDBACK_SHIFT_MAX,
     UPDATE_FRAC_BITS,
 )
 from opzo.spec.registers import Reg
@@ -51,12 +46,3 @@ def decay_shift(decay: int, rate: int) -> int:
         return 0
     shift = max(1, round(decay - UPDATE_FRAC_BITS - log2(rate)))
     return shift if shift <= SHIFT_MAX else 0
-
-
-def feedback_shift(feedback: NDArray[np.int16], lanes: int) -> int:
-    """Shift of a feedback matrix (classes, n) as the device chooses it: from the neurons of lane 0."""
-    lane = np.abs(feedback[:, ::lanes].astype(np.int64))
-    shift = 0
-    while shift < FEEDBACK_SHIFT_MAX and lane.sum() >= FEEDBACK_MEAN_MAX * lane.size << shift:
-        shift += 1
-    return shift

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from opzo.host.cli.main import main
 from opzo.system.interrupt import Interrupt
 
 NOT_RUN = -1000
@@ -102,7 +103,6 @@ class Jobs:
 
 def child(arguments: list[str]) -> int:
     """Run ``opzo`` as a process of ``Jobs``: its stdin ends when the parent does, however that ends; exit code."""
-    from opzo.host.cli.main import main
 
     def watch() -> None:
         while os.read(0, 1):

@@ -12,9 +12,10 @@ from serial.tools.list_ports_common import ListPortInfo
 from opzo.boards.registry import BOARDS
 from opzo.boards.usb import guess_boards
 from opzo.host.cli.main import main
-from opzo.host.driver import ports
+from opzo.host.cli.serial_ports import find_ports
+from opzo.host.driver import probe as probe_module
 from opzo.host.driver.device import open_device
-from opzo.host.driver.ports import PROBE_SECONDS, find_ports, probe
+from opzo.host.driver.probe import PROBE_SECONDS, probe
 from opzo.host.driver.pty import PtyDevice
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
@@ -111,7 +112,7 @@ def test_programming_channel_is_no_device_and_is_not_asked(
     listed: list[ListPortInfo], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed.append(entry("/dev/ttyUSB0", vid=0x0403, pid=0x6010, product="iCEBreaker V1.0e", location="1-2:1.0"))
-    monkeypatch.setattr(ports, "SerialTransport", None)
+    monkeypatch.setattr(probe_module, "SerialTransport", None)
     assert main(["ports", "--probe", "--json"]) == 0
     (port,) = json.loads(capsys.readouterr().out)["ports"]
     assert (port["programming"], port["device"], "answer" in port) == (True, None, False)
@@ -170,7 +171,7 @@ def test_adapter_is_asked_at_the_rates_of_boards_without_a_bridge(listed: list[L
         listed.append(entry(served.path, vid=0x10C4, pid=0xEA60, product="CP2102"))
         (port,) = find_ports()
         begin = time.monotonic()
-        assert probe(port).text == "no answer at 3000000, 1000000 baud"
+        assert probe(port.path, port.bauds).text == "no answer at 3000000, 1000000 baud"
         assert 2 * PROBE_SECONDS <= time.monotonic() - begin < 2 * PROBE_SECONDS + 2
 
 
@@ -178,12 +179,13 @@ def test_other_devices_are_told_apart(listed: list[ListPortInfo], monkeypatch: p
     with PtyDevice(Silent(b"login: \r\n" * 20)) as served:
         listed.append(entry(served.path, **ULX3S))
         (port,) = find_ports()
-        assert probe(port).text == "no answer at 3000000 baud"
+        assert probe(port.path, port.bauds).text == "no answer at 3000000 baud"
     real = Identity.of
     monkeypatch.setattr(Identity, "pack", lambda self: real(LIMITS).STRUCT.pack(self.magic, 9, *[0] * 10))
     with PtyDevice(ModelTransport(GoldenCore(LIMITS))) as served:
         listed[0] = entry(served.path, **ULX3S)
-        answer = probe(find_ports()[0])
+        (port,) = find_ports()
+        answer = probe(port.path, port.bauds)
         assert (answer.baud, answer.identity) == (3_000_000, None)
         assert answer.text == "an opzo device of protocol version 9 answers"
 
@@ -191,6 +193,6 @@ def test_other_devices_are_told_apart(listed: list[ListPortInfo], monkeypatch: p
 def test_absent_port_and_file_are_no_trouble(listed: list[ListPortInfo], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     listed += [entry("/dev/absent-port"), entry(str(tmp_path / "file"))]
-    answers = {port.path: probe(port).text for port in find_ports()}
+    answers = {port.path: probe(port.path, port.bauds).text for port in find_ports()}
     assert answers["/dev/absent-port"] == "no device at /dev/absent-port; is the board plugged in?"
     assert "cannot be used as a serial port" in answers[str(tmp_path / "file")]

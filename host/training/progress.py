@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from opzo.host.driver.statistics import Tally
+from opzo.host.report.units import compact
 from opzo.host.training.health import Health
 from opzo.host.training.trainer import EpochReport
 from opzo.host.training.trainer import Progress as Standing
@@ -76,22 +77,6 @@ def describe(tally: Tally, network: Network, cycles: str) -> str:
     """Accuracy, firing rates and cycles, which are ``cycles`` (counted or modelled)."""
     rates = " ".join(f"{rate:.2f}" for rate in tally.firing_rates(network))
     return f"{tally.accuracy:.1%} rates {rates} {compact(tally.cycles)} {cycles} cycles"
-
-
-def compact(count: int) -> str:
-    """A count in at most five characters."""
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= size:
-            return f"{count / size:.3g}{unit}" if count < 1000 * size else f"{count // size}{unit}"
-    return str(count)
-
-
-def duration(microseconds: float) -> str:
-    """A time in a handy unit."""
-    for unit, size in (("min", 60e6), ("s", 1e6), ("ms", 1e3)):
-        if microseconds >= size:
-            return f"{microseconds / size:.3g} {unit}"
-    return f"{microseconds:.3g} us"
 
 
 def table_head(cycles: str) -> str:

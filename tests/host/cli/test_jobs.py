@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opzo.host.training.jobs import NOT_RUN, Jobs
+from opzo.host.cli.jobs import NOT_RUN, Jobs
 
 
 def test_what_a_process_says_and_its_exit_code_come_with_its_index(

@@ -1,0 +1,17 @@
+"""Figures in handy units, for screens and messages."""
+
+
+def compact(count: int) -> str:
+    """A count in at most five characters."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}" if count < 1000 * size else f"{count // size}{unit}"
+    return str(count)
+
+
+def duration(microseconds: float) -> str:
+    """A time in a handy unit."""
+    for unit, size in (("min", 60e6), ("s", 1e6), ("ms", 1e3)):
+        if microseconds >= size:
+            return f"{microseconds / size:.3g} {unit}"
+    return f"{microseconds:.3g} us"
