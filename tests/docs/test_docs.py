@@ -1,4 +1,4 @@
-"""README and docs: paths, links and commands that they name exist; the picture is its script's."""
+"""Paths, links and commands that README, docs and source files name exist; the picture is its script's."""
 
 import re
 import sys
@@ -41,6 +41,13 @@ def anchors(page: Path) -> set[str]:
 def test_paths_that_a_page_names_exist(page: Path) -> None:
     named = set(PATH.findall(page.read_text()))
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+@pytest.mark.parametrize("folder", [name for name in FOLDERS if name[0] != "."])
+def test_paths_that_source_files_name_exist(folder: str) -> None:
+    for file in (ROOT / folder).rglob("*.py"):
+        named = set(PATH.findall(file.read_text()))
+        assert sorted(name for name in named if not (ROOT / name).exists()) == [], file
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
