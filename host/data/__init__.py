@@ -1,1 +1,1 @@
-"""Data sets: images, events, recordings, and what they have in common."""
+"""Data sets: images, event samples, recordings of event cameras, and what they share."""

@@ -1,4 +1,4 @@
-"""Data sets by name or file: training and test samples, frames or events, with labels."""
+"""Data sets by name or file: labelled training and test samples, either frames or events."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from opzo.host.data.class_names import Names, class_text, names_of_data
 from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_files import is_event_file, load_events
 from opzo.host.data.events.event_samples import Events
-from opzo.host.data.images.frames import LABEL_MAX, PIXEL_MAX, Frames, Shape, check_pixels, encode_frame
+from opzo.host.data.images.frames import PIXEL_MAX, Frames, Shape, check_pixels, encode_frame
 from opzo.host.data.images.mnist import MNIST_FILES, WHERE, load_mnist
 from opzo.host.data.npz import load_arrays
 from opzo.spec.errors import OpzoError
@@ -22,26 +22,26 @@ from opzo.spec.network import Network
 from opzo.spec.rules import Input
 from opzo.system.paths import DATA_ROOT, expanded
 
-__all__ = ["DATA_SETS", "LABEL_MAX", "MNIST_FILES", "Data", "Frames", "check_pixels", "encode_frame", "load_data"]
+__all__ = ["DATA_SETS", "MNIST_FILES", "Data", "Frames", "check_pixels", "encode_frame", "load_data"]
 
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 DIGITS_PIXEL_MAX = 16
 DIGITS_TEST_EVERY = 5
 DIGITS = tuple("0123456789")
 SYNTHETIC = "saccade-"
-"""Begins the names of data sets that a simulated camera makes of others."""
+"""Prefix of data sets that a simulated event camera makes from images."""
 RECORDED = ("nmnist", "dvs-gesture", "cifar10-dvs")
-"""Recordings of event cameras, from files on disk."""
+"""Data sets recorded by event cameras, read from disk."""
 DATA_SETS = ("digits", "mnist", "saccade-digits", "saccade-mnist", *RECORDED)
-NAMED = 5
-"""Classes that a message names at most."""
+LISTED_MAX = 5
+"""Maximum number of classes that a message lists."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: training and test samples, both of the same kind."""
+    """Training and test samples of a data set, both frames or both events."""
 
     name: str
     train: Frames | Events
@@ -50,8 +50,8 @@ class Data:
     def __post_init__(self) -> None:
         for part in (self.train, self.test):
             if not isinstance(part, Frames | Events):
-                raise OpzoError(f"data are made of Frames or Events, not of {shown(part)}; see opzo.Frames.of(x, y)")
-            # So that a part alone is trained by the recipe of the data set.
+                raise OpzoError(f"Data takes Frames or Events, not {shown(part)}; see opzo.Frames.of(x, y)")
+            # Training on one part alone then still finds the recipe of the data set.
             object.__setattr__(part, "data_set", self.name)
 
     def __repr__(self) -> str:
@@ -60,27 +60,28 @@ class Data:
     def network(
         self, sizes: Sequence[int] | str | None = None, *, steps: int | None = None, local: int | None = None
     ) -> Network:
-        """Network that ``opzo train`` makes for the data set, or one of other ``sizes``, ``steps`` or ``local``.
+        """Network that ``opzo train`` uses for the data set, or one with other ``sizes``, ``steps`` or ``local``.
 
-        Without a recipe it is one of two hidden layers; ``local`` -1 is all of them.
+        A data set without a recipe gets two hidden layers. ``local`` is the number of hidden layers with a local
+        readout, -1 for all.
         """
         from opzo.host.training.recipes import recipe_network
 
         return recipe_network(self, sizes, steps, local)
 
     def check(self, network: Network) -> None:
-        """Raise OpzoError where ``network`` does not fit the data."""
+        """Raise OpzoError if ``network`` does not fit the data."""
         self.train.check(network, f"{self.name} (training)")
         self.test.check(network, f"{self.name} (test)")
 
     @property
     def names(self) -> Names:
-        """Names of the classes, in order of label; empty where they are unknown."""
+        """Class names in order of label; empty if unknown."""
         return self.train.names
 
     @property
     def digest(self) -> int:
-        """CRC-32 of the training samples, in order: tells whether a resumed run has the same ones."""
+        """CRC-32 of the training samples, in order; a resumed run compares it with that of its checkpoint."""
         return self.train.digest
 
     @property
@@ -90,11 +91,11 @@ class Data:
 
 
 def load_data(name: str, root: str | Path = "") -> Data:
-    """Data set by name; ``root`` is the folder of its files, where it has any.
+    """Load a data set by name or from an ``.npz`` file of images or events.
 
-    ``digits``; ``mnist`` (four IDX files, gzipped or not); the synthetic recordings ``saccade-digits`` and
-    ``saccade-mnist`` (of the same files); the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz``
-    file of images or of events.
+    Names are ``digits``; ``mnist`` (four IDX files, gzipped or not); ``saccade-digits`` and ``saccade-mnist``,
+    synthetic recordings of those images; and the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``. ``root``
+    is the folder of the data set's files, if it has any.
     """
     if root:
         root = expanded(str(root))
@@ -105,7 +106,7 @@ def load_data(name: str, root: str | Path = "") -> Data:
 
         return Data(name, *load_saccade(name, root))
     data = _npz(expanded(name)) if is_file else _load(name, root)
-    _tell_classes(data)
+    _warn_of_classes(data)
     return data
 
 
@@ -113,9 +114,9 @@ def _load(name: str, root: str | Path) -> Data:
     if name == "digits":
         return _digits()
     if name in RECORDED:
-        from opzo.host.data.events.event_data_sets import load_event_data
+        from opzo.host.data.events.recorded_data_sets import load_recorded_data
 
-        return Data(name, *load_event_data(name, root))
+        return Data(name, *load_recorded_data(name, root))
     if name == "mnist":
         if not root:
             raise OpzoError(f"mnist needs the folder of its four IDX files; give {DATA_ROOT}; {WHERE}")
@@ -126,19 +127,19 @@ def _load(name: str, root: str | Path) -> Data:
     raise no_such("data set", name, DATA_SETS, " or an .npz file")
 
 
-def _tell_classes(data: Data) -> None:
-    """Warn of classes that only one part has, and of labels that do not count from 0."""
+def _warn_of_classes(data: Data) -> None:
+    """Warn of classes that only one part has, and of labels that do not start at 0."""
     train, test = (set(np.unique(part.y).tolist()) for part in (data.train, data.test))
     for classes, what in (
         (test - train, "test samples but no training samples, so the network cannot learn them"),
-        (train - test, "training samples but no test samples, so the test accuracy says nothing about them"),
+        (train - test, "training samples but no test samples, so the test accuracy does not cover them"),
     ):
         if classes:
-            names = ", ".join(class_text(label, data.names) for label in sorted(classes)[:NAMED])
-            more = " ..." if len(classes) > NAMED else ""
+            names = ", ".join(class_text(label, data.names) for label in sorted(classes)[:LISTED_MAX])
+            more = " ..." if len(classes) > LISTED_MAX else ""
             logger.warning("%s: %d classes (%s%s) have %s", data.name, len(classes), names, more, what)
     if first := min(train | test):
-        logger.warning("%s: its labels begin with %d; classes count from 0, so the first are unused", data.name, first)
+        logger.warning("%s: labels start at %d instead of 0, so classes below %d are unused", data.name, first, first)
 
 
 def _digits() -> Data:
@@ -154,9 +155,9 @@ def _digits() -> Data:
 def _npz(path: Path) -> Data:
     """Images or events of an ``.npz`` file.
 
-    Beside NPZ_ARRAYS it may have ``shape``, three numbers (channels, height, width), for flat images, and ``input``:
-    'frame' says that values of only 0 and 1 are meant so; 'spikes' and 'graded' that the arrays x are events (count,
-    steps, inputs), as in `opzo.host.data.events.dense.dense_events`.
+    Besides NPZ_ARRAYS the file may have ``shape``, three numbers (channels, height, width) for flat images, and
+    ``input``: 'frame' accepts pixels of only 0 and 1 as they are; with 'spikes' or 'graded' the arrays x are events
+    (count, steps, inputs), as for `opzo.host.data.events.dense.dense_events`.
     """
     remedy = f"write it with numpy.savez, as arrays {', '.join(NPZ_ARRAYS)}"
     arrays = load_arrays(path, remedy)
@@ -176,51 +177,55 @@ def _npz(path: Path) -> Data:
         train = dense_events(x_train, y_train, kind, names[0], names[1])
         test = dense_events(x_test, y_test, kind, names[2], names[3])
         if (train.shape, train.steps) != (test.shape, test.steps):
-            raise OpzoError(f"{path}: x_train has shape {x_train.shape}, x_test {x_test.shape}; only counts may differ")
+            raise OpzoError(f"{path}: {_shapes_differ(x_train, x_test)}")
         return _named(path, train, test, arrays, remedy)
     shape = _shape(arrays, path)
     train = Frames.of(x_train, y_train, names[0], names[1], shape=shape, as_is=kind is Input.FRAME)
     test = Frames.of(x_test, y_test, names[2], names[3], shape=shape, as_is=kind is Input.FRAME)
     if train.inputs != test.inputs:
         raise OpzoError(f"{path}: training frames have {train.inputs} pixels, test frames {test.inputs}")
-    # Flat images of one part are those of the other part's shape.
+    # Flat images take the shape of the other part.
     if test.shape is None:
         test = replace(test, shape=train.shape, channels_last=train.channels_last)
     elif train.shape is None:
         train = replace(train, shape=test.shape, channels_last=test.channels_last)
     if (train.shape, train.channels_last) != (test.shape, test.channels_last):
-        raise OpzoError(f"{path}: x_train has shape {x_train.shape}, x_test {x_test.shape}; only counts may differ")
+        raise OpzoError(f"{path}: {_shapes_differ(x_train, x_test)}")
     return _named(path, train, test, arrays, remedy)
+
+
+def _shapes_differ(x_train: NDArray[Any], x_test: NDArray[Any]) -> str:
+    return f"x_train has shape {x_train.shape}, x_test {x_test.shape}; only the number of samples may differ"
 
 
 def _named(
     path: Path, train: Frames | Events, test: Frames | Events, arrays: dict[str, NDArray[Any]], remedy: str
 ) -> Data:
-    """Data with the names of classes that the file has."""
+    """Data with the class names of the file."""
     known = names_of_data(arrays, path, remedy)
     largest = max(train.y.max(), test.y.max())
     if known and largest >= len(known):
-        raise OpzoError(f"{path} has label {largest} and {len(known)} names of classes; {remedy}")
+        raise OpzoError(f"{path} has label {largest} but only {len(known)} class names; {remedy}")
     return Data(path.name, replace(train, names=known), replace(test, names=known))
 
 
 def _kind(arrays: dict[str, NDArray[Any]], path: Path) -> Input | None:
-    """What the file says its samples are."""
-    said = arrays.get("input")
-    if said is None:
+    """Input kind of the samples; None if the file does not give it."""
+    given = arrays.get("input")
+    if given is None:
         return None
     names = [kind.name.lower() for kind in Input]
-    if said.shape != () or str(said) not in names:
-        raise OpzoError(f"{path}: input is {printable(said)}; {', '.join(names)} expected")
-    return Input.parse(str(said))
+    if given.shape != () or str(given) not in names:
+        raise OpzoError(f"{path}: input is {printable(given)}; expected {', '.join(names)}")
+    return Input.parse(str(given))
 
 
 def _shape(arrays: dict[str, NDArray[Any]], path: Path) -> Shape | None:
-    """Shape of its images, where the file says it."""
-    said = arrays.get("shape")
-    if said is None:
+    """Shape of one image; None if the file does not give it."""
+    given = arrays.get("shape")
+    if given is None:
         return None
-    if said.shape != (3,) or said.dtype.kind not in "iu" or (said < 1).any():
-        raise OpzoError(f"{path}: shape is {printable(said)}; three whole numbers expected: channels, height, width")
-    channels, height, width = said.tolist()
+    if given.shape != (3,) or given.dtype.kind not in "iu" or (given < 1).any():
+        raise OpzoError(f"{path}: shape is {printable(given)}; expected three whole numbers: channels, height, width")
+    channels, height, width = given.tolist()
     return channels, height, width

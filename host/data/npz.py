@@ -1,4 +1,4 @@
-"""Arrays of an .npz file, without pickled objects, and no larger than memory can take."""
+"""Safe reading of .npz files: no pickled objects, and no arrays larger than memory."""
 
 import sys
 import zipfile
@@ -19,10 +19,10 @@ SUFFIX = ".npy"
 
 
 def load_arrays(path: Path, remedy: str) -> dict[str, NDArray[Any]]:
-    """All arrays by name; OpzoError, ending in ``remedy``, where ``path`` is absent or no such file.
+    """All arrays by name; OpzoError, ending in ``remedy``, if ``path`` is missing or not an .npz file.
 
-    What each array declares is checked against its share of the file, and all of them against memory, before any is
-    unpacked. Files that an operating system has added are passed over.
+    Before anything is unpacked, the declared size of each array is checked against its size in the archive, and the
+    sum against memory. Files that an operating system has added to the archive are ignored.
     """
     try:
         if not path.exists():
@@ -31,7 +31,7 @@ def load_arrays(path: Path, remedy: str) -> dict[str, NDArray[Any]]:
             raise OpzoError(f"cannot read {path} as an .npz file: it is not a file; {remedy}")
         with path.open("rb") as file:
             if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
-                raise OpzoError(f"cannot read {path} as an .npz file: it holds a single array; {remedy}")
+                raise OpzoError(f"cannot read {path} as an .npz file: it is a single .npy array; {remedy}")
         with zipfile.ZipFile(path) as archive:
             members = _members(archive)
             check_memory(str(path), sum(_size(archive, member) for member in members.values()))
@@ -44,7 +44,7 @@ def load_arrays(path: Path, remedy: str) -> dict[str, NDArray[Any]]:
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Entries of the arrays, by name; ValueError where two have the same one."""
+    """Archive entries of the arrays, by name; ValueError if two have the same name."""
     members: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         place = Path(entry.filename)
@@ -52,32 +52,32 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             continue
         name = printable(entry.filename.removesuffix(SUFFIX))
         if name in members:
-            raise ValueError(f"it has two arrays {name}")
+            raise ValueError(f"it has two arrays named {name}")
         members[name] = entry
     return members
 
 
 def _size(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
-    """Bytes of an array, as its head declares them; ValueError where they are not those that are packed."""
+    """Size of an array in bytes as its header declares it; ValueError if that is not its size in the archive."""
     with archive.open(entry) as file:
-        shape, dtype = _head(file)
+        shape, dtype = _header(file)
         size: int = prod(shape) * dtype.itemsize
         packed = entry.file_size - file.tell()
     if dtype.hasobject:
-        raise ValueError(f"{entry.filename} holds Python objects, not numbers")
+        raise ValueError(f"{entry.filename} contains Python objects, not numbers")
     if min(shape, default=0) < 0 or size != packed:
         raise ValueError(f"{entry.filename} declares {dtype} of shape {shape}, but {packed} bytes are packed")
     return size
 
 
-def _head(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = npy.read_magic(file)
     if version == (1, 0):
         shape, _, dtype = npy.read_array_header_1_0(file)
     elif version == (2, 0):
         shape, _, dtype = npy.read_array_header_2_0(file)
     else:
-        raise ValueError(f"its arrays are of version {version[0]}.{version[1]}; 1.0 and 2.0 can be read")
+        raise ValueError(f"its arrays have format version {version[0]}.{version[1]}; 1.0 and 2.0 can be read")
     return shape, dtype
 
 
@@ -87,5 +87,5 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
     if array.dtype.kind == "U" and array.nbytes:
         codes = np.ascontiguousarray(array).reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
         if codes.max() > sys.maxunicode:
-            raise ValueError(f"{entry.filename} holds texts with characters that do not exist")
+            raise ValueError(f"{entry.filename} has strings with invalid characters")
     return array

@@ -1,4 +1,4 @@
-"""Samples as users of the Python API give them: arrays, frames, events or a whole data set."""
+"""Samples given by users of the Python API: arrays, frames, events or a data set."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ from opzo.spec.messages import shown
 from opzo.spec.network import Network
 
 Given = ArrayLike | Frames | Events | Data
-"""What stands for samples; images as arrays need labels."""
+"""Types accepted as samples; images given as arrays need labels."""
 Samples = Frames | Events
 
 
 def labelled(x: Given, y: ArrayLike | None, part: str, network: Network, what: str = "x") -> Samples:
-    """Samples with labels that fit ``network``, of images ``x`` and labels ``y``, or of what has both."""
+    """Labelled samples that fit ``network``, made from images ``x`` and labels ``y``, or from ``x`` if it has both."""
     _check_kind(x, what)
     if isinstance(x, Frames | Events | Data):
         if y is not None:
-            raise OpzoError(f"{type(x).__name__} have their labels with them; leave y out")
+            raise OpzoError(f"{what} is of type {type(x).__name__}, which includes labels; leave y out")
         samples, what = _part(x, part, what)
     elif y is None:
-        raise OpzoError(f"{what} are images and need labels; give y, or opzo.Frames.of(x, y)")
+        raise OpzoError(f"{what} has images without labels; give y, or opzo.Frames.of(x, y)")
     else:
         samples = Frames.of(x, y, what, "y" if what == "x" else f"labels of {what}")
     samples.check(network, what)
@@ -33,7 +33,7 @@ def labelled(x: Given, y: ArrayLike | None, part: str, network: Network, what: s
 
 
 def tested(test: Any, train: Given, network: Network) -> Samples | None:
-    """Samples to test on after each epoch: those given, or else those of the data set that is trained on."""
+    """Samples to test on after each epoch: those given, else the test part of the training data set."""
     if test is None:
         return labelled(train, None, "test", network) if isinstance(train, Data) else None
     if isinstance(test, Frames | Events | Data):
@@ -44,7 +44,7 @@ def tested(test: Any, train: Given, network: Network) -> Samples | None:
 
 
 def unlabelled(x: Given, network: Network) -> Samples:
-    """Samples to predict; labels do not matter."""
+    """Samples to predict; labels are not needed."""
     _check_kind(x, "x")
     if isinstance(x, Frames | Events | Data):
         samples, what = _part(x, "test", "x")
@@ -56,15 +56,15 @@ def unlabelled(x: Given, network: Network) -> Samples:
 
 
 def _check_kind(x: Any, what: str) -> None:
-    """Raise OpzoError for what people give instead of samples."""
+    """Raise OpzoError for common mistakes: a data set's name, or None."""
     if isinstance(x, str):
-        raise OpzoError(f"{what} is the text {shown(x)}; give samples, as from opzo.load_data({shown(x)})")
+        raise OpzoError(f"{what} is the string {shown(x)}; give samples, as from opzo.load_data({shown(x)})")
     if x is None:
         raise OpzoError(f"{what} is None; give images, Frames, Events or Data")
 
 
 def _part(x: Frames | Events | Data, part: str, what: str) -> tuple[Samples, str]:
-    """Samples, those of the part where they are a data set, and what messages call them."""
+    """Samples, taken from ``part`` of a data set, and their name for messages."""
     if isinstance(x, Data):
         samples: Samples = getattr(x, part)
         return samples, f"{x.name} ({part})"

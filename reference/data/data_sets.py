@@ -16,9 +16,9 @@ from torch import Tensor
 
 from opzo.host.data.data_sets import DATA_SETS as OF_HOST
 from opzo.host.data.data_sets import Frames, load_data
-from opzo.host.data.events.event_data_sets import DATA_SETS as RECORDED
-from opzo.host.data.events.event_data_sets import load_event_data
 from opzo.host.data.events.event_samples import Events
+from opzo.host.data.events.recorded_data_sets import RECORDED_DATA_SETS as RECORDED
+from opzo.host.data.events.recorded_data_sets import load_recorded_data
 from opzo.reference.data.augment import Augment, crop, cutout, flip
 from opzo.reference.data.cifar import CLASSES, read_cifar
 from opzo.reference.data.imagenet import CLASSES as IMAGENET_CLASSES
@@ -256,7 +256,7 @@ def _recorded(name: str, root: str) -> DataSet:
     binning = RECORDED[name].binning
     if binning.size:
         binning = replace(binning, size=EVENT_SIZE, counts=True)
-    train, test = load_event_data(name, root, binning=binning)
+    train, test = load_recorded_data(name, root, binning=binning)
     return _events(name, train, test, normalised=name == "cifar10-dvs")
 
 

@@ -386,7 +386,7 @@ def test_cifar10_dvs_is_normalised_and_all_steps_of_a_sample_shift_alike(monkeyp
         asked["binning"] = binning
         return events, events
 
-    monkeypatch.setattr("opzo.reference.data.data_sets.load_event_data", recorded)
+    monkeypatch.setattr("opzo.reference.data.data_sets.load_recorded_data", recorded)
     data = load("cifar10-dvs", "somewhere")
     assert (asked["binning"].size, asked["binning"].counts, asked["binning"].steps) == ((48, 48), True, 10)
     x, _ = data.test.batch(np.arange(40), None)

@@ -8,11 +8,11 @@ from time import monotonic
 from typing import Any
 
 from opzo.host.cli.options import SIDE_MAX, add_camera, add_output, say, show, size, whole
-from opzo.host.data.data_sets import LABEL_MAX
 from opzo.host.data.events.binning import SPLITS, Binning, bin_recordings
-from opzo.host.data.events.event_data_sets import DATA_SETS, load_event_data
 from opzo.host.data.events.event_files import PARTS, STEPS_MAX, save_events
 from opzo.host.data.events.event_samples import Events
+from opzo.host.data.events.recorded_data_sets import RECORDED_DATA_SETS, load_recorded_data
+from opzo.host.data.labels import LABEL_MAX
 from opzo.host.data.recordings.clock import TIME_MAX
 from opzo.host.data.recordings.folders import recordings_of_folder
 from opzo.host.data.recordings.lists import LIST_SUFFIXES, Labelled, recordings_of_list, split
@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="+",
         metavar="SOURCE",
-        help=f"{', '.join(DATA_SETS)}; a folder [train|test/]CLASS/RECORDING; a list (.csv, .txt) with lines "
+        help=f"{', '.join(RECORDED_DATA_SETS)}; a folder [train|test/]CLASS/RECORDING; a list (.csv, .txt) with lines "
         "RECORDING,LABEL[,train|test]; or recordings, with --label",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".npz file to write (required)")
@@ -98,9 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _converted(arguments: argparse.Namespace) -> tuple[Events, Events, str]:
     """Both parts and a description of them."""
     first, several = arguments.source[0], len(arguments.source) > 1
-    if first in DATA_SETS and not several:
-        binning = _binning(arguments, DATA_SETS[first].binning)
-        return *load_event_data(first, arguments.data_root, binning=binning), f"{first}: {binning}"
+    if first in RECORDED_DATA_SETS and not several:
+        binning = _binning(arguments, RECORDED_DATA_SETS[first].binning)
+        return *load_recorded_data(first, arguments.data_root, binning=binning), f"{first}: {binning}"
     binning = _binning(arguments, Binning(STEPS))
     paths = [Path(source) for source in arguments.source]
     if arguments.label is not None:
@@ -117,7 +117,7 @@ def _converted(arguments: argparse.Namespace) -> tuple[Events, Events, str]:
     elif paths[0].exists():
         raise OpzoError(f"{first} is a single recording, which needs a label; give --label N")
     else:
-        raise OpzoError(f"there is no {first}; give {', '.join(DATA_SETS)}, a folder, a list or a recording")
+        raise OpzoError(f"there is no {first}; give {', '.join(RECORDED_DATA_SETS)}, a folder, a list or a recording")
     parts = split(recordings, arguments.test_every)
     train, test = (
         replace(_events(part, binning, arguments, name), names=tuple(classes))

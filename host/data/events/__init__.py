@@ -1,1 +1,1 @@
-"""Event samples: spikes in time steps with labels."""
+"""Event samples: labelled samples of spikes or graded events in time steps."""

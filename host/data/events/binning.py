@@ -1,4 +1,4 @@
-"""Recordings in time steps: which addresses had events in each, and how many."""
+"""Conversion of recordings to event samples: the addresses with events in each time step, and their counts."""
 
 import logging
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
 
 CHANNELS = 2
-"""OFF, then ON."""
+"""Polarities: OFF, then ON."""
 SPLITS = ("time", "number")
 REPORT_S = 10.0
 
@@ -25,27 +25,28 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Binning:
-    """How a recording becomes the time steps of a sample; OpzoError where that cannot be.
+    """Division of a recording into the time steps of a sample; OpzoError if the parameters are invalid.
 
     Parameters
     ----------
     steps : int
-        Time steps of each sample.
+        Time steps per sample.
     bin_us : int
-        Microseconds of a time step; later events are left out. 0: the steps share the recording by ``split``.
+        Duration of a time step in microseconds; events after the last step are dropped. 0: divide the recording by
+        ``split``.
     start_us : int or None
-        Time of the recording's clock at which step 0 begins; earlier events are left out. None: its first event.
+        Start of step 0 on the recording's clock; earlier events are dropped. None: the first event.
     duration_us : int
-        Only the events of that many microseconds; 0: all. Not together with ``bin_us``.
+        Use only this many microseconds from the start; 0: all. Excludes ``bin_us``.
     split : "time" or "number"
-        Steps of equal duration, from first to last event (or of ``duration_us`` in all), or with the same number of
-        events, as nearly as it goes.
+        Steps of equal duration, which cover ``duration_us`` or the time from first to last event, or steps with equal
+        numbers of events (as nearly as possible).
     size : (width, height) or None
-        Size to which the sensor is reduced, each pixel of it to one; None: as it is.
+        Size to which the sensor is downscaled; None: keep its size.
     reduce : int
-        Factor by which both sides of the sensor are reduced, rounding up. Not together with ``size``.
+        Factor by which both sides of the sensor are reduced, rounding up. Excludes ``size``.
     counts : bool
-        Graded events, value min(255, events of the address in the step), instead of spikes.
+        Make graded events with value min(255, events of the address in the step) instead of spikes.
     """
 
     steps: int
@@ -59,20 +60,24 @@ class Binning:
 
     def __post_init__(self) -> None:
         if not 0 < self.steps <= STEPS_MAX:
-            raise OpzoError(f"a sample has 1..{STEPS_MAX} time steps, not {self.steps}")
+            raise OpzoError(f"the number of time steps of a sample must be in 1..{STEPS_MAX}, not {self.steps}")
         if self.bin_us < 0 or self.duration_us < 0:
-            raise OpzoError(f"a time step of {self.bin_us} us, a recording of {self.duration_us} us: give 1 or more")
+            raise OpzoError(
+                f"a time step of {self.bin_us} us in a recording of {self.duration_us} us: durations must be 1 or more"
+            )
         if max(abs(self.start_us or 0), self.bin_us, self.duration_us) > TIME_MAX:
-            raise OpzoError(f"a time beyond {TIME_MAX} us; give a smaller one")
+            raise OpzoError(f"a start or duration is larger than {TIME_MAX} us; give a smaller one")
         if self.split not in SPLITS:
             raise OpzoError(f"there is no split by '{self.split}'; choose {' or '.join(SPLITS)}")
         if self.bin_us and (self.duration_us or self.split != "time"):
-            raise OpzoError("time steps of fixed length have a duration and a split already; give only one of them")
+            raise OpzoError(
+                "a fixed length of the time steps excludes a duration and a split by number; give only one of them"
+            )
         if self.reduce < 1 or (self.size and (self.reduce > 1 or min(self.size) < 1)):
-            raise OpzoError(f"a size of {self.size} and a reduction by {self.reduce}: give one of them, 1 or more")
+            raise OpzoError(f"size {self.size} and reduction by {self.reduce}: give only one of them, 1 or more")
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
-        """(channels, height, width) of the samples from a sensor of that size."""
+        """Shape (channels, height, width) of the samples from a sensor of this size."""
         if self.size and (self.size[0] > width or self.size[1] > height):
             raise OpzoError(
                 f"a sensor of {width} x {height} pixels cannot be reduced to {self.size[0]} x {self.size[1]}; give a "
@@ -81,16 +86,16 @@ class Binning:
         columns, rows = self.size or (-(-width // self.reduce), -(-height // self.reduce))
         if CHANNELS * rows * columns > ADDRESSES:
             raise OpzoError(
-                f"{CHANNELS} x {rows} x {columns} pixels are more than the {ADDRESSES} addresses that events have; "
-                "give a smaller size"
+                f"{CHANNELS} x {rows} x {columns} pixels exceed the {ADDRESSES} addresses of events; give a smaller "
+                "size"
             )
         return CHANNELS, rows, columns
 
     def sample(self, recording: Recording, label: int = 0) -> EventSample:
-        """Sample of the recording: addresses in ascending order within each time step."""
+        """Convert a recording to a sample with ascending addresses in each time step."""
         if not recording.named:
             raise OpzoError(
-                f"{recording.name} does not say the size of its sensor, which decides the addresses of its events; "
+                f"{recording.name} does not give the size of its sensor, which determines the addresses of its events; "
                 "give it with --sensor WxH"
             )
         _, rows, columns = self.shape(recording.width, recording.height)
@@ -104,33 +109,34 @@ class Binning:
             y, x = y // self.reduce, x // self.reduce
         inputs = CHANNELS * rows * columns
         channel = recording.polarity[kept].astype(np.int64)
-        places, counts = np.unique(((step * CHANNELS + channel) * rows + y) * columns + x, return_counts=True)
+        # Step and address in one number, so that sorting orders events by step, then by address.
+        keys, counts = np.unique(((step * CHANNELS + channel) * rows + y) * columns + x, return_counts=True)
         return EventSample(
-            (places % inputs).astype(np.uint16),
-            np.searchsorted(places, np.arange(self.steps + 1) * inputs),
+            (keys % inputs).astype(np.uint16),
+            np.searchsorted(keys, np.arange(self.steps + 1) * inputs),
             np.minimum(counts, VALUE_MAX).astype(np.uint8) if self.counts else None,
             label,
         )
 
     def _bounds(self, t: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Index of the first event of each step, and of the first one behind the last step; ``t`` never descends."""
+        """Index of the first event of each step, and of the first one after the last step; ``t`` is sorted."""
         if not len(t):
             return np.zeros(self.steps + 1, np.int64)
         start, last = int(t[0]) if self.start_us is None else self.start_us, int(t[-1])
         if self.split == "number":
             first = int(np.searchsorted(t, start))
             end = int(np.searchsorted(t, start + self.duration_us)) if self.duration_us else len(t)
-            # Rounded up.
+            # The quotient rounds up.
             return first - (np.arange(self.steps + 1) * (first - end) // self.steps)
-        # One more than the last time, so that the last event is in the last step.
+        # One more than the last time, which puts the last event in the last step.
         span = self.steps * self.bin_us or self.duration_us or max(1, last + 1 - start)
-        # In whole numbers of any size: times are up to 2**60.
+        # Python integers: times up to 2**60 times the step would overflow int64.
         begins = [min(start - (-step * span // self.steps), last + 1) for step in range(self.steps + 1)]
         return np.searchsorted(t, np.array(begins, np.int64))
 
 
 def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning, name: str) -> Events:
-    """Events of recordings with labels, all from sensors of one size; ``name`` is for messages."""
+    """Convert labelled recordings to events; all sensors must have the same size. ``name`` is for messages."""
     samples: list[EventSample] = []
     sensor: tuple[int, int] | None = None
     empty, latest_empty = 0, ""
@@ -146,17 +152,17 @@ def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning
         samples.append(binning.sample(recording, label))
         if not len(samples[-1].addresses):
             empty += 1
-            latest_empty = f"{recording.name} begins at {recording.t[0]} us of its clock"
+            latest_empty = f"{recording.name} starts at {recording.t[0]} us on its clock"
         if monotonic() - reported > REPORT_S:
             reported = monotonic()
             logger.info("%s: converted %d recordings", name, len(samples))
     if sensor is None:
-        raise OpzoError(f"{name}: there are no recordings; give some")
+        raise OpzoError(f"{name}: there are no recordings; give at least one")
     if empty == len(samples):
-        raise OpzoError(f"{name}: no event lies in a time step ({latest_empty}); give another --start-us, or none")
+        raise OpzoError(f"{name}: no event is in a time step ({latest_empty}); change or leave out --start-us")
     if empty:
         logger.warning(
-            "%s: %d of %d samples have no events, because none lies in a time step; the last one: %s",
+            "%s: %d of %d samples have no events, because none is in a time step; the last one: %s",
             name,
             empty,
             len(samples),

@@ -1,10 +1,11 @@
-"""Events of dense arrays: spikes or values of each time step and input, as other frameworks keep them."""
+"""Events from dense arrays with an entry for each time step and input, the form used by other frameworks."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from opzo.host.data.events.event_samples import Events
-from opzo.host.data.images.frames import PIXEL_MAX, labels_of
+from opzo.host.data.images.frames import PIXEL_MAX
+from opzo.host.data.labels import labels_of
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import MAX_INPUTS
 from opzo.spec.rules import Input
@@ -13,17 +14,20 @@ from opzo.spec.rules import Input
 def dense_events(
     x: ArrayLike, y: ArrayLike, kind: Input = Input.SPIKES, name: str = "x", label_name: str = "y"
 ) -> Events:
-    """Events of all entries of ``x`` that are not 0.
+    """Convert all nonzero entries of ``x`` to events.
 
     Parameters
     ----------
     x : (count, steps, inputs) or (count, steps, channels, height, width)
         0 and 1 for spikes; whole numbers 0..255 for graded events.
     y : (count,) or (count, 1)
+        Labels.
     kind : Input
         SPIKES or GRADED.
+    name, label_name : str
+        Names of ``x`` and ``y`` for messages.
 
-    Raises OpzoError, naming ``name``, where the arrays are not so.
+    Raises OpzoError if an array has another shape or other values.
     """
     array = np.asarray(x)
     if array.ndim not in (3, 5) or not array.size:
@@ -33,20 +37,20 @@ def dense_events(
         )
     count, steps, *shape = array.shape
     if np.prod(shape) > MAX_INPUTS:
-        raise OpzoError(f"{name} has {np.prod(shape)} inputs a time step; the chip has at most {MAX_INPUTS}")
+        raise OpzoError(f"{name} has {np.prod(shape)} inputs per time step; the chip has at most {MAX_INPUTS}")
     top = 1 if kind is Input.SPIKES else PIXEL_MAX
-    # NaN is neither 0 nor more.
+    # The comparisons also reject NaN.
     if array.dtype.kind not in "buif" or not ((array >= 0) & (array <= top) & (array == np.floor(array))).all():
-        raise OpzoError(f"{name} must hold whole numbers from 0 to {top}, being {kind.name.lower()} in time")
+        raise OpzoError(f"{name} must have whole numbers from 0 to {top}, as {kind.name.lower()} in time")
     flat = array.reshape(count, steps, -1)
-    lit = flat != 0
-    ends = np.cumsum(np.count_nonzero(lit, axis=2).reshape(-1), dtype=np.int64)
+    is_event = flat != 0
+    ends = np.cumsum(np.count_nonzero(is_event, axis=2).reshape(-1), dtype=np.int64)
     begins = np.concatenate([np.zeros(1, np.int64), ends])[:-1:steps]
     return Events(
-        addresses=np.nonzero(lit)[2].astype(np.uint16),
+        addresses=np.nonzero(is_event)[2].astype(np.uint16),
         offsets=np.hstack([begins[:, None], ends.reshape(count, steps)]),
         y=labels_of(y, count, label_name, name),
         shape=(shape[0], shape[1], shape[2]) if len(shape) == 3 else (1, 1, shape[0]),
-        values=None if kind is Input.SPIKES else flat[lit].astype(np.uint8),
+        values=None if kind is Input.SPIKES else flat[is_event].astype(np.uint8),
         name=name,
     )

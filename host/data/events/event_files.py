@@ -1,9 +1,9 @@
-"""Our own file of an event data set: an .npz file with a training and a test part.
+"""Event files, opzo's own format for an event data set: an .npz file with a training and a test part.
 
 Arrays: ``format`` ("opzo events") and ``version`` (1); ``shape`` (channels, height, width); ``description``, free text
-that says where the events come from; optionally ``classes``, names of the classes in order of label, at most 64; and
-for each part, prefixed ``train_`` and ``test_``, ``addresses`` (uint16), ``offsets`` (int64, (count, steps + 1)),
-``y`` (uint8), and for graded events ``values`` (uint8), as in ``opzo.host.data.events.event_samples.Events``.
+on the origin of the events; optionally ``classes``, up to 64 class names in order of label; and for each part, prefixed
+``train_`` and ``test_``, ``addresses`` (uint16), ``offsets`` (int64, (count, steps + 1)), ``y`` (uint8), and for graded
+events ``values`` (uint8), as in ``opzo.host.data.events.event_samples.Events``.
 """
 
 from io import BytesIO
@@ -31,7 +31,7 @@ REMEDY = "write it with opzo data convert"
 
 
 def save_events(path: Path, train: Events, test: Events, description: str) -> None:
-    """Write both parts to ``path``, whole or not at all; OpzoError where they are not of one kind."""
+    """Write both parts to ``path`` atomically; OpzoError if their shapes, time steps or input kinds differ."""
     _check_parts(path, train, test)
     arrays: dict[str, Any] = {"format": FORMAT, "version": VERSION, "shape": train.shape, "description": description}
     if train.names:
@@ -46,41 +46,41 @@ def save_events(path: Path, train: Events, test: Events, description: str) -> No
 
 
 def load_events(path: Path, *, labels: bool = True) -> tuple[Events, Events, str]:
-    """Training part, test part and description; OpzoError where ``path`` is absent, damaged or of another kind.
+    """Training part, test part and description; OpzoError if ``path`` is missing, damaged or not an event file.
 
-    Without ``labels`` the arrays ``y`` may be missing: the events are then not ``labelled``.
+    Without ``labels`` the arrays ``y`` may be missing; the events are then not ``labelled``.
     """
     arrays = load_arrays(path, REMEDY)
     if not is_event_file(arrays):
-        raise OpzoError(f"{path} is no file of events (it has {', '.join(arrays) or 'no arrays'}); {REMEDY}")
+        raise OpzoError(f"{path} is not an event file (it has {', '.join(arrays) or 'no arrays'}); {REMEDY}")
     version = arrays.get("version")
     if version is None or version.shape != () or version.item() != VERSION:
-        raise OpzoError(f"{path} has version {version} of the file of events, this opzo reads {VERSION}; {REMEDY}")
+        raise OpzoError(f"{path} is an event file of version {version}; this opzo reads version {VERSION}; {REMEDY}")
     needed = ["shape", "description", *(f"{part}_{name}" for part in PARTS for name in COLUMNS)]
     missing = [name for name in needed if name not in arrays and (labels or not name.endswith("_y"))]
     if missing:
         raise OpzoError(f"{path} lacks {', '.join(missing)}; {REMEDY}")
     shape = arrays["shape"]
     if shape.shape != (3,) or shape.dtype.kind not in "iu" or (shape < 1).any():
-        raise OpzoError(f"{path}: shape is {shape.tolist()}; three whole numbers, 1 or more, expected; {REMEDY}")
+        raise OpzoError(f"{path}: shape is {shape.tolist()}; expected three whole numbers, 1 or more; {REMEDY}")
     if prod(shape.tolist()) > ADDRESSES:
         raise OpzoError(f"{path}: shape is {shape.tolist()}; events have at most {ADDRESSES} addresses; {REMEDY}")
     if arrays["description"].shape != () or arrays["description"].dtype.kind != "U":
-        raise OpzoError(f"{path}: description is not one text; {REMEDY}")
+        raise OpzoError(f"{path}: description is not a string; {REMEDY}")
     classes = names_of_data(arrays, path, REMEDY)
     train, test = (_part(path, arrays, part, classes) for part in PARTS)
     _check_parts(path, train, test)
     largest = max(train.y.max(), test.y.max())
     if train.steps > STEPS_MAX or largest >= CLASSES_MAX:
         raise OpzoError(
-            f"{path} has {train.steps} time steps a sample and label {largest}; at most {STEPS_MAX} steps and labels "
-            f"0..{CLASSES_MAX - 1} can be used; {REMEDY}"
+            f"{path} has {train.steps} time steps per sample and label {largest}; the maximum is {STEPS_MAX} steps and "
+            f"label {CLASSES_MAX - 1}; {REMEDY}"
         )
     return train, test, str(arrays["description"])
 
 
 def is_event_file(arrays: dict[str, NDArray[Any]]) -> bool:
-    """Whether these are the arrays of a file of events, of any version."""
+    """Whether these are the arrays of an event file of any version."""
     mark = arrays.get("format")
     return mark is not None and mark.shape == () and str(mark) == FORMAT
 
@@ -96,7 +96,7 @@ def _part(path: Path, arrays: dict[str, NDArray[Any]], part: str, classes: Names
             raise OpzoError(f"{path}: {names[name]} is of type {found}, not {np.dtype(dtype)}; {REMEDY}")
     values = arrays.get(names[VALUES])
     if values is not None and values.ndim != 1:
-        raise OpzoError(f"{path}: {names[VALUES]} has shape {values.shape}; one value an event expected; {REMEDY}")
+        raise OpzoError(f"{path}: {names[VALUES]} has shape {values.shape}; expected a value per event; {REMEDY}")
     channels, height, width = map(int, arrays["shape"])
     return Events(
         addresses=arrays[names["addresses"]],
@@ -114,4 +114,4 @@ def _check_parts(path: Path, train: Events, test: Events) -> None:
     kinds = [(part.shape, part.steps, part.graded) for part in (train, test)]
     if kinds[0] != kinds[1]:
         texts = [f"{shape}, {steps} time steps, {'graded' if graded else 'spikes'}" for shape, steps, graded in kinds]
-        raise OpzoError(f"{path}: training events are {texts[0]}, test events {texts[1]}; convert both in the same way")
+        raise OpzoError(f"{path}: training events are {texts[0]}, test events {texts[1]}; convert both the same way")

@@ -1,4 +1,4 @@
-"""Event samples: which addresses had an event in which time step, with labels."""
+"""Event samples: the addresses with events in each time step, and a label per sample."""
 
 import zlib
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.data.class_names import Names
+from opzo.host.data.labels import check_labels
 from opzo.host.driver.device import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
@@ -47,18 +48,18 @@ class EventSample:
 
 @dataclass(frozen=True)
 class Events:
-    """Event samples of one shape and number of time steps, in one set of arrays.
+    """Event samples of one shape and number of time steps, stored in common arrays.
 
-    Event address = (channel * height + row) * width + column. OpzoError, naming ``name``, where the arrays are
+    Event address = (channel * height + row) * width + column. OpzoError, naming ``name``, if the arrays are
     inconsistent.
 
     Parameters
     ----------
     addresses : uint16 (events,)
-        Of all samples, in order of sample and time step, strictly ascending within a time step.
+        Addresses of all samples, in order of sample and time step, strictly ascending within a time step.
     offsets : int64 (count, steps + 1)
-        The events of step t of sample n are ``addresses[offsets[n, t]:offsets[n, t + 1]]``; samples follow each other
-        without a gap.
+        The events of step t of sample n are ``addresses[offsets[n, t]:offsets[n, t + 1]]``; there is no gap between
+        samples.
     y : uint8 (count,)
         Labels.
     shape : (channels, height, width)
@@ -67,9 +68,9 @@ class Events:
     name : str
         For messages.
     names : tuple of str
-        Names of the classes, in order of label; empty where they are unknown.
+        Class names in order of label; empty if unknown.
     labelled : bool
-        False: the classes are not known, ``y`` means nothing.
+        False if the classes are unknown; ``y`` is then meaningless.
     """
 
     addresses: NDArray[np.uint16]
@@ -81,7 +82,7 @@ class Events:
     names: Names = ()
     labelled: bool = True
     data_set: str = field(default="", init=False, compare=False)
-    """Name of the data set that they are part of, which may have a recipe; '' for none."""
+    """Name of the data set that the events are part of, which selects its recipe; '' for none."""
 
     def __post_init__(self) -> None:
         self._require(self.offsets.ndim == 2 and len(self.offsets) > 0 and self.steps > 0, "no samples")
@@ -94,7 +95,7 @@ class Events:
             and flat[-1] == len(self.addresses)
             and bool((flat[1:] >= flat[:-1]).all())
             and np.array_equal(self.offsets[1:, 0], self.offsets[:-1, -1]),
-            "offsets that do not go through the events in order",
+            "offsets that do not cover the events in order",
         )
         if len(self.addresses):
             self._require(
@@ -106,7 +107,7 @@ class Events:
             self._require(bool((ascending | ~same_step[1:]).all()), "addresses that do not ascend within a time step")
         if self.names:
             self._require(
-                self.y.max() < len(self.names), f"label {self.y.max()} and {len(self.names)} names of classes"
+                self.y.max() < len(self.names), f"label {self.y.max()} but only {len(self.names)} class names"
             )
         if self.values is not None:
             self._require(self.values.shape == self.addresses.shape, f"{len(self.values)} values")
@@ -131,7 +132,7 @@ class Events:
         return EventSample(self.addresses[part], offsets - offsets[0], values, int(self.y[index]))
 
     def samples(self, order: NDArray[np.intp] | None = None) -> Iterator[Sample]:
-        """Samples, in this order of indices, cut into chunks."""
+        """Samples in this order of indices, divided into chunks."""
         for index in range(len(self)) if order is None else order:
             sample = self[index]
             parts = chunks(sample, self.inputs)
@@ -147,10 +148,10 @@ class Events:
         return dense
 
     def check(self, network: Network, name: str) -> None:
-        """Raise OpzoError where ``network`` does not fit the samples."""
+        """Raise OpzoError if ``network`` does not fit the samples."""
         if network.input is not self.input:
             raise OpzoError(
-                f"{name} are events in time ({self.input.name.lower()}); the network is one for "
+                f"{name} has events in time ({self.input.name.lower()}); the network takes "
                 f"{network.input.name.lower()} input"
             )
         if self.inputs != network.inputs:
@@ -159,9 +160,9 @@ class Events:
                 f"{network.inputs} inputs"
             )
         if self.steps != network.steps:
-            raise OpzoError(f"{name} has {self.steps} time steps a sample; the network has {network.steps}")
+            raise OpzoError(f"{name} has {self.steps} time steps per sample; the network has {network.steps}")
         if not self.labelled:
-            raise OpzoError(f"{name} has no labels; give events with labels")
+            raise OpzoError(f"{name} has no labels; give labelled events")
         check_labels(self.y, network, name)
 
     def __iter__(self) -> Iterator[EventSample]:
@@ -169,12 +170,12 @@ class Events:
 
     @property
     def steps(self) -> int:
-        """Time steps of each sample."""
+        """Time steps per sample."""
         return int(self.offsets.shape[1]) - 1
 
     @property
     def inputs(self) -> int:
-        """Addresses: product of ``shape``."""
+        """Number of addresses, the product of ``shape``."""
         channels, height, width = self.shape
         return channels * height * width
 
@@ -185,7 +186,7 @@ class Events:
 
     @property
     def input(self) -> Input:
-        """What the chip takes them for."""
+        """Input kind of the chip for these events."""
         return Input.GRADED if self.graded else Input.SPIKES
 
     @property
@@ -209,7 +210,7 @@ class Events:
         shape: tuple[int, int, int],
         name: str = "the event data",
     ) -> "Events":
-        """Events of single samples with the same number of time steps, all graded or none."""
+        """Combine samples with equal numbers of time steps, either all graded or all spikes."""
         lengths = np.cumsum([0, *(len(sample.addresses) for sample in samples)])
         return cls(
             np.concatenate([sample.addresses for sample in samples]).astype(np.uint16),
@@ -224,24 +225,18 @@ class Events:
 
 
 def chunks(sample: EventSample, inputs: int) -> Iterator[Chunk]:
-    """Cut a sample of a network with ``inputs`` inputs into runs, the same for every device.
+    """Divide a sample for a network with ``inputs`` inputs into chunks, the same ones for every device.
 
-    Chunks have HISTORY_STEPS time steps; fewer at the end, and where that would be more events than a chunk may have.
-    Chunks of graded events have one.
+    A chunk has HISTORY_STEPS time steps; fewer at the end, or if it would exceed the events that a chunk may have.
+    Chunks of graded events have one time step.
     """
-    steps, most = len(sample.offsets) - 1, 1 if sample.values is not None else HISTORY_STEPS
+    steps, steps_max = len(sample.offsets) - 1, 1 if sample.values is not None else HISTORY_STEPS
     room, begin = chunk_events(inputs), 0
     while begin < steps:
         full = int(np.searchsorted(sample.offsets, sample.offsets[begin] + room, side="right")) - 1
-        end = min(begin + most, steps, full)
+        end = min(begin + steps_max, steps, full)
         part = slice(sample.offsets[begin], sample.offsets[end])
         addresses = sample.addresses[part].astype(np.int64)
         values = np.full(len(addresses), SPIKE) if sample.values is None else sample.values[part].astype(np.int64)
         yield Chunk(addresses, values, sample.offsets[begin + 1 : end + 1] - sample.offsets[begin])
         begin = end
-
-
-def check_labels(y: NDArray[np.uint8], network: Network, name: str) -> None:
-    """Raise OpzoError where there are more classes than ``network`` has."""
-    if y.max() >= network.classes:
-        raise OpzoError(f"{name} has label {y.max()}; network {network} has classes 0..{network.classes - 1}")

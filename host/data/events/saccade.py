@@ -1,4 +1,4 @@
-"""SYNTHETIC event data sets that the simulated camera makes of images, kept in the cache."""
+"""Synthetic event data sets: images recorded by the simulated camera, kept in the cache."""
 
 import logging
 from pathlib import Path
@@ -18,7 +18,7 @@ PREFIX = "saccade-"
 SPLITS = ("train", "test")
 REPORT_S = 10.0
 _VERSION = 1
-"""Counts changes of what the same camera makes of the same images."""
+"""Part of the cache key; increase it when the recording of the same images by the same camera changes."""
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +26,15 @@ logger = logging.getLogger(__name__)
 def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None = None) -> tuple[Events, Events]:
     """Training and test recordings of ``saccade-digits``, ``saccade-mnist`` or ``saccade-FILE.npz``.
 
-    The part behind ``saccade-`` and ``root`` are those of ``load_data``. Made once and kept; the arrays of what is
-    returned are memory-mapped files.
+    The images are those of ``load_data(name after "saccade-", root)``. They are recorded once and cached; the arrays
+    returned are memory-mapped.
     """
     if not name.startswith(PREFIX):
         raise no_such("synthetic event data set", name, ("saccade-digits", "saccade-mnist"))
     camera = camera or SaccadeCamera()
     data = load_data(name.removeprefix(PREFIX), root)
     if not (isinstance(data.train, Frames) and isinstance(data.test, Frames)):
-        raise OpzoError(f"{data.name} holds events, not images; choose saccade-digits or saccade-mnist")
+        raise OpzoError(f"{data.name} has events, not images; choose saccade-digits or saccade-mnist")
     images = [_images(frames, data.name) for frames in (data.train, data.test)]
     key = content_hash(_VERSION, camera, *(part.shape for part in images), *(part.tobytes() for part in images))
 
@@ -50,17 +50,17 @@ def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None 
 def _images(frames: Frames, name: str) -> NDArray[np.uint8]:
     if frames.shape is None:
         raise OpzoError(
-            f"{name} has {frames.inputs} pixels a frame, and its array does not say their height and width; store "
-            "images as (count, height, width)"
+            f"{name} has {frames.inputs} pixels per frame, but no height and width; store images as "
+            "(count, height, width)"
         )
     channels, height, width = frames.shape
     if channels != 1 or height != width:
-        raise OpzoError(f"{name} has images of shape {frames.shape}; the camera takes square ones of one channel")
+        raise OpzoError(f"{name} has images of shape {frames.shape}; the camera needs square ones with one channel")
     return enlarge(frames.x.reshape(-1, height, width))
 
 
 def _make(camera: SaccadeCamera, images: NDArray[np.uint8], split: int, folder: Path) -> None:
-    """Write the recordings of one split as ``.npy`` files, which can be memory-mapped."""
+    """Record the images of one split and write ``.npy`` files, which can be memory-mapped."""
     addresses, offsets, done, total = [], [], 0, 0
     reported = monotonic()
     for batch_addresses, batch_offsets in camera.recordings(images, split):
@@ -75,7 +75,7 @@ def _make(camera: SaccadeCamera, images: NDArray[np.uint8], split: int, folder: 
 
 
 def _load(folder: Path, split: str, frames: Frames) -> Events:
-    # Plain arrays over the mapped files: slices of np.memmap are slow.
+    # Plain arrays on the mapped files, because slicing np.memmap is slow.
     addresses, offsets = (
         np.asarray(np.load(folder / f"{split}_{name}.npy", mmap_mode="r")) for name in ("addresses", "offsets")
     )

@@ -1,1 +1,1 @@
-"""Images: pixels with labels, and the files they come in."""
+"""Images: pixels with labels, and readers of image files."""

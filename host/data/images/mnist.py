@@ -1,4 +1,4 @@
-"""The four files of MNIST and of its relatives (Fashion-MNIST, KMNIST, EMNIST), as their mirrors name them."""
+"""The four files of MNIST or of a related set (Fashion-MNIST, KMNIST, EMNIST), under the names that mirrors use."""
 
 import re
 from pathlib import Path
@@ -15,16 +15,16 @@ WHERE = (
     "https://ossci-datasets.s3.amazonaws.com/mnist, or with torchvision.datasets.MNIST(DIR, download=True)"
 )
 FOLDERS = (("",), ("raw",), ("MNIST/raw",), ("MNIST",), ("gzip",), ("FashionMNIST/raw", "KMNIST/raw", "EMNIST/raw"))
-"""Places below the folder that is given, torchvision's and NIST's among them; the first that holds the files counts."""
-_FIRST = re.compile(r"(.*?)train-images[-.]idx3-ubyte(\.gz)?")
-"""Name of the training images; EMNIST has a prefix, as in ``emnist-balanced-train-images-idx3-ubyte.gz``."""
+"""Subfolders to search, those of torchvision and NIST included; the first one with the files is used."""
+_TRAINING_IMAGES = re.compile(r"(.*?)train-images[-.]idx3-ubyte(\.gz)?")
+"""Name of the file of training images; EMNIST has a prefix, as in ``emnist-balanced-train-images-idx3-ubyte.gz``."""
 
 
 def load_mnist(root: Path) -> tuple[Frames, Frames]:
-    """Training and test images of the four files in or below ``root``.
+    """Training and test images from the four files in or below ``root``.
 
-    ``root`` is a folder; where that holds several data sets, the folder and the beginning of their names, as in
-    ``EMNIST/raw/emnist-letters``. OpzoError where a file is missing or damaged, or where the choice is not clear.
+    ``root`` is a folder; if that contains several data sets, append the prefix of the file names, as in
+    ``EMNIST/raw/emnist-letters``. OpzoError if a file is missing or damaged, or if the choice is ambiguous.
     """
     folder, prefix = _find(root)
     arrays = [
@@ -35,13 +35,13 @@ def load_mnist(root: Path) -> tuple[Frames, Frames]:
     if x_train.shape[1:] != x_test.shape[1:]:
         raise OpzoError(
             f"{folder}: training images are {x_train.shape[1:]} pixels, test images {x_test.shape[1:]}; "
-            "give files of one data set"
+            "give the files of one data set"
         )
     return Frames.of(x_train, y_train, *MNIST_FILES[:2]), Frames.of(x_test, y_test, *MNIST_FILES[2:])
 
 
 def _find(root: Path) -> tuple[Path, str]:
-    """Folder of the files, and what their names begin with."""
+    """Folder of the files, and the prefix of their names."""
     base, wanted = (root, None) if root.is_dir() else (root.parent, root.name)
     found: list[tuple[Path, str]] = []
     for folders in FOLDERS:
@@ -54,27 +54,27 @@ def _find(root: Path) -> tuple[Path, str]:
         raise OpzoError(f"{what}; give the folder of the four MNIST files; {WHERE}")
     if len(found) > 1:
         places = [printable(place / prefix.rstrip("-") if prefix else place) for place, prefix in found]
-        raise OpzoError(f"{root} holds several data sets; give --data-root {' or '.join(places)}")
+        raise OpzoError(f"{root} contains several data sets; give --data-root {' or '.join(places)}")
     return found[0]
 
 
 def _prefixes(place: Path) -> list[str]:
-    """What the names of training images in this folder begin with."""
+    """Prefixes of the files of training images in this folder."""
     try:
         names = [path.name for path in place.iterdir() if not is_litter(path)] if place.is_dir() else []
     except OSError as error:
         raise OpzoError(f"cannot read {place}: {error.strerror}; give another folder") from None
-    return sorted({match[1] for name in names if (match := _FIRST.fullmatch(name))})
+    return sorted({match[1] for name in names if (match := _TRAINING_IMAGES.fullmatch(name))})
 
 
 def _file(folder: Path, prefix: str, name: str) -> Path:
-    """The file of one of MNIST_FILES, by any of its names; OpzoError where there is none."""
+    """Path of one of MNIST_FILES under any of its names; OpzoError if there is none."""
     stems = [prefix + name, prefix + name.replace("-idx", ".idx")]
-    # EMNIST says test.
+    # EMNIST names them test.
     stems += [stem.replace(f"{prefix}t10k", f"{prefix}test") for stem in stems]
     candidates = [folder / f"{stem}{suffix}" for stem in stems for suffix in ("", ".gz")]
     for path in candidates:
-        # Some archives unpack to folders of the names of the files.
+        # Some archives unpack to folders that have the names of the files.
         inner = [path / other.name for other in candidates] if path.is_dir() else [path]
         for one in inner:
             if one.is_file():

@@ -1,1 +1,1 @@
-"""Recordings of event cameras, in the formats of their makers."""
+"""Recordings of event cameras in the manufacturers' file formats."""

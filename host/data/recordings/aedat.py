@@ -1,12 +1,11 @@
-"""Recordings in AEDAT: 3.1, as of DVS-Gesture, and 4, as of the DV software.
+"""Readers of AEDAT 3.1 (used by DVS-Gesture) and AEDAT 4 (used by the DV software).
 
-AEDAT 3.1 is read by NumPy: tonic 1.7 takes packets of all kinds for polarity events, and ignores wraps of the time. The
-size of the sensor is that of the camera named in "#Source 1: DVS128". Tolerated: packets of other kinds than polarity
-events, and events that are marked as not valid, left out.
+AEDAT 3.1 is read with NumPy, because tonic 1.7 treats packets of all kinds as polarity events and ignores wraps of the
+time. The size of the sensor is that of the camera named in a header line such as "#Source 1: DVS128". Packets of other
+kinds and events marked as invalid are skipped.
 
-AEDAT 4 is read by the library aedat. It follows the offsets of the header wherever they lead and stops without a word
-at a packet that is cut off, so both are checked before. Tolerated: other streams than the first one of events, left
-out.
+AEDAT 4 is read with the library aedat. The library follows header offsets without a check and stops silently at a
+truncated packet, so both are checked first. Only the first stream of events is read unless another is chosen.
 """
 
 import re
@@ -24,10 +23,10 @@ from opzo.system.bounds import check_memory
 
 AEDAT3_MAGIC, AEDAT4_MAGIC = b"#!AER-DAT3.1\r\n", b"#!AER-DAT4.0\r\n"
 END_OF_HEADER = b"#!END-HEADER\r\n"
-# Kind, source, size of an event, place of its time, wraps of the time, capacity, events, valid events.
+# Kind, source, event size, offset of the time in an event, wraps of the time, capacity, events, valid events.
 PACKET3 = struct.Struct("<hhiiiiii")
 POLARITY_KIND, POLARITY_BYTES, TIME_BITS = 1, 8, 31
-# Sensors by the beginning of the camera's name, in upper case.
+# Sensor sizes by prefix of the camera's name, in upper case.
 SENSORS = {
     "DVS128": (128, 128),
     "DVS240": (240, 180),
@@ -37,37 +36,37 @@ SENSORS = {
     "DAVIS346": (346, 260),
     "DAVIS640": (640, 480),
 }
-# Stream and size of the packet of AEDAT 4 behind it.
+# Header of a packet of AEDAT 4: stream and size.
 PACKET4 = struct.Struct("<iI")
-# What each packet begins with, by the number of the compression.
+# Magic number of a packet's content, by number of the compression.
 COMPRESSIONS = {0: b"", 1: LZ4_MAGIC, 2: LZ4_MAGIC, 3: ZSTANDARD_MAGIC, 4: ZSTANDARD_MAGIC}
-# Bytes of size, root and identifier, which the library looks at in a packet without asking for its size.
+# Bytes of size, root and identifier, which the library reads without checking the size of the packet.
 CONTENT_MIN = 12
-# Bytes of packets, unpacked, from which on they are held against the memory.
+# Unpacked packets larger than this many bytes are checked against memory.
 LARGE = 1 << 26
 
 
 def read_aedat3(path: Path, data: bytes, camera: str | None = None) -> RawEvents:
-    """Events of an AEDAT 3.1 file with this content; OpzoError where it is damaged."""
+    """Events of an AEDAT 3.1 file with this content; OpzoError if it is damaged."""
     position = data.find(END_OF_HEADER) + len(END_OF_HEADER)
     if position < len(END_OF_HEADER):
-        raise OpzoError(f"{path}: no line {END_OF_HEADER.decode().strip()} from byte 0 on; copy the file again")
+        raise OpzoError(f"{path}: no line {END_OF_HEADER.decode().strip()} after byte 0; copy the file again")
     header = data[:position]
-    kind_of_file = re.search(rb"#Format: *(\w+)", header)
-    if kind_of_file and kind_of_file[1] != b"RAW":
+    encoding = re.search(rb"#Format: *(\w+)", header)
+    if encoding and encoding[1] != b"RAW":
         raise OpzoError(
-            f"{path}: format {kind_of_file[1].decode()} in the header at byte {kind_of_file.start()}; RAW can be read: "
+            f"{path}: format {encoding[1].decode()} in the header at byte {encoding.start()}; only RAW can be read: "
             "record it in that format"
         )
     sources: dict[int, list[tuple[int, int, int]]] = {}
     while position < len(data):
-        _whole(path, data, position, PACKET3.size)
+        _require(path, data, position, PACKET3.size)
         kind, source, size, _, wrapped, capacity, count, _ = PACKET3.unpack_from(data, position)
         right_size = size == POLARITY_BYTES if kind == POLARITY_KIND else size > 0
         if kind < 0 or not right_size or wrapped < 0 or not 0 <= count <= capacity:
-            raise OpzoError(f"{path}: no header of a packet at byte {position}; the file is damaged: copy it again")
+            raise OpzoError(f"{path}: invalid packet header at byte {position}; the file is damaged: copy it again")
         begin = position + PACKET3.size
-        _whole(path, data, begin, size * capacity)
+        _require(path, data, begin, size * capacity)
         if kind == POLARITY_KIND:
             sources.setdefault(source, []).append((begin, count, wrapped))
         position = begin + size * capacity
@@ -94,9 +93,9 @@ def read_aedat3(path: Path, data: bytes, camera: str | None = None) -> RawEvents
 
 
 def _sensor3(header: bytes, source: int) -> tuple[int, int] | None:
-    """Size of the sensor of the camera that the header names for this source; None where that is unknown.
+    """Sensor size of the camera that the header names for this source; None if unknown.
 
-    Headers with a single camera may give it another number than its packets have.
+    A header with a single camera may give it a different number than its packets.
     """
     cameras = re.findall(rb"#Source (\d+): *([A-Za-z0-9]+)", header)
     own = [name for number, name in cameras if len(cameras) == 1 or int(number) == source]
@@ -107,7 +106,7 @@ def _sensor3(header: bytes, source: int) -> tuple[int, int] | None:
 
 
 def read_aedat4(path: Path, data: bytes, camera: str | None = None) -> RawEvents:
-    """Events of an AEDAT 4 file with this content; OpzoError where it is damaged, or the library aedat is missing."""
+    """Events of an AEDAT 4 file with this content; OpzoError if it is damaged or the library aedat is missing."""
     used = _check_aedat4(path, data)
     try:
         import aedat
@@ -118,17 +117,17 @@ def read_aedat4(path: Path, data: bytes, camera: str | None = None) -> RawEvents
         streams = {number: one for number, one in decoder.id_to_stream().items() if one["type"] == "events"}
         if not streams:
             raise OpzoError(
-                f"{path}: no stream of events in the header at byte {len(AEDAT4_MAGIC)}; record one with its events"
+                f"{path}: no stream of events in the header at byte {len(AEDAT4_MAGIC)}; record one with events"
             )
         if not used & set(streams):
             raise OpzoError(f"{path}: no events; leave the file out or record it again")
         first = int(choose_camera(path, [str(number) for number in sorted(used & set(streams))], camera))
         packets = _packets4(path, decoder, first)
     except BaseException as error:
-        # The library panics at what it does not foresee; a PanicException is no Exception.
+        # The library panics on unexpected input; a PanicException is not an Exception.
         if not isinstance(error, RuntimeError) and type(error).__name__ != "PanicException":
             raise
-        raise OpzoError(f"{path}: damaged, says the library aedat: {error}; copy the file again") from None
+        raise OpzoError(f"{path}: damaged, according to the library aedat: {error}; copy the file again") from None
     events = np.concatenate(packets)
     return RawEvents(
         t=events["t"].astype(np.int64),
@@ -149,13 +148,13 @@ def _packets4(path: Path, decoder: Any, stream: int) -> list[NDArray[Any]]:
             held += packets[-1].nbytes
             if held - checked > LARGE:
                 checked = held
-                # They are joined and become a recording.
+                # The packets, the joined array and the recording exist at the same time.
                 check_memory(str(path), 3 * held)
     return packets
 
 
 def _check_aedat4(path: Path, data: bytes) -> set[int]:
-    """Check what the library takes for granted; streams that have packets."""
+    """Check what the library does not check; return the streams that have packets."""
     used: set[int] = set()
     position = len(AEDAT4_MAGIC)
     try:
@@ -166,17 +165,17 @@ def _check_aedat4(path: Path, data: bytes) -> set[int]:
         raise OpzoError(f"{path}: no complete header of AEDAT 4 at byte {position}{why}; copy the file again") from None
     position += 4 + size
     if table >= 0 and not position <= table <= len(data):
-        raise OpzoError(f"{path}: truncated: the table of packets belongs at byte {table}; copy the file again")
+        raise OpzoError(f"{path}: truncated: the packet table is expected at byte {table}; copy the file again")
     packets = data[:table] if table >= 0 else data
     while position < len(packets):
-        _whole(path, packets, position, PACKET4.size)
+        _require(path, packets, position, PACKET4.size)
         stream, size = PACKET4.unpack_from(packets, position)
         used.add(stream)
         position += PACKET4.size
-        _whole(path, packets, position, size)
-        begins = COMPRESSIONS.get(compression, b"")
-        if size < CONTENT_MIN or packets[position : position + len(begins)] != begins:
-            raise OpzoError(f"{path}: no content of a packet at byte {position}; the file is damaged: copy it again")
+        _require(path, packets, position, size)
+        magic = COMPRESSIONS.get(compression, b"")
+        if size < CONTENT_MIN or packets[position : position + len(magic)] != magic:
+            raise OpzoError(f"{path}: invalid packet content at byte {position}; the file is damaged: copy it again")
         unpacked = unpacked_bound(packets[position : position + size])
         if unpacked > LARGE:
             check_memory(f"{path}: the packet at byte {position}", 2 * unpacked)
@@ -185,7 +184,7 @@ def _check_aedat4(path: Path, data: bytes) -> set[int]:
 
 
 def _header4(header: bytes, size: int) -> tuple[int, int]:
-    """Compression and place of the table of packets (-1: none); struct.error where the FlatBuffer leads outside."""
+    """Compression and offset of the packet table (-1: none); struct.error if an offset of the FlatBuffer is outside."""
     if len(header) < size or header[4:8] != b"IOHE":
         raise struct.error
     (root,) = struct.unpack_from("<I", header)
@@ -202,7 +201,7 @@ def _header4(header: bytes, size: int) -> tuple[int, int]:
         text_size = struct.unpack_from("<I", header, text)[0]
         if text + 4 + text_size > size:
             raise struct.error
-        # The library ends the whole process at a text that is none.
+        # The library aborts the process if this text is not UTF-8.
         header[text + 4 : text + 4 + text_size].decode()
     return (
         int(struct.unpack_from("<i", header, compression)[0]) if compression != root else 0,
@@ -210,7 +209,8 @@ def _header4(header: bytes, size: int) -> tuple[int, int]:
     )
 
 
-def _whole(path: Path, data: bytes, position: int, size: int) -> None:
+def _require(path: Path, data: bytes, position: int, size: int) -> None:
+    """OpzoError unless ``size`` bytes follow ``position``."""
     rest = len(data) - position
     if rest < size:
         raise OpzoError(f"{path}: truncated: {rest} of {size} bytes at byte {position}; copy the file again")

@@ -1,12 +1,12 @@
-"""Recordings in folders: one for each class, or whatever else makes a group of them."""
+"""Search for recordings in folders, one folder per class or other group."""
 
 import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from opzo.host.data.data_sets import LABEL_MAX
 from opzo.host.data.events.event_files import PARTS
+from opzo.host.data.labels import LABEL_MAX
 from opzo.host.data.recordings.lists import Labelled
 from opzo.host.data.recordings.readers import SUFFIXES
 from opzo.spec.errors import OpzoError
@@ -14,30 +14,30 @@ from opzo.spec.messages import printable
 from opzo.system.litter import is_litter
 
 DEEPER_MAX = 10_000
-"""Entries of folders that are looked at to say what lies deeper than expected."""
+"""Maximum number of folder entries searched for files that are nested deeper than expected."""
 
 logger = logging.getLogger(__name__)
 
 
 def recordings_of_folder(folder: Path) -> tuple[list[Labelled], list[str]]:
-    """Recordings of ``folder/CLASS/*`` or ``folder/train/CLASS/*`` and ``folder/test/CLASS/*``; names by label.
+    """Recordings in ``folder/CLASS/*``, or ``folder/train/CLASS/*`` and ``folder/test/CLASS/*``, and the class names.
 
-    Labels count the classes in order of name; where all names are numbers, they are the labels, and no names come.
-    What else is there is skipped, with a warning that says what.
+    Labels count the classes in order of name; if all names are numbers, the numbers are the labels, and no names are
+    returned. Other files are skipped with a warning.
     """
     found = [(part, path) for part, base in _parts(folder).items() for path in files_of_groups(base, SUFFIXES)]
     if not found:
         raise OpzoError(
-            f"{folder} has no recordings in folders of classes{_elsewhere(folder)}; name them "
+            f"{folder} has no recordings in class folders{_elsewhere(folder)}; arrange them as "
             f"{folder}/[train|test/]CLASS/NAME"
         )
     classes = sorted({path.parent.name for _, path in found})
     numbered = all(map(str.isdecimal, classes))
     labels = {name: int(name[:9]) if numbered else i for i, name in enumerate(classes)}
     if max(labels.values()) > LABEL_MAX:
-        raise OpzoError(f"{folder} has label {max(labels.values())}; classes are numbered from 0 to {LABEL_MAX}")
+        raise OpzoError(f"{folder} has label {max(labels.values())}; number classes from 0 to {LABEL_MAX}")
     if len(set(labels.values())) < len(labels):
-        raise OpzoError(f"{folder} has two folders for one label: {', '.join(classes)}; rename one of them")
+        raise OpzoError(f"{folder} has two folders for the same label: {', '.join(classes)}; rename one of them")
     for part in {part for part, _ in found if part}:
         missing = set(classes) - {path.parent.name for of_part, path in found if of_part == part}
         if missing:
@@ -46,7 +46,7 @@ def recordings_of_folder(folder: Path) -> tuple[list[Labelled], list[str]]:
 
 
 def _parts(folder: Path) -> dict[str, Path]:
-    """Folders of the training and of the test part by name; of "" the folder itself, where it has no such folders."""
+    """Folders of the training and the test part by name; if there are none, the folder itself under ""."""
     with _reading(folder):
         entries = _entries(folder)
         named = [path for path in entries if path.is_dir() and path.name.lower() in PARTS]
@@ -56,13 +56,13 @@ def _parts(folder: Path) -> dict[str, Path]:
             f"{folder} has only {' and '.join(path.name for path in named)}; it needs {' and '.join(PARTS)}, or neither"
         )
     others = [path for path in entries if parts and path not in named]
-    _tell_skipped(folder, {f"entries next to {' and '.join(PARTS)}": others} if others else {})
+    _warn_of_skipped(folder, {f"entries next to {' and '.join(PARTS)}": others} if others else {})
     return {part: parts[part] for part in PARTS} if parts else {"": folder}
 
 
 @contextmanager
 def _reading(folder: Path) -> Iterator[None]:
-    """Errors of the operating system as an OpzoError."""
+    """Convert errors of the operating system to OpzoError."""
     try:
         yield
     except OSError as error:
@@ -72,64 +72,64 @@ def _reading(folder: Path) -> Iterator[None]:
 
 
 def files_of_groups(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Files ``folder/GROUP/NAME`` that end in one of ``suffixes``, by group, and by name with its numbers in order.
+    """Files ``folder/GROUP/NAME`` with one of ``suffixes``, sorted by group, then by name with numbers in order.
 
-    What else is there is skipped, with a warning that says what; what operating systems leave there, without one.
+    Other files are skipped with a warning; files that operating systems leave there, without one.
     """
     with _reading(folder):
-        found, skipped = _look_through(folder, suffixes)
+        found, skipped = _search(folder, suffixes)
     if found:
-        _tell_skipped(folder, skipped)
+        _warn_of_skipped(folder, skipped)
     return found
 
 
-def _look_through(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], dict[str, list[Path]]]:
-    """Files in groups, and by kind what was skipped."""
+def _search(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], dict[str, list[Path]]]:
+    """Files in groups, and skipped files by reason."""
     skipped: dict[str, list[Path]] = {}
 
     def skip(what: str, path: Path) -> None:
         skipped.setdefault(what, []).append(path)
 
     found: list[Path] = []
-    looks = iter(range(DEEPER_MAX))
+    budget = iter(range(DEEPER_MAX))
     for group in sorted(_entries(folder)):
         if not group.is_dir():
-            skip("files that lie in no folder of a class", group)
+            skip("files outside any class folder", group)
             continue
         before = len(found)
         for path in _entries(group):
             if path.is_dir():
-                for deeper in _files_below(path, suffixes, looks):
-                    skip("files that lie deeper than CLASS/NAME", deeper)
+                for deeper in _files_below(path, suffixes, budget):
+                    skip("files nested deeper than CLASS/NAME", deeper)
             elif path.suffix.lower() not in suffixes:
-                skip(f"files that do not end in {', '.join(sorted(suffixes))}", path)
+                skip(f"files without suffix {', '.join(sorted(suffixes))}", path)
             elif not path.is_file():
-                skip("entries that are no files (any more)", path)
+                skip("entries that are not files (any more)", path)
             elif not path.stat().st_size:
-                skip("files of 0 bytes", path)
+                skip("empty files", path)
             else:
                 found.append(path)
         if len(found) == before:
-            skip("folders without recordings of their own, which make no class", group)
+            skip("folders without recordings, which are not classes", group)
     return found, skipped
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What is in a folder but for what operating systems leave there, by name with its numbers in order."""
+    """Entries of a folder, sorted by name with numbers in order; without files that operating systems leave there."""
     return sorted(
         (path for path in folder.iterdir() if not is_litter(path)), key=lambda path: (len(path.name), path.name)
     )
 
 
-def _tell_skipped(folder: Path, skipped: dict[str, list[Path]]) -> None:
+def _warn_of_skipped(folder: Path, skipped: dict[str, list[Path]]) -> None:
     for what, paths in skipped.items():
         first = printable(paths[0].relative_to(folder))
         logger.warning("%s: skipped %d %s, the first: %s", printable(folder), len(paths), what, first)
 
 
-def _files_below(folder: Path, suffixes: Collection[str], looks: Iterator[int]) -> Iterator[Path]:
-    """Files at any depth, as long as there is one of ``looks`` for each entry."""
-    for path, _ in zip(folder.rglob("*"), looks, strict=False):
+def _files_below(folder: Path, suffixes: Collection[str], budget: Iterator[int]) -> Iterator[Path]:
+    """Files at any depth; each entry consumes one item of ``budget``, and the search ends when that is exhausted."""
+    for path, _ in zip(folder.rglob("*"), budget, strict=False):
         if (
             path.suffix.lower() in suffixes
             and path.is_file()
@@ -139,12 +139,12 @@ def _files_below(folder: Path, suffixes: Collection[str], looks: Iterator[int]) 
 
 
 def _elsewhere(folder: Path) -> str:
-    """Where the recordings are instead: words for the message."""
+    """Text for the message: where there are recordings instead, or ''."""
     first = min(
         _files_below(folder, SUFFIXES, iter(range(DEEPER_MAX))), default=None, key=lambda path: (len(path.parts), path)
     )
     if first is None:
         return ""
     if first.parent == folder:
-        return f", but some directly in it ({first.name}: give single ones with --label N)"
-    return f", but others ({first.relative_to(folder)}: give the folder that has the folders of the classes)"
+        return f", but some directly in it ({first.name}: give a single recording with --label N)"
+    return f", but elsewhere ({first.relative_to(folder)}: give the folder that contains the class folders)"

@@ -1,12 +1,12 @@
-"""Which recordings a data set is made of, with their labels: lists, and what is for testing."""
+"""Lists of recordings with labels, and their division into a training and a test part."""
 
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from opzo.host.data.data_sets import LABEL_MAX
 from opzo.host.data.events.event_files import PARTS
+from opzo.host.data.labels import LABEL_MAX
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
 from opzo.system.text_files import read_text
@@ -14,12 +14,12 @@ from opzo.system.text_files import read_text
 LIST_SUFFIXES = (".csv", ".txt")
 DELIMITERS = ",;\t"
 LABEL_WORDS = frozenset({"class", "category", "id", "label", "labels", "target", "y"})
-"""What the column of the labels is called in the first line of a list."""
+"""Accepted names of the label column in the first line of a list."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """File of a recording, its label, and the part that it belongs to: "train", "test" or "" (not said)."""
+    """File of a recording, its label, and its part: "train", "test", or "" if not given."""
 
     path: Path
     label: int
@@ -27,9 +27,9 @@ class Labelled:
 
 
 def recordings_of_list(path: Path) -> list[Labelled]:
-    """Recordings of a text file with lines ``FILE,LABEL`` or ``FILE,LABEL,train|test``; ``#`` begins a comment.
+    """Recordings of a text file with lines ``FILE,LABEL`` or ``FILE,LABEL,train|test``; ``#`` starts a comment.
 
-    Files are relative to the folder of the list. Semicolons and tabs may stand for the commas, and the first line may
+    Paths are relative to the folder of the list. Semicolons or tabs may replace the commas, and the first line may
     name the columns.
     """
     recordings: list[Labelled] = []
@@ -45,20 +45,20 @@ def recordings_of_list(path: Path) -> list[Labelled]:
         recording = _listed(path.parent, fields[0])
         if recording is None:
             raise OpzoError(
-                f"{path}, line {number}: there is no file '{printable(fields[0])}' in {path.parent}; mend it"
+                f"{path}, line {number}: there is no file '{printable(fields[0])}' in {path.parent}; correct the path"
             )
         recordings.append(Labelled(recording, int(fields[1][:9]), *map(str.lower, fields[2:])))
     if not recordings:
         raise OpzoError(f"{path} lists no recordings; write lines FILE,LABEL")
     if len({bool(recording.part) for recording in recordings}) > 1:
         raise OpzoError(
-            f"{path} says the part of some recordings only; write {' or '.join(PARTS)} in all lines or none"
+            f"{path} gives the part of only some recordings; write {' or '.join(PARTS)} in all lines or none"
         )
     return recordings
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows of a list that are neither empty nor comments, with the number of their line."""
+    """Rows of a list with their line numbers, without empty lines and comments."""
     lines = [
         (number, line)
         for number, line in enumerate(read_text(path, "give a text file").splitlines(), start=1)
@@ -73,13 +73,13 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def delimiter_of(lines: Iterable[str]) -> str:
-    """What separates the columns: the first of DELIMITERS that all lines have, else a comma."""
+    """Delimiter of the columns: the first of DELIMITERS that is in all lines, else a comma."""
     listed = list(lines)
     return next((delimiter for delimiter in DELIMITERS if all(delimiter in line for line in listed)), ",")
 
 
 def _listed(folder: Path, name: str) -> Path | None:
-    """File of this name, which may be written with the separators of Windows; None where there is none."""
+    """Path of the file with this name, which may have separators of Windows; None if there is none."""
     for written in (name, name.replace("\\", "/")):
         try:
             if (folder / written).is_file():
@@ -90,17 +90,17 @@ def _listed(folder: Path, name: str) -> Path | None:
 
 
 def split(recordings: list[Labelled], test_every: int) -> tuple[list[Labelled], list[Labelled]]:
-    """Training and test part; where that is not said, each ``test_every``-th of a class is a test recording."""
+    """Training and test part; without given parts, every ``test_every``-th recording of a class is for testing."""
     parts: tuple[list[Labelled], list[Labelled]] = ([], [])
     seen: dict[int, int] = {}
     for recording in recordings:
         seen[recording.label] = seen.get(recording.label, 0) + 1
-        last_of_run = seen[recording.label] % test_every == 0
-        parts[recording.part == "test" if recording.part else last_of_run].append(recording)
+        is_nth = seen[recording.label] % test_every == 0
+        parts[recording.part == "test" if recording.part else is_nth].append(recording)
     for name, part in zip(PARTS, parts, strict=True):
         if not part:
             raise OpzoError(
-                f"there is nothing to {name} with: of {len(recordings)} recordings, each {test_every}th of a class is "
-                "for testing; give more of them, another --test-every, or their parts in a list"
+                f"there are no recordings to {name}: of {len(recordings)} recordings, every {test_every}th of a class "
+                "is for testing; give more recordings, another --test-every, or the parts in a list"
             )
     return parts

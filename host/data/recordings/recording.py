@@ -1,4 +1,4 @@
-"""One recording of an event camera, checked: what all readers of files of events return."""
+"""One checked recording of an event camera: the result of all readers of recordings."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -25,19 +25,19 @@ class Recording:
     Attributes
     ----------
     t : int64 (events,)
-        Microseconds, never descending; counted from where the file counts (start of the camera, Unix time), without its
-        jumps (``opzo.host.data.recordings.clock``).
+        Sorted times in microseconds since the file's origin (start of the camera, Unix time), without jumps
+        (``opzo.host.data.recordings.clock``).
     x, y : uint16 (events,)
         Column in 0..width-1 and row in 0..height-1, as in the file.
     polarity : bool (events,)
         True: brighter.
     width, height : int
-        Size of the sensor in pixels.
+        Sensor size in pixels.
     name : str
-        For messages: the file.
+        File, for messages.
     named : bool
-        False: nobody has told the size of the sensor, ``width`` and ``height`` are only what the events need. Such a
-        recording is for looking at: its addresses are not known.
+        Whether the sensor size is known. If not, ``width`` and ``height`` are the minimum for the events, and the
+        recording can be displayed but not converted, because its event addresses depend on the size.
     """
 
     t: NDArray[np.int64]
@@ -55,16 +55,16 @@ class Recording:
 
 @dataclass(frozen=True)
 class RawEvents:
-    """Events as a file has them, not yet checked.
+    """Unchecked events as in a file.
 
     Attributes
     ----------
     t, x, y, polarity : integers (events,)
         As in Recording; ``polarity`` is 1 for brighter, 0 or -1 for darker.
     sensor : (width, height) or None
-        Size of the sensor that the file names; None: it names none.
+        Sensor size in the file; None if it has none.
     place : function
-        Words for the place in the file of the event with this index, such as "byte 12".
+        Text for the place in the file of the event with this index, such as "byte 12".
     """
 
     t: NDArray[Any]
@@ -76,14 +76,14 @@ class RawEvents:
 
 
 def byte_places(offsets: NDArray[np.int64]) -> Callable[[int], str]:
-    """Words for the places of events that begin at these bytes of the file."""
+    """Function that describes the place of an event, for events that start at these bytes of the file."""
     return lambda index: f"byte {offsets[index]}"
 
 
 def choose_camera(path: Path, found: Sequence[str], camera: str | None) -> str:
-    """The one of the cameras ``found`` in a file that is meant; OpzoError where ``camera`` is not one of them.
+    """Choose one of the cameras ``found`` in a file; OpzoError if ``camera`` is not one of them.
 
-    Without ``camera`` it is the first one, with a warning where there are others.
+    Without ``camera`` it is the first one, with a warning if there are others.
     """
     if camera is not None and camera not in found:
         raise OpzoError(
@@ -91,7 +91,7 @@ def choose_camera(path: Path, found: Sequence[str], camera: str | None) -> str:
         )
     if camera is None and len(found) > 1:
         logger.warning(
-            "%s holds the events of %d cameras (%s); taken: %s; choose with --camera",
+            "%s has events of %d cameras (%s); reading %s; choose another with --camera",
             printable(path),
             len(found),
             ", ".join(map(printable, found)),
@@ -101,35 +101,34 @@ def choose_camera(path: Path, found: Sequence[str], camera: str | None) -> str:
 
 
 def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None, *, mend_clock: bool = True) -> Recording:
-    """Recording with these events, in order of time.
+    """Check events and sort them by time.
 
-    OpzoError where there are none, where an address lies outside the sensor, a polarity is none, or the times are those
-    of no clock; jumps of it are taken out, or, without ``mend_clock``, an OpzoError too. The size of the sensor is
-    that of the file, else ``sensor``, (width, height); where both are None, the recording is not ``named``. OpzoError
-    also where the file and ``sensor`` disagree.
+    The sensor size is that of the file, else ``sensor`` (width, height); without both, the recording is not ``named``.
+    Jumps of the clock are removed. OpzoError if there are no events, if an address is outside the sensor, a polarity
+    or time is invalid, the file and ``sensor`` disagree, or, without ``mend_clock``, if the clock jumps.
     """
     if not len(raw.t):
         raise OpzoError(f"{path}: no events; leave the file out or record it again")
-    # Programs that do not know the size write 0 x 0.
+    # Some programs write 0 x 0 for an unknown size.
     own = raw.sensor if raw.sensor != (0, 0) else None
     if sensor and own and sensor != own:
-        raise OpzoError(f"{path}: its sensor has {_size(own)} pixels, not the {_size(sensor)} given; leave it out")
+        raise OpzoError(f"{path}: the sensor has {_size(own)} pixels, not the given {_size(sensor)}; leave that out")
     named = bool(own or sensor)
     size = own or sensor or (int(raw.x.max()) + 1, int(raw.y.max()) + 1)
     if not all(0 < side <= SENSOR_MAX for side in size):
-        raise OpzoError(f"{path}: a sensor of {_size(size)} pixels; sides from 1 to {SENSOR_MAX} work")
+        raise OpzoError(f"{path}: a sensor of {_size(size)} pixels; width and height must be in 1..{SENSOR_MAX}")
     outside = (raw.x < 0) | (raw.x >= size[0]) | (raw.y < 0) | (raw.y >= size[1])
     if outside.any():
         first = int(outside.argmax())
         raise OpzoError(
             f"{path}: address x={raw.x[first]}, y={raw.y[first]} outside the sensor of {_size(size)} pixels at "
-            f"{raw.place(first)}; the file is damaged, or from another camera: give the size of its sensor"
+            f"{raw.place(first)}; the file is damaged, or from another camera: give the correct sensor size"
         )
     wrong = ~np.isin(raw.polarity, (-1, 0, 1))
     if wrong.any():
         first = int(wrong.argmax())
         raise OpzoError(
-            f"{path}: polarity {raw.polarity[first]} at {raw.place(first)}; 1 for brighter, 0 or -1 for darker"
+            f"{path}: polarity {raw.polarity[first]} at {raw.place(first)}; expected 1 for brighter, 0 or -1 for darker"
         )
     t, order = steady(str(path), raw.t.astype(np.int64), raw.place, mend=mend_clock)
     x, y = (values.astype(np.uint16)[order] for values in (raw.x, raw.y))

@@ -1,15 +1,15 @@
-"""How large compressed packets become, found without unpacking them."""
+"""Upper bounds on the unpacked size of compressed packets, found without unpacking them."""
 
 LZ4_MAGIC, ZSTANDARD_MAGIC = b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd"
 LZ4_RATIO = 255
-"""LZ4 cannot pack more into a byte."""
+"""Maximum compression ratio of LZ4."""
 ZSTANDARD_BLOCK = 1 << 17
 """Largest block of Zstandard, unpacked."""
 _RAW, _REPEATED, _PACKED = range(3)
 
 
 def unpacked_bound(packed: bytes) -> int:
-    """Bytes that a frame of LZ4 or Zstandard becomes at most; those of ``packed`` where it is neither."""
+    """Maximum size in bytes of an unpacked LZ4 or Zstandard frame; the size of ``packed`` if it is neither."""
     if packed.startswith(LZ4_MAGIC):
         return LZ4_RATIO * len(packed)
     if packed.startswith(ZSTANDARD_MAGIC):
@@ -18,7 +18,7 @@ def unpacked_bound(packed: bytes) -> int:
 
 
 def _zstandard_bound(packed: bytes) -> int:
-    """From the size that the frame declares, else from the heads of its blocks."""
+    """Bound for Zstandard: the size declared by the frame, else the sum over its block headers."""
     flags = packed[4] if len(packed) > 4 else 0
     single = flags >> 5 & 1
     begin = 5 + (not single) + (0, 1, 2, 4)[flags & 3]

@@ -72,17 +72,17 @@ def test_samples_that_cannot_be_are_refused() -> None:
     one = model()
     before = one.weights
     for call, message in (
-        (lambda: one.fit(X), "x are images and need labels; give y"),
-        (lambda: one.evaluate(X), "x are images and need labels; give y"),
-        (lambda: one.fit(FRAMES, Y), "Frames have their labels with them; leave y out"),
+        (lambda: one.fit(X), "x has images without labels; give y"),
+        (lambda: one.evaluate(X), "x has images without labels; give y"),
+        (lambda: one.fit(FRAMES, Y), "x is of type Frames, which includes labels; leave y out"),
         (lambda: one.fit(X, Y, test=X), r"test must be images and labels \(x, y\), Frames, Events or Data"),
         (lambda: one.fit(X, Y, test=(X,)), "test must be images and labels"),
         (lambda: one.fit(X, Y, test=(X, Y[:5])), "labels of test"),
         (lambda: one.fit(X, Y, epochs=0.5), "epochs must be a whole number"),  # type: ignore[arg-type]
         (lambda: one.fit(X, Y, epochs=0), r"epochs must be in 1\.\."),
-        (lambda: one.fit("digits"), r"x is the text 'digits'; give samples, as from opzo\.load_data\('digits'\)"),
+        (lambda: one.fit("digits"), r"x is the string 'digits'; give samples, as from opzo\.load_data\('digits'\)"),
         (lambda: one.predict(None), "x is None; give images"),  # type: ignore[arg-type]
-        (lambda: opzo.Data("mine", X, X), "data are made of Frames or Events, not of array"),  # type: ignore
+        (lambda: opzo.Data("mine", X, X), "Data takes Frames or Events, not array"),  # type: ignore
         (lambda: opzo.Model.load(5), "a checkpoint is named by a path, not 5"),  # type: ignore[arg-type]
         (lambda: one.save(5), "a checkpoint is named by a path, not 5"),  # type: ignore[arg-type]
         (lambda: opzo.Stream(one.device, "9-12-3"), "a stream needs an open device and its network"),  # type: ignore

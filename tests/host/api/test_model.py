@@ -77,7 +77,7 @@ def test_wrong_use_is_an_opzo_error(images: tuple[np.ndarray, np.ndarray], tmp_p
     ):
         model(kapa=8)
     one = model()
-    with pytest.raises(opzo.OpzoError, match="8 pixels a frame"):
+    with pytest.raises(opzo.OpzoError, match="8 pixels per frame"):
         one.fit(x.reshape(120, 9)[:, :8], y)
     with pytest.raises(opzo.OpzoError, match="has label 3"):
         one.evaluate(x, y + 1)

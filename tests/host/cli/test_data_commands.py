@@ -74,7 +74,7 @@ def test_sensor_decides_the_addresses(tmp_path: Path, capsys: pytest.CaptureFixt
     given = written(tmp_path, "a.dat", header + dat((0, 3, 2, 1), (9, 5, 4, 0))[len(dat()) :])
     out = tmp_path / "a.npz"
     convert = ("convert", given, "--label", 0, "--out", out, "--size", "4x4")
-    assert "give it with --sensor WxH (the events need 6x5 or more)" in refused(capsys, *convert)
+    assert "give it with --sensor WxH (the events need at least 6x5)" in refused(capsys, *convert)
     assert main(["data", *map(str, convert), "--sensor", "8x8"]) == 0
     assert load_data(str(out)).train.dense(np.array([0])).reshape(-1, 2, 4, 4).max(0)[1, 1, 1] == 1
     capsys.readouterr()
@@ -84,8 +84,8 @@ def test_sensor_decides_the_addresses(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "--sensor WxH" in shown.err
     assert main(["data", "show", str(given), "--sensor", "8x8"]) == 0
     assert "width: 8\n" in capsys.readouterr().out
-    assert "one camera; leave out --camera" in refused(capsys, "show", given, "--camera", 1)
-    assert "not the 8 x 8 given" in refused(capsys, "show", written(tmp_path, "b.dat", dat(*EVENTS_DAT)), "--sensor", 8)
+    assert "single camera; leave out --camera" in refused(capsys, "show", given, "--camera", 1)
+    assert "not the given 8 x 8" in refused(capsys, "show", written(tmp_path, "b.dat", dat(*EVENTS_DAT)), "--sensor", 8)
 
 
 @pytest.mark.parametrize("name", ["saccade-x.npz", "saccade-digits.npz", "nmnist.npz", "SACCADE-X.NPZ"])

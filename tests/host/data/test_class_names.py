@@ -12,9 +12,9 @@ from opzo.host.api.model import Model
 from opzo.host.cli.main import main
 from opzo.host.data.class_names import class_text, find_class, other_names, padded
 from opzo.host.data.data_sets import load_data
-from opzo.host.data.events.event_data_sets import DATA_SETS
 from opzo.host.data.events.event_files import load_events, save_events
 from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.recorded_data_sets import RECORDED_DATA_SETS
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.spec.errors import OpzoError
 
@@ -83,10 +83,10 @@ def test_checkpoints_and_event_files_without_names_stay_readable(data_file: Path
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (np.array(["a", "b"]), "label 2 and 2 names of classes"),
-        (np.array([1, 2, 3]), r"classes is int64 of shape \(3,\); a list of 1 to 64 names expected"),
-        (np.array("abc"), r"of shape \(\); a list of"),
-        (np.array(["a"] * 65), "a list of 1 to 64 names expected"),
+        (np.array(["a", "b"]), "label 2 but only 2 class names"),
+        (np.array([1, 2, 3]), r"classes has type int64 and shape \(3,\); expected a list of 1 to 64 names"),
+        (np.array("abc"), r"and shape \(\); expected a list of"),
+        (np.array(["a"] * 65), "expected a list of 1 to 64 names"),
         (np.array(["a", "", "c"]), "the name of class 1 has 0 characters, not 1 to 255"),
         (np.array(["a", "b", "c" * 256]), "the name of class 2 has 256 characters"),
     ],
@@ -105,7 +105,7 @@ def test_checkpoint_with_another_number_of_names_is_refused(data_file: Path, tmp
     with np.load(path) as arrays:
         changed = {**arrays, "class_names": np.array(["a", "b"])}
     np.savez(path, **changed)
-    with pytest.raises(OpzoError, match=r"class_names is <U1 of shape .*; a list of 3 names expected"):
+    with pytest.raises(OpzoError, match=r"class_names has type <U1 and shape .*; expected a list of 3 names"):
         Checkpoint.load(path)
 
 
@@ -115,7 +115,7 @@ def test_images_and_known_data_sets_have_names(tmp_path: Path) -> None:
     np.savez(path, x_train=pixels, y_train=[0, 1] * 2, x_test=pixels, y_test=[0, 1] * 2, classes=["cat", "dog"])
     assert load_data(str(path)).names == ("cat", "dog")
     assert load_data("digits").names == tuple("0123456789")
-    assert [len(data_set.names) for data_set in DATA_SETS.values()] == [10, 11, 10]
+    assert [len(data_set.names) for data_set in RECORDED_DATA_SETS.values()] == [10, 11, 10]
 
 
 def test_other_classes_than_the_network_learned_are_told(
@@ -126,7 +126,7 @@ def test_other_classes_than_the_network_learned_are_told(
     save_events(other, events(names=("palm", "fist", "x")), events(names=("palm", "fist", "x")), "")
     capsys.readouterr()
     assert main(["eval", str(tmp_path / "run"), "--data", str(other)]) == 0
-    assert "warning: class 0 is fist to the network and palm in the data" in capsys.readouterr().err
+    assert "warning: class 0 is fist in the network but palm in the data" in capsys.readouterr().err
     assert other_names(NAMES, ()) == other_names((), NAMES) == other_names(NAMES, NAMES) == ""
 
 
@@ -134,7 +134,9 @@ def test_classes_are_found_by_number_or_name() -> None:
     assert [find_class(text, NAMES, 3) for text in ("palm", "2", "0")] == [1, 2, 0]
     assert find_class("1", (), 3) == 1
     for text in ("3", "-1", "nan", "1.5", "9" * 30, "²", ""):
-        with pytest.raises(OpzoError, match=r"is not a class; give a number in 0\.\.2 \(the network has no names"):
+        with pytest.raises(
+            OpzoError, match=r"is not a class; give a number in 0\.\.2 \(the network has no class names"
+        ):
             find_class(text, (), 3)
     with pytest.raises(OpzoError, match=r"'plam' is not a class \(did you mean 'palm'\?\); .* or one of fist, palm, "):
         find_class("plam", NAMES, 3)

@@ -94,8 +94,8 @@ IMAGES = idx(np.zeros((2, 3, 3), np.uint8))
         (b"PK\3\4 and so on, long enough for a head", "not an IDX file"),
         (idx(np.zeros(3, np.uint8)), "3 dimensions"),
         (idx(np.zeros((2, 3, 3), np.uint8), kind=0x0D), "not an IDX file of unsigned bytes"),
-        (IMAGES[:-1], r"holds 17 bytes for shape \(2, 3, 3\); 18 expected"),
-        (IMAGES + b"\0", "holds more bytes"),
+        (IMAGES[:-1], r"has 17 bytes of data for shape \(2, 3, 3\), expected 18"),
+        (IMAGES + b"\0", "has more than 18 bytes"),
         (gzip.compress(IMAGES, mtime=0)[:-9], "cannot read"),
         (gzip.compress(IMAGES, mtime=0)[:12] + b"\xff" * 20, "cannot read|is not an IDX file"),
         (b"\x1f\x8bnot gzip at all", "cannot read"),
@@ -124,7 +124,7 @@ def test_npz_with_images_of_several_shapes_and_types(tmp_path: Path) -> None:
             {"y_test": None},
             r"lacks y_test \(it has x_train, y_train, x_test\); write it with numpy.savez, as arrays x_train",
         ),
-        ({"x_train": np.full((6, 9), np.nan)}, "x_train in .* holds NaN"),
+        ({"x_train": np.full((6, 9), np.nan)}, "x_train in .* contains NaN"),
         (
             {"x_train": np.full((6, 9), 256.0)},
             "x_train in .* has values from 256 to 256; pixels are numbers from 0 to 255",
@@ -132,10 +132,10 @@ def test_npz_with_images_of_several_shapes_and_types(tmp_path: Path) -> None:
         ({"x_train": np.full((6, 9), -1)}, "from -1 to -1"),
         ({"x_train": np.full((6, 9), np.inf)}, "from inf to inf"),
         ({"x_train": np.full((6, 9), 0.5)}, "scaled to 0..1; multiply it by 255"),
-        ({"x_train": np.zeros(54)}, r"has shape \(54,\); \(count, pixels\)"),
+        ({"x_train": np.zeros(54)}, r"has shape \(54,\); expected \(count, pixels\)"),
         ({"x_train": np.zeros((0, 9))}, "has shape"),
         ({"x_test": np.zeros((2, 8))}, "training frames have 9 pixels, test frames 8"),
-        ({"x_train": np.array([["a"] * 9] * 6)}, "numbers expected"),
+        ({"x_train": np.array([["a"] * 9] * 6)}, "give numbers"),
         ({"y_train": np.zeros(5)}, r"y_train in .* has shape \(5,\); .* one label for each of 6"),
         ({"y_train": np.array([0, 1, 2, 0, 1, -1])}, "whole numbers from 0 to classes - 1"),
         ({"y_train": np.array([0, 1, 2, 0, 1, 64])}, "whole numbers from 0 to classes - 1"),
@@ -155,7 +155,7 @@ def test_labels_beyond_the_classes_of_the_network(tmp_path: Path) -> None:
     data.check(Network((9, 4, 3)))
     with pytest.raises(OpzoError, match=r"has label 2; network 9-4-2 has classes 0..1"):
         data.check(Network((9, 4, 2)))
-    with pytest.raises(OpzoError, match="9 pixels a frame; network 8-4-3 has 8 inputs"):
+    with pytest.raises(OpzoError, match="9 pixels per frame; network 8-4-3 has 8 inputs"):
         data.check(Network((8, 4, 3)))
 
 
@@ -185,7 +185,7 @@ def test_file_that_is_no_npz(tmp_path: Path, content: bytes) -> None:
 def test_npy_renamed_to_npz(tmp_path: Path) -> None:
     with (tmp_path / "mine.npz").open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(OpzoError, match="it holds a single array"):
+    with pytest.raises(OpzoError, match=r"it is a single \.npy array"):
         load_data(str(tmp_path / "mine.npz"))
 
 

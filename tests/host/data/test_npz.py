@@ -60,10 +60,10 @@ def test_arrays_are_read_and_what_others_added_is_passed_over(tmp_path: Path) ->
         (head((3, 2)) + b"12345", "but 5 bytes are packed"),
         (head((2, 2)) + b"12345", "but 5 bytes are packed"),
         (head((-1, -4)) + b"1234", "but 4 bytes are packed"),
-        (head((1,), "|O") + b"12345678", "x.npy holds Python objects"),
+        (head((1,), "|O") + b"12345678", "x.npy contains Python objects"),
         (b"\x93NUMPY\x03\x00" + npy(X)[8:], "version 3.0"),
         (b"\x1b[31mred", "cannot read"),
-        (head((1,), "<U2") + b"a\0\0\0\0\0\x11\0", "characters that do not exist"),
+        (head((1,), "<U2") + b"a\0\0\0\0\0\x11\0", "strings with invalid characters"),
         (b"", "cannot read"),
     ],
 )
@@ -88,7 +88,7 @@ def test_all_that_is_unpacked_is_held_against_memory(tmp_path: Path, monkeypatch
 def test_an_array_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate"):
         path = archive(tmp_path / "a.npz", ("x.npy", npy(X)), ("x.npy", npy(X + 1)))
-    with pytest.raises(OpzoError, match="it has two arrays x"):
+    with pytest.raises(OpzoError, match="it has two arrays named x"):
         load_arrays(path, "")
 
 

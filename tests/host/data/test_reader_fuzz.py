@@ -30,10 +30,10 @@ from test_recordings import (
 )
 
 from opzo.host.data.events.binning import Binning
-from opzo.host.data.events.event_data_sets import _read_gesture_copy
 from opzo.host.data.events.event_files import load_events, save_events
 from opzo.host.data.events.event_samples import Events, EventSample
 from opzo.host.data.events.gesture import read_gestures
+from opzo.host.data.events.recorded_data_sets import _read_gesture_copy
 from opzo.host.data.recordings.lists import recordings_of_list
 from opzo.host.data.recordings.readers import read_recording
 from opzo.spec.errors import OpzoError

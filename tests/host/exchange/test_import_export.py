@@ -77,7 +77,7 @@ def test_files_that_hold_no_network(
         (["import", "net.nir", "--threshold", "2"], "--threshold is for .pt files"),
         (["import", "net.pt", "--dt", "1"], "--dt is for .nir files"),
         (["import", "net.pt", "--net", "12-9-4"], "the layers are those of 12-9-7-4, not of 12-9-4"),
-        (["import", "net.pt", "--data", "digits"], "has 64 pixels a frame; network 12-9-7-4 has 12 inputs"),
+        (["import", "net.pt", "--data", "digits"], "has 64 pixels per frame; network 12-9-7-4 has 12 inputs"),
         (["import", "net.pt", "--steps", "9"], "needs 9 time steps; the device has 8"),
     ],
 )

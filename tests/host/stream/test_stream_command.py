@@ -303,7 +303,7 @@ def test_samples_of_a_data_set_have_decisions_and_windows_do_not_hide_them(
     assert [(r["sample"], r["label"], r["steps"]) for r in figures["recordings"]] == [(0, 0, 4), (1, 1, 4), (2, 2, 4)]
     right = sum(r["decision"] == r["label"] for r in figures["recordings"])
     assert (figures["decisions"], figures["accuracy"]) == (3, right / 3)
-    assert said.err.count("warning: class 0 is fist to the network and palm in the data") == 1
+    assert said.err.count("warning: class 0 is fist in the network but palm in the data") == 1
     assert main([*arguments, "--window", "4"]) == 0
     assert json.loads(capsys.readouterr().out)["decisions"] == 3
     # The same without labels.

@@ -98,7 +98,7 @@ def test_steps_are_exact_at_any_time_of_the_clock() -> None:
 
 
 def test_recording_of_an_unknown_sensor_has_no_addresses() -> None:
-    with pytest.raises(OpzoError, match=r"a\.dat does not say the size of its sensor, .* --sensor WxH"):
+    with pytest.raises(OpzoError, match=r"a\.dat does not give the size of its sensor, .* --sensor WxH"):
         Binning(2).sample(replace(HAND, named=False, name="a.dat"))
 
 
@@ -107,8 +107,8 @@ def test_samples_without_events_are_told(caplog: pytest.LogCaptureFixture) -> No
     binning = Binning(2, bin_us=50, start_us=100)
     bin_recordings([(HAND, 0), (late, 1)], binning, "x")
     assert "x: 1 of 2 samples have no events, " in caplog.text
-    assert "late.bin begins at 1100 us of its clock" in caplog.text
-    with pytest.raises(OpzoError, match=r"x: no event lies in a time step \(late.bin .*\); give another --start-us"):
+    assert "late.bin starts at 1100 us on its clock" in caplog.text
+    with pytest.raises(OpzoError, match=r"x: no event is in a time step \(late.bin .*\); change or leave out"):
         bin_recordings([(late, 1)], binning, "x")
 
 
@@ -124,13 +124,13 @@ def test_recordings_of_one_sensor_become_events() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 0}, "time steps, not 0"),
-        ({"bin_us": -1}, "give 1 or more"),
-        ({"bin_us": 2**60 + 1}, "a time beyond 1152921504606846976 us"),
-        ({"start_us": -(2**61)}, "a time beyond"),
+        ({"steps": 0}, "time steps of a sample .* not 0"),
+        ({"bin_us": -1}, "must be 1 or more"),
+        ({"bin_us": 2**60 + 1}, "larger than 1152921504606846976 us"),
+        ({"start_us": -(2**61)}, "start or duration is larger"),
         ({"split": "space"}, "there is no split by 'space'"),
         ({"bin_us": 5, "split": "number"}, "give only one of them"),
-        ({"size": (2, 2), "reduce": 2}, "give one of them"),
+        ({"size": (2, 2), "reduce": 2}, "give only one of them"),
     ],
 )
 def test_what_cannot_be_is_refused(change: dict[str, object], message: str) -> None:
@@ -141,5 +141,5 @@ def test_what_cannot_be_is_refused(change: dict[str, object], message: str) -> N
 def test_sensor_is_not_enlarged() -> None:
     with pytest.raises(OpzoError, match="4 x 3 pixels cannot be reduced to 5 x 3"):
         Binning(1, size=(5, 3)).sample(HAND)
-    with pytest.raises(OpzoError, match="more than the 65536 addresses"):
+    with pytest.raises(OpzoError, match="exceed the 65536 addresses"):
         Binning(1).shape(640, 480)

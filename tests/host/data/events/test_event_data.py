@@ -11,11 +11,11 @@ import tonic.dataset
 
 from opzo.host.cli.main import main
 from opzo.host.data.data_sets import load_data
-from opzo.host.data.events import event_data_sets as event_data
+from opzo.host.data.events import recorded_data_sets
 from opzo.host.data.events.binning import Binning
-from opzo.host.data.events.event_data_sets import DATA_SETS, load_event_data
 from opzo.host.data.events.event_files import load_events, save_events
 from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.recorded_data_sets import RECORDED_DATA_SETS, load_recorded_data
 from opzo.spec.errors import OpzoError
 
 
@@ -67,15 +67,15 @@ def test_parts_of_another_kind_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": np.array(2)}, "has version 2 of the file of events, this opzo reads 1"),
+        ({"version": np.array(2)}, "is an event file of version 2; this opzo reads version 1"),
         ({"train_offsets": None}, "lacks train_offsets"),
         ({"test_addresses": np.zeros(3)}, "test_addresses is of type float64"),
-        ({"shape": np.array([2, 3])}, r"shape is \[2, 3\]; three whole numbers"),
-        ({"train_addresses": np.zeros(0, np.uint16)}, "offsets that do not go through the events"),
+        ({"shape": np.array([2, 3])}, r"shape is \[2, 3\]; expected three whole numbers"),
+        ({"train_addresses": np.zeros(0, np.uint16)}, "offsets that do not cover the events"),
         ({"shape": np.array([2, 1 << 40, 1 << 40])}, "events have at most 65536 addresses"),
-        ({"description": np.array(["a", "b"])}, "description is not one text"),
-        ({"test_y": np.array([0, 64], np.uint8)}, "label 64; at most 32768 steps and labels 0..63"),
-        ({"format": None}, "is no file of events|lacks"),
+        ({"description": np.array(["a", "b"])}, "description is not a string"),
+        ({"test_y": np.array([0, 64], np.uint8)}, "label 64; the maximum is 32768 steps and label 63"),
+        ({"format": None}, "is not an event file|lacks"),
     ],
 )
 def test_damaged_event_file_is_told(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -90,7 +90,7 @@ def test_damaged_event_file_is_told(tmp_path: Path, change: dict[str, Any], mess
 
 def test_offsets_whose_differences_wrap_do_not_go_through_the_events() -> None:
     offsets = np.array([[0, 2**63 - 1, -(2**63), -1, 1]])
-    with pytest.raises(OpzoError, match="offsets that do not go through the events in order"):
+    with pytest.raises(OpzoError, match="offsets that do not cover the events in order"):
         Events(np.array([3], np.uint16), offsets, np.zeros(1, np.uint8), (2, 2, 2))
 
 
@@ -113,13 +113,13 @@ def nmnist(root: Path) -> Path:
 
 
 def test_nmnist_is_read_from_its_files_with_the_papers_preprocessing(tmp_path: Path) -> None:
-    train, test = load_event_data("nmnist", nmnist(tmp_path))
+    train, test = load_recorded_data("nmnist", nmnist(tmp_path))
     assert (train.shape, train.steps, len(train), len(test)) == ((2, 34, 34), 30, 3, 2)
     assert train.y.tolist() == [0, 1, 2]
     # 3 ms steps, of which the first 30: the event at 95 ms is left out.
     assert train[1].addresses.tolist() == [34 + 1, 2 * 34 * 34 - 1]
     assert train[1].offsets.tolist() == [0, 1, *[2] * 29]
-    graded, _ = load_event_data("nmnist", tmp_path, binning=Binning(2, bin_us=50_000, counts=True))
+    graded, _ = load_recorded_data("nmnist", tmp_path, binning=Binning(2, bin_us=50_000, counts=True))
     assert graded.values is not None
     assert graded[0].values is not None
     assert graded[0].values.tolist() == [2, 1, 1]
@@ -127,21 +127,21 @@ def test_nmnist_is_read_from_its_files_with_the_papers_preprocessing(tmp_path: P
 
 def test_converted_data_is_kept_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = nmnist(tmp_path)
-    first, _ = load_event_data("nmnist", root)
-    monkeypatch.setattr("opzo.host.data.events.event_data_sets.bin_recordings", None)
-    again, _ = load_event_data("nmnist", root)
+    first, _ = load_recorded_data("nmnist", root)
+    monkeypatch.setattr("opzo.host.data.events.recorded_data_sets.bin_recordings", None)
+    again, _ = load_recorded_data("nmnist", root)
     assert again.digest == first.digest
     monkeypatch.undo()
     monkeypatch.setenv("OPZO_CACHE", str(tmp_path / "cache"))
     path = root / "NMNIST" / "Train" / "0" / "00000.bin"
     write(path, nmnist_bytes((9, 9, 1, 10)))
-    changed, _ = load_event_data("nmnist", root)
+    changed, _ = load_recorded_data("nmnist", root)
     assert changed[0].addresses.tolist() == [34 * 34 + 9 * 34 + 9]
     # Corrected in place, with the time of the last writing set back.
     times = path.stat()
     write(path, nmnist_bytes((8, 9, 1, 10)))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    changed, _ = load_event_data("nmnist", root)
+    changed, _ = load_recorded_data("nmnist", root)
     assert changed[0].addresses.tolist() == [34 * 34 + 9 * 34 + 8]
 
 
@@ -149,14 +149,16 @@ def test_gestures_that_change_parts_are_converted_again(tmp_path: Path, monkeypa
     def parts(train: str, test: str) -> list[int]:
         for name, text in (("trials_to_train.txt", train), ("trials_to_test.txt", test)):
             write(tmp_path / "DvsGesture" / name, text.encode())
-        return [events.offsets.shape[0] for events in load_event_data("dvs-gesture", tmp_path)]
+        return [events.offsets.shape[0] for events in load_recorded_data("dvs-gesture", tmp_path)]
 
     for name in "abc":
         write(tmp_path / "DvsGesture" / f"{name}.aedat", b"")
         write(tmp_path / "DvsGesture" / f"{name}_labels.csv", b"")
     sample = EventSample(np.zeros(0, np.uint16), np.zeros(2, np.int64))
-    monkeypatch.setattr(event_data, "gesture_recordings", lambda paths: paths)
-    monkeypatch.setattr(event_data, "bin_recordings", lambda paths, *_: Events.of([sample] * len(paths), (1, 1, 1)))
+    monkeypatch.setattr(recorded_data_sets, "gesture_recordings", lambda paths: paths)
+    monkeypatch.setattr(
+        recorded_data_sets, "bin_recordings", lambda paths, *_: Events.of([sample] * len(paths), (1, 1, 1))
+    )
     assert parts("a.aedat\nb.aedat\n", "c.aedat\n") == [2, 1]
     assert parts("a.aedat\n", "b.aedat\nc.aedat\n") == [1, 2]
 
@@ -169,18 +171,18 @@ def test_gestures_are_read_from_tonics_copy(tmp_path: Path) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # x, y, polarity, milliseconds
                 np.save(path, np.array([[127, 0, 1, 1], [0, 127, 0, 2], [64, 64, 1, 40]], float))
-    train, test = load_event_data("dvs-gesture", tmp_path)
+    train, test = load_recorded_data("dvs-gesture", tmp_path)
     assert (len(train), len(test), train.steps, train.shape) == (4, 2, 20, (2, 45, 45))
     assert sorted(train.y.tolist()) == [0, 0, 1, 1]
     assert train.inputs <= 4096
 
 
-@pytest.mark.parametrize("name", list(DATA_SETS))
+@pytest.mark.parametrize("name", list(RECORDED_DATA_SETS))
 def test_absent_files_are_told_with_where_to_get_them(name: str, tmp_path: Path) -> None:
     with pytest.raises(OpzoError, match="--data-root DIR"):
-        load_event_data(name, "")
-    with pytest.raises(OpzoError, match=f"{DATA_SETS[name].kind}|DvsGesture"):
-        load_event_data(name, tmp_path)
+        load_recorded_data(name, "")
+    with pytest.raises(OpzoError, match=f"{RECORDED_DATA_SETS[name].folder}|DvsGesture"):
+        load_recorded_data(name, tmp_path)
 
 
 def test_damaged_recording_is_named(tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ def test_damaged_recording_is_named(tmp_path: Path) -> None:
     bad = root / "NMNIST" / "Test" / "1" / "00001.bin"
     bad.write_bytes(bad.read_bytes()[:-2])
     with pytest.raises(OpzoError, match=r"00001\.bin: truncated: 3 of 5 bytes at byte 15"):
-        load_event_data("nmnist", root)
+        load_recorded_data("nmnist", root)
 
 
 def test_convert_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,8 +55,8 @@ def test_samples_come_back_as_they_were_given() -> None:
     [
         ({"addresses": np.array([1, 1, 2], np.uint16)}, "addresses that do not ascend within a time step"),
         ({"addresses": np.array([1, 30, 2], np.uint16)}, "address 30 outside"),
-        ({"offsets": np.array([[0, 2, 4]])}, "offsets that do not go through"),
-        ({"offsets": np.array([[0, 2, 1]])}, "offsets that do not go through"),
+        ({"offsets": np.array([[0, 2, 4]])}, "offsets that do not cover"),
+        ({"offsets": np.array([[0, 2, 1]])}, "offsets that do not cover"),
         ({"y": np.zeros(2, np.uint8)}, "1 samples, but labels"),
         ({"values": np.array([1, 0, 2], np.uint8)}, "values outside 1..255"),
         ({"addresses": np.array([1, 3, 2], np.int64)}, "addresses of type int64"),
@@ -110,10 +110,10 @@ def assert_equal(actual: Chunk, expected: Chunk) -> None:
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Network((30, 12, 3), STEPS), "the network is one for frame input"),
-        (Network((30, 12, 3), STEPS, 0, Input.GRADED), "the network is one for graded input"),
+        (Network((30, 12, 3), STEPS), "the network takes frame input"),
+        (Network((30, 12, 3), STEPS, 0, Input.GRADED), "the network takes graded input"),
         (Network((31, 12, 3), STEPS, 0, Input.SPIKES), r"x has 30 addresses \(2 x 3 x 5\); network 31-12-3 has 31"),
-        (Network((30, 12, 3), STEPS + 1, 0, Input.SPIKES), "x has 19 time steps a sample; the network has 20"),
+        (Network((30, 12, 3), STEPS + 1, 0, Input.SPIKES), "x has 19 time steps per sample; the network has 20"),
         (Network((30, 12, 2), STEPS, 0, Input.SPIKES), "x has label 2"),
     ],
 )
@@ -183,14 +183,14 @@ def test_model_takes_events() -> None:
         test = events(30, seed=1)
         figures = model.evaluate(test)
         assert figures["accuracy"] == np.mean(model.predict(test) == test.y)
-        with pytest.raises(OpzoError, match="images and need labels"):
+        with pytest.raises(OpzoError, match="images without labels"):
             model.evaluate(np.zeros((1, 30)))
 
 
 def test_augmentation_of_events_is_refused() -> None:
     with open_device("fast", NETWORK, 4) as device:
         trainer = Trainer(device, NETWORK, Hyperparameters(rotate=5.0))
-        with pytest.raises(OpzoError, match="recordings of events, which cannot be augmented"):
+        with pytest.raises(OpzoError, match="events, which cannot be augmented"):
             trainer.fit(events(3), None)
 
 

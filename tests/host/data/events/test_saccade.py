@@ -236,7 +236,7 @@ def test_small_images_are_enlarged() -> None:
     for side in (28, 34):
         images = strokes(1, side)
         assert enlarge(images) is images
-    with pytest.raises(OpzoError, match="35 x 35 pixels do not fit the 34 x 34"):
+    with pytest.raises(OpzoError, match="35 x 35 pixels exceed the camera's 34 x 34"):
         enlarge(np.zeros((1, 35, 35), np.uint8))
 
 
@@ -310,7 +310,7 @@ def test_data_sets_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(OpzoError, match="give --data-root"):
         load_saccade("saccade-mnist")
     np.savez(tmp_path / "flat.npz", x_train=np.eye(2, 8) * 9, y_train=[0, 1], x_test=np.eye(2, 8) * 9, y_test=[0, 1])
-    with pytest.raises(OpzoError, match="8 pixels a frame, and its array does not say their height"):
+    with pytest.raises(OpzoError, match="8 pixels per frame, but no height"):
         load_saccade(f"saccade-{tmp_path / 'flat.npz'}")
 
 

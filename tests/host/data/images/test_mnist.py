@@ -118,7 +118,7 @@ def test_no_more_is_unpacked_than_the_head_says(tmp_path: Path, monkeypatch: pyt
     read: list[int] = []
     inner = gzip.GzipFile.read
     monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size: read.append(size) or inner(self, size))
-    with pytest.raises(OpzoError, match=r"holds more bytes for shape \(2, 3, 3\); 18 expected"):
+    with pytest.raises(OpzoError, match=r"has more than 18 bytes of data for shape \(2, 3, 3\), expected 18"):
         read_idx(path, 3)
     assert read == [16, 19]
 

@@ -74,7 +74,7 @@ def test_no_clock_is_refused() -> None:
         OpzoError, match=r"x: .* at event \d+, the first of \d+ jumps of its clock; the file is damaged"
     ):
         times(rng.integers(0, 2**40, 1000).tolist())
-    with pytest.raises(OpzoError, match="a time of -1152921504606846977 us at event 1"):
+    with pytest.raises(OpzoError, match="time -1152921504606846977 us at event 1"):
         times([0, -(2**60) - 1])
 
 

@@ -54,7 +54,7 @@ def test_evt2_time_wraps(tmp_path: Path) -> None:
 
 def test_evt2_without_a_size(tmp_path: Path) -> None:
     path = written(tmp_path, "a.raw", b"% evt 2.0\n% end\n" + words2(*EVT2))
-    refused(path, "does not say the size of the sensor")
+    refused(path, "does not give the sensor size")
     assert read_recording(path, (1280, 720)).width == 1280
     refused(path, "x=639, y=0 outside the sensor of 320 x 480 pixels at byte 20;", (320, 480))
 
@@ -64,10 +64,10 @@ def test_evt2_without_a_size(tmp_path: Path) -> None:
     [
         (HEADER_EVT2 + words2(*EVT2)[:-1], f"truncated: 3 of 4 bytes at byte {START_EVT2 + 16}"),
         (HEADER_EVT2.replace(b"evt 2.0", b"evt 2.1") + words2(*EVT2), "EVT 2.1 in the header at byte 27"),
-        (HEADER_EVT2.replace(b"% evt 2.0\n", b"") + words2(*EVT2), f"header without .* up to byte {START_EVT2 - 10}"),
+        (HEADER_EVT2.replace(b"% evt 2.0\n", b"") + words2(*EVT2), f"header before byte {START_EVT2 - 10}"),
         (HEADER_EVT2.replace(b"% end", b"% endianness big\n% end") + words2(*EVT2), "big-endian"),
-        (words2(*EVT2), "no known recording: 25 00 00 80 .* at byte 0"),
-        (HEADER_EVT2 + words2(EVT2[0], 0x3 << 28), f"type 0x3 at byte {START_EVT2 + 4}, which EVT 2.0"),
+        (words2(*EVT2), "unknown format: 25 00 00 80 .* at byte 0"),
+        (HEADER_EVT2 + words2(EVT2[0], 0x3 << 28), f"type 0x3 at byte {START_EVT2 + 4} is not a type of EVT 2.0"),
         (HEADER_EVT2 + words2(*EVT2, event2(0x980, 640, 0, 1)), f"x=640, y=0 .* at byte {START_EVT2 + 20};"),
         (HEADER_EVT2 + words2(*EVT2, event2(0x980, 0, 480, 1)), f"x=0, y=480 .* at byte {START_EVT2 + 20};"),
         (HEADER_EVT2 + words2(EVT2[1]), "no events"),
@@ -80,7 +80,7 @@ def test_damaged_evt2(tmp_path: Path, content: bytes, message: str) -> None:
 
 def test_given_sensor_against_the_header(tmp_path: Path) -> None:
     path = written(tmp_path, "a.raw", HEADER_EVT2 + words2(*EVT2))
-    refused(path, "its sensor has 640 x 480 pixels, not the 1280 x 720 given", (1280, 720))
+    refused(path, "the sensor has 640 x 480 pixels, not the given 1280 x 720", (1280, 720))
 
 
 HEADER_EVT3 = b"% evt 3.0\n% format EVT3;height=720;width=1280\n% end\n"
@@ -150,10 +150,10 @@ BEGIN3 = (0x8001, 0x6005, 0x02CF)
     ("content", "message"),
     [
         (HEADER_EVT3 + words3(*BEGIN3, 0x2805) + b"\0", f"truncated: 1 of 2 bytes at byte {START_EVT3 + 8}"),
-        (HEADER_EVT3.replace(b"3.0", b"4.0") + words3(*BEGIN3, 0x2805), "EVT 4 and 3 in the header up to byte"),
+        (HEADER_EVT3.replace(b"3.0", b"4.0") + words3(*BEGIN3, 0x2805), "EVT 4 and 3 in the header before byte"),
         (b"% evt 4.0\n% end\n" + words3(*BEGIN3, 0x2805), "EVT 4.0 in the header at byte 0"),
         (HEADER_EVT3.replace(b"% end", b"% geometry 640x480\n% end") + words3(*BEGIN3, 0x2805), "640 x 480 and 1280 x"),
-        (HEADER_EVT3 + words3(*BEGIN3, 0x2805, 0x9000), f"type 0x9 at byte {START_EVT3 + 8}, which EVT 3.0"),
+        (HEADER_EVT3 + words3(*BEGIN3, 0x2805, 0x9000), f"type 0x9 at byte {START_EVT3 + 8} is not a type of EVT 3.0"),
         (HEADER_EVT3 + words3(*BEGIN3, 0x2805, 0x2D00), f"x=1280, y=719 .* at byte {START_EVT3 + 8};"),
         (HEADER_EVT3 + words3(*BEGIN3, 0x3CFF, 0x4002), f"x=1280, y=719 .* at byte {START_EVT3 + 8};"),
         (HEADER_EVT3 + words3(*BEGIN3, 0x02D0, 0x2805), f"x=5, y=720 .* at byte {START_EVT3 + 8};"),
@@ -186,12 +186,12 @@ def test_dat_time_wraps(tmp_path: Path) -> None:
         (dat(*EVENTS_DAT).replace(b"% Version 2", b"% Version 1\n% Version 2"), "DAT version 1 and 2 in the header"),
         (
             dat(*EVENTS_DAT).replace(b"Version 2", b"Vers"),
-            f"address 0x1000027f at byte {START_DAT - 5 + 2}, which a DAT",
+            f"address 0x1000027f at byte {START_DAT - 5 + 2} is invalid in a DAT",
         ),
-        (dat(*EVENTS_DAT, head=b"\x0e\x08"), f"0e 08 at byte {START_DAT} where type"),
-        (dat(*EVENTS_DAT, head=b"\x0c\x10"), f"0c 10 at byte {START_DAT} where type"),
-        (HEADER_DAT, f"the end at byte {START_DAT} where type"),
-        (dat(*EVENTS_DAT)[2:], "no known recording"),
+        (dat(*EVENTS_DAT, head=b"\x0e\x08"), f"0e 08 at byte {START_DAT}, expected the type"),
+        (dat(*EVENTS_DAT, head=b"\x0c\x10"), f"0c 10 at byte {START_DAT}, expected the type"),
+        (HEADER_DAT, f"end of file at byte {START_DAT}, expected the type"),
+        (dat(*EVENTS_DAT)[2:], "unknown format"),
         (dat(*EVENTS_DAT, (70_000, 640, 0, 0)), f"x=640, y=0 outside .* at byte {START_DAT + 26};"),
         (dat(*EVENTS_DAT, (70_000, 0, 480, 0)), f"x=0, y=480 outside .* at byte {START_DAT + 26};"),
         (dat(), "no events"),
@@ -207,7 +207,7 @@ def test_dat_of_before_version_2(tmp_path: Path, version: bytes) -> None:
     content = b"".join(struct.pack("<II", t, p << 17 | y << 9 | x) for t, x, y, p in given)
     path = written(tmp_path, "a.dat", b"% Data file containing TD events.\n" + version + b"\0\x08" + content)
     assert events(read_recording(path, (304, 240))) == given
-    refused(path, "does not say the size of the sensor")
+    refused(path, "does not give the sensor size")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from recorded import dat, written
 from test_recordings import HEADER3, packet3
 
-from opzo.host.data.events.event_data_sets import load_event_data
 from opzo.host.data.events.gesture import Gesture, read_gestures
+from opzo.host.data.events.recorded_data_sets import load_recorded_data
 from opzo.host.data.recordings.folders import recordings_of_folder
 from opzo.host.data.recordings.lists import recordings_of_list
 from opzo.spec.errors import OpzoError
@@ -46,11 +46,11 @@ def test_what_is_skipped_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert names(base) == [("a/1.dat", 0, ""), ("c/1.dat", 1, "")]
     told = [record.getMessage().split(": ", 1)[1] for record in caplog.records]
     assert told == [
-        "skipped 1 files that lie in no folder of a class, the first: 4.dat",
-        "skipped 2 files that lie deeper than CLASS/NAME, the first: a/deep/2.dat",
-        "skipped 1 files that do not end in .aedat, .aedat4, .bin, .dat, .h5, .hdf5, .raw, the first: a/notes.docx",
-        "skipped 1 files of 0 bytes, the first: b/empty.dat",
-        "skipped 1 folders without recordings of their own, which make no class, the first: b",
+        "skipped 1 files outside any class folder, the first: 4.dat",
+        "skipped 2 files nested deeper than CLASS/NAME, the first: a/deep/2.dat",
+        "skipped 1 files without suffix .aedat, .aedat4, .bin, .dat, .h5, .hdf5, .raw, the first: a/notes.docx",
+        "skipped 1 empty files, the first: b/empty.dat",
+        "skipped 1 folders without recordings, which are not classes, the first: b",
     ]
 
 
@@ -66,12 +66,12 @@ def test_parts_in_any_case_and_what_lies_next_to_them(tmp_path: Path, caplog: py
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ([], r"no recordings in folders of classes; name them .*/\[train\|test/\]CLASS/NAME"),
-        (["1.dat"], r"but some directly in it \(1\.dat: give single ones with --label N\)"),
-        (["data/left/1.dat"], r"but others \(data/left/1\.dat: give the folder that has the folders of the classes\)"),
-        (["__MACOSX/left/1.dat", "left/._1.dat"], "no recordings in folders of classes; name"),
-        (["64/1.dat"], "label 64; classes are numbered from 0 to 63"),
-        (["1/1.dat", "01/1.dat"], "two folders for one label"),
+        ([], r"no recordings in class folders; arrange them as .*/\[train\|test/\]CLASS/NAME"),
+        (["1.dat"], r"but some directly in it \(1\.dat: give a single recording with --label N\)"),
+        (["data/left/1.dat"], r"but elsewhere \(data/left/1\.dat: give the folder that contains the class folders\)"),
+        (["__MACOSX/left/1.dat", "left/._1.dat"], "no recordings in class folders; arrange"),
+        (["64/1.dat"], "label 64; number classes from 0 to 63"),
+        (["1/1.dat", "01/1.dat"], "two folders for the same label"),
     ],
 )
 def test_folders_without_recordings_where_they_belong(tmp_path: Path, files: list[str], message: str) -> None:
@@ -169,11 +169,11 @@ def test_labels_of_gestures_as_other_systems_write_them(tmp_path: Path, text: by
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "names no gestures"),
-        (f"{HEAD}\n", "names no gestures"),
+        ("", "lists no gestures"),
+        (f"{HEAD}\n", "lists no gestures"),
         (
             "class,endTime_usec,startTime_usec\n1,9,5\n",
-            "does not begin with the line class,startTime_usec,endTime_usec",
+            "does not start with the line class,startTime_usec,endTime_usec",
         ),
         (f"{HEAD}\n1,5\n", r"line 2: '1,5' is not three whole numbers"),
         (f"{HEAD}\n\n\n1,5,\x1b[0m\n", r"line 4: '1,5,\\x1b\[0m' is not three"),
@@ -196,12 +196,12 @@ def test_nmnist_a_folder_higher_or_deeper(where: str, tmp_path: Path, caplog: py
         folders(tmp_path / deeper / part, "0/._00001.bin", ".DS_Store", content=b"x")
         folders(tmp_path / deeper / part, "0/00002.bin", content=b"")
     with caplog.at_level(logging.WARNING):
-        train, test = load_event_data("nmnist", tmp_path)
+        train, test = load_recorded_data("nmnist", tmp_path)
     assert (train.y.tolist(), test.y.tolist()) == ([0, 9], [0, 9])
-    assert "skipped 1 files of 0 bytes, the first: 0/00002.bin" in caplog.text
+    assert "skipped 1 empty files, the first: 0/00002.bin" in caplog.text
     folders(tmp_path / where.replace("Train", "Test") / "Test", "cats/1.bin", content=event)
-    with pytest.raises(OpzoError, match=r"files that nmnist does not have \(cats/1\.bin\)"):
-        load_event_data("nmnist", tmp_path)
+    with pytest.raises(OpzoError, match=r"files that are not part of nmnist \(cats/1\.bin\)"):
+        load_recorded_data("nmnist", tmp_path)
 
 
 def test_gestures_of_ibm_with_files_of_windows(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_gestures_of_ibm_with_files_of_windows(tmp_path: Path) -> None:
         folders(base, f"{user}.aedat", content=recording)
         written(base, f"{user}_labels.csv", f"\ufeff{HEAD}\r\n1,0,1000\r\n11,2000,3000\r\n".encode())
         written(base, f"trials_to_{part}.txt", f"\ufeff{user}.aedat\r\n".encode())
-    train, test = load_event_data("dvs-gesture", tmp_path)
+    train, test = load_recorded_data("dvs-gesture", tmp_path)
     assert (train.y.tolist(), test.y.tolist(), train.steps) == ([0, 10], [0, 10], 20)
     # Gestures are cut out by the clock: it may not be mended.
     jumped = HEADER3 + packet3([(t + 10**8 * (t > 900), 1, 5, 1) for t in range(0, 4000, 10)])
@@ -219,4 +219,4 @@ def test_gestures_of_ibm_with_files_of_windows(tmp_path: Path) -> None:
     with pytest.raises(
         OpzoError, match=r"user24_led\.aedat: the clock jumps ahead, from 900 to 100000910 us at event 91"
     ):
-        load_event_data("dvs-gesture", tmp_path)
+        load_recorded_data("dvs-gesture", tmp_path)
