@@ -11,8 +11,14 @@ from opzo.spec.registers import COUNTER_BITS, Counter
 INCREMENT_BITS = 2
 INDEX_BITS = 5
 HALF_BITS = 32
+INCREMENTS = data.ArrayLayout(INCREMENT_BITS, len(Counter))
 SETTLE_CYCLES = len(Counter) + 3
 """From an increment or ``clear`` to the cycle in which every counter can be read."""
+
+
+def counted(*counters: Counter) -> data.StructLayout:
+    """What a unit counts: one bit for each of ``counters``, by name, high in a cycle that counts."""
+    return data.StructLayout({counter.name.lower(): 1 for counter in counters})
 
 
 class Counters(wiring.Component):
@@ -24,7 +30,7 @@ class Counters(wiring.Component):
 
     Members
     -------
-    increment : In(array of len(Counter))
+    increment : In(INCREMENTS)
         Counted in every cycle, 0 to 3 for each counter.
     clear : In(1)
         Strobe: all counters become 0, the increments of the same cycle are lost.
@@ -35,7 +41,7 @@ class Counters(wiring.Component):
         Something was counted or cleared in the last SETTLE_CYCLES cycles; rises in the next cycle.
     """
 
-    increment: In(data.ArrayLayout(INCREMENT_BITS, len(Counter)))
+    increment: In(INCREMENTS)
     clear: In(1)
     index: In(INDEX_BITS)
     half: In(1)

@@ -2,7 +2,7 @@
 
 from amaranth import Array, Const, Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.lib.record import record
 from opzo.spec.network import MAX_HIDDEN
@@ -20,6 +20,13 @@ GROUP_BITS = 3
 """Low bits of an address: which register of a group."""
 
 
+class FeedbackShiftSignature(Signature):
+    """New feedback shifts: strobe ``valid``, ``values`` by layer, and the layers that exist in ``mask``."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "values": Out(SHIFTS), "mask": Out(MAX_HIDDEN)})
+
+
 class RegisterFile(wiring.Component):
     """Registers of ``opzo.spec.registers``, without the counters.
 
@@ -35,7 +42,7 @@ class RegisterFile(wiring.Component):
     config : Out(CONFIG), layers : Out(LAYERS)
     sample_done : In(1)
         Strobe: SAMPLES counts one up.
-    shifts_en : In(1), shifts : In(SHIFTS), shifts_mask : In(MAX_HIDDEN)
+    feedback_shifts : In(FeedbackShiftSignature)
         Strobe: FEEDBACK_SHIFT of the layers in the mask takes a new value.
     """
 
@@ -48,9 +55,7 @@ class RegisterFile(wiring.Component):
     config: Out(CONFIG)
     layers: Out(LAYERS)
     sample_done: In(1)
-    shifts_en: In(1)
-    shifts: In(SHIFTS)
-    shifts_mask: In(MAX_HIDDEN)
+    feedback_shifts: In(FeedbackShiftSignature())
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -61,9 +66,10 @@ class RegisterFile(wiring.Component):
         # The host writes only while the engine is idle, so the two sources of a register never meet.
         with m.If(self.sample_done):
             m.d.sync += config.samples.eq(config.samples + 1)
+        new = self.feedback_shifts
         for slot in range(MAX_HIDDEN):
-            with m.If(self.shifts_en & self.shifts_mask[slot]):
-                m.d.sync += layers[slot].feedback_shift.eq(self.shifts[slot])
+            with m.If(new.valid & new.mask[slot]):
+                m.d.sync += layers[slot].feedback_shift.eq(new.values[slot])
 
         single = {int(register): config[register.name.lower()] for register in REG_BITS}
         by_layer = {

@@ -1,11 +1,13 @@
 """Results: a sample's answer as a stream of words."""
 
-from amaranth import Module, Signal, signed
+from typing import Any
+
+from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.error.ports import AnswerSignature
 from opzo.hw.interface import RESULT, RUN
-from opzo.spec.formats import LOSS_SUM_BITS, OUTPUT_SUM
 from opzo.spec.network import Limits
 
 
@@ -16,9 +18,8 @@ class Results(wiring.Component):
     -------
     start : In(1), sample : In(RUN)
         Strobe: the results of ``sample`` stand at the inputs, and stay until ``busy`` falls.
-    classes, prediction, loss : In
-    sum_class : Out, sum : In(signed)
-        Summed read-out of a class, one cycle after it was asked for.
+    classes : In
+    answer : In(AnswerSignature)
     o : Out(stream of RESULT)
     busy : Out(1)
     """
@@ -29,10 +30,7 @@ class Results(wiring.Component):
                 "start": In(1),
                 "sample": In(RUN),
                 "classes": In(7),
-                "prediction": In(6),
-                "loss": In(LOSS_SUM_BITS),
-                "sum_class": Out(6),
-                "sum": In(signed(OUTPUT_SUM.width)),
+                "answer": In(AnswerSignature()),
                 "o": Out(stream.Signature(RESULT)),
                 "busy": Out(1),
             }
@@ -41,31 +39,28 @@ class Results(wiring.Component):
     start: Signal
     sample: data.View
     classes: Signal
-    prediction: Signal
-    loss: Signal
-    sum_class: Signal
-    sum: Signal
+    answer: Any
     o: stream.Interface
     busy: Signal
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        next_class = Signal.like(self.sum_class)
+        next_class = Signal.like(self.answer.sum_class)
         last = Signal()
-        m.d.comb += [self.sum_class.eq(next_class), self.o.p.tag.eq(self.sample.tag)]
+        m.d.comb += [self.answer.sum_class.eq(next_class), self.o.p.tag.eq(self.sample.tag)]
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.next = "PREDICTION"
             with m.State("PREDICTION"):
-                m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self.prediction), self.o.p.first.eq(1)]
+                m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self.answer.prediction), self.o.p.first.eq(1)]
                 m.d.sync += next_class.eq(0)
                 with m.If(self.o.ready):
                     m.next = "LOSS"
             with m.State("LOSS"):
                 m.d.comb += [
                     self.o.valid.eq(1),
-                    self.o.p.data.eq(self.loss),
+                    self.o.p.data.eq(self.answer.loss),
                     self.o.p.last.eq(~self.sample.outputs),
                 ]
                 with m.If(self.o.ready):
@@ -76,7 +71,7 @@ class Results(wiring.Component):
                 m.d.sync += last.eq(next_class + 1 == self.classes)
                 m.next = "SUM"
             with m.State("SUM"):
-                m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self.sum), self.o.p.last.eq(last)]
+                m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self.answer.sum), self.o.p.last.eq(last)]
                 with m.If(self.o.ready):
                     m.d.sync += next_class.eq(next_class + 1)
                     m.next = "ASK"

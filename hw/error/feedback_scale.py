@@ -1,10 +1,13 @@
 """Choice of the feedback shift from the mean magnitude of a feedback matrix."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.registers import CONFIG, SHIFTS
+from opzo.hw.registers import FeedbackShiftSignature
+from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import tag_layout
 from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, FEEDBACK_SHIFT_MAX, WEIGHT
 from opzo.spec.network import MAX_HIDDEN, Limits
@@ -104,67 +107,58 @@ class FeedbackScales(wiring.Component):
 
     Members
     -------
-    config : In(CONFIG)
-        Settings, constant during a run.
-    start, train : In(1)
-        Strobe: a run begins; whether it is learned from.
+    run : In(RunSignature)
     tag : In(tag_layout), row : In(signed)
         Of the command at stage ROW: its tag, and the row of the first lane.
     measure : Out(1)
         The shifts are chosen in this run: the tags of the matrices' entries are to say so.
     done : Out(1)
         All searches that began have ended.
-    shifts : Out(SHIFTS), mask : Out(MAX_HIDDEN)
-        Result, and the layers that there are.
+    feedback_shifts : Out(FeedbackShiftSignature)
+        Results, in the cycle in which a run that measured closes.
     """
 
-    config: data.View
-    start: Signal
-    train: Signal
+    run: Any
     tag: data.View
     row: Signal
     measure: Signal
     done: Signal
-    shifts: data.View
-    mask: Signal
+    feedback_shifts: Any
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         super().__init__(
             {
-                "config": In(CONFIG),
-                "start": In(1),
-                "train": In(1),
+                "run": In(RunSignature()),
                 "tag": In(tag_layout(limits)),
                 "row": In(signed(WEIGHT.width)),
                 "measure": Out(1),
                 "done": Out(1),
-                "shifts": Out(SHIFTS),
-                "mask": Out(MAX_HIDDEN),
+                "feedback_shifts": Out(FeedbackShiftSignature()),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, tag = self.config, self.tag
+        run, config, tag, results = self.run, self.run.config, self.tag, self.feedback_shifts
         due = config.samples % FEEDBACK_REFRESH == 0
-        with m.If(self.start):
-            m.d.sync += self.measure.eq(self.train & due & ((config.rule == Rule.OPZO) | (config.rule == Rule.DFA)))
+        with m.If(run.start):
+            m.d.sync += self.measure.eq(run.train & due & ((config.rule == Rule.OPZO) | (config.rule == Rule.DFA)))
         pending = Signal(MAX_HIDDEN)
         for layer in range(MAX_HIDDEN):
             m.submodules[f"scale_{layer}"] = scale = ScaleEstimator(self._limits)
             measured = tag.measure & (tag.layer == layer)
             m.d.comb += [
-                scale.clear.eq(self.start),
+                scale.clear.eq(run.start),
                 scale.entry.valid.eq(measured),
                 scale.entry.value.eq(self.row),
                 scale.finish.eq(measured & tag.last & tag.last_word),
-                self.shifts[layer].eq(scale.shift),
-                self.mask[layer].eq(layer < config.hidden_layers),
+                results.values[layer].eq(scale.shift),
+                results.mask[layer].eq(layer < config.hidden_layers),
             ]
             with m.If(scale.finish):
                 m.d.sync += pending[layer].eq(1)
             with m.Elif(scale.done):
                 m.d.sync += pending[layer].eq(0)
-        m.d.comb += self.done.eq(~pending.any())
+        m.d.comb += [self.done.eq(~pending.any()), results.valid.eq(run.close & self.measure)]
         return m

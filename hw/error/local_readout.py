@@ -9,10 +9,10 @@ from opzo.spec.formats import MEMBRANE, WEIGHT
 from opzo.spec.network import Limits
 
 
-class LocalReadOut(wiring.Component):
+class LocalReadout(wiring.Component):
     """Add up the words of a class and saturate the sum to a read-out.
 
-    Golden twin: ``opzo.sim.golden.local.local_read_out``. One word a cycle; ``o`` one cycle after the last word.
+    Golden twin: ``opzo.sim.golden.local_readout.local_readout``. One word a cycle; ``o`` one cycle after the last word.
 
     Parameters
     ----------
@@ -34,13 +34,13 @@ class LocalReadOut(wiring.Component):
     o: Signal
 
     def __init__(self, limits: Limits) -> None:
-        self._words = limits.words
+        self._word_bits = limits.word_bits
         super().__init__(
             {
                 "valid": In(1),
                 "first": In(1),
                 "last": In(1),
-                "sum": In(signed(WEIGHT.width + (limits.lanes - 1).bit_length())),
+                "sum": In(signed(WEIGHT.width + limits.lane_bits)),
                 "o_valid": Out(1),
                 "o": Out(signed(MEMBRANE.width)),
             }
@@ -48,7 +48,7 @@ class LocalReadOut(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = max(len(self.sum) + (self._words - 1).bit_length(), MEMBRANE.width)
+        width = max(len(self.sum) + self._word_bits, MEMBRANE.width)
         total = Signal(signed(width), reset_less=True)
         m.submodules.saturate = saturate = Saturate(width, MEMBRANE.width)
         m.d.comb += [saturate.i.eq(total), self.o.eq(saturate.o)]

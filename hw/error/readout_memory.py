@@ -1,21 +1,22 @@
-"""Read-outs of the present time step, and their differences from the step before."""
+"""Readouts of the present time step, and their differences from the step before."""
+
+from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
+from opzo.hw.error.ports import DIFFERENCE_BITS
+from opzo.hw.error.readout_intake import ClassReadoutSignature, pipeline
 from opzo.spec.formats import MEMBRANE
 from opzo.spec.network import Limits
 
-DIFFERENCE_BITS = MEMBRANE.width + 1
-
 
 class ReadoutMemory(wiring.Component):
-    """Keep the read-outs of a step, and at odd steps o[t-1] - o[t].
+    """Store the readouts of a step, and at odd steps o[t-1] - o[t].
 
-    Two memories; words: MEMBRANE, and the difference in the same unit; address: class, and local above it.
+    Two memories. Readouts: word MEMBRANE, address local, class. Differences: word in the same unit, address class.
 
     Parameters
     ----------
@@ -23,21 +24,18 @@ class ReadoutMemory(wiring.Component):
 
     Members
     -------
-    valid : In(1), number : In, o : In(signed)
-        Strobed read-outs of a step, each class once.
+    readout : In(ClassReadoutSignature)
     odd, local : In(1)
-        Compute differences from what was stored before; keep the read-outs apart from those with the other value of
-        ``local``, without differences. Stable over the step.
+        Of the step: compute differences from what is stored; the readouts are local ones, which are stored apart from
+        the network's and have no differences. Stable over the step.
     index : In
-        Class whose read-out ``stored`` is there two cycles later, where none came in the cycle of ``index``. A read-out
+        Class whose readout ``stored`` is valid two cycles later, unless one came in the cycle of ``index``. A readout
         can be read two cycles after it came.
     difference_index : In
-        Class whose ``difference`` is there one cycle later. It can be read three cycles after the read-out came.
+        Class whose ``difference`` is valid one cycle later. It can be read three cycles after the readout came.
     """
 
-    valid: Signal
-    number: Signal
-    o: Signal
+    readout: Any
     odd: Signal
     local: Signal
     index: Signal
@@ -46,12 +44,10 @@ class ReadoutMemory(wiring.Component):
     difference: Signal
 
     def __init__(self, limits: Limits) -> None:
-        self.class_bits = ceil_log2(max(2, limits.classes))
+        self.class_bits = limits.class_bits
         super().__init__(
             {
-                "valid": In(1),
-                "number": In(self.class_bits),
-                "o": In(signed(MEMBRANE.width)),
+                "readout": In(ClassReadoutSignature(self.class_bits)),
                 "odd": In(1),
                 "local": In(1),
                 "index": In(self.class_bits),
@@ -69,21 +65,17 @@ class ReadoutMemory(wiring.Component):
         m.submodules.readouts, m.submodules.differences = readouts, differences
         write, read = readouts.write_port(), readouts.read_port()
         difference_write, difference_read = differences.write_port(), differences.read_port()
-        valid = [self.valid, *(Signal(name=f"valid_{n}") for n in range(1, 3))]
-        number = [self.number, *(Signal(self.class_bits, name=f"number_{n}", reset_less=True) for n in range(1, 3))]
-        o = [self.o, *(Signal(signed(MEMBRANE.width), name=f"o_{n}", reset_less=True) for n in range(1, 3))]
-        for n in range(2):
-            m.d.sync += [valid[n + 1].eq(valid[n]), number[n + 1].eq(number[n]), o[n + 1].eq(o[n])]
+        new, stored, subtracted = pipeline(m, self.readout.valid, self.readout, 2)
         m.d.sync += self.stored.eq(read.data)
         m.d.comb += [
-            # The old read-out is read one cycle before the new one takes its place.
-            read.addr.eq(Cat(Mux(self.valid, self.number, self.index), self.local)),
-            write.addr.eq(Cat(number[1], self.local)),
-            write.data.eq(o[1]),
-            write.en.eq(valid[1]),
-            difference_write.addr.eq(number[2]),
-            difference_write.data.eq(self.stored - o[2]),
-            difference_write.en.eq(valid[2] & self.odd & ~self.local),
+            # The old readout is read one cycle before the new one is stored.
+            read.addr.eq(Cat(Mux(new.valid, new.class_, self.index), self.local)),
+            write.addr.eq(Cat(stored.class_, self.local)),
+            write.data.eq(stored.value),
+            write.en.eq(stored.valid),
+            difference_write.addr.eq(subtracted.class_),
+            difference_write.data.eq(self.stored - subtracted.value),
+            difference_write.en.eq(subtracted.valid & self.odd & ~self.local),
             difference_read.addr.eq(self.difference_index),
             self.difference.eq(difference_read.data),
         ]

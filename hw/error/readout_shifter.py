@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.spec.network import Limits
 
 
-class ReadOutShifter(wiring.Component):
+class ReadoutShifter(wiring.Component):
     """Shift the chain after a read-out word was loaded into it.
 
     The lanes obey ``shift`` two cycles late, so shifting starts before the load and gives a read-out in every cycle.

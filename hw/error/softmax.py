@@ -4,7 +4,6 @@ from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from opzo.hw.lib.exponential import EXPONENT_BITS, EXPONENT_CYCLES, POWER_BITS, POWER_CYCLES, Exponential
 from opzo.hw.lib.multiplier import WIDTH
@@ -12,6 +11,9 @@ from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.reciprocal import Reciprocal
 from opzo.spec.formats import MEMBRANE
 from opzo.spec.network import Limits
+
+PRODUCT_CYCLES = 3
+"""From ``read_class`` to ``product``."""
 
 
 class Softmax(wiring.Component):
@@ -26,47 +28,47 @@ class Softmax(wiring.Component):
     Members
     -------
     clear : In(1)
-        Strobe before the first read-out.
-    valid : In(1), number : In, is_label : In(1), o : In(signed), top : In(signed)
-        Strobed read-outs and the largest of them, MEMBRANE. The power enters the sum POWER_CYCLES later and is stored.
+        Strobe before the first readout.
+    valid : In(1), class_ : In, is_label : In(1), readout : In(signed), largest : In(signed)
+        Strobed readouts and the largest of them, MEMBRANE. The power enters the sum POWER_CYCLES later and is stored.
     divide : In(1)
-        Strobe together with the last power, or later; Reciprocal tells the cycles.
+        Strobe together with the last power, or later; the quotient takes `reciprocal.CYCLES`.
     total : Out
-        Sum of the powers up to now.
+        Sum of the powers so far.
     label_exponent : Out
         Exponent of the label's power.
-    read_number : In
-        Class whose ``product`` of power and reciprocal, 32 fraction bits, is there 3 cycles later.
+    read_class : In
+        Class whose ``product`` of power and reciprocal, 32 fraction bits, is valid PRODUCT_CYCLES later.
     product : Out
     """
 
     clear: Signal
     valid: Signal
-    number: Signal
+    class_: Signal
     is_label: Signal
-    o: Signal
-    top: Signal
+    readout: Signal
+    largest: Signal
     divide: Signal
     total: Signal
     label_exponent: Signal
-    read_number: Signal
+    read_class: Signal
     product: Signal
 
     def __init__(self, limits: Limits) -> None:
-        self.class_bits = ceil_log2(max(2, limits.classes))
+        self.class_bits = limits.class_bits
         self.total_bits = self.class_bits + POWER_BITS
         super().__init__(
             {
                 "clear": In(1),
                 "valid": In(1),
-                "number": In(self.class_bits),
+                "class_": In(self.class_bits),
                 "is_label": In(1),
-                "o": In(signed(MEMBRANE.width)),
-                "top": In(signed(MEMBRANE.width)),
+                "readout": In(signed(MEMBRANE.width)),
+                "largest": In(signed(MEMBRANE.width)),
                 "divide": In(1),
                 "total": Out(self.total_bits),
                 "label_exponent": Out(EXPONENT_BITS),
-                "read_number": In(self.class_bits),
+                "read_class": In(self.class_bits),
                 "product": Out(2 * WIDTH),
             }
         )
@@ -82,19 +84,19 @@ class Softmax(wiring.Component):
 
         stages = range(1, POWER_CYCLES + 1)
         valid = [self.valid, *(Signal(name=f"valid_{n}") for n in stages)]
-        number = [self.number, *(Signal(self.class_bits, name=f"number_{n}", reset_less=True) for n in stages)]
+        class_ = [self.class_, *(Signal(self.class_bits, name=f"class_{n}", reset_less=True) for n in stages)]
         is_label = [self.is_label, *(Signal(name=f"is_label_{n}", reset_less=True) for n in stages)]
         for n in stages:
-            m.d.sync += [valid[n].eq(valid[n - 1]), number[n].eq(number[n - 1]), is_label[n].eq(is_label[n - 1])]
+            m.d.sync += [valid[n].eq(valid[n - 1]), class_[n].eq(class_[n - 1]), is_label[n].eq(is_label[n - 1])]
         m.d.comb += [
-            exponential.o.eq(self.o),
-            exponential.top.eq(self.top),
-            write.addr.eq(number[POWER_CYCLES]),
+            exponential.o.eq(self.readout),
+            exponential.top.eq(self.largest),
+            write.addr.eq(class_[POWER_CYCLES]),
             write.data.eq(exponential.power),
             write.en.eq(valid[POWER_CYCLES]),
             reciprocal.start.eq(self.divide),
             reciprocal.divisor.eq(self.total),
-            read.addr.eq(self.read_number),
+            read.addr.eq(self.read_class),
             multiplier.a.eq(read.data),
             multiplier.b.eq(reciprocal.quotient),
             self.product.eq(multiplier.product),

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 PACKAGE = "opzo.sim.golden"
 MODULES = (
-    *("saturate", "lfsr", "counters", "credit", "error", "feedback", "fire", "integrate", "local", "scale"),
+    *("saturate", "lfsr", "counters", "credit", "error", "feedback", "fire", "integrate", "local_readout", "scale"),
     *("traces", "update", "run", "core", "link"),
 )
 """Each imports only what stands before it."""

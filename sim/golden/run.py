@@ -15,7 +15,7 @@ from opzo.sim.golden.error import error_step
 from opzo.sim.golden.feedback import credit, feedback_sum
 from opzo.sim.golden.fire import fire
 from opzo.sim.golden.integrate import integrate
-from opzo.sim.golden.local import local_read_out
+from opzo.sim.golden.local_readout import local_readout
 from opzo.sim.golden.saturate import saturate
 from opzo.sim.golden.scale import feedback_shift
 from opzo.sim.golden.traces import Traces
@@ -115,7 +115,7 @@ class _Run:
                 self._read_out(macro - depth)
             for index in range(depth if feedback else 0):
                 if self.hidden[index].layer.local and 0 <= macro - index - 1 < self.steps:
-                    self._local_read_out(index, macro - index - 1)
+                    self._local_readout(index, macro - index - 1)
                 if macro > depth:
                     self._feedback(index, macro - depth - 1)
 
@@ -226,10 +226,10 @@ class _Run:
         credits, _ = saturate(self.errors[step], CREDIT.width)
         self.readout_credits[step].reshape(-1)[: self.classes] = credits
 
-    def _local_read_out(self, index: int, step: int) -> None:
+    def _local_readout(self, index: int, step: int) -> None:
         """Error of a layer's own read-out (paper appendix C.1)."""
         hidden, core = self.hidden[index], self.core
-        output = local_read_out(core.local(hidden.layer), hidden.spikes[step])
+        output = local_readout(core.local(hidden.layer), hidden.spikes[step])
         self._work(Counter.FEEDBACK, hidden.layer.words * self.classes)
         error, _ = error_step(output, self.label, mse_shift=core[Reg.MSE_SHIFT])
         hidden.local_errors.append(error * core[Reg.RATE])

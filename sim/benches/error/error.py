@@ -8,7 +8,8 @@ import numpy as np
 from amaranth.hdl import signed
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from opzo.hw.error.error import CLASS_BITS, CLOSING_CYCLES
+from opzo.hw.error.error import CLOSING_CYCLES
+from opzo.hw.error.ports import CLASS_BITS
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import unpack
@@ -49,11 +50,13 @@ class Driver:
         """Prediction and loss of the last run."""
         self.sums, self.loss_sum = np.zeros(classes, np.int64), 0
         """Of the decision so far."""
-        for name in ("start", "o_valid", "read_class", "sum_class", "label", "rate", "mse_shift", "learn"):
-            getattr(dut, name).value = 0
-        for name in ("read_source", "read_step"):
-            getattr(dut, name).value = 0
-        dut.classes.value = classes
+        for signal in (dut.step__start, dut.readout__valid, dut.answer__sum_class):
+            signal.value = 0
+        for name in ("label", "rate", "mse_shift", "learn"):
+            getattr(dut, f"settings__{name}").value = 0
+        for name in ("class_", "source", "step"):
+            getattr(dut, f"read__{name}").value = 0
+        dut.settings__classes.value = classes
         cocotb.start_soon(self._collect())
 
     async def run(
@@ -67,16 +70,21 @@ class Driver:
         *,
         learn: bool = True,
         phase: int = 0,
-        anew: bool = True,
+        restart: bool = True,
     ) -> None:
         """Run; ``outputs``: read-outs (steps, classes).
 
         ``local`` is the probability that a layer's own read-out comes before a step of the network's, which leaves
         everything of the network as it was. With ``phase`` 1 the first step is the second of an antithetic pair;
-        ``anew`` begins a decision.
+        ``restart`` begins a decision.
         """
         dut = self.dut
-        dut.label.value, dut.rate.value, dut.mse_shift.value, dut.learn.value = label, rate, mse_shift, learn
+        (
+            dut.settings__label.value,
+            dut.settings__rate.value,
+            dut.settings__mse_shift.value,
+            dut.settings__learn.value,
+        ) = label, rate, mse_shift, learn
         local_errors: dict[tuple[int, int], np.ndarray] = {}
         for step, o in enumerate(outputs):
             while learn and self.rng.random() < local:
@@ -89,9 +97,9 @@ class Driver:
                 local_errors[source, at] = error_step(own, label, mse_shift=mse_shift)[0] * rate
             odd = bool((step + phase) % 2)
             assert self.answer in (None, self._answer()), "the last run's answer changed before the end of this one"
-            await self.step(o, READOUT_LAYER, step, step == len(outputs) - 1, odd, anew and step == 0, stall=stall)
+            await self.step(o, READOUT_LAYER, step, step == len(outputs) - 1, odd, restart and step == 0, stall=stall)
             error, loss = error_step(o, label, mse_shift=mse_shift)
-            self._add(o, loss, anew=anew and step == 0)
+            self._add(o, loss, restart=restart and step == 0)
             what = f"step {step}, label {label}, rate {rate}, mse_shift {mse_shift}, odd {odd}, o {o.tolist()}"
             if learn:
                 self.scaled_losses[step % 2] = rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max)
@@ -102,9 +110,9 @@ class Driver:
                     where = f"errors of source {source}, step {at}, {what}"
                     assert_equal(errors, expected, what=where, seed=bench.seed())
                 for parity in range(1 + (step > 0)):
-                    dut.read_step.value = parity
+                    dut.read__step.value = parity
                     await ReadOnly()
-                    assert int(dut.loss_scaled.value) == self.scaled_losses[parity], f"loss of parity {parity}, {what}"
+                    assert int(dut.read__loss.value) == self.scaled_losses[parity], f"loss of parity {parity}, {what}"
                     await FallingEdge(dut.clk)
             else:
                 assert self.errors == [], f"errors without learning, {what}"
@@ -112,22 +120,22 @@ class Driver:
                 self.difference = None if self.last_outputs is None else self.last_outputs - o
             self.last_outputs = o
             if self.difference is not None:
-                difference = await self.read(dut.read_class, dut.read_difference)
+                difference = await self.read(dut.read__class_, dut.read__difference)
                 assert_equal(difference, self.difference, what=f"differences, {what}", seed=bench.seed())
         await self.check_answer()
 
-    def _add(self, o: np.ndarray, loss: int, *, anew: bool) -> None:
+    def _add(self, o: np.ndarray, loss: int, *, restart: bool) -> None:
         """Sum up a step, modulo what the sums have room for."""
         half = 1 << (OUTPUT_SUM.width - 1)
-        self.sums = ((0 if anew else self.sums) + o + half) % (2 * half) - half
-        self.loss_sum = ((0 if anew else self.loss_sum) + loss) % (1 << LOSS_SUM_BITS)
+        self.sums = ((0 if restart else self.sums) + o + half) % (2 * half) - half
+        self.loss_sum = ((0 if restart else self.loss_sum) + loss) % (1 << LOSS_SUM_BITS)
 
     async def check_answer(self) -> None:
         """Compare the sums, after the last step of a run."""
         dut = self.dut
         self.answer = self._answer()
         assert self.answer == (int(self.sums.argmax()), self.loss_sum), f"prediction and loss, seed {bench.seed()}"
-        assert_equal(await self.read(dut.sum_class, dut.sum_data), self.sums, what="sums", seed=bench.seed())
+        assert_equal(await self.read(dut.answer__sum_class, dut.answer__sum), self.sums, what="sums", seed=bench.seed())
 
     async def step(
         self,
@@ -136,7 +144,7 @@ class Driver:
         step: int,
         last: bool,
         odd: bool,
-        anew: bool,
+        restart: bool,
         *,
         stall: float,
         others: np.ndarray | None = None,
@@ -144,53 +152,59 @@ class Driver:
         """Run one step, checking the latency and in every cycle, where given, the errors that are read meanwhile."""
         dut = self.dut
         self.errors = []
-        dut.source.value, dut.step.value, dut.last_step.value, dut.start.value = source, step, last, 1
-        dut.odd.value, dut.anew.value = odd, anew
+        dut.step__source.value, dut.step__step.value, dut.step__last.value, dut.step__start.value = (
+            source,
+            step,
+            last,
+            1,
+        )
+        dut.step__odd.value, dut.step__restart.value = odd, restart
         await FallingEdge(dut.clk)
-        dut.start.value = 0
+        dut.step__start.value = 0
         # Sampled with start; what comes later is for nobody.
-        for name in ("source", "step", "last_step", "odd", "anew"):
-            getattr(dut, name).value = self.rng.getrandbits(len(getattr(dut, name)))
+        for name in ("source", "step", "last", "odd", "restart"):
+            signal = getattr(dut, f"step__{name}")
+            signal.value = self.rng.getrandbits(len(signal))
         for value in o.tolist():
-            dut.o_valid.value = 0
+            dut.readout__valid.value = 0
             while self.rng.random() < stall:
-                dut.o_data.value = self.rng.getrandbits(MEMBRANE.width)
+                dut.readout__value.value = self.rng.getrandbits(MEMBRANE.width)
                 await self._cycle(others)
-                assert dut.busy.value == 1
-                assert dut.closing.value == 0
-            dut.o_valid.value = 1
-            dut.o_data.value = value & ((1 << MEMBRANE.width) - 1)
+                assert dut.progress__busy.value == 1
+                assert dut.progress__closing.value == 0
+            dut.readout__valid.value = 1
+            dut.readout__value.value = value & ((1 << MEMBRANE.width) - 1)
             await self._cycle(others)
-        dut.o_valid.value = 0
+        dut.readout__valid.value = 0
         # The cycle of the last read-out is over.
         cycles = 1
         closing = []
-        while dut.busy.value:
-            if dut.closing.value:
+        while dut.progress__busy.value:
+            if dut.progress__closing.value:
                 closing.append(cycles)
-            assert not closing or int(dut.busy_source.value) == source
+            assert not closing or int(dut.progress__source.value) == source
             await self._cycle(others)
             cycles += 1
             assert cycles < 1000
-        assert int(dut.busy_source.value) == source
-        learn = bool(dut.learn.value)
+        assert int(dut.progress__source.value) == source
+        learn = bool(dut.settings__learn.value)
         assert cycles == (2 * self.classes + BUSY_CYCLES if learn else self.classes + INFERENCE_CYCLES)
         assert len(closing) == 1, f"closing in cycles {closing} of {cycles}"
         assert cycles - closing[0] <= CLOSING_CYCLES
 
     async def _cycle(self, others: np.ndarray | None) -> None:
         k = self.rng.randrange(self.classes)
-        self.dut.read_class.value = k
+        self.dut.read__class_.value = k
         await FallingEdge(self.dut.clk)
-        assert others is None or self.dut.read_error.value.to_signed() == others[k]
+        assert others is None or self.dut.read__error.value.to_signed() == others[k]
 
     def _answer(self) -> tuple[int, int]:
-        return int(self.dut.prediction.value), int(self.dut.loss_sum.value)
+        return int(self.dut.answer__prediction.value), int(self.dut.answer__loss.value)
 
     async def read_errors(self, source: int, step: int) -> list[int]:
         """Error memory of a source and step."""
-        self.dut.read_source.value, self.dut.read_step.value = source, step
-        return await self.read(self.dut.read_class, self.dut.read_error)
+        self.dut.read__source.value, self.dut.read__step.value = source, step
+        return await self.read(self.dut.read__class_, self.dut.read__error)
 
     async def read(self, index: Any, signal: Any) -> list[int]:
         """All classes of something that is read by class."""
@@ -276,7 +290,7 @@ async def matches_golden(dut: Any) -> None:
             local=rng.choice((0, 0.5)),
             learn=rng.random() < 0.7,
             phase=rng.getrandbits(1),
-            anew=rng.random() < 0.4,
+            restart=rng.random() < 0.4,
         )
 
 
@@ -294,12 +308,12 @@ async def sums_the_longest_decision(dut: Any) -> None:
         # Of the label with the least read-out the loss is the largest.
         label = int(outputs.argmin())
         _, loss = error_step(outputs, label, mse_shift=0)
-        dut.label.value, dut.learn.value = label, 0
+        dut.settings__label.value, dut.settings__learn.value = label, 0
         for number in range(longest + 10):
             last = number in (longest - 1, longest + 9)
             step = number % HISTORY_STEPS
             await driver.step(outputs, READOUT_LAYER, step, last, bool(step % 2), number == 0, stall=0)
-            driver._add(outputs, loss, anew=number == 0)
+            driver._add(outputs, loss, restart=number == 0)
             if last:
                 await driver.check_answer()
             if number == longest - 1:
@@ -321,7 +335,7 @@ async def sums_eight_extreme_steps(dut: Any) -> None:
             outputs = np.full((8, classes), value)
             outputs[:, 0] = -value - 1
             await driver.run(outputs, 0, 255, 3, 0, learn=learn)
-            await driver.run(outputs, 1, 255, 0, 0, learn=learn, anew=False)
+            await driver.run(outputs, 1, 255, 0, 0, learn=learn, restart=False)
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -334,11 +348,11 @@ async def predicts_the_lowest_of_equal_sums(dut: Any) -> None:
         first = [5 if k >= winner else -7 for k in range(classes)]
         second = [2 if k >= winner else 11 for k in range(classes)]
         await driver.run(np.array([first, second]), 0, 1, 0, 0.2)
-        assert int(dut.prediction.value) == winner
+        assert int(dut.answer__prediction.value) == winner
         # Over two runs.
-        for anew, o in ((True, first), (False, second)):
-            await driver.run(np.array([o]), 0, 1, 0, 0, anew=anew, learn=bool(winner % 2))
-        assert int(dut.prediction.value) == winner
+        for restart, o in ((True, first), (False, second)):
+            await driver.run(np.array([o]), 0, 1, 0, 0, restart=restart, learn=bool(winner % 2))
+        assert int(dut.answer__prediction.value) == winner
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -347,12 +361,12 @@ async def the_step_before_stays_readable(dut: Any) -> None:
     classes = p["classes"]
     driver = Driver(dut, rng, classes)
     await bench.start(dut)
-    dut.label.value, dut.rate.value, dut.learn.value = 1, 200, 1
+    dut.settings__label.value, dut.settings__rate.value, dut.settings__learn.value = 1, 200, 1
     steps = [np.array(random_outputs(rng, classes)) for _ in range(20)]
-    dut.read_source.value = READOUT_LAYER
+    dut.read__source.value = READOUT_LAYER
     await driver.step(steps[0], READOUT_LAYER, 0, False, False, True, stall=0)
     for t in range(1, len(steps)):
-        dut.read_step.value = (t - 1) % HISTORY_STEPS
+        dut.read__step.value = (t - 1) % HISTORY_STEPS
         others = error_step(steps[t - 1], 1, mse_shift=0)[0] * 200
         step = t % HISTORY_STEPS
         await driver.step(steps[t], READOUT_LAYER, step, False, bool(t % 2), False, stall=0.3, others=others)
@@ -365,18 +379,18 @@ async def recovers_from_reset_anywhere(dut: Any) -> None:
     driver = Driver(dut, rng, classes)
     await bench.start(dut)
     for cycles in range(2, 3 * classes + BUSY_CYCLES, max(1, classes // 8)):
-        dut.learn.value = rng.getrandbits(1)
+        dut.settings__learn.value = rng.getrandbits(1)
         outputs = np.array(random_outputs(rng, classes))
         running = cocotb.start_soon(driver.step(outputs, READOUT_LAYER, 1, False, True, False, stall=0))
         for _ in range(cycles):
             await FallingEdge(dut.clk)
         running.cancel()
-        dut.start.value = dut.o_valid.value = 0
+        dut.step__start.value = dut.readout__valid.value = 0
         dut.rst.value = 1
         await FallingEdge(dut.clk)
         dut.rst.value = 0
         await FallingEdge(dut.clk)
-        assert dut.busy.value == 0
+        assert dut.progress__busy.value == 0
         driver.difference = driver.answer = driver.last_outputs = None
         outputs = np.array([random_outputs(rng, classes) for _ in range(2)])
         await driver.run(outputs, rng.randrange(classes), 255, 2, 0)

@@ -6,11 +6,11 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from opzo.hw.error.local_readout import LocalReadOut
+from opzo.hw.error.local_readout import LocalReadout
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.pipeline import PipelinedUnit
-from opzo.sim.golden.local import local_read_out
+from opzo.sim.golden.local_readout import local_readout
 from opzo.spec.formats import MEMBRANE, WEIGHT
 from opzo.spec.network import Limits
 
@@ -36,7 +36,7 @@ def corner_entries(limits: Limits) -> list[np.ndarray]:
 async def matches_golden(dut: Any) -> None:
     limits = Limits(**bench.parameters()["limits"])
     rng, arrays = Random(bench.seed()), np.random.default_rng(bench.seed())
-    unit = PipelinedUnit(dut, LocalReadOut(limits).signature, INPUTS, OUTPUTS, rng)
+    unit = PipelinedUnit(dut, LocalReadout(limits).signature, INPUTS, OUTPUTS, rng)
     await bench.start(dut)
     classes = corner_entries(limits)
     for _ in range(300):
@@ -62,7 +62,7 @@ async def matches_golden(dut: Any) -> None:
             for name, value in row.items():
                 vectors[name].append(int(value))
             valid.append(int(row["last"]))
-        expected.append(int(local_read_out(entries[:, None, :], spikes)[0]))
+        expected.append(int(local_readout(entries[:, None, :], spikes)[0]))
     results = await unit.run(vectors)
     assert_equal(results["o_valid"], valid, what="strobes by cycle", seed=bench.seed())
     got = [o for o, strobe in zip(results["o"], results["o_valid"], strict=True) if strobe]

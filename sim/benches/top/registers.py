@@ -121,9 +121,11 @@ async def takes_new_feedback_shifts(dut: Any) -> None:
     for en in (0, 1):
         for mask in range(1 << MAX_HIDDEN):
             shifts = [rng.randrange(16) for _ in range(MAX_HIDDEN)]
-            dut.shifts.value, dut.shifts_mask.value, dut.shifts_en.value = pack(SHIFTS, shifts), mask, en
+            dut.feedback_shifts__values.value = pack(SHIFTS, shifts)
+            dut.feedback_shifts__mask.value, dut.feedback_shifts__valid.value = mask, en
             await FallingEdge(dut.clk)
-            dut.shifts_en.value, dut.shifts.value = 0, rng.getrandbits(len(dut.shifts))
+            dut.feedback_shifts__valid.value = 0
+            dut.feedback_shifts__values.value = rng.getrandbits(len(dut.feedback_shifts__values))
             for slot in range(MAX_HIDDEN):
                 if en and mask >> slot & 1:
                     driver.golden.registers[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = shifts[slot]

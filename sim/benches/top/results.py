@@ -28,7 +28,7 @@ class Driver:
         sample = unpack(RUN, rng.getrandbits(RUN.size)) | {"outputs": outputs}
         self.sums = [*sums, *(rng.randrange(OUTPUT_SUM.min, 0) for _ in range(64 - classes))]
         dut.sample.value, dut.classes.value = pack(RUN, sample), classes
-        dut.prediction.value, dut.loss.value, dut.start.value = prediction, loss, 1
+        dut.answer__prediction.value, dut.answer__loss.value, dut.start.value = prediction, loss, 1
         words = [prediction, loss, *(value & 0xFFFFFFFF for value in sums if outputs)]
         return [
             {"data": word, "first": n == 0, "last": n == len(words) - 1, "tag": sample["tag"]}
@@ -59,9 +59,9 @@ class Driver:
     async def _answer(self) -> None:
         while True:
             await ReadOnly()
-            asked = int(self.dut.sum_class.value)
+            asked = int(self.dut.answer__sum_class.value)
             await FallingEdge(self.dut.clk)
-            self.dut.sum.value = self.sums[asked] & ((1 << OUTPUT_SUM.width) - 1)
+            self.dut.answer__sum.value = self.sums[asked] & ((1 << OUTPUT_SUM.width) - 1)
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")

@@ -3,9 +3,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from opzo.hw.error.local_readout import LocalReadOut
+from opzo.hw.error.local_readout import LocalReadout
 from opzo.sim.benches.bench import run_bench
-from opzo.sim.golden.local import local_read_out
+from opzo.sim.golden.local_readout import local_readout
 from opzo.spec.formats import MEMBRANE
 from opzo.spec.network import Limits
 
@@ -14,7 +14,7 @@ from opzo.spec.network import Limits
 def test_unit_matches_golden(lanes, words):
     limits = Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=16)
     run_bench(
-        LocalReadOut(limits),
+        LocalReadout(limits),
         name=f"local-{lanes}",
         test_module="opzo.sim.benches.error.local_readout",
         parameters={"limits": asdict(limits)},
@@ -25,6 +25,6 @@ def test_golden_by_hand():
     # Two words of two lanes, three classes.
     entries = np.array([[[1, 2], [3, -4], [5, 6]], [[7, 8], [9, 10], [300_000, 400_000]]])
     spikes = np.array([[True, True], [False, True]])
-    assert local_read_out(entries, spikes).tolist() == [11, 9, 400_011]
-    assert local_read_out(entries, ~spikes).tolist() == [7, 9, 300_000]
-    assert local_read_out(entries, np.ones((2, 2), bool)).tolist() == [18, 18, MEMBRANE.max]
+    assert local_readout(entries, spikes).tolist() == [11, 9, 400_011]
+    assert local_readout(entries, ~spikes).tolist() == [7, 9, 300_000]
+    assert local_readout(entries, np.ones((2, 2), bool)).tolist() == [18, 18, MEMBRANE.max]

@@ -1,4 +1,4 @@
-from opzo.hw.error.readout_shifter import ReadOutShifter
+from opzo.hw.error.readout_shifter import ReadoutShifter
 from opzo.sim.benches.bench import run_bench
 from opzo.spec.network import Limits
 
@@ -7,7 +7,7 @@ LIMITS = Limits(lanes=16, rows=1024, inputs=256, words=8, classes=16)
 
 def test_shifter_gives_every_read_out():
     run_bench(
-        ReadOutShifter(LIMITS),
+        ReadoutShifter(LIMITS),
         name="read_out",
         test_module="opzo.sim.benches.error.readout_shifter",
         parameters={"lanes": LIMITS.lanes},

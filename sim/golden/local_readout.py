@@ -6,7 +6,7 @@ from opzo.sim.golden.saturate import saturate
 from opzo.spec.formats import MEMBRANE
 
 
-def local_read_out(entries: np.ndarray, spikes: np.ndarray) -> np.ndarray:
+def local_readout(entries: np.ndarray, spikes: np.ndarray) -> np.ndarray:
     """``R s`` of one time step: int (classes,), MEMBRANE, saturated.
 
     Parameters

@@ -1,0 +1,150 @@
+"""Error path: from the sums of the lanes to the errors of the readouts."""
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, Signature
+
+from opzo.hw.counters import counted
+from opzo.hw.error.error import CLOSING_CYCLES, ErrorUnit
+from opzo.hw.error.local_readout import LocalReadout
+from opzo.hw.error.ports import AnswerSignature, ErrorProgressSignature, ErrorReadSignature
+from opzo.hw.error.readout_shifter import ReadoutShifter
+from opzo.hw.lanes.lane_command import ACCUMULATED, SUM
+from opzo.hw.lib.saturate import Saturate
+from opzo.hw.neurons.neurons import error_command
+from opzo.hw.registers import LAYERS
+from opzo.hw.run_control import RunSignature
+from opzo.hw.schedule.issue import LATENCY
+from opzo.hw.schedule.passes import tag_layout
+from opzo.spec.formats import MEMBRANE, WEIGHT
+from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.registers import READOUT_LAYER, Counter
+
+READ_OUT_CYCLES = 4
+"""From the closing of the error unit to the first item of the next readout, and from the command to its stage 0."""
+
+
+class LaneSumsSignature(Signature):
+    """What the lanes have summed up for readouts.
+
+    Members
+    -------
+    soon : Out(1)
+        Strobe: in the next cycle the chain is loaded with a word of readouts.
+    chain : Out(signed)
+        Sum at the end of the chain.
+    tag : Out(tag_layout)
+        Of the command at stage ACCUMULATED, at the end of which the chain is loaded.
+    local_sum : Out(signed), local_tag : Out(tag_layout)
+        Sum over the lanes of a word of a local readout, and its tag.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(
+            {
+                "soon": Out(1),
+                "chain": Out(SUM["value"].shape),
+                "tag": Out(tag_layout(limits)),
+                "local_sum": Out(signed(WEIGHT.width + limits.lane_bits)),
+                "local_tag": Out(tag_layout(limits)),
+            }
+        )
+
+
+class ErrorPath(wiring.Component):
+    """Take the network's readouts from the chain, or add up a layer's local one, and compute their errors.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    run : In(RunSignature), layers : In(LAYERS)
+    sums : In(LaneSumsSignature), shift : Out(1)
+        ``shift`` moves the lanes' chain on.
+    error : Out(error_command)
+        Errors of the network's readouts, one a cycle.
+    progress : Out(ErrorProgressSignature), read : In(ErrorReadSignature), answer : Out(AnswerSignature)
+        As those of `ErrorUnit`.
+    counted : Out
+        Increment of STEPS.
+    """
+
+    run: Any
+    layers: data.View
+    sums: Any
+    shift: Signal
+    error: data.View
+    progress: Any
+    read: Any
+    answer: Any
+    counted: data.View
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(
+            {
+                "run": In(RunSignature()),
+                "layers": In(LAYERS),
+                "sums": In(LaneSumsSignature(limits)),
+                "shift": Out(1),
+                "error": Out(error_command(limits)),
+                "progress": Out(ErrorProgressSignature()),
+                "read": In(ErrorReadSignature()),
+                "answer": Out(AnswerSignature()),
+                "counted": Out(counted(Counter.STEPS)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        # A readout that starts when the error unit is closing must not get there before it has closed.
+        if CLOSING_CYCLES > READ_OUT_CYCLES + LATENCY + ACCUMULATED:
+            raise AssertionError("the next readout would reach the error unit too early")
+        m = Module()
+        run, tag, local_tag = self.run, self.sums.tag, self.sums.local_tag
+        m.submodules.error = error = ErrorUnit(self._limits)
+        m.submodules.local = local = LocalReadout(self._limits)
+        m.submodules.shifter = shifter = ReadoutShifter(self._limits)
+        m.submodules.saturate = saturate = Saturate(len(self.sums.chain), MEMBRANE.width)
+        wiring.connect(m, error.progress, wiring.flipped(self.progress))
+        wiring.connect(m, wiring.flipped(self.read), error.read)
+        wiring.connect(m, error.answer, wiring.flipped(self.answer))
+        step = Signal.like(tag.step)
+        local_start = local_tag.local & local_tag.first & local_tag.first_word
+        m.d.comb += [
+            shifter.soon.eq(self.sums.soon),
+            shifter.lanes.eq(Mux(tag.last_word, self.layers[MAX_HIDDEN].tail, self._limits.lanes)),
+            self.shift.eq(shifter.shift),
+            saturate.i.eq(self.sums.chain),
+            local.valid.eq(local_tag.local),
+            local.first.eq(local_tag.first),
+            local.last.eq(local_tag.last),
+            local.sum.eq(self.sums.local_sum),
+            error.step.start.eq((shifter.load & tag.first_word) | local_start),
+            error.step.source.eq(Mux(local_start, local_tag.layer, READOUT_LAYER)),
+            error.step.step.eq(Mux(local_start, local_tag.step, tag.step)),
+            error.step.last.eq(tag.step + 1 == run.config.steps),
+            error.step.odd.eq(tag.step[0] ^ run.phase),
+            error.step.restart.eq(run.decision & (tag.step == 0)),
+            error.readout.valid.eq(shifter.valid | local.o_valid),
+            error.readout.value.eq(Mux(local.o_valid, local.o, saturate.o)),
+            error.settings.label.eq(run.sample.label),
+            error.settings.learn.eq(run.sample.train),
+            self.error.valid.eq(error.error.valid),
+            self.error.class_.eq(error.error.class_),
+            self.error.value.eq(error.error.value),
+            self.error.step.eq(step),
+            self.counted.steps.eq(error.step.start & (error.step.source == READOUT_LAYER)),
+        ]
+        # Constant during a run, and far away: not within the cycle.
+        m.d.sync += [
+            error.settings.classes.eq(run.config.classes),
+            error.settings.rate.eq(run.config.rate),
+            error.settings.mse_shift.eq(run.config.mse_shift),
+        ]
+        with m.If(error.step.start):
+            m.d.sync += step.eq(tag.step)
+        return m

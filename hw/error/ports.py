@@ -1,0 +1,146 @@
+"""Port groups of the error unit, shared with the units that it works with."""
+
+from amaranth import signed
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out, Signature
+
+from opzo.spec.formats import (
+    HISTORY_STEPS,
+    LOSS_SUM_BITS,
+    MEMBRANE,
+    OUTPUT_SUM,
+    RATE_BITS,
+    SCALED_ERROR,
+)
+from opzo.spec.network import MAX_HIDDEN
+
+CLASS_BITS = 6
+"""Bits of a class at the ports, whatever the limits are."""
+DIFFERENCE_BITS = MEMBRANE.width + 1
+SOURCE = range(MAX_HIDDEN + 1)
+"""Whose readouts: those of a hidden layer (local readout), or READOUT_LAYER, the network's."""
+
+
+class ErrorSettingsSignature(Signature):
+    """Settings of the error unit, stable while it is busy; ``learn``: compute errors, not only the loss."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "classes": Out(CLASS_BITS + 1),
+                "label": Out(CLASS_BITS),
+                "rate": Out(RATE_BITS),
+                "mse_shift": Out(4),
+                "learn": Out(1),
+            }
+        )
+
+
+class ReadoutSignature(Signature):
+    """Strobed readouts (MEMBRANE) of all classes of a step in order, one a cycle or slower."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "value": Out(signed(MEMBRANE.width))})
+
+
+class ReadoutStepSignature(Signature):
+    """The time step whose readouts follow.
+
+    Members
+    -------
+    start : Out(1)
+        Strobe; the others are valid in the same cycle.
+    source : Out, step : Out
+        Layer and time step of the readouts.
+    last : Out(1)
+        The run ends with it.
+    odd : Out(1)
+        It is the second of an antithetic pair.
+    restart : Out(1)
+        The sums over the steps begin with it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "start": Out(1),
+                "source": Out(SOURCE),
+                "step": Out(range(HISTORY_STEPS)),
+                "last": Out(1),
+                "odd": Out(1),
+                "restart": Out(1),
+            }
+        )
+
+
+class ErrorProgressSignature(Signature):
+    """How far the error unit is.
+
+    Members
+    -------
+    busy : Out(1)
+        From the cycle after ``start`` until all results of the step can be read.
+    closing : Out(1)
+        Strobe: ``busy`` falls at most CLOSING_CYCLES later.
+    source : Out
+        Source of the step, from the cycle after ``start`` until the next one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"busy": Out(1), "closing": Out(1), "source": Out(SOURCE)})
+
+
+ERROR_STROBE = data.StructLayout({"valid": 1, "class_": CLASS_BITS, "value": signed(SCALED_ERROR.width)})
+"""Strobed scaled error of a class."""
+
+
+class ErrorReadSignature(Signature):
+    """Read port of errors and differences.
+
+    Members
+    -------
+    source, step, class_ : Out
+        What is read.
+    error : In(signed)
+        Scaled error (SCALED_ERROR), one cycle later.
+    difference : In(signed)
+        o[t-1] - o[t] of the network's last odd t, for any ``step``, one cycle later.
+    loss : In(18)
+        rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max) of the last step as odd or even as ``step``; in the same cycle.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "source": Out(SOURCE),
+                "step": Out(range(HISTORY_STEPS)),
+                "class_": Out(CLASS_BITS),
+                "error": In(signed(SCALED_ERROR.width)),
+                "difference": In(signed(DIFFERENCE_BITS)),
+                "loss": In(SCALED_ERROR.width),
+            }
+        )
+
+
+class AnswerSignature(Signature):
+    """Answer of a run.
+
+    Members
+    -------
+    prediction : Out(6), loss : Out(LOSS_SUM_BITS)
+        From the fall of ``busy`` after the last step of a run until that of the next run.
+    sum_class : In(6)
+        Class whose ``sum`` is valid one cycle later; only while the error unit is not busy.
+    sum : Out(signed)
+        OUTPUT_SUM, sum of the readouts of the class over the steps.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "prediction": Out(CLASS_BITS),
+                "loss": Out(LOSS_SUM_BITS),
+                "sum_class": In(CLASS_BITS),
+                "sum": Out(signed(OUTPUT_SUM.width)),
+            }
+        )

@@ -1,0 +1,80 @@
+"""Register space: settings and counters, as the host addresses them."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.counters import INCREMENTS, Counters
+from opzo.hw.interface import REGISTER_CYCLES
+from opzo.hw.registers import CONFIG, LAYERS, FeedbackShiftSignature, RegisterFile
+from opzo.spec.registers import COUNTER
+
+
+class RegisterSpace(wiring.Component):
+    """Register file and counters behind one address.
+
+    Members
+    -------
+    address : In(8)
+    write_data : In(32), write_en : In(1)
+        The register has its new value two cycles later.
+    read_data : Out(32)
+        REGISTER_CYCLES after ``address``.
+    writing : Out(1)
+        Something was written in one of the last two cycles, and may not have taken effect.
+    counting : Out(1)
+        Counters are not exact yet.
+    config : Out(CONFIG), layers : Out(LAYERS)
+    clear_traces : Out(1)
+        Strobe: HIDDEN_LAYERS was written.
+    sample_done : In(1)
+        Strobe: SAMPLES counts one up.
+    feedback_shifts : In(FeedbackShiftSignature)
+        New FEEDBACK_SHIFT of some layers.
+    increment : In(INCREMENTS)
+        Of the counters.
+    """
+
+    address: In(8)
+    write_data: In(32)
+    write_en: In(1)
+    read_data: Out(32)
+    writing: Out(1)
+    counting: Out(1)
+    config: Out(CONFIG)
+    layers: Out(LAYERS)
+    clear_traces: Out(1)
+    sample_done: In(1)
+    feedback_shifts: In(FeedbackShiftSignature())
+    increment: In(INCREMENTS)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.file = file = RegisterFile()
+        m.submodules.counters = counters = Counters()
+        addresses = [Signal(8, name=f"address_{n}", reset_less=True) for n in range(REGISTER_CYCLES)]
+        m.d.sync += [after.eq(before) for after, before in zip(addresses, [self.address, *addresses], strict=False)]
+        counter = Signal(32, reset_less=True)
+        writing = Signal(2)
+        m.d.sync += [
+            counter.eq(counters.data),
+            writing.eq(writing << 1 | self.write_en),
+            file.sample_done.eq(self.sample_done),
+        ]
+        wiring.connect(m, wiring.flipped(self.feedback_shifts), file.feedback_shifts)
+        m.d.comb += [
+            file.address.eq(self.address),
+            file.write_data.eq(self.write_data),
+            file.write_en.eq(self.write_en),
+            counters.clear.eq(file.clear_counters),
+            counters.half.eq(addresses[0][0]),
+            counters.index.eq(addresses[0][1:]),
+            counters.increment.eq(self.increment),
+            self.read_data.eq(Mux(addresses[-1][6:] == COUNTER >> 6, counter, file.read_data)),
+            self.writing.eq(writing.any()),
+            self.counting.eq(counters.busy),
+            self.config.eq(file.config),
+            self.layers.eq(file.layers),
+            self.clear_traces.eq(file.clear_traces),
+        ]
+        return m
