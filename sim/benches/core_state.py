@@ -23,8 +23,9 @@ class CoreState:
     def __init__(self, dut: Any, limits: Limits) -> None:
         self._limits = limits
         size = limits.lanes_per_group
-        lanes = child(dut, "lanes", HierarchyObject)
-        groups = [child(lanes, f"group_{n}", HierarchyObject) for n in range(limits.lanes // size)]
+        engine = child(dut, "engine", HierarchyObject)
+        lanes = child(engine, "lanes", HierarchyObject)
+        groups = [child(lanes, f"group_{n}", HierarchyObject) for n in range(limits.groups)]
         memories = [child(group, "memory", HierarchyObject) for group in groups]
         banks = -(-limits.rows // BANK_ROWS)
         self._banks = [[child(memory, f"bank_{n}", ArrayObject) for n in range(banks)] for memory in memories]
@@ -32,8 +33,9 @@ class CoreState:
         self._lfsrs = [child(lane, "lfsr", HierarchyObject).state for lane in each]
         neurons = [child(group, "neurons", HierarchyObject) for group in groups]
         self._membranes = [child(child(unit, "state", HierarchyObject), "membrane", ArrayObject) for unit in neurons]
+        rows = child(engine, "active_rows", HierarchyObject)
         self._entries = [
-            child(child(dut, name, HierarchyObject), "entries", ArrayObject) for name in ("traces", "inputs")
+            child(child(rows, name, HierarchyObject), "entries", ArrayObject) for name in ("traces", "inputs")
         ]
         self._size = size
 
