@@ -121,7 +121,7 @@ def parts() -> list[str]:
         box(200, 22, 130, 62, "chip", "link", "frames, CRC"),
         box(390, 22, 140, 62, "chip", "event buffer", "input of two runs"),
         box(610, 22, 370, 62, "chip", "sequencer", *SEQUENCER),
-        box(191, 124, 305, 54, "chip", "spike lists, histories, traces", "rows that are active now, and were before"),
+        box(191, 124, 305, 54, "chip", "active rows", "spike lists, histories, traces"),
         box(256, 262, 170, 68, "lane", "Integrate", "I = sum of w x,", "a row a cycle"),
         box(546, 262, 190, 68, "group", "Fire", "leak, noise, threshold,", "reset"),
         box(256, 380, 170, 84, "lane", "row memory", "weights w,", "feedback matrices M,", "local readouts"),

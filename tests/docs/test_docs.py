@@ -50,6 +50,13 @@ def test_paths_that_source_files_name_exist(folder: str) -> None:
         assert sorted(name for name in named if not (ROOT / name).exists()) == [], file
 
 
+@pytest.mark.parametrize("name", ["machine", "decisions", "walkthrough"])
+def test_classes_that_a_page_names_exist(name: str) -> None:
+    named = set(re.findall(r"`([A-Z][a-z]\w*)[`.]", (ROOT / "docs" / f"{name}.md").read_text()))
+    sources = "".join(file.read_text() for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
+    assert sorted(named - set(re.findall(r"^class (\w+)", sources, re.MULTILINE))) == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in LINK.findall(page.read_text()):
