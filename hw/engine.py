@@ -13,8 +13,8 @@ from opzo.hw.error.feedback_scale import FeedbackScales
 from opzo.hw.error.ports import ErrorProgressSignature, ErrorReadSignature
 from opzo.hw.input.active_rows import ActiveRows
 from opzo.hw.interface import EVENT, MEMORY_COMMAND
-from opzo.hw.lanes.lane_command import ACCUMULATED, RESULT, ROW, Post, local_stage
-from opzo.hw.lanes.lanes import Lanes, posted_stage
+from opzo.hw.lanes.lane_command import ACCUMULATED, RESULT, ROW, AfterWord, local_stage
+from opzo.hw.lanes.lanes import Lanes, word_done_stage
 from opzo.hw.lib.record import record
 from opzo.hw.memory_port import WORD, MemoryPort
 from opzo.hw.neurons.neurons import error_command
@@ -152,7 +152,7 @@ class Engine(wiring.Component):
         m.submodules.memory_port = port = MemoryPort(limits)
         # Tags accompany the commands and, after them, the words: tag s belongs to the command that was at stage 0 s
         # cycles before.
-        stages = max(posted_stage(limits), local_stage(limits)) + 1
+        stages = max(word_done_stage(limits), local_stage(limits)) + 1
         tags = [record(tag_layout(limits), f"tag_{s}") for s in range(stages)]
         m.d.sync += [after.eq(before) for after, before in zip(tags, [issue.tag, *tags], strict=False)]
 
@@ -220,7 +220,7 @@ class Engine(wiring.Component):
             lanes.activity.eq(run.config.activity),
             self.sums.chain.eq(lanes.chain.value),
             self.sums.local_sum.eq(lanes.local_sum),
-            self.sums.soon.eq(tags[ACCUMULATED - 1].post == Post.READ_OUT),
+            self.sums.soon.eq(tags[ACCUMULATED - 1].after_word == AfterWord.READOUT),
             self.sums.tag.eq(tags[ACCUMULATED]),
             self.sums.local_tag.eq(tags[local_stage(limits)]),
         ]
@@ -241,9 +241,9 @@ class Engine(wiring.Component):
             lanes.chain_in.value.eq(port.chain_in),
         ]
 
-        word, fired = tags[posted_stage(limits)], active_rows.fired
+        word, fired = tags[word_done_stage(limits)], active_rows.fired
         m.d.sync += [
-            fired.valid.eq(lanes.posted & (word.post == Post.FIRE)),
+            fired.valid.eq(lanes.posted & (word.after_word == AfterWord.FIRE)),
             fired.p.layer.eq(word.layer),
             fired.p.parity.eq(word.step[0]),
             fired.p.step.eq(word.step),
@@ -255,7 +255,7 @@ class Engine(wiring.Component):
         is_feedback = tags[RESULT + 2].feedback
         increments = {
             Counter.INTEGRATE: command.integrate,
-            Counter.FIRE: command.kept & (command.post == Post.FIRE),
+            Counter.FIRE: command.kept & (command.after_word == AfterWord.FIRE),
             Counter.FEEDBACK: command.feedback | issue.tag.local,
             Counter.LEARN: command.learn,
             Counter.EVENTS: item.valid & (item.kind == Kind.INPUT) & item.first_word & ~item.bias,

@@ -35,8 +35,8 @@ setparam -set COLLISION_X_MASK 1'1 *.inputs/t:$memrd_v2 *.traces/t:$memrd_v2 *.e
 proc
 opt_clean
 select -assert-any *.group_? *.group_?? %u t:$dff %i
-select -assert-any *.own_? t:$dff %i
-setattr -set keep 1 *.group_? *.group_?? %u *.own_? %u t:$dff %i
+select -assert-any *.copy_? t:$dff %i
+setattr -set keep 1 *.group_? *.group_?? %u *.copy_? %u t:$dff %i
 # A copy of the design as Verilog.
 design -push-copy
 memory_collect

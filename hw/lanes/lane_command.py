@@ -1,4 +1,4 @@
-"""What the sequencer tells all lanes in one cycle."""
+"""The command to all lanes, and the pipeline stage at which each of its fields is used."""
 
 from collections.abc import Iterable
 
@@ -8,32 +8,76 @@ from amaranth.lib import enum as hdl_enum
 
 from opzo.hw.lanes.accumulator import SUM_SHIFT
 from opzo.hw.lanes.update import CREDIT_DELAY, ENTRY_DELAY
-from opzo.spec.formats import ACCUMULATOR, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
+from opzo.spec.formats import ACCUMULATOR, FEEDBACK_SHIFT_MAX, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
 from opzo.spec.network import Limits
+from opzo.spec.registers import REG_BITS, Reg
 
 
-class Post(hdl_enum.Enum, shape=3):
-    """What becomes of the accumulated sums of a word; set on its last command."""
+class AfterWord(hdl_enum.Enum, shape=3):
+    """What the neurons do with the accumulated sums of a word; set on the word's last command."""
 
     NONE = 0
     STORE = 1
-    """Keep the input current of ``word`` (first layer)."""
+    """Store the sums as the input currents of ``word`` (first layer)."""
     FIRE = 2
-    """Fire ``word`` with it, or with the kept current (``kept``)."""
-    READ_OUT = 3
-    """Leave it in the chain."""
+    """Advance the neurons of ``word`` by one time step, with the sums or the stored currents (``kept``)."""
+    READOUT = 3
+    """Leave the sums in the shift chain, for the error unit."""
     CREDIT = 4
-    """Make a credit of it."""
+    """Turn the sums into credits of ``word`` and ``step``."""
 
 
-CHAIN_FIELDS = ("load_row", "load_low", "load_high", "load_membrane", "store_row", "store_low", "store_high")
-"""What a command of the memory port does with the chain, the shift register through which sums, rows and random states
-leave the lanes: it takes the sum of a row-word, which is the row itself if that was multiplied with SPIKE_INPUT, a half
-of the LFSRs, the potentials of ``word``; or it becomes a row-word or such a half. One of them at a time."""
+SHIFT_CHAIN_FIELDS = ("load_row", "load_low", "load_high", "load_membrane", "store_row", "store_low", "store_high")
+"""Commands of the memory port to the shift chain; at most one of them is set."""
 
 
 def lane_command(limits: Limits) -> data.StructLayout:
-    """Layout of a command to lanes of a device with ``limits``. ``sums``: ``post`` is not NONE."""
+    """Layout of a command to the lanes of a device with ``limits``: one row-word and what to do with it.
+
+    Row-word
+
+    - ``address``: row that is read, and written where ``update`` or ``store_row`` is set. Stages 0 and RESULT - 1.
+
+    Operation, one bit each; PRODUCT where nothing else is said
+
+    - ``integrate``: add row x ``operand`` to the sum.
+    - ``feedback``: add factor x ``operand`` to the sum, where the factor is row >> ``feedback_shift``, saturated.
+      UPDATE and PRODUCT.
+    - ``zero_order``: with ``feedback``, use the sign of the neuron's noise as the factor instead. UPDATE.
+    - ``local``: with ``feedback``, the row belongs to the local readout and not to the feedback matrix. ROW.
+    - ``learn``: multiply the credit factor by ``operand``, for the row update. ROW, UPDATE and PRODUCT.
+    - ``first``: the product starts a new sum.
+    - ``update``: write the updated row. RESULT - 1 and RESULT.
+    - ``draw``: advance the random generators by one draw. UPDATE.
+
+    Operands
+
+    - ``operand``: second factor of the product: input value, trace or scaled error. HISTORY.
+    - ``history``: with ``learn``, bit k is set where the presynaptic neuron spiked in step k. HISTORY.
+    - ``difference``: step of a feedback entry: difference of two readouts, or error of the local readout. HISTORY.
+    - ``feedback_shift``: right shift of the row ahead of the multiplier; 0 except for ``feedback``. ROW.
+    - ``decay_shift``: the row update subtracts row x 2**-``decay_shift``; 0 is no decay. UPDATE - 1.
+
+    Neurons; ACCUMULATED where nothing else is said
+
+    - ``after_word``: use of the sums, NONE except for the last command of a word.
+    - ``sums``: ``after_word`` is not NONE.
+    - ``kept``: with FIRE, take the stored input current in place of the sum.
+    - ``noise``: with FIRE, add noise to the potential for the comparison with the threshold.
+    - ``odd``: the step is the second one of an antithetic pair, whose noise has the opposite sign. UPDATE too.
+    - ``fresh``: first step of a sample: potential and noise start at 0.
+    - ``word``: word of the neurons. ROW - 1 too.
+    - ``step``: time step of their spikes and credits. ROW - 1 too.
+    - ``valid_lanes``: lanes that hold a neuron of the word, counted from lane 0. ROW - 1 too.
+
+    Shift chain (`opzo.hw.lanes.lane_ports.ShiftChainSignature`), for the memory port
+
+    - ``load_row``: the chain takes the sums: the row itself, where it was multiplied by SPIKE_INPUT. ACCUMULATED.
+    - ``load_low``, ``load_high``: the chain takes the low or high half of the random states. UPDATE.
+    - ``load_membrane``: the chain takes the potentials of ``word``, lane after lane in each group. ACCUMULATED.
+    - ``store_row``: the row takes the chain. RESULT - 1.
+    - ``store_low``, ``store_high``: the low or high half of the random states takes the chain. UPDATE.
+    """
     fields: dict[str, Shape | object] = {
         "address": range(max(limits.rows, 2)),
         "integrate": 1,
@@ -44,31 +88,31 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "first": 1,
         "update": 1,
         "draw": 1,
-        "post": Post,
+        "after_word": AfterWord,
         "sums": 1,
         "kept": 1,
         "operand": signed(SCALED_ERROR.width),
         "history": limits.steps,
         "difference": signed(MEMBRANE.width + 1),
-        "feedback_shift": 4,
-        "decay_shift": 4,
+        "feedback_shift": range(FEEDBACK_SHIFT_MAX + 1),
+        "decay_shift": REG_BITS[Reg.DECAY_SHIFT],
         "noise": 1,
         "odd": 1,
         "fresh": 1,
         "word": range(max(limits.words, 2)),
         "step": range(HISTORY_STEPS),
         "valid_lanes": range(limits.lanes + 1),
-        **dict.fromkeys(CHAIN_FIELDS, 1),
+        **dict.fromkeys(SHIFT_CHAIN_FIELDS, 1),
     }
     return data.StructLayout(fields)
 
 
 STAGES = 12
-"""Cycles a command travels: at stage 0 it arrives, at ROW the row word is there, at PRODUCT the product, at ACCUMULATED
-the sums, at RESULT the new row."""
+"""Stages of a command in the lanes. It arrives at stage 0; the row word is ready at ROW, the product at PRODUCT, the
+sum at ACCUMULATED and the new row at RESULT."""
 ROW, PRODUCT, ACCUMULATED, RESULT = 4, 8, 9, 11
 UPDATE = PRODUCT - CREDIT_DELAY
-"""Stage at which the row update begins and its random bits are drawn."""
+"""Stage at which the row update starts and its random bits are drawn."""
 HISTORY = UPDATE + ENTRY_DELAY
 """Stage at which a history selects credits."""
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
@@ -83,24 +127,24 @@ LANE_FIELDS: dict[int, tuple[str, ...]] = {
     ACCUMULATED: ("sums", "load_row"),
     RESULT: ("update",),
 }
-"""What a lane looks at in each stage."""
-POST_FIELDS = ("word", "step", "kept", "fresh", "noise", "odd", "valid_lanes")
-"""What the neurons of a group look at beside ``post``."""
+"""Fields that a lane uses at each stage."""
+WORD_FIELDS = ("after_word", "word", "step", "kept", "fresh", "noise", "odd", "valid_lanes")
+"""Fields that the neurons of a group use."""
 GROUP_FIELDS: dict[int, tuple[str, ...]] = {
     0: ("address",),
     ROW - 1: ("word", "step"),
     UPDATE - 1: ("decay_shift",),
-    ACCUMULATED: ("post", "sums", "load_membrane", *POST_FIELDS),
+    ACCUMULATED: ("sums", "load_membrane", *WORD_FIELDS),
     RESULT - 1: ("address", "update", "store_row"),
 }
-"""What row memory and neurons of a group look at."""
+"""Fields that row memory and neurons of a group use at each stage."""
 SHARED = ("valid_lanes", "difference")
-"""What the lanes of a group look at in the same registers. Of the rest each lane has its own: nets to all lanes of a
-group were the slowest of a chip."""
+"""Fields whose registers all lanes of a group share. Each lane has a copy of the others: nets from one register to all
+lanes of a group were the slowest of a chip."""
 
 
-def own_fields(stage: int) -> tuple[str, ...]:
-    """Fields that each lane has of its own in ``stage``; its group has them one stage earlier."""
+def replicated_fields(stage: int) -> tuple[str, ...]:
+    """Fields of ``stage`` that each lane has a copy of; its group has them one stage earlier."""
     return tuple(name for name in LANE_FIELDS.get(stage, ()) if name not in SHARED)
 
 
@@ -111,56 +155,59 @@ FIELDS = {
         names := tuple(
             dict.fromkeys(
                 [
-                    *(name for name in LANE_FIELDS.get(stage, ()) if name not in own_fields(stage)),
-                    *own_fields(stage + 1),
+                    *(name for name in LANE_FIELDS.get(stage, ()) if name not in replicated_fields(stage)),
+                    *replicated_fields(stage + 1),
                     *GROUP_FIELDS.get(stage, ()),
                 ]
             )
         )
     )
 }
-"""What a group of lanes registers for each stage."""
+"""Fields that a group of lanes has registers for, by stage."""
 SUM = data.StructLayout({"value": signed(ACCUMULATOR.width - SUM_SHIFT), "negative": 1})
-"""What a lane hands on at the end of a word: sum, and the sign drawn with its last command."""
+"""Result of a lane at the end of a word: its sum, without the low SUM_SHIFT bits, and the sign of the noise, drawn with
+the word's last command."""
 
 
 def local_stage(limits: Limits) -> int:
-    """Stage at which `Lanes.local_sum` is there: gated beside the multiplier, then one level of adders a doubling."""
+    """Stage at which `Lanes.local_sum` is ready: a register in the lane, then an adder level per doubling of lanes."""
     return ROW + 1 + (limits.lanes - 1).bit_length()
 
 
 def lane_stage(limits: Limits, stage: int) -> data.StructLayout:
-    """Layout of what a lane looks at in ``stage``, a key of LANE_FIELDS."""
+    """Layout of the fields that a lane uses at ``stage``, a key of LANE_FIELDS."""
     return _part(limits, LANE_FIELDS[stage])
 
 
 def group_stage(limits: Limits, stage: int) -> data.StructLayout:
-    """Layout of what a group of lanes looks at in ``stage``, a key of FIELDS."""
+    """Layout of the fields that a group of lanes has registers for at ``stage``, a key of FIELDS."""
     return _part(limits, FIELDS[stage])
 
 
 def pipeline_stage(limits: Limits, stage: int) -> data.StructLayout:
-    """Layout of what is left of a command in ``stage``: all that is looked at then or later."""
+    """Layout of the fields that are used at ``stage`` or later."""
     return _part(limits, {name for s, names in FIELDS.items() if s >= stage for name in names})
 
 
+def word_command(limits: Limits) -> data.StructLayout:
+    """Layout of a word's command to the neurons of a group: WORD_FIELDS."""
+    return _part(limits, WORD_FIELDS)
+
+
 def _part(limits: Limits, names: Iterable[str]) -> data.StructLayout:
-    command = lane_command(limits)
+    """Layout of the fields ``names`` of a command, in the command's order."""
     wanted = set(names)
-    return data.StructLayout({name: field.shape for name, field in command if name in wanted})
-
-
-def post_layout(limits: Limits) -> data.StructLayout:
-    """Layout of what becomes of a word: ``kind`` is its ``post``."""
-    fields = dict(_part(limits, POST_FIELDS))
-    return data.StructLayout({"kind": Post, **{name: field.shape for name, field in fields.items()}})
+    return data.StructLayout({name: field.shape for name, field in lane_command(limits) if name in wanted})
 
 
 def filter_command(limits: Limits) -> data.StructLayout:
-    """Layout of a command to the credit filters, for lane ``lane`` of each group.
+    """Layout of a command to the credit filters: filter one credit of lane ``lane`` of each group.
 
-    ``read_out`` reads the credits of read-out word ``word``, else those of hidden word ``word``; ``first`` goes with
-    the last time step. ``frame``: the word's presynaptic rows are those of a frame.
+    - ``valid``: there is a command.
+    - ``read_out``: ``word`` is a word of readout neurons, not of hidden ones.
+    - ``lane``, ``word``, ``step``: place of the credit. The steps of a lane come in descending order.
+    - ``first``: the first command of a lane, that of its last time step.
+    - ``frame``: the presynaptic rows of the word are values of a frame, not spikes.
     """
     return data.StructLayout(
         {

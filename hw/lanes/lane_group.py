@@ -12,14 +12,14 @@ from opzo.hw.lanes.lane_command import (
     FIELDS,
     HISTORY,
     LANE_FIELDS,
-    POST_FIELDS,
     RESULT,
     ROW,
     SUM,
     UPDATE,
+    WORD_FIELDS,
     filter_command,
     group_stage,
-    own_fields,
+    replicated_fields,
 )
 from opzo.hw.lanes.selector import TableSums, tables
 from opzo.hw.lanes.update import DECAY_BITS
@@ -103,7 +103,7 @@ class LaneGroup(LanePorts):
     """A group of ``size`` lanes.
 
     Everything is registered once on entry: the part of a command that matters at stage S comes one cycle before it. Of
-    most of it each lane has registers of its own, in a module ``own_N``, which synthesis keeps. A reset does not clear
+    most of it each lane has registers of its own, in a module ``copy_N``, which synthesis keeps. A reset does not clear
     them: what is under way ends within STAGES cycles, and a gate before a register costs time on the longest wires.
 
     Members
@@ -164,8 +164,7 @@ class LaneGroup(LanePorts):
             memory.write_data.eq(Cat(lane.result for lane in lanes)),
             neurons.number.eq(self.number),
             neurons.start.eq(summed.sums),
-            neurons.post.kind.eq(summed.post),
-            *(neurons.post[name].eq(summed[name]) for name in POST_FIELDS),
+            *(neurons.command[name].eq(summed[name]) for name in WORD_FIELDS),
             neurons.load.eq(summed.load_membrane),
             neurons.sum.eq(lanes[0].chain),
             neurons.alpha.eq(alpha),
@@ -191,24 +190,24 @@ class LaneGroup(LanePorts):
             m.d.comb += end.value.eq(neurons.potential)
         chain_in = [*(lane.chain for lane in lanes[1:]), end]
         for offset, lane in enumerate(lanes):
-            m.submodules[f"own_{offset}"] = own = Module()
+            m.submodules[f"copy_{offset}"] = copy = Module()
             for n, names in LANE_FIELDS.items():
                 for name in names:
-                    if name not in own_fields(n):
+                    if name not in replicated_fields(n):
                         m.d.comb += lane.stage[n][name].eq(stages[n][name])
                     else:
-                        m.d.comb += lane.stage[n][name].eq(_delayed(own, stages[n - 1][name], f"{name}_{n}"))
+                        m.d.comb += lane.stage[n][name].eq(_delayed(copy, stages[n - 1][name], f"{name}_{n}"))
             for n in range(tables(self._limits)):
                 m.d.comb += [
-                    lane.fill[n].eq(_delayed(own, sums.table_lanes[n][offset], f"fill_{n}")),
-                    getattr(lane, f"entry_{n}").eq(_delayed(own, sums.entry[n], f"entry_{n}")),
+                    lane.fill[n].eq(_delayed(copy, sums.table_lanes[n][offset], f"fill_{n}")),
+                    getattr(lane, f"entry_{n}").eq(_delayed(copy, sums.entry[n], f"entry_{n}")),
                     getattr(lane, f"sum_{n}").eq(sums.sum[n]),
                 ]
             m.d.comb += [
-                lane.index.eq(Cat(number_of(offset, self._size), self.number)),
+                lane.index.eq(Cat(instance_index(offset, self._size), self.number)),
                 lane.factor.eq(sums.factor),
-                lane.load_factor.eq(_delayed(own, load[UPDATE - 1], "load_factor")),
-                lane.load.eq(_delayed(own, load[HISTORY - 1], "load")),
+                lane.load_factor.eq(_delayed(copy, load[UPDATE - 1], "load_factor")),
+                lane.load.eq(_delayed(copy, load[HISTORY - 1], "load")),
                 lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
                 lane.shift.eq(shift | neurons.active | neurons.loading),
                 lane.chain_in.eq(chain_in[offset]),
@@ -219,7 +218,7 @@ class LaneGroup(LanePorts):
         return m
 
 
-def number_of(number: int, count: int) -> Value:
+def instance_index(number: int, count: int) -> Value:
     """Number of one of ``count`` modules, a power of two, for its input.
 
     Amaranth would put a bare constant into the module, and the modules would not be alike any more.
@@ -227,8 +226,8 @@ def number_of(number: int, count: int) -> Value:
     return ~Const(count - 1 - number, range(count))
 
 
-def _delayed(own: Module, value: Value, name: str) -> Signal:
-    """Register of ``value`` in the module ``own``."""
+def _delayed(copy: Module, value: Value, name: str) -> Signal:
+    """Register of ``value`` in the module ``copy``."""
     register = Signal(len(value), name=name, reset_less=True)
-    own.d.sync += register.eq(value)
+    copy.d.sync += register.eq(value)
     return register

@@ -4,14 +4,14 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 
 from opzo.hw.lanes.lane_command import ACCUMULATED, FIELDS, STAGES, SUM, group_stage, lane_command, pipeline_stage
-from opzo.hw.lanes.lane_group import LaneGroup, LanePorts, number_of
+from opzo.hw.lanes.lane_group import LaneGroup, LanePorts, instance_index
 from opzo.hw.lib.add_tree import add_tree
 from opzo.hw.lib.record import record
 from opzo.hw.neurons.neurons import LATENCY, error_command
 from opzo.spec.network import Limits
 
 
-def posted_stage(limits: Limits) -> int:
+def word_done_stage(limits: Limits) -> int:
     """Stage at which the results of a word are there: lane after lane passes the neurons, from the chain on."""
     return ACCUMULATED + limits.lanes_per_group + LATENCY + 1
 
@@ -58,7 +58,7 @@ class Lanes(LanePorts):
         chain_in = [*(group.chain for group in groups[1:]), chain_end]
         for number, group in enumerate(groups):
             m.d.comb += [
-                group.number.eq(number_of(number, len(groups))),
+                group.number.eq(instance_index(number, len(groups))),
                 *(getattr(group, f"before_{n}").eq(stage) for n, stage in stages.items()),
                 group.filter.eq(self.filter),
                 group.error.eq(error),

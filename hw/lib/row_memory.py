@@ -12,7 +12,7 @@ class RowMemory(wiring.Component):
     """Memory of ``rows`` row-words of ``width`` bits, in banks of BANK_ROWS rows.
 
     One read and one write a cycle. Read data comes READ_LATENCY cycles after the address: registers of each bank for
-    addresses, in a module ``own_N``, which synthesis keeps; block RAM, register of each bank, register behind the bank
+    addresses, in a module ``copy_N``, which synthesis keeps; block RAM, register of each bank, register behind the bank
     select; so no logic sits between a block RAM and a register. A row read in the cycle in which it is written gives
     the old word; the sequencer never does that.
 
@@ -54,10 +54,10 @@ class RowMemory(wiring.Component):
             m.submodules[f"bank_{index}"] = bank
             read, write = bank.read_port(), bank.write_port()
             data = Signal(self._width, name=f"data_{index}", reset_less=True)
-            m.submodules[f"own_{index}"] = own = Module()
+            m.submodules[f"copy_{index}"] = copy = Module()
             read_address, write_address = (Signal.like(port.addr, reset_less=True) for port in (read, write))
             write_en = Signal(reset_less=True)
-            own.d.sync += [
+            copy.d.sync += [
                 read_address.eq(self.read_address),
                 write_address.eq(self.write_address),
                 write_en.eq(self.write_en & (write_bank == index)),

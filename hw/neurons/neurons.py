@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from opzo.hw.lanes.lane_command import SUM, Post, filter_command, post_layout
+from opzo.hw.lanes.lane_command import SUM, AfterWord, filter_command, word_command
 from opzo.hw.lib.record import record
 from opzo.hw.lib.saturate import Saturate
 from opzo.hw.neurons.credit import Credit
@@ -41,7 +41,7 @@ class Neurons(wiring.Component):
     -------
     number : In
         Of the group among those of the device; constant.
-    start : In(1), post : In(post_layout)
+    start : In(1), command : In(word_command)
         Strobe: a word is to be worked on; the same again only after its results.
     sum : In(SUM)
     alpha, activity : In
@@ -49,7 +49,7 @@ class Neurons(wiring.Component):
     active : Out(1)
         Stage 0 of some lane.
     load : In(1)
-        With ``post.word``, and at most as often: give out potentials.
+        With ``command.word``, and at most as often: give out potentials.
     loading : Out(1), potential : Out(signed)
         In the ``size`` cycles from the second after ``load`` on: potential of lane after lane.
     posted : Out(1), spikes : Out(size)
@@ -66,7 +66,7 @@ class Neurons(wiring.Component):
 
     number: Signal
     start: Signal
-    post: data.View
+    command: data.View
     sum: data.View
     alpha: Signal
     activity: Signal
@@ -93,7 +93,7 @@ class Neurons(wiring.Component):
             {
                 "number": In(range(limits.lanes // size)),
                 "start": In(1),
-                "post": In(post_layout(limits)),
+                "command": In(word_command(limits)),
                 "sum": In(SUM),
                 "alpha": In(ALPHA_BITS),
                 "activity": In(ACTIVITY_BITS),
@@ -128,13 +128,13 @@ class Neurons(wiring.Component):
     def _walk(self, m: Module) -> None:
         """Lane after lane: command of the word, and number of the lane, by stage."""
         place = data.StructLayout({"valid": 1, "load": 1, "lane": range(self._size)})
-        self._word = [record(post_layout(self._limits), f"word_{n}", reset_less=True) for n in range(LATENCY + 1)]
+        self._word = [record(word_command(self._limits), f"word_{n}", reset_less=True) for n in range(LATENCY + 1)]
         self._lane = [record(place, f"lane_{n}") for n in range(LATENCY + 1)]
         word, lane = self._word[0], self._lane[0]
         starts = self.start | self.load
         next_lane = Mux(starts, 0, lane.lane + 1)[: len(lane.lane)]
         with m.If(starts):
-            m.d.sync += [word.eq(self.post), lane.valid.eq(1), lane.load.eq(self.load), lane.lane.eq(0)]
+            m.d.sync += [word.eq(self.command), lane.valid.eq(1), lane.load.eq(self.load), lane.lane.eq(0)]
         with m.Elif(lane.valid):
             m.d.sync += [lane.lane.eq(next_lane), lane.valid.eq(lane.lane != self._size - 1)]
         for stages in (self._word, self._lane):
@@ -148,15 +148,15 @@ class Neurons(wiring.Component):
             state.word.eq(word.word),
             # A cycle before the lane is in stage 0.
             state.code_lane.eq(next_lane),
-            state.code_word.eq(Mux(starts, self.post.word, word.word)),
-            state.code_step.eq(Mux(starts, self.post.step, word.step)),
+            state.code_word.eq(Mux(starts, self.command.word, word.word)),
+            state.code_step.eq(Mux(starts, self.command.step, word.step)),
         ]
         self._sum = sum_ = record(SUM, "sum_1", reset_less=True)
         m.d.sync += sum_.eq(self.sum)
 
-    def _is(self, stage: int, kind: Post) -> Signal:
-        """Whether the lane in ``stage`` is there for ``kind``."""
-        result: Signal = self._lane[stage].valid & ~self._lane[stage].load & (self._word[stage].kind == kind)
+    def _is(self, stage: int, use: AfterWord) -> Signal:
+        """Whether the lane in ``stage`` is there for ``use``."""
+        result: Signal = self._lane[stage].valid & ~self._lane[stage].load & (self._word[stage].after_word == use)
         return result
 
     def _exists(self, m: Module, name: str) -> Signal:
@@ -185,7 +185,7 @@ class Neurons(wiring.Component):
             saturated.eq(Cat(current.saturated & ~word[1].kept, saturated[0], saturated[1] & exists)),
         ]
         m.d.comb += [
-            state.current_en.eq(self._is(2, Post.STORE)),
+            state.current_en.eq(self._is(2, AfterWord.STORE)),
             state.current_lane.eq(lane[2].lane),
             state.current_word.eq(word[2].word),
             state.current_next.eq(i),
@@ -195,7 +195,7 @@ class Neurons(wiring.Component):
             fire.noise.eq(word[3].noise),
             fire.negative.eq(negatives[1] ^ word[3].odd),
             fire.valid.eq(exists),
-            state.fired_en.eq(self._is(4, Post.FIRE)),
+            state.fired_en.eq(self._is(4, AfterWord.FIRE)),
             state.result_lane.eq(lane[4].lane),
             state.result_word.eq(word[4].word),
             state.result_step.eq(word[4].step),
@@ -205,8 +205,8 @@ class Neurons(wiring.Component):
             state.code_next.spike.eq(fire.spike),
         ]
         self._spike, self._negative = fire.spike, negatives[2]
-        self._saturates = (self._is(4, Post.FIRE) & (fire.saturated | saturated[2])) | (
-            self._is(4, Post.READ_OUT) & saturated[2]
+        self._saturates = (self._is(4, AfterWord.FIRE) & (fire.saturated | saturated[2])) | (
+            self._is(4, AfterWord.READOUT) & saturated[2]
         )
 
     def _credit(self, m: Module) -> None:
@@ -223,7 +223,7 @@ class Neurons(wiring.Component):
             credit.spike.eq(spikes[1]),
             credit.valid.eq(self._exists_3),
             credit.activity.eq(self.activity),
-            state.credit_en.eq(self._is(4, Post.CREDIT)),
+            state.credit_en.eq(self._is(4, AfterWord.CREDIT)),
             state.credit_next.eq(credit.credit),
             error_credit.i.eq(error.value),
             state.error_en.eq(error.valid & (error.class_[:lane_bits] >> exact_log2(self._size) == self.number)),
@@ -232,12 +232,12 @@ class Neurons(wiring.Component):
             state.error_step.eq(error.step),
             state.error_next.eq(error_credit.o),
         ]
-        self._credit_saturates = self._is(4, Post.CREDIT) & credit.saturated
+        self._credit_saturates = self._is(4, AfterWord.CREDIT) & credit.saturated
 
     def _collect(self, m: Module) -> None:
         """Results of a word, from those of its lanes."""
         state, lane, word = self.state, self._lane[4], self._word
-        fires = word[4].kind == Post.FIRE
+        fires = word[4].after_word == AfterWord.FIRE
         negatives = Signal(self._size, reset_less=True)
         membrane, credit = Signal(), Signal()
         first = lane.lane == 0
@@ -252,7 +252,7 @@ class Neurons(wiring.Component):
         m.d.comb += [
             self.membrane_saturated.eq(self.posted & membrane),
             self.credit_saturated.eq(self.posted & credit),
-            state.signs_en.eq(self.posted & (word[5].kind == Post.FIRE)),
+            state.signs_en.eq(self.posted & (word[5].after_word == AfterWord.FIRE)),
             state.signs_word.eq(word[5].word),
             state.signs_step.eq(word[5].step),
             state.negatives_next.eq(negatives),

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.input.traces import ENTRY
-from opzo.hw.lanes.lane_command import Post, lane_command
+from opzo.hw.lanes.lane_command import AfterWord, lane_command
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG
 from opzo.hw.schedule.passes import Kind, is_learn, item_layout, tag_layout
@@ -189,17 +189,17 @@ class Issue(wiring.Component):
         updates = item.local | (momentum & odd)
         no_class = zero_order & ~item.local
         noise = self.train & (zero_order | momentum)
-        post = Signal(Post)
+        after_word = Signal(AfterWord)
         with m.If(item.last & item.valid):
             with m.Switch(item.kind):
                 with m.Case(Kind.INPUT):
-                    m.d.comb += post.eq(Mux(frame, Post.STORE.value, Post.FIRE.value))
+                    m.d.comb += after_word.eq(Mux(frame, AfterWord.STORE.value, AfterWord.FIRE.value))
                 with m.Case(Kind.FIRE):
-                    m.d.comb += post.eq(Post.FIRE)
+                    m.d.comb += after_word.eq(AfterWord.FIRE)
                 with m.Case(Kind.SPIKES):
-                    m.d.comb += post.eq(Mux(item.read_out, Post.READ_OUT.value, Post.FIRE.value))
+                    m.d.comb += after_word.eq(Mux(item.read_out, AfterWord.READOUT.value, AfterWord.FIRE.value))
                 with m.Case(Kind.FEEDBACK):
-                    m.d.comb += post.eq(Post.CREDIT)
+                    m.d.comb += after_word.eq(AfterWord.CREDIT)
         m.d.sync += [
             self.load.eq(item.valid & learn & item.first),
             command.address.eq(item.base + row),
@@ -210,9 +210,11 @@ class Issue(wiring.Component):
             command.learn.eq(item.valid & learn),
             command.first.eq(item.first),
             command.update.eq(item.valid & (learn | (feedback & updates))),
-            command.draw.eq(item.valid & (learn | (feedback & updates) | ((post == Post.FIRE) & noise & ~odd))),
-            command.post.eq(post),
-            command.sums.eq(post != Post.NONE),
+            command.draw.eq(
+                item.valid & (learn | (feedback & updates) | ((after_word == AfterWord.FIRE) & noise & ~odd))
+            ),
+            command.after_word.eq(after_word),
+            command.sums.eq(after_word != AfterWord.NONE),
             command.kept.eq(item.kind == Kind.FIRE),
             command.difference.eq(Mux(item.local, error.as_signed(), difference.as_signed())),
             # All other operations take the row as it is.
@@ -229,7 +231,7 @@ class Issue(wiring.Component):
             learns.value.eq(learns_listed & ~item.bias & graded),
             learns.bias.eq(learn & ~learns_frame & item.bias),
             command.history.eq(Mux(learn & ~learns_frame & item.bias, ~(~0 << config.steps), 0)[:HISTORY_STEPS]),
-            tag.post.eq(post),
+            tag.after_word.eq(after_word),
             tag.layer.eq(item.layer),
             tag.step.eq(item.step),
             tag.word.eq(item.word),

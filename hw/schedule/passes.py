@@ -5,7 +5,7 @@ from amaranth.hdl import ValueLike
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
-from opzo.hw.lanes.lane_command import Post
+from opzo.hw.lanes.lane_command import AfterWord
 from opzo.hw.registers import LAYER
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Limits
@@ -90,7 +90,7 @@ def tag_layout(limits: Limits) -> data.StructLayout:
     word = item_layout(limits)["word"].shape
     return data.StructLayout(
         {
-            "post": Post,
+            "after_word": AfterWord,
             "layer": range(MAX_HIDDEN + 1),
             "step": range(HISTORY_STEPS),
             "word": word,

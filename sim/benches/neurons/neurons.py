@@ -9,7 +9,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from opzo.hw.lanes.accumulator import SUM_SHIFT
-from opzo.hw.lanes.lane_command import SUM, Post, filter_command, post_layout
+from opzo.hw.lanes.lane_command import SUM, AfterWord, filter_command, word_command
 from opzo.hw.neurons.filter import fill_layout
 from opzo.hw.neurons.neurons import LATENCY, error_command
 from opzo.sim.benches import bench
@@ -41,7 +41,7 @@ class Group:
         self.dut, self.rng = dut, rng
         p = bench.parameters()
         self.limits, self.first, self.size = Limits(**p["limits"]), p["first"], p["size"]
-        self.post, self.filter = post_layout(self.limits), filter_command(self.limits)
+        self.layout, self.filter = word_command(self.limits), filter_command(self.limits)
         words, shape = self.limits.words, (self.limits.words, self.size)
         self.v, self.current = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.negative = np.zeros(shape, bool)
@@ -51,7 +51,7 @@ class Group:
         self.read_out_words = self.limits.readout_words
         self.error = np.zeros((self.read_out_words, HISTORY_STEPS, self.size), np.int64)
         self.alpha, self.activity = rng.choice((0, 819, (1 << ALPHA_BITS) - 1)), rng.choice((0, 21, 4095))
-        for name in ("start", "post", "sum", "load", "error", "filter", "sign_word", "sign_step"):
+        for name in ("start", "command", "sum", "load", "error", "filter", "sign_word", "sign_step"):
             getattr(dut, name).value = 0
         dut.alpha.value, dut.activity.value = self.alpha, self.activity
         if self.limits.lanes > self.size:
@@ -64,14 +64,18 @@ class Group:
     async def start(self) -> None:
         await bench.start(self.dut)
 
-    def random_word(self, kind: Post) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
+    def random_word(self, use: AfterWord) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
         """A word's command, sums and signs drawn."""
         rng = self.rng
         exists = rng.choice((self.limits.lanes, rng.randint(1, self.limits.lanes)))
-        command = {"kind": kind.value, "word": rng.randrange(self.limits.words), "step": rng.randrange(HISTORY_STEPS)}
+        command = {
+            "after_word": use.value,
+            "word": rng.randrange(self.limits.words),
+            "step": rng.randrange(HISTORY_STEPS),
+        }
         command |= {name: rng.getrandbits(1) for name in ("kept", "noise", "odd")}
         command |= {"fresh": rng.random() < 0.2, "valid_lanes": exists}
-        command["kept"] &= kind is Post.FIRE
+        command["kept"] &= use is AfterWord.FIRE
         scale = 1 << rng.randrange(1, SUM["value"].width)
         sums = [
             rng.choice((*CORNERS, rng.randrange(-scale, scale), rng.randrange(-8192, 8192))) for _ in range(self.size)
@@ -80,15 +84,15 @@ class Group:
 
     def golden(self, command: dict[str, int], sums: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
         """Advance the golden state by a word; the results that must come."""
-        kind, word, step = Post(command["kind"]), command["word"], command["step"]
+        use, word, step = AfterWord(command["after_word"]), command["word"], command["step"]
         exists = self.first + np.arange(self.size) < command["valid_lanes"]
         current, clipped = saturate(sums, MEMBRANE.width)
         result = {"spikes": 0, "membrane_saturated": 0, "credit_saturated": 0}
-        if kind is Post.STORE:
+        if use is AfterWord.STORE:
             self.current[word] = current
-        elif kind is Post.READ_OUT:
+        elif use is AfterWord.READOUT:
             result["membrane_saturated"] = int((clipped & exists).any())
-        elif kind is Post.FIRE:
+        elif use is AfterWord.FIRE:
             if command["kept"]:
                 current, clipped = self.current[word], np.zeros(self.size, bool)
             if command["noise"] and not command["odd"]:
@@ -111,21 +115,21 @@ class Group:
             result["credit_saturated"] = int(saturated.any())
         return result
 
-    async def word(self, kind: Post, gap: int = 0) -> None:
+    async def word(self, use: AfterWord, gap: int = 0) -> None:
         """Send a word; its results are checked when they come."""
         dut = self.dut
-        command, sums, drawn = self.random_word(kind)
+        command, sums, drawn = self.random_word(use)
         if command["word"] in self.recent:
             for _ in range(LATENCY + 1):
                 await FallingEdge(dut.clk)
         self.recent.append(command["word"])
-        dut.post.value, dut.start.value = pack(self.post, command), 1
+        dut.command.value, dut.start.value = pack(self.layout, command), 1
         await FallingEdge(dut.clk)
         dut.start.value = 0
         self.expected.append(self.golden(command, sums, drawn) | {"command": command})
         for n in range(self.size):
             # A word may follow when the last sum is there.
-            dut.post.value = pack(self.post, self.random_word(kind)[0])
+            dut.command.value = pack(self.layout, self.random_word(use)[0])
             dut.sum.value = pack(SUM, {"value": int(sums[n]), "negative": int(drawn[n])})
             if n < self.size - 1:
                 await FallingEdge(dut.clk)
@@ -146,7 +150,7 @@ class Group:
             if not dut.rst.value and dut.posted.value:
                 want = self.expected.pop(0)
                 for name in ("membrane_saturated", "credit_saturated", "spikes"):
-                    if name != "spikes" or want["command"]["kind"] == Post.FIRE.value:
+                    if name != "spikes" or want["command"]["after_word"] == AfterWord.FIRE.value:
                         got = int(getattr(dut, name).value)
                         assert got == want[name], f"seed {bench.seed()}: {name} {got} of {want}"
             await FallingEdge(dut.clk)
@@ -155,7 +159,7 @@ class Group:
         """Load the potentials of every word."""
         dut = self.dut
         for word in range(self.limits.words):
-            dut.post.value = pack(self.post, dict.fromkeys(("kind", *list(dict(self.post))[1:]), 0) | {"word": word})
+            dut.command.value = pack(self.layout, dict.fromkeys(dict(self.layout), 0) | {"word": word})
             dut.load.value = 1
             await FallingEdge(dut.clk)
             dut.load.value = 0
@@ -234,12 +238,12 @@ async def matches_golden(dut: Any) -> None:
     group = Group(dut, rng)
     await group.start()
     # Every place holds something known before it is read.
-    for kind, count in ((Post.STORE, WORDS // 4), (Post.FIRE, WORDS), (Post.CREDIT, WORDS)):
+    for use, count in ((AfterWord.STORE, WORDS // 4), (AfterWord.FIRE, WORDS), (AfterWord.CREDIT, WORDS)):
         for _ in range(count):
-            await group.word(kind, rng.choice((0, 0, rng.randrange(20))))
+            await group.word(use, rng.choice((0, 0, rng.randrange(20))))
     for _ in range(WORDS):
-        kind = rng.choice((Post.STORE, Post.FIRE, Post.FIRE, Post.READ_OUT, Post.CREDIT))
-        await group.word(kind, rng.choice((0, rng.randrange(5), 20)))
+        use = rng.choice((AfterWord.STORE, AfterWord.FIRE, AfterWord.FIRE, AfterWord.READOUT, AfterWord.CREDIT))
+        await group.word(use, rng.choice((0, rng.randrange(5), 20)))
     await group.settle()
     await group.check_potentials()
     await group.check_signs()
@@ -260,7 +264,7 @@ async def reset_ends_the_word(dut: Any) -> None:
     await group.start()
     for _ in range(40):
         for _ in range(rng.randint(1, 3)):
-            await group.word(rng.choice((Post.STORE, Post.READ_OUT)), rng.randrange(4))
+            await group.word(rng.choice((AfterWord.STORE, AfterWord.READOUT)), rng.randrange(4))
         for _ in range(rng.randrange(group.size + LATENCY)):
             await FallingEdge(dut.clk)
         dut.rst.value = 1
@@ -272,5 +276,5 @@ async def reset_ends_the_word(dut: Any) -> None:
             assert dut.posted.value == 0
             assert dut.active.value == 0
             await FallingEdge(dut.clk)
-        await group.word(Post.READ_OUT)
+        await group.word(AfterWord.READOUT)
         await group.settle()

@@ -6,7 +6,7 @@ from typing import Any
 
 import cocotb
 
-from opzo.hw.lanes.lane_command import CHAIN_FIELDS, Post
+from opzo.hw.lanes.lane_command import SHIFT_CHAIN_FIELDS, AfterWord
 from opzo.hw.registers import CONFIG
 from opzo.hw.schedule.issue import LATENCY, Issue
 from opzo.hw.schedule.passes import Kind, item_layout
@@ -29,7 +29,7 @@ KINDS = (*map(int, Input), 3)
 LEARN = (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
 INTEGRATE = (Kind.INPUT, Kind.SPIKES)
 STROBES = ("integrate", "feedback", "learn", "update", "draw")
-"""Fields of a command that do something by themselves, as ``post`` does."""
+"""Fields of a command that do something by themselves, as ``after_word`` does."""
 
 
 class Settings:
@@ -57,11 +57,11 @@ class Settings:
     def expected(self, item: dict[str, int], answers: dict[str, int]) -> dict[str, dict[str, int]]:
         """Fields of mark, command and tag that mean something with ``item``; ``load``."""
         kind, odd = Kind(item["kind"]), self._odd(item)
-        strobes, post = self._strobes(item)
-        command = {name: int(name in strobes) for name in STROBES} | dict.fromkeys(CHAIN_FIELDS, 0)
-        command |= {"post": post.value, "sums": post is not Post.NONE}
+        strobes, after_word = self._strobes(item)
+        command = {name: int(name in strobes) for name in STROBES} | dict.fromkeys(SHIFT_CHAIN_FIELDS, 0)
+        command |= {"after_word": after_word.value, "sums": after_word is not AfterWord.NONE}
         command |= self._operands(item, answers) if item["valid"] else {}
-        if post is Post.FIRE:
+        if after_word is AfterWord.FIRE:
             command |= {"kept": kind is Kind.FIRE, "noise": self.train and self.rule.noise, "odd": odd}
             command["fresh"] = self.fresh and item["step"] == 0
         if "update" in strobes:
@@ -83,7 +83,7 @@ class Settings:
             mark |= {"row": answers["event_address"], "bits": bits}
         feedback = int("feedback" in strobes)
         measured = feedback and self.measure and item["step"] == 0 and not item["local"]
-        tag = {"post": post.value, "feedback": feedback, "measure": measured}
+        tag = {"after_word": after_word.value, "feedback": feedback, "measure": measured}
         tag["local"] = item["valid"] and kind is Kind.LOCAL
         if item["valid"]:
             tag |= {name: item[name] for name in ("layer", "step", "word", "first_word", "last_word", "first", "last")}
@@ -94,16 +94,16 @@ class Settings:
         """Whether an item's step is the second of an antithetic pair."""
         return (item["step"] + self.phase) % 2
 
-    def _strobes(self, item: dict[str, int]) -> tuple[set[str], Post]:
+    def _strobes(self, item: dict[str, int]) -> tuple[set[str], AfterWord]:
         kind, even = Kind(item["kind"]), not self._odd(item)
         if not item["valid"]:
-            return set(), Post.NONE
-        post = Post.NONE
+            return set(), AfterWord.NONE
+        after_word = AfterWord.NONE
         if item["last"]:
-            fired = Post.READ_OUT if item["read_out"] else Post.FIRE
-            stored = Post.STORE if self.frame else Post.FIRE
-            posts = {Kind.INPUT: stored, Kind.FIRE: Post.FIRE, Kind.SPIKES: fired, Kind.FEEDBACK: Post.CREDIT}
-            post = posts.get(kind, Post.NONE)
+            fired = AfterWord.READOUT if item["read_out"] else AfterWord.FIRE
+            stored = AfterWord.STORE if self.frame else AfterWord.FIRE
+            uses = {Kind.INPUT: stored, Kind.FIRE: AfterWord.FIRE, Kind.SPIKES: fired, Kind.FEEDBACK: AfterWord.CREDIT}
+            after_word = uses.get(kind, AfterWord.NONE)
         strobes = set()
         if kind in INTEGRATE:
             strobes.add("integrate")
@@ -113,9 +113,9 @@ class Settings:
             strobes.add("feedback")
             if item["local"] or (self.rule is Rule.OPZO and not even):
                 strobes |= {"update", "draw"}
-        if post is Post.FIRE and self.train and self.rule.noise and even:
+        if after_word is AfterWord.FIRE and self.train and self.rule.noise and even:
             strobes.add("draw")
-        return strobes, post
+        return strobes, after_word
 
     def _operands(self, item: dict[str, int], answers: dict[str, int]) -> dict[str, int]:
         """Row and numbers of an item, and what it says of the word."""

@@ -9,7 +9,7 @@ from cocotb.triggers import Event, FallingEdge, ReadOnly, with_timeout
 
 from opzo.hw.input.traces import ENTRY
 from opzo.hw.interface import MEMORY_COMMAND
-from opzo.hw.lanes.lane_command import ACCUMULATED, CHAIN_FIELDS, RESULT, ROW, STAGES, lane_command
+from opzo.hw.lanes.lane_command import ACCUMULATED, RESULT, ROW, SHIFT_CHAIN_FIELDS, STAGES, lane_command
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import TIMEOUT_US, StreamSink, StreamSource, pack, unpack
@@ -50,7 +50,7 @@ class ChainModel:
         while True:
             await ReadOnly()
             command = self._unpack(int(dut.lane_command.value))
-            assert sum(command[name] for name in CHAIN_FIELDS) <= int(dut.busy.value)
+            assert sum(command[name] for name in SHIFT_CHAIN_FIELDS) <= int(dut.busy.value)
             # Asked for one beyond the last only when the answer does not matter.
             index = int(dut.trace_index.value)
             answers = [

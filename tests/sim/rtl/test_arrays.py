@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.export.convert import to_rtlil, to_verilog
 from opzo.hw.export.yosys import read_rtlil, run_yosys
-from opzo.hw.lanes.lane_group import number_of
+from opzo.hw.lanes.lane_group import instance_index
 from opzo.hw.lib.check import check
 from opzo.sim.rtl.arrays.chip import array_verilog
 from opzo.sim.rtl.arrays.expressions import expression
@@ -86,7 +86,7 @@ class Group(wiring.Component):
         for number, lane in enumerate(lanes):
             m.submodules[f"lane_{number}"] = lane
             m.d.comb += [
-                lane.index.eq(Cat(number_of(number, LANES), self.number)),
+                lane.index.eq(Cat(instance_index(number, LANES), self.number)),
                 lane.enable.eq(self.enable & self.byte[number]),
                 lane.byte.eq(self.byte),
                 lane.own.eq(self.chain_in - state[number:]),
@@ -174,7 +174,7 @@ class Chip(wiring.Component):
         for number, group in enumerate(groups):
             m.submodules[f"group_{number}"] = group
             m.d.comb += [
-                group.number.eq(number_of(number, 4)),
+                group.number.eq(instance_index(number, 4)),
                 group.enable.eq(accepted),
                 group.byte.eq(self.rx.payload),
                 group.chain_in.eq(groups[number + 1].chain if number + 1 < self._count else end),
