@@ -17,7 +17,7 @@ from opzo.hw.lanes.lane_command import ACCUMULATED, RESULT, ROW, AfterWord, loca
 from opzo.hw.lanes.lanes import Lanes, word_done_stage
 from opzo.hw.lib.record import record
 from opzo.hw.memory_port import WORD, MemoryPort
-from opzo.hw.neurons.neurons import error_command
+from opzo.hw.neurons.credits import error_command
 from opzo.hw.registers import LAYERS, FeedbackShiftSignature
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.issue import Issue
@@ -213,12 +213,12 @@ class Engine(wiring.Component):
             self.rows_busy.eq(active_rows.busy),
             scales.tag.eq(tags[ROW]),
             scales.row.eq(lanes.lane_0_row),
-            lanes.load.eq(issue.load),
+            lanes.take_credits.eq(issue.load),
             lanes.filter.eq(sequencer.filter),
             lanes.error.eq(self.error),
-            lanes.alpha.eq(run.config.alpha),
-            lanes.activity.eq(run.config.activity),
-            self.sums.chain.eq(lanes.chain.value),
+            lanes.settings.alpha.eq(run.config.alpha),
+            lanes.settings.activity.eq(run.config.activity),
+            self.sums.chain.eq(lanes.shift_chain.output.value),
             self.sums.local_sum.eq(lanes.local_sum),
             self.sums.soon.eq(tags[ACCUMULATED - 1].after_word == AfterWord.READOUT),
             self.sums.tag.eq(tags[ACCUMULATED]),
@@ -231,24 +231,24 @@ class Engine(wiring.Component):
         m.d.comb += [
             port.enable.eq(self.rows.enable),
             self.rows.busy.eq(port.busy),
-            port.chain.eq(lanes.chain.value),
+            port.chain.eq(lanes.shift_chain.output.value),
             port.neuron_trace.eq(traces.neuron_entry),
             port.input_trace.eq(traces.input_entry),
             traces.neuron.eq(Mux(port_asks, port.trace_index, issue.trace_index)),
             traces.input.eq(Mux(port_asks, port.trace_index, issue.input_index)),
             lanes.command.eq(Mux(port_asks, port.lane_command, command)),
-            lanes.shift.eq(port.shift | self.shift),
-            lanes.chain_in.value.eq(port.chain_in),
+            lanes.shift_chain.shift.eq(port.shift | self.shift),
+            lanes.shift_chain.input.value.eq(port.chain_in),
         ]
 
         word, fired = tags[word_done_stage(limits)], active_rows.fired
         m.d.sync += [
-            fired.valid.eq(lanes.posted & (word.after_word == AfterWord.FIRE)),
+            fired.valid.eq(lanes.results.done & (word.after_word == AfterWord.FIRE)),
             fired.p.layer.eq(word.layer),
             fired.p.parity.eq(word.step[0]),
             fired.p.step.eq(word.step),
             fired.p.word.eq(word.word),
-            fired.p.spikes.eq(lanes.spikes),
+            fired.p.spikes.eq(lanes.results.spikes),
             fired.p.last.eq(word.last_word),
         ]
         # Saturations of rows pass through registers of the groups, and of all.
@@ -259,8 +259,8 @@ class Engine(wiring.Component):
             Counter.FEEDBACK: command.feedback | issue.tag.local,
             Counter.LEARN: command.learn,
             Counter.EVENTS: item.valid & (item.kind == Kind.INPUT) & item.first_word & ~item.bias,
-            Counter.MEMBRANE_SATURATIONS: lanes.membrane_saturated,
-            Counter.CREDIT_SATURATIONS: lanes.credit_saturated,
+            Counter.MEMBRANE_SATURATIONS: lanes.results.membrane_saturated,
+            Counter.CREDIT_SATURATIONS: lanes.results.credit_saturated,
             Counter.WEIGHT_SATURATIONS: lanes.row_saturated & ~is_feedback,
             Counter.FEEDBACK_SATURATIONS: lanes.row_saturated & is_feedback,
         }

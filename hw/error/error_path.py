@@ -13,7 +13,7 @@ from opzo.hw.error.ports import AnswerSignature, ErrorProgressSignature, ErrorRe
 from opzo.hw.error.readout_shifter import ReadoutShifter
 from opzo.hw.lanes.lane_command import ACCUMULATED, SUM
 from opzo.hw.lib.saturate import Saturate
-from opzo.hw.neurons.neurons import error_command
+from opzo.hw.neurons.credits import error_command
 from opzo.hw.registers import LAYERS
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.issue import LATENCY

@@ -1,15 +1,19 @@
 """One lane: multiplier, accumulator, credit selector, row update, random generator."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from opzo.hw.lanes.accumulator import Accumulator
 from opzo.hw.lanes.lane_command import ACCUMULATED, HISTORY, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, UPDATE, lane_stage
-from opzo.hw.lanes.selector import EXISTS_CYCLES, CreditSelector
+from opzo.hw.lanes.lane_ports import ShiftChainSignature
+from opzo.hw.lanes.selector import EXISTS_CYCLES, CreditSelector, TableWriteSignature
 from opzo.hw.lanes.selector import LATENCY as SELECTOR_LATENCY
 from opzo.hw.lanes.update import DECAY_BITS, ENTRY_DELAY, RowUpdate
 from opzo.hw.lib.lfsr import LaneLFSR
+from opzo.hw.lib.multiplier import Multiplier
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.record import record
 from opzo.hw.lib.saturate import Saturate
@@ -26,75 +30,76 @@ from opzo.spec.network import Limits
 
 
 class Lane(wiring.Component):
-    """Lane of a device with ``limits``: what one command means for one row-word's entry.
+    """Lane of a device with ``limits``: multiply, accumulate and update one entry of each row-word.
 
-    Pipeline, by stage: 4 row word; 5 shifted row; 6 factor, random bits; 7 multiplier operands, row with the step of an
-    entry, credits that the history selects in each table; 8 product, sum of those credits, decayed row; 9 sum, update;
-    10 exact row, the sum in the chain; 11 new row. Golden twins: those of the submodules; the order of random draws is
-    that of the commands.
+    Golden twins: those of the submodules; random draws are in the order of the commands. Values by stage::
+
+        stage    4 ROW   5 UPDATE   6 HISTORY   7          8 PRODUCT  9 ACCUMULATED  10           11 RESULT
+        product  row     shifted    factor      operands   product    sum            shift chain
+        credits                     history     tables     selected
+        update           row        random      row with   decayed    credits to     exact row    new row,
+                                    bits, step  step       row        subtract                    saturated
+
+    ``step`` is that of a feedback entry.
+
+    Parameters
+    ----------
+    limits : Limits
 
     Members
     -------
     index : In
-        Of the lane among all; constant.
+        Number of the lane in the device; constant.
     stage_S : In(lane_stage), for each S of LANE_FIELDS
-        The command pipeline of the lane's group at stage S.
-    load_factor, load : In(1)
-        Before the first command of a word to be learned is at UPDATE, and before it is at HISTORY: the lane takes the
-        word's filtered credits into use (`CreditSelector`).
+        Fields of the command at stage S.
+    take_factor, take_tables : In(1)
+        Strobes ahead of the first command with ``learn`` of a word, before stage UPDATE and before stage HISTORY: use
+        the word's filtered credits (`CreditSelector`).
+    table_write : In(TableWriteSignature)
+        Sums of the filtered credits of the next word with ``learn``.
     decay : In
-        Of the command at stage UPDATE, as `RowUpdate.decay`.
-    fill, entry_N, sum_N, factor : In
-        Sums of filtered credits for the next word to be learned (`CreditSelector`).
-    negative, spiked : In(1)
-        Of the command's neuron and step, at stage ROW: sign of the pair's even step, spike.
+        At stage UPDATE, as in `RowUpdate`.
     row : In(signed)
-        Row word at stage ROW, in units of WEIGHT and FEEDBACK_ENTRY.
+        Row at stage ROW, in the units of WEIGHT and FEEDBACK_ENTRY.
+    negative, spiked : In(1)
+        At stage ROW: noise sign of the pair's even step, and spike, of the lane's neuron in the command's step.
     result : Out(signed), result_saturated : Out(1)
-        New row at stage RESULT, as the memory holds it.
-    shift : In(1), chain_in : In(SUM), chain : Out(SUM)
-        Chain: takes ``chain_in``, the next lane's ``chain``. Sums leave the lane through it, and rows and random states
-        come and go, in the low bits of ``value``.
+        New row at stage RESULT, as the memory stores it.
+    shift_chain : In(ShiftChainSignature)
+        Register of the lane in the shift chain: ``input`` is the register of the next lane.
     local : Out(signed)
-        Row word where the neuron spiked in the command's step, else 0; at stage ROW + 1.
+        At stage ROW + 1: the row if the lane's neuron spiked in the command's step, else 0.
     """
 
     index: Signal
-    load_factor: Signal
-    load: Signal
+    take_factor: Signal
+    take_tables: Signal
+    table_write: Any
     decay: Signal
-    fill: Signal
-    factor: Signal
+    row: Signal
     negative: Signal
     spiked: Signal
-    row: Signal
     result: Signal
     result_saturated: Signal
-    shift: Signal
-    chain_in: data.View
-    chain: data.View
+    shift_chain: Any
     local: Signal
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.selector = CreditSelector(limits)
-        tables = {name: self.selector.signature.members[name] for name in self.selector.fill_ports}
         super().__init__(
             {
                 "index": In(range(limits.lanes)),
                 **{f"stage_{s}": In(lane_stage(limits, s)) for s in LANE_FIELDS},
-                "load_factor": In(1),
-                "load": In(1),
+                "take_factor": In(1),
+                "take_tables": In(1),
+                "table_write": In(TableWriteSignature(limits)),
                 "decay": In(DECAY_BITS),
-                **tables,
+                "row": In(signed(WEIGHT.width)),
                 "negative": In(1),
                 "spiked": In(1),
-                "row": In(signed(WEIGHT.width)),
                 "result": Out(signed(limits.weight_bits)),
                 "result_saturated": Out(1),
-                "shift": In(1),
-                "chain_in": In(SUM),
-                "chain": Out(SUM),
+                "shift_chain": In(ShiftChainSignature()),
                 "local": Out(signed(WEIGHT.width)),
             }
         )
@@ -106,39 +111,40 @@ class Lane(wiring.Component):
         if ROW + EXISTS_CYCLES != HISTORY:
             raise AssertionError("whether the lane holds a neuron is not known in time for the history")
         m = Module()
-        m.submodules.multiplier = self.multiplier = primitives(platform).multiplier()
-        m.submodules.accumulator = self.accumulator = Accumulator()
-        m.submodules.lfsr = self.lfsr = LaneLFSR()
-        m.submodules.selector = self.selector
-        # Whether the lane holds a neuron of the word, at stage ROW.
+        m.submodules.multiplier = multiplier = primitives(platform).multiplier()
+        m.submodules.accumulator = accumulator = Accumulator()
+        m.submodules.lfsr = lfsr = LaneLFSR()
+        m.submodules.selector = selector = CreditSelector(self._limits)
+        m.submodules.update = update = RowUpdate(self._limits.weight_bits)
+        # At stage ROW: whether the lane holds a neuron of the word.
         exists = Signal(reset_less=True)
         m.d.sync += exists.eq(self.index < self.stage[ROW - 1].valid_lanes)
-        self._multiply(m)
-        self._select(m, exists)
-        self._update(m, exists)
-        self._chain(m)
+        chain = record(SUM, "chain", reset_less=True)
+        self._multiply(m, multiplier, selector.active_factor)
+        self._accumulate(m, multiplier, accumulator)
+        self._select(m, selector, exists)
+        self._update(m, update, selector, exists)
+        self._store(m, update, chain)
+        self._shift(m, chain, accumulator, lfsr)
+        m.d.comb += [
+            lfsr.draw.eq(self.stage[UPDATE].draw),
+            update.random.eq(lfsr.bits[DRAW_BITS - len(update.random) :]),
+            update.credits.product.eq(multiplier.product),
+        ]
         return m
 
-    def _multiply(self, m: Module) -> None:
-        """Stages 4 to 9: shifted row, factor, operands, product, sum."""
-        stage, row = self.stage, self.row
+    def _multiply(self, m: Module, multiplier: Multiplier, credit_factor: Signal) -> None:
+        """Stages ROW to HISTORY: shift the row and choose the factors of the product."""
+        stage, command = self.stage, self.stage[UPDATE]
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
-        command = stage[UPDATE]
         shifted = Signal(signed(WEIGHT.width), reset_less=True)
         negative = Signal(reset_less=True)
-        # Beside the multiplier's own register: it may be far away.
-        a = Signal.like(self.multiplier.a, reset_less=True)
-        m.d.sync += [shifted.eq(row >> stage[ROW].feedback_shift), negative.eq(self.negative)]
-        m.d.comb += [
-            factor.i.eq(shifted),
-            self.multiplier.a.eq(a),
-            self.multiplier.b.eq(stage[UPDATE + 1].operand),
-            self.accumulator.product.eq(self.multiplier.product),
-            self.accumulator.en.eq(stage[PRODUCT].integrate | stage[PRODUCT].feedback),
-            self.accumulator.first.eq(stage[PRODUCT].first),
-        ]
+        # One register more than the multiplier has itself, which may be far away.
+        a = Signal.like(multiplier.a, reset_less=True)
+        m.d.sync += [shifted.eq(self.row >> stage[ROW].feedback_shift), negative.eq(self.negative)]
+        m.d.comb += [factor.i.eq(shifted), multiplier.a.eq(a), multiplier.b.eq(stage[UPDATE + 1].operand)]
         with m.If(command.learn):
-            m.d.sync += a.eq(self.selector.active_factor)
+            m.d.sync += a.eq(credit_factor)
         with m.Elif(command.zero_order):
             m.d.sync += a.eq(Mux(negative ^ command.odd, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT)
         with m.Elif(command.feedback):
@@ -146,30 +152,34 @@ class Lane(wiring.Component):
         with m.Else():
             m.d.sync += a.eq(shifted)
 
-    def _select(self, m: Module, exists: Signal) -> None:
-        """Filtered credits, and those that the command's history selects."""
-        stage, selector = self.stage, self.selector
+    def _accumulate(self, m: Module, multiplier: Multiplier, accumulator: Accumulator) -> None:
+        """Stage PRODUCT: add the product to the sum."""
+        command = self.stage[PRODUCT]
         m.d.comb += [
-            self.lfsr.draw.eq(stage[UPDATE].draw),
-            *(getattr(selector, name).eq(getattr(self, name)) for name in selector.fill_ports),
-            selector.load_factor.eq(self.load_factor),
-            selector.load.eq(self.load),
-            selector.history.eq(stage[HISTORY].history),
+            accumulator.product.eq(multiplier.product),
+            accumulator.en.eq(command.integrate | command.feedback),
+            accumulator.first.eq(command.first),
+        ]
+
+    def _select(self, m: Module, selector: CreditSelector, exists: Signal) -> None:
+        """Stage HISTORY: select credits."""
+        connect(m, flipped(self.table_write), selector.write)
+        m.d.comb += [
+            selector.take_factor.eq(self.take_factor),
+            selector.take_tables.eq(self.take_tables),
+            selector.history.eq(self.stage[HISTORY].history),
             selector.exists.eq(exists),
         ]
 
-    def _update(self, m: Module, exists: Signal) -> None:
-        """Stages 5 to 11: read-modify-write of the row word."""
-        stage, selector = self.stage, self.selector
-        m.submodules.update = update = RowUpdate(self._limits.weight_bits)
-        low_bits = self._limits.low_bits
+    def _update(self, m: Module, update: RowUpdate, selector: CreditSelector, exists: Signal) -> None:
+        """Stages ROW to PRODUCT: choose what changes the row."""
+        stage, command = self.stage, self.stage[ROW]
         row = Signal.like(self.row, reset_less=True)
         steps, positive, add, subtract = (
             Signal(name=name, reset_less=True) for name in ("steps", "positive", "add", "subtract")
         )
-        # The step of a feedback entry is the difference of two read-outs; that of a local read-out is its error, where
-        # the neuron spiked.
-        command = stage[ROW]
+        # An entry of the feedback matrix changes by the difference of two readouts, one of the local readout by its
+        # error where the neuron spiked.
         m.d.sync += [
             row.eq(self.row),
             self.local.eq(Mux(self.spiked, self.row, 0)),
@@ -181,35 +191,39 @@ class Lane(wiring.Component):
         m.d.comb += [
             update.row.eq(row),
             update.decay.eq(self.decay),
-            update.random.eq(self.lfsr.bits[DRAW_BITS - len(update.random) :]),
-            update.difference.eq(stage[UPDATE + ENTRY_DELAY].difference),
-            update.add.eq(add),
-            update.subtract.eq(subtract),
-            update.selected.eq(selector.selected),
-            update.product.eq(self.multiplier.product),
-            update.product_en.eq(stage[PRODUCT].learn),
-            self.result.eq(Mux(stage[RESULT].update, update.result, self.chain.value[low_bits:][: len(self.result)])),
-            self.result_saturated.eq(update.saturated & stage[RESULT].update),
+            update.step.difference.eq(stage[UPDATE + ENTRY_DELAY].difference),
+            update.step.add.eq(add),
+            update.step.subtract.eq(subtract),
+            update.credits.selected.eq(selector.selected),
+            update.credits.product_en.eq(stage[PRODUCT].learn),
         ]
 
-    def _chain(self, m: Module) -> None:
-        """What leaves the lane, and the random state that can be set."""
-        stage, lfsr = self.stage, self.lfsr
-        chain = record(SUM, "chain", reset_less=True)
+    def _store(self, m: Module, update: RowUpdate, chain: data.View) -> None:
+        """Stage RESULT: the new row, or the one in the shift chain."""
+        command = self.stage[RESULT]
+        from_chain = chain.value[self._limits.low_bits :][: len(self.result)]
+        m.d.comb += [
+            self.result.eq(Mux(command.update, update.result, from_chain)),
+            self.result_saturated.eq(update.saturated & command.update),
+        ]
+
+    def _shift(self, m: Module, chain: data.View, accumulator: Accumulator, lfsr: LaneLFSR) -> None:
+        """Register of the shift chain, and the random state that it can be loaded with and stored to."""
+        stage = self.stage
         half = LFSR_BITS // 2
-        # The draw of stage UPDATE has its bits in the next cycle.
+        # The bits of a draw at stage UPDATE are there one cycle later.
         drawn = Signal(ACCUMULATED - UPDATE - 1, reset_less=True)
         m.d.sync += drawn.eq(Cat(~lfsr.bits[-1], drawn))
         m.d.comb += [
-            self.chain.eq(chain),
+            self.shift_chain.output.eq(chain),
             lfsr.load_low.eq(stage[UPDATE].store_low),
             lfsr.load_high.eq(stage[UPDATE].store_high),
             lfsr.load_data.eq(chain.value),
         ]
-        with m.If(self.shift):
-            m.d.sync += chain.eq(self.chain_in)
+        with m.If(self.shift_chain.shift):
+            m.d.sync += chain.eq(self.shift_chain.input)
         with m.If(stage[ACCUMULATED].sums | stage[ACCUMULATED].load_row):
-            m.d.sync += [chain.value.eq(self.accumulator.sum), chain.negative.eq(drawn[-1])]
+            m.d.sync += [chain.value.eq(accumulator.sum), chain.negative.eq(drawn[-1])]
         with m.Elif(stage[UPDATE].load_low):
             m.d.sync += chain.value.eq(lfsr.state[:half])
         with m.Elif(stage[UPDATE].load_high):

@@ -1,10 +1,8 @@
 """A group of lanes with its share of the row memory and its own copy of the command."""
 
-from collections.abc import Mapping
-
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data
+from amaranth.lib.wiring import connect, flipped
 
 from opzo.hw.lanes.lane import Lane
 from opzo.hw.lanes.lane_command import (
@@ -21,96 +19,37 @@ from opzo.hw.lanes.lane_command import (
     group_stage,
     replicated_fields,
 )
+from opzo.hw.lanes.lane_ports import LanePorts
 from opzo.hw.lanes.selector import TableSums, tables
 from opzo.hw.lanes.update import DECAY_BITS
 from opzo.hw.lib.add_tree import add_tree
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.record import record
-from opzo.hw.lib.row_memory import READ_LATENCY
-from opzo.hw.neurons.neurons import Neurons, error_command
-from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, WEIGHT
+from opzo.hw.lib.row_memory import READ_LATENCY, RowMemory
+from opzo.hw.neurons.credits import error_command
+from opzo.hw.neurons.neurons import SETTINGS, Neurons
 from opzo.spec.network import Limits
 
 
-class LanePorts(wiring.Component):
-    """Ports of ``lanes`` lanes: of a group, or of the whole device.
+class LaneGroup(LanePorts):
+    """A group of ``size`` lanes with row memory and neurons.
+
+    Inputs are registered once on entry, so the fields of a command for stage S come one cycle before it. Each lane has
+    registers of its own for most of them, in a module ``copy_N`` that synthesis keeps. A reset does not clear these: a
+    command ends within STAGES cycles, and a gate in front of a register costs time on the longest wires.
 
     Parameters
     ----------
-    inputs : dict of str to layout
-        Further ports, such as those on which a command comes.
-
-    Members
-    -------
-    filter, error : In
-        Layouts ``filter_command``, ``error_command``.
-    alpha, activity : In
-        Noise amplitude and activity cost, constant during a sample.
-    load : In(1)
-        One cycle before the first command of a word to be learned: the lanes take its filtered credits into use.
-    shift : In(1), chain_in : In(SUM), chain : Out(SUM)
-        Chain: on ``shift`` every lane takes the next one's, the last ``chain_in``; ``chain`` is the first lane's.
-    posted : Out(1), spikes : Out(lanes)
-        Strobe: the results of a word, that is `Neurons.LATENCY` cycles after its last lane's sum.
-    membrane_saturated, credit_saturated, row_saturated : Out(1)
-        Some lane saturated: with ``posted``; after stage RESULT.
-    lane_0_row : Out(signed)
-        Row of the first lane at stage ROW.
-    local_sum : Out(signed)
-        Sum of the lanes' ``local``, one cycle later for each doubling of the lanes.
-    """
-
-    filter: data.View
-    error: data.View
-    alpha: Signal
-    activity: Signal
-    load: Signal
-    shift: Signal
-    chain_in: data.View
-    chain: data.View
-    posted: Signal
-    spikes: Signal
-    membrane_saturated: Signal
-    credit_saturated: Signal
-    row_saturated: Signal
-    lane_0_row: Signal
-    local_sum: Signal
-
-    def __init__(self, limits: Limits, lanes: int, inputs: Mapping[str, data.StructLayout | range]) -> None:
-        super().__init__(
-            {
-                **{name: In(layout) for name, layout in inputs.items()},
-                "filter": In(filter_command(limits)),
-                "error": In(error_command(limits)),
-                "alpha": In(ALPHA_BITS),
-                "activity": In(ACTIVITY_BITS),
-                "load": In(1),
-                "shift": In(1),
-                "chain_in": In(SUM),
-                "chain": Out(SUM),
-                "posted": Out(1),
-                "spikes": Out(lanes),
-                "membrane_saturated": Out(1),
-                "credit_saturated": Out(1),
-                "row_saturated": Out(1),
-                "lane_0_row": Out(signed(WEIGHT.width)),
-                "local_sum": Out(signed(WEIGHT.width + (lanes - 1).bit_length())),
-            }
-        )
-
-
-class LaneGroup(LanePorts):
-    """A group of ``size`` lanes.
-
-    Everything is registered once on entry: the part of a command that matters at stage S comes one cycle before it. Of
-    most of it each lane has registers of its own, in a module ``copy_N``, which synthesis keeps. A reset does not clear
-    them: what is under way ends within STAGES cycles, and a gate before a register costs time on the longest wires.
+    limits : Limits
+    size : int
+        Lanes of the group.
 
     Members
     -------
     number : In
-        Of the group among those of the device; constant. All groups are alike but for it.
+        Number of the group in the device; constant. Groups are equal except for it.
     before_S : In(group_stage), for each S of FIELDS
+        Fields of the command, one cycle before it is at stage S.
     row_saturated : Out(1)
         One cycle after stage RESULT.
     """
@@ -119,111 +58,130 @@ class LaneGroup(LanePorts):
 
     def __init__(self, limits: Limits, size: int) -> None:
         self._limits, self._size = limits, size
-        ports = {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS}
-        super().__init__(limits, size, {"number": range(limits.lanes // size), **ports})
+        before = {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS}
+        super().__init__(limits, size, {"number": range(limits.lanes // size), **before})
 
     def elaborate(self, platform: object) -> Module:
         if READ_LATENCY != ROW:
             raise AssertionError("the row memory's latency sets the stage at which rows are there")
         m = Module()
-        weight_bits = self._limits.weight_bits
-        m.submodules.memory = memory = primitives(platform).row_memory(self._limits.rows, self._size * weight_bits)
-        m.submodules.neurons = neurons = Neurons(self._limits, self._size)
-        m.submodules.sums = sums = TableSums(self._limits, self._size)
-        lanes = []
-        for offset in range(self._size):
-            lane = Lane(self._limits)
+        limits, size = self._limits, self._size
+        m.submodules.memory = memory = primitives(platform).row_memory(limits.rows, size * limits.weight_bits)
+        m.submodules.neurons = neurons = Neurons(limits, size)
+        m.submodules.sums = sums = TableSums(limits, size)
+        lanes = [Lane(limits) for _ in range(size)]
+        for offset, lane in enumerate(lanes):
             m.submodules[f"lane_{offset}"] = lane
-            lanes.append(lane)
 
-        stages = {n: record(group_stage(self._limits, n), f"stage_{n}", reset_less=True) for n in FIELDS}
+        stages = {n: record(group_stage(limits, n), f"stage_{n}", reset_less=True) for n in FIELDS}
         m.d.sync += [stage.eq(getattr(self, f"before_{n}")) for n, stage in stages.items()]
-        shift = Signal(reset_less=True)
-        fill = record(filter_command(self._limits), "fill", reset_less=True)
-        error = record(error_command(self._limits), "error", reset_less=True)
-        # Bit n of ``load``: when the first command of the word is at stage n - 1.
-        load = Signal(HISTORY, reset_less=True)
+        self._access_rows(m, memory, stages, lanes)
+        self._drive_neurons(m, neurons, stages, lanes[0].shift_chain.output)
+        m.d.comb += sums.filtered.eq(neurons.filtered)
+        self._shift(m, neurons, lanes)
+
+        # Bit n: the first command of the word is at stage n - 1.
+        take_credits = Signal(HISTORY, reset_less=True)
         decay = Signal(DECAY_BITS, reset_less=True)
-        alpha, activity = Signal(ALPHA_BITS, reset_less=True), Signal(ACTIVITY_BITS, reset_less=True)
         decay_shift = stages[UPDATE - 1].decay_shift
         m.d.sync += [
-            alpha.eq(self.alpha),
-            activity.eq(self.activity),
-            shift.eq(self.shift),
-            fill.eq(self.filter),
-            error.eq(self.error),
-            load.eq(Cat(self.load, load)),
+            take_credits.eq(Cat(self.take_credits, take_credits)),
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
+            self.row_saturated.eq(Cat(lane.result_saturated for lane in lanes).any()),
         ]
+        for offset, lane in enumerate(lanes):
+            m.submodules[f"copy_{offset}"] = copy = Module()
+            m.d.comb += [
+                lane.index.eq(Cat(instance_index(offset, size), self.number)),
+                lane.decay.eq(decay),
+                lane.negative.eq(neurons.signs.data.negatives[offset]),
+                lane.spiked.eq(neurons.signs.data.spiked[offset]),
+                lane.take_factor.eq(_delayed(copy, take_credits[UPDATE - 1], "take_factor")),
+                lane.take_tables.eq(_delayed(copy, take_credits[HISTORY - 1], "take_tables")),
+            ]
+            self._copy_command(m, copy, stages, lane)
+            self._write_tables(m, copy, sums, lane, offset)
+        m.d.comb += self.local_sum.eq(add_tree(m, [lane.local for lane in lanes], "local"))
+        return m
 
-        written, summed = stages[RESULT - 1], stages[ACCUMULATED]
+    def _access_rows(self, m: Module, memory: RowMemory, stages: dict[int, data.View], lanes: list[Lane]) -> None:
+        """Read a row at stage 0, write the one at stage RESULT."""
+        written, bits = stages[RESULT - 1], self._limits.weight_bits
         m.d.comb += [
             memory.read_address.eq(stages[0].address),
             memory.write_address.eq(written.address),
             memory.write_en.eq(written.update | written.store_row),
             memory.write_data.eq(Cat(lane.result for lane in lanes)),
-            neurons.number.eq(self.number),
-            neurons.start.eq(summed.sums),
-            *(neurons.command[name].eq(summed[name]) for name in WORD_FIELDS),
-            neurons.load.eq(summed.load_membrane),
-            neurons.sum.eq(lanes[0].chain),
-            neurons.alpha.eq(alpha),
-            neurons.activity.eq(activity),
-            neurons.sign_word.eq(stages[ROW - 1].word),
-            neurons.sign_step.eq(stages[ROW - 1].step),
-            neurons.error.eq(error),
-            neurons.filter.eq(fill),
-            sums.fill.eq(neurons.fill),
             self.lane_0_row.eq(lanes[0].row),
-            self.chain.eq(lanes[0].chain),
-            self.local_sum.eq(add_tree(m, [lane.local for lane in lanes], "local")),
-            self.posted.eq(neurons.posted),
-            self.spikes.eq(neurons.spikes),
-            self.membrane_saturated.eq(neurons.membrane_saturated),
-            self.credit_saturated.eq(neurons.credit_saturated),
         ]
-        m.d.sync += self.row_saturated.eq(Cat(lane.result_saturated for lane in lanes).any())
-        # Potentials that are to be read enter the chain at its end.
+        for offset, lane in enumerate(lanes):
+            row = memory.read_data.word_select(offset, bits).as_signed()
+            m.d.comb += lane.row.eq(row << self._limits.low_bits)
+
+    def _drive_neurons(self, m: Module, neurons: Neurons, stages: dict[int, data.View], sum_: data.View) -> None:
+        """Start words at stage ACCUMULATED, with the first lane's sums; read signs at stage ROW - 1."""
+        summed = stages[ACCUMULATED]
+        settings = record(SETTINGS, "settings", reset_less=True)
+        credit_filter = record(filter_command(self._limits), "filter", reset_less=True)
+        error = record(error_command(self._limits), "error", reset_less=True)
+        m.d.sync += [settings.eq(self.settings), credit_filter.eq(self.filter), error.eq(self.error)]
+        m.d.comb += [
+            neurons.number.eq(self.number),
+            neurons.word.start.eq(summed.sums),
+            neurons.word.load.eq(summed.load_membrane),
+            *(neurons.word.command[name].eq(summed[name]) for name in WORD_FIELDS),
+            neurons.sum.eq(sum_),
+            neurons.settings.eq(settings),
+            neurons.signs.address.word.eq(stages[ROW - 1].word),
+            neurons.signs.address.step.eq(stages[ROW - 1].step),
+            neurons.error.eq(error),
+            neurons.filter.eq(credit_filter),
+        ]
+        connect(m, neurons.results, flipped(self.results))
+
+    def _shift(self, m: Module, neurons: Neurons, lanes: list[Lane]) -> None:
+        """Join the lanes' registers of the shift chain. Potentials that are read enter it at the group's end."""
+        shift = Signal(reset_less=True)
+        m.d.sync += shift.eq(self.shift_chain.shift)
         end = record(SUM, "end")
-        m.d.comb += end.eq(self.chain_in)
+        m.d.comb += end.eq(self.shift_chain.input)
         with m.If(neurons.loading):
             m.d.comb += end.value.eq(neurons.potential)
-        chain_in = [*(lane.chain for lane in lanes[1:]), end]
-        for offset, lane in enumerate(lanes):
-            m.submodules[f"copy_{offset}"] = copy = Module()
-            for n, names in LANE_FIELDS.items():
-                for name in names:
-                    if name not in replicated_fields(n):
-                        m.d.comb += lane.stage[n][name].eq(stages[n][name])
-                    else:
-                        m.d.comb += lane.stage[n][name].eq(_delayed(copy, stages[n - 1][name], f"{name}_{n}"))
-            for n in range(tables(self._limits)):
-                m.d.comb += [
-                    lane.fill[n].eq(_delayed(copy, sums.table_lanes[n][offset], f"fill_{n}")),
-                    getattr(lane, f"entry_{n}").eq(_delayed(copy, sums.entry[n], f"entry_{n}")),
-                    getattr(lane, f"sum_{n}").eq(sums.sum[n]),
-                ]
+        inputs = [*(lane.shift_chain.output for lane in lanes[1:]), end]
+        for lane, input_ in zip(lanes, inputs, strict=True):
             m.d.comb += [
-                lane.index.eq(Cat(instance_index(offset, self._size), self.number)),
-                lane.factor.eq(sums.factor),
-                lane.load_factor.eq(_delayed(copy, load[UPDATE - 1], "load_factor")),
-                lane.load.eq(_delayed(copy, load[HISTORY - 1], "load")),
-                lane.row.eq(memory.read_data.word_select(offset, weight_bits).as_signed() << self._limits.low_bits),
-                lane.shift.eq(shift | neurons.active | neurons.loading),
-                lane.chain_in.eq(chain_in[offset]),
-                lane.decay.eq(decay),
-                lane.negative.eq(neurons.negatives[offset]),
-                lane.spiked.eq(neurons.spiked[offset]),
+                lane.shift_chain.shift.eq(shift | neurons.active | neurons.loading),
+                lane.shift_chain.input.eq(input_),
             ]
-        return m
+        m.d.comb += self.shift_chain.output.eq(lanes[0].shift_chain.output)
+
+    def _copy_command(self, m: Module, copy: Module, stages: dict[int, data.View], lane: Lane) -> None:
+        """Fields of the command for ``lane``: shared ones from ``stages``, others through registers in ``copy``."""
+        for n, names in LANE_FIELDS.items():
+            for name in names:
+                if name in replicated_fields(n):
+                    m.d.comb += lane.stage[n][name].eq(_delayed(copy, stages[n - 1][name], f"{name}_{n}"))
+                else:
+                    m.d.comb += lane.stage[n][name].eq(stages[n][name])
+
+    def _write_tables(self, m: Module, copy: Module, sums: TableSums, lane: Lane, offset: int) -> None:
+        """Sums for the tables of ``lane``; the sum itself comes one cycle after its entry, like the registers."""
+        write = lane.table_write
+        m.d.comb += write.factor.eq(sums.factor)
+        for n in range(tables(self._limits)):
+            m.d.comb += [
+                write.en[n].eq(_delayed(copy, sums.table_lanes[n][offset], f"table_en_{n}")),
+                write.entry[n].eq(_delayed(copy, sums.entry[n], f"entry_{n}")),
+                write.sum[n].eq(sums.sum[n]),
+            ]
 
 
-def instance_index(number: int, count: int) -> Value:
-    """Number of one of ``count`` modules, a power of two, for its input.
+def instance_index(index: int, count: int) -> Value:
+    """Input for the index of one of ``count`` instances of a module, ``count`` a power of two.
 
-    Amaranth would put a bare constant into the module, and the modules would not be alike any more.
+    Amaranth would move a plain constant into the module, and the modules would no longer be equal.
     """
-    return ~Const(count - 1 - number, range(count))
+    return ~Const(count - 1 - index, range(count))
 
 
 def _delayed(copy: Module, value: Value, name: str) -> Signal:

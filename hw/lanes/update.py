@@ -1,5 +1,7 @@
 """Row update: decay, stochastic rounding and saturation of one weight or feedback entry."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -11,18 +13,53 @@ from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS, WEIGHT
 
 LATENCY = 6
+"""Cycles from ``row`` to ``result``."""
 ENTRY_DELAY = 1
+"""Cycles from ``row`` to ``step`` and ``random``."""
 CREDIT_DELAY = 3
-"""Cycles from ``row`` to what belongs to the step of a feedback entry, and to what belongs to credits."""
+"""Cycles from ``row`` to ``credits``."""
 DECAY_BITS = 16
-"""Width of ``decay``: the shortest shift, by one, is its highest bit."""
+"""Width of ``decay``; its highest bit is the shortest shift, by 1."""
+
+
+class EntryStepSignature(wiring.Signature):
+    """Step of a feedback entry, seen from its source: ``difference`` is added or subtracted, or nothing happens.
+
+    ``difference`` has UPDATE_FRAC_BITS more fraction bits than WEIGHT; at most one of ``add`` and ``subtract`` is set.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"difference": Out(signed(MEMBRANE.width + 1)), "add": Out(1), "subtract": Out(1)})
+
+
+class CreditStepSignature(wiring.Signature):
+    """Step of a weight, seen from its source; subtracted.
+
+    Members
+    -------
+    selected : Out(signed)
+        Sum of the credits that the row's history selects, with UPDATE_FRAC_BITS more fraction bits than WEIGHT.
+    product : Out(signed)
+        Credit factor times value or trace, with INPUT_BITS more fraction bits than ``selected``; rounded half up.
+    product_en : Out(1)
+        Use ``product``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "selected": Out(signed(SUM_WIDTH)),
+                "product": Out(signed(2 * multiplier.WIDTH)),
+                "product_en": Out(1),
+            }
+        )
 
 
 class RowUpdate(wiring.Component):
-    """``row - decay(row) -+ difference - selected - product``, randomly rounded, saturated.
+    """``row - decay(row) -+ difference - selected - product``, stochastically rounded, saturated.
 
-    All with UPDATE_FRAC_BITS more fraction bits than WEIGHT. LATENCY cycles from ``row`` to ``result``, one row a
-    cycle. Golden twin: ``opzo.sim.golden.update.update_rows``.
+    The sum has UPDATE_FRAC_BITS more fraction bits than WEIGHT. Latency LATENCY cycles, one row a cycle. Golden twin:
+    ``opzo.sim.golden.update.update_rows``.
 
     Parameters
     ----------
@@ -32,31 +69,26 @@ class RowUpdate(wiring.Component):
     Members
     -------
     row : In(signed)
-        Weight or feedback entry, as a multiple of 2**low bits in the units of WEIGHT.
+        Weight or feedback entry in the units of WEIGHT, a multiple of 2**low bits.
     decay : In
         With ``row``: 1 << (DECAY_BITS - shift), or 0 for no decay.
     random : In
-        UPDATE_FRAC_BITS and one more for each low bit left out, ENTRY_DELAY cycles after ``row``.
-    difference : In(signed), add, subtract : In(1)
-        Step of an entry, ENTRY_DELAY cycles after ``row``: added, subtracted or not.
-    selected : In(signed)
-        Sum of the credits that the row's history selects, CREDIT_DELAY cycles after ``row``.
-    product : In(signed), product_en : In(1)
-        Factor times value or trace, with INPUT_BITS more fraction bits, rounded half up; likewise.
+        Random bits that round, ENTRY_DELAY cycles after ``row``: UPDATE_FRAC_BITS, and one for each low bit.
+    step : In(EntryStepSignature)
+        ENTRY_DELAY cycles after ``row``.
+    credits : In(CreditStepSignature)
+        CREDIT_DELAY cycles after ``row``.
     result : Out(signed)
-        Without the low bits.
+        New row without its low bits.
     saturated : Out(1)
+        With ``result``.
     """
 
     row: Signal
     decay: Signal
     random: Signal
-    difference: Signal
-    add: Signal
-    subtract: Signal
-    selected: Signal
-    product: Signal
-    product_en: Signal
+    step: Any
+    credits: Any
     result: Signal
     saturated: Signal
 
@@ -68,12 +100,8 @@ class RowUpdate(wiring.Component):
                 "row": In(signed(WEIGHT.width)),
                 "decay": In(DECAY_BITS),
                 "random": In(self._frac_bits),
-                "difference": In(signed(MEMBRANE.width + 1)),
-                "add": In(1),
-                "subtract": In(1),
-                "selected": In(signed(SUM_WIDTH)),
-                "product": In(signed(2 * multiplier.WIDTH)),
-                "product_en": In(1),
+                "step": In(EntryStepSignature()),
+                "credits": In(CreditStepSignature()),
                 "result": Out(signed(weight_bits)),
                 "saturated": Out(1),
             }
@@ -82,32 +110,32 @@ class RowUpdate(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         units = primitives(platform)
-        # All that is added to a row is less than its range, so one bit more holds every sum.
+        # Everything added to a row is less than its range, so one more bit is enough for the sum.
         width = self._weight_bits + self._frac_bits + 1
         m.submodules.decay = decay = units.multiplier()
         m.submodules.entry = entry = units.gated_adder(width)
-        m.submodules.step = step = units.gated_adder(SUM_WIDTH + 2)
+        m.submodules.step = credit_step = units.gated_adder(SUM_WIDTH + 2)
         m.submodules.saturate = saturate = Saturate(width - self._frac_bits, self._weight_bits)
         row = Signal(signed(self._weight_bits), reset_less=True)
         stepped, decayed, waiting, exact = (
             Signal(signed(width), name=name, reset_less=True) for name in ("stepped", "decayed", "waiting", "exact")
         )
         update = Signal(signed(SUM_WIDTH + 1), reset_less=True)
-        # With one fraction bit, so that the subtraction rounds half up.
+        # One fraction bit, so that the subtraction rounds half up.
         twice = Signal(signed(WEIGHT.width + 1))
         m.d.comb += [
             decay.a.eq(self.row),
             decay.b.eq(self.decay),
             twice.eq(decay.product >> (DECAY_BITS - 1)),
-            # The random bits are the fraction of the row: the join costs no adder.
+            # The random bits are the fraction of the row, so adding them costs no adder.
             entry.a.eq(Cat(self.random, row).as_signed()),
-            entry.b.eq(self.difference),
-            entry.add.eq(self.add),
-            entry.subtract.eq(self.subtract),
-            # A bit below the sum holds the carry that rounds the product, so that one adder does all.
-            step.a.eq(Cat(1, self.selected).as_signed()),
-            step.b.eq(self.product >> (INPUT_BITS - 1)),
-            step.add.eq(self.product_en),
+            entry.b.eq(self.step.difference),
+            entry.add.eq(self.step.add),
+            entry.subtract.eq(self.step.subtract),
+            # A bit below the sum holds the carry that rounds the product, so that one adder is enough.
+            credit_step.a.eq(Cat(1, self.credits.selected).as_signed()),
+            credit_step.b.eq(self.credits.product >> (INPUT_BITS - 1)),
+            credit_step.add.eq(self.credits.product_en),
             saturate.i.eq(exact >> self._frac_bits),
         ]
         m.d.sync += [
@@ -115,7 +143,7 @@ class RowUpdate(wiring.Component):
             stepped.eq(entry.o),
             decayed.eq(((stepped << 1) - twice) >> 1),
             waiting.eq(decayed),
-            update.eq(step.o >> 1),
+            update.eq(credit_step.o >> 1),
             exact.eq(waiting - update),
             self.result.eq(saturate.o),
             self.saturated.eq(saturate.saturated),

@@ -10,38 +10,44 @@ from opzo.spec.formats import CREDIT, FILTERED, FRAME_CREDIT, HISTORY_STEPS
 TOTAL_WIDTH = FILTERED.width + (HISTORY_STEPS - 1).bit_length()
 
 
-def fill_layout(size: int) -> data.StructLayout:
-    """E of one step of a neuron, for one of ``size`` lanes.
+def filtered_credit(size: int) -> data.StructLayout:
+    """Layout of the filtered credit of one time step of a neuron in one of ``size`` lanes.
 
-    ``factor``: what a row's value is multiplied with, if it is the first step.
+    - ``valid``: there is one.
+    - ``lane``, ``step``: its place. The steps of a lane come in descending order.
+    - ``credit``: the filtered credit E[step], FILTERED.
+    - ``factor``: with step 0, the credit factor (FRAME_CREDIT) by which the values or traces of rows are multiplied.
     """
     return data.StructLayout(
         {
             "valid": 1,
             "lane": range(size),
             "step": range(HISTORY_STEPS),
-            "filtered": signed(FILTERED.width),
+            "credit": signed(FILTERED.width),
             "factor": signed(FRAME_CREDIT.width),
         }
     )
 
 
 class CreditFilter(wiring.Component):
-    """``E[k] = credit[k] + E[k+1] / 2``, one neuron after the other, each from its last time step to its first.
+    """``E[k] = credit[k] + E[k+1] / 2``, neuron after neuron, each from its last time step to its first.
 
-    Results come one cycle later. Golden twins: ``opzo.sim.golden.credit.filter_credit``, ``frame_update``.
+    Latency 1 cycle, one credit a cycle. Golden twins: ``opzo.sim.golden.credit.filter_credit``, ``frame_update``.
 
     Members
     -------
     credit : In(signed)
-        CREDIT, taken when ``en``; ``first`` starts a neuron.
+        CREDIT, taken where ``en``.
+    en : In(1)
+    first : In(1)
+        With the credit of a neuron's last time step: a new neuron begins.
     frame : In(1)
-        With the neuron's last credit: its presynaptic rows are those of a frame.
+        With the credit of a neuron's first time step: the presynaptic rows of its word are values of a frame.
     filtered : Out(signed)
-        FILTERED.
+        E, FILTERED.
     factor : Out(signed)
-        What a row's value or trace is multiplied with: for a frame the saturated sum of E over all steps
-        (FRAME_CREDIT), else E.
+        Credit factor of a row's value or trace: for a frame the sum of E over all steps, saturated to FRAME_CREDIT,
+        else E.
     """
 
     credit: In(signed(CREDIT.width))
@@ -59,8 +65,8 @@ class CreditFilter(wiring.Component):
         half, carry = Signal(signed(FILTERED.width - 1)), Signal()
         m.submodules.saturate = saturate = Saturate(TOTAL_WIDTH, FRAME_CREDIT.width)
         m.d.comb += [
-            # Half of what came before rounds towards 0: a negative odd number brings a carry, which a bit below the
-            # sum holds so that one adder does all.
+            # Half of the last E rounds toward 0: a negative odd number needs a carry. A bit below the sum holds it, so
+            # that one adder is enough.
             half.eq(Mux(self.first, 0, last >> 1)),
             carry.eq(~self.first & last[0] & last[-1]),
             filtered.eq((Cat(1, self.credit).as_signed() + Cat(carry, half).as_signed()) >> 1),

@@ -16,8 +16,8 @@ from opzo.spec.formats import DRAW_BITS, INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPD
 
 INPUTS = (
     {"row": 0, "decay": 0}
-    | dict.fromkeys(("random", "difference", "add", "subtract"), ENTRY_DELAY)
-    | dict.fromkeys(("selected", "product", "product_en"), CREDIT_DELAY)
+    | dict.fromkeys(("random", "step__difference", "step__add", "step__subtract"), ENTRY_DELAY)
+    | dict.fromkeys(("credits__selected", "credits__product", "credits__product_en"), CREDIT_DELAY)
 )
 OUTPUTS = {"result": LATENCY, "saturated": LATENCY}
 SHIFTS = 16
@@ -97,17 +97,18 @@ def ports(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> di
         used[name] = np.where(large, 1, rng.integers(0, 2, count) * (abs(rest - some) <= SELECTED_MAX))
         rest -= used[name] * part[name]
     subtract = used["difference"] * rng.integers(0, 2, count)
+    half = 1 << (INPUT_BITS - 1)
     return {
         "row": row << numbers.low_bits,
         "decay": np.where(shifts == 0, 0, (1 << DECAY_BITS) >> shifts),
         "random": random,
-        "difference": np.where(subtract, part["difference"], -part["difference"]),
-        "add": used["difference"] - subtract,
-        "subtract": subtract,
-        "selected": rest,
+        "step__difference": np.where(subtract, part["difference"], -part["difference"]),
+        "step__add": used["difference"] - subtract,
+        "step__subtract": subtract,
+        "credits__selected": rest,
         # Half a unit rounds up.
-        "product": (part["product"] << INPUT_BITS) + rng.integers(-1 << (INPUT_BITS - 1), 1 << (INPUT_BITS - 1), count),
-        "product_en": used["product"],
+        "credits__product": (part["product"] << INPUT_BITS) + rng.integers(-half, half, count),
+        "credits__product_en": used["product"],
     }
 
 

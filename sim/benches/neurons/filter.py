@@ -19,7 +19,7 @@ from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, INPUT_BITS
 
 LANES = 2
 INPUTS = dict.fromkeys(
-    ("credit", "en", "lane", "step", "first", "frame", "load_factor", "load", "history", "exists"), 0
+    ("credit", "en", "lane", "step", "first", "frame", "take_factor", "take_tables", "history", "exists"), 0
 )
 OUTPUTS = {f"factor_{lane}": 0 for lane in range(LANES)} | {f"selected_{lane}": LATENCY for lane in range(LANES)}
 SIGNATURE = wiring.Signature(

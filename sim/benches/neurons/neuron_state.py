@@ -1,108 +1,113 @@
-"""Testbench of the neurons' state: every memory against an array."""
+"""Testbench of the neurons' state: every memory against an array, with reads and writes in every cycle."""
 
 from random import Random
 from typing import Any
 
 import cocotb
-import numpy as np
+from amaranth.lib.wiring import Signature
+from cocotb.triggers import FallingEdge, ReadOnly
 
-from opzo.hw.neurons.neuron_state import NeuronState
+from opzo.hw.neurons.neuron_state import REGISTERED, NeuronState
 from opzo.sim.benches import bench
-from opzo.sim.benches.pipeline import PipelinedUnit
-from opzo.spec.formats import CREDIT, HISTORY_STEPS, MEMBRANE, SURROGATE_OFF
+from opzo.sim.benches.streams import pack, unpack
+from opzo.spec.formats import HISTORY_STEPS, MEMBRANE, SURROGATE_OFF
 from opzo.spec.network import Limits
 
-OUTPUTS = ("v", "negative", "current", "code", "negatives", "spiked", "credit", "error_credit")
 CYCLES = 5000
 
 
-class Model:
-    """The memories as arrays."""
+class MemoryModel:
+    """A memory of the design as a dictionary, and the values that its read port must show.
 
-    def __init__(self, limits: Limits, size: int) -> None:
-        self.size, self.words, self.read_out_words = size, limits.words, limits.readout_words
-        self.membrane = np.zeros((self.words, size, 2), np.int64)
-        self.current = np.zeros((self.words, size), np.int64)
-        self.code = np.zeros((self.words, HISTORY_STEPS, size, 2), np.int64)
-        self.signs = np.zeros((self.words, HISTORY_STEPS, 2), np.int64)
-        self.credit = np.zeros((self.words, HISTORY_STEPS, size), np.int64)
-        self.error = np.zeros((self.read_out_words, HISTORY_STEPS, size), np.int64)
+    Parameters
+    ----------
+    words : int
+        Words of neurons that the memory has room for.
+    """
 
-    def random_inputs(self, rng: Random) -> dict[str, int]:
-        """Reads and writes of one cycle."""
+    def __init__(self, dut: Any, name: str, signature: Signature, words: int, rng: Random) -> None:
+        self._dut, self._name, self._rng = dut, name, rng
+        read, write = (signature.members[port].signature.members for port in ("read", "write"))
+        self._address, self._value = read["address"].shape, read["data"].shape
+        self._write_address = write["address"].shape
+        self._places = {"lane": 0, "step": HISTORY_STEPS, "word": words}
+        self._content: dict[int, Any] = {}
+        # The read of this cycle comes first.
+        self._expected: list[Any] = [None] * (1 + (name in REGISTERED))
 
-        def signed(width: int) -> int:
-            low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
-            return rng.choice((low, high, rng.randint(low, high)))
+    def random_address(self) -> int:
+        """Address of a random place."""
+        fields = {}
+        for name, field in self._address:
+            fields[name] = self._rng.randrange(self._places[name] or 1 << field.width)
+        return pack(self._address, fields)
 
-        inputs = {name: rng.randrange(self.size) for name in ("lane", *(f"{n}_lane" for n in LANES))}
-        inputs |= {name: rng.randrange(self.words) for name in ("word", *(f"{n}_word" for n in WORDS))}
-        inputs |= {f"{name}_step": rng.randrange(HISTORY_STEPS) for name in STEPS}
-        inputs |= {f"{name}_en": rng.getrandbits(1) for name in ("current", "fired", "credit", "signs", "error")}
-        inputs |= {f"{name}_next": rng.getrandbits(self.size) for name in ("negatives", "spiked")}
-        inputs |= {f"{name}_next": signed(MEMBRANE.width) for name in ("v", "current")}
-        inputs |= {f"{name}_next": signed(CREDIT.width) for name in ("credit", "error")}
-        return inputs | {
-            "filter_word": rng.randrange(max(self.words, self.read_out_words)),
-            "error_word": rng.randrange(self.read_out_words),
-            "negative_next": rng.getrandbits(1),
-            "code_next": rng.randint(0, SURROGATE_OFF) | rng.getrandbits(1) << SURROGATE_OFF.bit_length(),
-        }
+    def random_value(self) -> Any:
+        """Random content of a word, often at the end of its range."""
+        rng = self._rng
+        if self._name == "code":
+            return {"surrogate": rng.randint(0, SURROGATE_OFF), "spike": rng.getrandbits(1)}
+        if self._name == "signs":
+            return {name: rng.getrandbits(field.width) for name, field in self._value}
+        if self._name == "membrane":
+            return {"v": self._random_signed(MEMBRANE.width), "negative": rng.getrandbits(1)}
+        return self._random_signed(self._value.width)
 
-    def cycle(self, i: dict[str, int]) -> dict[str, Any]:
-        """What is read, as it was before the writes of the same cycle; None beyond the end of a memory."""
-        v, negative = self.membrane[i["word"], i["lane"]].tolist()
-        code = self.code[i["code_word"], i["code_step"], i["code_lane"]].tolist()
-        negatives, spiked = self.signs[i["sign_word"], i["sign_step"]].tolist()
-        read = {
-            "v": v,
-            "negative": negative,
-            "current": int(self.current[i["word"], i["lane"]]),
-            "code": dict(zip(("surrogate", "spike"), code, strict=True)),
-            "negatives": negatives,
-            "spiked": spiked,
-        }
-        for name, values in (("credit", self.credit), ("error_credit", self.error)):
-            inside = i["filter_word"] < len(values)
-            place = (i["filter_word"], i["filter_step"], i["filter_lane"])
-            read[name] = int(values[place]) if inside else None
-        result = i["result_word"], i["result_step"], i["result_lane"]
-        if i["fired_en"]:
-            self.membrane[i["result_word"], i["result_lane"]] = i["v_next"], i["negative_next"]
-            bits = SURROGATE_OFF.bit_length()
-            self.code[result] = i["code_next"] & (1 << bits) - 1, i["code_next"] >> bits
-        if i["current_en"]:
-            self.current[i["current_word"], i["current_lane"]] = i["current_next"]
-        if i["signs_en"]:
-            self.signs[i["signs_word"], i["signs_step"]] = i["negatives_next"], i["spiked_next"]
-        if i["credit_en"]:
-            self.credit[result] = i["credit_next"]
-        if i["error_en"]:
-            self.error[i["error_word"], i["error_step"], i["error_lane"]] = i["error_next"]
-        return read
+    def _random_signed(self, width: int) -> int:
+        low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
+        return self._rng.choice((low, high, self._rng.randint(low, high)))
 
+    def drive(self) -> None:
+        """Set the inputs of a cycle; the value that is read is the one before the write of the same cycle."""
+        read, write, value = self.random_address(), self.random_address(), self.random_value()
+        write = read if self._rng.random() < 0.1 else write
+        enable = self._rng.getrandbits(1)
+        self._port("read__address").value = read
+        self._port("write__address").value = write
+        self._port("write__en").value = enable
+        data = self._port("write__data")
+        data.value = pack(self._value, value) & ((1 << len(data)) - 1)
+        self._expected.append(self._content.get(read))
+        if enable:
+            self._content[write] = value
 
-LANES = ("code", "filter", "current", "result", "error")
-WORDS = ("code", "sign", "current", "result", "signs")
-STEPS = ("code", "sign", "filter", "result", "signs", "error")
-"""What has an address of its own."""
+    def check(self, cycle: int) -> None:
+        """Compare the read data; a place that was not written yet has any."""
+        expected = self._expected.pop(0)
+        if expected is not None:
+            got = unpack(self._value, int(self._port("read__data").value))
+            assert got == expected, f"seed {bench.seed()}, cycle {cycle}: {self._name} {got}, not {expected}"
+
+    def stop(self) -> None:
+        """Write nothing."""
+        self._port("write__en").value = 0
+
+    def _port(self, name: str) -> Any:
+        return getattr(self._dut, f"{self._name}__{name}")
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def matches_arrays(dut: Any) -> None:
     rng = Random(bench.seed())
     limits, size = Limits(**bench.parameters()["limits"]), bench.parameters()["size"]
-    model = Model(limits, size)
-    inputs = [model.random_inputs(rng) for _ in range(CYCLES)]
-    signature = NeuronState(limits, size).signature
-    # What is used in the cycle in which it comes has a register behind its memory.
-    latency = dict.fromkeys(OUTPUTS, 1) | dict.fromkeys(("code", "credit", "error_credit"), 2)
-    unit = PipelinedUnit(dut, signature, dict.fromkeys(inputs[0], 0), latency, rng)
-    for name in inputs[0]:
-        getattr(dut, name).value = 0
+    members = NeuronState(limits, size).signature.members
+    memories = [
+        MemoryModel(
+            dut,
+            name,
+            member.signature,
+            limits.readout_words if name == "readout_credit" else limits.words,
+            rng,
+        )
+        for name, member in members.items()
+    ]
+    for memory in memories:
+        memory.stop()
     await bench.start(dut)
-    results = await unit.run({name: [values[name] for values in inputs] for name in inputs[0]})
-    for cycle, values in enumerate(inputs):
-        for name, expected in model.cycle(values).items():
-            got = results[name][cycle]
-            assert expected is None or got == expected, f"seed {bench.seed()}, cycle {cycle}: {name} {got}, {expected}"
+    for cycle in range(CYCLES):
+        for memory in memories:
+            memory.drive()
+        await ReadOnly()
+        for memory in memories:
+            memory.check(cycle)
+        await FallingEdge(dut.clk)

@@ -10,8 +10,11 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from opzo.hw.lanes.accumulator import SUM_SHIFT
 from opzo.hw.lanes.lane_command import SUM, AfterWord, filter_command, word_command
-from opzo.hw.neurons.filter import fill_layout
-from opzo.hw.neurons.neurons import LATENCY, error_command
+from opzo.hw.neurons.credits import error_command
+from opzo.hw.neurons.filter import filtered_credit
+from opzo.hw.neurons.neuron_state import signs, word_step_address
+from opzo.hw.neurons.neurons import SETTINGS
+from opzo.hw.neurons.walk import LATENCY
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.credit import filter_credit
@@ -31,7 +34,7 @@ from opzo.spec.network import Limits
 
 CORNERS = (MEMBRANE.min - 1, MEMBRANE.min, -1, 0, 1, THRESHOLD - 1, THRESHOLD, MEMBRANE.max, MEMBRANE.max + 1)
 WORDS = 400
-FILL_CYCLES = 4
+FILTER_CYCLES = 4
 
 
 class Group:
@@ -51,9 +54,9 @@ class Group:
         self.read_out_words = self.limits.readout_words
         self.error = np.zeros((self.read_out_words, HISTORY_STEPS, self.size), np.int64)
         self.alpha, self.activity = rng.choice((0, 819, (1 << ALPHA_BITS) - 1)), rng.choice((0, 21, 4095))
-        for name in ("start", "command", "sum", "load", "error", "filter", "sign_word", "sign_step"):
+        for name in ("word__start", "word__load", "word__command", "sum", "error", "filter", "signs__address"):
             getattr(dut, name).value = 0
-        dut.alpha.value, dut.activity.value = self.alpha, self.activity
+        dut.settings.value = pack(SETTINGS, {"alpha": self.alpha, "activity": self.activity})
         if self.limits.lanes > self.size:
             dut.number.value = self.first // self.size
         self.expected: list[dict[str, Any]] = []
@@ -123,13 +126,13 @@ class Group:
             for _ in range(LATENCY + 1):
                 await FallingEdge(dut.clk)
         self.recent.append(command["word"])
-        dut.command.value, dut.start.value = pack(self.layout, command), 1
+        dut.word__command.value, dut.word__start.value = pack(self.layout, command), 1
         await FallingEdge(dut.clk)
-        dut.start.value = 0
+        dut.word__start.value = 0
         self.expected.append(self.golden(command, sums, drawn) | {"command": command})
         for n in range(self.size):
             # A word may follow when the last sum is there.
-            dut.command.value = pack(self.layout, self.random_word(use)[0])
+            dut.word__command.value = pack(self.layout, self.random_word(use)[0])
             dut.sum.value = pack(SUM, {"value": int(sums[n]), "negative": int(drawn[n])})
             if n < self.size - 1:
                 await FallingEdge(dut.clk)
@@ -147,11 +150,11 @@ class Group:
         while True:
             await ReadOnly()
             dut = self.dut
-            if not dut.rst.value and dut.posted.value:
+            if not dut.rst.value and dut.results__done.value:
                 want = self.expected.pop(0)
                 for name in ("membrane_saturated", "credit_saturated", "spikes"):
                     if name != "spikes" or want["command"]["after_word"] == AfterWord.FIRE.value:
-                        got = int(getattr(dut, name).value)
+                        got = int(getattr(dut, f"results__{name}").value)
                         assert got == want[name], f"seed {bench.seed()}: {name} {got} of {want}"
             await FallingEdge(dut.clk)
 
@@ -159,14 +162,14 @@ class Group:
         """Load the potentials of every word."""
         dut = self.dut
         for word in range(self.limits.words):
-            dut.command.value = pack(self.layout, dict.fromkeys(dict(self.layout), 0) | {"word": word})
-            dut.load.value = 1
+            dut.word__command.value = pack(self.layout, dict.fromkeys(dict(self.layout), 0) | {"word": word})
+            dut.word__load.value = 1
             await FallingEdge(dut.clk)
-            dut.load.value = 0
+            dut.word__load.value = 0
             got = []
             for _ in range(self.size + 1):
                 await ReadOnly()
-                assert dut.posted.value == 0
+                assert dut.results__done.value == 0
                 if dut.loading.value:
                     got.append(int(dut.potential.value))
                 await FallingEdge(dut.clk)
@@ -179,10 +182,10 @@ class Group:
         bits = 1 << np.arange(self.size)
         for word in range(self.limits.words):
             for step in range(HISTORY_STEPS):
-                dut.sign_word.value, dut.sign_step.value = word, step
+                dut.signs__address.value = pack(word_step_address(self.limits.words), {"word": word, "step": step})
                 await FallingEdge(dut.clk)
-                got = int(dut.negatives.value), int(dut.spiked.value)
-                want = int(self.negatives[word, step] @ bits), int(self.spiked[word, step] @ bits)
+                got = unpack(signs(self.size), int(dut.signs__data.value))
+                want = {"negatives": self.negatives[word, step] @ bits, "spiked": self.spiked[word, step] @ bits}
                 assert got == want, f"seed {bench.seed()}: signs of word {word}, step {step}"
 
     async def give_errors(self) -> None:
@@ -209,7 +212,7 @@ class Group:
         filtered = filter_credit(source[:, None, :])[:, 0, :]
         total = np.clip(filtered.sum(axis=0), FRAME_CREDIT.min, FRAME_CREDIT.max)
         commands = [(lane, step) for lane in range(self.size) for step in reversed(range(steps))]
-        for cycle in range(len(commands) + FILL_CYCLES):
+        for cycle in range(len(commands) + FILTER_CYCLES):
             if cycle < len(commands):
                 lane, step = commands[cycle]
                 values = {"valid": 1, "first": step == steps - 1, "frame": frame, "read_out": read_out}
@@ -217,17 +220,17 @@ class Group:
             else:
                 dut.filter.value = self.rng.getrandbits(len(dut.filter)) & ~1
             await ReadOnly()
-            taken = cycle - FILL_CYCLES
-            fill = unpack(fill_layout(self.size), int(dut.fill.value))
+            taken = cycle - FILTER_CYCLES
+            got = unpack(filtered_credit(self.size), int(dut.filtered.value))
             if taken < 0:
-                assert not fill["valid"]
+                assert not got["valid"]
             else:
                 lane, step = commands[taken]
                 where = f"seed {bench.seed()}: word {word}, lane {lane}, step {step}"
-                assert (fill["valid"], fill["lane"], fill["step"]) == (1, lane, step), where
-                assert fill["filtered"] == filtered[step, lane], where
+                assert (got["valid"], got["lane"], got["step"]) == (1, lane, step), where
+                assert got["credit"] == filtered[step, lane], where
                 if step == 0:
-                    assert fill["factor"] == (total[lane] if frame else filtered[0, lane]), where
+                    assert got["factor"] == (total[lane] if frame else filtered[0, lane]), where
             await FallingEdge(dut.clk)
         await FallingEdge(dut.clk)
 
@@ -273,7 +276,7 @@ async def reset_ends_the_word(dut: Any) -> None:
         group.expected.clear()
         for _ in range(group.size + LATENCY + 2):
             await ReadOnly()
-            assert dut.posted.value == 0
+            assert dut.results__done.value == 0
             assert dut.active.value == 0
             await FallingEdge(dut.clk)
         await group.word(AfterWord.READOUT)

@@ -21,7 +21,7 @@ def by_step(*credits):
 class FilterAndSelect(wiring.Component):
     """Credit filter, sums for tables, and the selectors of LANES lanes, one cycle behind the sums, as in a group.
 
-    ``load_factor`` and ``load`` come whole; so do histories, of all lanes alike.
+    All lanes have the same ``take_factor``, ``take_tables`` and ``history``.
     """
 
     def __init__(self, steps):
@@ -34,8 +34,8 @@ class FilterAndSelect(wiring.Component):
                 "step": In(range(HISTORY_STEPS)),
                 "first": In(1),
                 "frame": In(1),
-                "load_factor": In(1),
-                "load": In(1),
+                "take_factor": In(1),
+                "take_tables": In(1),
                 "history": In(HISTORY_STEPS),
                 "exists": In(LANES),
                 **{f"factor_{n}": Out(signed(FRAME_CREDIT.width)) for n in range(LANES)},
@@ -47,22 +47,23 @@ class FilterAndSelect(wiring.Component):
         m = Module()
         m.submodules.filter = filter_ = CreditFilter()
         m.submodules.sums = sums = TableSums(self._limits, LANES)
-        fill = sums.fill
-        m.d.sync += [fill.valid.eq(self.en), fill.lane.eq(self.lane), fill.step.eq(self.step)]
+        filtered = sums.filtered
+        m.d.sync += [filtered.valid.eq(self.en), filtered.lane.eq(self.lane), filtered.step.eq(self.step)]
         m.d.comb += [
             *(getattr(filter_, name).eq(getattr(self, name)) for name in ("credit", "en", "first", "frame")),
-            fill.filtered.eq(filter_.filtered),
-            fill.factor.eq(filter_.factor),
+            filtered.credit.eq(filter_.filtered),
+            filtered.factor.eq(filter_.factor),
         ]
         for lane in range(LANES):
             m.submodules[f"selector_{lane}"] = selector = CreditSelector(self._limits)
+            write = selector.write
             for n in range(tables(self._limits)):
-                m.d.sync += [selector.fill[n].eq(sums.table_lanes[n][lane]), selector.entry[n].eq(sums.entry[n])]
-                m.d.comb += selector.sum[n].eq(sums.sum[n])
+                m.d.sync += [write.en[n].eq(sums.table_lanes[n][lane]), write.entry[n].eq(sums.entry[n])]
+                m.d.comb += write.sum[n].eq(sums.sum[n])
             m.d.comb += [
-                selector.factor.eq(sums.factor),
-                selector.load_factor.eq(self.load_factor),
-                selector.load.eq(self.load),
+                write.factor.eq(sums.factor),
+                selector.take_factor.eq(self.take_factor),
+                selector.take_tables.eq(self.take_tables),
                 selector.history.eq(self.history),
                 selector.exists.eq(self.exists[lane]),
                 getattr(self, f"factor_{lane}").eq(selector.active_factor),

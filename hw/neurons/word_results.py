@@ -1,0 +1,100 @@
+"""Results of a word, collected from those of its lanes."""
+
+from typing import Any
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.lanes.lane_command import AfterWord
+from opzo.hw.neurons.neuron_state import StateSignatures
+from opzo.hw.neurons.walk import StagesSignature, set_address
+from opzo.spec.network import Limits
+
+
+class WordResultsSignature(wiring.Signature):
+    """Results of a word in ``lanes`` lanes, seen from their source.
+
+    Members
+    -------
+    done : Out(1)
+        Strobe: the neurons have used the sums of a word.
+    spikes : Out(lanes)
+        With ``done``, for FIRE: the lanes whose neuron spiked.
+    membrane_saturated, credit_saturated : Out(1)
+        With ``done``: a current or potential, or a credit, saturated in some lane.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__(
+            {"done": Out(1), "spikes": Out(lanes), "membrane_saturated": Out(1), "credit_saturated": Out(1)}
+        )
+
+
+class WordResults(wiring.Component):
+    """Collect the results of a word, lane after lane, and store its spikes and noise signs.
+
+    Parameters
+    ----------
+    limits : Limits
+    size : int
+        Lanes of the group.
+
+    Members
+    -------
+    stages : In(StagesSignature)
+    spike, negative, membrane_saturated, credit_saturated : In(1)
+        Results of the lane at stage 4.
+    results : Out(WordResultsSignature)
+        One cycle after the last lane was at stage 4.
+    signs : Out(WriteSignature)
+        Memory of `NeuronState`.
+    """
+
+    stages: Any
+    spike: Signal
+    negative: Signal
+    membrane_saturated: Signal
+    credit_saturated: Signal
+    results: Any
+    signs: Any
+
+    def __init__(self, limits: Limits, size: int) -> None:
+        self._size = size
+        super().__init__(
+            {
+                "stages": In(StagesSignature(limits, size)),
+                "spike": In(1),
+                "negative": In(1),
+                "membrane_saturated": In(1),
+                "credit_saturated": In(1),
+                "results": Out(WordResultsSignature(size)),
+                "signs": Out(StateSignatures(limits, size).signs.write),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lane, last = self.stages.at[4], self.stages.at[5]
+        fires = lane.command.after_word == AfterWord.FIRE
+        negatives = Signal(self._size, reset_less=True)
+        membrane, credit = Signal(), Signal()
+        first = lane.lane == 0
+        results = self.results
+        with m.If(lane.valid):
+            m.d.sync += [
+                results.spikes.eq(Cat(results.spikes[1:], self.spike & fires)),
+                negatives.eq(Cat(negatives[1:], self.negative)),
+                membrane.eq((membrane & ~first) | self.membrane_saturated),
+                credit.eq((credit & ~first) | self.credit_saturated),
+            ]
+        m.d.sync += results.done.eq(lane.valid & ~lane.load & (lane.lane == self._size - 1))
+        m.d.comb += [
+            results.membrane_saturated.eq(results.done & membrane),
+            results.credit_saturated.eq(results.done & credit),
+            self.signs.en.eq(results.done & (last.command.after_word == AfterWord.FIRE)),
+            *set_address(self.signs.address, last),
+            self.signs.data.negatives.eq(negatives),
+            self.signs.data.spiked.eq(results.spikes),
+        ]
+        return m
