@@ -1,4 +1,4 @@
-"""Accumulate: the sum that Integrate and Feedback build."""
+"""Accumulator of a lane: input currents and feedback sums."""
 
 from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
@@ -9,23 +9,25 @@ from opzo.hw.lib.primitives import primitives
 from opzo.spec.formats import ACCUMULATOR, MEMBRANE, PRODUCT_SHIFT
 
 SUM_SHIFT = ACCUMULATOR.frac_bits - MEMBRANE.frac_bits
-"""Low bits of the accumulator that nothing but further sums needs."""
+"""Low bits of the accumulator that only the accumulator itself needs."""
 
 
 class Accumulator(wiring.Component):
-    """Sum products.
+    """Add products.
 
-    ``sum`` follows ``product`` by one cycle. Golden twins: ``opzo.sim.golden.integrate.integrate``,
+    Latency 1 cycle, one product per cycle. Golden twins: ``opzo.sim.golden.integrate.integrate``,
     ``opzo.sim.golden.feedback.feedback_sum``.
 
     Members
     -------
     product : In(signed)
-        WEIGHT x input, or feedback factor x SCALED_ERROR shifted left by PRODUCT_SHIFT; floored to ACCUMULATOR.
-    en, first : In(1)
-        Take the product; start a new sum with it.
+        WEIGHT x input value, or feedback factor x SCALED_ERROR << PRODUCT_SHIFT; floored to ACCUMULATOR.
+    en : In(1)
+        Add the product.
+    first : In(1)
+        With ``en``: start a new sum with the product.
     sum : Out(signed)
-        Without the low SUM_SHIFT bits: that of Integrate is an input current before saturation.
+        Sum without its low SUM_SHIFT bits. That of weights and input values is an input current before saturation.
     """
 
     product: In(signed(2 * WIDTH))

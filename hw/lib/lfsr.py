@@ -8,19 +8,20 @@ from opzo.spec.formats import DRAW_BITS, LFSR_BITS, LFSR_TAPS
 
 
 class LaneLFSR(wiring.Component):
-    """Linear feedback shift register that advances by DRAW_BITS bits a draw.
+    """Linear feedback shift register that advances by DRAW_BITS bits per draw.
 
-    Golden twin: ``opzo.sim.golden.lfsr.LaneLFSRs``. Bit i of the state is b[n + i] of the sequence. A reset does not
-    touch it; it stays 0 until something is loaded. ``load_low``, ``load_high`` and ``draw`` are never together.
+    Bit i of the state is bit n + i of the sequence. The state is 0 until it is loaded; a reset does not change it. At
+    most one of ``load_low``, ``load_high`` and ``draw`` is set. Golden twin: ``opzo.sim.golden.lfsr.LaneLFSRs``.
 
     Members
     -------
     draw : In(1)
-        Strobe; ``bits`` are the fresh ones from the next cycle on.
+        Strobe: new ``bits`` from the next cycle on.
     bits : Out(DRAW_BITS)
         Top half of ``state``.
-    load_low, load_high : In(1), load_data : In(DRAW_BITS)
-        Strobes that load one half of the state.
+    load_low, load_high : In(1)
+        Strobes: load one half of the state.
+    load_data : In(DRAW_BITS)
     state : Out(LFSR_BITS)
     """
 
@@ -33,7 +34,7 @@ class LaneLFSR(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # All fresh bits follow from the present state at once.
+        # All new bits of a draw depend on the present state alone.
         assert LFSR_TAPS[-1] + DRAW_BITS <= LFSR_BITS
         state = Signal(LFSR_BITS, reset_less=True)
         low, high = state[:DRAW_BITS], state[DRAW_BITS:]

@@ -9,10 +9,15 @@ LATENCY = 2
 
 
 class Multiplier(wiring.Component):
-    """18 x 18 bit signed multiplier, LATENCY cycles, one product a cycle.
+    """Signed multiplier of two WIDTH bit factors. Latency LATENCY cycles, one product per cycle.
 
-    Written so that it maps onto one DSP block with its input and output registers; a board may replace it by an
-    instance of its vendor's primitive of the same latency.
+    Maps onto one DSP block with its input and output registers. A board may replace it with its vendor's primitive of
+    the same latency (`opzo.hw.lib.primitives`).
+
+    Members
+    -------
+    a, b : In(signed)
+    product : Out(signed)
     """
 
     a: In(signed(WIDTH))

@@ -1,4 +1,4 @@
-"""Units of which a device family has better ones than what synthesis makes of ours."""
+"""Units that a device family may replace with its own, where synthesis does not map the generic ones well."""
 
 from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
@@ -15,7 +15,7 @@ class GatedAdder(wiring.Component):
     -------
     a, b : In(signed)
     add, subtract : In(1)
-        What to do with ``b``; not both.
+        Add or subtract ``b``; at most one is set.
     o : Out(signed)
     """
 
@@ -40,9 +40,9 @@ class GatedAdder(wiring.Component):
 
 
 class Primitives:
-    """The generic units; a family's subclass, in the attribute ``primitives`` of a platform, gives its own.
+    """The generic units. A subclass in the attribute ``primitives`` of a platform returns those of a device family.
 
-    A unit of a family is a subclass of the generic one: same ports, arithmetic and latency.
+    A family's unit is a subclass of the generic one, with the same ports, arithmetic and latency.
     """
 
     def multiplier(self) -> Multiplier:

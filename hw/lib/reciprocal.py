@@ -1,4 +1,4 @@
-"""Reciprocal by restoring division, one bit a cycle."""
+"""Reciprocal by restoring division, one bit per cycle."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -8,7 +8,7 @@ from opzo.spec.formats import EXP2_ONE_BITS
 
 BITS = 17
 CYCLES = BITS
-"""Cycles of the division, from the one after ``start``."""
+"""Cycles of the division; the first one is that after ``start``."""
 
 
 class Reciprocal(wiring.Component):
@@ -22,10 +22,11 @@ class Reciprocal(wiring.Component):
     Members
     -------
     start : In(1)
-        Strobe; the quotient is there CYCLES + 1 cycles later and stays.
+        Strobe.
     divisor : In(width)
-        2**EXP2_ONE_BITS or more; stable from the cycle after ``start`` until the quotient is there.
+        2**EXP2_ONE_BITS or more; constant from the cycle after ``start`` until ``quotient`` is valid.
     quotient : Out(BITS)
+        Valid from CYCLES + 1 cycles after ``start`` until the next one.
     """
 
     start: Signal
@@ -41,19 +42,19 @@ class Reciprocal(wiring.Component):
         remainder = Signal(self.width, reset_less=True)
         running = Signal(BITS)
         doubled = Signal(self.width + 1)
-        rest = Signal(self.width + 2)
+        difference = Signal(self.width + 2)
         fits = Signal()
         m.d.comb += [
             doubled.eq(remainder << 1),
-            rest.eq(doubled - self.divisor),
-            fits.eq(~rest[-1]),
+            difference.eq(doubled - self.divisor),
+            fits.eq(~difference[-1]),
         ]
         with m.If(self.start):
-            # The quotient's bit 17 is skipped: set only for the least divisor, which then gives 17 ones.
+            # Bit 17 of the quotient is skipped: only the smallest divisor sets it, and gives 17 ones without it.
             m.d.sync += [remainder.eq(1 << EXP2_ONE_BITS), running.eq(~0)]
         with m.Elif(running[0]):
             m.d.sync += [
-                remainder.eq(Mux(fits, rest, doubled)),
+                remainder.eq(Mux(fits, difference, doubled)),
                 self.quotient.eq(Cat(fits, self.quotient[:-1])),
                 running.eq(running >> 1),
             ]

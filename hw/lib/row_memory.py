@@ -1,26 +1,40 @@
 """Row memory of a group of lanes: weights and feedback entries."""
 
+import math
+
 from amaranth import Array, Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 BANK_ROWS = 1024
+"""Rows of a bank."""
 READ_LATENCY = 4
+"""Cycles from ``read_address`` to ``read_data``."""
 
 
 class RowMemory(wiring.Component):
     """Memory of ``rows`` row-words of ``width`` bits, in banks of BANK_ROWS rows.
 
-    One read and one write a cycle. Read data comes READ_LATENCY cycles after the address: registers of each bank for
-    addresses, in a module ``copy_N``, which synthesis keeps; block RAM, register of each bank, register behind the bank
-    select; so no logic sits between a block RAM and a register. A row read in the cycle in which it is written gives
-    the old word; the sequencer never does that.
+    One read and one write per cycle. No logic is between a block RAM and a register; the READ_LATENCY cycles are::
+
+        read_address -> address register of each bank -> block RAM -> register of each bank -> bank select, register
+
+    The address registers of bank N are in a module ``copy_N``, which synthesis keeps. A row that is read in the cycle
+    in which it is written gives the old word; synthesis may give any word (`opzo.boards.families.flow`).
+
+    Parameters
+    ----------
+    rows, width : int
 
     Members
     -------
-    read_address : In -> read_data : Out(width)
-    write_address : In, write_en : In(1)
-        One cycle before ``write_data``.
+    read_address : In
+    read_data : Out(width)
+        READ_LATENCY cycles after its address.
+    write_address : In
+    write_en : In(1)
+    write_data : In(width)
+        One cycle after its address and enable.
     """
 
     read_address: Signal
@@ -31,7 +45,7 @@ class RowMemory(wiring.Component):
 
     def __init__(self, rows: int, width: int) -> None:
         if rows < 1:
-            raise ValueError(f"a row memory has 1 or more rows, not {rows}")
+            raise ValueError(f"rows must be 1 or more, not {rows}")
         self._rows, self._width = rows, width
         super().__init__(
             {
@@ -48,7 +62,7 @@ class RowMemory(wiring.Component):
         bank_bits = (BANK_ROWS - 1).bit_length()
         banks = []
         write_bank = self.write_address >> bank_bits
-        for index in range(-(-self._rows // BANK_ROWS)):
+        for index in range(math.ceil(self._rows / BANK_ROWS)):
             depth = min(BANK_ROWS, self._rows - index * BANK_ROWS)
             bank: memory.Memory = memory.Memory(shape=self._width, depth=depth, init=[])
             m.submodules[f"bank_{index}"] = bank

@@ -7,9 +7,16 @@ from amaranth.lib.wiring import In, Out
 
 
 class Saturate(wiring.Component):
-    """Combinational clip of ``i`` (signed, ``width_in`` bits) to ``width_out`` bits; ``saturated`` where it changed.
+    """Clip a signed value of ``width_in`` bits to ``width_out`` bits. Combinational.
 
     Golden twin: ``opzo.sim.golden.saturate.saturate``.
+
+    Members
+    -------
+    i : In(signed)
+    o : Out(signed)
+    saturated : Out(1)
+        ``o`` differs from ``i``.
     """
 
     i: Signal
@@ -18,7 +25,7 @@ class Saturate(wiring.Component):
 
     def __init__(self, width_in: int, width_out: int) -> None:
         if not 1 < width_out <= width_in:
-            raise ValueError(f"saturation goes from {width_in} bits to fewer, not to {width_out}")
+            raise ValueError(f"width_out must be in 2..{width_in}, not {width_out}")
         self._width_out = width_out
         super().__init__(
             {
@@ -33,7 +40,7 @@ class Saturate(wiring.Component):
         low, top = self.i[: self._width_out - 1], self.i[self._width_out - 1 :]
         sign = self.i[-1]
         m.d.comb += [
-            # In range where all bits above the result's magnitude equal the sign.
+            # In range if all bits above the magnitude of the result are equal to the sign.
             self.saturated.eq(top.any() & ~top.all()),
             self.o.eq(Cat(Mux(self.saturated, (~sign).replicate(len(low)), low), sign)),
         ]

@@ -1,4 +1,4 @@
-"""Credit: what a feedback sum means for one neuron and time step."""
+"""Credit of a neuron in one time step, from its feedback sum."""
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
@@ -9,26 +9,28 @@ from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import ACCUMULATOR, ACTIVITY_BITS, CREDIT, DELTA_SHIFT, SURROGATE_OFF
 
 LATENCY = 3
+"""Cycles from ``sum`` to ``credit``."""
 
 
 class Credit(wiring.Component):
     """Feedback sum times surrogate derivative, plus the activity cost of a spike.
 
-    LATENCY cycles, one neuron a cycle. Golden twin: ``opzo.sim.golden.feedback.credit``.
+    Latency LATENCY cycles, one neuron per cycle. Golden twin: ``opzo.sim.golden.feedback.credit``.
 
     Members
     -------
     sum : In(signed)
         Feedback sum, without the low SUM_SHIFT bits.
     surrogate : In
-        Code 0..8.
+        Code 0..8 of the surrogate derivative, with ``sum``.
     spike, valid : In(1)
-        Two cycles after ``sum``.
+        Two cycles after ``sum``: the neuron spiked; the lane holds a neuron.
     activity : In
         Activity cost; constant during a sample.
     credit : Out(signed)
-        CREDIT, saturated; 0 where ``valid`` is 0.
+        CREDIT, saturated; 0 if not ``valid``.
     saturated : Out(1)
+        With ``credit``.
     """
 
     sum: In(signed(ACCUMULATOR.width - SUM_SHIFT))
@@ -41,7 +43,7 @@ class Credit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # One fraction bit is kept to round half up.
+        # One more fraction bit, to round half up.
         shifted_width = ACCUMULATOR.width - (DELTA_SHIFT - 1)
         shifted = Signal(signed(shifted_width), reset_less=True)
         with m.If(self.surrogate == SURROGATE_OFF):

@@ -8,28 +8,30 @@ from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import ALPHA_BITS, MEMBRANE, SURROGATE_OFF, SURROGATE_SHIFT, THRESHOLD
 
 LATENCY = 2
+"""Cycles from ``v`` to ``v_next``."""
 
 
 class Fire(wiring.Component):
     """Leak by one half, integrate, add noise for the comparison, reset by subtraction (paper eq. 1).
 
-    LATENCY cycles, one neuron a cycle. Golden twin: ``opzo.sim.golden.fire.fire``.
+    Latency LATENCY cycles, one neuron per cycle. Golden twin: ``opzo.sim.golden.fire.fire``.
 
     Members
     -------
     v, current : In(signed)
-        Potential after the last reset and input current, MEMBRANE.
+        Membrane potential after the last reset, and input current, MEMBRANE.
     alpha : In
         Noise amplitude; constant during a sample.
     noise, negative : In(1)
-        Whether noise is added, and its sign; given one cycle after ``v``.
+        One cycle after ``v``: noise is added, and it is negative.
     valid : In(1)
-        0 where the lane holds no neuron: never a spike, nor ``saturated``. One cycle after ``v``.
+        One cycle after ``v``: the lane holds a neuron. If not, ``spike`` and ``saturated`` are 0.
     v_next : Out(signed)
-        Potential after the reset, MEMBRANE.
+        Membrane potential after the reset, MEMBRANE.
     spike, saturated : Out(1)
-    surrogate : Out(4)
-        Code 0..8 of the surrogate derivative.
+        With ``v_next``.
+    surrogate : Out
+        With ``v_next``: code 0..8 of the surrogate derivative.
     """
 
     v: In(signed(MEMBRANE.width))
@@ -51,7 +53,7 @@ class Fire(wiring.Component):
         m.d.comb += saturate.i.eq((self.v >> 1) + self.current)
         m.d.sync += [u.eq(saturate.o), saturated.eq(saturate.saturated)]
 
-        # Both ways round side by side, so that the magnitude is not two subtractions long.
+        # Both differences at once, so that the magnitude does not take two subtractions.
         distance, opposite = Signal(signed(MEMBRANE.width + 1)), Signal(signed(MEMBRANE.width + 1))
         noisy = Signal(signed(MEMBRANE.width + 2))
         magnitude = Signal(MEMBRANE.width + 1)

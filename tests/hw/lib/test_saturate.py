@@ -40,7 +40,7 @@ def test_unit_matches_golden():
 
 @pytest.mark.parametrize("width_out", [0, 1, 8])
 def test_rejects_widths(width_out):
-    with pytest.raises(ValueError, match=f"not to {width_out}"):
+    with pytest.raises(ValueError, match=f"not {width_out}"):
         Saturate(WIDTH, width_out)
 
 
