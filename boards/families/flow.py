@@ -18,30 +18,35 @@ DESIGN = "opzo"
 NETLIST, REPORT, CELLS, VERILOG = (f"{DESIGN}{suffix}" for suffix in (".json", ".report.json", ".cells.json", ".v"))
 """What yosys made, report of nextpnr, cells counted by yosys, Verilog that was synthesised."""
 
-_AFTER_READ = f"""
-# Where a row of the row memory is read and written at once nobody uses what was read (the sequencer sees to that);
-# without this yosys adds a comparator, and a bypass for each bit.
-select -assert-any *.group_*.memory/t:$memrd_v2
-setparam -set COLLISION_X_MASK 1'1 *.group_*.memory/t:$memrd_v2
-# Nor of the state of a neuron, nor of a trace or a list of traces (hw.input.traces tells why), nor of an event: runs
-# are read from one half of their memory and written to the other. The tests of core, traces and events try it.
-select -assert-any *.neurons.state/t:$memrd_v2
-setparam -set COLLISION_X_MASK 1'1 *.neurons.state/t:$memrd_v2
-select -assert-any *.inputs/t:$memrd_v2
-select -assert-any *.traces/t:$memrd_v2
-select -assert-any *.events/t:$memrd_v2
-setparam -set COLLISION_X_MASK 1'1 *.inputs/t:$memrd_v2 *.traces/t:$memrd_v2 *.events/t:$memrd_v2
-# Groups of lanes and lanes have their own copies of the command, so that none of them goes far; yosys would merge them.
-proc
-opt_clean
-select -assert-any *.group_? *.group_?? %u t:$dff %i
-select -assert-any *.copy_? t:$dff %i
-setattr -set keep 1 *.group_? *.group_?? %u *.copy_? %u t:$dff %i
-# A copy of the design as Verilog.
-design -push-copy
-memory_collect
-write_verilog -norename -noattr {VERILOG}
-design -pop"""
+# Memories whose value is never used when it is read in the cycle in which it is written. Yosys is told so; otherwise it
+# adds a comparator to each, and a bypass for each bit. Row memory: the sequencer never reads such a row. State of the
+# neurons, traces and their lists: the tests of these units and of the core try it (``tests/colliding.py``). Events: a
+# run is read from one half of the memory while the next one is written to the other.
+_NO_BYPASS = ("*.group_*.memory", "*.neurons.state", "*.inputs", "*.traces", "*.events")
+# Registers that Yosys would merge, but that are copies of the command near their users: those of each group of lanes,
+# and those of each lane and bank of row memory.
+_COPIES = ("*.group_? *.group_?? %u", "*.copy_?")
+_AFTER_READ = "\n".join(
+    (
+        *(
+            line
+            for memory in _NO_BYPASS
+            for line in (
+                f"select -assert-any {memory}/t:$memrd_v2",
+                f"setparam -set COLLISION_X_MASK 1'1 {memory}/t:$memrd_v2",
+            )
+        ),
+        "proc",
+        "opt_clean",
+        *(f"select -assert-any {copies} t:$dff %i" for copies in _COPIES),
+        *(f"setattr -set keep 1 {copies} t:$dff %i" for copies in _COPIES),
+        # The design as Verilog, before synthesis.
+        "design -push-copy",
+        "memory_collect",
+        f"write_verilog -norename -noattr {VERILOG}",
+        "design -pop",
+    )
+)
 _AFTER_SYNTHESIS = f"tee -q -o {CELLS} stat -json"
 STAGES = ("synthesis", "place and route", "bitstream")
 

@@ -1,4 +1,4 @@
-"""Drive units that take inputs in every cycle and never wait: pipelines with ports at different stages."""
+"""Driver of pipelines: units that take inputs in every cycle, with ports at different stages."""
 
 from collections.abc import Iterable, Mapping
 from random import Random
@@ -14,22 +14,21 @@ from opzo.sim.benches.streams import unpack
 
 
 class PipelinedUnit:
-    """Send vectors, one value a port, through a unit and collect what comes out.
+    """Send vectors, with one value per port, through a unit and collect its outputs.
 
-    Inputs change at falling edges; outputs are read after that in the same cycle, so those of a combinational unit have
-    latency 0. In cycles in which a port has no vector it is random.
+    Inputs change at falling edges. Outputs are read after that in the same cycle, so a combinational unit has latency
+    0. A port is random in cycles without a vector.
 
     Parameters
     ----------
     dut : cocotb handle
         Design with the clock ``clk``.
     signature : amaranth Signature
-        Of the unit; tells which outputs are signed.
+        Signature of the unit, for the shapes of its outputs.
     inputs, outputs : dict of str to int
-        Ports, and cycles from the start of a vector until its value is given or read there. Other inputs are left
-        alone.
+        Ports, and the cycles from the start of a vector to its value at the port. Other inputs are not driven.
     rng : random.Random
-        Decides gaps, and inputs without a vector.
+        Source of gaps, and of inputs in cycles without a vector.
     """
 
     def __init__(
@@ -44,7 +43,8 @@ class PipelinedUnit:
     async def run(self, vectors: Mapping[str, ArrayLike], stall: float = 0.0) -> dict[str, np.ndarray]:
         """Send ``vectors`` (name of an input -> values) and return the values of each output.
 
-        ``stall`` is the probability of another cycle without a vector before each of them; 0 is back to back.
+        ``stall`` is the probability of a cycle without a vector before each vector, and of each further one; 0 is back
+        to back.
         """
         columns = {name: np.asarray(values).tolist() for name, values in vectors.items()}
         starts: dict[int, int] = {}
@@ -77,7 +77,7 @@ class PipelinedUnit:
         seed: int,
         stalls: Iterable[float] = (0.0, 0.5),
     ) -> None:
-        """Send ``vectors`` once for each of ``stalls`` and compare; the first vector that goes wrong is shown."""
+        """Send ``vectors`` once for each of ``stalls`` and compare; the message shows the first wrong vector."""
         for stall in stalls:
             results = await self.run(vectors, stall)
             for name, values in expected.items():

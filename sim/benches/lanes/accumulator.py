@@ -1,4 +1,4 @@
-"""Testbench of the accumulator behind its multiplier."""
+"""Testbench of multiplier and accumulator."""
 
 from itertools import product
 from random import Random
@@ -45,11 +45,11 @@ LARGEST_ERROR = ERROR.max * ((1 << RATE_BITS) - 1)
 MOST_ROWS = 4096
 MOST_CLASSES = 64
 CHECKED_ROWS = 64
-"""Up to here the sums of all first rows of a word are compared."""
+"""Words of up to so many rows are compared after each row, longer ones after the last."""
 
 
 class Script:
-    """Rows of one word after another, and what must be seen of their sums."""
+    """Rows of words, one after another, and the sums that are expected."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -58,7 +58,7 @@ class Script:
         """By output: (cycle, value)."""
 
     def integrate(self, weights: np.ndarray, values: np.ndarray, gap: float) -> None:
-        """A word of Integrate; the current after each row is checked, of a long word only that after the last."""
+        """A word of input values; the current is checked after each row, for a long word only after the last."""
         count = len(weights)
         for n, cycles in enumerate(self._rows(weights, values, gap)):
             if n == count - 1 or count <= CHECKED_ROWS:
@@ -68,21 +68,21 @@ class Script:
                     self.expected["saturated"].append((cycle, int(saturated[0, 0])))
 
     def feedback(self, entries: np.ndarray, shift: int, errors: np.ndarray, gap: float) -> None:
-        """A word of Feedback; the sum after each entry is checked."""
+        """A word of feedback entries; the sum is checked after each."""
         factors, _ = saturate(entries >> shift, FEEDBACK_FACTOR_BITS)
         for n, cycles in enumerate(self._rows(factors << PRODUCT_SHIFT, errors, gap)):
             total = feedback_sum(entries[None, : n + 1, None], shift, errors[: n + 1])
             self.expected["sum"] += [(cycle, int(total[0, 0]) >> SUM_SHIFT) for cycle in cycles]
 
     def _rows(self, a: np.ndarray, b: np.ndarray, gap: float) -> list[list[int]]:
-        """Append rows, with random idle cycles behind each; for each row the cycles after which its sum stands."""
-        stands = []
+        """Append rows, each followed by random idle cycles; for each row the cycles after which the sum is its own."""
+        cycles = []
         for n, row in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
-            stands.append([self._cycle(*row, 1, n == 0)])
+            cycles.append([self._cycle(*row, 1, n == 0)])
             while self._rng.random() < gap:
                 idle = [self._rng.getrandbits(WIDTH) for _ in range(2)]
-                stands[-1].append(self._cycle(*idle, 0, self._rng.getrandbits(1)))
-        return stands
+                cycles[-1].append(self._cycle(*idle, 0, self._rng.getrandbits(1)))
+        return cycles
 
     def _cycle(self, *values: int) -> int:
         for name, value in zip(INPUTS, values, strict=True):
@@ -91,7 +91,7 @@ class Script:
 
 
 async def check(dut: Any, script: Script, rng: Random) -> None:
-    """Run a script, every cycle of it, and compare."""
+    """Run all cycles of a script and compare."""
     unit = PipelinedUnit(dut, SIGNATURE, INPUTS, OUTPUTS, rng)
     results = await unit.run(script.vectors)
     for name, checks in script.expected.items():
@@ -100,10 +100,10 @@ async def check(dut: Any, script: Script, rng: Random) -> None:
 
 
 def rows_that_sum_to(current: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and values that make ``current`` before saturation, from spikes and one row of the rest."""
+    """Weights and values whose sum is ``current`` before saturation: spikes of the largest weight, and one more."""
     sign = 1 if current >= 0 else -1
-    spikes, rest = divmod(abs(current), WEIGHT.max)
-    return np.array([sign * WEIGHT.max] * spikes + [sign * rest]), np.full(spikes + 1, SPIKE_INPUT)
+    spikes, remainder = divmod(abs(current), WEIGHT.max)
+    return np.array([sign * WEIGHT.max] * spikes + [sign * remainder]), np.full(spikes + 1, SPIKE_INPUT)
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -129,7 +129,7 @@ async def integrates_as_golden(dut: Any) -> None:
             script.integrate(np.full(3, weight), np.full(3, value), 0.3)
     for current in (*(MEMBRANE.min + d for d in (-1, 0, 1)), *(MEMBRANE.max + d for d in (-1, 0, 1))):
         script.integrate(*rows_that_sum_to(current), 0)
-    # The longest words of the largest products, which just fit.
+    # The longest words with the largest products: they just fit into the accumulator.
     for weight in (WEIGHT.min, WEIGHT.max):
         script.integrate(np.full(MOST_ROWS, weight), np.full(MOST_ROWS, SPIKE_INPUT), 0)
     for _ in range(300):

@@ -22,14 +22,14 @@ INPUTS = (
 OUTPUTS = {"result": LATENCY, "saturated": LATENCY}
 SHIFTS = 16
 LIMITS = {"difference": 1 << MEMBRANE.width, "product": 1 << (SUM_WIDTH - 1)}
-"""Parts of an update are less than these, the product after its rounding."""
+"""Magnitudes that the parts of an update stay below; that of the product after rounding."""
 SELECTED_MAX = (1 << (SUM_WIDTH - 1)) - 1
 UPDATE_MAX = SELECTED_MAX + sum(limit - 1 for limit in LIMITS.values())
-"""All parts at their largest."""
+"""Largest update: all parts at their maximum."""
 
 
 class Numbers:
-    """Ranges of a row entry and of its fraction in a device with ``weight_bits``."""
+    """Ranges of a row entry and of its fraction in a device with ``weight_bits`` per entry."""
 
     def __init__(self, weight_bits: int) -> None:
         self.weight_bits, self.low_bits = weight_bits, ROW_LOW_BITS[weight_bits]
@@ -40,17 +40,17 @@ class Numbers:
 
 
 def corners(numbers: Numbers) -> np.ndarray:
-    """Vectors (row, decay_shift, random, update) in which random bits and decay decide the last bit or a saturation."""
+    """Vectors (row, decay_shift, random, update) where random bits and decay decide the last bit or saturation."""
     one, low, high, all_ones = 1 << numbers.frac_bits, numbers.min, numbers.max, numbers.all_ones
     vectors = []
     for shift in range(SHIFTS):
         half = 1 << max(0, shift - 1 - numbers.low_bits)
         rows = {low, low + 1, -1, 0, 1, high - 1, high}
-        # Where the decay's rounding turns.
+        # Values at which the rounding of the decay changes.
         rows |= {sign * half + d for sign in (-1, 1) for d in (-1, 0, 1) if low <= sign * half + d <= high}
         updates = (-UPDATE_MAX, 1 - UPDATE_MAX, -one, 1 - one, -1, 0, 1, one - 1, one, UPDATE_MAX)
         vectors += list(product(sorted(rows), (shift,), (0, all_ones), updates))
-    # One below, at and one above the sums that just saturate.
+    # Sums one below, at and one above those that just saturate.
     for row, random, d in product((low, 0, high), (0, 1, all_ones), (-1, 0, 1)):
         for target in (low << numbers.frac_bits, (high + 1) << numbers.frac_bits):
             update = (row << numbers.frac_bits) + random - target + d
@@ -71,7 +71,7 @@ def random_vectors(numbers: Numbers, rng: np.random.Generator, count: int) -> np
 
 
 def golden(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and saturations; the bits of a draw that do not round are random."""
+    """New rows and saturations; bits of a draw that are not used for rounding are random."""
     row, shifts, random, update = vectors.T
     unused, low_bits = DRAW_BITS - numbers.frac_bits, numbers.low_bits
     draws = (random << unused | rng.integers(0, 1 << unused, len(random))).astype(np.uint16)
@@ -85,17 +85,17 @@ def golden(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> t
 
 
 def ports(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Inputs of the unit for ``vectors``: an update is made of random parts, and of ``selected``, which is the rest."""
+    """Inputs of the unit for ``vectors``: an update is split into random parts and the remainder, ``selected``."""
     row, shifts, random, update = vectors.T
     count = len(row)
-    rest, part, used = update.copy(), {}, {}
+    remainder, part, used = update.copy(), {}, {}
     for name, limit in LIMITS.items():
-        # Of an update that is too large for ``selected`` as much as there is room for, else any.
-        large = abs(rest) > SELECTED_MAX
+        # As large as possible if the update is too large for ``selected``, else random.
+        large = abs(remainder) > SELECTED_MAX
         some = rng.integers(1 - limit, limit, count) >> rng.integers(0, SUM_WIDTH, count)
-        part[name] = np.where(large, np.clip(rest, 1 - limit, limit - 1), some)
-        used[name] = np.where(large, 1, rng.integers(0, 2, count) * (abs(rest - some) <= SELECTED_MAX))
-        rest -= used[name] * part[name]
+        part[name] = np.where(large, np.clip(remainder, 1 - limit, limit - 1), some)
+        used[name] = np.where(large, 1, rng.integers(0, 2, count) * (abs(remainder - some) <= SELECTED_MAX))
+        remainder -= used[name] * part[name]
     subtract = used["difference"] * rng.integers(0, 2, count)
     half = 1 << (INPUT_BITS - 1)
     return {
@@ -105,8 +105,8 @@ def ports(numbers: Numbers, vectors: np.ndarray, rng: np.random.Generator) -> di
         "step__difference": np.where(subtract, part["difference"], -part["difference"]),
         "step__add": used["difference"] - subtract,
         "step__subtract": subtract,
-        "credits__selected": rest,
-        # Half a unit rounds up.
+        "credits__selected": remainder,
+        # Half a unit is rounded up.
         "credits__product": (part["product"] << INPUT_BITS) + rng.integers(-half, half, count),
         "credits__product_en": used["product"],
     }

@@ -1,7 +1,7 @@
-"""Testbench of a vendor's unit beside the generic one: the same inputs, every cycle the same outputs.
+"""Testbench of a vendor's unit and the generic one: with equal inputs their outputs are equal in every cycle.
 
-Inputs have the prefix ``i``; outputs are ``generic`` and ``vendor``. Parameter ``widths`` gives the inputs' widths,
-``exclusive`` names those of which at most one is 1.
+Inputs have the prefix ``i``; outputs are ``generic`` and ``vendor``. Parameter ``widths`` is the width of each input,
+``exclusive`` the inputs of which at most one is 1.
 """
 
 from itertools import product
@@ -17,7 +17,7 @@ COUNT = 3000
 
 
 def corners(width: int) -> list[int]:
-    """Of a signed number, as bits: 0, 1, -1, largest, smallest, and their neighbours."""
+    """Corner values of a signed number, as bits: 0, 1, -1, largest, smallest, and their neighbours."""
     top = 1 << (width - 1)
     return sorted({value % (1 << width) for value in (0, 1, 2, -1, -2, top - 1, top - 2, top, top + 1)})
 
@@ -29,7 +29,7 @@ async def vendor_equals_generic(dut: Any) -> None:
     for signal in inputs.values():
         signal.value = 0
     await bench.start(dut)
-    # What was in the registers before.
+    # Fill the registers.
     for _ in range(4):
         await FallingEdge(dut.clk)
     stimuli = [*product(*(corners(width) for width in widths.values()))]

@@ -1,4 +1,4 @@
-"""Testbench of row memories, some of different size in one design."""
+"""Testbench of row memories of different sizes in one design."""
 
 from collections import deque
 from random import Random
@@ -16,7 +16,7 @@ COUNT = 4000
 
 
 class Port:
-    """Ports of one memory, and what it holds."""
+    """Ports of a memory, and a model of its content."""
 
     def __init__(self, dut: Any, rows: int, width: int, rng: Random) -> None:
         self._read_address, self._read_data, self._write_address, self._write_data, self._write_en = (
@@ -32,7 +32,7 @@ class Port:
         self.expected: list[int] = []
 
     def step(self, read: int, write: int | None) -> None:
-        """Set the inputs of one cycle: the row to read, and that to write, if any, with random data."""
+        """Set the inputs of a cycle: the row to read, and the row to write with random data, if any."""
         self._due.append((read, int(self._data[read])))
         if len(self._due) > READ_LATENCY:
             self.read.append(int(self._read_data.value))
@@ -43,12 +43,12 @@ class Port:
         self._write_data.value = self._next_data
         self._next_data = data = self._rng.getrandbits(self._width)
         if write is not None:
-            # The row that is read in this cycle still gives the old word.
+            # A read in this cycle still gives the old word.
             self._data[write] = data
 
 
 def random_row(rng: Random, rows: int) -> int:
-    """A row, often one at an end of a bank."""
+    """A random row, often at an end of a bank."""
     ends = [row for row in (0, 1, 1022, 1023, 1024, 1025, 2047, 2048, rows - 2, rows - 1) if 0 <= row < rows]
     return rng.choice((rng.randrange(rows), rng.choice(ends)))
 
@@ -63,7 +63,7 @@ async def matches_an_array(dut: Any) -> None:
         await FallingEdge(dut.clk)
 
     most = max(p["rows"])
-    # Write all, and in the same cycles read, one cycle later, what was written: a row once round in the smaller ones.
+    # Write all rows, and read each in the cycle after its write; smaller memories wrap around.
     for n in range(most + 1):
         for port in ports:
             port.step((n - 1) % port.rows, n % port.rows)

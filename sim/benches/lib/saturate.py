@@ -1,4 +1,4 @@
-"""Testbench of Saturate: every value of a small width, to every smaller width."""
+"""Testbench of Saturate: each value of a small width, to each smaller width."""
 
 from typing import Any
 

@@ -20,12 +20,12 @@ ACTIVITIES = (0, 1, 21, LARGEST_ACTIVITY)
 
 
 def corners(activity: int) -> np.ndarray:
-    """Vectors (total, surrogate, spike, valid): sums on both sides of the steps of a credit and of its ends."""
+    """Vectors (total, surrogate, spike, valid): sums around the rounding steps and the ends of a credit."""
     credits = [-2, -1, 0, 1, 2, 3, *(CREDIT.max - activity + d for d in (-1, 0, 1, 2)), CREDIT.max, CREDIT.max + 1]
     credits += [CREDIT.min - 1, CREDIT.min, CREDIT.min + 1, CREDIT.min - activity]
     vectors = []
     for surrogate in range(SURROGATE_OFF + 1):
-        # Least sum that is rounded to a credit; the one before it is rounded to the credit below.
+        # Smallest sum that is rounded to a credit; the one below is rounded to the next smaller credit.
         shift = DELTA_SHIFT + min(surrogate, SURROGATE_OFF - 1)
         totals = [(value << shift) - (1 << (shift - 1)) + d for value in credits for d in (-1, 0)]
         totals += [ACCUMULATOR.min, ACCUMULATOR.max, -1, 0, 1]

@@ -1,4 +1,4 @@
-"""Testbench of the credit filter, with the tables of some lanes behind it."""
+"""Testbench of the credit filter and the credit selectors of some lanes."""
 
 from collections.abc import Iterable
 from random import Random
@@ -26,32 +26,32 @@ SIGNATURE = wiring.Signature(
     {name: Out(signed(SUM_WIDTH if name.startswith("selected") else FRAME_CREDIT.width)) for name in OUTPUTS}
 )
 FIRST_WRITE = 1 + FILL_DELAY + 1
-"""Cycles from a table's last credit, through the filter and a lane's own registers, to its first sum's write."""
+"""Cycles from the last credit of a table, through the filter and a lane's registers, to the write of its first sum."""
 
 
 class Script:
-    """What the filter is told in each cycle, and what then comes out. In some words not all lanes hold a neuron.
+    """Inputs of each cycle, and the expected outputs. In some words not all lanes hold a neuron.
 
-    While histories come in every cycle the next word is filled in, as early as its tables may be written and no earlier
-    than a lane's credits may follow each other; it is loaded in the cycle after the last sum was written, or later. The
-    device has ``steps`` time steps.
+    The credits of a word are sent as early as its tables may be written, while the histories of the word before it are
+    still used; they are taken into use in the cycle after the write of the last sum, or later. The device has ``steps``
+    time steps.
     """
 
     def __init__(self, rng: Random, steps: int) -> None:
         self._rng, self._steps = rng, steps
         self._credits: dict[int, tuple[int, int, int, int, int]] = {}
-        # By the cycle in which they are loaded: filtered credits (steps, lanes) and factors, 0 in lanes that do not
-        # exist; histories to begin with; a bit for each lane that exists.
+        # By the cycle in which they are taken into use: filtered credits (steps, lanes) and factors, 0 in lanes without
+        # a neuron; first histories; bit mask of the lanes with a neuron.
         self._loads: dict[int, tuple[np.ndarray, list[int], list[int], int]] = {}
         self._load, self._lane = 0, -ENTRIES
 
     def word(self, credits: np.ndarray, histories: list[int], pause: float) -> None:
-        """Fill in ``credits`` (steps, LANES), load them, and use them with at least ``histories``.
+        """Send ``credits`` (steps, LANES), take them into use, and select with at least ``histories``.
 
-        ``pause`` is the probability that a lane, or the load, comes later than it could.
+        ``pause`` is the probability that a lane's credits, or their use, come later than possible.
         """
         rng, steps = self._rng, len(credits)
-        # Whether the rows are those of a frame counts only with a lane's last credit.
+        # ``frame`` only matters with the last credit of a lane.
         frame = rng.getrandbits(1)
         highest = (steps - 1) // TABLE_STEPS * TABLE_STEPS
         begin = max(self._load + 1 - FIRST_WRITE - (ENTRIES - 1 - highest), self._lane + ENTRIES)
@@ -71,7 +71,7 @@ class Script:
         self._loads[self._load] = filtered, factors[0, 0].tolist(), histories, exists
 
     def render(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-        """Vectors of all cycles, and what is to come out in them; the first ``defined`` of those count for nothing."""
+        """Inputs of all cycles and expected outputs, which are not valid in the first ``defined`` cycles."""
         rng = self._rng
         vectors: dict[str, list[int]] = {name: [] for name in INPUTS}
         expected: dict[str, list[int]] = {name: [] for name in OUTPUTS}
@@ -110,12 +110,12 @@ class Script:
 
     @property
     def defined(self) -> int:
-        """Cycles until the first word is loaded."""
+        """Cycles until the first word is in use."""
         return min(self._loads) + 1 - min(self._credits)
 
 
 def lanes_of(rng: Random, credits: Iterable[int]) -> np.ndarray:
-    """``credits`` of one lane, and of others credits that differ from them: (steps, LANES), in random order."""
+    """``credits`` in one lane and random ones in the others: (steps, LANES), lanes in random order."""
     one = np.array(list(credits))
     columns = [one, *(np.array(random_credits(rng, len(one))) for _ in range(LANES - 1))]
     rng.shuffle(columns)
@@ -123,7 +123,7 @@ def lanes_of(rng: Random, credits: Iterable[int]) -> np.ndarray:
 
 
 def corner_words(most: int) -> list[np.ndarray]:
-    """Credits of all step counts to ``most``: constant, alternating, one step alone, and sums that just saturate."""
+    """Credits of 1 to ``most`` steps: constant, alternating, in one step only, and with sums that just saturate."""
     words = []
     for steps in range(1, most + 1):
         for value in (CREDIT.min, -1, 0, 1, CREDIT.max):
@@ -132,7 +132,7 @@ def corner_words(most: int) -> list[np.ndarray]:
         for step in range(steps):
             for value in (CREDIT.min, -1, 1, CREDIT.max):
                 words.append(np.where(np.arange(steps) == step, value, 0))
-    # Sums one to three units around both ends: the later of two steps counts one and a half times.
+    # Sums around both ends of the range: the later of two steps counts one and a half times.
     for end, late in ((FRAME_CREDIT.min, CREDIT.min), (FRAME_CREDIT.max, CREDIT.max)):
         if most > 1:
             words += [np.array([end + d - late - (late >> 1), late]) for d in (-2, -1, 0, 1, 2)]
@@ -140,7 +140,7 @@ def corner_words(most: int) -> list[np.ndarray]:
 
 
 def random_credits(rng: Random, steps: int) -> list[int]:
-    """Credits of some steps, all of one magnitude."""
+    """Credits of ``steps`` steps, of one magnitude."""
     scale = 1 << rng.randrange(1, CREDIT.width)
     return [rng.randrange(-scale, scale) for _ in range(steps)]
 
@@ -154,7 +154,7 @@ async def matches_golden(dut: Any) -> None:
     histories = list(range(1 << most))
     script = Script(rng, most)
     for credits in corner_words(most):
-        # All steps together, each alone, and none; twice, so that most are loaded with and without a frame.
+        # All steps, each step alone, and none; twice, so that most words are used with and without ``frame``.
         for _ in range(2):
             some = [histories[-1], *(1 << k for k in range(most)), 0]
             script.word(lanes_of(rng, credits), some, rng.choice((0, 0.5)))
@@ -164,7 +164,7 @@ async def matches_golden(dut: Any) -> None:
     for _ in range(1000):
         some = rng.choices(histories, k=rng.choice((0, 1, 8)))
         script.word(lanes_of(rng, random_credits(rng, rng.randint(1, most))), some, rng.choice((0, 0.3)))
-    # What is used last.
+    # Ends the use of the word before it.
     script.word(np.zeros((most, LANES), np.int64), [], 0)
     vectors, expected = script.render()
     results = await unit.run(vectors)

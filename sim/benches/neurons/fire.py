@@ -19,7 +19,7 @@ ALPHAS = (0, 1, 819, LARGEST_ALPHA)
 
 
 def potentials(alpha: int) -> list[int]:
-    """Potentials around every comparison that Fire makes, and beyond the format."""
+    """Potentials around each comparison of Fire, and beyond the ends of the format."""
     edges = [code << SURROGATE_SHIFT for code in range(SURROGATE_OFF + 2)]
     distances = {sign * edge + d for edge in (*edges, alpha) for sign in (-1, 1) for d in (-1, 0, 1)}
     near = [THRESHOLD + distance for distance in sorted(distances)]
@@ -28,7 +28,7 @@ def potentials(alpha: int) -> list[int]:
 
 
 def corners(alpha: int) -> np.ndarray:
-    """Vectors (v, current, noise, negative, valid): all potentials, each from several v, with every kind of noise."""
+    """Vectors (v, current, noise, negative, valid): all potentials, each from several v, with each kind of noise."""
     vectors = []
     for u in potentials(alpha):
         for v in (MEMBRANE.min, -1, 0, 1, MEMBRANE.max):

@@ -1,4 +1,4 @@
-"""Testbench of the neurons of a group: words against the golden functions, one after another without a gap or with."""
+"""Testbench of the neurons of a group: words, back to back or with gaps, against the golden functions."""
 
 from collections import deque
 from random import Random
@@ -38,7 +38,7 @@ FILTER_CYCLES = 4
 
 
 class Group:
-    """Golden state of the group's neurons, and the unit that must have the same."""
+    """Golden state of the neurons of a group, and driver of the unit."""
 
     def __init__(self, dut: Any, rng: Random) -> None:
         self.dut, self.rng = dut, rng
@@ -61,14 +61,14 @@ class Group:
             dut.number.value = self.first // self.size
         self.expected: list[dict[str, Any]] = []
         self.recent: deque[int] = deque(maxlen=-(-(LATENCY + 1) // self.size))
-        """Words whose results may still be on their way."""
+        """Words whose results may not be there yet."""
         cocotb.start_soon(self._watch())
 
     async def start(self) -> None:
         await bench.start(self.dut)
 
     def random_word(self, use: AfterWord) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
-        """A word's command, sums and signs drawn."""
+        """Command of a word, its sums and the signs that are drawn."""
         rng = self.rng
         exists = rng.choice((self.limits.lanes, rng.randint(1, self.limits.lanes)))
         command = {
@@ -86,7 +86,7 @@ class Group:
         return command, np.array(sums), np.array([rng.getrandbits(1) for _ in range(self.size)], bool)
 
     def golden(self, command: dict[str, int], sums: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
-        """Advance the golden state by a word; the results that must come."""
+        """Advance the golden state by a word; its expected results."""
         use, word, step = AfterWord(command["after_word"]), command["word"], command["step"]
         exists = self.first + np.arange(self.size) < command["valid_lanes"]
         current, clipped = saturate(sums, MEMBRANE.width)
@@ -119,7 +119,7 @@ class Group:
         return result
 
     async def word(self, use: AfterWord, gap: int = 0) -> None:
-        """Send a word; its results are checked when they come."""
+        """Send a word; its results are checked when they are ready."""
         dut = self.dut
         command, sums, drawn = self.random_word(use)
         if command["word"] in self.recent:
@@ -131,7 +131,7 @@ class Group:
         dut.word__start.value = 0
         self.expected.append(self.golden(command, sums, drawn) | {"command": command})
         for n in range(self.size):
-            # A word may follow when the last sum is there.
+            # The next word may start with the last sum.
             dut.word__command.value = pack(self.layout, self.random_word(use)[0])
             dut.sum.value = pack(SUM, {"value": int(sums[n]), "negative": int(drawn[n])})
             if n < self.size - 1:
@@ -141,7 +141,7 @@ class Group:
             dut.sum.value = self.rng.getrandbits(SUM.size)
 
     async def settle(self) -> None:
-        """Until nothing is under way."""
+        """Wait until no word is in the unit."""
         for _ in range(self.size + LATENCY + 2):
             await FallingEdge(self.dut.clk)
         assert not self.expected, f"seed {bench.seed()}: no results of {self.expected[0]}"
@@ -159,7 +159,7 @@ class Group:
             await FallingEdge(dut.clk)
 
     async def check_potentials(self) -> None:
-        """Load the potentials of every word."""
+        """Load and compare the potentials of each word."""
         dut = self.dut
         for word in range(self.limits.words):
             dut.word__command.value = pack(self.layout, dict.fromkeys(dict(self.layout), 0) | {"word": word})
@@ -177,7 +177,7 @@ class Group:
             np.testing.assert_array_equal(signed, self.v[word], f"seed {bench.seed()}: potentials of word {word}")
 
     async def check_signs(self) -> None:
-        """Signs and spikes of every word and step."""
+        """Compare signs and spikes of each word and step."""
         dut = self.dut
         bits = 1 << np.arange(self.size)
         for word in range(self.limits.words):
@@ -189,7 +189,7 @@ class Group:
                 assert got == want, f"seed {bench.seed()}: signs of word {word}, step {step}"
 
     async def give_errors(self) -> None:
-        """Errors of all classes in all steps, those of other groups' lanes too."""
+        """Send errors of all classes in all steps, also those of other groups."""
         dut, rng = self.dut, self.rng
         layout = error_command(self.limits)
         for step in range(HISTORY_STEPS):
@@ -206,7 +206,7 @@ class Group:
                     await FallingEdge(dut.clk)
 
     async def check_filter(self, *, read_out: int, word: int, steps: int, frame: int) -> None:
-        """Fill the lanes with a word's filtered credits."""
+        """Read and compare the filtered credits of a word."""
         dut = self.dut
         source = (self.error if read_out else self.credit)[word, :steps]
         filtered = filter_credit(source[:, None, :])[:, 0, :]
@@ -240,7 +240,7 @@ async def matches_golden(dut: Any) -> None:
     rng = Random(bench.seed())
     group = Group(dut, rng)
     await group.start()
-    # Every place holds something known before it is read.
+    # Write every place before it is read.
     for use, count in ((AfterWord.STORE, WORDS // 4), (AfterWord.FIRE, WORDS), (AfterWord.CREDIT, WORDS)):
         for _ in range(count):
             await group.word(use, rng.choice((0, 0, rng.randrange(20))))
