@@ -3,6 +3,7 @@
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 
+from opzo.hw.lanes.checks import check_command, check_rows
 from opzo.hw.lanes.lane_command import ACCUMULATED, FIELDS, STAGES, SUM, group_stage, lane_command, pipeline_stage
 from opzo.hw.lanes.lane_group import LaneGroup, instance_index
 from opzo.hw.lanes.lane_ports import LanePorts
@@ -72,6 +73,8 @@ class Lanes(LanePorts):
         before = [self.command, *(record(pipeline_stage(limits, n), f"before_{n}") for n in range(1, STAGES))]
         for after, earlier in zip(before[1:], before[:-1], strict=True):
             m.d.sync += [after[name].eq(earlier[name]) for name, _ in after.shape()]
+        check_command(m, self.command)
+        check_rows(m, before)
         stages = {n: record(group_stage(limits, n), f"group_before_{n}") for n in FIELDS}
         m.d.comb += [stage[name].eq(before[n][name]) for n, stage in stages.items() for name in FIELDS[n]]
         # Errors leave a multiplier, and groups are further away than a cycle. Settings are constant.

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from opzo.hw.lanes.lane_command import SUM, filter_command
+from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.neurons.credits import FeedbackCredits, ReadoutCredits, error_command
 from opzo.hw.neurons.filter import filtered_credit
@@ -140,4 +141,10 @@ class Neurons(wiring.Component):
             self.loading.eq(second.valid & second.load),
             self.potential.eq(state.membrane.read.data.v),
         ]
+        for name, ports, reads in (
+            ("credit", state.credit, self.filter.valid & ~self.filter.read_out),
+            ("readout_credit", state.readout_credit, self.filter.valid & self.filter.read_out),
+        ):
+            same = ports.read.address.as_value() == ports.write.address.as_value()
+            check(m, name, ~(reads & ports.write.en & same), "a credit is read in the cycle in which it is written")
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lanes.lane_command import SUM, AfterWord
+from opzo.hw.lib.check import check
 from opzo.hw.lib.saturate import Saturate
 from opzo.hw.neurons.fire import Fire
 from opzo.hw.neurons.neuron_state import StateSignatures
@@ -118,4 +119,10 @@ class TimeStep(wiring.Component):
                 (fires & (fire.saturated | saturated[2])) | (is_use(stages[4], AfterWord.READOUT) & saturated[2])
             ),
         ]
+        reads, address = is_use(stages[0], AfterWord.FIRE), self.membrane.read.address
+        pending = [
+            is_use(stage, AfterWord.FIRE) & (stage.lane == address.lane) & (stage.command.word == address.word)
+            for stage in stages[1:5]
+        ]
+        check(m, "membrane", ~(reads & Cat(pending).any()), "a potential is read while a new one is computed")
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lanes.lane_command import AfterWord, word_command
+from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.neurons.neuron_state import step_address
 from opzo.spec.network import Limits
@@ -103,6 +104,13 @@ class LaneWalk(wiring.Component):
             m.d.sync += [word.eq(self.word.command), lane.valid.eq(1), lane.load.eq(self.word.load), lane.lane.eq(0)]
         with m.Elif(lane.valid):
             m.d.sync += [lane.lane.eq(next_lane), lane.valid.eq(lane.lane != self._size - 1)]
+        check(m, "strobes", ~(self.word.start & self.word.load), "a word is started and loaded at once")
+        check(
+            m,
+            "words",
+            ~(starts & lane.valid & (lane.lane != self._size - 1)),
+            "a word starts before the last lane of the word ahead of it",
+        )
         for registers in (words, lanes):
             m.d.sync += [after.eq(before) for after, before in zip(registers[1:], registers[:-1], strict=True)]
         for stage, at_lane, at_word in zip(self.stages.at, lanes, words, strict=True):
