@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from amaranth import Shape, signed, unsigned
+from amaranth import Shape, signed
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
@@ -99,7 +99,7 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "noise": 1,
         "odd": 1,
         "fresh": 1,
-        "word": range(max(limits.words, 2)),
+        "word": limits.word_bits,
         "step": range(HISTORY_STEPS),
         "valid_lanes": range(limits.lanes + 1),
         **dict.fromkeys(SHIFT_CHAIN_FIELDS, 1),
@@ -171,7 +171,7 @@ the word's last command."""
 
 def local_stage(limits: Limits) -> int:
     """Stage at which `Lanes.local_sum` is ready: a register in the lane, then an adder level per doubling of lanes."""
-    return ROW + 1 + (limits.lanes - 1).bit_length()
+    return ROW + 1 + limits.lane_bits
 
 
 def lane_stage(limits: Limits, stage: int) -> data.StructLayout:
@@ -216,7 +216,7 @@ def filter_command(limits: Limits) -> data.StructLayout:
             "frame": 1,
             "read_out": 1,
             "lane": range(limits.lanes_per_group),
-            "word": unsigned(max((limits.words - 1).bit_length(), (limits.classes - 1).bit_length(), 1)),
+            "word": max(limits.word_bits, limits.class_bits),
             "step": range(HISTORY_STEPS),
         }
     )
