@@ -8,6 +8,7 @@ from opzo.hw.engine import Engine
 from opzo.hw.error.error_path import ErrorPath
 from opzo.hw.input.event_buffer import EventBuffer
 from opzo.hw.interface import CoreSignature
+from opzo.hw.lib.check import check
 from opzo.hw.register_space import RegisterSpace
 from opzo.hw.results import Results
 from opzo.hw.run_control import RunControl
@@ -83,7 +84,7 @@ class Core(wiring.Component):
         wiring.connect(m, wiring.flipped(link.memory_w), engine.rows.write)
         wiring.connect(m, engine.rows.read, wiring.flipped(link.memory_r))
         # A new setting takes effect some cycles after it was written.
-        idle = control.idle & ~events.queued & ~results.busy & ~registers.clear_traces & ~registers.writing
+        idle = control.idle & ~events.queued & ~results.busy & ~registers.writing
         m.d.comb += [
             registers.address.eq(link.register_addr),
             registers.write_data.eq(link.register_w_data),
@@ -95,6 +96,9 @@ class Core(wiring.Component):
             engine.rows.enable.eq(idle),
             link.idle.eq(idle & ~engine.rows.busy & ~registers.counting & ~link.register_w_en),
         ]
+
+        in_run = run.start | run.working | run.close
+        check(m, "register", ~(link.register_w_en & in_run), "the host writes a register in a run")
 
         # Each unit counts what it sees; registered here, once.
         increments = {Counter.DROPPED: events.dropped}

@@ -21,7 +21,7 @@ class RegisterSpace(wiring.Component):
     read_data : Out(32)
         REGISTER_CYCLES after ``address``.
     writing : Out(1)
-        Something was written in one of the last two cycles, and may not have taken effect.
+        Something was written in one of the last two cycles, and is just taking effect.
     counting : Out(1)
         Counters are not exact yet.
     config : Out(CONFIG), layers : Out(LAYERS)

@@ -4,6 +4,7 @@ from amaranth import Array, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
+from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import LAYER_REG_BITS, REG_BITS, LayerReg, Reg, layer_register
@@ -63,7 +64,7 @@ class RegisterFile(wiring.Component):
         layers = record(LAYERS, "layers")
         m.d.comb += [self.config.eq(config), self.layers.eq(layers)]
 
-        # The host writes only while the engine is idle, so the two sources of a register never meet.
+        # The host writes only while no run is in progress, so the two sources of a register never meet.
         with m.If(self.sample_done):
             m.d.sync += config.samples.eq(config.samples + 1)
         new = self.feedback_shifts
@@ -96,6 +97,7 @@ class RegisterFile(wiring.Component):
         for address, value in values.items():
             with m.If(is_written[address]):
                 m.d.sync += value.eq(write_data)
+        check(m, "samples", ~(self.sample_done & is_written[Reg.SAMPLES]), "the host writes SAMPLES as a run ends")
         m.d.sync += [
             self.clear_counters.eq(is_written[Reg.CLEAR_COUNTERS]),
             self.clear_traces.eq(is_written[Reg.HIDDEN_LAYERS]),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.error.ports import AnswerSignature
 from opzo.hw.interface import RESULT, RUN
+from opzo.hw.lib.check import check
 from opzo.spec.network import Limits
 
 
@@ -78,4 +79,5 @@ class Results(wiring.Component):
                     with m.If(last):
                         m.next = "IDLE"
         m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+        check(m, "start", ~(self.start & self.busy), "a run ends before the results of the last one were taken")
         return m

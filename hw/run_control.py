@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from opzo.hw.counters import counted
 from opzo.hw.input.traces import STEPS_BITS
 from opzo.hw.interface import RUN
+from opzo.hw.lib.check import check
 from opzo.hw.registers import CONFIG
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.registers import Counter
@@ -127,6 +128,8 @@ class RunControl(wiring.Component):
             self.counted.train_cycles.eq(in_progress & run.sample.train),
             self.counted.test_cycles.eq(in_progress & ~run.sample.train),
         ]
+        check(m, "start", ~(run.start & in_progress), "a run starts while another one is in progress")
+        check(m, "blocked", ~(run.working & self.blocked), "a row or an answer is under way in a run")
         self._carry_over(m)
         return m
 

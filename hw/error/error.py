@@ -27,6 +27,7 @@ from opzo.hw.error.readout_memory import ReadoutMemory
 from opzo.hw.error.readout_sums import ReadoutSums
 from opzo.hw.error.softmax import PRODUCT_CYCLES, Softmax
 from opzo.hw.lib import reciprocal
+from opzo.hw.lib.check import check
 from opzo.hw.lib.exponential import POWER_CYCLES
 from opzo.spec.formats import ERROR, ZO_LOSS_SHIFT
 from opzo.spec.network import Limits
@@ -182,6 +183,8 @@ class ErrorUnit(wiring.Component):
             self.progress.busy.eq(~control.idle),
             self.progress.closing.eq(walk.ends[0] & (control.scaling | (control.summing & ~settings.learn))),
         ]
+        check(m, "start", ~self.step.start | control.idle, "a step starts while the error unit is busy")
+        check(m, "readout", ~numbered.valid | control.collecting, "a readout is stored while the error unit reads them")
         with m.If(control.idle & self.step.start):
             m.d.sync += [held.eq(getattr(self.step, name)) for name, held in step.items()]
         return m

@@ -6,6 +6,7 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.lib.check import check
 from opzo.hw.registers import FeedbackShiftSignature
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import tag_layout
@@ -99,6 +100,7 @@ class ScaleEstimator(wiring.Component):
                     m.d.sync += [total.eq(total >> 1), self.shift.eq(self.shift + 1)]
         with m.If(self.clear):
             m.d.sync += [total.eq(0), limit.eq(0)]
+        check(m, "clear", ~(self.clear & self.entry.valid), "an entry comes together with a clear")
         return m
 
 

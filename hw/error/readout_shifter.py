@@ -4,6 +4,7 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.lib.check import check
 from opzo.spec.network import Limits
 
 
@@ -41,6 +42,7 @@ class ReadoutShifter(wiring.Component):
             m.d.sync += left.eq(self.lanes)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
+        check(m, "load", ~self.load | (left <= 1), "a word is loaded while readouts are left in the chain")
         m.d.comb += [
             self.valid.eq(left != 0),
             self.shift.eq(self.soon | self.load | (left > 1)),

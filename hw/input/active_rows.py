@@ -12,6 +12,7 @@ from opzo.hw.input.scanner import FINISHED, fired_layout
 from opzo.hw.input.spike_encoder import LIST, SpikeEncoder
 from opzo.hw.input.spike_lists import counts_layout
 from opzo.hw.input.traces import ENTRY, Traces
+from opzo.hw.lib.check import check
 from opzo.hw.registers import LAYERS
 from opzo.hw.run_control import RunSignature
 from opzo.spec.formats import HISTORY_STEPS
@@ -207,6 +208,9 @@ class ActiveRows(wiring.Component):
             marks_left.eq(marks.r_level != 0),
             progress.lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & ~marks_left),
         ]
+        check(m, "fired", ~self.fired.valid | self.fired.ready, "a word of spikes finds the queue full")
+        check(m, "marks", ~marks.w_en | marks.w_rdy, "an event finds the queue of marks full")
+        check(m, "start", ~self.run.start | ~self.busy, "a run starts while traces are busy")
         first = traces.first
         for layer in range(MAX_HIDDEN):
             m.d.comb += [

@@ -297,6 +297,39 @@ async def starts_anew_after_a_reset_in_the_middle(dut: Any) -> None:
 
 
 @cocotb.test()
+async def is_busy_until_a_register_has_taken_effect(dut: Any) -> None:
+    """``idle`` stays low from the write of a register, through what it starts, until that has ended."""
+    core = core_bench(dut)
+    await bench.start(dut)
+    limits = core.limits
+    entries = max(limits.words * limits.lanes, limits.events)
+    for address, least in ((Reg.HIDDEN_LAYERS, entries), (Reg.CLEAR_COUNTERS, len(Counter)), (Reg.ALPHA, 3)):
+        await core.idle()
+        await core.write_register(address, 1)
+        cycles = 0
+        while not dut.link__idle.value:
+            await FallingEdge(dut.clk)
+            cycles += 1
+        assert cycles >= least, f"idle {cycles} cycles after {address.name} was written"
+        for _ in range(20):
+            await FallingEdge(dut.clk)
+            assert dut.link__idle.value == 1, f"idle for a moment after {address.name} was written"
+
+
+@cocotb.test()
+async def counts_dropped_events(dut: Any) -> None:
+    """Events beyond the room for a run are counted."""
+    core = core_bench(dut)
+    await bench.start(dut)
+    await core.idle()
+    await core.write_register(Reg.CLEAR_COUNTERS, 0)
+    await core.events.send_all([{"address": 0, "value": 1, "ends": 0}] * (core.limits.events + 3))
+    await core.discard()
+    core.golden.counters.add(Counter.DROPPED, 3)
+    await core.compare_counters("after too many events")
+
+
+@cocotb.test()
 async def agrees_whatever_came_before(dut: Any) -> None:
     """Sequences of networks on one core, with input that is given up and resets in the middle of runs."""
     networks = bench.parameters().get("networks", 0)

@@ -24,7 +24,7 @@ class Driver:
     def __init__(self, dut: Any, rng: Random) -> None:
         self.dut, self.rng = dut, rng
         self.golden = GoldenCore(Limits(lanes=4, rows=1, inputs=1, words=1, classes=2))
-        for name in ("address", "write_data", "write_en", "sample_done", "shifts_en"):
+        for name in ("address", "write_data", "write_en", "sample_done", "feedback_shifts__valid"):
             getattr(dut, name).value = 0
 
     async def write(self, address: int, value: int) -> None:
