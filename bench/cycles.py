@@ -18,8 +18,9 @@ from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device, open_device
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
-from opzo.host.training.schedule_registers import rate_registers
-from opzo.host.training.trainer import Samples, Trainer
+from opzo.host.training.evaluation import Samples
+from opzo.host.training.schedule_registers import schedule_registers
+from opzo.host.training.trainer import Trainer
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS
@@ -97,7 +98,7 @@ def main() -> int:
     hyper = Hyperparameters()
     with open_device("rtl", network, args.lanes) as device:
         Trainer(device, network, hyper, checkpoint)
-        device.write_registers(rate_registers(hyper, 0, args.samples))
+        device.write_registers(schedule_registers(hyper, 0, args.samples))
         figures: dict[str, Any] = {
             "network": str(network),
             "local": network.local,

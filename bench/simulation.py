@@ -18,7 +18,7 @@ from opzo.host.driver.device import Device, Sample
 from opzo.host.driver.link import Link
 from opzo.host.driver.transport import Connection
 from opzo.host.training.config import Hyperparameters
-from opzo.host.training.schedule_registers import rate_registers
+from opzo.host.training.schedule_registers import schedule_registers
 from opzo.host.training.trainer import Trainer
 from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.network import Network
@@ -70,7 +70,7 @@ def main() -> int:
     device = Device("rtl", Link(Connection("rtl", lambda: transport, patience=120.0, reopens=False)))
     hyper = Hyperparameters()
     Trainer(device, network, hyper)
-    device.write_registers(rate_registers(hyper, 0, args.samples))
+    device.write_registers(schedule_registers(hyper, 0, args.samples))
     work = list(samples(network, args.samples))
     cycles, wall, chip = transport.cycles, time.perf_counter(), transport.seconds
     correct = sum(

@@ -28,7 +28,7 @@ from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config
 from opzo.host.training.recipes import configure
 from opzo.host.training.run_folder import CHECKPOINT
-from opzo.host.training.schedule_registers import BLOCK, rate_registers
+from opzo.host.training.schedule_registers import BLOCK, schedule_registers
 from opzo.host.training.sweep import PlannedRun
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
@@ -140,7 +140,7 @@ def chip(data: Data, config: Config, checkpoint: Checkpoint, lanes: int, samples
     total = config.epochs * len(data.train)
     with open_device("rtl", config.network, lanes) as device:
         Trainer(device, config.network, config, replace(checkpoint, state=state))
-        device.write_registers(rate_registers(config, total // 2 // BLOCK * BLOCK, total))
+        device.write_registers(schedule_registers(config, total // 2 // BLOCK * BLOCK, total))
         train, train_bytes = sent(device, data, samples, train=True)
         test, test_bytes = sent(device, data, samples, train=False)
     return {

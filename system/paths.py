@@ -14,3 +14,8 @@ def expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise OpzoError(f"there is no home folder for {text}; write its whole path") from None
+
+
+def absolute(text: str) -> str:
+    """Absolute path of a file or folder, so that a run can be resumed from any folder; '' stays ''."""
+    return str(expanded(text).absolute()) if text else ""

@@ -1,1 +1,1 @@
-"""The Python API."""
+"""The Python API: models, connections, data, notebooks."""

@@ -1,4 +1,4 @@
-"""What a user of the Python API sees of a call of fit: progress, a line for each epoch, warnings."""
+"""Report of a call of `Model.fit`: progress, a line for each epoch, warnings."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -6,28 +6,29 @@ from typing import Any, Self
 from opzo.host.api.notebook import NotebookBar
 from opzo.host.api.verbosity import in_notebook
 from opzo.host.driver.statistics import cycles_are
-from opzo.host.training.health import Once
+from opzo.host.training.health import NewWarnings
 from opzo.host.training.progress import TrainingBar, table_head, table_row
-from opzo.host.training.trainer import EpochReport, Progress, Trainer, Watcher
+from opzo.host.training.reports import EpochProgress, EpochReport, Watcher
+from opzo.host.training.trainer import Trainer
 from opzo.system.interrupt import Interrupt
 
 
 class FitReport(Watcher):
-    """Tells the user what the trainer reports, where ``shown``, and keeps it.
+    """Keeps the metrics of a training and, where ``shown``, prints its progress.
 
     Attributes
     ----------
     rows : list of dict
         Metrics of the completed epochs.
     interrupt : Interrupt or None
-        What asks to stop.
+        Stops the training when requested.
     """
 
     def __init__(self, trainer: Trainer, *, shown: bool) -> None:
         self.rows: list[dict[str, Any]] = []
         self.interrupt: Interrupt | None = None
         self._trainer, self._shown = trainer, shown
-        self._warnings = Once()
+        self._warnings = NewWarnings()
         network, epochs = trainer.network, trainer.hyper.epochs
         self._cycles = cycles_are(trainer.device.identity)
         self._bar: NotebookBar | TrainingBar
@@ -46,13 +47,13 @@ class FitReport(Watcher):
         self._bar.__exit__(kind, error, traceback)
 
     def stopping(self) -> None:
-        """Answer the first Ctrl-C."""
-        self._tell("opzo: stopping after this sample; Ctrl-C again quits at once")
+        """Respond to the first Ctrl-C."""
+        self._log("opzo: stopping after this sample; press Ctrl-C again to quit now")
 
     def stop(self) -> bool:
         return self.interrupt is not None and self.interrupt.requested
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: EpochProgress) -> None:
         if self._shown:
             self._bar.show(progress)
         self._warn(progress)
@@ -60,19 +61,19 @@ class FitReport(Watcher):
     def epoch(self, report: EpochReport) -> None:
         trainer = self._trainer
         if not self.rows:
-            self._tell(table_head(self._cycles))
+            self._log(table_head(self._cycles))
         self.rows.append(report.row(trainer.network, trainer.device.identity))
-        self._tell(table_row(report, trainer.network, trainer.device.limits.lanes))
+        self._log(table_row(report, trainer.network, trainer.device.limits.lanes))
         self._warn(report)
 
-    def _warn(self, standing: Progress | EpochReport) -> None:
-        """Tell, once each, what is wrong with the training."""
+    def _warn(self, report: EpochProgress | EpochReport) -> None:
+        """Log each kind of warning the first time that it occurs."""
         trainer = self._trainer
-        found = standing.warnings(trainer.network, trainer.hyper, trainer.device.limits.lanes)
-        for text in self._warnings.new(found):
-            # Hyper-parameters are no options here.
-            self._tell(f"opzo: {text.replace('--', '')}")
+        found = report.warnings(trainer.network, trainer.hyper, trainer.device.limits.lanes)
+        for text in self._warnings.of(found):
+            # Hyper-parameters are not options in Python.
+            self._log(f"opzo: {text.replace('--', '').replace('feedback-leak', 'feedback_leak')}")
 
-    def _tell(self, message: str) -> None:
+    def _log(self, message: str) -> None:
         if self._shown:
-            self._bar.tell(message)
+            self._bar.log(message)

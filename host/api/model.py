@@ -24,7 +24,7 @@ from opzo.host.training.config import Hyperparameters, meant
 from opzo.host.training.old_names import renamed_arguments
 from opzo.host.training.recipes import learning_recipe
 from opzo.host.training.run_folder import checkpoint_path
-from opzo.host.training.schedule_registers import STREAM_RATE, rate_registers
+from opzo.host.training.schedule_registers import STREAM_RATE, schedule_registers
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import WEIGHT
@@ -38,7 +38,7 @@ ELSEWHERE = {
     **dict.fromkeys(("device", "lanes", "weight_bits"), "opzo.connect(...)"),
     **dict.fromkeys(("data", "data_root"), "opzo.load_data(...)"),
 }
-"""Settings of the command line that the Python API takes in another place."""
+"""Settings of the command line that other functions of the Python API take."""
 
 
 def connect(
@@ -46,15 +46,15 @@ def connect(
 ) -> Device:
     """Open a device: ``fast``, ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
 
-    The simulated ones are built for ``network`` with ``lanes`` lanes and ``weight_bits`` (16 or 12) bits a weight; a
-    board is what it is. Raises OpzoError where the device is absent, busy, of another version, or too small.
+    A simulated device is built for ``network``, with ``lanes`` lanes and ``weight_bits`` (16 or 12) bits per weight. A
+    board keeps its own sizes. Raises OpzoError where the device is absent, busy, of another version, or too small.
     """
     with messages():
         return open_device(device, network, lanes, weight_bits)
 
 
 def load_data(name: str | Path, root: str | Path = "") -> Data:
-    """Data set by name; ``root`` is the folder of its files, where it has any.
+    """Load a data set by name; ``root`` is the folder of its files, if it has any.
 
     ``digits``; ``mnist`` (four IDX files, gzipped or not); the synthetic recordings ``saccade-digits`` and
     ``saccade-mnist`` (of the same files); the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz``
@@ -62,7 +62,8 @@ def load_data(name: str | Path, root: str | Path = "") -> Data:
     """
     if not isinstance(name, str | Path):
         raise OpzoError(
-            f"a data set is named by a text, not {shown(name)}; choose {', '.join(data_sets.DATA_SETS)} or a file"
+            f"a data set must be named by a string or Path, not {shown(name)}; "
+            f"choose {', '.join(data_sets.DATA_SETS)} or a file"
         )
     with messages():
         return data_sets.load_data(str(name), root)
@@ -75,33 +76,33 @@ class Model:
     ----------
     network : Network
     device : Device
-        From `connect`; the model fills it and needs it as long as it lives.
+        From `connect`. The model writes its state to it and needs it for its whole lifetime.
     **hyper
-        Fields of ``opzo.host.training.config.Hyperparameters``: ``rule``, ``seed``, ``epochs``, ``rate``, ... What
-        is not given is the recipe of the data set that `fit` gets, else the default.
+        Fields of `opzo.Hyperparameters`: ``rule``, ``seed``, ``epochs``, ``rate``, ... Those that are not given come
+        from the recipe of the data set that `fit` gets, else from the defaults.
 
-    Raises OpzoError where the device is too small or a value is out of range; whatever it does, where another model has
-    taken its place on the device.
+    Raises OpzoError where the device is too small or a value is out of range. Every method raises OpzoError after
+    another model has replaced this one on the device.
     """
 
     def __init__(self, network: Network, device: Device, **hyper: Any) -> None:
         if not isinstance(network, Network) or not isinstance(device, Device):
             raise OpzoError(
-                "a model is made of a network and an open device: opzo.Model(network, opzo.connect('fast', network)), "
-                f"not of {shown(network)} and {shown(device)}"
+                "a model needs a network and an open device, opzo.Model(network, opzo.connect('fast', network)), "
+                f"not {shown(network)} and {shown(device)}"
             )
         values = renamed_arguments(hyper, "opzo.Model", 2)
         self._given = set(values)
         self._trainer = Trainer(device, network, _hyper(values))
 
     def __repr__(self) -> str:
-        return f"<Model {self.network!r}, rule '{self.hyper.rule}', {self._trainer.place}>"
+        return f"<Model {self.network!r}, rule '{self.hyper.rule}', {self._trainer.whereabouts}>"
 
     @classmethod
     def load(cls, path: str | Path, device: Device | str = "rtl") -> "Model":
-        """Model of a checkpoint or run folder, on an open device or a simulated one that is opened for it.
+        """Load a checkpoint or run folder to an open device, or to a simulated one that is opened for it.
 
-        Its hyper-parameters count as given.
+        Its hyper-parameters count as given: no recipe replaces them.
         """
         checkpoint = Checkpoint.load(checkpoint_path(_path(path)))
         keys = {entry.name for entry in fields(Hyperparameters)}
@@ -109,7 +110,7 @@ class Model:
         values["rule"] = checkpoint.rule.name.lower()
         model = cls.__new__(cls)
         model._given = set(values)
-        hyper, start = _hyper(values), _anew(checkpoint)
+        hyper, start = _hyper(values), _restarted(checkpoint)
         if isinstance(device, Device):
             model._trainer = Trainer(device, checkpoint.network, hyper, start)
             return model
@@ -123,7 +124,7 @@ class Model:
         return model
 
     def save(self, path: str | Path) -> None:
-        """Write a checkpoint (.npz); whole or not at all."""
+        """Write a checkpoint (.npz), completely or not at all."""
         self._trainer.checkpoint(asdict(self.hyper)).save(_path(path))
 
     @property
@@ -133,12 +134,12 @@ class Model:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, as the data that it was trained on had them; empty where they are unknown."""
+        """Names of the classes in the training data; empty where they are unknown."""
         return self._trainer.class_names
 
     @property
     def device(self) -> Device:
-        """The device it is on; OpzoError where another model took its place there."""
+        """The device; OpzoError where another model has replaced this one on it."""
         return self._trainer.device
 
     @property
@@ -164,24 +165,24 @@ class Model:
         epochs: int | None = None,
         progress: bool | None = None,
     ) -> list[dict[str, Any]]:
-        """Train; the metrics by epoch.
+        """Train; returns the metrics of each epoch.
 
-        A second call trains on from where the first ended, with the schedules of step size and noise from their start.
-        Ctrl-C stops after a whole sample; the model is then as far as it came.
+        A second call continues with the current weights and restarts the schedules of step size and noise. Ctrl-C stops
+        after the current sample; the model keeps what it has learned.
 
         Parameters
         ----------
         x : array (count, ...), Frames, Events or Data
-            Images of pixels 0..255, events, or a data set, whose training part is meant. What belongs to a data set
-            that has a recipe is trained as ``opzo train`` does it, but for the hyper-parameters that were given.
+            Images of pixels 0..255, events, or a data set, which is used by its training part. Data of a data set with
+            a recipe are trained with it, as by ``opzo train``, except for hyper-parameters that were given.
         y : array (count,), for images as an array
-            Their classes.
+            Classes of the images.
         test : (x, y), Frames, Events or Data
-            What to test on after each epoch; without it, the test part where ``x`` is a data set.
+            Test samples for after each epoch (default: the test part of a data set ``x``).
         epochs : int
-            Stands in for the hyper-parameter, from now on.
+            Replaces the hyper-parameter from now on.
         progress : bool
-            Say how it goes; without it, what `opzo.set_verbose` says.
+            Print progress (default: as set by `opzo.set_verbose`).
         """
         shown = verbose() if progress is None else bool(progress)
         with messages(shown):
@@ -203,39 +204,39 @@ class Model:
     def evaluate(self, x: Given, y: ArrayLike | None = None) -> dict[str, Any]:
         """Figures on labelled samples: ``accuracy``, ``loss``, ``firing_rates``, ``cycles_per_sample``, ...
 
-        ``x`` and ``y`` as in `fit`; of a data set, the test part.
+        ``x`` and ``y`` as in `fit`; a data set is used by its test part.
         """
         with messages():
             samples = labelled(x, y, "test", self.network)
             return self._trainer.evaluate(samples).figures(self.network, self.device.identity)
 
     def predict(self, x: Given) -> NDArray[np.intp]:
-        """Class of each sample; of a data set, of the test part."""
+        """Predicted class of each sample; a data set is used by its test part."""
         with messages():
             samples = unlabelled(x, self.network)
             return self._trainer.predict(samples)
 
     def stream(self, *, window: int = 0, rate: int = STREAM_RATE) -> Stream:
-        """Stream of time steps through the network, which learns with the step size ``rate`` where that is switched on.
+        """Stream of time steps through the network; ``rate`` is the step size while its learning is on.
 
-        ``window`` is the number of time steps after which a new decision begins, 0: only with a new label.
+        After ``window`` time steps a new decision begins; with 0, only with a new label.
         """
         stream = Stream(self.device, self.network, window=window)
-        self.device.write_registers(rate_registers(replace(self.hyper, rate=rate), 0, 1))
+        self.device.write_registers(schedule_registers(replace(self.hyper, rate=rate), 0, 1))
         return stream
 
 
 def _path(path: str | Path) -> Path:
     if not isinstance(path, str | Path):
-        raise OpzoError(f"a checkpoint is named by a path, not {shown(path)}")
+        raise OpzoError(f"a checkpoint must be named by a string or Path, not {shown(path)}")
     return expanded(str(path))
 
 
 def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArray[np.int16]]:
-    """Weights of each layer as the device holds them; OpzoError where they are no weights of ``network``."""
+    """Weights of each layer in Q3.12; OpzoError where they do not fit ``network``."""
     shapes = [(n_in + 1, n_out) for n_in, n_out in pairwise(network.sizes)]
     if len(matrices) != len(shapes):
-        raise OpzoError(f"there are {len(matrices)} matrices of weights; {network} has {len(shapes)}")
+        raise OpzoError(f"{network} has {len(shapes)} matrices of weights, not {len(matrices)}")
     raw = []
     for layer, (matrix, shape) in enumerate(zip(matrices, shapes, strict=True)):
         values = np.asarray(matrix)
@@ -250,8 +251,8 @@ def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArra
     return raw
 
 
-def _anew(checkpoint: Checkpoint) -> Checkpoint:
-    """The same state at the start of its schedules."""
+def _restarted(checkpoint: Checkpoint) -> Checkpoint:
+    """The same state, at the start of its schedules."""
     names = checkpoint.class_names
     return Checkpoint(checkpoint.network, checkpoint.rule, checkpoint.state, class_names=names)
 
@@ -260,7 +261,7 @@ def _hyper(values: dict[str, Any]) -> Hyperparameters:
     known = [entry.name for entry in fields(Hyperparameters)]
     for key in values:
         if key in ELSEWHERE:
-            raise OpzoError(f"{key} is no hyper-parameter; it belongs to {ELSEWHERE[key]}")
+            raise OpzoError(f"{key} is not a hyper-parameter; pass it to {ELSEWHERE[key]}")
         if key not in known:
             raise OpzoError(f"there is no hyper-parameter '{key}'{meant(key, known)}; there are {', '.join(known)}")
     return Hyperparameters(**values)

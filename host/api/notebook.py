@@ -1,23 +1,23 @@
-"""What a notebook shows of a training run: one line that is kept up to date, and a line for each epoch below it."""
+"""Progress of a training run in a notebook: one line that is updated, and a line for each epoch below it."""
 
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
 from opzo.host.training.progress import describe
-from opzo.host.training.trainer import Progress
+from opzo.host.training.reports import EpochProgress
 from opzo.spec.network import Network
 
 
 class NotebookBar:
-    """Stands in for ``opzo.host.training.progress.TrainingBar`` where there is no terminal but a notebook.
+    """Replaces ``opzo.host.training.progress.TrainingBar`` in a notebook.
 
     Parameters
     ----------
     network : Network
     epochs : int
     cycles : str
-        Where the device's figures of cycles come from.
+        Origin of the device's cycle counts, ``counted`` or ``modelled``.
     """
 
     def __init__(self, network: Network, epochs: int, cycles: str) -> None:
@@ -32,17 +32,16 @@ class NotebookBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """What the line said last stays."""
+        """Leave the line as it is."""
 
-    def show(self, standing: Progress) -> None:
+    def show(self, progress: EpochProgress) -> None:
         """Update the line."""
-        speed = standing.done / max(1e-9, standing.seconds)
         text = (
-            f"epoch {standing.epoch + 1}/{self._epochs}, {standing.position:,} of {standing.count:,} samples, "
-            f"{speed:,.0f}/s, {describe(standing.tally, self._network, self._cycles)}"
+            f"epoch {progress.epoch + 1}/{self._epochs}, {progress.position:,} of {progress.count:,} samples, "
+            f"{progress.samples_per_second:,.0f}/s, {describe(progress.tally, self._network, self._cycles)}"
         )
         self._handle.update({"text/plain": text}, raw=True)
 
-    def tell(self, message: str) -> None:
-        """Say something below the line."""
+    def log(self, message: str) -> None:
+        """Print a line below."""
         print(message, flush=True)

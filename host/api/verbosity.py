@@ -1,4 +1,4 @@
-"""What the Python API says besides its results, where it says it, and the one switch that turns it off."""
+"""Messages of the Python API besides its results: where they go, and the switch that turns them off."""
 
 import logging
 import sys
@@ -13,10 +13,9 @@ _switch = {"verbose": True}
 
 
 def set_verbose(verbose: bool) -> None:
-    """Switch on or off all that opzo says besides results: progress, epochs, warnings, what is compiled.
+    """Turn all messages besides results on or off: progress, epochs, warnings, what is compiled. The default is on.
 
-    It is said in the output of the cell in a notebook, else on stderr; it is on at the start. The command line has
-    ``--quiet`` instead.
+    They go to the output of the cell in a notebook, else to stderr. The command line has ``--quiet`` instead.
     """
     if not isinstance(verbose, bool):
         raise OpzoError(f"set_verbose takes True or False, not {shown(verbose)}")
@@ -24,36 +23,36 @@ def set_verbose(verbose: bool) -> None:
 
 
 def verbose() -> bool:
-    """Whether the switch is on."""
+    """Whether messages are on."""
     return _switch["verbose"]
 
 
 def in_notebook() -> bool:
-    """Whether this runs in the kernel of a notebook."""
+    """Whether this process is the kernel of a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None
 
 
-def tell(message: str) -> None:
-    """Say a line: in the output of the cell in a notebook, else on stderr."""
+def log(message: str) -> None:
+    """Print a message: in the output of the cell in a notebook, else on stderr."""
     print(message, file=sys.stdout if in_notebook() else sys.stderr, flush=True)
 
 
 @contextmanager
-def messages(told: bool | None = None) -> Iterator[None]:
-    """Meanwhile, tell what the log of opzo says and the user's own logging would not show, where ``told``.
+def messages(shown: bool | None = None) -> Iterator[None]:
+    """Within the block, print the log records of opzo that the user's own logging does not show.
 
-    ``told`` is the switch, unless given. What the user has set up gets what it got before, and is as before afterwards.
-    Where nothing is told and nothing is set up, warnings of the log are not printed either.
+    ``shown`` overrides the switch. Logging that the user has configured gets the same records as before and is
+    restored afterwards. Where messages are off and nothing is configured, warnings are not printed either.
     """
     configured = _LOGGER.getEffectiveLevel() if _LOGGER.hasHandlers() else logging.CRITICAL + 1
-    told = verbose() if told is None else told
-    if _LOGGER.handlers or configured <= logging.INFO or (configured <= logging.CRITICAL and not told):
+    shown = verbose() if shown is None else shown
+    if _LOGGER.handlers or configured <= logging.INFO or (configured <= logging.CRITICAL and not shown):
         yield
         return
     level, propagate = _LOGGER.level, _LOGGER.propagate
-    handler = _Teller(configured) if told else logging.NullHandler()
+    handler = _Printer(configured) if shown else logging.NullHandler()
     _LOGGER.addHandler(handler)
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False
@@ -65,8 +64,8 @@ def messages(told: bool | None = None) -> Iterator[None]:
         _LOGGER.propagate = propagate
 
 
-class _Teller(logging.Handler):
-    """Tells records below the user's level, hands the others on to the user's handlers."""
+class _Printer(logging.Handler):
+    """Prints records below the user's level and passes the others to the user's handlers."""
 
     def __init__(self, configured: int) -> None:
         super().__init__()
@@ -77,4 +76,4 @@ class _Teller(logging.Handler):
             _LOGGER.parent.handle(record)
         else:
             warning = "warning: " if record.levelno >= logging.WARNING else ""
-            tell(f"opzo: {warning}{printable(record.getMessage())}")
+            log(f"opzo: {warning}{printable(record.getMessage())}")

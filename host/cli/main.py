@@ -4,7 +4,8 @@ import logging
 import re
 
 import opzo
-from opzo.host.cli.options import Parser, add_commands, say
+from opzo.host.cli.output import log
+from opzo.host.cli.parser import Parser, add_commands
 from opzo.spec.errors import ChoiceError, LinkError, OpzoError, ToolError
 from opzo.spec.messages import printable
 from opzo.system.standard_streams import Output, ended_by_signals, standard_streams
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         if stdout.error is not None:
             gone = isinstance(stdout.error, BrokenPipeError)
             reason = "its reader has gone" if gone else stdout.error.strerror
-            say(f"opzo: error: cannot write to standard output: {reason}; results are incomplete")
+            log(f"opzo: error: cannot write to standard output: {reason}; results are incomplete")
             code = code or (INTERRUPTED if gone else FAILED)
     return code
 
@@ -56,12 +57,12 @@ def _run(argv: list[str] | None, stdout: Output) -> int:
     except OpzoError as error:
         # A message of another library may have several lines and escape codes; the user gets one line of text.
         more = f"; see {arguments.program} --help" if isinstance(error, ChoiceError) else ""
-        say(f"opzo: error: {printable(' '.join(_ESCAPES.sub('', str(error)).split()))}{more}")
+        log(f"opzo: error: {printable(' '.join(_ESCAPES.sub('', str(error)).split()))}{more}")
         return FAILED if isinstance(error, LinkError | ToolError) else USAGE
     except KeyboardInterrupt:
         if stdout.error is not None:
             return DONE
-        say("opzo: interrupted")
+        log("opzo: interrupted")
         return INTERRUPTED
 
 
@@ -85,7 +86,7 @@ class _Stderr(logging.Handler):
     """Writes to what stderr is at the moment: a progress bar puts its own in place, so that lines go above it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(self.format(record))
+        log(self.format(record))
 
 
 class _Line(logging.Formatter):

@@ -1,4 +1,4 @@
-"""Serial ports of this machine, and the boards that may be behind them."""
+"""Serial ports of this machine and the boards that may be behind them."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,13 @@ class Port:
     Attributes
     ----------
     path, description, manufacturer, product, serial_number : str
-        '' where there is none.
+        '' where unknown.
     vid, pid : int or None
         USB ids.
     programming : bool
-        Whether it is the channel by which its board is programmed: nothing answers there.
+        Whether it is the channel for programming its board, on which no device answers.
     boards : list of Board
-        What it may be, the likeliest first.
+        Boards that it may belong to, the most likely first.
     """
 
     path: str
@@ -39,18 +39,18 @@ class Port:
 
     @property
     def bauds(self) -> list[int]:
-        """Rates at which a device may be there: those of its boards, else of boards that need an adapter."""
+        """Baud rates to probe: those of its boards, else those of boards that need an adapter."""
         boards = self.boards or [board for board in BOARDS if not board.bridge]
         return list(dict.fromkeys([board.baud for board in boards] + [DEFAULT_BAUD] * (not self.boards)))
 
     def device(self, baud: int | None = None) -> str:
-        """Device string, for a rate or for the likeliest one."""
+        """Device string, with ``baud`` or the most likely baud rate."""
         rate = baud or (self.boards[0].baud if self.boards else DEFAULT_BAUD)
         return f"serial:{self.path}" + (f"@{rate}" if rate != DEFAULT_BAUD else "")
 
 
 def find_ports() -> list[Port]:
-    """Serial ports in order of their paths."""
+    """All serial ports, sorted by path."""
     return [_port(info) for info in sorted(list_ports.comports(), key=lambda info: info.device)]
 
 

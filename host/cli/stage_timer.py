@@ -6,10 +6,10 @@ from typing import Self
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from opzo.host.cli.options import say
+from opzo.host.cli.output import log
 
 
-class Stages:
+class StageTimer:
     """Shows the stage that is under way; a line a stage where stderr is no terminal.
 
     Parameters
@@ -45,12 +45,12 @@ class Stages:
         self._finish()
         self._bar.add_task(stage, total=1)
         if self._lines:
-            say(f"opzo: {stage}")
+            log(f"opzo: {stage}")
 
     def note(self, text: str) -> None:
         """Say something about the work, above its stages."""
         if self._lines:
-            say(f"opzo: {text}")
+            log(f"opzo: {text}")
         elif not self._bar.disable:
             self._bar.console.print(f"opzo: {text}", highlight=False, markup=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""A device: typed calls over the link, the same for a board, the simulated chip and the golden model."""
+"""A device: typed calls over the link, the same for boards, simulated gateware and models."""
 
 import struct
 from collections import deque
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from opzo.host.driver.blocks import BlockSize
 from opzo.host.driver.devices import connection, is_simulated
-from opzo.host.driver.link import MEMORY_ADDRESS, Exchange, Link
+from opzo.host.driver.link import Link
+from opzo.host.driver.request import Request
 from opzo.host.driver.row_layout import pack_rows, unpack_rows
+from opzo.host.driver.session import MEMORY_ADDRESS
 from opzo.spec.commands import Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.formats import WEIGHT
@@ -32,17 +34,17 @@ from opzo.spec.registers import (
 from opzo.spec.rules import Rule
 
 READ_BYTES = 8192
-"""Size of one reply to READ_MEMORY on a clean line: a tenth of a second on a fast UART."""
+"""Bytes of a reply to READ_MEMORY on a clean line: about a tenth of a second at 1 Mbaud."""
 RESULT = struct.Struct("<BI")
 SETTINGS = frozenset(
     {Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT, Reg.CLEAR_COUNTERS}
 )
-"""Registers that say how to learn and to count; all others say what the device holds."""
+"""Registers that control learning and counters; all others belong to the network that the device holds."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample as it travels: the input of its runs (``opzo.spec.events``), one for a frame, and its class."""
+    """One sample as it is sent: its class and the input of each of its runs, one for a frame (``opzo.spec.events``)."""
 
     runs: tuple[bytes, ...]
     label: int = 0
@@ -50,15 +52,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Result:
-    """Answer to one sample.
+    """Result of one sample.
 
     Attributes
     ----------
     prediction : int
     loss : int
-        Summed over the time steps, 8 fraction bits, in bits.
+        Sum over the time steps, in bits, 8 fraction bits.
     outputs : int32 (classes,)
-        Summed read-outs, 12 fraction bits; empty unless asked for.
+        Summed readouts, 12 fraction bits; empty unless requested.
     """
 
     prediction: int
@@ -67,22 +69,23 @@ class Result:
 
 
 class Device:
-    """A device that is ready for commands. Close it, or use it in a ``with`` statement.
+    """An open device. Close it after use, or use it in a ``with`` statement.
 
     Attributes
     ----------
     name : str
-        Device string it was opened by.
+        Device string that opened it.
     identity : Identity
     limits : Limits
-        What the device was built for.
+        Sizes that the device was built for.
     network : Network or None
-        Network it is configured for.
+        Network that it is configured for.
     writes : int
-        Counts what is written to it of networks and states. What learns or runs on a device belongs to the count at
-        which it began: a device holds one model at a time.
+        Number of writes to network or state. A device holds one model at a time: a model or stream whose count at its
+        last write differs has been overwritten.
     turns : int
-        Counts what runs on it without being interrupted: series of samples, and streams since their reset.
+        Number of uninterrupted uses: series of samples, and streams since their reset. A use whose count differs has
+        been interrupted.
     """
 
     def __init__(self, name: str, link: Link) -> None:
@@ -111,13 +114,13 @@ class Device:
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether the device was closed."""
         return self._opened is None
 
     @property
     def _link(self) -> Link:
         if self._opened is None:
-            raise OpzoError(f"{self.name} was closed; open it again with opzo.connect")
+            raise OpzoError(f"{self.name} is closed; open it again with opzo.connect")
         return self._opened
 
     @property
@@ -141,15 +144,15 @@ class Device:
         self._link.expect_damage()
 
     def renew(self) -> None:
-        """Begin another session, after frames that were sent past this object."""
+        """Start another session, after frames that were not sent through this object."""
         self._link.renew()
 
     def reset(self) -> None:
-        """Discard a half-sent sample; memories, registers and counters stay."""
+        """Discard a sample that was sent in part; memories, registers and counters are kept."""
         self._link.call(Command.RESET)
 
     def configure(self, network: Network, rule: Rule) -> None:
-        """Set the device up for ``network``; NetworkError, naming the limit, where it is too small for it."""
+        """Configure the device for ``network``; NetworkError names the limit where it is too small."""
         self._layers = network.layout(self.limits)
         self.network = network
         self.writes += 1
@@ -161,7 +164,7 @@ class Device:
         return [int(value) for value in self._array(data, "<u4", count)]
 
     def write_registers(self, values: dict[int, int]) -> None:
-        """Write registers by address; neighbours travel in one frame."""
+        """Write registers by address; consecutive ones share a frame."""
         self.writes += not values.keys() <= SETTINGS
         block: list[int] = []
         for address in sorted(values):
@@ -183,7 +186,7 @@ class Device:
         self._write_matrix(place.weight_base, place.rows, place, weights)
 
     def read_feedback(self, layer: int) -> NDArray[np.int16]:
-        """Feedback matrix M of hidden layer ``layer``: (classes, n); 1 fraction bit."""
+        """Feedback matrix of hidden layer ``layer``: (classes, n); 1 fraction bit."""
         place = self._layer(layer)
         return self._read_entries(place, self._classes if place.local else 0)
 
@@ -193,7 +196,7 @@ class Device:
         self._write_entries(place, self._classes if place.local else 0, feedback)
 
     def read_local(self, layer: int) -> NDArray[np.int16]:
-        """Local read-out of hidden layer ``layer``, which must have one: (classes, n); 12 fraction bits."""
+        """Local readout of hidden layer ``layer``, which must have one: (classes, n); 12 fraction bits."""
         return self._read_entries(self._layer(layer), 0)
 
     def write_local(self, layer: int, entries: NDArray[np.int16]) -> None:
@@ -260,37 +263,37 @@ class Device:
         self.write_registers({Reg.CLEAR_COUNTERS: 0})
 
     def run(self, samples: Iterable[Sample], *, train: bool = False, outputs: bool = False) -> Iterator[Result]:
-        """Stream samples through the device; results in order, while later samples are already on their way.
+        """Run samples; yields their results in order, while later samples are already being sent.
 
-        Every sample taken from ``samples`` is run and answered, whether or not its result is asked for.
+        Every sample taken from ``samples`` is run and answered, even if its result is not consumed.
         """
         self.turns += 1
         flags = (RunFlag.TRAIN if train else RunFlag(0)) | (RunFlag.OUTPUTS if outputs else RunFlag(0))
-        underway: deque[tuple[Exchange, bool]] = deque()
+        underway: deque[tuple[Request, bool]] = deque()
 
         def answers(most: int) -> Iterator[Result]:
             """Results of samples, until ``most`` runs are unanswered."""
             while len(underway) > most:
-                exchange, last = underway.popleft()
-                result = self._result(exchange, outputs)
-                # What a sample came to stands in the answer to its last run.
+                request, last = underway.popleft()
+                result = self._result(request, outputs)
+                # The result of a sample is in the reply to its last run.
                 if last:
                     yield result
 
         for sample in samples:
             fresh = RunFlag.FRESH
             for number, payload in enumerate(sample.runs, 1):
-                exchange = self._link.start_run(flags | fresh, sample.label, payload)
-                underway.append((exchange, number == len(sample.runs)))
+                request = self._link.start_run(flags | fresh, sample.label, payload)
+                underway.append((request, number == len(sample.runs)))
                 fresh = RunFlag(0)
                 yield from answers(self.identity.credits - 1)
         yield from answers(0)
 
-    def start_run(self, payload: bytes, label: int, flags: RunFlag) -> Exchange:
-        """Start one run of a stream as soon as the device has a buffer free; `finish_run` gives its result."""
+    def start_run(self, payload: bytes, label: int, flags: RunFlag) -> Request:
+        """Start one run of a stream once the device has a free buffer; `finish_run` returns its result."""
         return self._link.start_run(flags, label, payload)
 
-    def finish_run(self, run: Exchange, *, outputs: bool = False) -> Result:
+    def finish_run(self, run: Request, *, outputs: bool = False) -> Result:
         """Wait for the result of a run that was started with RunFlag.OUTPUTS where ``outputs``."""
         return self._result(run, outputs)
 
@@ -302,10 +305,10 @@ class Device:
             tries = self._read_size.tries(rows - done)
             place = MEMORY_ADDRESS.pack(space, address + done)
             reply = self._link.call(Command.READ_MEMORY, *(place + struct.pack("<H", count) for count in tries))
-            # The answer to a longer try may come after a shorter one was sent.
+            # The reply to a longer try may arrive after a shorter one was sent.
             count = len(reply) // (2 * lanes)
             parts.append(self._array(reply, "<u2", (count if count in tries else tries[0]) * lanes))
-            self._read_size.took(count, tries[0])
+            self._read_size.record(count, tries[0])
             done += count
         return np.concatenate(parts).astype(np.uint16).reshape(rows, lanes)
 
@@ -317,17 +320,17 @@ class Device:
             tries = self._write_size.tries(len(rows) - done)
             place = MEMORY_ADDRESS.pack(space, address + done)
             blocks = [place + rows[done : done + count].astype("<u2").tobytes() for count in tries]
-            exchange = self._link.start(Command.WRITE_MEMORY, *blocks)
-            self._link.finish(exchange)
-            # At least so many were written, whichever try was answered.
-            count = tries[exchange.shortened]
-            self._write_size.took(count, tries[0])
+            request = self._link.start(Command.WRITE_MEMORY, *blocks)
+            self._link.finish(request)
+            # At least this many were written, whichever try was answered.
+            count = tries[request.shortened]
+            self._write_size.record(count, tries[0])
             done += count
 
     @property
     def _classes(self) -> int:
         if self.network is None:
-            raise OpzoError(f"{self.name} holds no network; make an opzo.Model on it, or configure it")
+            raise OpzoError(f"{self.name} holds no network; create an opzo.Model on it, or call configure")
         return self.network.classes
 
     def _layer(self, layer: int) -> Layer:
@@ -341,7 +344,7 @@ class Device:
         self._link.call(Command.WRITE_REGISTERS, bytes((addresses[0],)) + words)
 
     def _read_entries(self, place: Layer, offset: int) -> NDArray[np.int16]:
-        """Entries from ``offset`` on of each word of a hidden layer: (classes, n)."""
+        """Matrix (classes, n) of a hidden layer; ``offset`` is its first row among the entries of each word."""
         classes = self._classes
         words = [self.read_memory(Space.WEIGHTS, base + offset, classes) for base in self._entry_bases(place)]
         return unpack_rows(np.concatenate(words).view(np.int16), place.neurons)
@@ -368,8 +371,8 @@ class Device:
             raise OpzoError(f"the matrix has shape {matrix.shape}; this layer needs {(rows, place.neurons)}")
         return pack_rows(matrix, self.limits.lanes).view(np.uint16)
 
-    def _result(self, exchange: Exchange, outputs: bool) -> Result:
-        data = self._link.finish(exchange)
+    def _result(self, request: Request, outputs: bool) -> Result:
+        data = self._link.finish(request)
         if len(data) < RESULT.size:
             raise LinkError(f"{self.name} answered a sample with {len(data)} bytes; at least {RESULT.size} expected")
         prediction, loss = RESULT.unpack_from(data)
@@ -384,10 +387,10 @@ class Device:
 
 
 def open_device(name: str, network: Network | None = None, lanes: int = 16, weight_bits: int = WEIGHT.width) -> Device:
-    """Open a device by its string: ``fast``, ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
+    """Open a device by its device string, such as ``fast`` or ``serial:/dev/ttyUSB0@3000000``.
 
-    The simulated ones are built with ``lanes`` lanes, ``weight_bits`` (16 or 12) bits a weight and large enough for
-    ``network``; a board is what it is.
+    A simulated device is built for ``network``, with ``lanes`` lanes and ``weight_bits`` (16 or 12) bits per weight. A
+    board keeps its own sizes.
     """
     if network is not None and not isinstance(network, Network):
         raise OpzoError(f"network must be an opzo.Network, not {shown(network)}; write opzo.Network('64-64-10')")

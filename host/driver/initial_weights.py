@@ -1,4 +1,4 @@
-"""What a seed stands for before the first sample: weights and feedback matrices."""
+"""Initial weights and feedback matrices, from a seed."""
 
 from math import sqrt
 
@@ -10,17 +10,17 @@ from opzo.spec.network import Network
 from opzo.spec.rules import Rule
 
 INPUT_SCALE, EVENT_SCALE, HIDDEN_SCALE, READOUT_SCALE, LOCAL_SCALE = 1.5, 4.0, 3.0, 1.0, 1.0
-"""Weights, and entries of local read-outs, are uniform in +-scale / sqrt(n_in); EVENT_SCALE is that of inputs in time,
-of which few have an event in any one step."""
+"""Weights and entries of local readouts are uniform in +-scale / sqrt(n_in). EVENT_SCALE is for event inputs, few of
+which are active in a time step."""
 FEEDBACK_RANGE = 12288
-"""Entries of a random feedback matrix are uniform in +-this, so that their mean size is in the middle between two
-feedback shifts and every seed gets the same one."""
+"""Entries of a random feedback matrix are uniform in +-this. Their mean size is then halfway between two feedback
+shifts, so that every seed gets the same shift."""
 _WEIGHTS, _FEEDBACK, ORDER, AUGMENTATION, _LOCAL = range(5)
-"""Streams of random numbers that one seed stands for."""
+"""Independent streams of random numbers of one seed."""
 
 
 def generator(seed: int, *stream: int) -> np.random.Generator:
-    """Random numbers of one purpose, independent of those of any other."""
+    """Random numbers of one stream, independent of those of all others."""
     return np.random.default_rng((seed, *stream))
 
 
@@ -38,7 +38,7 @@ def initial_weights(network: Network, seed: int) -> list[NDArray[np.int16]]:
 
 
 def initial_local(network: Network, seed: int) -> list[NDArray[np.int16]]:
-    """Entries of the local read-outs, (classes, n) in Q3.12."""
+    """Entries of the local readouts, (classes, n) in Q3.12."""
     random = generator(seed, _LOCAL)
     return [_uniform(random, LOCAL_SCALE / sqrt(n), (network.classes, n)) for n in network.hidden[: network.local]]
 

@@ -1,4 +1,4 @@
-"""Arrays of a network to and from the row-words of a device's memory (docs/machine.md, "Lanes and words")."""
+"""Conversion between matrices and the row-words of a device's memory (docs/machine.md)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from opzo.spec.network import words_for
 
 
 def pack_rows(array: NDArray[np.int16], lanes: int) -> NDArray[np.int16]:
-    """Row-words of a matrix (rows, neurons): (words x rows, lanes), word by word; lanes without a neuron hold 0."""
+    """Row-words (words x rows, lanes) of a matrix (rows, neurons), word by word; 0 in lanes without a neuron."""
     rows, neurons = array.shape
     words = words_for(neurons, lanes)
     padded = np.zeros((rows, words * lanes), np.int16)
@@ -17,7 +17,7 @@ def pack_rows(array: NDArray[np.int16], lanes: int) -> NDArray[np.int16]:
 
 
 def unpack_rows(memory: NDArray[np.int16], neurons: int) -> NDArray[np.int16]:
-    """Matrix (rows, neurons) of its row-words (words x rows, lanes)."""
+    """Matrix (rows, neurons) from row-words (words x rows, lanes)."""
     lanes = memory.shape[1]
     words = words_for(neurons, lanes)
     matrix = memory.reshape(words, -1, lanes).transpose(1, 0, 2).reshape(-1, words * lanes)
@@ -25,7 +25,7 @@ def unpack_rows(memory: NDArray[np.int16], neurons: int) -> NDArray[np.int16]:
 
 
 def round_entries(array: NDArray[np.int16], low_bits: int) -> NDArray[np.int16]:
-    """What a memory that leaves out ``low_bits`` can hold nearest to each entry."""
+    """Entries rounded to the nearest values of a memory without the ``low_bits`` lowest bits."""
     if not low_bits:
         return array
     top = (1 << (WEIGHT.width - 1 - 2 * low_bits)) - 1

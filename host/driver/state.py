@@ -1,4 +1,4 @@
-"""What a device holds that training goes on from: the same on every device with as many lanes."""
+"""State of a device that training resumes from: the same on all devices with the same number of lanes."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -17,22 +17,22 @@ from opzo.spec.rules import Rule
 
 @dataclass(frozen=True)
 class State:
-    """Weights and whatever else one training sample hands to the next.
+    """Weights and everything else that carries over from one training sample to the next.
 
     Attributes
     ----------
     weights : list of int16 (n_in + 1, n_out)
         Q3.12; the last row is the bias.
     feedback : list of int16 (classes, n)
-        Feedback matrices of the hidden layers; empty for rules without.
+        Feedback matrices of the hidden layers; empty for rules without feedback.
     local : list of int16 (classes, n)
-        Local read-outs of the hidden layers that have one, Q3.12.
+        Local readouts of the hidden layers that have one, Q3.12.
     feedback_shift : uint8 (hidden layers,)
     lfsr : uint32 (lanes,)
     samples : int
         Training samples since the seed was set.
     weight_bits : int
-        Bits of a weight in the device's memory.
+        Bits per weight in the device's memory.
     """
 
     weights: list[NDArray[np.int16]]
@@ -45,9 +45,9 @@ class State:
 
     @classmethod
     def initial(cls, network: Network, rule: Rule, seed: int, limits: Limits) -> Self:
-        """State that a seed stands for in a device with ``limits``."""
+        """State for a seed before the first sample, for a device with ``limits``."""
         low = limits.low_bits
-        # A narrow memory has less range; the size of a random matrix is made up for by its shift.
+        # A narrow memory has less range; its feedback shift makes up for the smaller entries of a random matrix.
         feedback = [round_entries(matrix >> low, low) for matrix in initial_feedback(network, rule, seed)]
         shifts = [feedback_shift(matrix, limits.lanes) for matrix in feedback] or [0] * len(network.hidden)
         return cls(
@@ -62,7 +62,7 @@ class State:
 
     @classmethod
     def read(cls, device: Device, rule: Rule) -> Self:
-        """State of a configured device."""
+        """Read the state of a configured device."""
         assert device.network is not None
         hidden = len(device.network.hidden)
         return cls(
@@ -76,19 +76,19 @@ class State:
         )
 
     def check(self, device: Device) -> None:
-        """Raise OpzoError where a device has other lanes or weights."""
+        """Raise OpzoError where ``device`` differs in lanes or bits per weight."""
         for what, ours, theirs in (
             ("lanes", len(self.lfsr), device.limits.lanes),
-            ("bits a weight", self.weight_bits, device.limits.weight_bits),
+            ("bits per weight", self.weight_bits, device.limits.weight_bits),
         ):
             if ours != theirs:
                 raise OpzoError(
                     f"training began with {ours} {what} and {device.name} has {theirs}; "
-                    f"go on with a device of {ours} {what}, or start anew"
+                    f"use a device with {ours} {what}, or start a new run"
                 )
 
     def write(self, device: Device) -> None:
-        """Put the state into a configured device; OpzoError where it has other lanes or weights."""
+        """Write the state to a configured device; OpzoError where it differs in lanes or bits per weight."""
         self.check(device)
         self.write_weights(device)
         for layer, matrix in enumerate(self.feedback):
@@ -100,6 +100,6 @@ class State:
         device.write_samples(self.samples)
 
     def write_weights(self, device: Device) -> None:
-        """Put only the weights, rounded to what it holds, into a configured device: all that inference needs."""
+        """Write only the weights, which inference needs, to a configured device; rounded to its bits per weight."""
         for layer, matrix in enumerate(self.weights):
             device.write_weights(layer, round_entries(matrix, device.limits.low_bits))

@@ -1,4 +1,4 @@
-"""Figures of a stretch of training or testing, from results and the device's counters."""
+"""Figures of training or testing, from the results of samples and the device's counters."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,19 +19,19 @@ def counter_array(counters: dict[Counter, int]) -> NDArray[np.int64]:
 
 
 def cycles_are(identity: Identity) -> str:
-    """Where a device's figures of cycles come from, as screen and JSON say it: an engine's counters or a model."""
+    """Origin of a device's cycle counts: ``counted`` by an engine or ``modelled`` by a cost model."""
     return "modelled" if identity.modelled else "counted"
 
 
 @dataclass
 class Tally:
-    """Sums over samples; grows as training goes on and travels with a checkpoint."""
+    """Sums over samples; stored in checkpoints."""
 
     samples: int = 0
     correct: int = 0
     loss: int = 0
     sent: int = 0
-    """Bytes of the frames of the runs."""
+    """Bytes of the frames of all runs."""
     counters: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(Counter), np.int64))
 
     def add(self, result: Result, label: int) -> None:
@@ -41,11 +41,11 @@ class Tally:
         self.loss += result.loss
 
     def add_counters(self, before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
-        """Count what the device's counters counted, which may have wrapped."""
+        """Add the increments of the device's counters, which may have wrapped."""
         self.counters = self.counters + (after - before) % (1 << COUNTER_BITS)
 
     def add_tally(self, other: "Tally") -> None:
-        """Count all that another tally has counted."""
+        """Add another tally."""
         self.samples += other.samples
         self.correct += other.correct
         self.loss += other.loss
@@ -54,7 +54,7 @@ class Tally:
 
     @property
     def accuracy(self) -> float:
-        """Share of samples whose class was predicted, 0..1; 0 without samples."""
+        """Share of samples whose class was predicted correctly, 0..1; 0 without samples."""
         return self.correct / max(1, self.samples)
 
     def loss_mean(self, steps: int) -> float:
@@ -62,7 +62,7 @@ class Tally:
         return self.loss / (max(1, self.samples) * steps * (1 << LOSS_FRAC_BITS))
 
     def firing_rates(self, network: Network) -> list[float]:
-        """Spikes a neuron and time step, for each hidden layer."""
+        """Spikes per neuron and time step, for each hidden layer."""
         samples = max(1, self.samples)
         return [
             int(self.counters[Counter.SPIKES_1 + layer]) / (samples * network.steps * neurons)
@@ -71,11 +71,11 @@ class Tally:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles that the engine was busy, or those of the cost model."""
+        """Clock cycles of the engine, counted or modelled."""
         return int(self.counters[Counter.TRAIN_CYCLES] + self.counters[Counter.TEST_CYCLES])
 
     def figures(self, network: Network, identity: Identity) -> dict[str, Any]:
-        """All figures by name, ready for JSON; ``identity`` is that of the device that counted."""
+        """All figures by name, for JSON; ``identity`` is that of the device."""
         samples = max(1, self.samples)
         count = {counter: int(self.counters[counter]) for counter in Counter}
         return {

@@ -1,1 +1,1 @@
-"""What people see of a run: progress, lines, pictures."""
+"""Reports of a run for people: progress, tables, pictures."""

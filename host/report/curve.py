@@ -1,4 +1,4 @@
-"""Picture of a training run."""
+"""Learning curve of a training run."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from opzo.spec.messages import printable
 
 
 def curve_png(rows: list[dict[str, Any]], title: str = "") -> bytes:
-    """Accuracy and firing rates over the epochs of ``metrics.jsonl``, one or more, as a PNG picture."""
+    """PNG of accuracy and firing rates over the epochs; ``rows`` are those of ``metrics.jsonl``, one or more."""
 
     def draw(figure: Any) -> None:
         from matplotlib.ticker import MaxNLocator
@@ -15,7 +15,7 @@ def curve_png(rows: list[dict[str, Any]], title: str = "") -> bytes:
         figure.suptitle(printable(title), fontsize=10, parse_math=False)
         accuracy, rates = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         epochs = [row["epoch"] for row in rows]
-        # Whole on the edges: points there would be cut.
+        # Points on the edges of the axes would be cut off.
         style = {"marker": ".", "clip_on": False}
         for part, label in (("train", "training, with noise"), ("test", "test")):
             accuracy.plot(epochs, [100 * row[part]["accuracy"] for row in rows], label=label, **style)
@@ -30,7 +30,7 @@ def curve_png(rows: list[dict[str, Any]], title: str = "") -> bytes:
         rates.set_ylabel("firing rate")
         rates.set_xlabel("epoch")
         rates.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-        # Room above the highest rate; layers that are all silent have an axis too.
+        # Leave room above the highest rate; the axis has a height even if all layers are silent.
         rates.set_ylim(0, 1.15 * max(*highest, 1e-3))
         rates.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         rates.legend(loc="lower left", ncols=3)

@@ -1,4 +1,4 @@
-"""Pictures that look the same whatever matplotlib settings a user has."""
+"""Pictures that do not depend on the matplotlib settings of the user."""
 
 import os
 import sys
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 
 def picture_png(size: tuple[float, float], draw: "Callable[[Figure], None]", dpi: int = 120) -> bytes:
-    """Picture of ``size`` inches as PNG; ``draw`` fills it, with matplotlib's defaults in the place of the user's.
+    """PNG of a picture of ``size`` inches that ``draw`` fills, with the default settings of matplotlib.
 
-    OpzoError where matplotlib fails.
+    Raises OpzoError where matplotlib fails.
     """
     try:
         return _drawn(size, draw, dpi)
     except Exception as error:
         raise OpzoError(
-            f"cannot draw a picture: {error or repr(error)}; is matplotlib installed completely?"
+            f"cannot draw a picture: {error or repr(error)}; install matplotlib again, it may be incomplete"
         ) from error
 
 
 def _drawn(size: tuple[float, float], draw: "Callable[[Figure], None]", dpi: int) -> bytes:
     style = _style()
-    # Loaded only here: it takes longer than all else that a short command does.
+    # Imported here because it takes longer than the rest of a short command.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     file = BytesIO()
     with style.context("default", after_reset=False):
         figure = Figure(figsize=size, layout="constrained")
-        # Not pyplot, which would open windows, nor its backend, which may be a notebook's.
+        # Without pyplot, which opens windows and may use the backend of a notebook.
         FigureCanvasAgg(figure)
         draw(figure)
         figure.savefig(file, format="png", dpi=dpi)
@@ -44,13 +44,13 @@ def _drawn(size: tuple[float, float], draw: "Callable[[Figure], None]", dpi: int
 
 
 def _style() -> Any:
-    """Styles of matplotlib; where the user's settings cannot be loaded, it is loaded without them."""
+    """Module of matplotlib's styles, imported without the user's settings where these cannot be loaded."""
     try:
         from matplotlib import style
     except ImportError:
         raise
     except Exception:
-        # Such as a backend in $MPLBACKEND that a notebook has and this Python has not. What was loaded is incomplete.
+        # For example $MPLBACKEND names a backend of a notebook. What was imported so far is incomplete.
         for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
             del sys.modules[name]
         before = dict(os.environ)

@@ -1,4 +1,4 @@
-"""Pictures beside results, which are complete without them."""
+"""Pictures of results. Results are complete without them, so a failure is only a warning."""
 
 import logging
 from collections.abc import Callable
@@ -12,12 +12,12 @@ logger = logging.getLogger(__name__)
 
 
 def write_picture(path: Path, draw: Callable[[], bytes | None]) -> bool:
-    """Write what ``draw`` makes, where it makes something; a warning where that fails. Whether there is a picture."""
+    """Write the picture that ``draw`` returns, if any; logs a warning where that fails. Whether it was written."""
     try:
         picture = draw()
         if picture is not None:
             write_atomically(path, picture)
         return picture is not None
     except OpzoError as error:
-        logger.warning("warning: there is no %s: %s", printable(path.name), " ".join(printable(error).split()))
+        logger.warning("warning: cannot write %s: %s", printable(path.name), " ".join(printable(error).split()))
         return False

@@ -1,4 +1,4 @@
-"""Figures in handy units, for screens and messages."""
+"""Numbers with suitable units, for people."""
 
 
 def compact(count: int) -> str:
@@ -10,7 +10,7 @@ def compact(count: int) -> str:
 
 
 def duration(microseconds: float) -> str:
-    """A time in a handy unit."""
+    """A time with a suitable unit."""
     for unit, size in (("min", 60e6), ("s", 1e6), ("ms", 1e3)):
         if microseconds >= size:
             return f"{microseconds / size:.3g} {unit}"

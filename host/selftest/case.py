@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.device import Device, Result
-from opzo.host.driver.link import Exchange
+from opzo.host.driver.request import Request
 from opzo.host.selftest.trial import Outcome, read_state
 from opzo.spec.commands import RunFlag
 from opzo.spec.memories import Space
@@ -79,7 +79,7 @@ class Case:
         device.write_memory(Space.WEIGHTS, self.row, self.image)
         device.write_lfsr(self.lfsr)
         answers: list[Result] = []
-        underway: list[Exchange] = []
+        underway: list[Request] = []
         for run in self.runs[:count]:
             if run.registers or len(underway) == device.identity.credits:
                 answers += [device.finish_run(each, outputs=True) for each in underway]

@@ -14,7 +14,7 @@ from opzo.host.driver.link import Link
 from opzo.host.driver.state import State
 from opzo.host.selftest.line import FaultyLine
 from opzo.host.training.config import Hyperparameters
-from opzo.host.training.schedule_registers import rate_registers
+from opzo.host.training.schedule_registers import schedule_registers
 from opzo.spec.network import Limits, Network
 from opzo.spec.registers import COUNTER
 from opzo.spec.rules import Rule
@@ -85,7 +85,7 @@ def prepare(device: Device, network: Network, rule: Rule, seed: int) -> None:
     device.write_registers(dict.fromkeys(range(COUNTER), 0))
     device.configure(network, rule)
     State.initial(network, rule, seed, device.limits).write(device)
-    device.write_registers(rate_registers(Hyperparameters(rule=rule.name.lower(), mse=7), 0, RATE_SAMPLES))
+    device.write_registers(schedule_registers(Hyperparameters(rule=rule.name.lower(), mse=7), 0, RATE_SAMPLES))
     device.clear_counters()
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from opzo.host.cli.options import say
+from opzo.host.cli.output import log
 from opzo.host.data.class_names import Names, class_text, other_names, padded
 from opzo.host.driver.device import Device
 from opzo.host.driver.statistics import cycles_are
@@ -15,7 +15,7 @@ from opzo.host.stream.live_counts import Counts
 from opzo.host.stream.live_source import NO_LABEL, Change, Kind, TimeStep
 from opzo.host.stream.sources import Begin, Items, Sources
 from opzo.host.stream.stream import Stream
-from opzo.host.training.bottleneck import link_or_engine, times
+from opzo.host.training.bottleneck import bottleneck, describe_bottleneck
 from opzo.spec.messages import printable
 from opzo.spec.network import Network
 from opzo.spec.registers import Counter
@@ -112,7 +112,7 @@ class Session:
         difference = other_names(self.names, names)
         if difference and not self._warned:
             self._warned = True
-            say(f"opzo: warning: {difference}")
+            log(f"opzo: warning: {difference}")
         self.names = self.names or padded(names, self.network.classes)
 
     def _change(self, item: Change) -> None:
@@ -213,7 +213,7 @@ def figures(session: Session, counted: dict[Counter, int], device: Device, sent:
         "decision": decision,
         "decision_name": None if decision is None else session.name_of(decision),
         "recordings": session.recordings,
-    } | link_or_engine(sent, cycles, stream.events, clock)
+    } | bottleneck(sent, cycles, stream.events, clock)
 
 
 def show_figures(figures: dict[str, Any]) -> None:
@@ -245,7 +245,7 @@ def show_figures(figures: dict[str, Any]) -> None:
     operations = f"{figures['synaptic_operations_per_step']:,.0f} synaptic operations"
     print(f"{operations} and {figures['cycles_per_step']:,.0f} {cycles} cycles per step")
     total = figures["cycles_per_step"] * figures["steps"]
-    for name, text in times(figures, f"{total:,.0f} {cycles}").items():
+    for name, text in describe_bottleneck(figures, f"{total:,.0f} {cycles}").items():
         print(f"whole stream, {name}: {text}")
 
 

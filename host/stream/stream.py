@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.driver.device import Device, Result
-from opzo.host.driver.link import Exchange
+from opzo.host.driver.request import Request
 from opzo.spec.commands import RunFlag
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
@@ -46,7 +46,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Underway:
-    run: Exchange
+    run: Request
     steps: int
     labelled: bool
     restart: bool

@@ -1,4 +1,4 @@
-"""Whether link or engine limits how fast a board would be."""
+"""Whether the serial link or the engine limits the speed of training on a board."""
 
 from typing import Any
 
@@ -6,27 +6,36 @@ from opzo.host.report.units import duration
 from opzo.spec.protocol import BITS_A_BYTE
 
 BAUD = 3_000_000
+"""Baud rate for which the time on the link is stated, that of the faster boards."""
 
 
-def link_or_engine(sent: float, cycles: float, events: float, clock: float) -> dict[str, Any]:
-    """Seconds that ``sent`` bytes take at BAUD and ``cycles`` at ``clock`` MHz; both go on at the same time."""
-    link, engine = sent * BITS_A_BYTE / BAUD, cycles / (clock * 1e6)
+def bottleneck(link_bytes: float, cycles: float, events: float, clock_mhz: float) -> dict[str, Any]:
+    """Time that a sample takes on the link, at BAUD, and in the engine; both work at the same time.
+
+    Parameters
+    ----------
+    link_bytes, cycles, events : float
+        Bytes on the link, clock cycles of the engine and events of a sample.
+    clock_mhz : float
+        Clock of the engine.
+    """
+    link, engine = link_bytes * BITS_A_BYTE / BAUD, cycles / (clock_mhz * 1e6)
     return {
-        "bytes_per_event": sent / max(1, events),
+        "bytes_per_event": link_bytes / max(1, events),
         "baud": BAUD,
         "link_seconds": link,
-        "clock_mhz": clock,
+        "clock_mhz": clock_mhz,
         "engine_seconds": engine,
         "limited_by": "link" if link > engine else "engine",
     }
 
 
-def times(limit: dict[str, Any], cycles: str) -> dict[str, str]:
-    """The same for a person: what engine and link take, by name; ``cycles`` tells how many, and of what kind."""
-    told = {
-        "engine": f"{duration(limit['engine_seconds'] * 1e6)} at {limit['clock_mhz']:g} MHz, {cycles} cycles",
-        "link": f"{duration(limit['link_seconds'] * 1e6)} at {limit['baud'] / 1e6:g} Mbaud, "
-        f"{limit['bytes_per_event']:.2f} bytes per event",
+def describe_bottleneck(figures: dict[str, Any], cycles: str) -> dict[str, str]:
+    """Figures of `bottleneck` as text for ``engine`` and ``link``; ``cycles`` is their number and origin."""
+    texts = {
+        "engine": f"{duration(figures['engine_seconds'] * 1e6)} at {figures['clock_mhz']:g} MHz, {cycles} cycles",
+        "link": f"{duration(figures['link_seconds'] * 1e6)} at {figures['baud'] / 1e6:g} Mbaud, "
+        f"{figures['bytes_per_event']:.2f} bytes per event",
     }
-    told[limit["limited_by"]] += " (limits)"
-    return told
+    texts[figures["limited_by"]] += " (limits)"
+    return texts

@@ -41,9 +41,12 @@ TOML_MAX = 1_000_000
 """Bytes of a configuration file; more is a file of another kind."""
 
 
-def option(default: Any, text: str, low: float = 0, high: float | None = None) -> Any:
-    """Dataclass field with the text that ``--help`` and a reader see, and the range of a number."""
-    return field(default=default, metadata={"help": text, "low": low, "high": high})
+def setting(
+    group: str, default: Any, text: str, low: float = 0, high: float | None = None, *, metavar: str = ""
+) -> Any:
+    """Dataclass field of a setting: its group and text in ``--help``, the range of a number, a name for its value."""
+    metavar = metavar or ("N" if isinstance(default, int) else "X")
+    return field(default=default, metadata={"group": group, "help": text, "low": low, "high": high, "metavar": metavar})
 
 
 def meant(key: str, known: Iterable[str]) -> str:
@@ -75,21 +78,19 @@ class Hyperparameters:
     Raises OpzoError for a value that cannot be, naming it.
     """
 
-    rule: str = option("opzo", "learning rule: opzo, dfa, zo or readout")
-    seed: int = option(0, "seed of weights, noise and order of the samples", 0, 2**63 - 1)
-    epochs: int = option(30, "passes over the training data", 1, 100_000)
-    rate: int = option(140, "step size at the start, 0..255; falls to 0 by cosine over the run", 0, 255)
-    alpha: float = option(0.1, "noise amplitude at the start, in thresholds", 0, 0.999)
-    alpha_end: float = option(0.05, "noise amplitude at the end; linear in between", 0, 0.999)
-    kappa: float = option(10.0, "activity cost of a spike; more means fewer spikes, 0 is off", 0, 500)
-    decay: int = option(23, "weight decay: a touched weight loses step size x 2^-decay of itself; 0 is off", 0, 40)
-    feedback_leak: int = option(
-        17, "decay of the feedback matrices, 2^-feedback_leak per pair of time steps; 0 is off", 0, 26
-    )
-    mse: int = option(0, "share of the squared error beside the cross entropy: 2^-mse; 0 is off", 0, 15)
-    rotate: float = option(0.0, "augmentation: training images are turned by up to so many degrees", 0, 180)
-    zoom: float = option(0.0, "augmentation: they grow or shrink by up to this share of their size", 0, 0.9)
-    shift: float = option(0.0, "augmentation: they move by up to so many pixels", 0, 1000)
+    rule: str = setting("learning", "opzo", "learning rule: opzo, dfa, zo, readout", metavar="RULE")
+    seed: int = setting("learning", 0, "seed of weights, noise and sample order", 0, 2**63 - 1)
+    epochs: int = setting("learning", 30, "passes over the training data", 1, 100_000)
+    rate: int = setting("learning", 140, "initial step size, 0..255; falls to 0 by cosine", 0, 255)
+    alpha: float = setting("learning", 0.1, "initial noise amplitude, in thresholds", 0, 0.999)
+    alpha_end: float = setting("learning", 0.05, "final noise amplitude, in thresholds", 0, 0.999)
+    kappa: float = setting("learning", 10.0, "cost of a spike; higher means fewer spikes, 0 is off", 0, 500)
+    decay: int = setting("learning", 23, "weight decay, 2^-N x step size; 0 is off", 0, 40)
+    feedback_leak: int = setting("learning", 17, "decay of the feedback matrices, 2^-N per two steps; 0 is off", 0, 26)
+    mse: int = setting("learning", 0, "weight 2^-N of the squared error; 0 is off", 0, 15)
+    rotate: float = setting("augmentation of training images", 0.0, "max rotation, in degrees", 0, 180)
+    zoom: float = setting("augmentation of training images", 0.0, "max zoom, as a fraction of image size", 0, 0.9)
+    shift: float = setting("augmentation of training images", 0.0, "max shift, in pixels", 0, 1000)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rule", Rule.parse(self.rule).name.lower())
@@ -103,18 +104,18 @@ class Hyperparameters:
 class Config(Hyperparameters):
     """Hyper-parameters, and what to train on what data and device."""
 
-    net: str = option("64-64-64-10", "neurons of each layer")
-    steps: int = option(6, "time steps T a sample", 1, MAX_STEPS)
-    input: str = option("frame", "what samples are: frame, or events in time: spikes or graded")
-    local: int = option(
-        0, "hidden layers, from the first on, with a local read-out (local learning); -1 is all", -1, MAX_HIDDEN
+    net: str = setting("network", "64-64-64-10", "neurons of each layer, inputs first", metavar="N-N-...")
+    steps: int = setting("network", 6, "time steps per sample", 1, MAX_STEPS)
+    input: str = setting("network", "frame", "input encoding: frame, spikes, graded", metavar="KIND")
+    local: int = setting("network", 0, "hidden layers that learn locally; -1 is all", -1, MAX_HIDDEN)
+    data: str = setting(
+        "data", "digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events", metavar="DATA"
     )
-    data: str = option("digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events")
-    data_root: str = option("", "folder of the data set's files, where it has any")
-    device: str = option("rtl", f"device: {device_choices()}")
-    lanes: int = option(16, "lanes of a chip to simulate or to build, 4..128; a board has its own")
-    weight_bits: int = option(16, "bits of a weight in a chip to simulate or to build, 16 or 12; a board has its own")
-    checkpoint_every: int = option(0, "training samples between checkpoints within an epoch; 0 is only at its end")
+    data_root: str = setting("data", "", "folder of the data set's files, if it has any", metavar="DIR")
+    device: str = setting("device", "rtl", device_choices(), metavar="DEVICE")
+    lanes: int = setting("device", 16, "lanes of a simulated or new chip, 4..128")
+    weight_bits: int = setting("device", 16, "bits per weight of a simulated or new chip, 16 or 12")
+    checkpoint_every: int = setting("run", 0, "samples between checkpoints, besides those of epochs")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", Input.parse(self.input).name.lower())

@@ -1,4 +1,4 @@
-"""Health of a training run: firing rates, shares of saturated updates, accuracy at chance; and what to do about it."""
+"""Health of a training run: firing rates, saturated updates and accuracy at chance level, with suggested fixes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ from opzo.spec.network import Network, words_for
 from opzo.spec.registers import Counter
 from opzo.spec.rules import Rule
 
-SAMPLES = 2000
-"""Training samples after which a figure of an unfinished epoch means something."""
-ENOUGH = 5000
-"""Training samples after which a network that learns is above chance: hard data may need some thousands."""
-TESTED = 50
-"""Test samples below which an accuracy says too little."""
+MIN_SAMPLES = 2000
+"""Training samples that an unfinished epoch needs before its figures are judged."""
+MIN_TRAINED = 5000
+"""Training samples after which a network that learns is above chance; hard data need thousands."""
+MIN_TESTED = 50
+"""Test samples below which an accuracy is not judged."""
 DEVIATIONS = 2.0
-"""Standard deviations of guessing that an accuracy must be above chance to be more than luck."""
+"""Standard deviations above chance that an accuracy needs to be significant."""
 BUSY_RATE, SILENT_RATE = 0.3, 0.002
-"""Firing rates from which on spikes cost much for what they say, and below which a layer hardly learns."""
+"""Firing rates above which spikes cost more than they contribute, and below which a layer hardly learns."""
 SATURATED_SHARE = 0.01
-"""Share of saturated updates from which on they matter."""
+"""Share of saturated updates above which the user is warned."""
 FEEDBACK_SHARE = 0.1
-"""The same of feedback matrices, whose sign and rough size are what counts."""
+"""The same for feedback matrices, where only signs and rough sizes matter."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """Shares of updates that hit the end of their number range; a row-word counts where one of its lanes did.
+    """Shares of saturated updates, counted in row-words: one counts if any of its lanes saturates.
 
     Attributes
     ----------
     weights : float
-        Of the row-words that Learn wrote.
+        Share of the row-words of weights that were written.
     feedback : float
-        Of the row-words of feedback matrices and local read-outs that were written.
+        Share of the row-words of feedback matrices and local readouts that were written.
     deltas : float
-        Of the words of hidden neurons and time steps, by their credit (delta times step size).
+        Share of the words of hidden neurons and time steps whose credit (delta times step size) saturated.
     """
 
     weights: float
@@ -47,7 +47,7 @@ class Health:
 
     @classmethod
     def of(cls, tally: Tally, network: Network, rule: Rule, lanes: int) -> "Health":
-        """Health of the training that a tally has counted."""
+        """Health from the counters of a tally."""
         count = tally.counters
         words = [words_for(n, lanes) for n in network.hidden]
         pairs = network.steps // 2 if rule is Rule.OPZO else 0
@@ -60,18 +60,18 @@ class Health:
         )
 
 
-def _share(part: Any, whole: Any) -> float:
-    return float(part) / max(1, int(whole))
+def _share(part: Any, total: Any) -> float:
+    return float(part) / max(1, int(total))
 
 
-class Once:
-    """Lets each kind of warning of a run through once."""
+class NewWarnings:
+    """Filters the warnings of a run: each kind passes once."""
 
     def __init__(self) -> None:
         self._kinds: set[str] = set()
 
-    def new(self, found: Iterable[tuple[str, str]]) -> Iterator[str]:
-        """Texts of those of `warnings` whose kind was not among earlier ones."""
+    def of(self, found: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """Texts of the warnings of `warnings` whose kind is new."""
         for kind, text in found:
             if kind not in self._kinds:
                 self._kinds.add(kind)
@@ -88,27 +88,27 @@ def warnings(
     chance: float,
     tested: Tally | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """Say what is wrong with a stretch of training and what helps: a name for the kind, and one sentence.
+    """Problems of a training run with suggested fixes: the kind of each, and one sentence.
 
     Parameters
     ----------
     tally : Tally
-        The stretch: an epoch, or what there is of one from SAMPLES samples on.
+        Training to judge: an epoch, or the first MIN_SAMPLES samples of one or more.
     network, hyper, lanes
-        What is trained, how, and on how many lanes.
+        Network, hyper-parameters and lanes of the training.
     trained : int
-        Training samples since the network was new.
+        Training samples since the network was initialised.
     chance : float
-        Accuracy of always naming the most frequent class.
+        Accuracy of always predicting the most frequent class.
     tested : Tally or None
-        The test behind the epoch, where there was one.
+        Test after the epoch, if there was one.
     """
     rule = Rule.parse(hyper.rule)
     found = [*_layers(tally, network, rule), *_saturations(Health.of(tally, network, rule, lanes))]
-    measured = tally if tested is None or tested.samples < TESTED else tested
-    if trained >= ENOUGH and not (above_chance(tally, chance) or above_chance(measured, chance)):
+    measured = tally if tested is None or tested.samples < MIN_TESTED else tested
+    if trained >= MIN_TRAINED and not (above_chance(tally, chance) or above_chance(measured, chance)):
         what = "training" if measured is tally else "test"
-        # What the statistics show is the likely cause; busy layers learn all the same.
+        # The likely cause is what the statistics show. Busy layers are no cause: they do learn.
         causes = [text for kind, text in found if not kind.startswith("busy")]
         if not hyper.rate:
             causes = ["the step size is 0; raise --rate"]
@@ -123,7 +123,7 @@ def warnings(
 
 
 def above_chance(tally: Tally, chance: float) -> bool:
-    """Whether more samples are right than luck explains, where a guess is right with probability ``chance``."""
+    """Whether the accuracy is significantly above ``chance``, the probability that a guess is correct."""
     expected = tally.samples * chance
     return tally.correct > expected + DEVIATIONS * sqrt(expected * (1 - chance))
 
@@ -134,7 +134,7 @@ def _layers(tally: Tally, network: Network, rule: Rule) -> Iterator[tuple[str, s
             yield (
                 f"busy {layer}",
                 f"hidden layer {layer} spikes in {rate:.0%} of its time steps, and every spike costs cycles; "
-                "raise --kappa for fewer",
+                "raise --kappa to reduce them",
             )
         elif rate < SILENT_RATE and rule is not Rule.READOUT:
             yield (
@@ -146,13 +146,13 @@ def _layers(tally: Tally, network: Network, rule: Rule) -> Iterator[tuple[str, s
 
 def _saturations(health: Health) -> Iterator[tuple[str, str]]:
     for kind, share, limit, what, remedy in (
-        ("weights", health.weights, SATURATED_SHARE, "weights", "lower --rate, or let them decay faster (--decay 22)"),
+        ("weights", health.weights, SATURATED_SHARE, "weights", "lower --rate or raise the weight decay (--decay 22)"),
         (
             "feedback",
             health.feedback,
             FEEDBACK_SHARE,
             "feedback matrices",
-            "lower --feedback-leak, so that they decay faster",
+            "lower --feedback-leak to make them decay faster",
         ),
         ("deltas", health.deltas, SATURATED_SHARE, "deltas", "lower --rate"),
     ):

@@ -1,4 +1,4 @@
-"""What a user sees of a training run: a progress bar on stderr and a line for each epoch."""
+"""Progress of a training run: a bar on stderr and a table with a line for each epoch."""
 
 import sys
 from types import TracebackType
@@ -10,30 +10,29 @@ from rich.progress import BarColumn, Progress, TextColumn
 from opzo.host.driver.statistics import Tally
 from opzo.host.report.units import compact
 from opzo.host.training.health import Health
-from opzo.host.training.trainer import EpochReport
-from opzo.host.training.trainer import Progress as Standing
+from opzo.host.training.reports import EpochProgress, EpochReport
 from opzo.spec.network import Network
 
 HEADS = (
     *(("", "epoch", 5), ("", "train %", 7), ("", "test %", 6), ("test", "loss", 6), ("", "firing rates", -17)),
     *(("", "sat. %", 6), ("{cycles}", "cycles", 9), ("training", "samples/s", 9)),
 )
-"""Columns of the table of epochs: two lines of head, and the width, negative where it is flush left.
+"""Columns of the table of epochs: two lines of header, and the width, negative for left alignment.
 
-All fit a terminal of 80 columns, with three hidden layers. ``sat. %`` is the largest of the shares in
-``opzo.host.training.health.Health``; cycles are those of a training sample.
+The table fits 80 columns with three hidden layers. ``sat. %`` is the largest share in
+``opzo.host.training.health.Health``. ``cycles`` are per training sample.
 """
 
 
 class TrainingBar:
-    """Progress bar of the running epoch; silent where stderr is no terminal.
+    """Progress bar of the current epoch; prints nothing where stderr is not a terminal.
 
     Parameters
     ----------
     network : Network
     epochs : int
     cycles : str
-        Where the device's figures of cycles come from.
+        Origin of the device's cycle counts, ``counted`` or ``modelled``.
     enabled : bool
     """
 
@@ -45,7 +44,7 @@ class TrainingBar:
             BarColumn(bar_width=10),
             TextColumn("{task.fields[text]}"),
             console=self._console,
-            # Results on a terminal must not tear the bar; results into a pipe must stay there.
+            # On a terminal, results are printed above the bar; in a pipe they must stay on stdout.
             redirect_stdout=sys.stdout.isatty(),
             disable=not (enabled and self._console.is_terminal),
         )
@@ -60,33 +59,32 @@ class TrainingBar:
     ) -> None:
         self._bar.stop()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, progress: EpochProgress) -> None:
         """Update the bar."""
-        speed = standing.done / max(1e-9, standing.seconds)
-        text = f"{speed:,.0f}/s {describe(standing.tally, self._network, self._cycles)}"
+        text = f"{progress.samples_per_second:,.0f}/s {describe(progress.tally, self._network, self._cycles)}"
         self._bar.update(
-            self._task, total=standing.count, completed=standing.position, epoch=standing.epoch + 1, text=text
+            self._task, total=progress.count, completed=progress.position, epoch=progress.epoch + 1, text=text
         )
 
-    def tell(self, message: str) -> None:
-        """Say something above the bar, on stderr."""
+    def log(self, message: str) -> None:
+        """Print a line above the bar, on stderr."""
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 def describe(tally: Tally, network: Network, cycles: str) -> str:
-    """Accuracy, firing rates and cycles, which are ``cycles`` (counted or modelled)."""
+    """Accuracy, firing rates and cycles in one line; ``cycles`` is their origin, ``counted`` or ``modelled``."""
     rates = " ".join(f"{rate:.2f}" for rate in tally.firing_rates(network))
     return f"{tally.accuracy:.1%} rates {rates} {compact(tally.cycles)} {cycles} cycles"
 
 
 def table_head(cycles: str) -> str:
-    """Head of the table of epochs, two lines; ``cycles`` says whether the device counts cycles or models them."""
+    """Header of the table of epochs, two lines; ``cycles`` is their origin, ``counted`` or ``modelled``."""
     words = [(upper.format(cycles=cycles), lower) for upper, lower, _ in HEADS]
     return "\n".join(_row([line[k] for line in words]) for k in range(2))
 
 
 def table_row(report: EpochReport, network: Network, lanes: int) -> str:
-    """Line of an epoch below `table_head`."""
+    """Line of the table of epochs."""
     health = Health.of(report.train, network, report.rule, lanes)
     tested = report.test.samples > 0
     return _row(

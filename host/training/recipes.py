@@ -2,10 +2,9 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from opzo.host.cli.options import absolute
 from opzo.host.data.augment import Augmentation
 from opzo.host.data.data_sets import DATA_SETS, Data, load_data
 from opzo.host.data.events.event_samples import Events
@@ -13,6 +12,7 @@ from opzo.host.training.config import Config, Hyperparameters
 from opzo.spec.errors import NetworkError
 from opzo.spec.network import MAX_HIDDEN, MAX_LOCAL_CLASSES, Network
 from opzo.spec.values import whole_number
+from opzo.system.paths import absolute
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         **{"rotate": 7.0, "zoom": 0.07, "shift": 0.7},
     },
 }
-"""Defaults by data set, over those of Config."""
+"""Defaults by data set, which replace those of Config."""
+RECIPE_KEYS = ("net", *sorted({key for values in RECIPES.values() for key in values} - {"net"}))
+"""Keys whose default depends on the data set."""
 
 
 def recipe(data: Data) -> dict[str, Any]:
@@ -75,8 +77,13 @@ def configure(values: dict[str, Any], load: Callable[[str, str], Data] = load_da
     return data, config
 
 
-def described(key: str, other: str) -> str:
-    """Default of a key of Config, for ``--help``; ``other`` is that for a file."""
-    return ", ".join(
-        [*(f"{values[key]} for {name}" for name, values in RECIPES.items() if key in values), f"else {other}"]
-    )
+def recipe_table() -> str:
+    """Defaults that depend on the data set, as a table for ``--help``: a column for each data set, one for others."""
+    columns = [*((name, asdict(Config()) | values) for name, values in RECIPES.items()), ("other", asdict(Config()))]
+    columns[-1][1]["net"] = f"-{OTHER_HIDDEN}-"
+    rows = [["", *(name for name, _ in columns)]]
+    rows.append(["hidden layers", *("-".join(values["net"].split("-")[1:-1]) for _, values in columns)])
+    rows += [[f"--{key}", *(f"{values[key]:g}" for _, values in columns)] for key in RECIPE_KEYS if key != "net"]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(f"  {line.rstrip()}" for line in lines)

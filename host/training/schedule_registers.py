@@ -1,4 +1,4 @@
-"""From hyper-parameters to the registers of the learning rule, as training goes on."""
+"""Registers of the learning rule over a training run, from the hyper-parameters."""
 
 from math import cos, log2, pi
 
@@ -13,18 +13,18 @@ from opzo.spec.registers import Reg
 from opzo.spec.rules import Rule
 
 BLOCK = 64
-"""Training samples between changes of the registers. Part of the algorithm: every device and every resumed run changes
-them at the same samples."""
+"""Training samples between changes of the registers. Part of the algorithm: all devices and resumed runs change them at
+the same samples."""
 STREAM_RATE = 20
-"""Step size of learning in a stream, which has no end towards which it could fall."""
+"""Step size of learning in a stream, which has no end and so no schedule."""
 SHIFT_MAX = 15
 """Largest DECAY_SHIFT and LEAK_SHIFT."""
 # Kappa is in units of 2**4 Feedback sums (the prototype's delta), Credit in 2**DELTA_SHIFT of them with the step size.
 ACTIVITY_SHIFT = DELTA_SHIFT - 4
 
 
-def rate_registers(hyper: Hyperparameters, sample: int, total: int) -> dict[int, int]:
-    """Registers in force from training sample ``sample`` (a multiple of BLOCK) of ``total`` on: address -> value."""
+def schedule_registers(hyper: Hyperparameters, sample: int, total: int) -> dict[int, int]:
+    """Registers from training sample ``sample`` (a multiple of BLOCK) of ``total`` on: address -> value."""
     progress = sample / total
     rate = round(hyper.rate * (1 + cos(pi * progress)) / 2)
     noise = Rule.parse(hyper.rule).noise
@@ -41,7 +41,7 @@ def rate_registers(hyper: Hyperparameters, sample: int, total: int) -> dict[int,
 
 
 def decay_shift(decay: int, rate: int) -> int:
-    """Register DECAY_SHIFT that takes ``rate`` x 2**-``decay`` of a weight; 0 where that is off or too little."""
+    """Register DECAY_SHIFT for a decay of ``rate`` x 2**-``decay``; 0 where that is off or out of its range."""
     if not decay or not rate:
         return 0
     shift = max(1, round(decay - UPDATE_FRAC_BITS - log2(rate)))

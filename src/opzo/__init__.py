@@ -13,7 +13,7 @@ True
 >>> model.predict(data.test.x[:3]).shape
 (3,)
 >>> model.save("digits.npz")
->>> again = opzo.Model.load("digits.npz", "golden")
+>>> restored = opzo.Model.load("digits.npz", "golden")
 """
 
 from importlib import import_module
@@ -54,7 +54,7 @@ _HOMES = {
     "load_data": "host.api.model",
     "set_verbose": "host.api.verbosity",
 }
-"""Public names and the modules they come from; loaded when first used, so that ``import opzo`` is quick."""
+"""Public names and their modules, which are imported on first use so that ``import opzo`` is fast."""
 
 __all__ = [
     "Data",

@@ -81,7 +81,7 @@ def test_reader_that_goes_ends_a_training_as_ctrl_c_does(data: Path) -> None:
         process.stdout.close()
         told = process.stderr.read().decode()
     assert process.returncode == 130
-    assert f"opzo: saved; go on with: opzo train --resume {data.parent / 'run'}" in told
+    assert f"opzo: saved; resume with: opzo train --resume {data.parent / 'run'}" in told
     assert told.splitlines()[-1] == (
         "opzo: error: cannot write to standard output: its reader has gone; results are incomplete"
     )

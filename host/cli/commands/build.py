@@ -6,8 +6,10 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from opzo.host.cli.options import add_clock, add_config, add_output, given, print_json, whole
-from opzo.host.cli.stage_timer import Stages
+from opzo.host.cli.option_types import integer
+from opzo.host.cli.options import add_clock, add_config, add_output, given_settings
+from opzo.host.cli.output import print_json
+from opzo.host.cli.stage_timer import StageTimer
 from opzo.host.training.config import Config
 from opzo.spec.errors import OpzoError, ToolError
 from opzo.spec.network import LANES
@@ -39,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed",
         dest="route_seed",
-        type=whole(0, SEED_MAX),
+        type=integer(0, SEED_MAX),
         default=1,
         metavar="N",
         help="seed of place and route (default: 1)",
@@ -63,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"bitstreams for {board.name} need its vendor's tool; opzo build --board {board.name} --prepare "
             "writes a project for it"
         )
-    settings = given(arguments)
+    settings = given_settings(arguments)
     network = Config.of(settings, "the settings").network
     wished, clock = arguments.board_lanes, getattr(arguments, "clock", None)
     limits = choose(
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = Plan.of(board, limits, clock, arguments.route_seed)
     out = arguments.out or Path("build") / board.name
     check_output(out, folder=True)
-    with Stages(enabled=not arguments.quiet) as stages:
+    with StageTimer(enabled=not arguments.quiet) as stages:
         if arguments.prepare:
             result = prepare(plan, out, stages.begin) | {"network": str(network)}
         else:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from opzo.host.cli.options import add_commands
+from opzo.host.cli.parser import add_commands
 
 COMMANDS = {
     "convert": ("data.convert", "convert recordings or a data set of them to an .npz file of events"),

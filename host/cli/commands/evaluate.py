@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from opzo.host.cli.options import add_config, add_output, given, print_json
+from opzo.host.cli.options import add_config, add_output, given_settings
+from opzo.host.cli.output import print_json
 from opzo.host.data.class_names import class_text, other_names, padded
 from opzo.host.data.data_sets import load_data
 from opzo.host.driver.device import open_device
 from opzo.host.training.checkpoint import Checkpoint
+from opzo.host.training.evaluation import evaluate
 from opzo.host.training.run_folder import checkpoint_path
-from opzo.host.training.trainer import evaluate
 from opzo.spec.errors import OpzoError
 
 logger = logging.getLogger(__name__)
@@ -33,9 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate; exit code."""
     checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
     network, rule = checkpoint.network, checkpoint.rule
-    if "data" not in checkpoint.settings | given(arguments):
+    if "data" not in checkpoint.settings | given_settings(arguments):
         raise OpzoError(f"{arguments.run} does not say what it was trained on; give --data")
-    config = checkpoint.config(given(arguments), str(arguments.run))
+    config = checkpoint.config(given_settings(arguments), str(arguments.run))
     data = load_data(config.data, config.data_root)
     samples = data.test if arguments.set == "test" else data.train
     samples.check(network, config.data)

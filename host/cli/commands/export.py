@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from opzo.host.cli.options import add_output, show
+from opzo.host.cli.options import add_output
+from opzo.host.cli.output import print_facts
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.run_folder import checkpoint_path
 from opzo.spec.errors import OpzoError
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         "input": network.input.name.lower(),
         "weight_bits": checkpoint.state.weight_bits,
     }
-    show(facts, as_json=arguments.json)
+    print_facts(facts, as_json=arguments.json)
     return 0
 
 

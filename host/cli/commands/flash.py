@@ -8,7 +8,8 @@ from pathlib import Path
 from opzo.boards.board import Board
 from opzo.boards.loader import load_bitstream
 from opzo.boards.registry import BOARDS, find_board
-from opzo.host.cli.options import add_output, print_json
+from opzo.host.cli.options import add_output
+from opzo.host.cli.output import print_json
 from opzo.spec.errors import OpzoError
 
 BUILDS = Path("build")

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opzo.host.cli.commands.export import check_suffix, missing
-from opzo.host.cli.options import absolute, add_config, add_output, given, number, positive, say, show
+from opzo.host.cli.option_types import number, positive
+from opzo.host.cli.options import add_config, add_output, given_settings
+from opzo.host.cli.output import log, print_facts
 from opzo.host.data.data_sets import load_data
 from opzo.host.driver.state import State
 from opzo.host.training.checkpoint import Checkpoint
@@ -16,6 +18,7 @@ from opzo.host.training.config import Config
 from opzo.spec.errors import OpzoError
 from opzo.spec.rules import Rule
 from opzo.system.atomic import check_output
+from opzo.system.paths import absolute
 
 if TYPE_CHECKING:
     from opzo.host.exchange.state_dict import FloatModel
@@ -90,8 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     Checkpoint(network, rule, replace(state, weights=weights), settings=settings).save(arguments.out)
     facts = {"file": str(arguments.out), "network": str(network), "steps": network.steps, "input": config.input}
     if report.saturates:
-        say(f"opzo: weights beyond the range of {config.weight_bits} bits were cut; the network may not work")
-    show(facts | report.figures() if arguments.json else facts, as_json=arguments.json)
+        log(f"opzo: weights beyond the range of {config.weight_bits} bits were cut; the network may not work")
+    print_facts(facts | report.figures() if arguments.json else facts, as_json=arguments.json)
     if not arguments.json:
         print(report.table())
     return 0
@@ -131,7 +134,7 @@ def _settings(arguments: argparse.Namespace, model: FloatModel) -> tuple[Config,
         said["steps"] = model.steps
     if model.input is not None:
         said["input"] = model.input.name.lower()
-    values = said | given(arguments)
+    values = said | given_settings(arguments)
     if "data_root" in values:
         values["data_root"] = absolute(values["data_root"])
     if values.get("data", "").lower().endswith(".npz"):

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from opzo.host.cli.options import add_config, add_output, given, show
+from opzo.host.cli.options import add_config, add_output, given_settings
+from opzo.host.cli.output import print_facts
 from opzo.host.driver.device import open_device
 from opzo.host.driver.statistics import cycles_are
 from opzo.host.training.checkpoint import Checkpoint
@@ -23,8 +24,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print facts, one a line; exit code."""
-    facts = _checkpoint(arguments.run) if arguments.run else _device(Config.of(given(arguments), "the settings"))
-    show(facts, as_json=arguments.json)
+    facts = (
+        _checkpoint(arguments.run) if arguments.run else _device(Config.of(given_settings(arguments), "the settings"))
+    )
+    print_facts(facts, as_json=arguments.json)
     return 0
 
 

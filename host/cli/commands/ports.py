@@ -1,20 +1,21 @@
-"""``opzo ports``: serial ports, the boards behind them, and whether an opzo device answers."""
+"""``opzo ports``: list serial ports, the boards behind them, and whether an opzo device answers."""
 
 import argparse
 from dataclasses import asdict
 from typing import Any
 
-from opzo.host.cli.options import add_output, print_json, say
+from opzo.host.cli.options import add_output
+from opzo.host.cli.output import log, print_json
 from opzo.host.cli.serial_ports import Port, find_ports
-from opzo.host.driver.probe import PROBE_SECONDS, Answer, probe
+from opzo.host.driver.probe import PROBE_SECONDS, ProbeAnswer, probe
 from opzo.spec.messages import printable
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     text = (
-        f"ask at each port whether an opzo device is there, {PROBE_SECONDS:g} s for each baud rate that it may have "
-        "(a session that another program has with it ends)"
+        f"look for an opzo device at each port, {PROBE_SECONDS:g} s per baud rate (ends the session of any other "
+        "program)"
     )
     parser.add_argument("--probe", action="store_true", help=text)
     add_output(parser)
@@ -31,16 +32,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"ports": found})
     elif not found:
-        say("opzo: there are no serial ports; is the board plugged in, and does the cable carry data?")
+        log("opzo: there are no serial ports; is the board plugged in, and does the cable carry data?")
     return 0
 
 
-def _device(port: Port, answer: Answer | None) -> str | None:
-    """Device string to use; None for a port that is no serial port to a core."""
+def _device(port: Port, answer: ProbeAnswer | None) -> str | None:
+    """Device string to use; None for a channel for programming."""
     return None if port.programming else port.device(answer.baud if answer else None)
 
 
-def _facts(port: Port, answer: Answer | None) -> dict[str, Any]:
+def _facts(port: Port, answer: ProbeAnswer | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         **{"port": port.path, "description": port.description, "manufacturer": port.manufacturer},
         **{"product": port.product, "serial_number": port.serial_number, "vid": port.vid, "pid": port.pid},
@@ -53,7 +54,7 @@ def _facts(port: Port, answer: Answer | None) -> dict[str, Any]:
     return facts
 
 
-def _print(port: Port, answer: Answer | None) -> None:
+def _print(port: Port, answer: ProbeAnswer | None) -> None:
     print(port.path)
     ids = f" ({port.vid:04x}:{port.pid:04x})" if port.vid is not None and port.pid is not None else ""
     serial = f", serial number {printable(port.serial_number)}" if port.serial_number else ""
@@ -61,7 +62,7 @@ def _print(port: Port, answer: Answer | None) -> None:
     if port.boards:
         print(f"  board: probably {' or '.join(board.name for board in port.boards)}")
     if port.programming:
-        print("  its channel for programming; the serial port is its other one")
+        print("  its channel for programming; use its other channel as the serial port")
     else:
         print(f"  use: --device {_device(port, answer)}")
     if answer is not None:

@@ -3,7 +3,7 @@
 import argparse
 
 from opzo.host.cli.commands.export import missing
-from opzo.host.cli.options import add_commands
+from opzo.host.cli.parser import add_commands
 
 COMMANDS = {
     "train": ("reference.train", "train a network with a method of the paper, in floating point"),

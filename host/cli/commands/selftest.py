@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 import opzo
-from opzo.host.cli.options import add_config, add_output, given, print_json, say
+from opzo.host.cli.options import add_config, add_output, given_settings
+from opzo.host.cli.output import log, print_json
 from opzo.host.driver.devices import connection, is_simulated
 from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
 from opzo.host.training.config import Config
@@ -30,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Go through the steps and report each as it ends; exit code."""
-    config = Config.of({"seed": secrets.randbelow(SEEDS)} | given(arguments), "the settings")
+    config = Config.of({"seed": secrets.randbelow(SEEDS)} | given_settings(arguments), "the settings")
     limits = None
     if is_simulated(config.device):
         limits = config.network.limits(config.lanes, config.weight_bits)
@@ -56,7 +57,7 @@ def _hide(name: str) -> None:
 
 
 def _say_started(name: str) -> None:
-    say(f"opzo: {name}")
+    log(f"opzo: {name}")
 
 
 def _print_started(name: str) -> None:

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from opzo.host.cli.options import add_config, add_verbosity, given, say
+from opzo.host.cli.options import add_config, add_verbosity, given_settings
+from opzo.host.cli.output import log
 from opzo.host.driver.devices import is_simulated, simulated, simulated_devices
 from opzo.host.driver.pty import PtyDevice, check_link
 from opzo.host.training.config import Config
@@ -27,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; exit code."""
-    config = Config.of(given(arguments), "the settings")
+    config = Config.of(given_settings(arguments), "the settings")
     if not is_simulated(config.device):
         raise no_such("simulated device", config.device, simulated_devices())
     limits = config.network.limits(config.lanes, config.weight_bits)
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     device = PtyDevice(simulated(config.device, limits), arguments.pty)
     with Interrupt(device.stop):
         print(f"serial:{arguments.pty or device.path}", flush=True)
-        say("opzo: give this as --device to another opzo; Ctrl-C ends it")
+        log("opzo: give this as --device to another opzo; Ctrl-C ends it")
         try:
             device.run()
         finally:

@@ -8,18 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from opzo.host.cli.options import (
-    CLOCK,
-    add_camera,
-    add_clock,
-    add_config,
-    add_output,
-    given,
-    print_json,
-    say,
-    size,
-    whole,
-)
+from opzo.host.cli.option_types import integer, size
+from opzo.host.cli.options import CLOCK_MHZ, add_camera, add_clock, add_config, add_output, given_settings
+from opzo.host.cli.output import log, print_json
 from opzo.host.data.class_names import find_class
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State
@@ -31,7 +22,7 @@ from opzo.host.stream.sources import Sources, check_sources
 from opzo.host.stream.stream import Stream
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.run_folder import checkpoint_path
-from opzo.host.training.schedule_registers import STREAM_RATE, rate_registers
+from opzo.host.training.schedule_registers import STREAM_RATE, schedule_registers
 from opzo.spec.errors import LinkError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.registers import Counter
@@ -75,7 +66,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     same = "as in training"
     keys = ("data_root", "device", "lanes", "weight_bits")
     add_config(parser, keys, **dict.fromkeys(keys, same))
-    add_clock(parser, f"clock in MHz used to convert cycles to time (default: the device's, or {CLOCK:g})")
+    add_clock(parser, f"clock in MHz used to convert cycles to time (default: the device's, or {CLOCK_MHZ:g})")
     add_output(parser)
 
 
@@ -83,7 +74,7 @@ def _add_number(
     parser: argparse.ArgumentParser, name: str, low: int, high: int, default: int, text: str, metavar: str = "N"
 ) -> None:
     text = f"{text} (default: {default})"
-    parser.add_argument(name, type=whole(low, high), default=default, metavar=metavar, help=text)
+    parser.add_argument(name, type=integer(low, high), default=default, metavar=metavar, help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -93,16 +84,16 @@ def run(arguments: argparse.Namespace) -> int:
     check_sources(arguments.source)
     checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
     network, rule, names = checkpoint.network, checkpoint.rule, checkpoint.class_names
-    config = replace(checkpoint.config(given(arguments), str(arguments.run)), rate=arguments.rate)
+    config = replace(checkpoint.config(given_settings(arguments), str(arguments.run)), rate=arguments.rate)
     label = None if arguments.label is None else find_class(arguments.label, names, network.classes)
     ending = "saving; Ctrl-C again quits without" if arguments.save else "Ctrl-C again quits at once"
     with (
         open_device(config.device, network, config.lanes, config.weight_bits) as device,
-        Interrupt(lambda: say(f"opzo: stopping; {ending}")) as interrupt,
+        Interrupt(lambda: log(f"opzo: stopping; {ending}")) as interrupt,
     ):
         device.configure(network, rule)
         checkpoint.state.write(device)
-        device.write_registers(rate_registers(config, 0, 1))
+        device.write_registers(schedule_registers(config, 0, 1))
         stream = Stream(device, network, window=arguments.window)
         stream.learning, stream.label = arguments.learn, label
         counts = Counts(arguments.max_bad)
@@ -125,16 +116,16 @@ def run(arguments: argparse.Namespace) -> int:
                 saved = Checkpoint(network, rule, state, settings=checkpoint.settings, class_names=session.names)
                 saved.save(arguments.save)
                 if failure is not None:
-                    say(f"opzo: what was learned until then is in {arguments.save}")
+                    log(f"opzo: what was learned until then is in {arguments.save}")
             shown = measured.figures(session, getattr(arguments, "clock", None))
         except LinkError as error:
             lost = "; what was learned cannot be read from the device and is lost" if arguments.save else ""
             raise LinkError(f"{failure or error}{lost}") from error
     if shown["late"] > LATE_SHARE * shown["events"]:
         text = f"{shown['late']:,} events came late, with {shown['events']:,} taken in all"
-        say(f"opzo: warning: {text}; is the clock of the sender right?")
+        log(f"opzo: warning: {text}; is the clock of the sender right?")
     if arguments.learn and shown["steps"] and not shown["steps_learned"]:
-        say("opzo: warning: nothing was learned, because no label was known; give --label CLASS, or records LABEL")
+        log("opzo: warning: nothing was learned, because no label was known; give --label CLASS, or records LABEL")
     if arguments.json:
         print_json(shown)
     else:
@@ -169,5 +160,5 @@ class _Measured:
         """Figures of a session, at a clock in MHz other than the device's where one is given."""
         device, seconds = self._device, time.monotonic() - self._begun
         counted = dict(zip(Counter, (counter_array(device.counters()) - self._before).tolist(), strict=True))
-        mhz = clock or device.identity.clock_mhz or CLOCK
+        mhz = clock or device.identity.clock_mhz or CLOCK_MHZ
         return figures(session, counted, device, device.bytes_sent - self._sent, mhz) | {"seconds": seconds}

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from opzo.host.cli.jobs import Jobs
-from opzo.host.cli.options import add_output, print_json, say, whole
+from opzo.host.cli.option_types import integer
+from opzo.host.cli.options import add_output
+from opzo.host.cli.output import log, print_json
 from opzo.host.driver.devices import is_simulated
 from opzo.host.training.run_folder import folder_name
 from opzo.host.training.sweep import MAX_RUNS, PlannedRun, groups, plan, table, write_csv
@@ -39,14 +41,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--jobs",
-        type=whole(1, MOST_JOBS),
+        type=integer(1, MOST_JOBS),
         default=os.cpu_count() or 1,
         metavar="N",
         help="runs at a time (default: one a core)",
     )
     parser.add_argument(
         "--max-runs",
-        type=whole(1, MOST_RUNS),
+        type=integer(1, MOST_RUNS),
         default=MAX_RUNS,
         metavar="N",
         help=f"most runs that the lists may make (default: {MAX_RUNS})",
@@ -68,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         failed, stopped = train_runs(runs, arguments.jobs, quiet=arguments.quiet)
         rows = _results(runs, out)
     if stopped:
-        say(f"opzo: stopped; {len(rows)} of {len(runs)} runs are complete; the same command goes on with the others")
+        log(f"opzo: stopped; {len(rows)} of {len(runs)} runs are complete; the same command goes on with the others")
         return INTERRUPTED
     keys = [key for key in runs[0].swept if key != "seed"]
     merged = groups(rows, keys)
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(line)
         print(f"results of {len(rows)} runs in {out / RESULTS}")
     for planned in failed:
-        say(f"opzo: {planned.folder} was not trained to its end; the same command goes on with it")
+        log(f"opzo: {planned.folder} was not trained to its end; the same command goes on with it")
     return 1 if failed else 0
 
 

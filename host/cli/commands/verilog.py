@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from opzo.host.cli.options import add_clock, add_config, add_verbosity, given
+from opzo.host.cli.options import add_clock, add_config, add_verbosity, given_settings
 from opzo.host.training.config import Config
 from opzo.spec.errors import OpzoError
 from opzo.system.atomic import check_output, write_atomically
@@ -19,7 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files and print their names; exit code."""
-    config = Config.of(given(arguments), "the settings")
+    config = Config.of(given_settings(arguments), "the settings")
     limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
     try:

@@ -7,7 +7,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from opzo.host.cli.options import SIDE_MAX, add_camera, add_output, say, show, size, whole
+from opzo.host.cli.option_types import SIDE_MAX, integer, size
+from opzo.host.cli.options import add_camera, add_output
+from opzo.host.cli.output import log, print_facts
 from opzo.host.data.events.binning import SPLITS, Binning, bin_recordings
 from opzo.host.data.events.event_files import PARTS, STEPS_MAX, save_events
 from opzo.host.data.events.event_samples import Events
@@ -36,22 +38,22 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".npz file to write (required)")
     parser.add_argument("--data-root", default="", metavar="DIR", help="folder of a named data set (default: none)")
     parser.add_argument(
-        "--label", type=whole(0, LABEL_MAX), metavar="N", help="label of single recordings (default: none)"
+        "--label", type=integer(0, LABEL_MAX), metavar="N", help="label of single recordings (default: none)"
     )
     parser.add_argument(
         "--test-every",
-        type=whole(2),
+        type=integer(2),
         default=5,
         metavar="N",
         help="recordings of a class for one to test with (default: 5)",
     )
     parser.add_argument(
         "--steps",
-        type=whole(1, STEPS_MAX),
+        type=integer(1, STEPS_MAX),
         metavar="N",
         help=f"time steps of a sample (default: that of the data set, else {STEPS})",
     )
-    microseconds = whole(1, TIME_MAX)
+    microseconds = integer(1, TIME_MAX)
     parser.add_argument(
         "--bin-us",
         type=microseconds,
@@ -60,7 +62,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--start-us",
-        type=whole(-TIME_MAX, TIME_MAX),
+        type=integer(-TIME_MAX, TIME_MAX),
         metavar="US",
         help="clock time of step 0 in us (default: first event)",
     )
@@ -72,7 +74,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce the sensor to (default: as it is)")
     parser.add_argument(
-        "--reduce", type=whole(1, SIDE_MAX), metavar="N", help="factor to reduce both sides by (default: 1)"
+        "--reduce", type=integer(1, SIDE_MAX), metavar="N", help="factor to reduce both sides by (default: 1)"
     )
     parser.add_argument("--counts", action="store_true", help="graded events, by number of events (default: spikes)")
     add_camera(parser)
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     for part, events in zip(PARTS, (train, test), strict=True):
         facts[f"{part}_samples"] = len(events)
         facts[f"{part}_events_a_sample"] = round(len(events.addresses) / len(events), 1)
-    show(facts, as_json=arguments.json)
+    print_facts(facts, as_json=arguments.json)
     return 0
 
 
@@ -105,7 +107,7 @@ def _converted(arguments: argparse.Namespace) -> tuple[Events, Events, str]:
     paths = [Path(source) for source in arguments.source]
     if arguments.label is not None:
         events = _events([Labelled(path, arguments.label) for path in paths], binning, arguments, "recordings")
-        say("opzo: both parts of the file hold these recordings; do not train and test with it")
+        log("opzo: both parts of the file hold these recordings; do not train and test with it")
         return events, events, f"{', '.join(arguments.source)}, both parts the same: {binning}"
     if several:
         raise OpzoError(f"several recordings need a label: {', '.join(arguments.source)}; give --label N, or a list")

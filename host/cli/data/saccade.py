@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from opzo.host.cli.options import add_output, number, print_json, whole
+from opzo.host.cli.option_types import integer, number
+from opzo.host.cli.options import add_output
+from opzo.host.cli.output import print_json
 from opzo.host.data.events.event_samples import Events, EventSample
 from opzo.host.data.events.saccade import PREFIX, load_saccade
 from opzo.host.data.events.saccade_camera import ON, SENSOR, SaccadeCamera
@@ -29,13 +31,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", default="", metavar="DIR", help="folder of the four MNIST files (default: none)")
     parser.add_argument("--out", type=Path, metavar="FILE", help=".npz file to write (default: only the cache)")
     parser.add_argument("--picture", type=Path, metavar="FILE", help=".png file to draw a training recording to")
-    parser.add_argument("--sample", type=whole(0), default=0, metavar="N", help="recording that is drawn (default: 0)")
+    parser.add_argument(
+        "--sample", type=integer(0), default=0, metavar="N", help="recording that is drawn (default: 0)"
+    )
     for entry in fields(SaccadeCamera):
         assert isinstance(entry.type, type)
         limits = entry.metadata["low"], entry.metadata["high"]
         parser.add_argument(
             "--" + entry.name.replace("_", "-"),
-            type=whole(*limits) if entry.type is int else number(*limits),
+            type=integer(*limits) if entry.type is int else number(*limits),
             default=entry.default,
             metavar=entry.type.__name__.upper(),
             help=f"{entry.metadata['help']} (default: {entry.default})",

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from opzo.host.cli.options import add_camera, add_output, say, show
+from opzo.host.cli.options import add_camera, add_output
+from opzo.host.cli.output import log, print_facts
 from opzo.host.data.class_names import class_text
 from opzo.host.data.events.event_files import PARTS, load_events
 from opzo.host.data.events.event_samples import Events
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         facts = _data_set(arguments.file, arguments.json)
     else:
         facts = _recording(arguments.file, arguments.sensor, arguments.camera)
-    show(facts, as_json=arguments.json)
+    print_facts(facts, as_json=arguments.json)
     return 0
 
 
@@ -34,7 +35,7 @@ def _recording(path: Path, sensor: tuple[int, int] | None, camera: str | None) -
     recording = read_recording(path, sensor, camera, look=True)
     duration = int(recording.t[-1] - recording.t[0])
     if not recording.named:
-        say(
+        log(
             f"opzo: {path} does not say the size of its sensor; give it with --sensor WxH where the events are used "
             f"(they need {recording.width}x{recording.height} or more)"
         )

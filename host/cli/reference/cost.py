@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, replace
 
-from opzo.host.cli.options import add_output, print_json, whole
+from opzo.host.cli.option_types import integer
+from opzo.host.cli.options import add_output
+from opzo.host.cli.output import print_json
 from opzo.spec.messages import no_such
 
 SHAPES = {
@@ -35,11 +37,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--methods", nargs="+", default=METHODS, metavar="METHOD", help=f"(default: {' '.join(METHODS)})"
     )
     parser.add_argument(
-        "--batch", type=whole(1, BATCH_MAX), metavar="N", help="samples a batch (default: the preset's)"
+        "--batch", type=integer(1, BATCH_MAX), metavar="N", help="samples a batch (default: the preset's)"
     )
-    parser.add_argument("--batches", type=whole(1), default=10, metavar="N", help="measured (default: 10)")
+    parser.add_argument("--batches", type=integer(1), default=10, metavar="N", help="measured (default: 10)")
     parser.add_argument("--device", default="cpu", help="of PyTorch: cpu, cuda, ... (default: cpu)")
-    parser.add_argument("--threads", type=whole(1, THREADS_MAX), metavar="N", help="of the CPU (default: PyTorch's)")
+    parser.add_argument("--threads", type=integer(1, THREADS_MAX), metavar="N", help="of the CPU (default: PyTorch's)")
     add_output(parser)
 
 

@@ -6,7 +6,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from opzo.host.cli.options import add_output, print_json, say
+from opzo.host.cli.options import add_output
+from opzo.host.cli.output import log, print_json
 from opzo.system.atomic import check_output
 
 TITLE = """# Runs of the reference
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         ]
         links = "".join(f"\n![{Path(name).stem}]({name})\n" for name in pictures)
         write_atomically(arguments.out / "README.md", f"{TITLE}\n{text}{links}".encode(errors="surrogateescape"))
-        say(f"opzo: wrote {', '.join(['README.md', *pictures])} in {arguments.out}")
+        log(f"opzo: wrote {', '.join(['README.md', *pictures])} in {arguments.out}")
     if arguments.json:
         print_json({"methods": [summary.figures() for summary in summaries]})
     else:

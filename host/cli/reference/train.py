@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
-from opzo.host.cli.options import absolute, add_output, number, print_json, say, whole
+from opzo.host.cli.option_types import integer, number
+from opzo.host.cli.options import add_output
+from opzo.host.cli.output import log, print_json
 from opzo.spec.errors import OpzoError
 from opzo.system.atomic import check_output
 from opzo.system.folder_lock import locked, remove_leftovers, unique_folder
+from opzo.system.paths import absolute
 
 if TYPE_CHECKING:
     from opzo.reference.methods.tally import Tally
@@ -62,8 +65,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="draw the noise anew in every time step, not in every second",
     )
     for name, kind, text in (
-        ("epochs", whole(1), "epochs"),
-        ("batch", whole(1), "samples a step of the optimizer"),
+        ("epochs", integer(1), "epochs"),
+        ("batch", integer(1), "samples a step of the optimizer"),
         ("rate", number(0), "step size at the start"),
         ("decay", number(0), "weight decay"),
         ("dropout", number(0, 1), "share of silent neurons"),
@@ -73,16 +76,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     ):
         metavar = "N" if name in ("epochs", "batch") else "X"
         parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=f"{text} (default: preset's)")
-    parser.add_argument("--seed", type=whole(0), metavar="N", help="the paper's are 2022, 0 and 1 (default: 2022)")
+    parser.add_argument("--seed", type=integer(0), metavar="N", help="the paper's are 2022, 0 and 1 (default: 2022)")
     parser.add_argument(
         "--probes",
-        type=whole(0),
+        type=integer(0),
         metavar="N",
         help="batches after each epoch on which gradients are compared with those of bp (default: 0)",
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of the data set's files (default: none)")
-    parser.add_argument("--train-samples", type=whole(1), metavar="N", help="training samples (default: all)")
-    parser.add_argument("--test-samples", type=whole(1), metavar="N", help="test samples (default: all)")
+    parser.add_argument("--train-samples", type=integer(1), metavar="N", help="training samples (default: all)")
+    parser.add_argument("--test-samples", type=integer(1), metavar="N", help="test samples (default: all)")
     parser.add_argument(
         "--weights",
         type=Path,
@@ -93,7 +96,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="of PyTorch: cpu, cuda, ... (default: cpu)")
     parser.add_argument(
         "--threads",
-        type=whole(1, THREADS_MAX),
+        type=integer(1, THREADS_MAX),
         default=None,
         metavar="N",
         help="of the CPU; results differ in the last bits (default: PyTorch's)",
@@ -199,7 +202,7 @@ class _Watch:
                     print(_row(epoch), flush=True)
         except KeyboardInterrupt:
             resume = f"opzo reference train --resume {self._folder}"
-            say(f"opzo: interrupted in epoch {training.epoch + 1}; go on with: {resume}")
+            log(f"opzo: interrupted in epoch {training.epoch + 1}; go on with: {resume}")
             return INTERRUPTED
         # JSON has no infinity.
         last = {name: value if math.isfinite(value) else None for name, value in training.rows[-1].items()}

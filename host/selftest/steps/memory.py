@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.driver.link import MEMORY_ADDRESS
+from opzo.host.driver.session import MEMORY_ADDRESS
 from opzo.host.selftest.check import Bench, entry_of, require_equal
 from opzo.spec.formats import WEIGHT
 from opzo.spec.memories import Space

@@ -87,14 +87,14 @@ def test_samples_that_cannot_be_are_refused() -> None:
         (lambda: one.save(5), "a checkpoint is named by a path, not 5"),  # type: ignore[arg-type]
         (lambda: opzo.Stream(one.device, "9-12-3"), "a stream needs an open device and its network"),  # type: ignore
         (lambda: opzo.connect("serial:/dev/ttyUSB0@" + "9" * 5000), "is not a baud rate"),
-        (lambda: opzo.Model(one.device, NETWORK), "a model is made of a network and an open device"),  # type: ignore
+        (lambda: opzo.Model(one.device, NETWORK), "a model needs a network and an open device"),  # type: ignore
         (lambda: opzo.connect("fast"), r"built for a network; name it: opzo\.connect\('fast', network\)"),
         (lambda: opzo.connect("fats"), r"'fats' is not a device \(did you mean 'fast'\?\)"),
         (lambda: opzo.connect("/dev/ttyACM0"), r"did you mean 'serial:/dev/ttyACM0'\?"),
         (lambda: opzo.connect("fast", "9-12-3"), "network must be an opzo.Network, not '9-12-3'"),  # type: ignore
         (lambda: opzo.load_data("mnits"), r"no data set 'mnits' \(did you mean 'mnist'\?\)"),
         (lambda: opzo.set_verbose("off"), "set_verbose takes True or False, not 'off'"),  # type: ignore[arg-type]
-        (lambda: opzo.load_data(5), "a data set is named by a text, not 5"),  # type: ignore[arg-type]
+        (lambda: opzo.load_data(5), "a data set must be named by a string or Path, not 5"),  # type: ignore[arg-type]
     ):
         with pytest.raises(opzo.OpzoError, match=message):
             call()
@@ -235,7 +235,7 @@ def test_a_break_in_the_middle_of_a_sample_leaves_the_model_usable(
     one = model(epochs=1)
     real, calls = link_module.Link.finish, []
 
-    def broken(self: link_module.Link, exchange: link_module.Exchange) -> bytes:
+    def broken(self: link_module.Link, exchange: link_module.Request) -> bytes:
         calls.append(1)
         if len(calls) == 20:
             raise kind("no answer")

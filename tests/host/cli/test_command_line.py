@@ -12,7 +12,7 @@ from command_line import NET, SMALL, assert_same_weights, error_of, start
 
 import opzo
 from opzo.host.cli.main import main
-from opzo.host.driver import transport
+from opzo.host.driver import serial_port
 from opzo.host.driver.device import Device
 from opzo.host.driver.pty import PtyDevice
 from opzo.host.training import health
@@ -181,7 +181,7 @@ def test_the_port_in_a_checkpoint_is_not_opened(
     checkpoint = Checkpoint.load(run / "checkpoint.npz")
     port = "serial:/dev/ttyUSB0@3000000"
     replace(checkpoint, settings=checkpoint.settings | {"device": port}).save(run / "checkpoint.npz")
-    monkeypatch.setattr(transport, "SerialTransport", lambda *arguments: pytest.fail("the port was opened"))
+    monkeypatch.setattr(serial_port, "SerialTransport", lambda *arguments: pytest.fail("the port was opened"))
     for command in (["eval", str(run)], ["stream", str(run), "-"], ["train", "--resume", str(run)]):
         (run / "figures.json").unlink(missing_ok=True)
         message = error_of(command, capsys)
@@ -236,7 +236,7 @@ def test_lost_link_is_exit_code_1_and_says_how_to_go_on(
     monkeypatch.setattr(Device, "run", run)
     folder = tmp_path / "r"
     message = error_of(["train", "--data", data, "--out", str(folder), *SMALL], capsys, code=1)
-    assert message.endswith(f"go on from the last checkpoint with: opzo train --resume {folder}")
+    assert message.endswith(f"resume from the last checkpoint with: opzo train --resume {folder}")
     monkeypatch.undo()
     assert main(["train", "--resume", str(folder), "--json"]) == 0
 
@@ -319,7 +319,7 @@ def test_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, data: str, tmp
 def test_accuracy_that_is_not_above_chance_is_told(
     enough: int, told: bool, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "ENOUGH", enough)
+    monkeypatch.setattr(health, "MIN_TRAINED", enough)
     monkeypatch.setattr(health, "DEVIATIONS", 100)
     arguments = ["train", "--config", str(run / "config.toml"), "--out", str(run / "r"), "--json", "--epochs", "1"]
     assert main(arguments) == 0

@@ -207,7 +207,7 @@ def test_device_that_only_chatters_ends_in_a_link_error(monkeypatch: pytest.Monk
 def test_device_that_asks_for_the_same_frame_for_ever_ends_in_a_link_error() -> None:
     link, _, line = clean_link()
     line.to = lambda data: data[:5] + bytes((data[5] ^ 1,)) + data[6:]
-    with pytest.raises(LinkError, match="does not get a frame whole; check cable and baud rate"):
+    with pytest.raises(LinkError, match="receives only damaged frames; check cable and baud rate"):
         link.call(Command.RESET)
 
 
@@ -291,10 +291,13 @@ def identity_reply(identity: Identity) -> Callable[[Frame], bytes]:
     ("answer", "message"),
     [
         (identity_reply(replace(Identity.of(LIMITS), version=1)), f"protocol version 1, this opzo {VERSION}"),
-        (identity_reply(replace(Identity.of(LIMITS), credits=0)), r"describes itself as it cannot be \(0 credits"),
+        (identity_reply(replace(Identity.of(LIMITS), credits=0)), r"sent an invalid identity \(0 credits"),
         (identity_reply(replace(Identity.of(LIMITS), max_payload=5)), "payloads of up to 5 bytes"),
-        (identity_reply(replace(Identity.of(LIMITS), lanes=5)), "describes itself as it cannot be .*reprogram it"),
-        (identity_reply(replace(Identity.of(LIMITS), magic=7)), "not an opzo device: it calls itself 0x00000007"),
+        (identity_reply(replace(Identity.of(LIMITS), lanes=5)), "sent an invalid identity .*program it again"),
+        (
+            identity_reply(replace(Identity.of(LIMITS), magic=7)),
+            "not an opzo device: unexpected magic number 0x00000007",
+        ),
         (
             lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + Identity.of(LIMITS).pack()[:-1]).encode(),
             "identity of 29 bytes instead of 30",

@@ -139,13 +139,13 @@ def test_blocks_shrink_and_grow_again() -> None:
     assert block.tries(1000) == [256, 128, 64, 32, 16, 8, 4, 2]
     assert block.tries(5) == [5, 2]
     assert block.tries(1) == [1]
-    block.took(16, 256)
+    block.record(16, 256)
     assert block.tries(1000) == [16, 8, 4, 2]
     for _ in range(GROW_AFTER):
-        block.took(16, 16)
+        block.record(16, 16)
     assert block.rows == 32
     for _ in range(10 * GROW_AFTER):
-        block.took(block.rows, block.rows)
+        block.record(block.rows, block.rows)
     assert block.rows == 256
     assert BlockSize(1, 256).tries(9) == [1]
 

@@ -104,7 +104,7 @@ def test_weights_are_written_and_read_in_units_of_the_threshold() -> None:
     for a, b in zip(first.weights, changed, strict=True):
         np.testing.assert_allclose(a, b, atol=1 / 4096)
     for wrong, message in (
-        ([changed[0]], "1 matrices of weights; 9-8-3 has 2"),
+        ([changed[0]], "9-8-3 has 2 matrices of weights, not 1"),
         ([changed[1], changed[0]], r"weights of layer 0 are float64 \(9, 3\); numbers of shape \(10, 8\)"),
         ([changed[0] + 10, changed[1]], r"weights of layer 0 must be in -8\.\."),
         ([changed[0] * np.nan, changed[1]], r"weights of layer 0 must be in -8\.\."),
@@ -121,9 +121,9 @@ def test_a_closed_device_is_a_sentence(folder: Path) -> None:
     assert repr(device).endswith("closed>")
     assert repr(first).endswith("its device is closed>")
     for name in ("fit", "evaluate", "predict", "save", "weights"):
-        with pytest.raises(opzo.OpzoError, match=r"golden was closed; open it again with opzo\.connect"):
+        with pytest.raises(opzo.OpzoError, match=r"golden is closed; open it again with opzo\.connect"):
             USES[name](first, folder)
-    with pytest.raises(opzo.OpzoError, match="was closed"):
+    with pytest.raises(opzo.OpzoError, match="is closed"):
         model(device)
 
 

@@ -61,7 +61,8 @@ def test_picture_that_fails_is_one_warning(
     with caplog.at_level(logging.WARNING, "opzo"):
         folder.write_curve("title")
     assert [record.getMessage() for record in caplog.records] == [
-        r"warning: there is no learning-curve.png: cannot draw a picture: no\nfont; is matplotlib installed completely?"
+        r"warning: cannot write learning-curve.png: cannot draw a picture: no\nfont; "
+        "install matplotlib again, it may be incomplete"
     ]
     assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State
 from opzo.host.stream.stream import Stream
 from opzo.host.training.config import Hyperparameters
-from opzo.host.training.schedule_registers import rate_registers
+from opzo.host.training.schedule_registers import schedule_registers
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.commands import RunFlag
@@ -32,7 +32,7 @@ def time_steps(count: int, seed: int = 0, inputs: int = 30) -> list[np.ndarray]:
 def prepared(device: Device, network: Network = NETWORK) -> Device:
     device.configure(network, Rule.OPZO)
     State.initial(network, Rule.OPZO, 3, device.limits).write(device)
-    device.write_registers(rate_registers(HYPER, 0, 1))
+    device.write_registers(schedule_registers(HYPER, 0, 1))
     return device
 
 

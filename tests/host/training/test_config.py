@@ -11,7 +11,7 @@ import pytest
 from opzo.host.driver.initial_weights import feedback_shift, initial_feedback, initial_weights
 from opzo.host.driver.state import State
 from opzo.host.training.config import Config, Hyperparameters, checked, read_toml
-from opzo.host.training.schedule_registers import BLOCK, decay_shift, rate_registers
+from opzo.host.training.schedule_registers import BLOCK, decay_shift, schedule_registers
 from opzo.sim.golden import scale
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.network import Network
@@ -108,7 +108,7 @@ def test_refuses_what_is_no_toml(tmp_path: Path, content: bytes, message: str) -
 def test_schedules_begin_and_end_as_in_the_prototype() -> None:
     hyper = Hyperparameters(rate=84, alpha=0.2, alpha_end=0.1, kappa=8.0, decay=23, feedback_leak=15, mse=7)
     total = 30 * 1438
-    assert rate_registers(hyper, 0, total) == {
+    assert schedule_registers(hyper, 0, total) == {
         Reg.ALPHA: 819,
         Reg.RATE: 84,
         Reg.ACTIVITY: 21,
@@ -116,9 +116,9 @@ def test_schedules_begin_and_end_as_in_the_prototype() -> None:
         Reg.LEAK_SHIFT: 4,
         Reg.MSE_SHIFT: 7,
     }
-    assert [rate_registers(hyper, total * k // 4, total)[Reg.RATE] for k in range(5)] == [84, 72, 42, 12, 0]
-    assert rate_registers(hyper, total // 2, total)[Reg.ALPHA] == 614
-    last = rate_registers(hyper, total, total)
+    assert [schedule_registers(hyper, total * k // 4, total)[Reg.RATE] for k in range(5)] == [84, 72, 42, 12, 0]
+    assert schedule_registers(hyper, total // 2, total)[Reg.ALPHA] == 614
+    last = schedule_registers(hyper, total, total)
     assert (last[Reg.ALPHA], last[Reg.RATE], last[Reg.ACTIVITY], last[Reg.DECAY_SHIFT]) == (410, 0, 0, 0)
 
 
@@ -126,13 +126,13 @@ def test_registers_never_exceed_their_bits() -> None:
     extremes = Hyperparameters(rate=255, alpha=0.999, alpha_end=0.0, kappa=500.0, decay=40, feedback_leak=26, mse=15)
     for hyper in (Hyperparameters(), extremes, Hyperparameters(rate=0, decay=1, feedback_leak=0, mse=0)):
         for sample in range(0, 10_000, BLOCK):
-            for register, value in rate_registers(hyper, sample, 10_000).items():
+            for register, value in schedule_registers(hyper, sample, 10_000).items():
                 assert 0 <= value < 1 << REG_BITS[Reg(register)]
 
 
 @pytest.mark.parametrize("rule", ["dfa", "readout"])
 def test_rules_without_noise_have_no_amplitude(rule: str) -> None:
-    assert rate_registers(Hyperparameters(rule=rule), 0, 1000)[Reg.ALPHA] == 0
+    assert schedule_registers(Hyperparameters(rule=rule), 0, 1000)[Reg.ALPHA] == 0
 
 
 def test_decay_is_off_where_it_is_too_small_or_nothing_moves() -> None:

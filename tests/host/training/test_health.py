@@ -4,7 +4,7 @@ import pytest
 
 from opzo.host.driver.statistics import Tally
 from opzo.host.training.config import Hyperparameters
-from opzo.host.training.health import ENOUGH, TESTED, Health, warnings
+from opzo.host.training.health import MIN_TESTED, MIN_TRAINED, Health, warnings
 from opzo.spec.network import Network
 from opzo.spec.registers import Counter
 from opzo.spec.rules import Rule
@@ -26,7 +26,7 @@ def told(
     tally: Tally,
     rule: str = "opzo",
     *,
-    trained: int = ENOUGH,
+    trained: int = MIN_TRAINED,
     chance: float = 0.25,
     rate: int = 140,
     tested: Tally | None = None,
@@ -92,13 +92,13 @@ def test_the_cause_of_chance_is_what_the_statistics_show(counts: dict[str, int],
 def test_no_alarm_before_enough_samples_or_above_chance_in_training_or_test() -> None:
     tally = healthy()
     tally.correct = 250
-    assert told(tally, trained=ENOUGH - 1) == []
+    assert told(tally, trained=MIN_TRAINED - 1) == []
     # Test samples that tell: 40 of 100 right where a guess gives 25 with a deviation of 4.3.
     assert told(tally, tested=Tally(samples=100, correct=40)) == []
     ((_, text),) = told(tally, tested=Tally(samples=100, correct=30))
     assert "test accuracy is 30.0%, which 100 samples" in text
     # Too few test samples say nothing; training does.
-    ((_, text),) = told(tally, tested=Tally(samples=TESTED - 1, correct=TESTED - 1))
+    ((_, text),) = told(tally, tested=Tally(samples=MIN_TESTED - 1, correct=MIN_TESTED - 1))
     assert "training accuracy is 25.0%" in text
 
 

@@ -9,7 +9,7 @@ from opzo.host.driver.statistics import Tally
 from opzo.host.report.units import compact, duration
 from opzo.host.training import progress
 from opzo.host.training.progress import TrainingBar, table_head, table_row
-from opzo.host.training.trainer import EpochReport, Progress
+from opzo.host.training.reports import EpochProgress, EpochReport
 from opzo.spec.network import Network
 from opzo.spec.registers import Counter
 from opzo.spec.rules import Rule
@@ -25,7 +25,7 @@ def test_bar_fits_80_columns_and_says_everything(monkeypatch: pytest.MonkeyPatch
         tally.counters[Counter.SPIKES_1 + layer] = spikes
     network = Network((64, 64, 64, 64, 10), 8)
     with TrainingBar(network, 30, "counted") as bar:
-        bar.show(Progress(11, 1000, 1438, tally, seconds=2.0, done=1000, chance=0.1))
+        bar.show(EpochProgress(11, 1000, 1438, tally, seconds=2.0, done=1000, chance=0.1))
     last = [line for line in screen.getvalue().splitlines() if "epoch" in line][-1]
     assert "epoch 12/30 " in last
     assert last.rstrip().endswith("500/s 87.5% rates 0.12 0.25 0.38 1.23M counted cycles")
@@ -33,7 +33,7 @@ def test_bar_fits_80_columns_and_says_everything(monkeypatch: pytest.MonkeyPatch
 
 def test_bar_is_silent_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with TrainingBar(Network((4, 4, 2)), 3, "modelled") as bar:
-        bar.show(Progress(0, 1, 2, Tally(), 1.0, 1, 0.5))
+        bar.show(EpochProgress(0, 1, 2, Tally(), 1.0, 1, 0.5))
     assert capsys.readouterr() == ("", "")
 
 

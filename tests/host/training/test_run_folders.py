@@ -251,7 +251,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(data: str, tmp_path: Path, undistur
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
-    assert f"go on with: opzo train --resume {folder}" in err
+    assert f"resume with: opzo train --resume {folder}" in err
     assert "Traceback" not in err
     assert Checkpoint.load(folder / "checkpoint.npz").epoch < 8
     assert main(["train", "--resume", str(folder), "--json"]) == 0

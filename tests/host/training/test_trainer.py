@@ -10,7 +10,8 @@ from opzo.host.driver.device import open_device
 from opzo.host.driver.state import State
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
-from opzo.host.training.trainer import EpochReport, Progress, Trainer, Watcher
+from opzo.host.training.reports import EpochProgress, EpochReport, Watcher
+from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network
 from opzo.spec.registers import Counter, Reg
@@ -38,14 +39,14 @@ class Recorder(Watcher):
         self.looks = 0
         self.stop_after = stop_after
         self.reports: list[EpochReport] = []
-        self.heard: list[Progress] = []
+        self.heard: list[EpochProgress] = []
         self.saved: list[Checkpoint] = []
 
     def stop(self) -> bool:
         self.looks += 1
         return self.stop_after is not None and self.looks > self.stop_after
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: EpochProgress) -> None:
         self.heard.append(progress)
 
     def epoch(self, report: EpochReport) -> None:
@@ -189,7 +190,7 @@ def test_registers_change_at_multiples_of_64_samples_of_the_run(monkeypatch: pyt
 
 def test_checkpoint_needs_a_device_of_as_many_lanes() -> None:
     checkpoint = trainer(Hyperparameters()).checkpoint()
-    with pytest.raises(OpzoError, match="began with 4 lanes and golden has 8; go on with a device of 4 lanes"):
+    with pytest.raises(OpzoError, match="began with 4 lanes and golden has 8; use a device with 4 lanes"):
         trainer(Hyperparameters(), checkpoint, lanes=8)
 
 

@@ -17,7 +17,7 @@ from opzo.host.driver.pty import PtyDevice
 from opzo.host.driver.state import State
 from opzo.host.driver.transport import Connection, Transport
 from opzo.host.training.config import Hyperparameters
-from opzo.host.training.schedule_registers import rate_registers
+from opzo.host.training.schedule_registers import schedule_registers
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.stimuli import draw_chunk, draw_flags
 from opzo.sim.golden.core import GoldenCore
@@ -110,7 +110,7 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
     for device in devices:
         device.configure(network, Rule.parse(rule))
         State.initial(network, Rule.parse(rule), SEED, LIMITS).write(device)
-        device.write_registers(rate_registers(hyper, 0, 1000))
+        device.write_registers(schedule_registers(hyper, 0, 1000))
         trained = list(device.run(samples, train=True, outputs=True))
         tested = list(device.run(samples[:5], outputs=True))
         results.append([(r.prediction, r.loss, *r.outputs.tolist()) for r in trained + tested])
@@ -173,7 +173,7 @@ def test_runs_end_in_the_golden_state(chip: RtlTransport, net: str, rule: Rule, 
     for device in devices:
         device.configure(network, rule)
         State.initial(network, rule, SEED, LIMITS).write(device)
-        device.write_registers(rate_registers(hyper, 0, 1000))
+        device.write_registers(schedule_registers(hyper, 0, 1000))
     for part in range(6):
         given = []
         for _ in range(20):

@@ -13,7 +13,8 @@ from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.recipes import recipe
-from opzo.host.training.trainer import Trainer, Watcher
+from opzo.host.training.reports import Watcher
+from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import Chunk, decode_steps
 from opzo.spec.network import Network

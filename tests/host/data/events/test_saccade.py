@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from opzo.host.cli.data import saccade as data_saccade
-from opzo.host.cli.options import Parser
+from opzo.host.cli.parser import Parser
 from opzo.host.data.data_sets import load_data
 from opzo.host.data.events import saccade_camera
 from opzo.host.data.events.event_samples import Events
