@@ -202,7 +202,7 @@ def test_resume_of_a_run_of_another_version_warns(run: Path, capsys: pytest.Capt
     checkpoint = Checkpoint.load(run / "checkpoint.npz")
     replace(checkpoint, epoch=1, made_by="opzo 0.0.9, numpy 1.0").save(run / "checkpoint.npz")
     assert main(["train", "--resume", str(run), "--json", "-q"]) == 0
-    assert "warning: the run was begun by opzo 0.0.9, numpy 1.0, this is opzo" in capsys.readouterr().err
+    assert "warning: the run was started by opzo 0.0.9, numpy 1.0, this is opzo" in capsys.readouterr().err
     assert Checkpoint.load(run / "checkpoint.npz").epoch == 2
 
 
