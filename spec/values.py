@@ -1,4 +1,4 @@
-"""Numbers that a user gave, checked for type and range: the same for Python, TOML and the command line."""
+"""Type and range checks of numbers from the user: the same for Python, TOML and the command line."""
 
 import math
 from typing import Any
@@ -12,9 +12,9 @@ from opzo.spec.messages import shown
 def whole_number(
     what: str, value: Any, low: int, high: int | None = None, *, hint: str = "", error: type[OpzoError] = OpzoError
 ) -> int:
-    """``value`` as an int in ``low..high``, both included; of NumPy's types too, but no bool and no float.
+    """``value`` as an int in ``low..high``, both included. NumPy integers are accepted; bool and float are not.
 
-    Raises ``error``, which names ``what`` and says ``hint`` where the type is wrong.
+    Raises ``error`` with a message that names ``what``, followed by ``hint`` where the type is wrong.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise error(f"{what} must be a whole number{_kind(low, high)}, not {shown(value)}{hint}")
@@ -26,7 +26,12 @@ def whole_number(
 def real_number(
     what: str, value: Any, low: float, high: float = math.inf, *, error: type[OpzoError] = OpzoError
 ) -> float:
-    """``value`` as a finite float in ``low..high``, both included; whole numbers and NumPy's types do, bools do not."""
+    """``value`` as a finite float in ``low..high``, both included.
+
+    Integers and NumPy numbers are accepted, bool is not.
+
+    Raises ``error`` with a message that names ``what``.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise error(f"{what} must be a number{_kind(low, high)}, not {shown(value)}")
     if not low <= value <= high or value == math.inf:
@@ -35,7 +40,7 @@ def real_number(
 
 
 def _kind(low: float, high: float | None) -> str:
-    """The range behind the kind of number."""
+    """Text of the range, to follow the type."""
     span = _span(low, high)
     return f" {span}" if span.startswith("in") else f" of {span}"
 

@@ -1,4 +1,4 @@
-"""Several ``opzo`` commands at a time, each in a process of its own that ends with this one."""
+"""Parallel ``opzo`` commands, each in a process of its own that ends with this one."""
 
 import contextlib
 import os
@@ -13,25 +13,25 @@ from opzo.host.cli.main import main
 from opzo.system.interrupt import Interrupt
 
 NOT_RUN = -1000
-"""In place of an exit code, for what was not started because the user stopped."""
+"""Exit code of a command that was not started because the user stopped."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Settings of the libraries that would each take all cores."""
+"""Environment variables of libraries that would each use all cores."""
 
 
 class Jobs:
     """Runs ``opzo`` commands in processes.
 
-    The first Ctrl-C, SIGTERM or SIGHUP asks them to save and stop; a second one ends them at once. A process whose
-    parent is gone, killed for example, stops by itself.
+    The first Ctrl-C, SIGTERM or SIGHUP asks them to save and stop; a second one kills them. A process stops by itself
+    when its parent has ended, even if that was killed.
 
     Parameters
     ----------
     count : int
-        Processes at a time.
-    tell : callable
-        Gets the index of a command, and each line that it says on stderr; called from several threads.
+        Number of processes at a time.
+    log : callable
+        Called with the index of a command and each line of its stderr, from several threads.
     stopping : callable
-        Called at the first signal, to answer the user.
+        Called at the first signal, to inform the user.
 
     Attributes
     ----------
@@ -39,15 +39,15 @@ class Jobs:
         Whether there was a signal.
     """
 
-    def __init__(self, count: int, tell: Callable[[int, str], None], stopping: Callable[[], None]) -> None:
-        self._count, self._tell, self._stopping = count, tell, stopping
+    def __init__(self, count: int, log: Callable[[int, str], None], stopping: Callable[[], None]) -> None:
+        self._count, self._log, self._stopping = count, log, stopping
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self.stopped = False
 
     def run(self, commands: Sequence[Sequence[str]]) -> Generator[tuple[int, int]]:
-        """Run ``opzo`` with each list of arguments; index and exit code (below 0: minus a signal) as they end.
+        """Run ``opzo`` with each list of arguments; index and exit code (negative: a signal) of each as it ends.
 
-        Closing it kills what still runs.
+        Closing the generator kills the processes that still run.
         """
         pool = ThreadPoolExecutor(max(1, min(self._count, len(commands))))
         try:
@@ -68,7 +68,7 @@ class Jobs:
     def _one(self, index: int, command: Sequence[str]) -> int:
         if self.stopped:
             return NOT_RUN
-        # The child takes the path of this process, not files in the working folder that are named like a library's.
+        # The child gets the module path of this process, so that files in the working folder cannot shadow a library.
         code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import child; sys.exit(child(sys.argv[1:]))"
         with subprocess.Popen(
             [sys.executable, "-P", "-c", code, *command],
@@ -78,7 +78,7 @@ class Jobs:
             text=True,
             errors="replace",
             env=dict.fromkeys(THREADS, str(max(1, (os.cpu_count() or 1) // self._count))) | os.environ,
-            # Ctrl-C in a terminal reaches this process alone, which passes it on.
+            # Ctrl-C in a terminal reaches only this process, which forwards it.
             start_new_session=True,
         ) as process:
             self._processes[index] = process
@@ -88,7 +88,7 @@ class Jobs:
                 assert process.stderr is not None
                 for line in process.stderr:
                     with contextlib.suppress(OSError):
-                        self._tell(index, line.rstrip("\n"))
+                        self._log(index, line.rstrip("\n"))
                 return process.wait()
             finally:
                 del self._processes[index]
@@ -102,12 +102,12 @@ class Jobs:
 
 
 def child(arguments: list[str]) -> int:
-    """Run ``opzo`` as a process of ``Jobs``: its stdin ends when the parent does, however that ends; exit code."""
+    """Run ``opzo`` as a process of `Jobs`; exit code. Its stdin ends when the parent ends."""
 
     def watch() -> None:
         while os.read(0, 1):
             pass
-        # Nobody reads what this process says any more.
+        # The pipe of stderr has no reader any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         os.kill(os.getpid(), signal.SIGTERM)
 

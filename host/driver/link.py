@@ -165,7 +165,7 @@ class Link:
             self._silences += 1
         if self._noises == NOISY_ATTEMPTS:
             raise LinkError(
-                f"{self.quality}; no reply of {self._connection.name} arrives intact; check cable and baud rate"
+                f"{self.quality}; {self._connection.name} gets no intact reply through; check cable and baud rate"
             )
         if self._silences == ATTEMPTS:
             before = f" ({self.quality} before)" if self.quality.damaged else ""

@@ -1,4 +1,4 @@
-"""Checkpoints: named NumPy arrays in an .npz file, without pickled objects, the same names on every device."""
+"""Checkpoints: NumPy arrays in an .npz file, without pickled objects, the same for all devices."""
 
 import json
 import os
@@ -37,30 +37,30 @@ SAMPLES_MAX = CRC_MAX = 2**32 - 1
 
 
 def made_by() -> str:
-    """Programs whose versions may change what training comes to; NumPy draws the order of the samples."""
+    """Versions of the programs that may change the result of training; NumPy draws the order of the samples."""
     return f"opzo {opzo.__version__}, numpy {'.'.join(np.__version__.split('.')[:2])}"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network in training, between two samples.
+    """State of a training run between two samples.
 
     Parameters
     ----------
     network, rule, state
-        What was trained, how, and how far it came.
+        Network, learning rule, and state of the device.
     epoch, position : int
-        Epochs completed, and training samples of the next one.
+        Completed epochs, and training samples done in the next one.
     tally : Tally
-        Sums over the samples of the unfinished epoch.
+        Sums over the samples of that next epoch.
     settings : dict
-        Configuration of the run, for JSON.
+        Configuration of the run, as stored in JSON.
     data_digest, test_digest : int
-        ``Data.digests`` of the data, 0 for unknown.
+        ``Data.digests`` of the data; 0 if unknown.
     class_names : tuple of str
-        Names of the network's classes; empty where they are unknown, as in files of earlier releases.
+        Names of the classes; empty if unknown, as in files of earlier releases.
     made_by : str
-        ``made_by()`` of the program that wrote it, empty for unknown.
+        ``made_by()`` of the program that wrote it; empty if unknown.
     """
 
     network: Network
@@ -77,18 +77,18 @@ class Checkpoint:
 
     @property
     def lanes(self) -> int:
-        """Lanes of the device it was trained on."""
+        """Lanes of the device that it was trained on."""
         return len(self.state.lfsr)
 
     def save(self, path: Path) -> None:
-        """Write to ``path``, whole or not at all; OpzoError where that fails."""
+        """Write to ``path``, completely or not at all; OpzoError where that fails."""
         file = BytesIO()
         np.savez(file, allow_pickle=False, **self._arrays())
         write_atomically(path, file.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
-        """Checkpoint of a file; OpzoError where it is none, of another format version, or inconsistent."""
+        """Read a file; OpzoError where it is not a checkpoint, has another format version, or is inconsistent."""
         arrays = load_arrays(path, "give a run folder or checkpoint of opzo train")
         if "format_version" not in arrays:
             raise OpzoError(f"{path} is not a checkpoint of opzo; give one that opzo train wrote")
@@ -96,7 +96,7 @@ class Checkpoint:
             version = Fields(arrays).integer("format_version", 0, 2**31)
             if version != FORMAT_VERSION:
                 raise OpzoError(
-                    f"{path} is of checkpoint format {version}, this opzo reads {FORMAT_VERSION}; "
+                    f"{path} has checkpoint format {version}, this opzo reads format {FORMAT_VERSION}; "
                     "use the release that wrote it"
                 )
             checkpoint = _checkpoint(Fields(arrays))
@@ -105,18 +105,18 @@ class Checkpoint:
         return checkpoint
 
     def config(self, values: dict[str, Any], source: str) -> Config:
-        """Configuration of its settings with ``values``, the user's, over them.
+        """Configuration from its settings, overridden by ``values`` of the user.
 
-        OpzoError where the device, or the place of the data, would be one that the user did not name (`check_named`).
+        Raises OpzoError where a device or file would be used that the user has not named (`check_named`).
         """
         return Config.of(check_named(self.settings, values, source) | values, source)
 
     def check(self, network: Network, rule: Rule) -> None:
-        """Raise OpzoError where it is of another network or rule."""
+        """Raise OpzoError where network or rule differ from those of the checkpoint."""
         if (self.network, self.rule) != (network, rule):
             raise OpzoError(
                 f"the checkpoint is of {_describe(self.network, self.rule)}, not {_describe(network, rule)}; "
-                "leave --net, --steps, --input, --local and --rule out, or start anew"
+                "leave --net, --steps, --input, --local and --rule out, or start a new run"
             )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -151,13 +151,13 @@ class Checkpoint:
 
 
 def _describe(network: Network, rule: Rule) -> str:
-    local = f", {network.local} local read-outs" if network.local else ""
+    local = f", {network.local} local readouts" if network.local else ""
     kind = network.input.name.lower()
     return f"{network} with {network.steps} steps, {kind} input{local} and rule {rule.name.lower()}"
 
 
 def _checkpoint(file: Fields) -> Checkpoint:
-    """Checkpoint of the arrays; ValueError names the first that is not possible."""
+    """Checkpoint of the arrays in a file; ValueError names the first invalid one."""
     lanes, weight_bits = file.integer("lanes", 1, MAX_LANES), file.integer("weight_bits", 1, WEIGHT.width)
     try:
         network = Network(
@@ -188,7 +188,7 @@ def _checkpoint(file: Fields) -> Checkpoint:
 
 
 def _class_names(file: Fields, classes: int) -> Names:
-    """Names of the classes, one for each, or none."""
+    """Names of the classes: one for each, or none at all."""
     if "class_names" not in file:
         return ()
     return names_of_array(file.given("class_names"), "class_names", range(classes, classes + 1))
@@ -209,7 +209,7 @@ def _state(file: Fields, network: Network, rule: Rule, limits: Limits) -> State:
         [rows(f"feedback_{layer}", (classes, n)) for layer, n in enumerate(hidden if rule.feedback else (), 1)],
         [rows(f"local_{layer}", (classes, n)) for layer, n in enumerate(hidden[: network.local], 1)],
         file.array("feedback_shift", np.uint8, (len(hidden),), 0, FEEDBACK_SHIFT_MAX),
-        # A generator whose state is 0 stays there.
+        # An LFSR with state 0 never leaves it.
         file.array("lfsr", np.uint32, (limits.lanes,), 1),
         file.integer("samples", 0, SAMPLES_MAX),
         limits.weight_bits,
@@ -219,14 +219,14 @@ def _state(file: Fields, network: Network, rule: Rule, limits: Limits) -> State:
 def _tally(file: Fields, position: int) -> Tally:
     samples, correct, loss, sent = file.integers("tally", 0, 2**63 - 1, 4)
     if samples != position:
-        raise ValueError(f"tally counts {samples} samples, and position is {position}")
+        raise ValueError(f"tally counts {samples} samples, position is {position}")
     if correct > samples:
-        raise ValueError(f"tally counts {correct} correct ones of {samples} samples")
+        raise ValueError(f"tally counts {correct} correct samples out of {samples}")
     return Tally(samples, correct, loss, sent, file.array("counters", np.int64, (len(Counter),), 0))
 
 
 def _settings(file: Fields, network: Network, rule: Rule) -> dict[str, Any]:
-    """Settings, each of its type and range; they describe the network and rule of the arrays, where they name any."""
+    """Settings, checked for type and range, and against network and rule of the arrays."""
     try:
         settings = stored_renamed(file.json_object("settings"), "settings")
         config = Config.of(settings, "settings")
@@ -235,15 +235,15 @@ def _settings(file: Fields, network: Network, rule: Rule) -> dict[str, Any]:
     if "net" in settings and config.network != network:
         raise ValueError(f"settings describe {config.network}, the weights are of {network}, or of other time steps")
     if "rule" in settings and config.rule != rule.name.lower():
-        raise ValueError(f"settings name the rule {config.rule}, and the rule is {rule.name.lower()}")
+        raise ValueError(f"settings name the rule {config.rule}, the rule is {rule.name.lower()}")
     return settings
 
 
 def check_named(stored: dict[str, Any], values: dict[str, Any], source: str) -> dict[str, Any]:
-    """``stored``, the settings in the file or folder ``source``; OpzoError where they reach beyond what is safe.
+    """Check that ``stored`` settings of a file or folder ``source`` are safe to use, and return them.
 
-    A file never opens a serial port: the user names it, in ``values``. A relative path would lead to another place in
-    each folder that it is read from, and data that are no regular file may never end.
+    Raises OpzoError for settings that ``values``, those of the user, must override: a serial port, which a file never
+    opens; a relative path, whose meaning depends on the working folder; data that are not a regular file.
     """
     device = stored.get("device", "")
     if device and "device" not in values and not is_simulated(device):

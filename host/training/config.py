@@ -1,4 +1,4 @@
-"""Configuration of a training run: defaults, then a TOML file, then flags."""
+"""Configuration of a training run: defaults, overridden by a TOML file, overridden by options."""
 
 import codecs
 import json
@@ -32,13 +32,13 @@ OTHER_NAMES = {
     **dict.fromkeys(("dataset", "data_set"), "data"),
     **dict.fromkeys(("network", "layers", "hidden", "sizes"), "net"),
 }
-"""What other programs call a setting, and its key here."""
+"""Names of settings in other programs, and their keys here."""
 SETTINGS = "the settings"
-"""Source of values that came from the command line."""
+"""Source of values from the command line, for messages."""
 BATCH_SIZE = ("batch_size", "batch", "batchsize", "bs", "minibatch")
 
 TOML_MAX = 1_000_000
-"""Bytes of a configuration file; more is a file of another kind."""
+"""Maximum size of a configuration file in bytes; a larger file is something else."""
 
 
 def setting(
@@ -50,15 +50,15 @@ def setting(
 
 
 def meant(key: str, known: Iterable[str]) -> str:
-    """Hint at the key in ``known`` that an unknown one stands for; "" where there is none."""
+    """Hint at the key of ``known`` that an unknown ``key`` may mean; "" if there is none."""
     name = key.lower().replace("-", "_")
     if name in BATCH_SIZE:
-        return " (samples are learned one at a time, there are no batches)"
+        return " (samples are learned one at a time, without batches)"
     return did_you_mean(OTHER_NAMES.get(name, name), known)
 
 
 def check_value(entry: "Field[Any]", value: Any, what: str) -> Any:
-    """``value`` in the type and range of a field that `option` made; OpzoError names ``what``."""
+    """``value``, checked for type and range of a field made by `setting`; OpzoError names ``what``."""
     low, high = entry.metadata["low"], entry.metadata["high"]
     if entry.type is int:
         hint = f"; it is an integer step size, usually {entry.default}" if entry.name == "rate" else ""
@@ -66,16 +66,16 @@ def check_value(entry: "Field[Any]", value: Any, what: str) -> Any:
     if entry.type is float:
         return real_number(what, value, low, math.inf if high is None else high)
     if not isinstance(value, str):
-        raise OpzoError(f"{what} must be a text, not {shown(value)}")
+        raise OpzoError(f"{what} must be a string, not {shown(value)}")
     return value
 
 
 @accepts_old_names
 @dataclass(frozen=True)
 class Hyperparameters:
-    """How to learn, in units of the algorithm; ``opzo.host.training.schedule_registers`` makes register values of them.
+    """Parameters of learning, in units of the algorithm; `schedule_registers` converts them to register values.
 
-    Raises OpzoError for a value that cannot be, naming it.
+    Raises OpzoError that names a value of the wrong type or out of range.
     """
 
     rule: str = setting("learning", "opzo", "learning rule: opzo, dfa, zo, readout", metavar="RULE")
@@ -102,7 +102,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Hyper-parameters, and what to train on what data and device."""
+    """Hyper-parameters, network, data and device of a training run."""
 
     net: str = setting("network", "64-64-64-10", "neurons of each layer, inputs first", metavar="N-N-...")
     steps: int = setting("network", 6, "time steps per sample", 1, MAX_STEPS)
@@ -130,17 +130,17 @@ class Config(Hyperparameters):
 
     @classmethod
     def of(cls, values: dict[str, Any], source: str) -> Self:
-        """Configuration of keys and values; OpzoError names an unknown key or a wrong type, and ``source``."""
+        """Configuration from keys and values; OpzoError names ``source`` and the key that is unknown or invalid."""
         return cls(**checked(values, source))
 
     def toml(self) -> str:
-        """As a TOML file that ``read_toml`` reads."""
-        # For str, int, float and bool, TOML writes what JSON writes.
+        """Text of a TOML file for `read_toml`."""
+        # TOML and JSON write str, int, float and bool alike.
         return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(self).items())
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Keys and values of a TOML file; OpzoError where it cannot be read. A UTF-8 byte-order mark is passed over."""
+    """Keys and values of a TOML file; OpzoError where it cannot be read. A UTF-8 byte-order mark is ignored."""
     try:
         with path.open("rb") as file:
             content = file.read(TOML_MAX + 1)
@@ -151,13 +151,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise OpzoError(f"{path} is not a TOML file: its text is UTF-16; save it as UTF-8")
     try:
-        # A path in it may have bytes that are not text.
+        # A path in it may have bytes that are not UTF-8.
         values = tomllib.loads(content.decode("utf-8-sig", "surrogateescape"))
         texts = list(_texts(values))
     except RecursionError:
         raise OpzoError(f"{path} is not a TOML file: it is nested too deeply") from None
     except ValueError as error:
-        # Not only TOMLDecodeError: a number may have more digits than Python reads.
+        # Also raised for a number with more digits than Python reads.
         raise OpzoError(f"{path} is not a TOML file: {error}") from None
     for text in texts:
         if not os.path.exists(text) and any("\udc80" <= character <= "\udcff" for character in text):
@@ -168,7 +168,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts among the keys and values of a TOML file."""
+    """All strings among the keys and values of a TOML file."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -177,12 +177,12 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def checked(values: dict[str, Any], source: str) -> dict[str, Any]:
-    """``values`` in the types of Config, with whole numbers turned into floats where a float is due."""
+    """``values``, checked and converted to the types of Config; OpzoError names ``source``."""
     known = {entry.name: entry for entry in fields(Config)}
     for key in values:
         if key not in known:
             keys = ", ".join(known)
             raise OpzoError(f"unknown key {shown(key)}{meant(key, known)} in {printable(source)}; the keys are {keys}")
-    # What came from the command line needs no place.
+    # Values from the command line need no place in the message.
     place = "" if source == SETTINGS else f" in {printable(source)}"
     return {key: check_value(known[key], value, f"{key}{place}") for key, value in values.items()}

@@ -1,4 +1,4 @@
-"""Settings that were found to work for a data set; docs/learning.md tells how."""
+"""Recipes: settings that work well for a data set (docs/learning.md explains how they were found)."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -32,24 +32,25 @@ RECIPE_KEYS = ("net", *sorted({key for values in RECIPES.values() for key in val
 
 
 def recipe(data: Data) -> dict[str, Any]:
-    """Defaults for a data set: keys of Config."""
+    """Defaults for a data set, by key of Config."""
     classes = int(max(data.train.y.max(), data.test.y.max())) + 1
     defaults: dict[str, Any] = {"net": f"{data.train.inputs}-{OTHER_HIDDEN}-{classes}"}
     if isinstance(data.train, Events):
         defaults |= {"steps": data.train.steps, "input": data.train.input.name.lower()}
     found = RECIPES.get(data.name, {})
     if "net" in found:
-        # Data sets of the same name may have other images and more classes, as EMNIST under the names of MNIST.
+        # Files of a data set may have other images and more classes, for example EMNIST in place of MNIST.
         _, *hidden, usual = found["net"].split("-")
         found = found | {"net": "-".join([str(data.train.inputs), *hidden, str(max(int(usual), classes))])}
     if classes > MAX_LOCAL_CLASSES and found.get("local"):
-        logger.info("%d classes are too many for local learning (%d at most): --local 0", classes, MAX_LOCAL_CLASSES)
+        text = "%d classes are too many for local learning (at most %d): using --local 0"
+        logger.info(text, classes, MAX_LOCAL_CLASSES)
         found = found | {"local": 0}
     return defaults | found
 
 
 def learning_recipe(data_set: str) -> dict[str, Any]:
-    """Hyper-parameters of the recipe of a data set; none where it has no recipe."""
+    """Hyper-parameters of the recipe of a data set; empty if it has none."""
     keys = {entry.name for entry in fields(Hyperparameters)}
     return {key: value for key, value in RECIPES.get(data_set, {}).items() if key in keys}
 
@@ -57,7 +58,7 @@ def learning_recipe(data_set: str) -> dict[str, Any]:
 def recipe_network(
     data: Data, sizes: Sequence[int] | str | None = None, steps: int | None = None, local: int | None = None
 ) -> Network:
-    """Network of the recipe of a data set, with other sizes, time steps or local read-outs where they are given."""
+    """Network of the recipe of a data set; sizes, time steps and local readouts can be overridden."""
     config = Config.of(recipe(data), data.name)
     network = Network(sizes or config.net, config.steps if steps is None else steps, input=config.input)
     local = config.local if local is None else whole_number("local", local, -1, MAX_HIDDEN, error=NetworkError)
@@ -65,14 +66,14 @@ def recipe_network(
 
 
 def configure(values: dict[str, Any], load: Callable[[str, str], Data] = load_data) -> tuple[Data, Config]:
-    """Data, and configuration of ``values`` with the recipe of the data filled in; paths absolute."""
+    """Data, and the configuration from their recipe overridden by ``values``, with absolute paths."""
     config = Config.of(values, "the settings")
     data = load(config.data, config.data_root)
     paths = {"data_root": absolute(config.data_root)}
     if config.data not in DATA_SETS:
         paths["data"] = absolute(config.data)
     config = Config.of(recipe(data) | values | paths, "the settings")
-    # Here, before a run folder is made.
+    # Checked here, before a run folder is created.
     Augmentation(config.rotate, config.zoom, config.shift).check(data.train, f"{data.name} (training)")
     return data, config
 

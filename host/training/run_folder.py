@@ -1,4 +1,4 @@
-"""The folder of a training run: configuration, metrics, checkpoint, figures, learning curve."""
+"""Folder of a training run: configuration, metrics, checkpoint, figures, learning curve."""
 
 import hashlib
 import json
@@ -24,13 +24,13 @@ METRICS = "metrics.jsonl"
 FIGURES = "figures.json"
 CURVE = "learning-curve.png"
 RESULTS = (CHECKPOINT, METRICS, FIGURES)
-"""Files of which any says that the folder holds a run."""
+"""Files that mark a folder as that of a run."""
 NAME_MAX = 120
-"""Characters of a folder's name that is made of settings."""
+"""Maximum length of a folder name made of settings."""
 
 
 class RunFolder:
-    """A run folder; every file in it is always complete.
+    """A run folder. Every file in it is written completely or not at all.
 
     Attributes
     ----------
@@ -45,21 +45,21 @@ class RunFolder:
 
     @staticmethod
     def check_free(path: Path) -> None:
-        """Raise OpzoError where ``path`` holds a run already."""
+        """Raise OpzoError where ``path`` already holds a run."""
         if (path / CHECKPOINT).exists():
-            raise OpzoError(f"{path} holds a run already; go on with --resume {path}, or give another --out")
+            raise OpzoError(f"{path} already holds a run; resume it with --resume {path}, or give another --out")
         for name in RESULTS:
             if (path / name).exists():
                 raise OpzoError(f"{path} holds {name} of another run; give another --out")
 
     @classmethod
     def unique(cls, path: Path) -> "RunFolder":
-        """A folder that this process alone has made: ``path``, or with a number behind the name."""
+        """A new folder, created by this process alone: ``path``, or with a number after its name."""
         return cls(unique_folder(path))
 
     @classmethod
     def create(cls, path: Path, config: Config) -> "RunFolder":
-        """Begin a run in a folder that is locked, or used by nobody else; OpzoError where it holds one."""
+        """Start a run in a folder that the caller has locked; OpzoError where it already holds one."""
         make_folder(path)
         cls.check_free(path)
         folder = cls(path)
@@ -68,7 +68,7 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, path: Path) -> tuple["RunFolder", Checkpoint]:
-        """Folder of an earlier run and its checkpoint; metrics behind the checkpoint are dropped."""
+        """Folder and checkpoint of an earlier run; metrics of epochs after the checkpoint are dropped."""
         checkpoint = Checkpoint.load(checkpoint_path(path))
         folder = cls(path)
         metrics = path / METRICS
@@ -77,30 +77,30 @@ class RunFolder:
             rows = [json.loads(line) for line in lines]
             folder.rows = [row for row in rows if row["epoch"] <= checkpoint.epoch]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise OpzoError(f"cannot read {metrics}: {error}; remove it to go on without it") from None
+            raise OpzoError(f"cannot read {metrics}: {error}; remove it to resume without it") from None
         if len(folder.rows) < len(rows):
             folder._write_rows()
         return folder, checkpoint
 
     def check_rows(self, figures: dict[str, Any]) -> None:
-        """Raise OpzoError where the metrics of an epoch are not like ``figures``, name by name."""
+        """Raise OpzoError where the metrics of an epoch do not have the names and types of ``figures``."""
         for line, row in enumerate(self.rows, 1):
             follows = row["epoch"] == self.rows[0]["epoch"] + line - 1
             if not follows or not all(_like(row.get(part), figures) for part in ("train", "test")):
                 raise OpzoError(
-                    f"line {line} of {self.path / METRICS} is damaged, or not the metrics of an epoch of this network; "
-                    "remove the file to go on without it"
+                    f"line {line} of {self.path / METRICS} is damaged or from another network; "
+                    "remove the file to resume without it"
                 )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes out of the folder, which is made where it is missing; OpzoError where one is in it."""
-        with locked(self.path, f"another process trains in {self.path}; wait for it, or stop it"):
+        """Lock the folder, which is created if missing; OpzoError where another process has locked it."""
+        with locked(self.path, f"another process is training in {self.path}; wait for it or stop it"):
             remove_leftovers(self.path, (*RESULTS, CONFIG, CURVE))
             yield
 
     def settings(self) -> dict[str, Any]:
-        """Settings that the run began with; OpzoError where its file of them cannot be read."""
+        """Settings that the run was started with; OpzoError where their file cannot be read."""
         path = self.path / CONFIG
         return stored_renamed(read_toml(path), str(path))
 
@@ -114,7 +114,7 @@ class RunFolder:
         checkpoint.save(self.path / CHECKPOINT)
 
     def figures(self) -> dict[str, Any] | None:
-        """Final figures; None where there are none that can be read."""
+        """Final figures; None if there are none or they cannot be read."""
         try:
             figures = json.loads((self.path / FIGURES).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -126,19 +126,19 @@ class RunFolder:
         self._write(FIGURES, json.dumps(figures, indent=2) + "\n")
 
     def write_curve(self, title: str = "") -> None:
-        """Draw the learning curve; a warning where that fails, for the run is complete without it."""
+        """Draw the learning curve; logs a warning where that fails, because the run is complete without it."""
         write_picture(self.path / CURVE, lambda: curve_png(self.rows, title))
 
     def _write_rows(self) -> None:
         self._write(METRICS, "".join(json.dumps(row) + "\n" for row in self.rows))
 
     def _write(self, name: str, text: str) -> None:
-        # Bytes of a path that are not text stay as they are; `read_toml` takes them.
+        # Bytes of a path that are not UTF-8 are kept; `read_toml` accepts them.
         write_atomically(self.path / name, text.encode(errors="surrogateescape"))
 
 
 def _like(value: Any, model: Any) -> bool:
-    """Whether a value of a JSON file has the names, lengths and types of ``model``."""
+    """Whether a JSON value has the names, lengths and types of ``model``."""
     if isinstance(model, dict):
         return isinstance(value, dict) and all(key in value and _like(value[key], model[key]) for key in model)
     if isinstance(model, list):
@@ -149,9 +149,9 @@ def _like(value: Any, model: Any) -> bool:
 
 
 def folder_name(text: str) -> str:
-    """Name of a folder for a text: itself where every file system takes it, else a similar one with a check sum.
+    """Folder name for a text: the text itself if every file system accepts it, else a similar name with a check sum.
 
-    Different texts have different names, on file systems too that do not tell upper case from lower case.
+    Different texts have different names, also on file systems that ignore case.
     """
     name = re.sub(r"[^a-z0-9._,=+-]", "_", text.lower())[:NAME_MAX]
     if name == text and name.strip("."):
@@ -160,16 +160,16 @@ def folder_name(text: str) -> str:
 
 
 def checkpoint_path(path: Path) -> Path:
-    """Checkpoint of a run folder, or the file itself."""
+    """Checkpoint in a run folder, or ``path`` itself if it is a file."""
     return path / CHECKPOINT if path.is_dir() else path
 
 
 def run_path(path: Path) -> Path:
-    """Folder of a run that is named by it or by its checkpoint; OpzoError where there is none."""
+    """Run folder for the path of the folder or of its checkpoint; OpzoError where there is none."""
     if path.name == CHECKPOINT and path.is_file():
         return path.parent
     if not path.exists():
-        raise OpzoError(f"there is no file {path}; give a run folder of opzo train")
+        raise OpzoError(f"there is no folder {path}; give a run folder of opzo train")
     if not path.is_dir():
         raise OpzoError(f"{path} is a file; give the run folder of opzo train")
     return path

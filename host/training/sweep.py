@@ -1,4 +1,4 @@
-"""A sweep: the training runs that a TOML file of parameter lists stands for, and their results."""
+"""Sweeps: the training runs defined by a TOML file with lists of values, and their results."""
 
 import csv
 import io
@@ -23,19 +23,19 @@ from opzo.system.atomic import check_output, write_atomically
 from opzo.system.folder_lock import unique_folder
 
 SETTINGS, LISTS = "settings", "sweep"
-"""Tables of the file: keys of Config with one value each, and with a list of values each."""
+"""Tables of the file: keys of Config with one value each, and keys with a list of values each."""
 MAX_RUNS = 1000
-"""Runs of a sweep, unless the user asks for more."""
+"""Maximum number of runs of a sweep, unless the user allows more."""
 OUTDATED = "outdated"
-"""Folder, in that of the sweep, for runs whose data, settings or program were others than now."""
+"""Subfolder for earlier runs whose data, settings or program version differ from the present ones."""
 SAME_RUN = frozenset({"data_root", "checkpoint_every"})
-"""Keys that may differ without making it another run."""
+"""Keys that may differ between runs that count as the same."""
 FIGURE_COLUMNS = (
     *("test_accuracy", "train_accuracy", "test_loss", "firing_rates", "cycles_per_train_sample"),
     *("synaptic_operations_per_test_sample", "synaptic_operations_per_train_sample", "weight_updates_per_train_sample"),
     *("samples_per_second", "seconds"),
 )
-"""Figures of a run that go into the table, all numbers; ``cycles`` says next to them how cycles were counted."""
+"""Figures of a run in the table of results, all numbers; the column ``cycles`` has the origin of the cycle counts."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class PlannedRun:
     Attributes
     ----------
     swept : dict
-        Its value of each swept key.
+        Value of each swept key.
     config : Config
-        All of its settings.
+        All settings.
     folder : Path
     digests : (int, int)
-        ``Data.digests`` of the data to train on.
+        ``Data.digests`` of the training data.
     """
 
     swept: dict[str, Any]
@@ -59,14 +59,14 @@ class PlannedRun:
     digests: tuple[int, int]
 
     def figures(self) -> dict[str, Any] | None:
-        """Figures of the run; None where it is not complete, or what the folder holds is another run."""
+        """Figures of the run; None where it is not complete, or the folder holds a different run."""
         figures = RunFolder(self.folder).figures()
-        if figures is None or self.other() or not all(_is_figure(figures.get(name)) for name in FIGURE_COLUMNS):
+        if figures is None or self.differences() or not all(_is_figure(figures.get(name)) for name in FIGURE_COLUMNS):
             return None
         return figures
 
-    def other(self) -> str:
-        """What makes the run in the folder another one than this, in words; empty where nothing does."""
+    def differences(self) -> str:
+        """How the run in the folder differs from this one, in words; empty where it does not."""
         if not any((self.folder / name).exists() for name in RESULTS):
             return ""
         try:
@@ -82,7 +82,7 @@ class PlannedRun:
         except OpzoError as error:
             return str(error)
         reasons = [
-            f"{key} is {value} and was {printable(stored.get(key, 'not set'))}"
+            f"{key} is {value}, was {printable(stored.get(key, 'not set'))}"
             for key, value in asdict(self.config).items()
             if key not in SAME_RUN and stored.get(key) != value
         ]
@@ -95,9 +95,9 @@ class PlannedRun:
         return ", ".join(reasons)
 
     def set_aside(self) -> Path:
-        """Move the folder, whose run is another one, out of the way; its new place."""
+        """Move the folder, which holds a different run, to OUTDATED; its new path."""
         with RunFolder(self.folder).lock():
-            # Renaming a folder onto an empty one replaces that.
+            # A rename replaces an empty folder.
             place = unique_folder(self.folder.parent / OUTDATED / self.folder.name)
             try:
                 self.folder.rename(place)
@@ -106,7 +106,7 @@ class PlannedRun:
         return place
 
     def command(self) -> list[str]:
-        """Arguments of the ``opzo`` that trains the run, or goes on with it."""
+        """Arguments of the ``opzo`` that trains or resumes the run."""
         settings = asdict(self.config)
         if (self.folder / CHECKPOINT).exists():
             place = f"--resume={self.folder}"
@@ -118,13 +118,13 @@ class PlannedRun:
 
 
 def plan(path: Path, out: Path, most: int = MAX_RUNS) -> list[PlannedRun]:
-    """Runs of a sweep file, all combinations of its lists; OpzoError where the file or a setting is not possible."""
+    """Runs of a sweep file: all combinations of its lists. OpzoError where the file or a setting is invalid."""
     tables = read_toml(path)
     settings, lists = tables.pop(SETTINGS, {}), tables.pop(LISTS, {})
     if tables or not isinstance(settings, dict) or not isinstance(lists, dict) or not lists:
         names = (printable(f"; '{name}'{did_you_mean(name, (SETTINGS, LISTS))} is neither") for name in tables)
         raise OpzoError(
-            f"{path} must have a table [{SETTINGS}] of values and a table [{LISTS}] of lists to go through"
+            f"{path} must have a table [{SETTINGS}] of values and a table [{LISTS}] of lists to combine"
             + next(names, "")
         )
     source = str(path)
@@ -134,10 +134,10 @@ def plan(path: Path, out: Path, most: int = MAX_RUNS) -> list[PlannedRun]:
     number = prod(map(len, lists.values()))
     if number > most:
         raise OpzoError(
-            f"{path} makes {number:,} runs, and at most {most:,} are taken; shorten its lists, or give "
+            f"{path} defines {number:,} runs, more than the limit of {most:,}; shorten its lists or give "
             f"--max-runs {number}"
         )
-    # The runs share their data, as a rule: each data set is read once, one after the other.
+    # Most runs share their data. Sorted by data set, so that each one is loaded once.
     load = lru_cache(maxsize=1)(load_data)
     combinations = [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
     runs: dict[int, PlannedRun] = {}
@@ -152,7 +152,7 @@ def plan(path: Path, out: Path, most: int = MAX_RUNS) -> list[PlannedRun]:
 
 
 def _values(key: str, values: Any, source: str) -> list[Any]:
-    """Values of a swept key; OpzoError where they are no list, of the wrong type, or not all different."""
+    """Values of a swept key; OpzoError where they are not a list, have the wrong type, or are not all different."""
     if not isinstance(values, list) or not values:
         raise OpzoError(f"'{printable(key)}' in {source} must be a list of different values, not {shown(values)}")
     if len({checked({key: value}, source)[key] for value in values}) < len(values):
@@ -161,7 +161,7 @@ def _values(key: str, values: Any, source: str) -> list[Any]:
 
 
 def _folder(out: Path, swept: dict[str, Any]) -> Path:
-    """Folder of a run: its own by the names of now, or the one that an earlier version made for it."""
+    """Folder of a run, named by its swept values; under old names of settings if an earlier version created it."""
     folder, earlier = (
         out / folder_name(",".join(f"{names.get(key, key)}={value}" for key, value in swept.items()))
         for names in ({}, OLD_NAMES)
@@ -170,12 +170,12 @@ def _folder(out: Path, swept: dict[str, Any]) -> Path:
 
 
 def _is_figure(value: Any) -> bool:
-    """Whether it is a number, or a list of them."""
+    """Whether ``value`` is a number or a list of numbers."""
     return all(type(number) in (int, float) for number in (value if isinstance(value, list) else [value]))
 
 
 def _check_different(runs: list[PlannedRun], path: Path) -> None:
-    """Raise OpzoError where two runs have one set of settings, or one folder, or a file is where a folder must be."""
+    """Raise OpzoError where two runs share settings or folder, or where a file is in the place of a folder."""
     seen: dict[Any, PlannedRun] = {}
     for run in runs:
         for what in (run.config, run.folder):
@@ -186,7 +186,7 @@ def _check_different(runs: list[PlannedRun], path: Path) -> None:
 
 
 def table(results: Iterable[tuple[PlannedRun, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """A row a run: swept keys, then figures; firing rates by layer."""
+    """A row for each run: swept keys, then figures, with firing rates by layer."""
     rows = []
     for run, figures in results:
         row = dict(run.swept)
@@ -201,7 +201,7 @@ def table(results: Iterable[tuple[PlannedRun, dict[str, Any]]]) -> list[dict[str
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write the rows; whole or not at all."""
+    """Write the rows, completely or not at all."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
@@ -211,7 +211,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def groups(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
-    """Rows that differ only in the seed, as one: number, median of each figure, mean and range of the accuracy."""
+    """Merge rows that differ only in the seed: number, median of each figure, mean and range of the accuracy."""
     by_key: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         by_key.setdefault(tuple(row[key] for key in keys), []).append(row)
@@ -230,7 +230,7 @@ def groups(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
 
 
 def _middle(values: list[Any]) -> Any:
-    """Median of numbers; of texts, what they all are."""
+    """Median of numbers; for strings, their common value or ``mixed``."""
     if isinstance(values[0], str):
         return values[0] if len(set(values)) == 1 else "mixed"
     return median(values)

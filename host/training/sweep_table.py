@@ -1,4 +1,4 @@
-"""The results of a sweep as lines that fit a terminal."""
+"""Results of a sweep as a table that fits a terminal."""
 
 from collections.abc import Sequence
 from textwrap import wrap
@@ -8,13 +8,13 @@ from opzo.spec.messages import printable
 
 GAP = "  "
 VALUE_WIDTH = 24
-"""Characters of a swept value; of a longer one, a path as a rule, its end is shown."""
+"""Maximum width of a swept value; a longer one, usually a path, is cut at the front."""
 ACCURACIES = ("mean", "median", "min", "max")
-CAPTION = "test accuracy over the seeds; medians of {cycles} cycles a training sample and of firing rates"
+CAPTION = "test accuracy over the seeds; medians of {cycles} cycles per training sample and of firing rates"
 
 
 def sweep_table(merged: list[dict[str, Any]], keys: Sequence[str], width: int) -> list[str]:
-    """Groups of ``sweep.groups`` below a caption and a head; columns that do not fit are left out."""
+    """Rows of `sweep.groups` below a caption and a header; columns that do not fit are left out."""
     named = [(key, [_short(printable(row[key])) for row in merged]) for key in keys]
     names = {"mean": "test_accuracy_mean", "median": "test_accuracy"}
     figures = [("runs", [str(row["runs"]) for row in merged])]
@@ -23,7 +23,7 @@ def sweep_table(merged: list[dict[str, Any]], keys: Sequence[str], width: int) -
         figures.append((name, [f"{row[key]:.2%}" for row in merged]))
     figures.append(("cycles", [f"{row['cycles_per_train_sample']:,.0f}" for row in merged]))
     figures.append(("firing rates", [_rates(row) for row in merged]))
-    # At least the mean stays, whatever the swept values are.
+    # The mean is kept, however wide the swept values are.
     while len(figures) > 2 and _width(named + figures) > width:
         figures.pop()
     columns = named + figures

@@ -116,7 +116,7 @@ def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[
             if planned.figures() is not None:
                 continue
             try:
-                if reason := planned.other():
+                if reason := planned.differences():
                     place = planned.set_aside()
                     tell(f"{planned.folder.name} is trained again: {reason}; the earlier run is in {place}")
                 todo.append(planned)

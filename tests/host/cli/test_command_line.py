@@ -147,7 +147,7 @@ def test_info_of_device_and_checkpoint(run: Path, capsys: pytest.CaptureFixture[
         (["train", "--data", "nowhere.npz"], "there is no file nowhere.npz"),
         (["train", "--data", "mnist"], "give --data-root DIR"),
         (["train", "--config", "nowhere.toml"], "cannot read nowhere.toml"),
-        (["train", "--resume", "nowhere"], "there is no file nowhere"),
+        (["train", "--resume", "nowhere"], "there is no folder nowhere"),
         (["eval", "nowhere"], "there is no file nowhere"),
         (
             ["simulate", "--device", "serial:/dev/ttyUSB0"],

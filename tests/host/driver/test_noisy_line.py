@@ -99,7 +99,7 @@ def test_warning_says_how_many_frames_were_damaged(caplog: pytest.LogCaptureFixt
     # The next block begins as short as those that came through.
     assert device._read_size.rows < device._read_size.most / 4
     assert "noisy line: 16 of " in warnings[0]
-    assert "frames damaged; they are sent again, nothing is lost" in warnings[0]
+    assert "frames damaged; they are sent again and nothing is lost" in warnings[0]
 
 
 def spoil_all(data: bytes) -> bytes:

@@ -59,7 +59,7 @@ def test_a_model_that_lost_its_device_is_told_whatever_it_does(taker: str, folde
     TAKERS[taker](first, folder)
     for use in USES.values():
         with pytest.raises(
-            opzo.OpzoError, match=r"golden no longer holds this model: .* open one for each with opzo\.con"
+            opzo.OpzoError, match=r"golden no longer holds this model: .* open a device for each with opzo\.con"
         ):
             use(first, folder)
     assert not (folder / "lost.npz").exists()

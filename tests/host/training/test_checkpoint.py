@@ -72,7 +72,7 @@ def change(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": FORMAT_VERSION + 1}, "is of checkpoint format 4, this opzo reads 3"),
+        ({"format_version": FORMAT_VERSION + 1}, "has checkpoint format 4, this opzo reads format 3"),
         ({"format_version": None}, "is not a checkpoint of opzo"),
         ({"weights_2": None}, r"damaged \(weights_2 is missing\); use an earlier checkpoint"),
         ({"weights_2": np.zeros((13, 7), np.int16)}, r"weights_2 is int16 \(13, 7\); expected int16 \(14, 7\)"),
@@ -110,8 +110,8 @@ def change(path: Path, **changes: Any) -> None:
         ({"epoch": np.array(-1)}, "epoch is -1"),
         ({"epoch": np.array(10**9)}, "epoch is 1000000000"),
         ({"position": np.array(-7)}, "position is -7"),
-        ({"position": np.array(8)}, "tally counts 7 samples, and position is 8"),
-        ({"tally": np.array([7, 8, 0, 0])}, "tally counts 8 correct ones of 7 samples"),
+        ({"position": np.array(8)}, "tally counts 7 samples, position is 8"),
+        ({"tally": np.array([7, 8, 0, 0])}, "tally counts 8 correct samples out of 7"),
         ({"tally": np.array([7, 3, -1, 0])}, "tally contains -1"),
         ({"tally": np.array([7, 3, np.inf, 0])}, "tally is float64"),
         ({"counters": np.full(len(Counter), -1)}, "counters contains -1; expected 0 or more"),
@@ -131,7 +131,7 @@ def change(path: Path, **changes: Any) -> None:
         ({"settings": '{"seed": 1.5}'}, "settings: seed"),
         ({"settings": '{"mode\\u001b[2J": 1}'}, r"settings: unknown key"),
         ({"settings": '{"net": "20-13-3"}'}, "settings describe 20-13-3, the weights are of 20-13-7-3"),
-        ({"settings": '{"rule": "opzo"}'}, "settings name the rule opzo, and the rule is dfa"),
+        ({"settings": '{"rule": "opzo"}'}, "settings name the rule opzo, the rule is dfa"),
         ({"settings": '{"net": "x"}'}, "'x' is not a network"),
     ],
 )
@@ -192,7 +192,7 @@ def test_refuses_a_changed_byte_and_an_absent_file(path: Path) -> None:
 def test_other_network_or_rule_is_named() -> None:
     checkpoint().check(NETWORK, Rule.DFA)
     message = (
-        "20-13-7-3 with 5 steps, frame input, 1 local read-outs and rule dfa, not 20-13-7-3 with 5 steps, frame input"
+        "20-13-7-3 with 5 steps, frame input, 1 local readouts and rule dfa, not 20-13-7-3 with 5 steps, frame input"
     )
     with pytest.raises(OpzoError, match=message):
         checkpoint().check(NETWORK, Rule.OPZO)
@@ -259,7 +259,7 @@ def test_run_folder_keeps_rows_only_up_to_its_checkpoint(tmp_path: Path) -> None
 
 def test_run_folder_refuses_to_overwrite_a_run(tmp_path: Path) -> None:
     RunFolder.create(tmp_path, Config()).save(checkpoint())
-    with pytest.raises(OpzoError, match="holds a run already; go on with --resume"):
+    with pytest.raises(OpzoError, match="already holds a run; resume it with --resume"):
         RunFolder.create(tmp_path, Config())
 
 

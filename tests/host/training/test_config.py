@@ -38,7 +38,7 @@ def test_toml_of_a_configuration_reads_back(tmp_path: Path) -> None:
         ),
         ({"rate": 84.0}, "must be a whole number"),
         ({"rate": True}, "must be a whole number"),
-        ({"net": 64}, "net in here must be a text, not 64"),
+        ({"net": 64}, "net in here must be a string, not 64"),
         ({"learning": {"rate": 84}}, "unknown key 'learning'"),
         ({"rate": 256}, r"rate in here must be in 0..255, not 256"),
         ({"epochs": 0}, r"epochs in here must be in 1..100000, not 0"),

@@ -94,7 +94,7 @@ def test_of_two_processes_in_one_folder_one_trains_and_the_other_loses_nothing(d
     winner = 0 if ended[0][2] == 0 else 1
     _, err, code = ended[1 - winner]
     assert (ended[winner][2], code) == (0, 2)
-    assert "another process trains in r; wait for it" in err or "r holds a run already" in err
+    assert "another process is training in r; wait for it" in err or "r already holds a run" in err
     settings = Checkpoint.load(tmp_path / "r" / "checkpoint.npz").settings
     assert settings["kappa"] == read_toml(tmp_path / "r" / "config.toml")["kappa"] == winner + 1
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
@@ -142,7 +142,7 @@ def test_folders_that_cannot_be_locked_themselves_have_a_lock_file(
     monkeypatch.setattr(fcntl, "flock", flock)
     folder = RunFolder(tmp_path / "r")
     with folder.lock():
-        with pytest.raises(OpzoError, match="another process trains in"), folder.lock():
+        with pytest.raises(OpzoError, match="another process is training in"), folder.lock():
             pass
     with folder.lock():
         pass
@@ -210,7 +210,7 @@ def test_run_folder_in_use_and_full_disk(
     run: Path, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["train", "--data", data, *SMALL]
-    assert "holds a run already" in error_of([*arguments, "--out", str(run)], capsys)
+    assert "already holds a run" in error_of([*arguments, "--out", str(run)], capsys)
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")

@@ -178,7 +178,7 @@ def test_folder_in_use_is_left_alone(
     before = (folder / "checkpoint.npz").read_bytes()
     with RunFolder(folder).lock():
         assert main(["train", "--resume", str(folder)]) == 2
-    assert f"another process trains in {folder}; wait for it, or stop it" in capsys.readouterr().err
+    assert f"another process is training in {folder}; wait for it or stop it" in capsys.readouterr().err
     assert (folder / "checkpoint.npz").read_bytes() == before
 
 
@@ -229,7 +229,7 @@ def test_runs_of_other_settings_are_kept_aside_and_trained_again(
     file.write_text(file.read_text().replace("epochs = 2", "epochs = 3"))
     assert main(["sweep", str(file), "--out", str(out), "--json", "-q"]) == 0
     captured = capsys.readouterr()
-    assert "rule=opzo,seed=0 is trained again: epochs is 3 and was 2; the earlier run is in" in captured.err
+    assert "rule=opzo,seed=0 is trained again: epochs is 3, was 2; the earlier run is in" in captured.err
     assert len(jobs.trained) == 8
     assert [row["test_loss"] for row in json.loads(captured.out)["runs"]] != [r["test_loss"] for r in first["runs"]]
     kept = json.loads((out / "outdated" / "rule=opzo,seed=0" / "figures.json").read_text())
