@@ -83,8 +83,8 @@ def test_samples_that_cannot_be_are_refused() -> None:
         (lambda: one.fit("digits"), r"x is the string 'digits'; give samples, as from opzo\.load_data\('digits'\)"),
         (lambda: one.predict(None), "x is None; give images"),  # type: ignore[arg-type]
         (lambda: opzo.Data("mine", X, X), "Data takes Frames or Events, not array"),  # type: ignore
-        (lambda: opzo.Model.load(5), "a checkpoint is named by a path, not 5"),  # type: ignore[arg-type]
-        (lambda: one.save(5), "a checkpoint is named by a path, not 5"),  # type: ignore[arg-type]
+        (lambda: opzo.Model.load(5), "a checkpoint must be named by a string or Path, not 5"),  # type: ignore[arg-type]
+        (lambda: one.save(5), "a checkpoint must be named by a string or Path, not 5"),  # type: ignore[arg-type]
         (lambda: opzo.Stream(one.device, "9-12-3"), "a stream needs an open device and its network"),  # type: ignore
         (lambda: opzo.connect("serial:/dev/ttyUSB0@" + "9" * 5000), "is not a baud rate"),
         (lambda: opzo.Model(one.device, NETWORK), "a model needs a network and an open device"),  # type: ignore
