@@ -32,7 +32,8 @@ class LineQuality:
         self.damaged += 1
         if not self._silent and self.damaged >= max(WARN_COUNT, WARN_SHARE * self.frames):
             self._silent = True
-            logger.warning("%s; they are sent again and nothing is lost; check cable and baud rate", self)
+            # As text of this moment: a handler may format the record later.
+            logger.warning("%s; they are sent again and nothing is lost; check cable and baud rate", str(self))
 
     def __str__(self) -> str:
         return f"noisy line: {self.damaged:,} of {self.frames:,} frames damaged"
