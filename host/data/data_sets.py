@@ -13,6 +13,9 @@ from opzo.host.data.class_names import Names, class_text, names_of_data
 from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_files import is_event_file, load_events
 from opzo.host.data.events.event_samples import Events
+from opzo.host.data.events.recorded_data_sets import load_recorded_data
+from opzo.host.data.events.saccade import record_images
+from opzo.host.data.events.saccade_camera import SaccadeCamera
 from opzo.host.data.images.frames import PIXEL_MAX, Frames, Shape, check_pixels, encode_frame
 from opzo.host.data.images.mnist import MNIST_FILES, WHERE, load_mnist
 from opzo.host.data.npz import load_arrays
@@ -102,20 +105,29 @@ def load_data(name: str, root: str | Path = "") -> Data:
     is_file = name.lower().endswith(".npz")
     # A file may be called saccade-x.npz.
     if name.startswith(SYNTHETIC) and not is_file:
-        from opzo.host.data.events.saccade import load_saccade
-
         return Data(name, *load_saccade(name, root))
     data = _npz(expanded(name)) if is_file else _load(name, root)
     _warn_of_classes(data)
     return data
 
 
+def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None = None) -> tuple[Events, Events]:
+    """Training and test recordings of ``saccade-digits``, ``saccade-mnist`` or ``saccade-FILE.npz``.
+
+    The images are those of ``load_data(name after "saccade-", root)``.
+    """
+    if not name.startswith(SYNTHETIC):
+        raise no_such("synthetic event data set", name, ("saccade-digits", "saccade-mnist"))
+    data = load_data(name.removeprefix(SYNTHETIC), root)
+    if not (isinstance(data.train, Frames) and isinstance(data.test, Frames)):
+        raise OpzoError(f"{data.name} has events, not images; choose saccade-digits or saccade-mnist")
+    return record_images(data.train, data.test, data.name, camera or SaccadeCamera())
+
+
 def _load(name: str, root: str | Path) -> Data:
     if name == "digits":
         return _digits()
     if name in RECORDED:
-        from opzo.host.data.events.recorded_data_sets import load_recorded_data
-
         return Data(name, *load_recorded_data(name, root))
     if name == "mnist":
         if not root:

@@ -11,8 +11,8 @@ import numpy as np
 from opzo.host.cli.option_types import integer, number
 from opzo.host.cli.options import add_output
 from opzo.host.cli.output import print_json
+from opzo.host.data.data_sets import SYNTHETIC, load_saccade
 from opzo.host.data.events.event_samples import Events, EventSample
-from opzo.host.data.events.saccade import PREFIX, load_saccade
 from opzo.host.data.events.saccade_camera import ON, SENSOR, SaccadeCamera
 from opzo.host.report.matplotlib_settings import picture_png
 from opzo.host.report.pictures import write_picture
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.picture:
         check_output(arguments.picture)
     begun = monotonic()
-    train, test = load_saccade(PREFIX + arguments.images, arguments.data_root, camera)
+    train, test = load_saccade(SYNTHETIC + arguments.images, arguments.data_root, camera)
     facts: dict[str, Any] = {"synthetic": True, "seconds": round(monotonic() - begun, 2)}
     facts |= {"train": _figures(train), "test": _figures(test), "camera": asdict(camera)}
     if arguments.picture:

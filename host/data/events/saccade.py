@@ -7,14 +7,12 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.data.data_sets import Frames, load_data
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.events.saccade_camera import SENSOR, SaccadeCamera, enlarge
+from opzo.host.data.images.frames import Frames
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import no_such
 from opzo.system.cache import cache_root, cached, content_hash
 
-PREFIX = "saccade-"
 SPLITS = ("train", "test")
 REPORT_S = 10.0
 _VERSION = 1
@@ -23,28 +21,23 @@ _VERSION = 1
 logger = logging.getLogger(__name__)
 
 
-def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None = None) -> tuple[Events, Events]:
-    """Training and test recordings of ``saccade-digits``, ``saccade-mnist`` or ``saccade-FILE.npz``.
+def record_images(train: Frames, test: Frames, name: str, camera: SaccadeCamera) -> tuple[Events, Events]:
+    """Recordings of the training and the test images of the data set ``name``.
 
-    The images are those of ``load_data(name after "saccade-", root)``. They are recorded once and cached; the arrays
-    returned are memory-mapped.
+    They are recorded once and cached; the arrays returned are memory-mapped. OpzoError where the images do not suit the
+    camera.
     """
-    if not name.startswith(PREFIX):
-        raise no_such("synthetic event data set", name, ("saccade-digits", "saccade-mnist"))
-    camera = camera or SaccadeCamera()
-    data = load_data(name.removeprefix(PREFIX), root)
-    if not (isinstance(data.train, Frames) and isinstance(data.test, Frames)):
-        raise OpzoError(f"{data.name} has events, not images; choose saccade-digits or saccade-mnist")
-    images = [_images(frames, data.name) for frames in (data.train, data.test)]
+    parts = (train, test)
+    images = [_images(frames, name) for frames in parts]
     key = content_hash(_VERSION, camera, *(part.shape for part in images), *(part.tobytes() for part in images))
 
     def build(folder: Path) -> None:
         for split, part in enumerate(images):
             _make(camera, part, split, folder)
 
-    folder = cached(cache_root() / f"{PREFIX}{key}", build)
-    train, test = (_load(folder, split, frames) for split, frames in zip(SPLITS, (data.train, data.test), strict=True))
-    return train, test
+    folder = cached(cache_root() / f"saccade-{key}", build)
+    recorded_train, recorded_test = (_load(folder, *split) for split in zip(SPLITS, parts, strict=True))
+    return recorded_train, recorded_test
 
 
 def _images(frames: Frames, name: str) -> NDArray[np.uint8]:

@@ -14,10 +14,9 @@ import pytest
 
 from opzo.host.cli.data import saccade as data_saccade
 from opzo.host.cli.parser import Parser
-from opzo.host.data.data_sets import load_data
+from opzo.host.data.data_sets import load_data, load_saccade
 from opzo.host.data.events import saccade_camera
 from opzo.host.data.events.event_samples import Events
-from opzo.host.data.events.saccade import load_saccade
 from opzo.host.data.events.saccade_camera import OFF, ON, SENSOR, SaccadeCamera, enlarge
 from opzo.spec.errors import OpzoError
 

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from opzo.host.data.data_sets import load_data
+from opzo.host.data.data_sets import load_data, load_saccade
 from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_samples import Events
-from opzo.host.data.events.saccade import load_saccade
 from opzo.host.data.images.frames import Frames, check_pixels
 from opzo.spec.errors import OpzoError
 from opzo.spec.rules import Input
