@@ -26,7 +26,7 @@ from opzo.host.cli.commands.sweep import train_runs
 from opzo.host.data.data_sets import Data, load_data
 from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.initial_weights import ORDER, generator, initial_weights
-from opzo.host.training.recipes import configure
+from opzo.host.training.configure import configure
 from opzo.host.training.sweep import PlannedRun, groups, table
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import Network

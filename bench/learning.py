@@ -24,7 +24,7 @@ from opzo.host.data.augment import Augmentation
 from opzo.host.data.data_sets import Data, load_data
 from opzo.host.driver.initial_weights import ORDER, generator
 from opzo.host.training.config import Config
-from opzo.host.training.recipes import configure
+from opzo.host.training.configure import configure
 from opzo.host.training.sweep import PlannedRun, groups, table
 from opzo.system.atomic import write_atomically
 

@@ -26,7 +26,7 @@ from opzo.host.data.data_sets import Data, Frames, load_data
 from opzo.host.driver.device import Device, open_device
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config
-from opzo.host.training.recipes import configure
+from opzo.host.training.configure import configure
 from opzo.host.training.run_folder import CHECKPOINT
 from opzo.host.training.schedule_registers import BLOCK, schedule_registers
 from opzo.host.training.sweep import PlannedRun

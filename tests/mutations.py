@@ -31,7 +31,7 @@ from opzo.host.data.data_sets import load_data
 from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_files import save_events
 from opzo.host.data.images.mnist import MNIST_FILES
-from opzo.host.training.recipes import configure
+from opzo.host.training.configure import configure
 from opzo.reference.data.data_sets import load
 from opzo.reference.runs.results import Result
 from opzo.reference.runs.run import Run

@@ -21,8 +21,8 @@ from opzo.host.driver.state import State
 from opzo.host.stream.stream import Stream
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters, meant
+from opzo.host.training.configure import learning_recipe
 from opzo.host.training.old_names import renamed_arguments
-from opzo.host.training.recipes import learning_recipe
 from opzo.host.training.run_folder import checkpoint_path
 from opzo.host.training.schedule_registers import STREAM_RATE, schedule_registers
 from opzo.host.training.trainer import Trainer

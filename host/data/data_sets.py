@@ -1,15 +1,15 @@
 """Data sets by name or file: labelled training and test samples, either frames or events."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.data.class_names import Names, class_text, names_of_data
+from opzo.host.data.class_names import class_text, names_of_data
+from opzo.host.data.data_set import Data
 from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_files import is_event_file, load_events
 from opzo.host.data.events.event_samples import Events
@@ -20,8 +20,7 @@ from opzo.host.data.images.frames import PIXEL_MAX, Frames, Shape, check_pixels,
 from opzo.host.data.images.mnist import MNIST_FILES, WHERE, load_mnist
 from opzo.host.data.npz import load_arrays
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import no_such, printable, shown
-from opzo.spec.network import Network
+from opzo.spec.messages import no_such, printable
 from opzo.spec.rules import Input
 from opzo.system.paths import DATA_ROOT, expanded
 
@@ -40,57 +39,6 @@ LISTED_MAX = 5
 """Maximum number of classes that a message lists."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Data:
-    """Training and test samples of a data set, both frames or both events."""
-
-    name: str
-    train: Frames | Events
-    test: Frames | Events
-
-    def __post_init__(self) -> None:
-        for part in (self.train, self.test):
-            if not isinstance(part, Frames | Events):
-                raise OpzoError(f"Data takes Frames or Events, not {shown(part)}; see opzo.Frames.of(x, y)")
-            # Training on one part alone then still finds the recipe of the data set.
-            object.__setattr__(part, "data_set", self.name)
-
-    def __repr__(self) -> str:
-        return f"<Data '{printable(self.name)}': train {self.train!r}, test {self.test!r}>"
-
-    def network(
-        self, sizes: Sequence[int] | str | None = None, *, steps: int | None = None, local: int | None = None
-    ) -> Network:
-        """Network that ``opzo train`` uses for the data set, or one with other ``sizes``, ``steps`` or ``local``.
-
-        A data set without a recipe gets two hidden layers. ``local`` is the number of hidden layers with a local
-        readout, -1 for all.
-        """
-        from opzo.host.training.recipes import recipe_network
-
-        return recipe_network(self, sizes, steps, local)
-
-    def check(self, network: Network) -> None:
-        """Raise OpzoError if ``network`` does not fit the data."""
-        self.train.check(network, f"{self.name} (training)")
-        self.test.check(network, f"{self.name} (test)")
-
-    @property
-    def names(self) -> Names:
-        """Class names in order of label; empty if unknown."""
-        return self.train.names
-
-    @property
-    def digest(self) -> int:
-        """CRC-32 of the training samples, in order; a resumed run compares it with that of its checkpoint."""
-        return self.train.digest
-
-    @property
-    def digests(self) -> tuple[int, int]:
-        """CRC-32 of the training samples and of the test samples."""
-        return self.train.digest, self.test.digest
 
 
 def load_data(name: str, root: str | Path = "") -> Data:

@@ -14,8 +14,8 @@ from typing import Any
 from opzo.host.data.data_sets import load_data
 from opzo.host.training.checkpoint import Checkpoint, made_by
 from opzo.host.training.config import Config, checked, read_toml
+from opzo.host.training.configure import configure
 from opzo.host.training.old_names import OLD_NAMES, renamed
-from opzo.host.training.recipes import configure
 from opzo.host.training.run_folder import CHECKPOINT, RESULTS, RunFolder, folder_name
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import did_you_mean, printable, shown

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from opzo.host.api.model import Model, connect, load_data
     from opzo.host.api.verbosity import set_verbose
-    from opzo.host.data.data_sets import Data, Frames
+    from opzo.host.data.data_set import Data
     from opzo.host.data.events.event_samples import Events, EventSample
+    from opzo.host.data.images.frames import Frames
     from opzo.host.driver.device import Device
     from opzo.host.stream.stream import Decision, Stream
     from opzo.host.training.config import Hyperparameters
@@ -34,12 +35,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Data": "host.data.data_sets",
+    "Data": "host.data.data_set",
     "Decision": "host.stream.stream",
     "Device": "host.driver.device",
     "EventSample": "host.data.events.event_samples",
     "Events": "host.data.events.event_samples",
-    "Frames": "host.data.data_sets",
+    "Frames": "host.data.images.frames",
     "Hyperparameters": "host.training.config",
     "Input": "spec.rules",
     "Limits": "spec.network",

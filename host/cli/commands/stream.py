@@ -11,13 +11,13 @@ from typing import Any
 from opzo.host.cli.option_types import integer, size
 from opzo.host.cli.options import CLOCK_MHZ, add_camera, add_clock, add_config, add_output, given_settings
 from opzo.host.cli.output import log, print_json
+from opzo.host.cli.stream_session import Session, figures, show_figures
 from opzo.host.data.class_names import find_class
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import counter_array
 from opzo.host.stream.live_counts import Counts
 from opzo.host.stream.live_source import MAX_GAP
-from opzo.host.stream.session import Session, figures, show_figures
 from opzo.host.stream.sources import Sources, check_sources
 from opzo.host.stream.stream import Stream
 from opzo.host.training.checkpoint import Checkpoint

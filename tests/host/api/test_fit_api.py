@@ -15,9 +15,9 @@ import opzo
 from opzo.host.api.verbosity import messages
 from opzo.host.cli.main import main
 from opzo.host.data.images.frames import Frames
+from opzo.host.data.recipes import RECIPES
 from opzo.host.driver import link as link_module
 from opzo.host.training.checkpoint import Checkpoint
-from opzo.host.training.recipes import RECIPES
 from opzo.host.training.trainer import Trainer
 
 NETWORK = opzo.Network("9-12-3")

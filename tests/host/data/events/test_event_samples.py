@@ -9,10 +9,10 @@ import pytest
 from opzo.host.api.model import Model
 from opzo.host.data.data_sets import Data
 from opzo.host.data.events.event_samples import Events, EventSample, chunks
+from opzo.host.data.recipes import recipe
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State
 from opzo.host.training.config import Hyperparameters
-from opzo.host.training.recipes import recipe
 from opzo.host.training.reports import Watcher
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError

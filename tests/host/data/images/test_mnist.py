@@ -11,7 +11,7 @@ import pytest
 from opzo.host.data.data_sets import load_data
 from opzo.host.data.images.idx import read_idx
 from opzo.host.data.images.mnist import MNIST_FILES
-from opzo.host.training.recipes import configure
+from opzo.host.training.configure import configure
 from opzo.spec.errors import OpzoError
 from opzo.system import bounds
 
