@@ -41,7 +41,8 @@ def run_bench(
     """Convert ``component`` to Verilog, compile it and run the cocotb tests of ``test_module`` on it.
 
     Builds are kept by content under ``sim_build/`` of the repository (``$OPZO_CACHE`` where that is set). Raises
-    AssertionError, with the seed and the end of the log, where a test fails.
+    AssertionError, with the seed and the end of the log, where a test fails. With ``$OPZO_WAVES`` set, all signals are
+    written to ``sim_build/NAME.vcd``, whether a test fails or not.
 
     Parameters
     ----------
@@ -62,9 +63,10 @@ def run_bench(
     from opzo.hw.export.convert import convert
 
     text = convert(component, TOP) + "".join(model.read_text() for model in models)
-    program = _build(text, name, public)
+    waves = bench_root() / f"{name}.vcd" if os.environ.get("OPZO_WAVES") else None
+    program = _build(text, name, public, waves is not None)
     chosen = int(os.environ.get("OPZO_SEED", DEFAULT_SEED)) if seed is None else seed
-    _run(program.parent, test_module, parameters or {}, chosen, testcase)
+    _run(program.parent, test_module, parameters or {}, chosen, testcase, waves)
 
 
 def parameters() -> dict[str, Any]:
@@ -101,7 +103,7 @@ def bench_root() -> Path:
     return cache_root() / "sim_build"
 
 
-def _build(text: str, name: str, public: bool) -> Path:
+def _build(text: str, name: str, public: bool, waves: bool) -> Path:
     import cocotb_tools.config
 
     libs, share = cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir
@@ -114,9 +116,14 @@ def _build(text: str, name: str, public: bool) -> Path:
         assert ports is not None
         for port in re.findall(r"\w+", ports[1]):
             control += f'public_flat_rw -module "{TOP}" -var "{port}"\n'
+    flags, runtime = [], ["verilated", "verilated_vpi", "verilated_threads"]
+    if waves:
+        options.append("--trace")
+        flags += ["-UVM_TRACE", "-DVM_TRACE=1"]
+        runtime.append("verilated_vcd_c")
     link = [f"-L{libs}", f"-Wl,-rpath,{libs}", "-lcocotbvpi_verilator"]
     key = content_hash(text, control, options, link, version("cocotb"), find_toolchain().key)
-    objects = runtime_objects(bench_root(), ["verilated", "verilated_vpi", "verilated_threads"])
+    objects = runtime_objects(bench_root(), runtime)
     build = partial(
         build_verilated,
         text,
@@ -126,6 +133,7 @@ def _build(text: str, name: str, public: bool) -> Path:
         objects=objects,
         control=control,
         options=options,
+        flags=flags,
         link=link,
     )
     try:
@@ -135,7 +143,12 @@ def _build(text: str, name: str, public: bool) -> Path:
 
 
 def _run(
-    build: Path, test_module: str, parameters: dict[str, object], seed: int, testcase: str | Sequence[str] | None
+    build: Path,
+    test_module: str,
+    parameters: dict[str, object],
+    seed: int,
+    testcase: str | Sequence[str] | None,
+    waves: Path | None,
 ) -> None:
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
@@ -154,6 +167,7 @@ def _run(
             log_file=log,
             seed=seed,
             testcase=testcase,
+            waves=waves is not None,
             extra_env={"OPZO_BENCH_PARAMETERS": json.dumps(parameters), "OPZO_BENCH_SEED": str(seed)},
         )
     except SystemExit as error:
@@ -161,6 +175,8 @@ def _run(
     except RuntimeError as error:
         # What a failed check of the gateware ends in; the log has its text.
         problem = f"the simulation did not end well: {error}"
+    if waves is not None and (folder / "dump.vcd").exists():
+        (folder / "dump.vcd").replace(waves)
     try:
         tests, failed = get_results(results)
     except RuntimeError:
@@ -170,6 +186,7 @@ def _run(
     if problem is None and tests == 0:
         problem = f"no test ran{'' if testcase is None else f' of the name {testcase}'}"
     if problem is not None:
+        written = "" if waves is None else f"; waveform in {waves}"
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]) if log.exists() else ""
-        raise AssertionError(f"{test_module}, seed {seed}: {problem} (repeat with OPZO_SEED={seed})\n{tail}")
+        raise AssertionError(f"{test_module}, seed {seed}: {problem} (repeat with OPZO_SEED={seed}){written}\n{tail}")
     shutil.rmtree(folder)
