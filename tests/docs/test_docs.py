@@ -57,6 +57,16 @@ def test_classes_that_a_page_names_exist(name: str) -> None:
     assert sorted(named - set(re.findall(r"^class (\w+)", sources, re.MULTILINE))) == []
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_modules_that_a_page_names_exist(page: Path) -> None:
+    for name in re.findall(r"\bopzo((?:\.[a-z_]+)+)\b", page.read_text()):
+        place, parts = ROOT / "src" / "opzo", name.split(".")[1:]
+        while parts and (place / parts[0]).is_dir():
+            place /= parts.pop(0)
+        file = place / f"{parts[0]}.py" if parts else place / "__init__.py"
+        assert file.exists() or place == ROOT / "src" / "opzo", f"opzo{name}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in LINK.findall(page.read_text()):
