@@ -67,7 +67,7 @@ def main() -> int:
     begin = time.perf_counter()
     transport = TimedTransport(network.limits(args.lanes))
     built = time.perf_counter() - begin
-    device = Device("rtl", Link(Connection("rtl", lambda: transport, patience=120.0, reopens=False)))
+    device = Device("rtl", Link(Connection.over(transport, "rtl", patience=120.0)))
     hyper = Hyperparameters()
     Trainer(device, network, hyper)
     device.write_registers(schedule_registers(hyper, 0, args.samples))

@@ -6,6 +6,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from small_chip import SMALL_CHIP
 
 from opzo.sim.benches.sequences import GivenUp, Rows, Run, Sequence, Settings, Step
 from opzo.sim.fast.core import FastCore
@@ -18,14 +19,13 @@ from opzo.spec.memories import Space
 from opzo.spec.network import Limits
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter
 
-SMALL = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 """The chip that other tests have compiled."""
 MODELS = [
-    SMALL,
+    SMALL_CHIP,
     Limits(lanes=16, rows=600, inputs=9, words=3, classes=40, steps=6, weight_bits=12),
 ]
 CHIPS = [
-    SMALL,
+    SMALL_CHIP,
     Limits(lanes=4, rows=300, inputs=3, words=5, classes=10, steps=7, weight_bits=12, lanes_per_group=4),
     Limits(lanes=8, rows=400, inputs=2, words=4, classes=64, steps=8, weight_bits=16, lanes_per_group=8),
     Limits(lanes=16, rows=500, inputs=40, words=4, classes=20, steps=5, weight_bits=16, lanes_per_group=4),
@@ -249,7 +249,7 @@ def test_models_agree_whatever_came_before(limits: Limits) -> None:
         run_on_models(limits, seed, 20)
 
 
-@pytest.mark.parametrize("wires", [SMALL], ids=str, indirect=True)
+@pytest.mark.parametrize("wires", [SMALL_CHIP], ids=str, indirect=True)
 def test_chip_agrees_whatever_came_before(wires: list[Wire]) -> None:
     for seed in range(3):
         run_on_wires(wires, seed, 40)
@@ -270,9 +270,9 @@ def test_chip_agrees_whatever_came_before_for_long(wires: list[Wire]) -> None:
 
 
 def test_lanes_that_hold_no_neuron_do_not_matter() -> None:
-    empty, noisy = GoldenCore(SMALL), GoldenCore(SMALL)
+    empty, noisy = GoldenCore(SMALL_CHIP), GoldenCore(SMALL_CHIP)
     rng = np.random.default_rng(6)
-    for number, step in enumerate(islice(Sequence(6, SMALL), 600)):
+    for number, step in enumerate(islice(Sequence(6, SMALL_CHIP), 600)):
         if isinstance(step, Run):
             fill_empty_lanes(empty, None)
             fill_empty_lanes(noisy, rng)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
+from small_chip import SMALL_CHIP
 
 from opzo.boards.registry import BOARDS
 from opzo.boards.usb import guess_boards
@@ -19,10 +20,8 @@ from opzo.host.driver.probe import PROBE_SECONDS, probe
 from opzo.host.driver.pty import PtyDevice
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
-from opzo.spec.network import Limits
 from opzo.spec.protocol import Identity
 
-LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 ULX3S = {"vid": 0x0403, "pid": 0x6015, "product": "ULX3S FPGA 85K v3.0.8", "manufacturer": "FER-RADIONA-EMARD"}
 
 
@@ -149,7 +148,7 @@ def test_every_bridge_is_known() -> None:
 def test_device_that_answers_is_told_and_can_be_used(
     listed: list[ListPortInfo], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with PtyDevice(ModelTransport(GoldenCore(LIMITS))) as served:
+    with PtyDevice(ModelTransport(GoldenCore(SMALL_CHIP))) as served:
         listed.append(entry(served.path, **ULX3S))
         assert main(["ports", "--probe", "--json"]) == 0
         (port,) = json.loads(capsys.readouterr().out)["ports"]
@@ -160,7 +159,7 @@ def test_device_that_answers_is_told_and_can_be_used(
         assert "an opzo device answers: 4 lanes, 4,096 weights of 16 bits, protocol 3" in out
         assert f"use: --device {port['device']}" in out
         with open_device(port["device"]) as device:
-            assert device.limits == LIMITS
+            assert device.limits == SMALL_CHIP
             # Held by this process: told, not waited for.
             assert main(["ports", "--probe"]) == 0
             assert "is busy; close the other program that uses it" in capsys.readouterr().out
@@ -181,8 +180,8 @@ def test_other_devices_are_told_apart(listed: list[ListPortInfo], monkeypatch: p
         (port,) = find_ports()
         assert probe(port.path, port.bauds).text == "no answer at 3000000 baud"
     real = Identity.of
-    monkeypatch.setattr(Identity, "pack", lambda self: real(LIMITS).STRUCT.pack(self.magic, 9, *[0] * 10))
-    with PtyDevice(ModelTransport(GoldenCore(LIMITS))) as served:
+    monkeypatch.setattr(Identity, "pack", lambda self: real(SMALL_CHIP).STRUCT.pack(self.magic, 9, *[0] * 10))
+    with PtyDevice(ModelTransport(GoldenCore(SMALL_CHIP))) as served:
         listed[0] = entry(served.path, **ULX3S)
         (port,) = find_ports()
         answer = probe(port.path, port.bauds)

@@ -23,7 +23,7 @@ NETWORK = Network((30, 17, 16, 33, 5))
 
 def device_and_core(network: Network = NETWORK, lanes: int = 16) -> tuple[Device, GoldenCore]:
     transport = ModelTransport(GoldenCore(network.limits(lanes)))
-    device = Device("golden", Link(Connection("golden", lambda: transport, 1.0, reopens=False)))
+    device = Device("golden", Link(Connection.over(transport, "golden")))
     device.configure(network, Rule.OPZO)
     return device, transport.core
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_chip import SMALL_CHIP
 
 from opzo.host.cli.main import main
 from opzo.host.driver.devices import connection
@@ -16,9 +17,6 @@ from opzo.sim.model_transport import ModelTransport
 from opzo.spec.commands import Command
 from opzo.spec.errors import OpzoError
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits
-
-LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 
 
 class SlowEcho:
@@ -123,9 +121,9 @@ def test_link_never_replaces_a_file(tmp_path):
 
 def test_driver_talks_to_the_golden_model_and_finds_it_again():
     rows = np.arange(8, dtype="<u2").reshape(2, 4) * 24571
-    with PtyDevice(ModelTransport(GoldenCore(LIMITS))) as device:
+    with PtyDevice(ModelTransport(GoldenCore(SMALL_CHIP))) as device:
         link = Link(connection(f"serial:{device.path}"))
-        assert link.identity.limits == LIMITS
+        assert link.identity.limits == SMALL_CHIP
         link.call(Command.WRITE_MEMORY, bytes((Space.WEIGHTS, 5, 0, 0, 0)) + rows.tobytes())
         link.close()
         link = Link(connection(f"serial:{device.path}"))
@@ -134,11 +132,11 @@ def test_driver_talks_to_the_golden_model_and_finds_it_again():
 
 
 def test_golden_transport_answers_without_waiting():
-    transport = ModelTransport(GoldenCore(LIMITS))
+    transport = ModelTransport(GoldenCore(SMALL_CHIP))
     begin = time.monotonic()
     assert transport.read(60.0) == b""
-    link = Link(connection("golden", LIMITS))
-    assert link.identity.limits == LIMITS
+    link = Link(connection("golden", SMALL_CHIP))
+    assert link.identity.limits == SMALL_CHIP
     assert time.monotonic() - begin < 10
     transport.close()
     transport.close()

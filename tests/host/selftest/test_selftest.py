@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from small_chip import SMALL_CHIP
 
 from opzo.host.cli.commands import selftest as command
 from opzo.host.cli.main import main
@@ -44,14 +46,13 @@ from opzo.spec.rules import Input
 
 # The smallest usual chip, which other tests compile as well.
 OPTIONS = ["--net", "64-16-16-10", "--lanes", "4", "--seed", "3"]
-LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
-NARROW = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16, weight_bits=12)
+NARROW = replace(SMALL_CHIP, weight_bits=12)
 SEED = 3
 
 
 def bench_of(transport: Transport) -> Bench:
     line = FaultyLine(generator(SEED)).attach(transport)
-    return Bench(Device("golden", Link(Connection("golden", lambda: line, suite.PATIENCE, reopens=False))), line, SEED)
+    return Bench(Device("golden", Link(Connection.over(line, "golden", suite.PATIENCE))), line, SEED)
 
 
 def failure(step: Callable[[Bench], str], core: GoldenCore) -> tuple[str, str, str]:
@@ -148,7 +149,7 @@ class LateTraces(GoldenCore):
         self.input_trace[1, 2] = 0x80
 
 
-@pytest.mark.parametrize("limits", [LIMITS, NARROW])
+@pytest.mark.parametrize("limits", [SMALL_CHIP, NARROW])
 def test_memory_faults_are_found(limits: Limits) -> None:
     where, expected, got = failure(memory_step, StuckBit(limits))
     assert "WEIGHTS" in where
@@ -167,7 +168,7 @@ def test_memory_faults_are_found(limits: Limits) -> None:
 
 def test_narrow_memory_keeps_what_the_golden_model_keeps() -> None:
     words = np.arange(1 << 16, dtype=np.uint16).reshape(-1, 4)
-    for limits in (LIMITS, NARROW):
+    for limits in (SMALL_CHIP, NARROW):
         core = GoldenCore(limits)
         kept = keep_weights(words, limits)
         for row in range(0, len(words), 37):
@@ -203,13 +204,13 @@ class StickyCounter(GoldenCore):
 
 
 def test_register_faults_are_found() -> None:
-    assert failure(registers_step, LosesBit(LIMITS)) == (
+    assert failure(registers_step, LosesBit(SMALL_CHIP)) == (
         *("register ACTIVITY at 0x07, bit 7, 0x80 written", "0x80", "0x0"),
     )
-    where, expected, got = failure(registers_step, SharedRegister(LIMITS))
+    where, expected, got = failure(registers_step, SharedRegister(SMALL_CHIP))
     assert where.startswith("register WORD_BASE of layer 3 at 0x26, bit ")
     assert expected != got
-    assert failure(registers_step, StickyCounter(LIMITS)) == ("counter STEPS after a clear", "0", "2")
+    assert failure(registers_step, StickyCounter(SMALL_CHIP)) == ("counter STEPS after a clear", "0", "2")
 
 
 @pytest.mark.usefixtures("quick")
@@ -220,7 +221,7 @@ def test_failure_is_told_on_the_command_line(
     few = {name: STEPS[name] for name in ("identity", "memory", "registers", "commands", "lfsr")}
     for module in (suite, command):
         monkeypatch.setattr(module, "STEPS", few)
-    with PtyDevice(ModelTransport(LosesBit(LIMITS))) as port:
+    with PtyDevice(ModelTransport(LosesBit(SMALL_CHIP))) as port:
         assert main(["selftest", "--device", f"serial:{port.path}", "--seed", "3"]) == 1
         lines = capsys.readouterr().out.splitlines()
         assert main(["selftest", "--device", f"serial:{port.path}", "--seed", "3", "--json"]) == 1
@@ -266,13 +267,13 @@ class RightTap(WrongTap):
 
 
 def test_lfsr_fault_is_found() -> None:
-    where, expected, got = failure(lfsr_step, WrongTapCore(LIMITS))
+    where, expected, got = failure(lfsr_step, WrongTapCore(SMALL_CHIP))
     assert where == "LFSR after 1 training runs, lane 2"
     assert len(expected) == 10
     assert got.split()[0] != expected
     # It is the tap that makes the difference, not the stand-in.
     right = type("RightTapCore", (GoldenCore,), {"lfsr_type": RightTap})
-    assert "4 lanes" in lfsr_step(bench_of(ModelTransport(right(LIMITS))))
+    assert "4 lanes" in lfsr_step(bench_of(ModelTransport(right(SMALL_CHIP))))
 
 
 class AliasedWords(GoldenCore):
@@ -299,11 +300,11 @@ class LosesSign(GoldenCore):
 
 
 def test_faults_of_neuron_memories_are_found() -> None:
-    assert failure(neurons_step, AliasedWords(LIMITS))[0] == "MEMBRANE after a run, row 2, lane 0"
-    where, expected, got = failure(neurons_step, LosesTraceBit(LIMITS))
+    assert failure(neurons_step, AliasedWords(SMALL_CHIP))[0] == "MEMBRANE after a run, row 2, lane 0"
+    where, expected, got = failure(neurons_step, LosesTraceBit(SMALL_CHIP))
     assert where.startswith("INPUT_HISTORY after a run, row 63, lane ")
     assert int(got.split()[0], 16) ^ int(expected, 16) == 0x0800
-    where, expected, got = failure(neurons_step, LosesSign(LIMITS))
+    where, expected, got = failure(neurons_step, LosesSign(SMALL_CHIP))
     assert where == "MEMBRANE after a run, row 15, lane 3"
     assert (expected, got) == ("0xffff", "0x0007")
 
@@ -342,19 +343,19 @@ class WrongOnce(GoldenCore):
 
 
 def test_fault_in_training_is_found_at_its_first_sample() -> None:
-    where, expected, got = failure(training_step, RoundsWrongly(LIMITS))
+    where, expected, got = failure(training_step, RoundsWrongly(SMALL_CHIP))
     assert where == "after training sample 37 of 220: WEIGHTS, row 77 (weights of layer 1, word 0, input 17), lane 2"
     assert int(got, 16) == int(expected, 16) + 1
 
 
 def test_fault_of_one_time_is_told_as_such() -> None:
-    where, expected, got = failure(training_step, WrongOnce(LIMITS))
+    where, expected, got = failure(training_step, WrongOnce(SMALL_CHIP))
     assert where == "after test sample 220 of 220, and not when it was repeated: loss of sample 100"
     assert int(got) == int(expected) + 1
 
 
 def test_fault_in_events_is_found() -> None:
-    where, expected, got = failure(events_step, LosesSpike(LIMITS))
+    where, expected, got = failure(events_step, LosesSpike(SMALL_CHIP))
     assert where.startswith("after test sample ")
     assert where.endswith(" of 50: HISTORY, row 1, lane 0")
     assert int(got, 16) ^ int(expected, 16) == 8
@@ -370,7 +371,7 @@ class RunsTwice(GoldenLink):
 
 @pytest.mark.usefixtures("quick")
 def test_link_that_runs_samples_twice_is_found() -> None:
-    transport = ModelTransport(GoldenCore(LIMITS))
+    transport = ModelTransport(GoldenCore(SMALL_CHIP))
     transport._link = RunsTwice(transport.core)
     with pytest.raises(MismatchError, match="over a bad line"):
         link_step(bench_of(transport))
@@ -389,7 +390,7 @@ class DiesLater(ModelTransport):
 
 @pytest.mark.usefixtures("quick")
 def test_dead_device_ends_the_test() -> None:
-    test = SelfTest(Connection("golden", lambda: DiesLater(GoldenCore(LIMITS)), 1.0, reopens=False), SEED)
+    test = SelfTest(Connection("golden", lambda: DiesLater(GoldenCore(SMALL_CHIP)), 1.0, reopens=False), SEED)
     started: list[str] = []
     reports = list(test.run(started.append))
     test.close()
@@ -402,13 +403,13 @@ def test_dead_device_ends_the_test() -> None:
 
 def broken_chip(module: str, good: str, bad: str) -> RtlTransport:
     """The simulated chip with one line of its Verilog changed, in the module whose path ends so."""
-    verilog = top_verilog(LIMITS)
+    verilog = top_verilog(SMALL_CHIP)
     # The Verilog writer keeps equal names apart by a suffix.
     begin = re.search(rf"^module \S*{module}(\$\d+)? ", verilog, re.MULTILINE)
     assert begin
     head, body = verilog[: begin.end()], verilog[begin.end() :]
     assert good in body[: body.index("endmodule")]
-    return RtlTransport(LIMITS, library=build_library(head + body.replace(good, bad, 1)))
+    return RtlTransport(SMALL_CHIP, library=build_library(head + body.replace(good, bad, 1)))
 
 
 @pytest.mark.slow

@@ -179,7 +179,7 @@ def test_narrow_device_that_wraps_is_found(module: str, good: str) -> None:
 
 def test_healthy_device_passes_after_other_networks() -> None:
     transport = transport_of(golden_copy())
-    device = Device("golden", Link(Connection("golden", lambda: transport, 1.0, reopens=False)))
+    device = Device("golden", Link(Connection.over(transport, "golden")))
     random = generator(SEED)
     for rule, kind, classes in (
         (Rule.OPZO, Input.FRAME, 16),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_chip import SMALL_CHIP
 
 from opzo.host.driver.initial_weights import generator
 from opzo.host.selftest.difference import _row_name
@@ -10,8 +11,6 @@ from opzo.host.selftest.trial import digit_samples, largest_network
 from opzo.spec.errors import NetworkError
 from opzo.spec.network import Limits, Network
 from opzo.spec.rules import Input
-
-LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 
 
 class Sink:
@@ -55,7 +54,7 @@ def test_line_damages_in_every_way_in_both_directions() -> None:
 @pytest.mark.parametrize(
     "limits",
     [
-        LIMITS,
+        SMALL_CHIP,
         Limits(lanes=4, rows=40, inputs=3, words=1, classes=2, steps=2),
         Limits(lanes=4, rows=6400, inputs=64, words=48, classes=10),
         Limits(lanes=16, rows=1024, inputs=256, words=8, classes=16),
@@ -85,7 +84,7 @@ def test_device_that_holds_nothing_is_refused() -> None:
 
 def test_rows_are_named_as_they_lie() -> None:
     network = Network((3, 5, 2), local=1)
-    names = [_row_name(network, LIMITS, row) for row in range(23)]
+    names = [_row_name(network, SMALL_CHIP, row) for row in range(23)]
     assert names[:5] == [
         "local read-out of layer 1, word 0, class 0",
         "local read-out of layer 1, word 0, class 1",

@@ -21,7 +21,7 @@ def test_unit_matches_golden(device, classes):
         ErrorUnit(limits(device)),
         name=f"error-{device}",
         test_module="opzo.sim.benches.error.error",
-        parameters={"classes": classes, "samples": 300},
+        parameters={"classes": classes, "samples": 300 if classes < 64 else 100},
     )
 
 

@@ -2,13 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
+from small_chip import SMALL_CHIP
 
 import opzo
 from opzo.host.cli.main import main
 from opzo.hw.export.verilog import write_verilog
-from opzo.spec.network import Limits
-
-LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 
 
 def ports(text: str, module: str) -> set[str]:
@@ -18,7 +16,7 @@ def ports(text: str, module: str) -> set[str]:
 
 
 def test_core_and_top_have_stable_names_and_ports() -> None:
-    texts = write_verilog(LIMITS, clock_khz=25_000)
+    texts = write_verilog(SMALL_CHIP, clock_khz=25_000)
     assert set(texts) == {"core", "top"}
     bytes_in_and_out = {f"{way}__{part}" for way in ("rx", "tx") for part in ("payload", "valid", "ready")}
     assert ports(texts["top"], "opzo_top") == {
@@ -31,7 +29,7 @@ def test_core_and_top_have_stable_names_and_ports() -> None:
 
 
 def test_texts_say_what_they_are() -> None:
-    texts = write_verilog(LIMITS, clock_khz=25_000)
+    texts = write_verilog(SMALL_CHIP, clock_khz=25_000)
     sizes = "4 lanes, 1024 rows, 256 inputs, 8 words, 16 classes, 8 steps, 16 weight_bits, 2 group"
     assert texts["core"].splitlines()[0] == f"// opzo_core of opzo {opzo.__version__}: {sizes}"
     assert texts["top"].splitlines()[0] == f"// opzo_top of opzo {opzo.__version__}: {sizes}, clock 25000 kHz"

@@ -26,6 +26,8 @@ USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT
 LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
 STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "SAMPLES": 60}
 RATES = (USUAL, STILL, LARGEST)
+SAMPLES = {4: 25, 8: 25, 16: 12}
+"""Samples of a case by lanes: a wide core simulates slowly, and has nothing that a narrow one lacks but lanes."""
 
 
 def run(sizes, lanes, weight_bits, group, cases, stall, networks=0, **others):
@@ -44,11 +46,16 @@ def case(sizes, steps, rule, local, settings, samples, kind=Input.FRAME):
     return parts | {"settings": settings, "samples": samples}
 
 
+def turns(sizes, number):
+    """Number of local readouts and rates of a case."""
+    return number % (len(sizes) - 1), RATES[number % len(RATES)]
+
+
 @pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
 def test_core_matches_golden(sizes, lanes, weight_bits, group):
     # Every rule with every number of steps; step sizes and numbers of local read-outs take turns.
     cases = [
-        case(sizes, steps, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 25)
+        case(sizes, steps, rule, *turns(sizes, n + int(rule)), SAMPLES[lanes])
         for n, steps in enumerate(STEPS)
         for rule in Rule
     ]
@@ -59,7 +66,15 @@ def test_core_matches_golden(sizes, lanes, weight_bits, group):
 def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits, group):
     # Chunks of 1 to 8 steps, from empty to full; learning, new decisions and fresh starts come and go.
     cases = [
-        case(sizes, 30, rule, (n + int(rule)) % (len(sizes) - 1), RATES[(n + int(rule)) % len(RATES)], 50, kind)
+        case(
+            sizes,
+            30,
+            rule,
+            (n + int(rule)) % (len(sizes) - 1),
+            RATES[(n + int(rule)) % len(RATES)],
+            2 * SAMPLES[lanes],
+            kind,
+        )
         for n, kind in enumerate((Input.SPIKES, Input.GRADED))
         for rule in Rule
     ]
@@ -71,7 +86,7 @@ def test_core_of_fewer_time_steps_matches_golden(most_steps):
     # In a chip of the least size: there are fewer inputs than lanes.
     sizes, (_, lanes, weight_bits, group) = (2, 13, 7, 3), NETWORKS[1]
     cases = [
-        case(sizes, steps, rule, local, settings, 15, kind)
+        case(sizes, steps, rule, local, settings, 8, kind)
         for steps in STEPS
         if steps <= most_steps
         for rule in Rule
@@ -129,7 +144,9 @@ def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch, sizes, lanes,
     monkeypatch.setattr(primitives, "GENERIC", Colliding())
     monkeypatch.setattr(NeuronState, "add_memory", colliding_ports)
     cases = [
-        case(sizes, 6, Rule.OPZO, local, USUAL, 25, kind) for local in (0, 2) for kind in (Input.FRAME, Input.SPIKES)
+        case(sizes, 6, Rule.OPZO, local, USUAL, SAMPLES[lanes], kind)
+        for local in (0, 2)
+        for kind in (Input.FRAME, Input.SPIKES)
     ]
     run(sizes, lanes, weight_bits, group, cases, 0.2)
 

@@ -7,6 +7,7 @@ import pytest
 from amaranth import Cat, ClockDomain, ClockSignal, Module, Mux, Signal, signed
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from small_chip import SMALL_CHIP
 
 from opzo.hw.export.convert import to_rtlil, to_verilog
 from opzo.hw.export.yosys import read_rtlil, run_yosys
@@ -19,9 +20,7 @@ from opzo.sim.rtl.arrays.netlist import Cell, Netlist
 from opzo.sim.rtl.library import build_library
 from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Limits
 
-LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 WORDS = 16
 LANES = 2
 BYTES = 5_000
@@ -190,7 +189,7 @@ class Chip(wiring.Component):
 
 def answer(verilog, data):
     """What a chip sends back."""
-    chip = RtlTransport(LIMITS, library=build_library(verilog))
+    chip = RtlTransport(SMALL_CHIP, library=build_library(verilog))
     chip.write(data)
     answered = b""
     while got := chip.read(60.0):

