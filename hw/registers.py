@@ -7,15 +7,15 @@ from amaranth.lib.wiring import In, Out, Signature
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.spec.network import MAX_HIDDEN
-from opzo.spec.registers import LAYER_REG_BITS, REG_BITS, LayerReg, Reg, layer_register
+from opzo.spec.registers import STORED, LayerReg, Reg, layer_register
 
-CONFIG = data.StructLayout({register.name.lower(): bits for register, bits in REG_BITS.items()})
+CONFIG = data.StructLayout({register.name.lower(): register.bits for register in STORED})
 """One field for each Reg that is kept."""
-LAYER = data.StructLayout({field.name.lower(): bits for field, bits in LAYER_REG_BITS.items()})
+LAYER = data.StructLayout({field.name.lower(): field.bits for field in LayerReg})
 """One field for each LayerReg."""
 LAYERS = data.ArrayLayout(LAYER, MAX_HIDDEN + 1)
 """The three layers into hidden layers, then the read-out."""
-SHIFTS = data.ArrayLayout(LAYER_REG_BITS[LayerReg.FEEDBACK_SHIFT], MAX_HIDDEN)
+SHIFTS = data.ArrayLayout(LayerReg.FEEDBACK_SHIFT.bits, MAX_HIDDEN)
 
 GROUP_BITS = 3
 """Low bits of an address: which register of a group."""
@@ -72,11 +72,11 @@ class RegisterFile(wiring.Component):
             with m.If(new.valid & new.mask[slot]):
                 m.d.sync += layers[slot].feedback_shift.eq(new.values[slot])
 
-        single = {int(register): config[register.name.lower()] for register in REG_BITS}
+        single = {int(register): config[register.name.lower()] for register in STORED}
         by_layer = {
             layer_register(slot, field): layers[slot][field.name.lower()]
             for slot in range(MAX_HIDDEN + 1)
-            for field in LAYER_REG_BITS
+            for field in LayerReg
         }
         top = 1 + max(*single, *by_layer)
         values = single | by_layer

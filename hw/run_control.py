@@ -5,13 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.counters import counted
+from opzo.hw.decode import decode_input
 from opzo.hw.input.traces import STEPS_BITS
 from opzo.hw.interface import RUN
 from opzo.hw.lib.check import check
 from opzo.hw.registers import CONFIG
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.registers import Counter
-from opzo.spec.rules import Input
 
 
 class RunSignature(Signature):
@@ -136,7 +136,7 @@ class RunControl(wiring.Component):
     def _carry_over(self, m: Module) -> None:
         """Time steps of this run and the last, and what a run takes over from the last."""
         run, queued = self.run, self.queued
-        frame = self.settings.input == Input.FRAME
+        frame = ~decode_input(self.settings.input).events
         steps = Signal(STEPS_BITS)
         # After a reset, or with a new network, there is nothing to take over.
         begun, fresh = Signal(), Signal()

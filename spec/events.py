@@ -1,18 +1,14 @@
-"""How the input of a run travels: frames as pairs, events as time steps of codes.
+"""How the input of a run travels, in the payloads of EVENTS and RUN.
 
-Frame (register INPUT is FRAME)
-    Values as pairs (gap, value) in ascending order of address: the address starts at 0; each pair adds ``gap`` to it;
-    if ``value`` is not 0 that is an event, and the address advances by one. A pair with value 0 only skips.
+Input of a frame sample (register INPUT is FRAME)
+    A frame is its values as pairs of bytes (gap, value), in ascending order of address. The address starts at 0, and
+    each pair adds gap to it. If value is not 0 that is an event, and the address advances by one. A pair with value 0
+    only skips.
 
-Chunk of events (SPIKES: a byte a code; GRADED: a code and a value, which is not 0 where the code is an event)
-    ==========  ===================================================================================
-    code        meaning
-    ==========  ===================================================================================
-    0x00..0xDF  add the code to the address; an event there; the address advances by one
-    0xE0..0xEF  add (code - 0xDF) * 224 to the address
-    0xF0..0xFF  (code - 0xEF) time steps end, of which all but the first are empty; the address is 0
-    ==========  ===================================================================================
-    So a spike takes one byte where the one before it is less than 224 addresses away, and rarely more than two.
+Input of a chunk of events (register INPUT is SPIKES or GRADED)
+    With SPIKES a chunk is codes of one byte. With GRADED it is pairs of bytes (code, value): the value of an event must
+    not be 0, that of another code is ignored. The address starts at 0 in each time step. So a spike takes one byte
+    where the one before it is less than 224 addresses away, and rarely more than two.
 """
 
 from collections.abc import Sequence
@@ -21,6 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+CODES = (
+    ("0x00-0xDF", "add the code to the address; an event there; the address advances by one"),
+    ("0xE0-0xEF", "add (code - 0xDF) x 224 to the address"),
+    ("0xF0-0xFF", "(code - 0xEF) time steps end, and all but the first of them are empty; the address is 0"),
+)
+"""Codes of a chunk, with their meaning."""
 SKIP, END_STEPS = 0xE0, 0xF0
 """First code of its kind."""
 SKIP_UNIT = SKIP

@@ -1,21 +1,15 @@
 """Frames of the link, and how they travel in a byte stream.
 
-Byte layer (RFC 1055, SLIP)
-    A frame is sent as END, escaped bytes, END: END is written ESC ESC_END, ESC is written ESC ESC_ESC. An empty frame
-    is silently dropped, so noise between frames costs nothing. ESC followed by any other byte spoils the frame.
+Byte layer
+    Frames are separated as in SLIP (RFC 1055): END (0xC0), escaped bytes, END. In a frame, END is written ESC ESC_END
+    (0xDB 0xDC) and ESC is written ESC ESC_ESC (0xDB 0xDD). An empty frame is silently dropped, so noise between frames
+    costs nothing. ESC followed by any other byte makes the frame corrupt.
 
-Frame (before escaping; little-endian)
-    ======  ====  =======================================================================
-    bytes   name  meaning
-    ======  ====  =======================================================================
-    0-1     len   bytes of payload, 0..MAX_PAYLOAD towards the device
-    2       seq   sequence number, counts modulo 256
-    3       code  Command; in replies Command | REPLY, or NAK
-    4...    data  payload
-    last 4  crc   CRC-32 (zlib.crc32) of all bytes before it
-    ======  ====  =======================================================================
-    A frame shorter than OVERHEAD, whose len differs from its size, longer than MAX_PAYLOAD + OVERHEAD, spoilt by a
-    bad escape, or with a wrong crc is answered by NAK (with the reason) and has no other effect.
+Frame
+    Before escaping, a frame is the fields of the table, little-endian. A frame is malformed where it is shorter than
+    8 bytes, its len differs from its size, its payload is longer than 1,024 bytes towards the device, an escape is
+    invalid or the crc is wrong. The device answers a malformed frame with a NAK, which has the reason, and does nothing
+    else.
 """
 
 import struct
@@ -25,7 +19,16 @@ from dataclasses import dataclass
 END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 _ESCAPED = {bytes([ESC_END]): bytes([END]), bytes([ESC_ESC]): bytes([ESC])}
 
+LAYOUT = (
+    ("0-1", "len", "bytes of payload"),
+    ("2", "seq", "sequence number, counts modulo 256"),
+    ("3", "code", "Command; in replies Command + 0x80, or 0xFF for a NAK"),
+    ("4-", "data", "payload"),
+    ("last 4", "crc", "CRC-32 (IEEE 802.3, as zlib.crc32) of all bytes before it"),
+)
+"""Bytes, name and meaning of the fields of a frame before escaping."""
 HEADER = struct.Struct("<HBB")
+"""len, seq, code."""
 CRC = struct.Struct("<I")
 OVERHEAD = HEADER.size + CRC.size
 MAX_PAYLOAD = 1024
@@ -74,10 +77,10 @@ class Unescape:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes | None]:
-        """Bodies that end in ``data``, None for a spoilt one; empty ones are dropped."""
-        *whole, rest = (self._rest + data).split(bytes([END]))
+        """Bodies that end in ``data``, None for a corrupt one; empty ones are dropped."""
+        *complete, rest = (self._rest + data).split(bytes([END]))
         self._rest = rest[: self._max_rest]
-        return [self._unescape(escaped) for escaped in whole if escaped]
+        return [self._unescape(escaped) for escaped in complete if escaped]
 
     def _unescape(self, escaped: bytes) -> bytes | None:
         first, *others = escaped.split(bytes([ESC]))

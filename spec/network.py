@@ -259,7 +259,7 @@ class Network:
     @property
     def _steps_a_run(self) -> int:
         """Most time steps of a run."""
-        return {Input.FRAME: self.steps, Input.SPIKES: HISTORY_STEPS, Input.GRADED: 1}[self.input]
+        return self.input.run_steps if self.input.events else self.steps
 
     def check(self, limits: Limits) -> None:
         """Raise NetworkError, naming the limit, where a device with ``limits`` cannot hold the network."""

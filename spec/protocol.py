@@ -1,65 +1,93 @@
-"""Link protocol: frames over a byte stream, commands, and who may repeat what.
+"""Link protocol: sessions, the order of frames, flow control, and what a device reports of itself.
+
+Session
+    After a reset there is no session: the device answers everything but SYNC with a NAK of reason NO_SESSION, and
+    expects seq 0. SYNC is taken whatever its seq is. With a nonce that differs from the session's it starts a session:
+    the device waits until the engine is idle, discards unfinished input (events received without RUN), forgets stored
+    replies and expects seq + 1. With the session's own nonce it changes nothing. It is answered with an Identity either
+    way. A SYNC of the wrong size is answered BAD_LENGTH and changes nothing.
 
 Order
-    The device takes frames in order of seq: it executes the frame with seq = expected, then counts expected up. Every
-    executed frame gets exactly one reply with its seq; the first byte of its payload is a Status. Frames that were
-    executed before in this session (seq in expected-REPLAY .. expected-1, and the code that was executed) are never
-    executed twice where that matters:
+    The device executes the frame whose seq is the expected one, then expects seq + 1. Every executed frame gets exactly
+    one reply with its seq. A frame that cannot be taken is answered with a NAK, whose payload has the reason and the
+    expected seq, and whose own seq is the expected one: the host sends again from there (go back N).
 
-    - RUN: its stored reply is sent again if it is ready; if the sample is still queued or in the engine nothing is
-      sent (the reply comes by itself).
+Repetition
+    The host may send each of the last 4 frames again, where it or its reply was lost. A frame is a repetition where its
+    seq is one of the 4 before the expected one and its code is that of the frame that was executed:
+
+    - RUN: the stored reply is sent again if it is ready. While the sample is queued or in the engine nothing is sent;
+      the reply follows by itself.
     - EVENTS, and every frame that was answered with an error: the stored status is sent again.
-    - all others: executed again if seq = expected-1 (doing so changes nothing), else nothing is sent. The payload may
-      be another one: on a noisy line the host repeats READ_MEMORY and WRITE_MEMORY with fewer rows.
+    - All others, if seq is the one before the expected one: executed again, which changes nothing. The payload may be
+      another one: on a noisy line the host repeats READ_MEMORY and WRITE_MEMORY with fewer rows. With an older seq
+      nothing is sent.
 
-    Any other frame is answered by NAK with reason ORDER. NAK carries reason and expected, and its own seq is expected:
-    the host goes back and sends again from there. After a reset there is no session: everything but SYNC is answered
-    by NAK with reason NO_SESSION, and expected is 0.
-
-    SYNC is taken whatever its seq is. With a nonce that differs from the session's it starts a session: it waits until
-    the engine is idle, discards unfinished input (events received without RUN), forgets stored replies and sets
-    expected = seq + 1. With the session's own nonce it changes nothing. It is answered with an Identity either way; one
-    of the wrong size is answered BAD_LENGTH and changes nothing. SYNC itself is not among the executed frames above.
+    Any other frame is answered with a NAK of reason ORDER. SYNC is never a repetition.
 
 Flow control
     A device has Identity.credits input buffers. The host keeps at most that many RUN frames unanswered, so that input
-    travels while a run is in the engine. Every command other than EVENTS and RUN waits until the engine is
-    idle, and the host sends it only when no RUN is unanswered. A WRITE_REGISTERS or WRITE_MEMORY is therefore never
-    seen by a sample that was sent before it. The host keeps at most REPLAY frames unanswered, so that each can be sent
-    again; the device does not execute a frame before the RUN that is REPLAY frames older has been answered.
+    travels while a run is in the engine. Every command but EVENTS and RUN waits until the engine is idle, and the host
+    sends it only when no RUN is unanswered. So a sample that was sent before a WRITE_REGISTERS or WRITE_MEMORY never
+    sees it. The host keeps at most 4 frames unanswered, so that each can be sent again. The device does not execute a
+    frame before the RUN that is 4 frames older has been answered.
 
 Runs
     A run is what the engine does at once: a frame sample, or a chunk of up to Identity.steps time steps of an event
-    sample (``opzo.spec.events`` tells how they travel). EVENTS appends to its input, RUN appends to it and runs it. In
-    a chunk every time step must be ended, and it can have at most Limits.events events: where time steps are fuller,
-    chunks have fewer of them. Membrane potentials, presynaptic traces, and read-outs and losses summed for the decision
-    go on from chunk to chunk until a RUN has the flag FRESH, as a frame always has, and the first run of a network.
+    sample. EVENTS appends to its input, RUN appends to it and runs it. In a chunk every time step must be ended, and
+    the chunk has at most as many events as the device has room for: the power of two at or above Identity.inputs, at
+    least 2. Samples with more events travel in shorter chunks. Membrane potentials, presynaptic traces, and readouts
+    and losses summed for the decision are carried from chunk to chunk until a RUN has the flag FRESH. A frame always
+    has it, and so has the first run after register HIDDEN_LAYERS was written.
 """
 
 import struct
 from dataclasses import astuple, dataclass
 
+from opzo.spec.commands import Field, Payload
 from opzo.spec.frames import MAX_PAYLOAD
 from opzo.spec.network import Limits
 
 VERSION = 3
-"""Protocol and register map version; host and device must agree."""
+"""Version of protocol and register map; host and device must agree."""
 MAGIC = 0x4F5A504F
 """'OPZO' read as a little-endian word."""
-
 REPLAY = 4
-"""Number of last frames whose replies the device keeps."""
+"""Frames that may be unanswered, and whose replies the device keeps."""
 CREDITS = 2
-"""Sample buffers of the device."""
+"""Input buffers of the device."""
 BITS_A_BYTE = 10
-"""Of a byte on a UART: start, eight bits, stop."""
+"""Bits of a byte on a UART: start, eight bits, stop."""
 MODELLED = 0xFFFFFFFF
 """Clock in an Identity of a device that has no engine."""
+
+IDENTITY = Payload(
+    (
+        Field("magic", "u32", "0x4F5A504F"),
+        Field("version", "u16", "of protocol and register map"),
+        Field("lanes", "u16", "lanes; a row has one entry for each"),
+        Field("classes", "u16", "most classes"),
+        Field("steps", "u16", "most time steps of a run"),
+        Field("inputs", "u16", "most inputs"),
+        Field("words", "u16", "words (of as many neurons as lanes) of all hidden layers"),
+        Field("rows", "u32", "rows of the weight memory"),
+        Field("weight_bits", "u16", "bits of a weight in memory, 16 or 12"),
+        Field("max_payload", "u16", "longest payload towards the device"),
+        Field("credits", "u16", "RUN frames that may be unanswered"),
+        Field(
+            "clock_khz",
+            "u32",
+            "clock of the engine; 0: cycles are counted but take no fixed time (simulated gateware); 0xFFFFFFFF: a "
+            "model of the core answers, and cycle counters hold the cycles of the cost model",
+        ),
+    )
+)
+"""What a device reports of itself: the reply to SYNC."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a device says of itself; unsigned, packed in this order."""
+    """What a device reports of itself; `IDENTITY` has the meaning of the fields, which are the same."""
 
     magic: int
     version: int
@@ -73,10 +101,6 @@ class Identity:
     max_payload: int
     credits: int
     clock_khz: int
-    """Clock of the engine; 0 where cycles are counted but take no fixed time (simulated gateware), MODELLED where a
-    model of the core answers, whose cycle counters hold the cost model's cycles."""
-
-    STRUCT = struct.Struct("<IHHHHHHIHHHI")
 
     @classmethod
     def of(cls, limits: Limits, clock_khz: int = 0) -> "Identity":
@@ -113,9 +137,11 @@ class Identity:
 
     def pack(self) -> bytes:
         """Bytes as sent."""
-        return self.STRUCT.pack(*astuple(self))
+        return IDENTITY.pack(*astuple(self))
 
     @classmethod
     def unpack(cls, data: bytes) -> "Identity":
         """Identity of bytes as received; struct.error where the size is wrong."""
-        return cls(*cls.STRUCT.unpack(data))
+        if len(data) != IDENTITY.size:
+            raise struct.error(f"an Identity has {IDENTITY.size} bytes, not {len(data)}")
+        return cls(*IDENTITY.unpack(data))

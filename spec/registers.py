@@ -1,148 +1,202 @@
 """Register map: 32-bit registers at 8-bit addresses, and the statistics counters.
 
-Addresses below LAYER hold single settings. LAYER + 8 * l + field holds the settings of weight layer l: l = 0, 1, 2 are
-the layers into the hidden layers, l = 3 (READOUT_LAYER) is always the read-out. Counter c is read at COUNTER + 2 * c
+Addresses below LAYER are single settings. LAYER + LAYER_STRIDE * l + field is a setting of weight layer l: l = 0, 1, 2
+are the layers into the hidden layers, l = 3 (READOUT_LAYER) is always the readout. Counter c is read at COUNTER + 2 * c
 (low 32 bits) and COUNTER + 2 * c + 1 (high 16 bits).
+
+The gateware, the models, the driver, the self-test and the documentation (``opzo registers``) use these tables.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, Self
 
 from opzo.spec import formats
+from opzo.spec.described import Described
 from opzo.spec.formats import LOCAL_SHIFT
 from opzo.spec.network import MAX_HIDDEN, Limits, Network
-from opzo.spec.rules import Rule
+from opzo.spec.rules import Input, Rule
 
 READOUT_LAYER = MAX_HIDDEN
 LAYER = 0x10
 LAYER_STRIDE = 8
 COUNTER = 0x40
 COUNTER_BITS = 48
+REGISTER_BITS = 32
+"""Bits of a register as it travels."""
 
 
-class Reg(IntEnum):
-    """Single registers."""
+class _Stored(IntEnum):
+    """Members are written ``NAME = value, bits, "meaning"``: the register keeps its low ``bits``, the others read 0."""
 
-    HIDDEN_LAYERS = 0x00
-    """Writing it also clears all spike histories and presynaptic traces, and makes the next run a fresh one."""
-    STEPS = 0x01
-    """Time steps of a frame sample; a chunk of events says its own."""
-    CLASSES = 0x02
-    INPUTS = 0x03
-    RULE = 0x04
-    ALPHA = 0x05
-    """Noise amplitude, ALPHA_BITS."""
-    RATE = 0x06
-    """Step size, RATE_BITS."""
-    ACTIVITY = 0x07
-    """Activity cost, ACTIVITY_BITS."""
-    DECAY_SHIFT = 0x08
-    """Weight decay w >> shift in units of 2**-UPDATE_FRAC_BITS; 0 is off."""
-    LEAK_SHIFT = 0x09
-    """Leak of M, like DECAY_SHIFT: 4 is 2**-15 a pair of time steps; 0 is off."""
-    MSE_SHIFT = 0x0A
-    """MSE share mu = 2**-shift; 0 is off."""
-    SAMPLES = 0x0B
-    """Runs with learning (a frame sample, or a chunk of events) since the seed was set; decides when the feedback
-    shifts are chosen anew."""
-    CLEAR_COUNTERS = 0x0C
-    """Writing any value sets every counter to 0; reads 0."""
-    INPUT = 0x0D
-    """`opzo.spec.rules.Input`; 3 acts like SPIKES."""
+    _value_: int
+    bits: int
+    meaning: str
+
+    def __new__(cls, value: int, *columns: Any) -> Self:
+        """Register with its bits and meaning; calls with the value alone find a register."""
+        register = int.__new__(cls, value)
+        register._value_, (register.bits, register.meaning) = value, columns
+        return register
 
 
-REG_BITS = {
-    Reg.HIDDEN_LAYERS: 2,
-    Reg.STEPS: 4,
-    Reg.CLASSES: 7,
-    Reg.INPUTS: 13,
-    Reg.RULE: 2,
-    Reg.ALPHA: formats.ALPHA_BITS,
-    Reg.RATE: formats.RATE_BITS,
-    Reg.ACTIVITY: formats.ACTIVITY_BITS,
-    Reg.DECAY_SHIFT: 4,
-    Reg.LEAK_SHIFT: 4,
-    Reg.MSE_SHIFT: 4,
-    Reg.SAMPLES: 32,
-    Reg.INPUT: 2,
-}
-"""Bits that each register keeps; the others read 0."""
+class Reg(_Stored):
+    """Single registers, by address. All are 0 after a reset."""
+
+    HIDDEN_LAYERS = (
+        0x00,
+        2,
+        "Hidden layers, 1 to 3. Writing it also clears all spike histories and presynaptic traces, and makes the next "
+        "run a fresh one.",
+    )
+    STEPS = 0x01, 4, "Time steps of a frame sample. A chunk of events carries its own."
+    CLASSES = 0x02, 7, "Classes."
+    INPUTS = 0x03, 13, "Inputs."
+    RULE = (
+        0x04,
+        max(Rule).bit_length(),
+        "Learning rule: " + ", ".join(f"{rule.value} {rule.name}" for rule in Rule) + ".",
+    )
+    ALPHA = 0x05, formats.ALPHA_BITS, f"Noise amplitude, {formats.ALPHA_BITS} fraction bits."
+    RATE = 0x06, formats.RATE_BITS, "Step size."
+    ACTIVITY = 0x07, formats.ACTIVITY_BITS, "Activity cost: what a spike adds to the credit of its neuron."
+    DECAY_SHIFT = (
+        0x08,
+        4,
+        "Weight decay: every update of weight w also subtracts w >> shift, in units of "
+        f"2**-{formats.UPDATE_FRAC_BITS} of the least significant bit of a weight. 0: off.",
+    )
+    LEAK_SHIFT = (
+        0x09,
+        4,
+        "Leak of the feedback matrix, as DECAY_SHIFT: 4 is 2**-15 a pair of time steps. 0: off.",
+    )
+    MSE_SHIFT = 0x0A, 4, "Share of the squared error in the loss, 2**-shift. 0: off."
+    SAMPLES = (
+        0x0B,
+        32,
+        "Runs with learning (a frame sample, or a chunk of events) since the seed was set. The device counts it up, "
+        f"and chooses the feedback shifts in every {formats.FEEDBACK_REFRESH}th.",
+    )
+    CLEAR_COUNTERS = 0x0C, 0, "Writing any value sets every counter to 0."
+    INPUT = (
+        0x0D,
+        2,
+        "Kind of input: " + ", ".join(f"{kind.value} {kind.name}" for kind in Input) + ". Other values act as SPIKES.",
+    )
 
 
-class LayerReg(IntEnum):
-    """Registers of one layer of weights, at LAYER + LAYER_STRIDE * layer + value."""
+class LayerReg(_Stored):
+    """Registers of one layer of weights, at LAYER + LAYER_STRIDE * layer + value. All are 0 after a reset."""
 
-    ROWS = 0
-    WORDS = 1
-    TAIL = 2
-    """Lanes in use in the last word."""
-    WEIGHT_BASE = 3
-    FEEDBACK_BASE = 4
-    FEEDBACK_SHIFT = 5
-    """Shift of M as used; the device rewrites it every FEEDBACK_REFRESH training samples."""
-    WORD_BASE = 6
-    LOCAL_SHIFT = 7
-    """Shift of the local read-out's entries as Feedback uses them; 0: the layer has no local read-out."""
-
-
-LAYER_REG_BITS = {
-    LayerReg.ROWS: 13,
-    LayerReg.WORDS: 11,
-    LayerReg.TAIL: 8,
-    LayerReg.WEIGHT_BASE: 20,
-    LayerReg.FEEDBACK_BASE: 20,
-    LayerReg.FEEDBACK_SHIFT: 4,
-    LayerReg.WORD_BASE: 10,
-    LayerReg.LOCAL_SHIFT: 4,
-}
+    ROWS = 0, 13, "Rows: presynaptic neurons and the bias."
+    WORDS = 1, 11, "Words of postsynaptic neurons."
+    TAIL = 2, 8, "Lanes in use in the last word."
+    WEIGHT_BASE = 3, 20, "First row-word of the weights: row i of word w is WEIGHT_BASE + w x ROWS + i, the bias last."
+    FEEDBACK_BASE = (
+        4,
+        20,
+        "First row-word of the feedback entries: entry k of word w is FEEDBACK_BASE + w x CLASSES + k. With a local "
+        "readout a word has 2 x CLASSES: first those of the local readout, then those of the feedback matrix.",
+    )
+    FEEDBACK_SHIFT = (
+        5,
+        4,
+        f"Shift of the feedback matrix as used. The device rewrites it every {formats.FEEDBACK_REFRESH} training runs.",
+    )
+    WORD_BASE = 6, 10, "First word in the memories of neurons."
+    LOCAL_SHIFT = 7, 4, "Shift of the entries of the local readout where they feed back. 0: no local readout."
 
 
-class Counter(IntEnum):
-    """Statistics counters, COUNTER_BITS wide. All but CYCLES_* are the same on every device."""
+class Counter(Described):
+    """Statistics counters, COUNTER_BITS wide. All but TIMING_COUNTERS are the same on every device."""
 
-    TRAIN_RUNS = 0
-    """Runs with learning: frame samples, or chunks of events."""
-    TEST_RUNS = 1
-    TRAIN_CYCLES = 2
-    """Clock cycles the engine was busy with runs with learning (golden: the cost model's)."""
-    TEST_CYCLES = 3
-    INTEGRATE = 4
-    """Row-words read by Integrate."""
-    FIRE = 5
-    """Words fired from a stored input current (first layer, frame inputs)."""
-    FEEDBACK = 6
-    """Row-words of M and of local read-outs used, by local read-outs or Feedback."""
-    LEARN = 7
-    """Row-words read and written by Learn."""
-    EVENTS = 8
-    """Input events, bias not counted."""
-    SPIKES_1 = 9
-    SPIKES_2 = 10
-    SPIKES_3 = 11
-    ACTIVE_1 = 12
-    """Neurons of hidden layer 1 that spiked at least once in a run, summed over the runs with learning."""
-    ACTIVE_2 = 13
-    ACTIVE_3 = 14
-    MEMBRANE_SATURATIONS = 15
-    """Words and time steps in which the potential of some neuron or the read-out of some class, or the input current
-    from spikes that made it, saturated."""
-    CREDIT_SATURATIONS = 16
-    """Hidden words and time steps in which the credit of some neuron saturated."""
-    WEIGHT_SATURATIONS = 17
-    """Row-words written by Learn in which some lane saturated."""
-    FEEDBACK_SATURATIONS = 18
-    """Row-words of M or of a local read-out written in which some lane saturated."""
-    STEPS = 19
-    """Time steps run."""
-    DROPPED = 20
-    """Events that found the event buffer full; the link refuses such chunks, so this stays 0."""
+    TRAIN_RUNS = 0, "Runs with learning: frame samples, or chunks of events."
+    TEST_RUNS = 1, "Runs without learning."
+    TRAIN_CYCLES = (
+        2,
+        "Clock cycles in which the engine was busy with runs with learning. In a model: cycles of the cost model.",
+    )
+    TEST_CYCLES = 3, "The same of runs without learning."
+    INTEGRATE = 4, "Row-words read to integrate."
+    FIRE = 5, "Words fired from a stored input current (first layer, frame inputs)."
+    FEEDBACK = 6, "Row-words of feedback matrices and local readouts used."
+    LEARN = 7, "Row-words of weights read and written to learn."
+    EVENTS = 8, "Input events, bias not counted."
+    SPIKES_1 = 9, "Spikes of hidden layer 1."
+    SPIKES_2 = 10, "Spikes of hidden layer 2."
+    SPIKES_3 = 11, "Spikes of hidden layer 3."
+    ACTIVE_1 = 12, "Neurons of hidden layer 1 that spiked at least once in a run, summed over the runs with learning."
+    ACTIVE_2 = 13, "The same of hidden layer 2."
+    ACTIVE_3 = 14, "The same of hidden layer 3."
+    MEMBRANE_SATURATIONS = (
+        15,
+        "Words and time steps in which the membrane potential of some neuron, the readout of some class, or its input "
+        "current from spikes saturated.",
+    )
+    CREDIT_SATURATIONS = 16, "Hidden words and time steps in which the credit of some neuron saturated."
+    WEIGHT_SATURATIONS = 17, "Row-words of weights written in which some lane saturated."
+    FEEDBACK_SATURATIONS = 18, "Row-words of feedback matrices or local readouts written in which some lane saturated."
+    STEPS = 19, "Time steps run."
+    DROPPED = 20, "Events that found the event buffer full. The link refuses such chunks, so this stays 0."
 
 
 TIMING_COUNTERS = (Counter.TRAIN_CYCLES, Counter.TEST_CYCLES)
+"""Counters of clock cycles."""
 
 
 def layer_register(layer: int, field: LayerReg) -> int:
-    """Address of a layer's register; ``layer`` 0..2 hidden, READOUT_LAYER the read-out."""
+    """Address of a layer's register; ``layer`` 0..2 hidden, READOUT_LAYER the readout."""
     return LAYER + LAYER_STRIDE * layer + field
+
+
+@dataclass(frozen=True)
+class Register:
+    """One address of the map.
+
+    Attributes
+    ----------
+    name : str
+        Unique; of a layer's ``LAYER_1_ROWS``, of the readout's ``READOUT_ROWS``.
+    address : int
+    bits : int
+        Low bits that the register has; the others read 0.
+    access : str
+        ``rw``; ``r``: writing is ignored; ``w``: reads 0.
+    reset : int
+        Content after a reset.
+    meaning : str
+    """
+
+    name: str
+    address: int
+    bits: int
+    access: str
+    reset: int
+    meaning: str
+
+
+def _map() -> Iterator[Register]:
+    for register in Reg:
+        access = "rw" if register.bits else "w"
+        yield Register(register.name, register.value, register.bits, access, 0, register.meaning)
+    for layer in range(MAX_HIDDEN + 1):
+        prefix = "READOUT" if layer == READOUT_LAYER else f"LAYER_{layer + 1}"
+        for field in LayerReg:
+            yield Register(f"{prefix}_{field.name}", layer_register(layer, field), field.bits, "rw", 0, field.meaning)
+    for counter in Counter:
+        address, low = COUNTER + 2 * counter, REGISTER_BITS
+        yield Register(f"COUNTER_{counter.name}", address, low, "r", 0, counter.meaning)
+        yield Register(f"COUNTER_{counter.name}_HIGH", address + 1, COUNTER_BITS - low, "r", 0, "High bits of it.")
+
+
+REGISTERS = {register.address: register for register in _map()}
+"""Every register, by address."""
+STORED = tuple(register for register in Reg if register.bits)
+"""Single registers that keep what is written."""
+STORED_BITS = {register.address: register.bits for register in REGISTERS.values() if register.access == "rw"}
+"""Bits of each register that keeps what is written, by address."""
 
 
 def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int, int]:

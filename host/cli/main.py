@@ -20,6 +20,7 @@ COMMANDS = {
     "export": ("commands.export", "export the weights of a checkpoint to PyTorch or NIR"),
     "info": ("commands.info", "show what a device is, or what a checkpoint holds"),
     "verilog": ("commands.verilog", "write the core and the top as plain Verilog"),
+    "registers": ("commands.registers", "print the register map or the link protocol, for drivers in any language"),
     "build": ("commands.build", "build a bitstream for a board"),
     "flash": ("commands.flash", "program a board with a bitstream"),
     "ports": ("commands.ports", "list serial ports and the boards behind them"),

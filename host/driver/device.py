@@ -15,11 +15,10 @@ from opzo.host.driver.devices import connection, is_simulated
 from opzo.host.driver.link import Link
 from opzo.host.driver.request import Request
 from opzo.host.driver.row_layout import pack_rows, unpack_rows
-from opzo.host.driver.session import MEMORY_ADDRESS
-from opzo.spec.commands import Command, RunFlag
+from opzo.spec.commands import ANSWERS, REQUESTS, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.formats import WEIGHT
-from opzo.spec.memories import Space
+from opzo.spec.memories import ENTRY_BYTES, Space
 from opzo.spec.messages import shown
 from opzo.spec.network import Layer, Limits, Network
 from opzo.spec.protocol import Identity
@@ -35,7 +34,7 @@ from opzo.spec.rules import Rule
 
 READ_BYTES = 8192
 """Bytes of a reply to READ_MEMORY on a clean line: about a tenth of a second at 1 Mbaud."""
-RESULT = struct.Struct("<BI")
+RESULT = ANSWERS[Command.RUN]
 SETTINGS = frozenset(
     {Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT, Reg.CLEAR_COUNTERS}
 )
@@ -96,9 +95,9 @@ class Device:
         self.writes = self.turns = 0
         self._opened: Link | None = link
         self._layers: tuple[Layer, ...] = ()
-        row = 2 * self.limits.lanes
+        row = ENTRY_BYTES * self.limits.lanes
         self._read_size = BlockSize(max(1, READ_BYTES // row), row)
-        self._write_size = BlockSize((self.identity.max_payload - MEMORY_ADDRESS.size) // row, row)
+        self._write_size = BlockSize((self.identity.max_payload - REQUESTS[Command.WRITE_MEMORY].size) // row, row)
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +159,7 @@ class Device:
 
     def read_registers(self, address: int, count: int = 1) -> list[int]:
         """``count`` (1..255) registers from ``address`` on."""
-        data = self._link.call(Command.READ_REGISTERS, bytes((address, count)))
+        data = self._link.call(Command.READ_REGISTERS, REQUESTS[Command.READ_REGISTERS].pack(address, count))
         return [int(value) for value in self._array(data, "<u4", count)]
 
     def write_registers(self, values: dict[int, int]) -> None:
@@ -218,7 +217,7 @@ class Device:
 
     def read_lfsr(self) -> NDArray[np.uint32]:
         """LFSR states: (lanes,)."""
-        halves = self.read_memory(Space.LFSR, 0, 2).astype(np.uint32)
+        halves = self.read_memory(Space.LFSR, 0, Space.LFSR.rows(self.limits)).astype(np.uint32)
         states: NDArray[np.uint32] = halves[0] | (halves[1] << np.uint32(16))
         return states
 
@@ -303,10 +302,10 @@ class Device:
         parts = []
         while done < rows:
             tries = self._read_size.tries(rows - done)
-            place = MEMORY_ADDRESS.pack(space, address + done)
-            reply = self._link.call(Command.READ_MEMORY, *(place + struct.pack("<H", count) for count in tries))
+            requests = (REQUESTS[Command.READ_MEMORY].pack(space, address + done, count) for count in tries)
+            reply = self._link.call(Command.READ_MEMORY, *requests)
             # The reply to a longer try may arrive after a shorter one was sent.
-            count = len(reply) // (2 * lanes)
+            count = len(reply) // (ENTRY_BYTES * lanes)
             parts.append(self._array(reply, "<u2", (count if count in tries else tries[0]) * lanes))
             self._read_size.record(count, tries[0])
             done += count
@@ -318,7 +317,7 @@ class Device:
         done = 0
         while done < len(rows):
             tries = self._write_size.tries(len(rows) - done)
-            place = MEMORY_ADDRESS.pack(space, address + done)
+            place = REQUESTS[Command.WRITE_MEMORY].pack(space, address + done)
             blocks = [place + rows[done : done + count].astype("<u2").tobytes() for count in tries]
             request = self._link.start(Command.WRITE_MEMORY, *blocks)
             self._link.finish(request)
@@ -341,7 +340,7 @@ class Device:
 
     def _write_block(self, addresses: list[int], values: dict[int, int]) -> None:
         words = struct.pack(f"<{len(addresses)}I", *(values[address] for address in addresses))
-        self._link.call(Command.WRITE_REGISTERS, bytes((addresses[0],)) + words)
+        self._link.call(Command.WRITE_REGISTERS, REQUESTS[Command.WRITE_REGISTERS].pack(addresses[0]) + words)
 
     def _read_entries(self, place: Layer, offset: int) -> NDArray[np.int16]:
         """Matrix (classes, n) of a hidden layer; ``offset`` is its first row among the entries of each word."""
@@ -375,7 +374,7 @@ class Device:
         data = self._link.finish(request)
         if len(data) < RESULT.size:
             raise LinkError(f"{self.name} answered a sample with {len(data)} bytes; at least {RESULT.size} expected")
-        prediction, loss = RESULT.unpack_from(data)
+        prediction, loss = RESULT.unpack(data)
         sums = self._array(data[RESULT.size :], "<i4", self._classes if outputs else 0)
         return Result(prediction, loss, sums.astype(np.int32))
 

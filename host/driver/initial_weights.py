@@ -54,7 +54,7 @@ def initial_feedback(network: Network, rule: Rule, seed: int) -> list[NDArray[np
         return []
     random = generator(seed, _FEEDBACK)
     shapes = [(network.classes, n) for n in network.hidden]
-    if rule is Rule.OPZO:
+    if not rule.entry.random_matrix:
         return [np.zeros(shape, np.int16) for shape in shapes]
     return [random.integers(-FEEDBACK_RANGE, FEEDBACK_RANGE, shape, np.int16, endpoint=True) for shape in shapes]
 

@@ -14,7 +14,7 @@ from opzo.host.driver.line_quality import LineQuality
 from opzo.host.driver.request import Request
 from opzo.host.driver.session import Sync, read_identity
 from opzo.host.driver.transport import Connection, Transport
-from opzo.spec.commands import NAK, REPLY, Command, NakReason, RunFlag
+from opzo.spec.commands import NAK, REPLY, REQUESTS, Command, NakReason, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.frames import OVERHEAD, Frame, Unescape
 from opzo.spec.protocol import REPLAY, Identity
@@ -116,7 +116,7 @@ class Link:
             self._send(Command.EVENTS, payload[start : min(start + room, head)])
         frames = 1 + -(-head // room)
         self.bytes_sent += len(payload) + 2 + frames * (OVERHEAD + 2)
-        return self._send(Command.RUN, bytes((flags, label)) + payload[head:])
+        return self._send(Command.RUN, REQUESTS[Command.RUN].pack(flags, label) + payload[head:])
 
     def finish(self, request: Request) -> bytes:
         """Wait for the reply to ``request``; its data."""

@@ -6,13 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from opzo.host.driver.transport import Transport
-from opzo.spec.commands import REPLY, Command
+from opzo.spec.commands import REPLY, REQUESTS, Command
 from opzo.spec.errors import OpzoError
 from opzo.spec.frames import Frame, Unescape
-from opzo.spec.protocol import MAGIC, VERSION, Identity
-
-MEMORY_ADDRESS = struct.Struct("<BI")
-"""First bytes of a memory command: space, row."""
+from opzo.spec.memories import ENTRY_BYTES
+from opzo.spec.protocol import IDENTITY, MAGIC, VERSION, Identity
 
 
 class ForeignDeviceError(OpzoError):
@@ -29,7 +27,7 @@ class Sync:
     """
 
     def __init__(self, seq: int) -> None:
-        self._frame = Frame(seq, Command.SYNC, struct.pack("<I", secrets.randbits(32)))
+        self._frame = Frame(seq, Command.SYNC, REQUESTS[Command.SYNC].pack(secrets.randbits(32)))
         self.heard = False
 
     def send(self, transport: Transport, seconds: float, frames: Callable[[bytes], Iterable[Frame]]) -> bytes | None:
@@ -84,16 +82,14 @@ def read_identity(reply: bytes, name: str) -> Identity:
             f"{name} speaks protocol version {version}, this opzo {VERSION}; "
             "program the device and install opzo from the same release"
         )
-    if len(reply) != Identity.STRUCT.size:
-        raise OpzoError(
-            f"{name} sent an identity of {len(reply)} bytes instead of {Identity.STRUCT.size}; program it again"
-        )
+    if len(reply) != IDENTITY.size:
+        raise OpzoError(f"{name} sent an identity of {len(reply)} bytes instead of {IDENTITY.size}; program it again")
     identity = Identity.unpack(reply)
     try:
-        row_bytes = 2 * identity.limits.lanes
+        row_bytes = ENTRY_BYTES * identity.limits.lanes
     except OpzoError as error:
         raise OpzoError(f"{name} sent an invalid identity ({error}); program it again") from None
-    if not identity.credits or identity.max_payload < MEMORY_ADDRESS.size + row_bytes:
+    if not identity.credits or identity.max_payload < REQUESTS[Command.WRITE_MEMORY].size + row_bytes:
         raise OpzoError(
             f"{name} sent an invalid identity ({identity.credits} credits, payloads of up to {identity.max_payload} "
             "bytes); program it again"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class Plan:
         return f"{self.rule.name.lower()} with {self.input.name.lower()}" + ("" if usual else f", {self.regime.value}")
 
 
-PLANS = (
+_CHOSEN = (
     Plan(Rule.OPZO, Input.FRAME, 2, 0, MAX_CLASSES),
     Plan(Rule.DFA, Input.FRAME, 3, 0, 11),
     Plan(Rule.ZO, Input.FRAME, 2, 0, 3),
@@ -73,6 +74,11 @@ PLANS = (
     Plan(Rule.OPZO, Input.SPIKES, 2, 2, 4, Regime.STRONG),
     Plan(Rule.DFA, Input.SPIKES, 2, 0, 3, Regime.COARSE),
     Plan(Rule.OPZO, Input.SPIKES, 2, 0, 5, Regime.COARSE),
+)
+_COVERED = {(plan.rule, plan.input) for plan in _CHOSEN}
+PLANS = (
+    *_CHOSEN,
+    *(Plan(rule, kind, 2, 0, 10) for rule, kind in product(Rule, Input) if (rule, kind) not in _COVERED),
 )
 """Every rule with every kind of input."""
 

@@ -17,7 +17,7 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.messages import did_you_mean, printable, shown
 from opzo.spec.network import MAX_HIDDEN, Network
-from opzo.spec.rules import Input, Rule
+from opzo.spec.rules import Input, Rule, names
 from opzo.spec.values import real_number, whole_number
 
 OTHER_NAMES = {
@@ -78,7 +78,7 @@ class Hyperparameters:
     Raises OpzoError that names a value of the wrong type or out of range.
     """
 
-    rule: str = setting("learning", "opzo", "learning rule: opzo, dfa, zo, readout", metavar="RULE")
+    rule: str = setting("learning", "opzo", f"learning rule: {names(Rule)}", metavar="RULE")
     seed: int = setting("learning", 0, "seed of weights, noise and sample order", 0, 2**63 - 1)
     epochs: int = setting("learning", 30, "passes over the training data", 1, 100_000)
     rate: int = setting("learning", 140, "initial step size, 0..255; falls to 0 by cosine", 0, 255)

@@ -50,8 +50,8 @@ class Health:
         """Health from the counters of a tally."""
         count = tally.counters
         words = [words_for(n, lanes) for n in network.hidden]
-        pairs = network.steps // 2 if rule is Rule.OPZO else 0
-        local = network.steps if rule is not Rule.READOUT else 0
+        pairs = network.steps // 2 if rule.momentum else 0
+        local = network.steps if rule.learns_hidden else 0
         written = network.classes * (pairs * sum(words) + local * sum(words[: network.local]))
         return cls(
             _share(count[Counter.WEIGHT_SATURATIONS], count[Counter.LEARN]),
@@ -136,7 +136,7 @@ def _layers(tally: Tally, network: Network, rule: Rule) -> Iterator[tuple[str, s
                 f"hidden layer {layer} spikes in {rate:.0%} of its time steps, and every spike costs cycles; "
                 "raise --kappa to reduce them",
             )
-        elif rate < SILENT_RATE and rule is not Rule.READOUT:
+        elif rate < SILENT_RATE and rule.learns_hidden:
             yield (
                 f"silent {layer}",
                 f"hidden layer {layer} hardly spikes ({rate:.2%} of its time steps) and so hardly learns; "

@@ -6,13 +6,13 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.decode import decode_rule
 from opzo.hw.lib.check import check
 from opzo.hw.registers import FeedbackShiftSignature
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import tag_layout
 from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, FEEDBACK_SHIFT_MAX, WEIGHT
 from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.rules import Rule
 
 
 class ScaleEstimator(wiring.Component):
@@ -145,7 +145,7 @@ class FeedbackScales(wiring.Component):
         run, config, tag, results = self.run, self.run.config, self.tag, self.feedback_shifts
         due = config.samples % FEEDBACK_REFRESH == 0
         with m.If(run.start):
-            m.d.sync += self.measure.eq(run.train & due & ((config.rule == Rule.OPZO) | (config.rule == Rule.DFA)))
+            m.d.sync += self.measure.eq(run.train & due & decode_rule(config.rule).feedback)
         pending = Signal(MAX_HIDDEN)
         for layer in range(MAX_HIDDEN):
             m.submodules[f"scale_{layer}"] = scale = ScaleEstimator(self._limits)

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import exact_log2
 
 from opzo.hw.counters import counted
+from opzo.hw.decode import decode_input
 from opzo.hw.input.scanner import FINISHED, fired_layout
 from opzo.hw.input.spike_encoder import LIST, SpikeEncoder
 from opzo.hw.input.spike_lists import counts_layout
@@ -18,7 +19,6 @@ from opzo.hw.run_control import RunSignature
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Limits
 from opzo.spec.registers import Counter
-from opzo.spec.rules import Input
 
 _COUNTED = (
     *(Counter(Counter.SPIKES_1 + layer) for layer in range(MAX_HIDDEN)),
@@ -204,7 +204,7 @@ class ActiveRows(wiring.Component):
         ]
         marks_left = Signal()
         m.d.sync += [
-            inputs.graded.eq(self.run.config.input == Input.GRADED),
+            inputs.graded.eq(decode_input(self.run.config.input).graded),
             marks_left.eq(marks.r_level != 0),
             progress.lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & ~marks_left),
         ]

@@ -10,7 +10,7 @@ from opzo.hw.lanes.accumulator import SUM_SHIFT
 from opzo.hw.lanes.update import CREDIT_DELAY, ENTRY_DELAY
 from opzo.spec.formats import ACCUMULATOR, FEEDBACK_SHIFT_MAX, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
 from opzo.spec.network import Limits
-from opzo.spec.registers import REG_BITS, Reg
+from opzo.spec.registers import Reg
 
 
 class AfterWord(hdl_enum.Enum, shape=3):
@@ -95,7 +95,7 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "history": limits.steps,
         "difference": signed(MEMBRANE.width + 1),
         "feedback_shift": range(FEEDBACK_SHIFT_MAX + 1),
-        "decay_shift": REG_BITS[Reg.DECAY_SHIFT],
+        "decay_shift": Reg.DECAY_SHIFT.bits,
         "noise": 1,
         "odd": 1,
         "fresh": 1,

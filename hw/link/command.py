@@ -1,4 +1,4 @@
-"""Command processor of the link: which frames are executed, by whom, and what is answered."""
+"""Command processor of the link: which frames are executed, by which unit, and what is answered."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -9,14 +9,14 @@ from opzo.hw.link.dispatcher import EXECUTORS, CommandDispatcher
 from opzo.hw.link.executor import ExecutorSignature
 from opzo.hw.link.frame import RECEIVED, ReplySignature
 from opzo.hw.link.replies import ReplyControl
-from opzo.spec.commands import NAK, REPLY, Command, NakReason, Status
+from opzo.spec.commands import NAK, NAK_PAYLOAD, REPLY, Command, NakReason, Status
 
 
 class CommandProcessor(wiring.Component):
     """Take frames in order, have them executed, answer them, and repeat answers.
 
-    Golden twin: ``opzo.sim.golden.link.GoldenLink``. A frame is kept until its reply has left; only the reply of a RUN
-    with status OK comes later, from the `ReplyStore`.
+    Golden twin: ``opzo.sim.golden.link.GoldenLink``. A frame is kept until its reply has been sent. Only the
+    reply of a RUN with status OK follows later, from the `ReplyStore`.
 
     Members
     -------
@@ -36,7 +36,7 @@ class CommandProcessor(wiring.Component):
 
     frame: In(stream.Signature(RECEIVED))
     payload: In(stream.Signature(8))
-    executors: Out(ExecutorSignature()).array(EXECUTORS)
+    executors: Out(ExecutorSignature()).array(len(EXECUTORS))
     active: In(1)
     begin: In(1)
     idle: In(1)
@@ -50,16 +50,16 @@ class CommandProcessor(wiring.Component):
         for k, executor in enumerate(self.executors):
             connect(m, dispatcher.executors[k], flipped(executor))
         connect(m, flipped(self.payload), dispatcher.payload)
-        # Between the sender's readiness and what the executors do then; as fast as the sender, a byte in two cycles.
+        # Registers the path from the sender's ready to the executors; as fast as the sender, a byte in two cycles.
         m.submodules.tail = tail = SyncFIFOBuffered(width=8, depth=1)
         connect(m, dispatcher.reply, tail.w_stream)
         connect(m, tail.r_stream, composer.tail)
         connect(m, composer.reply, flipped(self.reply))
         frame, store = self.frame.p, self.store
         expected = Signal(8)
-        # Of the frame that is offered: its place in the order, and whether it was executed before.
+        # About the frame that is offered: its place in the order, and whether it was executed before.
         current, latest, known, is_sync, only_status = Signal(), Signal(), Signal(), Signal(), Signal()
-        # Falls a cycle late, and when the store was told of a RUN rises so.
+        # A cycle late, both when a RUN was answered and after a RUN was stored.
         unanswered = Signal()
         m.d.sync += [
             current.eq(frame.seq == expected),
@@ -128,7 +128,7 @@ class CommandProcessor(wiring.Component):
                     with m.If((frame.code == Command.RUN) & (dispatcher.status == Status.OK)):
                         m.next = "RELEASE"
             with m.State("SEND"):
-                # A flip-flop, because the whole way to the encoder hangs on it.
+                # Registered, because the path to the encoder depends on it.
                 m.d.sync += composer.send.eq(~composer.reply.header.ready)
                 with m.If(composer.reply.header.ready):
                     m.next = "RELEASE"
@@ -148,20 +148,20 @@ class CommandProcessor(wiring.Component):
 
 
 class ReplyComposer(wiring.Component):
-    """Make a frame of a reply's first byte and what follows, or a NAK.
+    """Make the frame of a reply from its first byte and its tail, or of a NAK.
 
     Members
     -------
     send : In(1)
-        Send; held, like all that follows, until the header is taken.
+        Send; stable, like all that follows, until the header is taken.
     seq, code : In(8)
-        Of the frame that is answered.
+        From the frame that is answered.
     head : In(8)
         Status or NakReason.
     tail_size, tail : In(16), In(stream)
         What follows the status.
     is_nak, expected : In(1), In(8)
-        Send a NAK; then only ``head`` and ``expected`` count.
+        Send a NAK: its payload is ``head`` and ``expected``.
     reply : Out(ReplySignature)
         The frame.
     """
@@ -184,7 +184,7 @@ class ReplyComposer(wiring.Component):
             header.valid.eq(self.send),
             header.p.seq.eq(Mux(self.is_nak, self.expected, self.seq)),
             header.p.code.eq(Mux(self.is_nak, NAK, self.code | REPLY)),
-            header.p.size.eq(Mux(self.is_nak, 2, self.tail_size + 1)),
+            header.p.size.eq(Mux(self.is_nak, NAK_PAYLOAD.size, self.tail_size + 1)),
             payload.valid.eq(self.send & (~head_sent | self.is_nak | self.tail.valid)),
             payload.p.eq(Mux(~head_sent, self.head, Mux(self.is_nak, self.expected, self.tail.p))),
             self.tail.ready.eq(self.send & head_sent & ~self.is_nak & payload.ready),

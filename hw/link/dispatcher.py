@@ -1,4 +1,4 @@
-"""Command dispatcher of the link: which unit executes which command, with which operands."""
+"""Command dispatcher of the link: selects the unit that executes a command, and collects its operands."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -7,22 +7,17 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.link.executor import OPERAND_BYTES, ExecutorSignature
 from opzo.hw.link.frame import SIZE_BITS
 from opzo.hw.link.replies import STATUS_BITS
-from opzo.spec.commands import Command, Status
+from opzo.spec.commands import REQUESTS, Command, Status
 
 SESSION, REGISTERS, ROWS, SAMPLES = range(4)
 """Executors, by number."""
-EXECUTORS = 4
-COMMANDS = {
-    Command.SYNC: (SESSION, 0, 4),
-    Command.READ_REGISTERS: (REGISTERS, 0, 2),
-    Command.WRITE_REGISTERS: (REGISTERS, 1, 1),
-    Command.READ_MEMORY: (ROWS, 0, 7),
-    Command.WRITE_MEMORY: (ROWS, 1, 5),
-    Command.EVENTS: (SAMPLES, 0, 0),
-    Command.RUN: (SAMPLES, 1, 2),
-    Command.RESET: (SESSION, 1, 0),
+EXECUTORS = {
+    SESSION: (Command.SYNC, Command.RESET),
+    REGISTERS: (Command.READ_REGISTERS, Command.WRITE_REGISTERS),
+    ROWS: (Command.READ_MEMORY, Command.WRITE_MEMORY),
+    SAMPLES: (Command.EVENTS, Command.RUN),
 }
-"""Executor, whether it is its second command, and bytes of operands."""
+"""First and second command of each executor."""
 
 
 class CommandDispatcher(wiring.Component):
@@ -39,14 +34,14 @@ class CommandDispatcher(wiring.Component):
     executors : Out(ExecutorSignature) x 4
         SESSION, REGISTERS, ROWS, SAMPLES.
     start, busy, done, status, reply_size, reply
-        As in `ExecutorSignature`, the outcome a cycle later; BAD_COMMAND comes from here.
+        As in `ExecutorSignature`, the outcome a cycle later; BAD_COMMAND is added here.
     """
 
     code: In(8)
     size: In(SIZE_BITS)
     is_sample: Out(1)
     payload: In(stream.Signature(8))
-    executors: Out(ExecutorSignature()).array(EXECUTORS)
+    executors: Out(ExecutorSignature()).array(len(EXECUTORS))
     start: In(1)
     busy: Out(1)
     done: Out(1)
@@ -58,32 +53,37 @@ class CommandDispatcher(wiring.Component):
         m = Module()
         executors = self.executors
         chosen = Signal(len(executors))
-        second = Signal()
+        is_second = Signal()
         operand_bytes = Signal(range(OPERAND_BYTES + 1))
         missing = Signal.like(operand_bytes)
         short = Signal()
-        left = Signal.like(self.size)
-        # All operands that there are have come.
+        remaining = Signal.like(self.size)
+        # No operand, or no byte of payload, is left to load.
         loaded = Signal()
         operands = Signal(8 * OPERAND_BYTES)
-        m.d.sync += [chosen.eq(0), second.eq(0), operand_bytes.eq(0)]
+        m.d.sync += [chosen.eq(0), is_second.eq(0), operand_bytes.eq(0)]
         with m.Switch(self.code):
-            for code, (executor, is_second, count) in COMMANDS.items():
-                with m.Case(code):
-                    m.d.sync += [chosen.eq(1 << executor), second.eq(is_second), operand_bytes.eq(count)]
-        # The outcome goes through registers: behind it are the executors' checks, before it the order of frames.
+            for executor, commands in EXECUTORS.items():
+                for second, command in enumerate(commands):
+                    with m.Case(command):
+                        m.d.sync += [
+                            chosen.eq(1 << executor),
+                            is_second.eq(second),
+                            operand_bytes.eq(REQUESTS[command].size),
+                        ]
+        # The outcome is registered: the executors' checks come before it, the order of frames after it.
         m.d.comb += self.is_sample.eq(chosen[SAMPLES])
-        # Nothing is missing any more when LOAD ends, a cycle before START.
+        # ``missing`` has its final value when LOAD ends, a cycle before START.
         m.d.sync += short.eq(missing != 0)
         m.d.sync += [self.done.eq(0), self.status.eq(Status.BAD_COMMAND), self.reply_size.eq(0)]
-        # One of them at most is busy.
+        # At most one executor is busy.
         m.d.comb += self.payload.ready.eq(Cat(executor.payload.ready for executor in executors).any())
         for k, executor in enumerate(executors):
             m.d.comb += [
-                executor.second.eq(second),
+                executor.is_second.eq(is_second),
                 executor.short.eq(short),
                 executor.operands.eq(operands),
-                executor.size.eq(left),
+                executor.size.eq(remaining),
                 executor.payload.p.eq(self.payload.p),
                 executor.payload.valid.eq(self.payload.valid),
                 executor.reply.ready.eq(self.reply.ready),
@@ -96,7 +96,7 @@ class CommandDispatcher(wiring.Component):
                 ]
         with m.FSM() as fsm:
             with m.State("WAIT"):
-                m.d.sync += [missing.eq(operand_bytes), left.eq(self.size)]
+                m.d.sync += [missing.eq(operand_bytes), remaining.eq(self.size)]
                 m.d.sync += loaded.eq((operand_bytes == 0) | (self.size == 0))
                 with m.If(self.start):
                     m.next = "LOAD"
@@ -109,8 +109,8 @@ class CommandDispatcher(wiring.Component):
                         m.d.sync += [
                             operands.eq(Cat(operands[8:], self.payload.p)),
                             missing.eq(missing - 1),
-                            left.eq(left - 1),
-                            loaded.eq((missing == 1) | (left == 1)),
+                            remaining.eq(remaining - 1),
+                            loaded.eq((missing == 1) | (remaining == 1)),
                         ]
             with m.State("START"):
                 m.next = "EXECUTE"

@@ -1,30 +1,38 @@
 """Signature between the command processor of the link and the units that execute commands."""
 
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.link.frame import SIZE_BITS
 from opzo.hw.link.replies import STATUS_BITS
+from opzo.spec.commands import REQUESTS, Command
 
-OPERAND_BYTES = 7
-"""Longest fixed part of a payload (READ_MEMORY)."""
+OPERAND_BYTES = max(payload.size for payload in REQUESTS.values())
+"""Longest fixed part of a payload."""
+
+
+def fields(operands: Value, command: Command) -> data.View:
+    """Fields of the payload of ``command``, by name, in the operands of `ExecutorSignature`."""
+    layout = data.StructLayout({field.name: field.bits for field in REQUESTS[command].fields})
+    return data.View(layout, operands[len(operands) - layout.size :])
 
 
 class ExecutorSignature(wiring.Signature):
     """One command, directions as the command processor sees them.
 
-    With ``start`` the fixed part of the payload lies in the top bytes of ``operands``, unless the payload is ``short``
-    of it; ``size`` bytes of ``payload`` remain. ``second`` tells which of the unit's two commands it is. All that is
-    stable until the unit is no longer ``busy``, which it is from the cycle after ``start``; only then it takes payload.
-    When the outcome is clear the unit says ``done`` once, with the ``status`` and the ``reply_size`` bytes of ``reply``
-    that follow it.
+    ``operands`` has the fixed part of the payload in its top bytes (`fields`), unless the payload is ``short`` of it.
+    ``size`` bytes of ``payload`` remain. A unit executes two commands, and ``is_second`` selects the second.
+    All these are stable from ``start`` until the unit is no longer ``busy``. A unit is busy from the cycle after
+    ``start``, and takes payload only while it is. ``done`` is a strobe, with the ``status`` and the number of bytes of
+    ``reply`` that follow it, ``reply_size``.
     """
 
     def __init__(self) -> None:
         super().__init__(
             {
                 "start": Out(1),
-                "second": Out(1),
+                "is_second": Out(1),
                 "short": Out(1),
                 "operands": Out(8 * OPERAND_BYTES),
                 "size": Out(SIZE_BITS),

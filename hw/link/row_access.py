@@ -1,29 +1,29 @@
 """Memories through the link: READ_MEMORY and WRITE_MEMORY."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
 from opzo.hw.interface import MEMORY_COMMAND
 from opzo.hw.lib.words import BytesToWords, WordsToBytes
-from opzo.hw.link.executor import OPERAND_BYTES, ExecutorSignature
+from opzo.hw.link.executor import OPERAND_BYTES, ExecutorSignature, fields
 from opzo.hw.link.frame import SIZE_BITS
 from opzo.hw.link.replies import STATUS_BITS
-from opzo.spec.commands import Status
-from opzo.spec.memories import Space
-from opzo.spec.network import Limits
+from opzo.spec.commands import Command, Status
+from opzo.spec.memories import ENTRY_BYTES, Space
+from opzo.spec.network import MAX_ROWS, Limits
 
 
 class RowAccess(wiring.Component):
     """Execute READ_MEMORY and, as second command, WRITE_MEMORY, row by row.
 
-    What is read is sent on the fly: the reply's size is known before the first row.
+    Rows are sent as they are read: the reply's size is known before the first row.
 
     Parameters
     ----------
     limits : Limits
-        Of the device.
+        Limits of the device.
 
     Members
     -------
@@ -48,34 +48,38 @@ class RowAccess(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.check = check = RowCheck(self.limits)
-        m.submodules.to_words = to_words = BytesToWords(2)
-        m.submodules.to_bytes = to_bytes = WordsToBytes(2)
+        m.submodules.to_words = to_words = BytesToWords(ENTRY_BYTES)
+        m.submodules.to_bytes = to_bytes = WordsToBytes(ENTRY_BYTES)
         command = self.command
+        is_write = command.is_second
         connect(m, to_bytes.o, flipped(command.reply))
         connect(m, to_words.o, flipped(self).memory_w)
-        left = Signal(16)
+        remaining = Signal(16)
         entry = Signal(range(self.limits.lanes))
         moved = Signal()
         m.d.comb += [
-            check.second.eq(command.second),
+            check.is_write.eq(is_write),
             check.short.eq(command.short),
             check.size.eq(command.size),
             check.operands.eq(command.operands),
             command.status.eq(check.status),
             command.reply_size.eq(
-                Mux(command.second | (check.status != Status.OK), 0, check.rows * (2 * self.limits.lanes))
+                Mux(is_write | (check.status != Status.OK), 0, check.rows * (ENTRY_BYTES * self.limits.lanes))
             ),
             to_words.i.p.eq(command.payload.p),
             to_bytes.i.p.word.eq(self.memory_r.p),
-            to_bytes.i.p.last.eq(1),
+            to_bytes.i.p.last.eq(ENTRY_BYTES - 1),
             self.memory_command.p.space.eq(check.space),
-            self.memory_command.p.write.eq(command.second),
+            self.memory_command.p.write.eq(is_write),
         ]
         row_done = moved & (entry == self.limits.lanes - 1)
         with m.If(moved):
             m.d.sync += entry.eq(entry + 1)
         with m.If(row_done):
-            m.d.sync += [self.memory_command.p.address.eq(self.memory_command.p.address + 1), left.eq(left - 1)]
+            m.d.sync += [
+                self.memory_command.p.address.eq(self.memory_command.p.address + 1),
+                remaining.eq(remaining - 1),
+            ]
         with m.FSM() as fsm:
             with m.State("WAIT"):
                 with m.If(command.start):
@@ -85,8 +89,8 @@ class RowAccess(wiring.Component):
             with m.State("CHECK"):
                 m.next = "DECIDE"
             with m.State("DECIDE"):
-                m.d.sync += [self.memory_command.p.address.eq(check.address), left.eq(check.rows)]
-                m.d.comb += command.done.eq(~command.second | (check.status != Status.OK))
+                m.d.sync += [self.memory_command.p.address.eq(check.address), remaining.eq(check.rows)]
+                m.d.comb += command.done.eq(~is_write | (check.status != Status.OK))
                 m.next = "WAIT"
                 with m.If(check.status == Status.OK):
                     m.next = "COMMAND"
@@ -94,7 +98,7 @@ class RowAccess(wiring.Component):
                 m.d.comb += self.memory_command.valid.eq(1)
                 with m.If(self.memory_command.ready):
                     m.next = "READ"
-                    with m.If(command.second):
+                    with m.If(is_write):
                         m.next = "WRITE"
             with m.State("READ"):
                 m.d.comb += [
@@ -104,7 +108,7 @@ class RowAccess(wiring.Component):
                 ]
                 with m.If(row_done):
                     m.next = "COMMAND"
-                    with m.If(left == 1):
+                    with m.If(remaining == 1):
                         m.next = "WAIT"
             with m.State("WRITE"):
                 m.d.comb += [
@@ -114,10 +118,10 @@ class RowAccess(wiring.Component):
                 ]
                 with m.If(row_done):
                     m.next = "COMMAND"
-                    with m.If(left == 1):
+                    with m.If(remaining == 1):
                         m.next = "FINISH"
             with m.State("FINISH"):
-                # A sample that follows must see the rows.
+                # A sample that follows must read the new rows.
                 with m.If(self.idle):
                     m.d.comb += command.done.eq(1)
                     m.next = "WAIT"
@@ -126,16 +130,18 @@ class RowAccess(wiring.Component):
 
 
 class RowCheck(wiring.Component):
-    """Find rows and errors in the payload of READ_MEMORY or WRITE_MEMORY; latency 3 cycles, ``rows`` 1.
+    """Decode and check the payload of READ_MEMORY or WRITE_MEMORY. Latency 3 cycles; of the place 1.
 
     Parameters
     ----------
     limits : Limits
-        Of the device.
+        Limits of the device.
 
     Members
     -------
-    second, short, operands, size
+    is_write : In(1)
+        The command is WRITE_MEMORY.
+    short, operands, size
         As in `ExecutorSignature`.
     space, address, rows : Out
         Memory, first row and number of rows; only with status OK.
@@ -143,7 +149,7 @@ class RowCheck(wiring.Component):
         OK, BAD_LENGTH or BAD_ADDRESS.
     """
 
-    second: In(1)
+    is_write: In(1)
     short: In(1)
     operands: In(8 * OPERAND_BYTES)
     size: In(SIZE_BITS)
@@ -158,38 +164,40 @@ class RowCheck(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row_shift = exact_log2(2 * self.limits.lanes)
-        ends = {
-            Space.WEIGHTS: self.limits.rows,
-            Space.LFSR: 2,
-            Space.MEMBRANE: 2 * self.limits.words,
-            Space.HISTORY: self.limits.words,
-            Space.INPUT_HISTORY: self.limits.input_words,
-        }
-        space, address = Signal(8), Signal(32)
+        row_shift = exact_log2(ENTRY_BYTES * self.limits.lanes)
+        read, write = (fields(self.operands, command) for command in (Command.READ_MEMORY, Command.WRITE_MEMORY))
+        space, address = Signal.like(read.space), Signal.like(read.address)
         bad_length = Signal()
         bad_space = Signal()
-        end, beyond = Signal(range((1 << 20) + 1)), Signal(23)
-        with m.If(self.second):
+        # An address of one bit more than any row has, so that the sum with ``rows`` does not wrap.
+        address_bits = self.limits.address_bits + 1
+        end, beyond = Signal(range(MAX_ROWS + 1)), Signal(address_bits + 2)
+        with m.If(self.is_write):
             m.d.sync += [
-                Cat(space, address).eq(self.operands[-40:]),
+                space.eq(write.space),
+                address.eq(write.address),
                 self.rows.eq(self.size >> row_shift),
                 bad_length.eq(self.short | (self.size == 0) | self.size[:row_shift].any()),
             ]
         with m.Else():
             # The reply, 1 + (rows << row_shift) bytes, must stay below 1 << 16.
-            rows = self.operands[-16:]
             m.d.sync += [
-                Cat(space, address, self.rows).eq(self.operands),
-                bad_length.eq(self.short | (self.size != 0) | (rows == 0) | rows[16 - row_shift :].any()),
+                space.eq(read.space),
+                address.eq(read.address),
+                self.rows.eq(read.rows),
+                bad_length.eq(self.short | (self.size != 0) | (read.rows == 0) | read.rows[16 - row_shift :].any()),
             ]
         with m.Switch(space):
-            for number, rows_of_space in ends.items():
-                with m.Case(number):
-                    m.d.sync += end.eq(rows_of_space)
+            for each in Space:
+                with m.Case(each):
+                    m.d.sync += end.eq(each.rows(self.limits))
         m.d.sync += [
-            bad_space.eq((space > max(Space)) | address[21:].any() | (self.second & (space > Space.LFSR))),
-            beyond.eq(address[:21] + self.rows),
+            bad_space.eq(
+                (space > max(Space))
+                | address[address_bits:].any()
+                | (self.is_write & ~space.matches(*(each for each in Space if each.writable)))
+            ),
+            beyond.eq(address[:address_bits] + self.rows),
         ]
         m.d.comb += [self.space.eq(space), self.address.eq(address)]
         m.d.sync += self.status.eq(Status.OK)

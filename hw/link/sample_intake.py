@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.interface import EVENT, REGISTER_CYCLES, RUN
 from opzo.hw.link.event_decoder import EventDecoder
-from opzo.hw.link.executor import ExecutorSignature
-from opzo.spec.commands import Status
+from opzo.hw.link.executor import ExecutorSignature, fields
+from opzo.spec.commands import Command, RunFlag, Status
 from opzo.spec.network import Limits
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
@@ -16,22 +16,22 @@ from opzo.spec.rules import Input
 class SampleIntake(wiring.Component):
     """Execute EVENTS and, as second command, RUN.
 
-    Events go to the core as they are decoded; those that cannot be do not, and make the input invalid. RUN is ``done``
-    when it is clear that it will run, and ``busy`` until the core has taken it.
+    Events go to the core as they are decoded. An event that is not allowed does not, and makes the input invalid. RUN
+    is ``done`` when it is certain to run, and ``busy`` until the core has taken it.
 
     Parameters
     ----------
     limits : Limits
-        Of the device.
+        Limits of the device.
 
     Members
     -------
     command : In(ExecutorSignature)
         From the command processor.
     clear : In(1)
-        Discard what was received for a run; only while not busy.
+        Discard unfinished input; only while not busy.
     tag : In(2)
-        Given to the core with the run.
+        Passed to the core with the run.
     register_addr, register_r_data
         Register port of the core, used while busy.
     event, run, discard
@@ -53,19 +53,20 @@ class SampleIntake(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         if REGISTER_CYCLES != 3:
-            raise AssertionError("the states take the answers three cycles after the questions")
+            raise AssertionError("the states take register contents three cycles after their addresses")
         m = Module()
         m.submodules.decoder = decoder = EventDecoder(self.limits)
-        command = self.command
-        flags, label = command.operands[-16:-8], command.operands[-8:]
-        left = Signal.like(command.size)
-        # There are bytes to be decoded.
+        command, is_run = self.command, self.command.is_second
+        run = fields(command.operands, Command.RUN)
+        remaining = Signal.like(command.size)
+        # Bytes remain to be decoded.
         empty, decoding = Signal(), Signal()
         bad_length = Signal()
         bad_label = Signal()
         kind = Signal(2)
-        # Frames and graded events come in pairs of bytes.
-        pairs = (kind == Input.FRAME) | (kind == Input.GRADED)
+        # Inputs with values travel in pairs of bytes.
+        pairs = kind.matches(*(each for each in Input if each.values))
+        frame = kind.matches(*(each for each in Input if not each.events))
         # The core has events of this run.
         filled = Signal()
         status, bad = Signal.like(command.status), Signal()
@@ -77,41 +78,38 @@ class SampleIntake(wiring.Component):
             decoder.kind.eq(kind),
             decoder.data.p.eq(command.payload.p),
             decoder.restart.eq(taken | refused | self.clear),
-            # Without events there may be no half that is being filled.
+            # Without events the core may have no half of its buffer open.
             self.discard.eq(filled & (refused | self.clear)),
             command.status.eq(status),
-            self.run.p.train.eq(flags[0]),
-            self.run.p.outputs.eq(flags[1]),
-            self.run.p.fresh.eq(flags[2]),
-            self.run.p.decision.eq(flags[3]),
-            self.run.p.label.eq(label),
+            *(self.run.p[str(flag.name).lower()].eq(run.flags[flag.bit]) for flag in RunFlag),
+            self.run.p.label.eq(run.label),
             self.run.p.tag.eq(self.tag),
         ]
         with m.If(decoder.restart):
             m.d.sync += filled.eq(0)
         with m.Elif(self.event.valid & self.event.ready):
             m.d.sync += filled.eq(1)
-        # When all bytes were looked at the status is registered, then whether it is bad: both decide about much.
+        # High fan-out, so the status is registered, then whether it is an error.
         m.d.sync += [status.eq(Status.OK), bad.eq(status != Status.OK)]
         with m.If(bad_length):
             m.d.sync += status.eq(Status.BAD_LENGTH)
-        with m.Elif(command.second & decoder.bad_event):
+        with m.Elif(is_run & decoder.bad_event):
             m.d.sync += status.eq(Status.BAD_EVENT)
-        with m.Elif(command.second & decoder.full):
+        with m.Elif(is_run & decoder.full):
             m.d.sync += status.eq(Status.FULL)
-        with m.Elif(command.second & decoder.bad_steps & (kind != Input.FRAME)):
+        with m.Elif(is_run & decoder.bad_steps & ~frame):
             m.d.sync += status.eq(Status.BAD_STEPS)
-        with m.Elif(command.second & bad_label):
+        with m.Elif(is_run & bad_label):
             m.d.sync += status.eq(Status.BAD_LABEL)
         m.d.comb += [
             decoder.data.valid.eq(decoding & command.payload.valid),
             command.payload.ready.eq(decoding & decoder.data.ready),
         ]
         with m.If(decoder.data.valid & decoder.data.ready):
-            m.d.sync += [left.eq(left - 1), decoding.eq(left != 1)]
+            m.d.sync += [remaining.eq(remaining - 1), decoding.eq(remaining != 1)]
         with m.FSM() as fsm:
             with m.State("WAIT"):
-                m.d.sync += [left.eq(command.size), empty.eq(command.size == 0)]
+                m.d.sync += [remaining.eq(command.size), empty.eq(command.size == 0)]
                 with m.If(command.start):
                     m.next = "KIND"
             with m.State("KIND"):
@@ -124,7 +122,7 @@ class SampleIntake(wiring.Component):
                 m.d.comb += self.register_addr.eq(Reg.CLASSES)
                 m.next = "TAKE_KIND"
             with m.State("TAKE_KIND"):
-                # The answers come one by one, REGISTER_CYCLES behind the questions.
+                # Register contents are valid REGISTER_CYCLES after their addresses, one in each cycle.
                 m.d.sync += kind.eq(self.register_r_data)
                 m.next = "TAKE_INPUTS"
             with m.State("TAKE_INPUTS"):
@@ -132,7 +130,7 @@ class SampleIntake(wiring.Component):
                 m.d.sync += bad_length.eq(command.short | (pairs & command.size[0]))
                 m.next = "LABEL"
             with m.State("LABEL"):
-                m.d.sync += bad_label.eq((label >= self.register_r_data) | (label >= self.limits.classes))
+                m.d.sync += bad_label.eq((run.label >= self.register_r_data) | (run.label >= self.limits.classes))
                 m.d.sync += decoding.eq(~bad_length & ~empty)
                 m.next = "DECODE"
             with m.State("DECODE"):
@@ -146,9 +144,9 @@ class SampleIntake(wiring.Component):
             with m.State("DECIDE"):
                 m.next = "ANSWER"
             with m.State("ANSWER"):
-                m.d.comb += [command.done.eq(1), refused.eq(command.second & bad)]
+                m.d.comb += [command.done.eq(1), refused.eq(is_run & bad)]
                 m.next = "WAIT"
-                with m.If(command.second & ~bad):
+                with m.If(is_run & ~bad):
                     m.next = "SUBMIT"
             with m.State("SUBMIT"):
                 m.d.comb += [self.run.valid.eq(1), taken.eq(self.run.ready)]

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.link.executor import ExecutorSignature
-from opzo.spec.commands import Status
+from opzo.hw.link.executor import ExecutorSignature, fields
+from opzo.spec.commands import Command, Status
 from opzo.spec.network import Limits
 from opzo.spec.protocol import Identity
 
@@ -17,7 +17,7 @@ class Session(wiring.Component):
     Parameters
     ----------
     limits : Limits
-        Of the device.
+        Limits of the device.
     clock_khz : int
         Clock that the identity reports.
 
@@ -26,11 +26,11 @@ class Session(wiring.Component):
     command : In(ExecutorSignature)
         From the command processor, only while the engine is idle.
     active : Out(1)
-        There is a session.
+        A session was started.
     begin : Out(1)
-        A session begins, in the cycle of ``command.done``.
+        Strobe in the cycle of ``command.done``: a session begins.
     clear : Out(1)
-        Discard an unfinished sample.
+        Strobe: discard an unfinished sample.
     """
 
     command: In(ExecutorSignature())
@@ -47,14 +47,14 @@ class Session(wiring.Component):
         memory: Memory = Memory(shape=8, depth=len(self.identity), init=list(self.identity))
         m.submodules.identity = memory
         read = memory.read_port()
-        command = self.command
-        nonce = Signal(32)
-        given = command.operands[-32:]
+        command, is_reset = self.command, self.command.is_second
+        given = fields(command.operands, Command.SYNC).nonce
+        nonce = Signal.like(given)
         is_new = Signal()
         good = Signal()
         m.d.comb += [
             command.status.eq(Mux(good, Status.OK, Status.BAD_LENGTH)),
-            command.reply_size.eq(Mux(good & ~command.second, len(self.identity), 0)),
+            command.reply_size.eq(Mux(good & ~is_reset, len(self.identity), 0)),
             command.reply.p.eq(read.data),
         ]
         with m.FSM() as fsm:
@@ -69,8 +69,8 @@ class Session(wiring.Component):
             with m.State("DECIDE"):
                 m.d.comb += [
                     command.done.eq(1),
-                    self.begin.eq(good & ~command.second & is_new),
-                    self.clear.eq(self.begin | (good & command.second)),
+                    self.begin.eq(good & ~is_reset & is_new),
+                    self.clear.eq(self.begin | (good & is_reset)),
                 ]
                 with m.If(self.begin):
                     m.d.sync += [nonce.eq(given), self.active.eq(1)]

@@ -4,13 +4,13 @@ from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Limits
 from opzo.spec.registers import READOUT_LAYER
-from opzo.spec.rules import Input, Rule
 
 SETTLE = 4
 """Cycles from the last command of a word until it counts as filled in: what is issued from then on comes to the lanes
@@ -104,8 +104,8 @@ class FilterFiller(wiring.Component):
                     lane.eq(0),
                     words.eq(settings.words),
                     base.eq(Mux(read_out, 0, settings.word_base)),
-                    frame.eq((learning == 0) & (self.config.input == Input.FRAME)),
-                    last_layer.eq((learning == 0) | (self.config.rule == Rule.READOUT)),
+                    frame.eq((learning == 0) & ~decode_input(self.config.input).events),
+                    last_layer.eq((learning == 0) | ~decode_rule(self.config.rule).learns_hidden),
                 ]
                 with m.If(read_out | self.hidden_ready):
                     m.d.sync += valid.eq(next_step < self.config.steps)

@@ -4,6 +4,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.input.traces import ENTRY
 from opzo.hw.lanes.lane_command import AfterWord, lane_command
 from opzo.hw.lib.record import record
@@ -11,7 +12,6 @@ from opzo.hw.registers import CONFIG
 from opzo.hw.schedule.passes import Kind, is_learn, item_layout, tag_layout
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
 from opzo.spec.network import Limits
-from opzo.spec.rules import Input, Rule
 
 LATENCY = 4
 """Cycles from an item to its command."""
@@ -105,15 +105,16 @@ class Issue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        zero_order = Signal()
-        momentum = Signal()
+        rule, kind = decode_rule(config.rule), decode_input(config.input)
+        zero_order, momentum, noisy = Signal(), Signal(), Signal()
         frame, graded = Signal(), Signal()
         # Constant during a run; much hangs on them.
         m.d.sync += [
-            zero_order.eq(config.rule == Rule.ZO),
-            momentum.eq(config.rule == Rule.OPZO),
-            frame.eq(config.input == Input.FRAME),
-            graded.eq(config.input == Input.GRADED),
+            zero_order.eq(rule.from_loss),
+            momentum.eq(rule.momentum),
+            noisy.eq(rule.noise),
+            frame.eq(~kind.events),
+            graded.eq(kind.graded),
         ]
 
         # One cycle after the item its row is there, straight out of a memory; one later all answers are registered.
@@ -188,7 +189,7 @@ class Issue(wiring.Component):
         # The local read-out learns in every step, M in the second of a pair.
         updates = item.local | (momentum & odd)
         no_class = zero_order & ~item.local
-        noise = self.train & (zero_order | momentum)
+        noise = self.train & noisy
         after_word = Signal(AfterWord)
         with m.If(item.last & item.valid):
             with m.Switch(item.kind):

@@ -4,13 +4,13 @@ from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG, LAYERS
 from opzo.hw.schedule.passes import PASS, Kind
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import READOUT_LAYER
-from opzo.spec.rules import Input, Rule
 
 SLOTS = 3 * MAX_HIDDEN + 1
 """Passes of a macro step at most: fire layer 1, integrate layers 2 and 3, read out, local read-out and feedback of each
@@ -67,8 +67,8 @@ class Schedule(wiring.Component):
         free = Signal()
         found, next_pass = Signal(), record(PASS, "next_pass", reset_less=True)
         m.d.comb += [
-            frozen.eq(self.config.rule == Rule.READOUT),
-            frame.eq(self.config.input == Input.FRAME),
+            frozen.eq(~decode_rule(self.config.rule).learns_hidden),
+            frame.eq(~decode_input(self.config.input).events),
             feedback.eq(train & ~frozen),
             free.eq(~found),
         ]

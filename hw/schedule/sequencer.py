@@ -4,6 +4,7 @@ from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.input.scanner import FINISHED
 from opzo.hw.input.spike_lists import counts_layout
 from opzo.hw.lanes.lane_command import STAGES, filter_command
@@ -18,7 +19,6 @@ from opzo.hw.schedule.schedule import Schedule
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Limits
 from opzo.spec.registers import READOUT_LAYER
-from opzo.spec.rules import Input, Rule
 
 QUIET = ISSUE_LATENCY + STAGES
 """Cycles after an item until its row is written."""
@@ -188,7 +188,7 @@ class Sequencer(wiring.Component):
         """
         runner = self._runner
         frame = Signal()
-        m.d.comb += frame.eq(self.config.input == Input.FRAME)
+        m.d.comb += frame.eq(~decode_input(self.config.input).events)
 
         # Stage 1: the pass itself, and the counts that it names. They are complete when it may start, and stay.
         waiting, settled = record(PASS, "waiting", reset_less=True), Signal()
@@ -248,7 +248,8 @@ class Sequencer(wiring.Component):
                     & ((waiting.layer != 0) | self._feedback_quiet)
                 )
                 m.d.comb += items.eq(
-                    Mux(self.config.rule == Rule.ZO, 1, self.config.classes) + Mux(local, self.config.classes, 0)
+                    Mux(decode_rule(self.config.rule).from_loss, 1, self.config.classes)
+                    + Mux(local, self.config.classes, 0)
                 )
             with m.Case(Kind.LOCAL):
                 m.d.comb += may_start.eq(fired_this[layer] & ~self._reading_out & self._feedback_quiet)

@@ -9,7 +9,7 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.memories import Space
 from opzo.spec.network import Limits
-from opzo.spec.registers import REG_BITS, Reg
+from opzo.spec.registers import STORED, Reg
 from opzo.spec.rules import Input
 
 
@@ -49,14 +49,8 @@ class FakeCore:
         self.limits = limits
         self.runs: list[FakeRun] = []
         self.writes: list[tuple[str, int, bytes]] = []
-        self._registers = {int(register): 0 for register in REG_BITS}
-        shapes = {
-            Space.WEIGHTS: limits.rows,
-            Space.LFSR: 2,
-            Space.MEMBRANE: 2 * limits.words,
-            Space.HISTORY: limits.words,
-            Space.INPUT_HISTORY: limits.input_words,
-        }
+        self._registers = {int(register): 0 for register in STORED}
+        shapes = {space: space.rows(limits) for space in Space}
         index = np.arange(max(shapes.values()) * limits.lanes, dtype=np.uint32)
         # END and ESC are frequent in what is read, so that replies are full of escapes.
         content = np.where(index % 3 == 0, 0xC0DB, index * 40503 >> 5).astype(np.uint16).reshape(-1, limits.lanes)
@@ -71,7 +65,7 @@ class FakeCore:
         """Write a register; ignored where nothing is."""
         self.writes.append(("register", address, value.to_bytes(4, "little")))
         if address in self._registers:
-            self._registers[address] = value & ((1 << REG_BITS[Reg(address)]) - 1)
+            self._registers[address] = value & ((1 << Reg(address).bits) - 1)
 
     def read_row(self, space: Space, row: int) -> np.ndarray:
         """One row: uint16 (lanes,)."""
@@ -85,9 +79,9 @@ class FakeCore:
 
     def run(self, chunk: Chunk, label: int, flags: RunFlag) -> FakeResult:
         """Run once; learning adds to every weight of one row and to SAMPLES."""
-        events = tuple(zip(chunk.addresses.tolist(), chunk.values.tolist(), strict=True))
-        is_frame = self._registers[Reg.INPUT] == Input.FRAME
-        run = FakeRun(events, label, RunFlag(flags), () if is_frame else tuple(chunk.ends.tolist()))
+        inputs = tuple(zip(chunk.addresses.tolist(), chunk.values.tolist(), strict=True))
+        events = Input.of_register(self._registers[Reg.INPUT]).events
+        run = FakeRun(inputs, label, RunFlag(flags), tuple(chunk.ends.tolist()) if events else ())
         self.runs.append(run)
         self._state = zlib.crc32(repr((run.events, run.label, int(run.flags), run.ends)).encode(), self._state)
         rng = np.random.default_rng(self._state)

@@ -16,9 +16,8 @@ from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.memories import Space
 from opzo.spec.network import MAX_HIDDEN, MAX_LOCAL_CLASSES, Limits, Network
 from opzo.spec.registers import (
-    LAYER_REG_BITS,
     READOUT_LAYER,
-    REG_BITS,
+    STORED,
     LayerReg,
     Reg,
     layer_register,
@@ -138,9 +137,9 @@ class Sequence:
         self.network = self._draw_network()
         self.networks += 1
         if rng.random() < 0.2:
-            noise = {int(register): self._setting(bits) for register, bits in REG_BITS.items()}
+            noise = {int(register): self._setting(register.bits) for register in STORED}
             for slot in range(READOUT_LAYER + 1):
-                noise |= {layer_register(slot, field): self._setting(bits) for field, bits in LAYER_REG_BITS.items()}
+                noise |= {layer_register(slot, field): self._setting(field.bits) for field in LayerReg}
             yield Settings(noise)
         self._kind = int(rng.choice(KINDS))
         values = network_registers(self.network, limits, Rule(int(rng.integers(len(Rule)))))
@@ -176,17 +175,15 @@ class Sequence:
         """Rates and shifts: the usual ones, or their extremes."""
         rng = self._rng
         extreme = rng.choice((0.0, 0.3, 1.0))
-        values = {int(register): self._setting(REG_BITS[register]) for register in RATES if rng.random() < extreme}
+        values = {int(register): self._setting(register.bits) for register in RATES if rng.random() < extreme}
         usual = {int(register): value for register, value in USUAL.items()}
         # The feedback shifts are chosen anew in every 64th run with learning.
-        values |= {int(Reg.SAMPLES): int(rng.choice((0, 62, 63, (1 << REG_BITS[Reg.SAMPLES]) - 1)))}
+        values |= {int(Reg.SAMPLES): int(rng.choice((0, 62, 63, (1 << Reg.SAMPLES.bits) - 1)))}
         for slot in range(len(self.network.hidden)):
-            values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = self._setting(
-                LAYER_REG_BITS[LayerReg.FEEDBACK_SHIFT]
-            )
+            values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = self._setting(LayerReg.FEEDBACK_SHIFT.bits)
             if slot < self.network.local:
                 values[layer_register(slot, LayerReg.LOCAL_SHIFT)] = int(
-                    rng.integers(1, 1 << LAYER_REG_BITS[LayerReg.LOCAL_SHIFT])
+                    rng.integers(1, 1 << LayerReg.LOCAL_SHIFT.bits)
                 )
         return usual | values
 

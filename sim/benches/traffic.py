@@ -1,4 +1,4 @@
-"""Random traffic of a host for tests of the link: frames of all commands, right and wrong, whole and damaged."""
+"""Random traffic of a host for tests of the link: frames of all commands, right and wrong, complete and damaged."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from random import Random
 
 from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.golden.link import GoldenLink
-from opzo.spec.commands import REPLY, Command, RunFlag, Status
+from opzo.spec.commands import REPLY, REQUESTS, Command, RunFlag, Status
 from opzo.spec.events import END_STEPS, MOST_ENDS, SKIP
 from opzo.spec.frames import END, ESC, MAX_PAYLOAD, Frame, Unescape
-from opzo.spec.memories import Space
+from opzo.spec.memories import Space, rows_of
 from opzo.spec.network import Limits
 from opzo.spec.protocol import REPLAY
 from opzo.spec.registers import COUNTER, Reg
@@ -28,7 +28,7 @@ class Exchange:
 
 
 class Traffic:
-    """Endless random traffic; a golden link tells what is answered and which frame comes next.
+    """Endless random traffic; a golden link determines the answers and the next frame.
 
     Parameters
     ----------
@@ -57,9 +57,8 @@ class Traffic:
 
     def begin(self) -> list[Exchange]:
         """Start a session with a network as large as the device, whose inputs are frames."""
-        network = self._limits.classes.to_bytes(4, "little") + self._limits.inputs.to_bytes(4, "little")
         exchanges = [self.exchange(self._sync(self._rng.getrandbits(32)).encode())]
-        exchanges.append(self.exchange(self._frame(Command.WRITE_REGISTERS, bytes((Reg.CLASSES,)) + network).encode()))
+        exchanges.append(self.exchange(self._write(Reg.CLASSES, self._limits.classes, self._limits.inputs).encode()))
         exchanges.append(self.exchange(self._set_input(Input.FRAME).encode()))
         return exchanges
 
@@ -100,7 +99,7 @@ class Traffic:
         return Frame(self.link.expected, code, data)
 
     def _sync(self, nonce: int) -> Frame:
-        return Frame(self._rng.randrange(256), Command.SYNC, nonce.to_bytes(4, "little"))
+        return Frame(self._rng.randrange(256), Command.SYNC, REQUESTS[Command.SYNC].pack(nonce))
 
     def _damage(self, wire: bytes) -> bytes:
         rng = self._rng
@@ -136,8 +135,13 @@ class Traffic:
         return frame
 
     def _set_input(self, kind: int) -> Frame:
-        """Say what inputs are; 3 is one that has no name."""
-        return self._frame(Command.WRITE_REGISTERS, bytes((Reg.INPUT,)) + kind.to_bytes(4, "little"))
+        """Set the kind of input; 3 is one that has no name."""
+        return self._write(Reg.INPUT, kind)
+
+    def _write(self, address: int, *values: int) -> Frame:
+        """Write registers."""
+        head = REQUESTS[Command.WRITE_REGISTERS].pack(address)
+        return self._frame(Command.WRITE_REGISTERS, head + b"".join(value.to_bytes(4, "little") for value in values))
 
     def _input(self, last: bool) -> bytes:
         """Pairs or codes; where inputs are events, the ``last`` part mostly ends a time step."""
@@ -195,11 +199,12 @@ class Traffic:
         rng = self._rng
         label = self._limits.classes if rng.random() < 0.05 else rng.randrange(self._limits.classes)
         flags = rng.randrange(sum(RunFlag) + 1) | 0x10 * (rng.random() < 0.1)
-        return self._frame(Command.RUN, bytes((flags, label)) + self._input(last=True))
+        return self._frame(Command.RUN, REQUESTS[Command.RUN].pack(flags, label) + self._input(last=True))
 
     def _read_registers(self) -> Frame:
         address = self._rng.choice((0, Reg.SAMPLES, COUNTER, 250, self._rng.randrange(256)))
-        return self._frame(Command.READ_REGISTERS, bytes((address, self._rng.choice((0, 1, 2, 20, 255)))))
+        count = self._rng.choice((0, 1, 2, 20, 255))
+        return self._frame(Command.READ_REGISTERS, REQUESTS[Command.READ_REGISTERS].pack(address, count))
 
     def _write_registers(self) -> Frame:
         rng = self._rng
@@ -208,17 +213,13 @@ class Traffic:
         values = [rng.choice((1, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(rng.randrange(4))]
         if address == Reg.INPUTS and values and rng.random() < 0.8:
             values[0] = self._limits.inputs - rng.randrange(2)
-        return self._frame(
-            Command.WRITE_REGISTERS, bytes((address,)) + b"".join(v.to_bytes(4, "little") for v in values)
-        )
+        return self._write(address, *values)
 
     def _place(self, rows: int) -> tuple[int, int]:
         """Space and first row for ``rows`` rows, now and then just beyond the end."""
         rng = self._rng
         space = rng.choice((*Space, 5, 255)) if rng.random() < 0.4 else Space.WEIGHTS
-        limits = self._limits
-        ends = (limits.rows, 2, 2 * limits.words, limits.words, limits.input_words)
-        end = ends[space] if space < len(ends) else 0
+        end = rows_of(space, self._limits)
         first = rng.choice(
             (0, end - rows, end - rows, rng.randrange(end + 1), end - rows + 1, 1 << rng.randint(18, 31), 0xFFFFFFFF)
         )
@@ -227,15 +228,13 @@ class Traffic:
     def _read_memory(self) -> Frame:
         rows = self._rng.choice((0, 1, 2, 3, 70, 32768 // self._limits.lanes - 1, 32768 // self._limits.lanes, 65535))
         space, first = self._place(rows)
-        return self._frame(
-            Command.READ_MEMORY, bytes((space,)) + first.to_bytes(4, "little") + rows.to_bytes(2, "little")
-        )
+        return self._frame(Command.READ_MEMORY, REQUESTS[Command.READ_MEMORY].pack(space, first, rows))
 
     def _write_memory(self) -> Frame:
         rows = self._rng.choice((0, 1, 2, 3))
         space, first = self._place(rows)
         words = self._rng.randbytes(rows * self._limits.lanes * 2)
-        return self._frame(Command.WRITE_MEMORY, bytes((space,)) + first.to_bytes(4, "little") + words)
+        return self._frame(Command.WRITE_MEMORY, REQUESTS[Command.WRITE_MEMORY].pack(space, first) + words)
 
 
 def frames(wire: bytes) -> list[Frame]:

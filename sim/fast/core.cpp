@@ -77,6 +77,8 @@ class Engine {
     int16_t* row(int address) const { return core->memory + static_cast<size_t>(address) * P; }
 
     bool odd(int step) const { return (phase + step) & 1; }
+    bool rule_has(int rules) const { return rules >> rule & 1; }
+    bool kind_has(int kinds) const { return kinds >> kind & 1; }
     Layer layer(int slot) const;
     void begin(bool fresh, bool decision);
     void forward();
@@ -153,7 +155,7 @@ void Engine::fire_events(int step) {
     const int begin = step ? input.ends[step - 1] : 0, end = input.ends[step];
     rows.assign(input.addresses + begin, input.addresses + end);
     values.assign(input.values + begin, input.values + end);
-    const bool graded = kind == INPUT_GRADED;
+    const bool graded = kind_has(INPUTS_GRADED);
     for (size_t n = 0; n < rows.size(); n++) {
         if (graded)
             input_traces.mark_graded(rows[n], values[n]);
@@ -287,14 +289,14 @@ void Engine::feedback(int index, int step) {
     const int shift = static_cast<int>(reg(LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT));
     const int turn = odd(step) ? -1 : 1;
     const int activity = static_cast<int>(reg(REG_ACTIVITY));
-    const bool momentum = rule == RULE_OPZO && odd(step);
+    const bool momentum = rule_has(RULES_MOMENTUM) && odd(step), from_loss = rule_has(RULES_FROM_LOSS);
     int64_t size = 0;
     for (int w = 0; w < h.layer.words; w++) {
         const int valid = h.layer.valid_lanes(w);
         const Word& sign = h.signs[step * h.layer.words + w];
         const bool local = h.layer.local_shift;
         Word total = local ? local_feedback(h, step, w) : Word{};
-        if (rule == RULE_ZO) {
+        if (from_loss) {
             const int32_t loss = std::min(losses[step] >> ZO_LOSS_SHIFT, ERROR_MAX) * rate;
             for (int j = 0; j < P; j++) total[j] += turn * sign[j] * ZO_FACTOR * loss;
         } else {
@@ -330,9 +332,9 @@ void Engine::feedback(int index, int step) {
         }
         if (saturated) count(COUNT_CREDIT_SATURATIONS, 1);
     }
-    const int entries = h.layer.words * (rule == RULE_ZO ? 1 : classes);
+    const int entries = h.layer.words * (from_loss ? 1 : classes);
     count_work(COUNT_FEEDBACK, entries);
-    if (rule != RULE_ZO && refresh && step == 0) {
+    if (!from_loss && refresh && step == 0) {
         h.shift = 0;
         while (size >> h.shift >= int64_t{FEEDBACK_MEAN_MAX} * entries && h.shift < FEEDBACK_SHIFT_MAX) h.shift++;
     }
@@ -419,7 +421,7 @@ void Engine::begin(bool fresh, bool decision) {
         traces[index].begin(last_steps, fresh, false);
     }
     input_traces.trace = core->input_trace, input_traces.history = core->input_history;
-    input_traces.begin(last_steps, fresh, kind == INPUT_GRADED);
+    input_traces.begin(last_steps, fresh, kind_has(INPUTS_GRADED));
     bias_trace = fresh ? 0 : advance(bias_trace, (1 << last_steps) - 1, last_steps);
     if (fresh) phase = 0;
     if (decision) {
@@ -432,11 +434,11 @@ void Engine::begin(bool fresh, bool decision) {
 }
 
 void Engine::forward() {
-    const bool frame = kind == INPUT_FRAME;
+    const bool frame = !kind_has(INPUTS_EVENTS);
     if (frame) integrate_frame();
     count(COUNT_EVENTS, input.count);
     count(COUNT_STEPS, steps);
-    const bool feeds_back = train && rule != RULE_READOUT;
+    const bool feeds_back = train && rule_has(RULES_LEARNS_HIDDEN);
     for (int macro = 0; macro <= steps + depth; macro++) {
         const auto exists = [&](int step) { return 0 <= step && step < steps; };
         if (exists(macro)) {
@@ -457,14 +459,14 @@ void Engine::forward() {
 
 void Engine::learn() {
     learn_spikes(readout, traces[depth - 1], false, readout_credits);
-    for (int index = rule == RULE_READOUT ? -1 : depth - 1; index >= 0; index--) {
+    for (int index = rule_has(RULES_LEARNS_HIDDEN) ? depth - 1 : -1; index >= 0; index--) {
         const Hidden& h = hidden[index];
         if (index)
             learn_spikes(h.layer, traces[index - 1], false, h.credits);
-        else if (kind == INPUT_FRAME)
+        else if (!kind_has(INPUTS_EVENTS))
             learn_frame(h);
         else
-            learn_spikes(h.layer, input_traces, kind == INPUT_GRADED, h.credits);
+            learn_spikes(h.layer, input_traces, kind_has(INPUTS_GRADED), h.credits);
         if (h.shift >= 0) core->registers[LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT] = h.shift;
     }
     core->registers[REG_SAMPLES] = (reg(REG_SAMPLES) + 1) & 0xFFFFFFFF;
@@ -498,13 +500,13 @@ void Engine::finish(Answer& answer) {
 void Engine::run(State& state, const Events& of_input, int of_label, int flags, Answer& answer) {
     core = &state, input = of_input, label = of_label, work = 0;
     kind = static_cast<int>(reg(REG_INPUT));
-    steps = kind == INPUT_FRAME ? static_cast<int>(reg(REG_STEPS)) : input.steps;
+    steps = kind_has(INPUTS_EVENTS) ? input.steps : static_cast<int>(reg(REG_STEPS));
     classes = static_cast<int>(reg(REG_CLASSES)), depth = static_cast<int>(reg(REG_HIDDEN_LAYERS));
     rule = static_cast<int>(reg(REG_RULE)), rate = static_cast<int>(reg(REG_RATE));
     train = flags & FLAG_TRAIN;
-    noise = train && (rule == RULE_OPZO || rule == RULE_ZO);
+    noise = train && rule_has(RULES_NOISE);
     refresh = train && reg(REG_SAMPLES) % FEEDBACK_REFRESH == 0;
-    const bool fresh = kind == INPUT_FRAME || flags & FLAG_FRESH || !begun;
+    const bool fresh = !kind_has(INPUTS_EVENTS) || flags & FLAG_FRESH || !begun;
     begun = true;
     begin(fresh, fresh || flags & FLAG_DECISION);
     forward();

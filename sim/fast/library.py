@@ -12,7 +12,7 @@ from opzo.spec import formats
 from opzo.spec.commands import RunFlag
 from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN
 from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
-from opzo.spec.rules import Input, Rule
+from opzo.spec.rules import INPUT_TRAITS, RULE_TRAITS, Input, Rule
 from opzo.system.cache import cache_root, cached, content_hash
 
 logger = logging.getLogger(__name__)
@@ -99,14 +99,19 @@ def spec_header(lanes: int, weight_bits: int) -> str:
             values |= {f"{name}_MAX": value.max, f"{name}_ONE": value.one}
     values |= {f"LFSR_TAP_{n}": tap for n, tap in enumerate(formats.LFSR_TAPS)}
     enums: tuple[tuple[str, type[IntEnum] | type[IntFlag]], ...] = (
-        ("RULE", Rule),
-        ("INPUT", Input),
         ("FLAG", RunFlag),
         ("REG", Reg),
         ("LAYER", LayerReg),
         ("COUNT", Counter),
     )
     values |= {f"{prefix}_{item.name}": item.value for prefix, enum in enums for item in enum}
+    # Bit n: whether the rule, or the kind of input, whose register has content n has the trait.
+    rules = {f"RULES_{trait.upper()}": [rule for rule in Rule if getattr(rule, trait)] for trait in RULE_TRAITS}
+    kinds = {
+        f"INPUTS_{trait.upper()}": [n for n in range(1 << Reg.INPUT.bits) if getattr(Input.of_register(n), trait)]
+        for trait in INPUT_TRAITS
+    }
+    values |= {name: sum(1 << content for content in contents) for name, contents in (rules | kinds).items()}
     values |= {"LAYER_REGISTERS": LAYER, "LAYER_STRIDE": LAYER_STRIDE, "RECIPROCAL_BITS": RECIPROCAL_BITS}
     values |= {"MAX_HIDDEN": MAX_HIDDEN, "MAX_CLASSES": MAX_CLASSES, "LANES": lanes}
     values |= {"WEIGHT_BITS": weight_bits, "LOW_BITS": formats.ROW_LOW_BITS[weight_bits]}

@@ -13,12 +13,11 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, WEIGHT
 from opzo.spec.memories import Space
-from opzo.spec.network import MAX_HIDDEN, Layer, Limits
+from opzo.spec.network import Layer, Limits
 from opzo.spec.registers import (
     COUNTER,
-    LAYER_REG_BITS,
     READOUT_LAYER,
-    REG_BITS,
+    STORED_BITS,
     LayerReg,
     Reg,
     layer_register,
@@ -36,12 +35,6 @@ class RunResult:
     """Sum over the steps, LOSS_FRAC_BITS fraction bits, in bits; wraps at LOSS_SUM_BITS."""
     outputs: tuple[int, ...]
     """Read-outs summed over the steps, OUTPUT_SUM; wraps."""
-
-
-_REGISTER_BITS = {int(register): bits for register, bits in REG_BITS.items()} | {
-    layer_register(slot, field): bits for slot in range(MAX_HIDDEN + 1) for field, bits in LAYER_REG_BITS.items()
-}
-"""Bits of each writable register, by address."""
 
 
 class GoldenCore:
@@ -78,7 +71,7 @@ class GoldenCore:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.registers = dict.fromkeys(_REGISTER_BITS, 0)
+        self.registers = dict.fromkeys(STORED_BITS, 0)
         self.memory = np.zeros((limits.rows, limits.lanes), np.int32)
         self.lfsrs = self.lfsr_type(np.zeros(limits.lanes, np.uint32))
         self.membrane = np.zeros((limits.words, limits.lanes), np.int64)
@@ -150,7 +143,7 @@ class GoldenCore:
         if address == Reg.CLEAR_COUNTERS:
             self.counters.clear()
         elif address in self.registers:
-            self.registers[address] = value & ((1 << _REGISTER_BITS[address]) - 1)
+            self.registers[address] = value & ((1 << STORED_BITS[address]) - 1)
         if address == Reg.HIDDEN_LAYERS:
             self.clear_traces()
 

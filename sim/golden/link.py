@@ -1,4 +1,4 @@
-"""The device side of the link over a golden core; ``opzo.spec.protocol`` tells the rules.
+"""The device side of the link over a golden core; ``opzo.spec.protocol`` has the rules.
 
 The engine of a golden core answers at once, so the reply of a RUN is never outstanding.
 """
@@ -6,14 +6,14 @@ The engine of a golden core answers at once, so the reply of a RUN is never outs
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from opzo.spec.commands import NAK, REPLY, Command, NakReason, RunFlag, Status
+from opzo.spec.commands import ANSWERS, NAK, NAK_PAYLOAD, REPLY, REQUESTS, Command, NakReason, RunFlag, Status
 from opzo.spec.events import Chunk, decode_frame_pairs, decode_steps
 from opzo.spec.frames import MAX_PAYLOAD, OVERHEAD, Frame, Unescape
-from opzo.spec.memories import Space
+from opzo.spec.memories import ENTRY_BYTES, Space, rows_of
 from opzo.spec.network import Limits
 from opzo.spec.protocol import REPLAY, Identity
 from opzo.spec.registers import Reg
@@ -21,8 +21,6 @@ from opzo.spec.rules import Input
 
 _MAX_REPLY = 0xFFFF
 """Payload that the length field of a reply can say."""
-_MEMORY = struct.Struct("<BIH")
-_MEMORY_WRITE = struct.Struct("<BI")
 
 
 class Result(Protocol):
@@ -77,6 +75,20 @@ class _RefusedError(Exception):
 def _require(condition: bool, status: Status) -> None:
     if not condition:
         raise _RefusedError(status)
+
+
+def _split(command: Command, data: bytes) -> tuple[tuple[Any, ...], bytes]:
+    """Fields of a payload, and what follows them."""
+    layout = REQUESTS[command]
+    _require(len(data) >= layout.size, Status.BAD_LENGTH)
+    return layout.unpack(data), data[layout.size :]
+
+
+def _fields(command: Command, data: bytes) -> tuple[Any, ...]:
+    """Fields of a payload that consists of nothing else."""
+    fields, rest = _split(command, data)
+    _require(not rest, Status.BAD_LENGTH)
+    return fields
 
 
 class GoldenLink:
@@ -137,12 +149,13 @@ class GoldenLink:
         return [reply]
 
     def _nak(self, reason: NakReason) -> Frame:
-        return Frame(self.expected, NAK, bytes((reason, self.expected)))
+        return Frame(self.expected, NAK, NAK_PAYLOAD.pack(reason, self.expected))
 
     def _sync(self, frame: Frame) -> bytes:
-        if len(frame.data) != 4:
-            return bytes((Status.BAD_LENGTH,))
-        nonce = int.from_bytes(frame.data, "little")
+        try:
+            (nonce,) = _fields(Command.SYNC, frame.data)
+        except _RefusedError as refused:
+            return bytes((refused.status,))
         if nonce != self.nonce:
             self.nonce = nonce
             self.expected = (frame.seq + 1) % 256
@@ -169,61 +182,55 @@ class GoldenLink:
             if frame.code == Command.RUN:
                 self._discard()
         reply = bytes((status,)) + payload
-        # Only what may be sent again as it is: a reply of READ_MEMORY may be long, and is made anew.
+        # Only what may be sent again as it is: a reply of READ_MEMORY may be long, and is made again.
         kept = reply if frame.code == Command.RUN else reply[:1]
         self._executed[frame.seq] = _Executed(frame.code, status, kept)
         return Frame(frame.seq, frame.code | REPLY, reply)
 
     def _read_registers(self, data: bytes) -> bytes:
-        _require(len(data) == 2 and data[1] > 0, Status.BAD_LENGTH)
-        values = [self.core.read_register((data[0] + k) % 256) for k in range(data[1])]
+        address, count = _fields(Command.READ_REGISTERS, data)
+        _require(count > 0, Status.BAD_LENGTH)
+        values = [self.core.read_register((address + k) % 256) for k in range(count)]
         return struct.pack(f"<{len(values)}I", *values)
 
     def _write_registers(self, data: bytes) -> bytes:
-        _require(len(data) % 4 == 1, Status.BAD_LENGTH)
-        for k, (value,) in enumerate(struct.iter_unpack("<I", data[1:])):
-            self.core.write_register((data[0] + k) % 256, value)
+        (address,), values = _split(Command.WRITE_REGISTERS, data)
+        _require(len(values) % 4 == 0, Status.BAD_LENGTH)
+        for k, (value,) in enumerate(struct.iter_unpack("<I", values)):
+            self.core.write_register((address + k) % 256, value)
         return b""
 
     def _read_memory(self, data: bytes) -> bytes:
-        _require(len(data) == _MEMORY.size, Status.BAD_LENGTH)
-        space, first, rows = _MEMORY.unpack(data)
-        _require(0 < rows and 1 + rows * self.core.limits.lanes * 2 <= _MAX_REPLY, Status.BAD_LENGTH)
-        _require(first + rows <= self._rows(space), Status.BAD_ADDRESS)
+        space, first, rows = _fields(Command.READ_MEMORY, data)
+        _require(0 < rows and 1 + rows * self.core.limits.lanes * ENTRY_BYTES <= _MAX_REPLY, Status.BAD_LENGTH)
+        _require(first + rows <= rows_of(space, self.core.limits), Status.BAD_ADDRESS)
         return b"".join(self.core.read_row(Space(space), first + k).astype("<u2").tobytes() for k in range(rows))
 
     def _write_memory(self, data: bytes) -> bytes:
         lanes = self.core.limits.lanes
-        rows, rest = divmod(len(data) - _MEMORY_WRITE.size, lanes * 2)
+        (space, first), entries = _split(Command.WRITE_MEMORY, data)
+        rows, rest = divmod(len(entries), lanes * ENTRY_BYTES)
         _require(rows > 0 and rest == 0, Status.BAD_LENGTH)
-        space, first = _MEMORY_WRITE.unpack_from(data)
-        _require(space in (Space.WEIGHTS, Space.LFSR), Status.BAD_ADDRESS)
-        _require(first + rows <= self._rows(space), Status.BAD_ADDRESS)
-        block = np.frombuffer(data, "<u2", offset=_MEMORY_WRITE.size).astype(np.uint16).reshape(rows, lanes)
+        # A memory that does not exist has no rows.
+        _require(first + rows <= rows_of(space, self.core.limits), Status.BAD_ADDRESS)
+        _require(Space(space).writable, Status.BAD_ADDRESS)
+        block = np.frombuffer(entries, "<u2").astype(np.uint16).reshape(rows, lanes)
         for k, row in enumerate(block):
             self.core.write_row(Space(space), first + k, row)
         return b""
 
-    def _rows(self, space: int) -> int:
-        limits = self.core.limits
-        rows: dict[int, int] = {
-            Space.WEIGHTS: limits.rows,
-            Space.LFSR: 2,
-            Space.MEMBRANE: 2 * limits.words,
-            Space.HISTORY: limits.words,
-            Space.INPUT_HISTORY: limits.input_words,
-        }
-        return rows.get(space, 0)
+    def _input(self) -> Input:
+        return Input.of_register(self.core.read_register(Reg.INPUT))
 
     def _append(self, data: bytes) -> bytes:
-        """Append events; those that cannot be make the input invalid, and say how."""
-        kind = self.core.read_register(Reg.INPUT)
-        _require(len(data) % 2 == 0 or kind not in (Input.FRAME, Input.GRADED), Status.BAD_LENGTH)
-        if kind == Input.FRAME:
+        """Append events; an event that is not allowed makes the input invalid, and is remembered."""
+        kind = self._input()
+        _require(len(data) % 2 == 0 or not kind.values, Status.BAD_LENGTH)
+        if not kind.events:
             addresses, values, self._position = decode_frame_pairs(data, self._position)
             part = Chunk(addresses, values)
         else:
-            part, self._position = decode_steps(data, graded=kind == Input.GRADED, position=self._position)
+            part, self._position = decode_steps(data, graded=kind.graded, position=self._position)
         inputs = min(self.core.read_register(Reg.INPUTS), self.core.limits.inputs)
         self._bad_event |= bool(((part.addresses >= inputs) | (part.values == 0)).any())
         begin = sum(len(addresses) for addresses in self._addresses)
@@ -233,27 +240,26 @@ class GoldenLink:
         return b""
 
     def _run(self, data: bytes) -> bytes:
-        _require(len(data) >= 2, Status.BAD_LENGTH)
-        flags, label = data[:2]
-        self._append(data[2:])
+        (flags, label), events = _split(Command.RUN, data)
+        self._append(events)
         chunk = Chunk(*(np.concatenate(parts) for parts in (self._addresses, self._values, self._ends)))
         _require(not self._bad_event, Status.BAD_EVENT)
         _require(len(chunk.addresses) <= self.core.limits.events, Status.FULL)
-        kind = self.core.read_register(Reg.INPUT)
-        if kind != Input.FRAME:
-            most = 1 if kind == Input.GRADED else self.core.limits.steps
+        kind = self._input()
+        if kind.events:
+            most = min(kind.run_steps, self.core.limits.steps)
             _require(1 <= len(chunk.ends) <= most and chunk.ends[-1] == len(chunk.addresses), Status.BAD_STEPS)
         classes = min(self.core.read_register(Reg.CLASSES), self.core.limits.classes)
         _require(label < classes, Status.BAD_LABEL)
         result = self.core.run(chunk, label, RunFlag(flags & sum(RunFlag)))
         self._discard()
-        reply = struct.pack("<BI", result.prediction, result.loss)
+        reply = ANSWERS[Command.RUN].pack(result.prediction, result.loss)
         if flags & RunFlag.OUTPUTS:
             reply += struct.pack(f"<{len(result.outputs)}i", *result.outputs)
         return reply
 
     def _reset(self, data: bytes) -> bytes:
-        _require(not data, Status.BAD_LENGTH)
+        _fields(Command.RESET, data)
         self._discard()
         return b""
 

@@ -37,7 +37,7 @@ from opzo.spec.formats import (
 )
 from opzo.spec.network import Layer
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
-from opzo.spec.rules import Input, Rule
+from opzo.spec.rules import Input
 
 if TYPE_CHECKING:
     from opzo.sim.golden.core import GoldenCore
@@ -84,7 +84,8 @@ class _Run:
     def __init__(self, core: GoldenCore, chunk: Chunk, label: int, flags: RunFlag) -> None:
         self.core, self.chunk, self.label, self.rule = core, chunk, label, core.rule
         self.train = bool(flags & RunFlag.TRAIN)
-        self.events, self.graded = core[Reg.INPUT] != Input.FRAME, core[Reg.INPUT] == Input.GRADED
+        kind = Input.of_register(core[Reg.INPUT])
+        self.events, self.graded = kind.events, kind.graded
         self.steps = len(chunk.ends) if self.events else core[Reg.STEPS]
         self.classes = core[Reg.CLASSES]
         fresh = bool(flags & RunFlag.FRESH) or not self.events or not core.begun
@@ -104,7 +105,7 @@ class _Run:
         frame = None if self.events else self._integrate_frame()
         self._count(Counter.EVENTS, len(self.chunk.addresses))
         self._count(Counter.STEPS, self.steps)
-        feedback = self.train and self.rule is not Rule.READOUT
+        feedback = self.train and self.rule.learns_hidden
         for macro in range(self.steps + depth + 1):
             if macro < self.steps:
                 self._fire(0, macro, *(self._integrate_events(macro) if frame is None else frame))
@@ -123,7 +124,7 @@ class _Run:
         """Update the weights, read-out first."""
         core = self.core
         self._learn_spikes(self.readout, core.traces[len(self.hidden) - 1], filter_credit(self.readout_credits))
-        if self.rule is Rule.READOUT:
+        if not self.rule.learns_hidden:
             return
         for index in range(len(self.hidden) - 1, -1, -1):
             hidden = self.hidden[index]
@@ -236,7 +237,7 @@ class _Run:
 
     def _feedback(self, index: int, step: int) -> None:
         hidden, core = self.hidden[index], self.core
-        if self.rule is Rule.ZO:
+        if self.rule.from_loss:
             loss = min(self.losses[step] >> ZO_LOSS_SHIFT, ERROR.max) * core[Reg.RATE]
             total = hidden.signs(step) * (-1 if self._odd(step) else 1) * ZO_FACTOR * loss
             self._work(Counter.FEEDBACK, hidden.layer.words)
@@ -258,7 +259,7 @@ class _Run:
 
     def _update_entries(self, hidden: _Hidden, step: int) -> None:
         """Gradient step of the local read-out; momentum update of M from an antithetic pair of steps."""
-        local, momentum = hidden.layer.local, self.rule is Rule.OPZO and self._odd(step)
+        local, momentum = hidden.layer.local, self.rule.momentum and self._odd(step)
         shape = (hidden.layer.words, self.classes * (local + momentum), self.core.limits.lanes)
         draws = self.core.lfsrs.draw(shape[0] * shape[1]).reshape(shape)
         if local:

@@ -13,11 +13,11 @@ from opzo.host.selftest.check import Bench, MismatchError, entry_of, prepare, re
 from opzo.host.selftest.steps.neurons import first_that_fits
 from opzo.host.selftest.trial import read_state
 from opzo.host.selftest.wire import Wire
-from opzo.spec.commands import REPLY, Command, RunFlag
+from opzo.spec.commands import REPLY, REQUESTS, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.events import END_STEPS, MOST_ENDS, SKIP, SKIP_UNIT
 from opzo.spec.frames import END, ESC, ESC_END, ESC_ESC, MAX_PAYLOAD, Frame
-from opzo.spec.memories import Space
+from opzo.spec.memories import Space, rows_of
 from opzo.spec.network import Limits, Network
 from opzo.spec.protocol import REPLAY
 from opzo.spec.registers import COUNTER, Counter, Reg
@@ -25,8 +25,7 @@ from opzo.spec.rules import Input, Rule
 
 FIRST_SEQ, LAST_SEQ = 180, 255
 """Sequence number of the first frame, and the one before 0."""
-MEMORY = struct.Struct("<BIH")
-MEMORY_WRITE = struct.Struct("<BI")
+MEMORY, MEMORY_WRITE = REQUESTS[Command.READ_MEMORY], REQUESTS[Command.WRITE_MEMORY]
 ALL = RunFlag.TRAIN | RunFlag.OUTPUTS | RunFlag.FRESH | RunFlag.DECISION
 EVENT_WEIGHT = 0x1C00
 LONGEST_REPLY = 0xFFFF
@@ -263,9 +262,9 @@ class _Script:
     def _addresses(self) -> None:
         """First and last rows of each memory, and those behind; the longest reply."""
         limits = self.limits
-        ends = (limits.rows, 2, 2 * limits.words, limits.words, limits.input_words, 0, 0)
-        for space, end in zip((*Space, 5, 0xFF), ends, strict=True):
-            name = Space(space).name if space in Space._value2member_map_ else f"space {space}"
+        for space in (*Space, max(Space) + 1, 0xFF):
+            end = rows_of(space, limits)
+            name = space.name if isinstance(space, Space) else f"space {space}"
             places = [(end, 1), (max(end - 1, 0), 2), (0, end + 1), (0, 0), (1 << 20, 1), (1 << 31, 1), (2**32 - 1, 1)]
             # Of potentials it is not known what was there before.
             if end and space != Space.MEMBRANE:
@@ -273,7 +272,9 @@ class _Script:
             for first, rows in places:
                 data = MEMORY.pack(space, first, min(rows, LONGEST_REPLY))
                 self.wire.call(f"READ_MEMORY, {name}, {rows} rows from {first}", Command.READ_MEMORY, data)
-            for first in (end, 1 << 20, 2**32 - 1) if space <= Space.LFSR else (0, max(0, end - 1)):
+            for first in (
+                (end, 1 << 20, 2**32 - 1) if isinstance(space, Space) and space.writable else (0, max(0, end - 1))
+            ):
                 data = MEMORY_WRITE.pack(space, first) + bytes(2 * limits.lanes)
                 self.wire.call(f"WRITE_MEMORY, {name}, row {first}", Command.WRITE_MEMORY, data)
         # Bytes that are escaped, most of all.

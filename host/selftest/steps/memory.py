@@ -5,17 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.driver.session import MEMORY_ADDRESS
 from opzo.host.selftest.check import Bench, entry_of, require_equal
+from opzo.spec.commands import REQUESTS, Command
 from opzo.spec.formats import WEIGHT
-from opzo.spec.memories import Space
+from opzo.spec.memories import ENTRY_BITS, ENTRY_BYTES, Space
 from opzo.spec.network import Limits
 from opzo.spec.registers import Reg
 
-LFSR_ROWS = 2
 ODD, EVEN = 0xAAAA, 0x5555
-LANE_BITS = 16
-"""Bits of a row and lane, as they travel."""
 
 
 def memory_step(bench: Bench) -> str:
@@ -25,13 +22,12 @@ def memory_step(bench: Bench) -> str:
     """
     limits, device = bench.limits, bench.device
     weights = keep_weights(
-        bench.random(0, 2).integers(0, 1 << LANE_BITS, (limits.rows, limits.lanes), np.uint16), limits
+        bench.random(0, 2).integers(0, 1 << ENTRY_BITS, (limits.rows, limits.lanes), np.uint16), limits
     )
     patterns = 0
-    for stream, (space, rows, bits) in enumerate(
-        ((Space.WEIGHTS, limits.rows, limits.weight_bits), (Space.LFSR, LFSR_ROWS, LANE_BITS))
-    ):
-        random = bench.random(0, stream)
+    for space in (space for space in Space if space.writable):
+        rows, random = space.rows(limits), bench.random(0, space)
+        bits = limits.weight_bits if space is Space.WEIGHTS else ENTRY_BITS
         for name, pattern in _patterns(rows, limits.lanes, bits, random):
             _fill(bench, space, pattern, random)
             kept = keep_weights(pattern, limits) if space is Space.WEIGHTS else pattern
@@ -45,8 +41,8 @@ def memory_step(bench: Bench) -> str:
             _compare_weights(bench, weights, "row by row from the last")
     # Writing it clears them.
     device.write_registers({Reg.HIDDEN_LAYERS: 0})
-    for space, rows in ((Space.HISTORY, limits.words), (Space.INPUT_HISTORY, limits.input_words)):
-        cleared = device.read_memory(space, 0, rows)
+    for space in (space for space in Space if space.cleared):
+        cleared = device.read_memory(space, 0, space.rows(limits))
         require_equal(cleared, np.zeros_like(cleared), entry_of(f"{space.name} after a clear", "row", "lane"))
     # Nothing since then has touched them, reading them neither.
     _compare_weights(bench, weights, "read again")
@@ -73,7 +69,7 @@ def _patterns(
     """Patterns by name, uint16 (rows, lanes); ``bits`` are those that a memory keeps of a word."""
     address = np.arange(rows * lanes).reshape(rows, lanes)
     # A narrow memory leaves out as many low bits as high ones.
-    low = (LANE_BITS - bits) // 2
+    low = (ENTRY_BITS - bits) // 2
     # In as many parts as the bits of an address take.
     for part in range(-(-max(1, (rows * lanes - 1).bit_length()) // bits)):
         yield f"address, bits from {part * bits} on", (address >> (part * bits) << low).astype(np.uint16)
@@ -81,12 +77,14 @@ def _patterns(
     checkerboard = np.where(odd, ODD, EVEN).astype(np.uint16)
     yield "checkerboard", checkerboard
     yield "checkerboard, inverted", ~checkerboard
-    yield "random", random.integers(0, 1 << LANE_BITS, (rows, lanes), np.uint16)
+    yield "random", random.integers(0, 1 << ENTRY_BITS, (rows, lanes), np.uint16)
 
 
 def _fill(bench: Bench, space: Space, pattern: NDArray[np.uint16], random: np.random.Generator) -> None:
     """Write all rows in blocks of one frame each, in random order."""
-    block = (bench.device.identity.max_payload - MEMORY_ADDRESS.size) // (2 * bench.limits.lanes)
+    block = (bench.device.identity.max_payload - REQUESTS[Command.WRITE_MEMORY].size) // (
+        ENTRY_BYTES * bench.limits.lanes
+    )
     if space is Space.LFSR:
         block = 1
     for start in random.permutation(np.arange(0, len(pattern), block)).tolist():

@@ -32,7 +32,7 @@ def neurons_step(bench: Bench) -> str:
             _run(device, wide, frame, bench.seed + number)
         words = wide.layout(limits)[0].words
         _compare(devices, Space.MEMBRANE, 2 * words)
-        _compare(devices, Space.HISTORY, limits.words)
+        _compare(devices, Space.HISTORY, Space.HISTORY.rows(limits))
     details = {"neurons": wide.hidden[0]}
     text = f"{wide.hidden[0]:,} neurons"
     if limits.steps >= HISTORY_STEPS:
@@ -41,7 +41,7 @@ def neurons_step(bench: Bench) -> str:
             events = _events(many, bench.random(3, number))
             for device in devices:
                 _run(device, many, events, bench.seed)
-            _compare(devices, Space.INPUT_HISTORY, limits.input_words)
+            _compare(devices, Space.INPUT_HISTORY, Space.INPUT_HISTORY.rows(limits))
         details["inputs"] = many.inputs
         text += f", {many.inputs:,} inputs"
     bench.details |= details

@@ -4,13 +4,7 @@ import numpy as np
 
 from opzo.host.selftest.check import Bench, MismatchError
 from opzo.host.selftest.steps.lfsr import infer_once, prepare_smallest, train_once
-from opzo.spec.network import MAX_HIDDEN
-from opzo.spec.registers import COUNTER, LAYER_REG_BITS, REG_BITS, Counter, LayerReg, Reg, layer_register
-
-REGISTER_BITS = 32
-_WIDTHS = {int(register): bits for register, bits in REG_BITS.items()} | {
-    layer_register(layer, field): bits for layer in range(MAX_HIDDEN + 1) for field, bits in LAYER_REG_BITS.items()
-}
+from opzo.spec.registers import COUNTER, REGISTER_BITS, REGISTERS, STORED_BITS, TIMING_COUNTERS, Counter, Reg
 
 
 def registers_step(bench: Bench) -> str:
@@ -27,13 +21,13 @@ def registers_step(bench: Bench) -> str:
     for counter, got in bench.device.counters().items():
         _compare_counter(counter, "after a clear", 0, got)
     _count_samples(bench)
-    bench.details |= {"registers": len(_WIDTHS), "bits": sum(_WIDTHS.values()), "counters": len(Counter)}
-    return f"{len(_WIDTHS)} registers of {sum(_WIDTHS.values())} bits, {len(Counter)} counters"
+    bench.details |= {"registers": len(STORED_BITS), "bits": sum(STORED_BITS.values()), "counters": len(Counter)}
+    return f"{len(STORED_BITS)} registers of {sum(STORED_BITS.values())} bits, {len(Counter)} counters"
 
 
 def _write_and_compare(bench: Bench, written: list[int]) -> None:
     bench.device.write_registers(dict(enumerate(written)))
-    expected = [value & (1 << _WIDTHS.get(address, 0)) - 1 for address, value in enumerate(written)]
+    expected = [value & (1 << STORED_BITS.get(address, 0)) - 1 for address, value in enumerate(written)]
     got = bench.device.read_registers(0, COUNTER)
     different = np.flatnonzero(np.array(expected) ^ np.array(got))
     if len(different):
@@ -67,7 +61,7 @@ def _count_runs(bench: Bench) -> None:
     _compare_counter(
         Counter.TRAIN_CYCLES, "after a test run", trained[Counter.TRAIN_CYCLES], both[Counter.TRAIN_CYCLES]
     )
-    for counter in (Counter.TRAIN_CYCLES, Counter.TEST_CYCLES):
+    for counter in TIMING_COUNTERS:
         if not both[counter]:
             raise MismatchError(f"counter {counter.name} after a run", "more than 0", "0")
 
@@ -79,11 +73,5 @@ def _compare_counter(counter: Counter, when: str, expected: int, got: int) -> No
 
 def register_name(address: int) -> str:
     """Name of the register at an address below the counters, with the address."""
-    layer, field = divmod(address - layer_register(0, LayerReg(0)), len(LayerReg))
-    if address in Reg._value2member_map_:
-        name = Reg(address).name
-    elif 0 <= layer <= MAX_HIDDEN:
-        name = f"{LayerReg(field).name} of layer {layer + 1 if layer < MAX_HIDDEN else 'read-out'}"
-    else:
-        name = "(unused)"
+    name = REGISTERS[address].name if address in REGISTERS else "(unused)"
     return f"{name} at 0x{address:02x}"

@@ -133,14 +133,7 @@ class Driver:
 
     def rows(self, space: Space) -> int:
         """Rows of a space."""
-        limits = self.limits
-        return {
-            Space.WEIGHTS: limits.rows,
-            Space.LFSR: 2,
-            Space.MEMBRANE: 2 * limits.words,
-            Space.HISTORY: limits.words,
-            Space.INPUT_HISTORY: limits.input_words,
-        }[space]
+        return space.rows(self.limits)
 
     def command(self, space: Space, row: int, write: int) -> Event:
         """Queue a command."""

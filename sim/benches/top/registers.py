@@ -12,7 +12,7 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.core import GoldenCore
 from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import LAYER_REG_BITS, REG_BITS, LayerReg, Reg, layer_register
+from opzo.spec.registers import STORED, LayerReg, Reg, layer_register
 
 ADDRESSES = 256
 DATA_MASK = 0xFFFFFFFF
@@ -54,9 +54,9 @@ class Driver:
                 value = registers.get(address, 0)
                 assert int(dut.read_data.value) == value, f"seed {bench.seed()}: address {address:#x}"
         config = unpack(CONFIG, int(dut.config.value))
-        assert config == {register.name.lower(): registers[int(register)] for register in REG_BITS}
+        assert config == {register.name.lower(): registers[int(register)] for register in STORED}
         for slot, layer in enumerate(unpack(LAYERS, int(dut.layers.value))):
-            expected = {field.name.lower(): registers[layer_register(slot, field)] for field in LAYER_REG_BITS}
+            expected = {field.name.lower(): registers[layer_register(slot, field)] for field in LayerReg}
             assert layer == expected, f"slot {slot}"
 
 

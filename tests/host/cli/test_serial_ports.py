@@ -20,7 +20,7 @@ from opzo.host.driver.probe import PROBE_SECONDS, probe
 from opzo.host.driver.pty import PtyDevice
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
-from opzo.spec.protocol import Identity
+from opzo.spec.protocol import IDENTITY, Identity
 
 ULX3S = {"vid": 0x0403, "pid": 0x6015, "product": "ULX3S FPGA 85K v3.0.8", "manufacturer": "FER-RADIONA-EMARD"}
 
@@ -179,8 +179,7 @@ def test_other_devices_are_told_apart(listed: list[ListPortInfo], monkeypatch: p
         listed.append(entry(served.path, **ULX3S))
         (port,) = find_ports()
         assert probe(port.path, port.bauds).text == "no answer at 3000000 baud"
-    real = Identity.of
-    monkeypatch.setattr(Identity, "pack", lambda self: real(SMALL_CHIP).STRUCT.pack(self.magic, 9, *[0] * 10))
+    monkeypatch.setattr(Identity, "pack", lambda self: IDENTITY.pack(self.magic, 9, *[0] * 10))
     with PtyDevice(ModelTransport(GoldenCore(SMALL_CHIP))) as served:
         listed[0] = entry(served.path, **ULX3S)
         (port,) = find_ports()

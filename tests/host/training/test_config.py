@@ -15,7 +15,7 @@ from opzo.host.training.schedule_registers import BLOCK, decay_shift, schedule_r
 from opzo.sim.golden import scale
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.network import Network
-from opzo.spec.registers import REG_BITS, Reg
+from opzo.spec.registers import Reg
 from opzo.spec.rules import Rule
 
 NETWORK = Network((784, 256, 100, 10))
@@ -127,7 +127,7 @@ def test_registers_never_exceed_their_bits() -> None:
     for hyper in (Hyperparameters(), extremes, Hyperparameters(rate=0, decay=1, feedback_leak=0, mse=0)):
         for sample in range(0, 10_000, BLOCK):
             for register, value in schedule_registers(hyper, sample, 10_000).items():
-                assert 0 <= value < 1 << REG_BITS[Reg(register)]
+                assert 0 <= value < 1 << Reg(register).bits
 
 
 @pytest.mark.parametrize("rule", ["dfa", "readout"])

@@ -17,7 +17,7 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.lfsr import lane_states
 from opzo.spec.memories import Space
 from opzo.spec.network import Network
-from opzo.spec.registers import REG_BITS, Reg, network_registers
+from opzo.spec.registers import Reg, network_registers
 from opzo.spec.rules import Input, Rule
 
 RATES = (Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT)
@@ -39,7 +39,7 @@ def cases(draw: st.DrawFn) -> Case:
     hidden = draw(st.lists(st.integers(1, 40), min_size=1, max_size=3))
     sizes = (draw(st.integers(1, 60)), *hidden, draw(st.integers(2, 20)))
     network = Network(sizes, draw(st.integers(1, 8)), draw(st.integers(0, len(hidden))), draw(st.sampled_from(Input)))
-    rates = {register: draw(st.integers(0, (1 << REG_BITS[register]) - 1)) for register in RATES}
+    rates = {register: draw(st.integers(0, (1 << register.bits) - 1)) for register in RATES}
     return Case(
         network,
         draw(st.sampled_from((4, 16))),

@@ -1,0 +1,277 @@
+"""What a driver in another language needs: register map and protocol as Markdown, JSON or a C header, from ``spec``."""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+from opzo.spec import commands, events, frames, memories, protocol, registers
+from opzo.spec.commands import ANSWERS, NAK_PAYLOAD, REPLY, REQUESTS, Command, NakReason, Payload, RunFlag, Status
+from opzo.spec.frames import Frame
+from opzo.spec.memories import Space
+from opzo.spec.protocol import IDENTITY
+from opzo.spec.registers import (
+    COUNTER,
+    COUNTER_BITS,
+    LAYER,
+    LAYER_STRIDE,
+    REGISTERS,
+    Counter,
+    LayerReg,
+    Reg,
+    Register,
+)
+from opzo.spec.rules import Input, Rule
+
+ACCESS = {"rw": "read, write", "r": "read", "w": "write"}
+
+
+def registers_page() -> str:
+    """``docs/registers.md``."""
+    return _page(
+        "# Registers",
+        "This page is generated from `spec/registers.py` by `opzo registers --format md`. Change the table there, not "
+        "the page. `--format json` and `--format c` give the same map to other programs.",
+        "READ_REGISTERS and WRITE_REGISTERS ([protocol.md](protocol.md)) move registers of 32 bits at addresses of 8 "
+        "bits. A register keeps as many low bits as the table says, and its other bits read 0. All registers and "
+        "counters are 0 after a reset. The host writes registers only while the engine is idle.",
+        "## Single registers",
+        _table(
+            ("address", "name", "bits", "access", "meaning"),
+            ((_hex(r.address), f"`{r.name}`", r.bits, ACCESS[r.access], r.meaning) for r in _at(Reg)),
+        ),
+        "## Layers",
+        f"Each layer of weights has {LAYER_STRIDE} registers, at 0x{LAYER:02x} + {LAYER_STRIDE} x layer + offset. "
+        f"Layers 0, 1 and 2 lead into the hidden layers, layer {registers.READOUT_LAYER} is always the readout. All of "
+        "them can be read and written.",
+        _table(
+            ("offset", "name", "bits", "meaning"),
+            ((field.value, f"`{field.name}`", field.bits, field.meaning) for field in LayerReg),
+        ),
+        "## Counters",
+        f"Counter number c of {COUNTER_BITS} bits is read at 0x{COUNTER:02x} + 2 x c (low 32 bits) and "
+        f"0x{COUNTER + 1:02x} + 2 x c (high {COUNTER_BITS - 32} bits). Counters wrap, and are read only. "
+        f"{_names(registers.TIMING_COUNTERS)} depend on the device, all others are the same on every device.",
+        _table(
+            ("address", "name", "meaning"),
+            ((_hex(COUNTER + 2 * counter), f"`{counter.name}`", counter.meaning) for counter in Counter),
+        ),
+        "## Values of RULE and INPUT",
+        _table(
+            ("register", "value", "name", "meaning"),
+            (
+                *(("`RULE`", rule.value, f"`{rule.name}`", rule.entry.meaning) for rule in Rule),
+                *(("`INPUT`", kind.value, f"`{kind.name}`", kind.entry.meaning) for kind in Input),
+            ),
+        ),
+    )
+
+
+def protocol_page() -> str:
+    """``docs/protocol.md``."""
+    return _page(
+        "# Link protocol",
+        "This page is generated from `spec/frames.py`, `commands.py`, `memories.py`, `events.py` and `protocol.py` by "
+        "`opzo registers --part protocol --format md`. Change the tables and docstrings there, not the page. "
+        "`--format c` gives the numbers as a C header.",
+        f"The host sends frames with commands over a stream of bytes (on boards a UART: 8 data bits, no parity, one "
+        f"stop bit), and the device answers each with a frame. This is version {protocol.VERSION}. Numbers are "
+        "little-endian. `u8`, `u16` and `u32` are unsigned, `i32` is signed.",
+        *_sections(frames),
+        _table(("bytes", "name", "meaning"), ((f"{where}", f"`{name}`", text) for where, name, text in frames.LAYOUT)),
+        "For example, SYNC with nonce 1 and seq 0, READ_REGISTERS of STEPS with seq 1, and its reply with content 6:",
+        "```\n" + "\n".join(_examples()) + "\n```",
+        *_sections(protocol),
+        "## Identity",
+        f"The reply to SYNC has {IDENTITY.size} bytes after the status. Version is checked first: a host of another "
+        "version must not go on.",
+        _fields(IDENTITY),
+        "## Commands",
+        "A command's payload is its fields, then what the column says. The payload of a reply is a status of one byte; "
+        "if that is OK, the fields of the last column follow, otherwise nothing.",
+        _table(
+            ("code", "name", "payload", "reply", "meaning"),
+            (
+                (
+                    _hex(command),
+                    f"`{command.name}`",
+                    _in_words(REQUESTS[command]),
+                    _in_words(ANSWERS[command]),
+                    command.meaning,
+                )
+                for command in Command
+            ),
+        ),
+        f"The code of a reply is the command's + 0x{REPLY:02x}. A NAK has code 0x{commands.NAK:02x} and the payload "
+        f"{_in_words(NAK_PAYLOAD)}.",
+        *_sections(commands),
+        "Status, in the order in which errors are checked:",
+        _members(Status),
+        "Reasons of a NAK:",
+        _members(NakReason),
+        "Flags of RUN; other bits are ignored:",
+        _members(RunFlag),
+        *_sections(events),
+        _table(("code", "meaning"), events.CODES),
+        "## Memories",
+        f"A row has one entry of {memories.ENTRY_BITS} bits for each lane, lane 0 first. The names are those of "
+        "Identity.",
+        _table(
+            ("number", "name", "rows", "access", "entries"),
+            (
+                (space.value, f"`{space.name}`", space.memory.size, space.memory.access, space.memory.entry)
+                for space in Space
+            ),
+        ),
+    )
+
+
+def register_map() -> dict[str, Any]:
+    """All registers and counters, for JSON."""
+    return {"protocol": protocol.VERSION, "registers": [vars(register) for register in REGISTERS.values()]}
+
+
+def protocol_map() -> dict[str, Any]:
+    """Frames, commands, statuses, flags and memories, for JSON."""
+    return {
+        "protocol": protocol.VERSION,
+        "frame": {name.lower(): value for name, value in _frame_constants()},
+        "identity": _listed(IDENTITY),
+        "commands": [
+            {
+                "name": command.name,
+                "code": command.value,
+                "meaning": command.meaning,
+                "request": {"fields": _listed(REQUESTS[command]), "rest": REQUESTS[command].rest},
+                "reply": {"fields": _listed(ANSWERS[command]), "rest": ANSWERS[command].rest},
+            }
+            for command in Command
+        ],
+        **{
+            key: [{"name": item.name, "value": item.value, "meaning": item.meaning} for item in kinds]
+            for key, kinds in (("statuses", Status), ("nak_reasons", NakReason), ("run_flags", RunFlag))
+        },
+        "memories": [
+            {
+                "name": space.name,
+                "number": space.value,
+                "rows": space.memory.size,
+                "writable": space.writable,
+                "entries": space.memory.entry,
+            }
+            for space in Space
+        ],
+    }
+
+
+def register_header() -> str:
+    """Registers as a C header: address, bits and reset value of each."""
+    return _header("registers", (line for register in REGISTERS.values() for line in _defines(register)))
+
+
+def protocol_header() -> str:
+    """Numbers of the protocol as a C header."""
+    groups = (
+        ("CMD", Command),
+        ("STATUS", Status),
+        ("NAK", NakReason),
+        ("RUN", RunFlag),
+        ("MEMORY", Space),
+        ("RULE", Rule),
+        ("INPUT", Input),
+    )
+    constants = [
+        *_frame_constants(),
+        *((f"{prefix}_{item.name}", int(item)) for prefix, group in groups for item in group),
+        *((f"REQUEST_{command.name}_BYTES", REQUESTS[command].size) for command in Command),
+        ("IDENTITY_BYTES", IDENTITY.size),
+    ]
+    return _header("protocol", (f"#define OPZO_{name} 0x{value:x}u" for name, value in constants))
+
+
+def _at(kinds: Iterable[Reg]) -> list[Register]:
+    return [REGISTERS[register.value] for register in kinds]
+
+
+def _defines(register: Register) -> Iterator[str]:
+    name = f"OPZO_REG_{register.name}"
+    yield f"/* {register.meaning} ({ACCESS[register.access]}) */"
+    yield f"#define {name} 0x{register.address:02x}u"
+    yield f"#define {name}_BITS {register.bits}"
+    yield f"#define {name}_RESET 0x{register.reset:x}u"
+
+
+def _frame_constants() -> list[tuple[str, int]]:
+    return [
+        *(("VERSION", protocol.VERSION), ("MAGIC", protocol.MAGIC), ("REPLAY", protocol.REPLAY)),
+        *(("END", frames.END), ("ESC", frames.ESC), ("ESC_END", frames.ESC_END), ("ESC_ESC", frames.ESC_ESC)),
+        *(("OVERHEAD", frames.OVERHEAD), ("MAX_PAYLOAD", frames.MAX_PAYLOAD)),
+        *(("REPLY", REPLY), ("NAK", commands.NAK)),
+    ]
+
+
+def _header(part: str, lines: Iterable[str]) -> str:
+    guard = f"OPZO_{part.upper()}_H"
+    return "\n".join(
+        [
+            f"/* opzo, {part} of protocol version {protocol.VERSION}. Generated by opzo registers. */",
+            f"#ifndef {guard}\n#define {guard}\n",
+            *lines,
+            f"\n#endif /* {guard} */\n",
+        ]
+    )
+
+
+def _page(*parts: str) -> str:
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    names = list(head)
+    cells = [names, ["---"] * len(names), *([str(cell).replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _sections(module: ModuleType) -> Iterator[str]:
+    """Sections of a module's docstring: lines without an indent, each followed by its text, are titles."""
+    lines = (module.__doc__ or "").splitlines()
+    titles = [n for n, (line, below) in enumerate(pairwise(lines)) if line[:1].strip() and below.startswith("    ")]
+    for start, stop in pairwise([*titles, len(lines)]):
+        yield f"## {lines[start]}"
+        yield "\n".join(line.removeprefix("    ") for line in lines[start + 1 : stop]).strip()
+
+
+def _members(kinds: Iterable[Status | NakReason | RunFlag]) -> str:
+    return _table(("value", "name", "meaning"), ((item.value, f"`{item.name}`", item.meaning) for item in kinds))
+
+
+def _fields(payload: Payload) -> str:
+    rows = ((field.type, f"`{field.name}`", field.meaning) for field in payload.fields)
+    return _table(("type", "name", "meaning"), rows)
+
+
+def _listed(payload: Payload) -> list[dict[str, str]]:
+    return [vars(field) for field in payload.fields]
+
+
+def _in_words(payload: Payload) -> str:
+    fields = [f"{field.type} {field.name} ({field.meaning})" for field in payload.fields]
+    return "; ".join([*fields, *([payload.rest] if payload.rest else [])]) or "-"
+
+
+def _names(members: Iterable[Counter]) -> str:
+    return " and ".join(f"`{member.name}`" for member in members)
+
+
+def _hex(value: int) -> str:
+    return f"0x{value:02x}"
+
+
+def _examples() -> Iterator[str]:
+    sync, read = Command.SYNC, Command.READ_REGISTERS
+    for text, frame in (
+        ("SYNC", Frame(0, sync, REQUESTS[sync].pack(1))),
+        ("READ_REGISTERS", Frame(1, read, REQUESTS[read].pack(Reg.STEPS, 1))),
+        ("reply", Frame(1, read | REPLY, bytes((Status.OK,)) + (6).to_bytes(4, "little"))),
+    ):
+        yield f"{text:<15} {frame.encode().hex(' ')}"

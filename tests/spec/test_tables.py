@@ -1,0 +1,85 @@
+"""Tables of the specification: layouts, memories, registers and rules, against values by hand."""
+
+from dataclasses import fields
+
+import pytest
+
+from opzo.spec.commands import ANSWERS, NAK_PAYLOAD, REQUESTS, Command, RunFlag, Status
+from opzo.spec.memories import Space, rows_of
+from opzo.spec.network import Limits
+from opzo.spec.protocol import IDENTITY, Identity
+from opzo.spec.registers import REGISTERS, STORED_BITS, Counter, LayerReg, Reg
+from opzo.spec.rules import INPUT_TRAITS, RULE_TRAITS, Input, Rule, RuleEntry, Teaching, names
+
+LIMITS = Limits(lanes=4, rows=70, inputs=301, words=5, classes=6, steps=7)
+
+
+def test_layouts_of_payloads() -> None:
+    formats = {command: payload.struct.format for command, payload in REQUESTS.items()}
+    assert formats == {
+        Command.SYNC: "<I",
+        Command.READ_REGISTERS: "<BB",
+        Command.WRITE_REGISTERS: "<B",
+        Command.READ_MEMORY: "<BIH",
+        Command.WRITE_MEMORY: "<BI",
+        Command.EVENTS: "<",
+        Command.RUN: "<BB",
+        Command.RESET: "<",
+    }
+    assert {command: payload.size for command, payload in ANSWERS.items() if payload.size} == {Command.RUN: 5}
+    assert ANSWERS[Command.RUN].struct.format == "<BI"
+    assert NAK_PAYLOAD.pack(2, 9) == b"\2\x09"
+    assert IDENTITY.struct.format == "<IHHHHHHIHHHI"
+    assert [field.name for field in IDENTITY.fields] == [field.name for field in fields(Identity)]
+    assert set(ANSWERS) == set(REQUESTS) == set(Command)
+
+
+def test_values_on_the_wire() -> None:
+    assert [(status.name, status.value) for status in Status] == [
+        *(("OK", 0), ("BAD_COMMAND", 1), ("BAD_LENGTH", 2), ("BAD_ADDRESS", 3)),
+        *(("BAD_EVENT", 4), ("FULL", 7), ("BAD_STEPS", 6), ("BAD_LABEL", 5)),
+    ]
+    assert [(flag.value, flag.bit) for flag in RunFlag] == [(1, 0), (2, 1), (4, 2), (8, 3)]
+    assert RunFlag(5) == RunFlag.TRAIN | RunFlag.FRESH
+    assert [int(command) for command in Command] == list(range(1, 9))
+
+
+def test_rows_of_memories() -> None:
+    assert [space.rows(LIMITS) for space in Space] == [70, 2, 10, 5, 76]
+    assert [space for space in Space if space.writable] == [Space.WEIGHTS, Space.LFSR]
+    assert [space for space in Space if space.cleared] == [Space.HISTORY, Space.INPUT_HISTORY]
+    assert rows_of(1, LIMITS) == 2
+    assert rows_of(5, LIMITS) == rows_of(255, LIMITS) == 0
+
+
+def test_every_register_once() -> None:
+    assert len(REGISTERS) == len(Reg) + 4 * len(LayerReg) + 2 * len(Counter)
+    assert len({register.name for register in REGISTERS.values()}) == len(REGISTERS)
+    assert REGISTERS[0x2D].name == "READOUT_FEEDBACK_SHIFT"
+    assert (REGISTERS[0x19].name, REGISTERS[0x19].bits) == ("LAYER_2_WORDS", 11)
+    assert (REGISTERS[0x45].name, REGISTERS[0x45].bits) == ("COUNTER_TRAIN_CYCLES_HIGH", 16)
+    assert sum(STORED_BITS.values()) == 2 + 4 + 7 + 13 + 2 + 12 + 8 + 12 + 4 + 4 + 4 + 32 + 2 + 4 * 90
+    assert Reg.CLEAR_COUNTERS not in STORED_BITS
+
+
+def test_rules_and_inputs() -> None:
+    traits = {rule.name: "".join(str(int(getattr(rule, trait))) for trait in RULE_TRAITS) for rule in Rule}
+    assert traits == {"OPZO": "11011", "DFA": "01001", "ZO": "10101", "READOUT": "00000"}
+    kinds = ["".join(str(int(getattr(Input.of_register(n), trait))) for trait in INPUT_TRAITS) for n in range(4)]
+    assert kinds == ["010", "100", "111", "100"]
+    assert [kind.run_steps for kind in Input] == [8, 8, 1]
+    assert names(Rule) == "opzo, dfa, zo or readout"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"teaching": Teaching.LOSS},
+        {"teaching": Teaching.MATRIX, "momentum": True},
+        {"teaching": Teaching.NOTHING, "random_matrix": True},
+        {"teaching": Teaching.LOSS, "noise": True, "momentum": True},
+    ],
+)
+def test_rules_that_contradict_themselves(entry: dict[str, bool]) -> None:
+    with pytest.raises(ValueError, match=r"need noise|no feedback matrix"):
+        RuleEntry("", **entry)  # type: ignore[arg-type]
