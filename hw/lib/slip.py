@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.spec.frames import END, ESC, ESC_END, ESC_ESC
 
-DECODED = data.StructLayout({"data": 8, "end": 1, "spoilt": 1})
-"""A byte of a frame, or, with ``end``, the end of a frame; ``spoilt``: by a bad escape."""
+DECODED = data.StructLayout({"data": 8, "end": 1, "corrupt": 1})
+"""A byte of a frame, or, with ``end``, the end of a frame; ``corrupt``: the frame has an invalid escape."""
 ENCODED = data.StructLayout({"data": 8, "end": 1})
 """A byte of a frame, or, with ``end``, the end of a frame."""
 
@@ -16,12 +16,12 @@ class SlipDecoder(wiring.Component):
     """Find frames in a byte stream and undo the escapes.
 
     Empty frames are dropped. Latency 1 cycle, throughput 1 byte per cycle. Golden twin: ``opzo.spec.frames.Unescape``
-    (without its limit, which is the receiver's).
+    (without its limit, which the receiver checks).
 
     Members
     -------
     i : In(stream)
-        Bytes as they come from the host.
+        Bytes from the host.
     o : Out(stream)
         ``DECODED``: the bytes of each frame, then its end.
     """
@@ -34,8 +34,8 @@ class SlipDecoder(wiring.Component):
         byte = self.i.p
         take = Signal()
         escaped = Signal()
-        spoilt = Signal()
-        # Something but END since the last END.
+        corrupt = Signal()
+        # There were bytes since the last END.
         open_ = Signal()
         is_end = Signal()
         is_esc = Signal()
@@ -52,13 +52,13 @@ class SlipDecoder(wiring.Component):
                 self.o.valid.eq(self.i.valid & Mux(is_end, open_, ~is_esc & good)),
                 self.o.p.data.eq(Mux(escaped, Mux(byte == ESC_END, END, ESC), byte)),
                 self.o.p.end.eq(is_end),
-                self.o.p.spoilt.eq(spoilt | escaped),
+                self.o.p.corrupt.eq(corrupt | escaped),
             ]
         with m.If(take):
             m.d.sync += [
                 open_.eq(~is_end),
                 escaped.eq(is_esc),
-                spoilt.eq(~is_end & (spoilt | ~good)),
+                corrupt.eq(~is_end & (corrupt | ~good)),
             ]
         return m
 
@@ -73,7 +73,7 @@ class SlipEncoder(wiring.Component):
     i : In(stream)
         ``ENCODED``: the bytes of each frame, then its end.
     o : Out(stream)
-        Bytes as they go to the host.
+        Bytes to the host.
     """
 
     i: In(stream.Signature(ENCODED))
@@ -84,13 +84,13 @@ class SlipEncoder(wiring.Component):
         begun = Signal()
         escaped = Signal()
         special = Signal()
-        # Whether the byte written is the last of those that its item becomes.
-        whole = Signal()
+        # The byte is the last that its item is written as.
+        complete = Signal()
         m.d.comb += [
             special.eq((self.i.p.data == END) | (self.i.p.data == ESC)),
-            whole.eq(begun & (self.i.p.end | escaped | ~special)),
+            complete.eq(begun & (self.i.p.end | escaped | ~special)),
             self.o.valid.eq(self.i.valid),
-            self.i.ready.eq(self.o.ready & whole),
+            self.i.ready.eq(self.o.ready & complete),
         ]
         with m.If(~begun | self.i.p.end):
             m.d.comb += self.o.p.eq(END)
@@ -102,7 +102,7 @@ class SlipEncoder(wiring.Component):
             m.d.comb += self.o.p.eq(self.i.p.data)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [
-                begun.eq(~whole | ~self.i.p.end),
-                escaped.eq(begun & ~whole),
+                begun.eq(~complete | ~self.i.p.end),
+                escaped.eq(begun & ~complete),
             ]
         return m

@@ -6,14 +6,14 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 LEAST_CYCLES = 4
-"""Clock cycles that a bit must last: the receiver finds the middle of a bit to within a cycle."""
+"""Fewest clock cycles of a bit: the receiver finds the middle of a bit to within a cycle."""
 DATA_BITS = 8
 LEAST_INCREMENT = 512
-"""Makes the rate right to 0.1 %."""
+"""Least increment of the phase, for a rate exact to 0.1 %."""
 
 
 class BaudRate:
-    """Fractional divider: a phase of ``width`` bits that grows by ``increment`` a cycle and wraps once a bit.
+    """Fractional divider: a phase of ``width`` bits that increases by ``increment`` a cycle and wraps once a bit.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class BaudRate:
         self.increment = round((1 << self.width) * baud / clock)
 
     def phase(self, m: Module) -> tuple[Signal, Signal]:
-        """Add a phase to ``m``; it, and a strobe in the cycle in which it wraps."""
+        """Add a phase to ``m``; returns it, and a strobe in the cycle in which it wraps."""
         phase = Signal(self.width, reset_less=True)
         wraps = Signal()
         m.d.sync += phase.eq(phase + self.increment)
@@ -41,15 +41,15 @@ class BaudRate:
 class UARTReceiver(wiring.Component):
     """Receive bytes, 8N1, least significant bit first.
 
-    Each bit is sampled in its middle, counted from the start bit's edge. A start bit that is over before its middle is
-    noise and ignored. After a framing error the line must go high before anything is received.
+    Each bit is sampled in its middle, counted from the start bit's edge. A start bit that ends before its middle is
+    noise and ignored. After a framing error the line must go high before the next byte is received.
 
     Members
     -------
     rx : In(1)
         Line, asynchronous.
     o : Out(stream)
-        Bytes; one that comes while the one before was not taken is lost.
+        Bytes; a byte is lost if the previous one was not taken in time.
     framing : Out(1)
         Strobe: a stop bit was low; the byte is dropped.
     overrun : Out(1)
@@ -71,13 +71,13 @@ class UARTReceiver(wiring.Component):
         m.submodules.line = FFSynchronizer(self.rx, line, init=1)
         phase, wraps = self._rate.phase(m)
         bits = Signal(DATA_BITS, reset_less=True)
-        # A one that moves down: at the bottom when all data bits are in.
-        left = Signal(DATA_BITS, reset_less=True)
+        # A one that shifts down: it reaches bit 0 with the last data bit.
+        remaining = Signal(DATA_BITS, reset_less=True)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += left.eq(1 << (DATA_BITS - 1))
+                m.d.sync += remaining.eq(1 << (DATA_BITS - 1))
                 with m.If(~line):
                     m.d.sync += phase.eq((1 << (self._rate.width - 1)) + self._rate.increment)
                     m.next = "START"
@@ -88,8 +88,8 @@ class UARTReceiver(wiring.Component):
                         m.next = "IDLE"
             with m.State("DATA"):
                 with m.If(wraps):
-                    m.d.sync += [bits.eq(Cat(bits[1:], line)), left.eq(left >> 1)]
-                    with m.If(left[0]):
+                    m.d.sync += [bits.eq(Cat(bits[1:], line)), remaining.eq(remaining >> 1)]
+                    with m.If(remaining[0]):
                         m.next = "STOP"
             with m.State("STOP"):
                 with m.If(wraps):
@@ -108,7 +108,7 @@ class UARTReceiver(wiring.Component):
 
 
 class UARTTransmitter(wiring.Component):
-    """Send bytes, 8N1, least significant bit first, without a pause between bytes that are there in time.
+    """Send bytes, 8N1, least significant bit first, without a pause between bytes that arrive in time.
 
     Members
     -------
@@ -128,7 +128,7 @@ class UARTTransmitter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         phase, wraps = self._rate.phase(m)
-        # Data and stop bit, behind them zeros: the line has the start bit or one of those before.
+        # Data bits and stop bit, then zeros: all zeros once the stop bit is on the line.
         bits = Signal(DATA_BITS + 1)
         active = Signal()
         with m.If(wraps):
@@ -158,7 +158,7 @@ class UART(wiring.Component):
     rx, tx : Out(stream), In(stream)
         Bytes received, and to be sent.
     framing, overrun : Out(1)
-        Strobes: a stop bit was missing; a byte came while the one before was not taken, and is lost.
+        Strobes: a stop bit was missing; a byte was lost because the previous one was not taken.
     """
 
     rx_pin: In(1, init=1)

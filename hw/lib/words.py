@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 
 class BytesToWords(wiring.Component):
-    """Gather bytes, the lowest first, into words.
+    """Collect bytes, the lowest first, into words.
 
-    Latency 1 cycle after the last byte; a cycle is lost with each word.
+    Latency 1 cycle after the last byte; one idle cycle for each word.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class BytesToWords(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # One bit for each byte that is still missing but the last.
+        # One bit for each missing byte, except the last.
         missing = Signal(self.bytes - 1, init=-1)
         m.d.comb += self.i.ready.eq(~self.o.valid)
         with m.If(self.i.valid & self.i.ready):
@@ -51,7 +51,7 @@ class BytesToWords(wiring.Component):
 class WordsToBytes(wiring.Component):
     """Send words as bytes, the lowest first.
 
-    Throughput 1 byte per cycle, a cycle lost with each word; no combinational path from ``o.ready`` to ``i.ready``.
+    Throughput 1 byte per cycle, one idle cycle for each word; no combinational path from ``o.ready`` to ``i.ready``.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
-"""Event decoder of the link: from the bytes of EVENTS and RUN to events and ends of time steps."""
+"""Event decoder of the link: turns the bytes of EVENTS and RUN into events and ends of time steps."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.decode import decode_input
 from opzo.hw.interface import EVENT
 from opzo.spec.events import END_STEPS, SKIP, SKIP_UNIT, SPIKE
 from opzo.spec.network import Limits
@@ -11,14 +12,14 @@ from opzo.spec.rules import Input
 
 
 class EventDecoder(wiring.Component):
-    """Decode the input of a run; a code in 2 cycles, a pair in 3.
+    """Decode the input of a run, a code in 2 cycles, a pair in 3.
 
     Golden twins: ``opzo.spec.events.decode_frame_pairs``, ``decode_steps``.
 
     Parameters
     ----------
     limits : Limits
-        Of the device.
+        Limits of the device.
 
     Members
     -------
@@ -31,12 +32,12 @@ class EventDecoder(wiring.Component):
     restart : In(1)
         Begin a run's input, only between codes.
     busy : Out(1)
-        A byte was taken whose event has not been looked at.
+        A byte was taken whose event has not been checked yet.
     bad_event, full, bad_steps : Out(1)
-        Since ``restart``: an event was outside the network or had value 0; there were more events than a chunk may
-        have; a run with these time steps cannot be (where ``kind`` has time steps).
+        Since ``restart``: an event was outside the network or had value 0; there were more events than a chunk can
+        have; the time steps are not those of a valid run (where ``kind`` has time steps).
     event : Out(stream)
-        ``EVENT``, those that can be.
+        ``EVENT``, only those that are allowed.
     """
 
     data: In(stream.Signature(8))
@@ -59,48 +60,53 @@ class EventDecoder(wiring.Component):
         byte = self.data.p
         bits = EVENT["address"].width
         inputs = Signal(range(self.limits.inputs + 1))
+        kind = decode_input(self.kind)
         frame, spikes, graded = Signal(), Signal(), Signal()
-        # Much hangs on them: flip-flops.
+        # High fan-out, so registered.
         m.d.sync += [
-            frame.eq(self.kind == Input.FRAME),
-            graded.eq(self.kind == Input.GRADED),
-            spikes.eq((self.kind != Input.FRAME) & (self.kind != Input.GRADED)),
+            frame.eq(~kind.events),
+            graded.eq(kind.graded),
+            spikes.eq(~kind.values),
         ]
 
-        # First byte: where it leads. The position has one bit more than an address: once past the last it stays there.
-        position, following, stayed = (Signal(bits + 1, name=name) for name in ("position", "following", "stayed"))
+        # First byte: the address that it moves to. The position has one bit more than an address, which stays set once
+        # the position is beyond the last address.
+        position, next_address, repeat_address = (
+            Signal(bits + 1, name=name) for name in ("position", "next_address", "repeat_address")
+        )
         address = Signal(bits + 2)
-        second = Signal()
+        # The first byte of a pair was taken.
+        half = Signal()
         is_event, is_end = Signal(), Signal()
         ends = Signal(range(2 + 0xFF - END_STEPS))
         number = byte[:4] + 1
         moved = Signal(bits + 1)
         skipped = Array(SKIP_UNIT * (1 + n) for n in range(16))[byte[:4]]
         code_is_event, code_is_end = frame | (byte < SKIP), ~frame & (byte >= END_STEPS)
-        gone = position + moved
+        taken = position + moved
         after = address + 1
         m.d.comb += [
             moved.eq(Mux(code_is_event, byte, Mux(code_is_end, 0, skipped))),
-            following.eq(Cat(after[:bits], after[bits:].any())),
-            stayed.eq(Cat(address[:bits], address[bits:].any())),
+            next_address.eq(Cat(after[:bits], after[bits:].any())),
+            repeat_address.eq(Cat(address[:bits], address[bits:].any())),
         ]
 
-        # Second byte, which spikes do without; then all that is known of the event is in registers.
-        known, free, settle = Signal(), Signal(), Signal()
+        # Second byte, which spikes do not have. With it the event is complete, in registers.
+        complete, free, settle = Signal(), Signal(), Signal()
         value, nonzero = Signal(8), Signal()
-        lit, good, room, ends_fit = Signal(), Signal(), Signal(), Signal()
+        is_set, good, room, ends_fit = Signal(), Signal(), Signal(), Signal()
         count = Signal(range(self.limits.events + 1))
         steps = Signal(range(2 * (1 + 0xFF - END_STEPS)))
-        # Events came since the last end of a time step.
+        # There were events since the last end of a time step.
         open_step = Signal()
-        most = Mux(graded, 1, self.limits.steps)
+        most = Mux(graded, Input.GRADED.run_steps, self.limits.steps)
         m.d.comb += [
             free.eq(~self.event.valid | self.event.ready),
-            self.data.ready.eq(~known),
-            settle.eq(known & free),
-            self.busy.eq(second | known),
-            # A pair with value 0 only skips; an event with value 0 cannot be.
-            lit.eq(is_event & (~frame | nonzero)),
+            self.data.ready.eq(~complete),
+            settle.eq(complete & free),
+            self.busy.eq(half | complete),
+            # In a frame a pair with value 0 only skips; an event with value 0 is invalid.
+            is_set.eq(is_event & (~frame | nonzero)),
             good.eq((address < inputs) & nonzero),
             room.eq(count != self.limits.events),
             ends_fit.eq(steps + ends <= self.limits.steps),
@@ -108,27 +114,27 @@ class EventDecoder(wiring.Component):
         ]
         with m.If(self.bound_en):
             m.d.sync += inputs.eq(Mux(self.bound > self.limits.inputs, self.limits.inputs, self.bound))
-        with m.If(self.data.valid & ~known):
+        with m.If(self.data.valid & ~complete):
             m.d.sync += [
                 value.eq(Mux(spikes, SPIKE, byte)),
                 nonzero.eq(spikes | byte.any()),
-                second.eq(~second & ~spikes),
-                known.eq(second | spikes),
+                half.eq(~half & ~spikes),
+                complete.eq(half | spikes),
             ]
-            with m.If(~second):
-                m.d.sync += [address.eq(gone), is_event.eq(code_is_event), is_end.eq(code_is_end), ends.eq(number)]
+            with m.If(~half):
+                m.d.sync += [address.eq(taken), is_event.eq(code_is_event), is_end.eq(code_is_end), ends.eq(number)]
         with m.If(self.event.ready):
             m.d.sync += self.event.valid.eq(0)
         with m.If(settle):
             m.d.sync += [
-                known.eq(0),
-                position.eq(Mux(is_end, 0, Mux(lit, following, stayed))),
+                complete.eq(0),
+                position.eq(Mux(is_end, 0, Mux(is_set, next_address, repeat_address))),
                 self.event.p.address.eq(address),
                 self.event.p.value.eq(value),
                 self.event.p.ends.eq(Mux(is_end, ends, 0)),
                 self.event.valid.eq((is_event & good & room) | (is_end & ends_fit)),
             ]
-            with m.If(lit):
+            with m.If(is_set):
                 m.d.sync += [
                     open_step.eq(1),
                     self.bad_event.eq(self.bad_event | ~good),
@@ -136,7 +142,7 @@ class EventDecoder(wiring.Component):
                     count.eq(count + room),
                 ]
             with m.If(is_end):
-                # Beyond the limit it does not matter by how much.
+                # Beyond the limit, the exact number does not matter.
                 m.d.sync += [open_step.eq(0), steps.eq(Mux(ends_fit, steps + ends, self.limits.steps + 1))]
         with m.If(self.restart):
             m.d.sync += [position.eq(0), count.eq(0), steps.eq(0), open_step.eq(0)]

@@ -1,4 +1,4 @@
-"""Frames of the link: check those that come, complete those that go. ``opzo.spec.frames`` has the format."""
+"""Frames of the link: received and checked, or completed and sent. ``opzo.spec.frames`` has the format."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -11,31 +11,31 @@ from opzo.spec.frames import CRC, HEADER, MAX_PAYLOAD
 
 SIZE_BITS = MAX_PAYLOAD.bit_length()
 RECEIVED = data.StructLayout({"size": SIZE_BITS, "seq": 8, "code": 8, "good": 1})
-"""What is known of a received frame; without ``good`` the rest means nothing."""
+"""Header of a received frame; only with ``good`` is the rest valid."""
 REPLY_HEADER = data.StructLayout({"size": 16, "seq": 8, "code": 8})
-"""Beginning of a frame that goes to the host, as it is sent."""
+"""Header of a frame for the host, in the order in which it is sent."""
 
 
 class ReplySignature(wiring.Signature):
-    """A frame for the host, without crc: the header, which is taken only when the whole frame was, and the payload."""
+    """A frame for the host, without crc: the header, which is taken when the frame has been sent, and the payload."""
 
     def __init__(self) -> None:
         super().__init__({"header": Out(stream.Signature(REPLY_HEADER)), "payload": Out(stream.Signature(8))})
 
 
 class FrameReceiver(wiring.Component):
-    """Store a frame, check it, and only then hand it over.
+    """Store a frame, check it, and then offer it.
 
-    Golden twin: ``opzo.spec.frames.Frame.decode``. While a frame is offered nothing more is received. The payload
-    comes at most at a byte in 2 cycles, far above any link, from 3 cycles after ``frame`` became valid; what was not
-    read goes with the frame.
+    Golden twin: ``opzo.spec.frames.Frame.decode``. While a frame is offered nothing is received. The payload is
+    read at up to a byte in 2 cycles, far above any link, from 3 cycles after ``frame`` became valid. Payload that was
+    not read is dropped with the frame.
 
     Members
     -------
     i : In(stream)
         ``DECODED`` bytes.
     frame : Out(stream)
-        ``RECEIVED``: each frame, the malformed ones too. Taking it makes room for the next.
+        ``RECEIVED``: every frame, malformed ones included. Taking it makes room for the next.
     payload : Out(stream)
         The ``size`` bytes of payload of the frame that is offered, if it is good.
     """
@@ -52,11 +52,11 @@ class FrameReceiver(wiring.Component):
         m.submodules.memory = memory
         write = memory.write_port()
         header = Signal(8 * HEADER.size)
-        # One bit for each byte of the header that is still missing.
+        # One bit for each missing byte of the header.
         missing = Signal(HEADER.size, init=-1)
-        # Bytes after the header, crc included; stays at its end when a frame is far too long.
+        # Bytes after the header, crc included; saturates when a frame is far too long.
         stored = Signal(SIZE_BITS)
-        spoilt = Signal()
+        corrupt = Signal()
         size = header[:16]
         byte = Signal()
         done = Signal()
@@ -81,12 +81,12 @@ class FrameReceiver(wiring.Component):
         with m.FSM() as fsm:
             with m.State("RECEIVE"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += spoilt.eq(self.i.p.spoilt)
+                m.d.sync += corrupt.eq(self.i.p.corrupt)
                 with m.If(self.i.valid & self.i.p.end):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += self.frame.p.good.eq(
-                    ~spoilt & ~missing.any() & (size <= MAX_PAYLOAD) & (stored == size + CRC.size) & crc.match_detected
+                    ~corrupt & ~missing.any() & (size <= MAX_PAYLOAD) & (stored == size + CRC.size) & crc.match_detected
                 )
                 m.next = "OFFER"
             with m.State("OFFER"):
@@ -99,8 +99,7 @@ class FrameReceiver(wiring.Component):
         return m
 
     def _read(self, m: Module, memory: Memory, offered: Value, size: Value) -> None:
-        # The block RAM's slow output goes into a register before anybody sees it. ``ready``, which comes late, only
-        # clears a bit.
+        # The slow output of the block RAM is registered. ``ready``, which arrives late, only clears a bit.
         read = memory.read_port()
         index = Signal(SIZE_BITS)
         fetched = Signal()
@@ -122,7 +121,7 @@ class FrameSender(wiring.Component):
     """Send a frame: header, payload, crc, end.
 
     Golden twin: ``opzo.spec.frames.Frame.encode`` (without the escapes). Sends at most a byte in 2 cycles, far above
-    any link, and so keeps the paths of ``ready`` short.
+    any link, which keeps the paths of ``ready`` short.
 
     Members
     -------
@@ -140,14 +139,14 @@ class FrameSender(wiring.Component):
         m.submodules.crc = crc = CRC32_ISO_HDLC().create()
         header, payload = self.reply.header, self.reply.payload
         count = Signal(2)
-        left = Signal(16)
-        # Of the payload nothing is left.
+        remaining = Signal(16)
+        # No payload remains.
         empty = Signal()
         free = Signal()
-        # The states do not ask for emit, but for what it is in them: payload.valid comes late.
+        # The states test the terms of emit instead of emit itself: payload.valid arrives late.
         emit = Signal()
         byte = Signal(8)
-        # The byte in the output register is not yet in the crc. The next one comes 2 cycles later, so crc is complete.
+        # The byte in the output register is not yet in the crc. The next one is 2 cycles later, so the crc is complete.
         fresh = Signal()
         m.d.comb += [
             free.eq(~self.o.valid),
@@ -165,7 +164,7 @@ class FrameSender(wiring.Component):
                 with m.If(free & header.valid):
                     m.d.sync += [
                         count.eq(count + 1),
-                        left.eq(header.p.size),
+                        remaining.eq(header.p.size),
                         empty.eq(header.p.size == 0),
                         fresh.eq(1),
                         self.o.p.end.eq(0),
@@ -179,7 +178,7 @@ class FrameSender(wiring.Component):
                 with m.Else():
                     m.d.comb += [payload.ready.eq(free), emit.eq(free & payload.valid)]
                 with m.If(free & payload.valid & ~empty):
-                    m.d.sync += [left.eq(left - 1), empty.eq(left == 1), fresh.eq(1)]
+                    m.d.sync += [remaining.eq(remaining - 1), empty.eq(remaining == 1), fresh.eq(1)]
             with m.State("CRC"):
                 m.d.comb += [byte.eq(crc.crc.word_select(count, 8)), emit.eq(free)]
                 with m.If(free):
@@ -195,7 +194,7 @@ class FrameSender(wiring.Component):
 
 
 class ReplyArbiter(wiring.Component):
-    """Let two sources send frames, one whole frame at a time; ``first`` goes first where both want to.
+    """Let two sources send frames, one frame at a time; ``first`` has priority.
 
     Members
     -------

@@ -19,19 +19,19 @@ from opzo.spec.commands import NAK
 from opzo.spec.network import Limits
 
 INPUT_BYTES = 16
-"""Bytes that may come while a frame is executed, so that a slow command loses none on a link without flow control."""
+"""Bytes that may arrive while a frame is executed, so that a slow command loses none on a link without flow control."""
 
 
 class Link(wiring.Component):
     """Answer a host's frames by means of the core.
 
-    Golden twin: ``opzo.sim.golden.link.GoldenLink``; replies are the same byte for byte, but that of a RUN may come
-    later than those of the frames behind it.
+    Golden twin: ``opzo.sim.golden.link.GoldenLink``. Replies are equal byte for byte, but the reply of a RUN may come
+    after those of later frames.
 
     Parameters
     ----------
     limits : Limits
-        Of the device.
+        Limits of the device.
     clock_khz : int
         Clock that the identity reports, 0 for none.
 
@@ -42,11 +42,11 @@ class Link(wiring.Component):
     core : In(CoreSignature)
         The core's side of `CoreSignature`, flipped.
     busy : Out(1)
-        A whole frame is being executed or answered, or bytes have not been looked at. Low where only the rest of a
-        frame is missing.
+        A frame is being executed or answered, or received bytes were not decoded yet. Low while an incomplete frame
+        waits for its remaining bytes.
     received, refused, training : Out(1)
-        Strobes for whoever shows what goes on: a frame came whole, one was answered with a NAK, a run with learning
-        went to the core.
+        Strobes for indicators: a good frame was received, a frame was answered with a NAK, a run with learning went
+        to the core.
     """
 
     rx: In(stream.Signature(8))
@@ -109,7 +109,7 @@ class Link(wiring.Component):
             core.register_w_en.eq(registers.w_en),
             registers.r_data.eq(core.register_r_data),
             samples.register_r_data.eq(core.register_r_data),
-            # The receiver takes no bytes while it has a frame, and keeps that until it is answered, RUN excepted.
+            # The receiver takes no bytes while it has a frame, and keeps the frame until it is answered, except RUN.
             self.busy.eq(
                 (fifo.r_level != 0)
                 | decoder.o.valid

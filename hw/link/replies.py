@@ -1,4 +1,4 @@
-"""Reply store of the link: how the last frames were answered, and the results of the samples."""
+"""Reply store of the link: the answers to the last frames, and the results of the runs."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ EXECUTED = data.StructLayout({"seq": 8, "code": 8, "status": STATUS_BITS})
 
 
 class ReplyControl(wiring.Signature):
-    """What the command processor asks of the store. A frame has the place ``seq`` modulo REPLAY.
+    """Port of the store for the command processor. A frame has the place ``seq`` modulo REPLAY.
 
-    ``store`` keeps ``executed``; a RUN with status OK is unanswered from then on until its reply was sent. ``known``:
-    the frame ``seq`` is kept, ``found`` is that frame. ``unanswered``: the place of ``seq`` holds an unanswered RUN.
+    ``store`` keeps ``executed``; a RUN with status OK is unanswered until its reply was sent. ``known``:
+    the frame ``seq`` is kept, and ``found`` is that frame. ``unanswered``: an unanswered RUN has the place of ``seq``.
     ``resend`` sends the reply of RUN ``seq`` again; until then it is unanswered. ``idle``: no RUN is unanswered.
     """
 
@@ -45,21 +45,21 @@ class ReplyControl(wiring.Signature):
 
 
 class ReplyStore(wiring.Component):
-    """Remember the last REPLAY executed frames, and let the results of the samples go out under their numbers.
+    """Keep the last REPLAY executed frames, and send the results of runs with the sequence numbers of their frames.
 
     Golden twin: ``opzo.sim.golden.link.GoldenLink``.
 
     Parameters
     ----------
     limits : Limits
-        Of the device.
+        Limits of the device.
 
     Members
     -------
     control : In(ReplyControl)
         From the command processor.
     forget : In(1)
-        Forgets all frames; only while ``control.idle``.
+        Forget all frames; only while ``control.idle``.
     result : In(stream)
         From the core; ``tag`` is the place of the RUN.
     reply : Out(ReplySignature)
@@ -81,7 +81,7 @@ class ReplyStore(wiring.Component):
         connect(m, flipped(self).result, results.result)
         connect(m, results.reply, flipped(self).reply)
         control = self.control
-        # Only REPLAY entries, of which three bits are changed apart: registers.
+        # Registers: only REPLAY entries, and ``unanswered`` and ``valid`` change by the bit.
         frames: Any = Signal(data.ArrayLayout(EXECUTED, REPLAY))
         valid = Signal(REPLAY)
         unanswered = Signal(REPLAY)
@@ -113,19 +113,19 @@ class ReplyStore(wiring.Component):
 
 
 class ResultSender(wiring.Component):
-    """Keep the results of REPLAY samples and make replies of them.
+    """Keep the results of REPLAY runs and make replies from them.
 
     Parameters
     ----------
     limits : Limits
-        Of the device; a result has up to ``limits.classes`` read-outs.
+        Limits of the device; a result has up to ``limits.classes`` read-outs.
 
     Members
     -------
     result : In(stream)
         From the core.
     resend, resend_tag : In(1), In(2)
-        Send the result of that place once more.
+        Send the result of that place again.
     tag : Out(2)
         Place of the result that is being sent.
     seq : In(8)
@@ -160,14 +160,14 @@ class ResultSender(wiring.Component):
         result, header = self.result, self.reply.header
         connect(m, to_bytes.o, flipped(self).reply.payload)
         last = Signal(data.ArrayLayout(self.index_bits, REPLAY))
-        following = Signal(self.index_bits)
-        written = Mux(result.p.first, 0, following)
+        next_index = Signal(self.index_bits)
+        written = Mux(result.p.first, 0, next_index)
         index = Signal(self.index_bits)
-        # The block RAM's slow output goes straight into a register.
+        # The slow output of the block RAM is registered.
         word = Signal(32)
         m.d.sync += word.eq(read.data)
         m.d.comb += [
-            # The queue of what is to be sent has one input.
+            # The queue has one input: ``resend`` goes first.
             result.ready.eq(~self.resend),
             write.addr.eq(Cat(written, result.p.tag)),
             write.data.eq(result.p.data),
@@ -175,16 +175,16 @@ class ResultSender(wiring.Component):
             queue.w_data.eq(Mux(self.resend, self.resend_tag, result.p.tag)),
             queue.w_en.eq(self.resend | (result.valid & result.p.last)),
             read.addr.eq(Cat(index, self.tag)),
-            # The status and the prediction's byte, then words of 4 bytes.
             to_bytes.i.p.word.eq(Mux(index == 0, Cat(Const(Status.OK, 8), word[:8]), word)),
             to_bytes.i.p.last.eq(Mux(index == 0, 1, 3)),
             header.p.seq.eq(self.seq),
             header.p.code.eq(Command.RUN | REPLY),
+            # The status and the prediction, then words of 4 bytes.
             header.p.size.eq((last[self.tag] << 2) + 2),
             self.sent.eq(header.valid & header.ready),
         ]
         with m.If(write.en):
-            m.d.sync += following.eq(written + 1)
+            m.d.sync += next_index.eq(written + 1)
             with m.If(result.p.last):
                 m.d.sync += last[result.p.tag].eq(written)
         with m.FSM() as fsm:

@@ -4,13 +4,13 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.decode import decode_input
 from opzo.hw.interface import EVENT, REGISTER_CYCLES, RUN
 from opzo.hw.link.event_decoder import EventDecoder
 from opzo.hw.link.executor import ExecutorSignature, fields
 from opzo.spec.commands import Command, RunFlag, Status
 from opzo.spec.network import Limits
 from opzo.spec.registers import Reg
-from opzo.spec.rules import Input
 
 
 class SampleIntake(wiring.Component):
@@ -63,10 +63,9 @@ class SampleIntake(wiring.Component):
         empty, decoding = Signal(), Signal()
         bad_length = Signal()
         bad_label = Signal()
-        kind = Signal(2)
+        kind = Signal(Reg.INPUT.bits)
         # Inputs with values travel in pairs of bytes.
-        pairs = kind.matches(*(each for each in Input if each.values))
-        frame = kind.matches(*(each for each in Input if not each.events))
+        pairs, frame = decode_input(kind).values, ~decode_input(kind).events
         # The core has events of this run.
         filled = Signal()
         status, bad = Signal.like(command.status), Signal()

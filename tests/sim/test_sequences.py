@@ -131,13 +131,13 @@ class Wire:
 
     def _give_up(self, step: GivenUp, rng: np.random.Generator) -> None:
         rest = self._send_events(step.payload, rng)
-        how = rng.choice(("reset", "session", "label", "spoilt", "event"))
+        how = rng.choice(("reset", "session", "label", "corrupt", "event"))
         if how == "session":
             self.synchronise()
         elif how == "label":
             self.send(Command.RUN, b"\x05\xff" + rest)
         else:
-            if how == "spoilt":
+            if how == "corrupt":
                 self.send_part(rest, int(rng.integers(1, len(rest) + 4)))
             elif how == "event":
                 self.send(Command.EVENTS, b"\xff" * 8)

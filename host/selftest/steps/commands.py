@@ -294,12 +294,12 @@ class _Script:
         wire = self.wire
         seq = wire.seq
         good = Frame(seq, Command.WRITE_REGISTERS, struct.pack("<BI", Reg.RATE, 0x55)).encode()
-        spoilt = bytearray(good)
-        spoilt[6] ^= 0x10
+        corrupt = bytearray(good)
+        corrupt[6] ^= 0x10
         crc = bytearray(good)
         crc[-2] ^= 1
         for what, data in (
-            ("a frame with a bit turned", bytes(spoilt)),
+            ("a frame with a bit turned", bytes(corrupt)),
             ("a frame with a wrong crc", bytes(crc)),
             ("a frame that is cut off", good[:9] + bytes((END,))),
             ("a frame of three bytes", bytes((END, 1, 2, 3, END))),

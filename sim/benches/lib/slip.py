@@ -43,7 +43,7 @@ async def decodes_anything_like_the_specification(dut: Any) -> None:
     body = bytearray()
     for item in await sink.receive_all(len(sink)):
         if item["end"]:
-            bodies.append(None if item["spoilt"] else bytes(body))
+            bodies.append(None if item["corrupt"] else bytes(body))
             body.clear()
         else:
             body.append(item["data"])

@@ -38,7 +38,7 @@ class Expected:
         self.bad_event = False
 
     def append(self, data: bytes) -> None:
-        """Take whole codes or pairs."""
+        """Take complete codes or pairs."""
         graded = self._kind == Input.GRADED
         if self._kind == Input.FRAME:
             addresses, values, self._position = decode_frame_pairs(data, self._position)
@@ -116,7 +116,7 @@ class Driver:
             await self.source.send_all(part)
             expected.append(part)
             await self.drained()
-            # Between commands INPUT may be read anew.
+            # Between commands INPUT may be read again.
             dut.kind.value = self.rng.getrandbits(2)
             await FallingEdge(dut.clk)
         dut.kind.value = kind

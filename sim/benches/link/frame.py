@@ -22,7 +22,7 @@ def body_of(frame: Frame) -> bytes:
 
 
 def bodies(rng: Random) -> list[tuple[bytes, bool]]:
-    """Bodies to receive, and whether a bad escape spoilt each."""
+    """Bodies to receive, and whether an invalid escape makes each corrupt."""
     sizes = [0, 1, 2, 3, 4, 5, MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1, MAX_PAYLOAD + 4, 2030, 2043, 2044, 2100]
     frames = [Frame(rng.randrange(256), rng.randrange(256), rng.randbytes(size)) for size in sizes]
     frames += [Frame(rng.randrange(256), rng.randrange(256), rng.randbytes(rng.randrange(40))) for _ in range(60)]
@@ -39,7 +39,7 @@ def bodies(rng: Random) -> list[tuple[bytes, bool]]:
             (with_size(body, len(body) - OVERHEAD + rng.choice((-1, 1, 256, 1 << 15))), False),
         ]
     rng.shuffle(result)
-    return [(body, spoilt) for body, spoilt in result if body]
+    return [(body, corrupt) for body, corrupt in result if body]
 
 
 def with_size(body: bytes, size: int) -> bytes:
@@ -58,9 +58,9 @@ async def receives_only_whole_frames(dut: Any) -> None:
     payload = StreamSink(dut, dut.clk, "payload", rng, stall)
     await start(dut)
     good = 0
-    for body, spoilt in bodies(rng):
-        items = [{"data": byte, "end": 0, "spoilt": 0} for byte in body]
-        events = [source.put(item) for item in [*items, {"data": 0, "end": 1, "spoilt": int(spoilt)}]]
+    for body, corrupt in bodies(rng):
+        items = [{"data": byte, "end": 0, "corrupt": 0} for byte in body]
+        events = [source.put(item) for item in [*items, {"data": 0, "end": 1, "corrupt": int(corrupt)}]]
         await events[-1].wait()
         while True:
             await FallingEdge(dut.clk)
@@ -68,8 +68,8 @@ async def receives_only_whole_frames(dut: Any) -> None:
             if dut.frame__valid.value:
                 break
         offered = unpack(RECEIVED, dut.frame__payload.value.to_unsigned())
-        frame = None if spoilt or len(body) > MAX_PAYLOAD + OVERHEAD else Frame.decode(body)
-        assert offered["good"] == (frame is not None), f"{body.hex(' ')} spoilt {spoilt}"
+        frame = None if corrupt or len(body) > MAX_PAYLOAD + OVERHEAD else Frame.decode(body)
+        assert offered["good"] == (frame is not None), f"{body.hex(' ')} corrupt {corrupt}"
         if frame is not None:
             good += 1
             assert (offered["size"], offered["seq"], offered["code"]) == (len(frame.data), frame.seq, frame.code)
@@ -107,7 +107,7 @@ async def sends_frames(dut: Any) -> None:
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def keeps_frames_of_two_sources_apart(dut: Any) -> None:
-    """A sender made here takes frames from the arbiter; each is whole and each source keeps its order."""
+    """A sender made here takes frames from the arbiter; each is complete and each source keeps its order."""
     stall = parameters()["stall"]
     rng = Random(seed())
     frames: dict[str, list[bytes]] = {}

@@ -213,7 +213,7 @@ async def chunks_at_their_bounds(dut: Any) -> None:
         for code, data in case.commands():
             expected = case.status if code == Command.RUN else Status.OK
             assert await status(code, data) == expected, f"{case}"
-        # Whatever that was, what follows begins anew; here and there there is nothing to discard.
+        # The next input begins afresh after any of these; in some of them there is nothing to discard.
         end = b"\xf0\0" if case.kind == Input.GRADED else b"\xf0"
         assert await status(Command.RUN, bytes((RunFlag.FRESH, 1)) + end) == Status.OK
         await host.in_step(host.traffic.exchange(Frame(0, Command.SYNC, b"").encode()))

@@ -43,7 +43,7 @@ class Sample:
         config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
         config |= {"hidden_layers": self.depth, "steps": steps, "rule": int(rule)}
         dut.config.value, dut.layers.value = pack(CONFIG, config), pack(LAYERS, layers)
-        slots = [READOUT_LAYER] if rule is Rule.READOUT else [READOUT_LAYER, *reversed(range(self.depth))]
+        slots = [READOUT_LAYER, *reversed(range(self.depth if rule.learns_hidden else 0))]
         self.words = [
             [
                 {

@@ -111,7 +111,7 @@ class Settings:
             strobes |= {"learn", "update", "draw"}
         if kind is Kind.FEEDBACK:
             strobes.add("feedback")
-            if item["local"] or (self.rule is Rule.OPZO and not even):
+            if item["local"] or (self.rule.momentum and not even):
                 strobes |= {"update", "draw"}
         if after_word is AfterWord.FIRE and self.train and self.rule.noise and even:
             strobes.add("draw")
@@ -155,7 +155,7 @@ class Settings:
                 "zero_order": 0,
             }
         if kind is Kind.FEEDBACK:
-            zero_order = self.rule is Rule.ZO and not item["local"]
+            zero_order = self.rule.from_loss and not item["local"]
             operands |= {
                 "operand": answers["loss" if zero_order else "error"],
                 "zero_order": zero_order,

@@ -34,7 +34,7 @@ def expected_passes(
 
     ``local`` are the layers with a local read-out; ``events`` tells that the input is not a frame.
     """
-    feedback = train and rule is not Rule.READOUT
+    feedback = train and rule.learns_hidden
     passes = [] if events else [(Kind.INPUT, 0, 0)]
     for macro in range(steps + depth + (1 if feedback else 0)):
         candidates = [(Kind.INPUT if events else Kind.FIRE, 0, macro)]
@@ -46,7 +46,7 @@ def expected_passes(
         passes += [candidate for candidate in candidates if 0 <= candidate[2] < steps]
     if train:
         passes.append((Kind.LEARN_SPIKES, depth, 0))
-        if rule is not Rule.READOUT:
+        if rule.learns_hidden:
             passes += [(Kind.LEARN_SPIKES, layer, 0) for layer in range(depth - 1, 0, -1)]
             passes.append((Kind.LEARN_INPUT, 0, 0))
     return passes
