@@ -50,10 +50,7 @@ class CommandProcessor(wiring.Component):
         for k, executor in enumerate(self.executors):
             connect(m, dispatcher.executors[k], flipped(executor))
         connect(m, flipped(self.payload), dispatcher.payload)
-        # Registers the path from the sender's ready to the executors; as fast as the sender, a byte in two cycles.
-        m.submodules.tail = tail = SyncFIFOBuffered(width=8, depth=1)
-        connect(m, dispatcher.reply, tail.w_stream)
-        connect(m, tail.r_stream, composer.tail)
+        connect(m, dispatcher.reply, composer.tail)
         connect(m, composer.reply, flipped(self.reply))
         frame, store = self.frame.p, self.store
         expected = Signal(8)
@@ -178,6 +175,10 @@ class ReplyComposer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        # Registers the path from the sender's ready to the executors; as fast as the sender, a byte in two cycles.
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=1)
+        connect(m, flipped(self.tail), fifo.w_stream)
+        tail = fifo.r_stream
         header, payload = self.reply.header, self.reply.payload
         head_sent = Signal()
         m.d.comb += [
@@ -185,9 +186,9 @@ class ReplyComposer(wiring.Component):
             header.p.seq.eq(Mux(self.is_nak, self.expected, self.seq)),
             header.p.code.eq(Mux(self.is_nak, NAK, self.code | REPLY)),
             header.p.size.eq(Mux(self.is_nak, NAK_PAYLOAD.size, self.tail_size + 1)),
-            payload.valid.eq(self.send & (~head_sent | self.is_nak | self.tail.valid)),
-            payload.p.eq(Mux(~head_sent, self.head, Mux(self.is_nak, self.expected, self.tail.p))),
-            self.tail.ready.eq(self.send & head_sent & ~self.is_nak & payload.ready),
+            payload.valid.eq(self.send & (~head_sent | self.is_nak | tail.valid)),
+            payload.p.eq(Mux(~head_sent, self.head, Mux(self.is_nak, self.expected, tail.p))),
+            tail.ready.eq(self.send & head_sent & ~self.is_nak & payload.ready),
         ]
         with m.If(header.valid & header.ready):
             m.d.sync += head_sent.eq(0)

@@ -48,12 +48,12 @@ class SampleIntake(wiring.Component):
     discard: Out(1)
 
     def __init__(self, limits: Limits) -> None:
+        if REGISTER_CYCLES != 3:
+            raise AssertionError("the states take register contents three cycles after their addresses")
         self.limits = limits
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
-        if REGISTER_CYCLES != 3:
-            raise AssertionError("the states take register contents three cycles after their addresses")
         m = Module()
         m.submodules.decoder = decoder = EventDecoder(self.limits)
         command, is_run = self.command, self.command.is_second
@@ -61,16 +61,14 @@ class SampleIntake(wiring.Component):
         remaining = Signal.like(command.size)
         # Bytes remain to be decoded.
         empty, decoding = Signal(), Signal()
-        bad_length = Signal()
-        bad_label = Signal()
+        bad_length, bad_label = Signal(), Signal()
         kind = Signal(Reg.INPUT.bits)
         # Inputs with values travel in pairs of bytes.
         pairs, frame = decode_input(kind).values, ~decode_input(kind).events
         # The core has events of this run.
         filled = Signal()
         status, bad = Signal.like(command.status), Signal()
-        refused = Signal()
-        taken = Signal()
+        refused, taken = Signal(), Signal()
         wiring.connect(m, decoder.event, wiring.flipped(self).event)
         m.d.comb += [
             decoder.bound.eq(self.register_r_data),
@@ -90,16 +88,17 @@ class SampleIntake(wiring.Component):
             m.d.sync += filled.eq(1)
         # High fan-out, so the status is registered, then whether it is an error.
         m.d.sync += [status.eq(Status.OK), bad.eq(status != Status.OK)]
-        with m.If(bad_length):
-            m.d.sync += status.eq(Status.BAD_LENGTH)
-        with m.Elif(is_run & decoder.bad_event):
-            m.d.sync += status.eq(Status.BAD_EVENT)
-        with m.Elif(is_run & decoder.full):
-            m.d.sync += status.eq(Status.FULL)
-        with m.Elif(is_run & decoder.bad_steps & ~frame):
-            m.d.sync += status.eq(Status.BAD_STEPS)
-        with m.Elif(is_run & bad_label):
-            m.d.sync += status.eq(Status.BAD_LABEL)
+        errors = {
+            Status.BAD_LENGTH: bad_length,
+            Status.BAD_EVENT: is_run & decoder.bad_event,
+            Status.FULL: is_run & decoder.full,
+            Status.BAD_STEPS: is_run & decoder.bad_steps & ~frame,
+            Status.BAD_LABEL: is_run & bad_label,
+        }
+        # The first of several errors is the answer.
+        for error, found in reversed(errors.items()):
+            with m.If(found):
+                m.d.sync += status.eq(error)
         m.d.comb += [
             decoder.data.valid.eq(decoding & command.payload.valid),
             command.payload.ready.eq(decoding & decoder.data.ready),
