@@ -21,7 +21,7 @@ class ModelTransport:
     core : GoldenCore
         The model itself, for tests.
     busy : bool
-        Always False: whatever is written has been answered.
+        Always False: everything written has been answered.
     """
 
     busy = False
@@ -33,13 +33,13 @@ class ModelTransport:
         self._closed = False
 
     def write(self, data: bytes) -> None:
-        """Send ``data`` and execute what it asks for."""
+        """Send ``data`` and execute the commands in it."""
         if self._closed:
             raise OSError("the simulated device was closed")
         self._replies += self._link.feed(data)
 
     def read(self, timeout: float) -> bytes:
-        """Replies to what was written since; never waits."""
+        """Replies since the last call; never waits."""
         if self._closed:
             raise OSError("the simulated device was closed")
         data = bytes(self._replies)

@@ -24,13 +24,13 @@ CODES = (
 )
 """Codes of a chunk, with their meaning."""
 SKIP, END_STEPS = 0xE0, 0xF0
-"""First code of its kind."""
+"""First code of skips, and of ends of time steps."""
 SKIP_UNIT = SKIP
 """Addresses that code SKIP adds."""
 MOST_ENDS = 0x100 - END_STEPS
 """Time steps that one code can end."""
 SPIKE = 1
-"""Value of an event that has none."""
+"""Value of a spike."""
 
 
 def _none() -> NDArray[np.int64]:
@@ -77,7 +77,7 @@ def encode_events(events: Sequence[tuple[int, int]]) -> bytes:
 
 
 def encode_frame_pairs(addresses: NDArray[np.integer], values: NDArray[np.integer]) -> bytes:
-    """As ``encode_events``, of arrays: int (events,) each."""
+    """``encode_events`` for arrays: int (events,) each."""
     gaps = np.diff(addresses, prepend=-1) - 1
     skips = np.maximum(gaps - 1, 0) // 255
     ends = np.cumsum(skips + 1) - 1
@@ -91,9 +91,9 @@ def encode_frame_pairs(addresses: NDArray[np.integer], values: NDArray[np.intege
 def decode_frame_pairs(pairs: bytes, position: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Addresses and values of ``pairs`` (even length), and the address after them, starting from ``position``."""
     gaps, values = np.frombuffer(pairs, np.uint8).reshape(-1, 2).T.astype(np.int64)
-    lit = values > 0
-    after = position + np.cumsum(gaps + lit)
-    return after[lit] - 1, values[lit], int(after[-1]) if len(after) else position
+    is_set = values > 0
+    after = position + np.cumsum(gaps + is_set)
+    return after[is_set] - 1, values[is_set], int(after[-1]) if len(after) else position
 
 
 def encode_steps(chunk: Chunk, *, graded: bool) -> bytes:

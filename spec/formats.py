@@ -1,4 +1,4 @@
-"""Number formats of the chip, shared by gateware, golden model and host.
+"""Number formats and arithmetic constants of the chip, shared by gateware, golden model and host.
 
 All arithmetic is two's complement; ``>>`` floors. Formats are written Qm.n, the sign bit not counted.
 """
@@ -42,11 +42,11 @@ class Fixed:
 WEIGHT = Fixed(3, 12)
 """Weights and biases."""
 ROW_LOW_BITS = {16: 0, 12: 2}
-"""Devices by the bits that a row entry has in memory: how many low bits of WEIGHT a memory of that width leaves out.
+"""Bits of a row entry in memory: low bits of WEIGHT that a memory of that width leaves out.
 
 12-bit weights are Q1.10. Outside the memory every row entry is a multiple of 2**low bits in the units of WEIGHT."""
 MEMBRANE = Fixed(7, 12)
-"""Membrane potentials, input currents and read-out values ``o``; saturating."""
+"""Membrane potentials, input currents and readout values ``o``; saturating."""
 ACCUMULATOR = Fixed(16, 16)
 """Sum of weight x input; wide enough for 4,097 rows, so that it never wraps."""
 THRESHOLD = MEMBRANE.one
@@ -55,16 +55,16 @@ THRESHOLD = MEMBRANE.one
 INPUT_BITS = 8
 """Input values are unsigned, value / 256."""
 PRODUCT_SHIFT = WEIGHT.frac_bits + INPUT_BITS - ACCUMULATOR.frac_bits
-"""Fraction bits that a product of weight and input has more than the accumulator keeps."""
+"""Fraction bits of a product of weight and input that the accumulator drops."""
 BIAS_INPUT = 255
 """Value of the bias row of a frame input, which is always on."""
 SPIKE_INPUT = 1 << INPUT_BITS
-"""Value with which a spike enters Integrate: 1.0."""
+"""Input value of a spike: 1.0."""
 
 ERROR = Fixed(1, 8)
 """Error ``e`` of one class and time step; saturates symmetrically at +-ERROR.max."""
 SCALED_ERROR = Fixed(9, 8)
-"""Error times the 8-bit step size: what Feedback multiplies with."""
+"""Error times the 8-bit step size: the operand of Feedback."""
 RATE_BITS = 8
 """Step size: unsigned mantissa; a weight moves by rate x credit / 2**16 raw units."""
 LOSS_BITS = 16
@@ -73,24 +73,24 @@ LOSS_FRAC_BITS = 8
 ZO_LOSS_SHIFT = 2
 """The zero-order rule uses min(loss >> ZO_LOSS_SHIFT, ERROR.max)."""
 ZO_FACTOR = 64
-"""Constant that stands for a feedback entry where the rule is zero-order."""
+"""Constant in place of a feedback entry for the zero-order rule."""
 
 FEEDBACK_ENTRY = Fixed(14, 1)
-"""One entry of a momentum feedback matrix M: half a read-out unit, i.e. 2**11 raw units of ``o``."""
+"""One entry of a feedback matrix M: half a readout unit, i.e. 2**11 raw units of ``o``."""
 FEEDBACK_FACTOR_BITS = 9
 """M as used: entry >> feedback shift, saturated to this many bits, sign included."""
 LOCAL_SHIFT = 4
-"""Entries of a local read-out (WEIGHT) are shifted by this to be used in Feedback, as those of M are by theirs."""
+"""Right shift of the entries of a local readout (WEIGHT) in Feedback; those of M have the feedback shift."""
 FEEDBACK_SHIFT_MAX = 15
 FEEDBACK_REFRESH = 64
-"""The feedback shifts are chosen anew every this many training samples."""
+"""Training runs between updates of the feedback shifts."""
 FEEDBACK_MEAN_MAX = 64
 """A feedback shift is the smallest that brings the mean of abs(entry) >> shift below this."""
 
 UPDATE_FRAC_BITS = 11
 """Fraction bits of an update below the least significant bit of a weight or feedback entry."""
 DIFFERENCE_SHIFT = UPDATE_FRAC_BITS - (WEIGHT.frac_bits - FEEDBACK_ENTRY.frac_bits)
-"""A difference of read-outs, shifted up by this, is an update of M."""
+"""Left shift of a difference of readouts that makes it an update of M."""
 CREDIT = Fixed(5, 11)
 """delta times step size of one neuron and time step, in weight units with UPDATE_FRAC_BITS more; saturating."""
 FILTERED = Fixed(6, 11)
@@ -100,7 +100,7 @@ FRAME_CREDIT = FILTERED
 DELTA_SHIFT = 9
 """Credit = Feedback sum >> (DELTA_SHIFT + surrogate code), rounded half up."""
 SURROGATE_OFF = 8
-"""Surrogate code from abs(v - threshold) >= 2 on: derivative 0; below, the derivative is 2**-code."""
+"""Surrogate code where abs(v - threshold) >= 2: derivative 0. Smaller codes: derivative 2**-code."""
 SURROGATE_SHIFT = MEMBRANE.frac_bits - 2
 """Surrogate code = abs(v - threshold) >> SURROGATE_SHIFT: quarters of a threshold."""
 
@@ -110,19 +110,19 @@ ACTIVITY_BITS = 12
 """Activity cost as added to the credit of a neuron that spiked: unsigned, CREDIT units."""
 
 HISTORY_STEPS = 8
-"""Time steps of a chunk at most: bits of a spike history and of a presynaptic trace."""
+"""Most time steps of a chunk: bits of a spike history and of a presynaptic trace."""
 TRACE_FRAC_BITS = HISTORY_STEPS - 1
-"""A presynaptic trace is unsigned Q1.7: a spike in the step before counts 1.0, each step earlier half as much."""
+"""Fraction bits of a presynaptic trace, unsigned Q1.7: a spike in the previous step counts 1.0, one before half."""
 MAX_STEPS = 4095
-"""Time steps T of an event sample, and of one decision, at most."""
+"""Most time steps T of an event sample, and of one decision."""
 LFSR_BITS = 32
 LFSR_TAPS = (0, 3, 10, 14)
 """b[n+32] is the XOR of b[n+tap]: x^32 + x^14 + x^10 + x^3 + 1 (primitive)."""
 DRAW_BITS = 16
-"""Fresh bits a lane's LFSR gives each time it is drawn."""
+"""New bits that a lane's LFSR gives in each draw."""
 
 OUTPUT_SUM = Fixed(19, 12)
-"""Read-out summed over the time steps of a decision; wide enough for MAX_STEPS."""
+"""Readout summed over the time steps of a decision; wide enough for MAX_STEPS."""
 LOSS_SUM_BITS = 28
 """Loss summed over the time steps of a decision; wide enough for MAX_STEPS."""
 

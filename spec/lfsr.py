@@ -1,4 +1,4 @@
-"""The lanes' random generators: recurrence, and the initial states that a seed stands for."""
+"""The lanes' random generators: recurrence, and the initial states of a seed."""
 
 import numpy as np
 

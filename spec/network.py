@@ -32,13 +32,13 @@ MAX_NEURONS = 1 << 20
 
 
 def chunk_events(inputs: int) -> int:
-    """Events that a chunk may have where there are ``inputs`` inputs: those of a whole time step always fit."""
+    """Most events of a chunk for ``inputs`` inputs: those of one complete time step always fit."""
     return 1 << max(1, (inputs - 1).bit_length())
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a device was built for; Identify reports it.
+    """What a device was built for; its `Identity` reports it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Limits:
         Bits of a row entry (weight or feedback) in memory: 16 or 12.
     lanes_per_group : int
         Lanes that share row memory, neuron units and command registers: 2, 4 or 8. Fewer need fewer cycles where words
-        are short, more make a smaller chip. Nothing else depends on it, so Identify does not report it.
+        are short, more make a smaller chip. Nothing else depends on it, so `Identity` does not report it.
     """
 
     lanes: int
@@ -163,7 +163,7 @@ class Layer:
 
     Row ``i`` of word ``w`` is row-word ``weight_base + w * rows + i``; the bias is the last row. Entry ``k`` of
     the feedback matrix for word ``w`` is row-word ``feedback_base + w * classes + k``. Where the layer has a local
-    read-out (``local``), both it and the feedback matrix are ``2 * classes`` row-words a word: first the read-out's
+    readout (``local``), both it and the feedback matrix are ``2 * classes`` row-words a word: first the readout's
     entries, then those of the matrix. ``word_base`` is the layer's first word in the per-lane memories (membrane,
     surrogate, credit).
     """
@@ -180,7 +180,7 @@ class Layer:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Network:
-    """A spiking network. Raises NetworkError for one that no device could hold.
+    """A spiking network. Raises NetworkError for one that does not fit any device.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ class Network:
     steps : int
         Time steps T a sample.
     local : int
-        Hidden layers, from the first on, with a local read-out (local learning).
+        Hidden layers, from the first on, with a local readout (local learning).
     input : Input or str
         What samples consist of: ``frame``, ``spikes`` or ``graded``.
     """
@@ -220,7 +220,7 @@ class Network:
         object.__setattr__(self, "local", whole_number("local", local, 0, MAX_HIDDEN, error=NetworkError))
         if self.local > len(self.hidden):
             raise NetworkError(
-                f"local is {self.local} hidden layers with a local read-out; {self} has {len(self.hidden)}"
+                f"local is {self.local} hidden layers with a local readout; {self} has {len(self.hidden)}"
             )
         if self.local and self.classes > MAX_LOCAL_CLASSES:
             raise NetworkError(
@@ -238,7 +238,7 @@ class Network:
 
     @classmethod
     def parse(cls, text: str, steps: int = 6, local: int = 0, input: Input | str = Input.FRAME) -> "Network":
-        """Network of a text like ``784-256-256-10``."""
+        """Network from a text like ``784-256-256-10``."""
         return cls(text, steps, local, input)
 
     @property
@@ -262,7 +262,7 @@ class Network:
         return self.input.run_steps if self.input.events else self.steps
 
     def check(self, limits: Limits) -> None:
-        """Raise NetworkError, naming the limit, where a device with ``limits`` cannot hold the network."""
+        """Raise NetworkError, which names the limit, if a device with ``limits`` is too small for the network."""
         words = sum(map(limits.words_for, self.hidden))
         layers = self._place(limits.lanes)
         needed = layers[-1].weight_base + layers[-1].rows * layers[-1].words
@@ -277,9 +277,9 @@ class Network:
                 raise NetworkError(f"{self} needs {value} {what}; the device has {limit}")
 
     def layout(self, limits: Limits) -> tuple[Layer, ...]:
-        """Place the network in a device; one Layer for each layer of weights, the read-out last.
+        """Place the network in a device; one Layer for each layer of weights, the readout last.
 
-        Raises NetworkError where it does not fit.
+        Raises NetworkError if it does not fit.
         """
         self.check(limits)
         return self._place(limits.lanes)
@@ -334,14 +334,14 @@ def _bits(count: int) -> int:
 
 
 def _choice(name: str, value: Any, choices: Collection[int], words: str) -> int:
-    """``value`` as one of some whole numbers, which ``words`` describe; NetworkError for another."""
+    """``value`` as one of ``choices``, which ``words`` describe; NetworkError for another."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value not in choices:
         raise NetworkError(f"{name} must be {words}, not {shown(value)}")
     return int(value)
 
 
 def _sizes(given: Sequence[int] | NDArray[np.integer] | str) -> tuple[int, ...]:
-    """Neurons of each layer, of a text or of numbers; NetworkError says what is no network."""
+    """Neurons of each layer, from a text or from numbers; NetworkError if they are not those of a network."""
     if isinstance(given, str):
         parts = given.strip().split("-")
         # More digits are refused by Python itself.

@@ -118,7 +118,7 @@ class ResultSender(wiring.Component):
     Parameters
     ----------
     limits : Limits
-        Limits of the device; a result has up to ``limits.classes`` read-outs.
+        Limits of the device; a result has up to ``limits.classes`` readouts.
 
     Members
     -------
@@ -145,7 +145,7 @@ class ResultSender(wiring.Component):
     reply: Out(ReplySignature())
 
     def __init__(self, limits: Limits) -> None:
-        # Prediction, loss and the read-outs of one sample.
+        # Prediction, loss and the readouts of one sample.
         self.index_bits = (limits.classes + 1).bit_length()
         super().__init__()
 

@@ -36,7 +36,7 @@ class Result(Protocol):
 
     @property
     def outputs(self) -> Sequence[int]:
-        """Summed read-outs, signed, 32 bits."""
+        """Summed readouts, signed, 32 bits."""
 
 
 class Core(Protocol):
