@@ -1,5 +1,7 @@
 """Command processor of the link: which frames are executed, by which unit, and what is answered."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -178,7 +180,7 @@ class ReplyComposer(wiring.Component):
         # Registers the path from the sender's ready to the executors; as fast as the sender, a byte in two cycles.
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=1)
         connect(m, flipped(self.tail), fifo.w_stream)
-        tail = fifo.r_stream
+        tail: Any = fifo.r_stream
         header, payload = self.reply.header, self.reply.payload
         head_sent = Signal()
         m.d.comb += [
