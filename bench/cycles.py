@@ -78,7 +78,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", default="64-64-64-10", help="neurons of each layer (default: %(default)s)")
-    parser.add_argument("--local", type=int, default=0, help="hidden layers with a local read-out (default: none)")
+    parser.add_argument("--local", type=int, default=0, help="hidden layers with a local readout (default: none)")
     parser.add_argument("--lanes", type=int, default=16, help="lanes of the chip (default: %(default)s)")
     parser.add_argument("--data", default="digits", help="data set or file (default: %(default)s)")
     parser.add_argument("--data-root", default="", help="folder of the data set's files, where it has any")

@@ -188,7 +188,7 @@ def test_network_errors_are_opzo_errors() -> None:
 
 def test_local_read_outs_are_counted_from_the_first_layer_or_all() -> None:
     assert [Config(net="9-8-7-3", local=local).network.local for local in (0, 1, 2, -1)] == [0, 1, 2, 2]
-    with pytest.raises(NetworkError, match="local is 3 hidden layers with a local read-out; 9-8-7-3 has 2"):
+    with pytest.raises(NetworkError, match="local is 3 hidden layers with a local readout; 9-8-7-3 has 2"):
         Config(net="9-8-7-3", local=3)
     with pytest.raises(OpzoError, match=r"local must be in -1..3, not -2"):
         Config(net="9-8-7-3", local=-2)
