@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 SECONDS = 0.05
-"""Shortest time that a light is on; at most twice as long after a strobe."""
+"""Shortest time in seconds that a light is on; at most twice as long after a strobe."""
 
 
 class Lights(wiring.Component):
@@ -16,7 +16,7 @@ class Lights(wiring.Component):
     count : int
         Lights.
     cycles : int
-        Clock cycles that a light is on at least.
+        Fewest clock cycles that a light is on.
 
     Members
     -------

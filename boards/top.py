@@ -1,4 +1,4 @@
-"""What goes into a board's FPGA: clock, serial port, accelerator, LEDs."""
+"""Contents of the FPGA of a board: clock, serial port, accelerator, LEDs."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ from opzo.spec.network import Limits
 class BoardTop(Elaboratable):
     """`Top` on a board: clock of a PLL, reset until it is locked, UART, LEDs.
 
-    LEDs: link (a frame came whole), training (a run with learning went to the engine), error (a byte without its stop
+    LEDs: link (a complete frame came), training (a run with learning began), error (a byte without its stop
     bit, a lost byte, or a NAK); each stays on for SECONDS or more.
 
     Parameters
     ----------
     board : Board
     flow : Flow
-        Of the board's family.
+        Flow of the board's family.
     limits : Limits
     pll : Pll
         Core clock.
@@ -56,7 +56,7 @@ class BoardTop(Elaboratable):
         m.d.comb += lights.strobe.eq(Cat(top.received, top.training, uart.framing | uart.overrun | top.refused))
         shown: dict[Light, Any] = {}
         for number, light in enumerate((self._board.link, self._board.training, self._board.error)):
-            # A light with two meanings shows both.
+            # A light with two meanings shows either.
             shown[light] = shown.get(light, 0) | lights.on[number]
         self._show(m, platform, shown)
         return m

@@ -40,7 +40,7 @@ class Core(wiring.Component):
         m.submodules.control = control = RunControl()
         m.submodules.engine = engine = Engine(limits)
         m.submodules.error_path = error_path = ErrorPath(limits)
-        m.submodules.results = results = Results(limits)
+        m.submodules.results = results = Results()
         run = control.run
 
         # Runs come in through the event buffer and go out as results.

@@ -22,21 +22,21 @@ def counted(*counters: Counter) -> data.StructLayout:
 
 
 class Counters(wiring.Component):
-    """Count events in one memory; each counter collects its increments in a few bits until its turn comes.
+    """Count events in one memory; each counter collects its increments in a few bits until its turn.
 
-    Golden twin: ``opzo.sim.golden.counters.Counters``. One adder goes round all counters: 48 bits of registers for
-    each would cost more than the error unit. Memory word: count, COUNTER_BITS; address: Counter. It outlives a reset,
-    except for what is still being collected.
+    Golden twin: ``opzo.sim.golden.counters.Counters``. One adder serves all counters in turn: 48 bits of registers for
+    each would cost more than the error unit. Memory word: count, COUNTER_BITS; address: Counter. A reset loses only
+    the increments that are still being collected.
 
     Members
     -------
     increment : In(INCREMENTS)
-        Counted in every cycle, 0 to 3 for each counter.
+        Added in every cycle, 0 to 3 for each counter.
     clear : In(1)
-        Strobe: all counters become 0, the increments of the same cycle are lost.
+        Strobe: set all counters to 0; increments of the same cycle are lost.
     index : In(5), half : In(1)
-        Counter, and 0 for its low 32 bits or 1 for the others, which are ``data`` one cycle later; 0 where there is no
-        such counter. Only exact while not ``busy``.
+        Counter, and half: 0 for its low 32 bits, 1 for the rest. ``data`` is valid one cycle later, exact while not
+        ``busy``; 0 for an index that is no counter.
     busy : Out(1)
         Something was counted or cleared in the last SETTLE_CYCLES cycles; rises in the next cycle.
     """
@@ -84,7 +84,7 @@ class Counters(wiring.Component):
         # Stage 1: count at the memory's output; stage 2: in a register, sum is written.
         turns = [Signal.like(turn, name=f"turn_{n}", reset_less=True) for n in range(2)]
         amounts = [Signal(width, name=f"amount_{n}", reset_less=True) for n in range(2)]
-        anew = Signal(reset_less=True)
+        from_zero = Signal(reset_less=True)
         valid = Signal(2)
         count = Signal(COUNTER_BITS, reset_less=True)
         m.d.comb += turn_read.addr.eq(turn)
@@ -93,8 +93,8 @@ class Counters(wiring.Component):
             turns[1].eq(turns[0]),
             amounts[0].eq(collected[turn]),
             amounts[1].eq(amounts[0]),
-            anew.eq(clearing != 0),
-            count.eq(Mux(anew, 0, turn_read.data)),
+            from_zero.eq(clearing != 0),
+            count.eq(Mux(from_zero, 0, turn_read.data)),
             valid.eq(valid << 1 | 1),
         ]
         m.d.comb += [write.addr.eq(turns[1]), write.data.eq(count + amounts[1]), write.en.eq(valid[1])]

@@ -3,21 +3,29 @@
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
-MEMORY_COMMAND = data.StructLayout({"space": 3, "address": 20, "write": 1})
+from opzo.spec.formats import HISTORY_STEPS, INPUT_BITS
+from opzo.spec.memories import Space
+from opzo.spec.network import MAX_CLASSES, MAX_INPUTS, MAX_ROWS
+
+MEMORY_COMMAND = data.StructLayout({"space": range(len(Space)), "address": range(MAX_ROWS), "write": 1})
 """One row of a memory space; see opzo.spec.memories.Space."""
-EVENT = data.StructLayout({"address": 12, "value": 8, "ends": 4})
-"""One input event; where ``ends`` is not 0 no event, but the end of so many time steps."""
-RUN = data.StructLayout({"train": 1, "outputs": 1, "fresh": 1, "decision": 1, "label": 6, "tag": 2})
-"""End of the input of a run, with the flags of RUN; ``tag`` comes back with its result."""
-RESULT = data.StructLayout({"data": 32, "first": 1, "last": 1, "tag": 2})
-"""Prediction, loss, then with ``outputs`` the summed read-outs, sign-extended."""
+EVENT = data.StructLayout({"address": range(MAX_INPUTS), "value": INPUT_BITS, "ends": range(HISTORY_STEPS + 1)})
+"""One input event, or, where ``ends`` is not 0, the end of that many time steps."""
+TAG_BITS = 2
+"""Bits of the tag that matches a result with its run."""
+RUN = data.StructLayout(
+    {"train": 1, "outputs": 1, "fresh": 1, "decision": 1, "label": range(MAX_CLASSES), "tag": TAG_BITS}
+)
+"""End of the input of a run, with the flags of `RunFlag`; ``tag`` comes back with its result."""
+RESULT = data.StructLayout({"data": 32, "first": 1, "last": 1, "tag": TAG_BITS})
+"""Prediction, loss, then with ``outputs`` the summed readouts, sign-extended."""
 
 REGISTER_CYCLES = 3
 """From the address of a register to its content."""
 
 
 class CoreSignature(Signature):
-    """What the core offers to the link, directions as the core sees them. ``docs/machine.md`` tells the rules."""
+    """What the core offers to the link, directions as the core sees them. ``docs/machine.md`` has the rules."""
 
     def __init__(self) -> None:
         super().__init__(

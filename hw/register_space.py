@@ -32,7 +32,7 @@ class RegisterSpace(wiring.Component):
     feedback_shifts : In(FeedbackShiftSignature)
         New FEEDBACK_SHIFT of some layers.
     increment : In(INCREMENTS)
-        Of the counters.
+        Increments of the counters.
     """
 
     address: In(8)

@@ -10,11 +10,11 @@ from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import STORED, LayerReg, Reg, layer_register
 
 CONFIG = data.StructLayout({register.name.lower(): register.bits for register in STORED})
-"""One field for each Reg that is kept."""
+"""One field for each Reg that has content."""
 LAYER = data.StructLayout({field.name.lower(): field.bits for field in LayerReg})
 """One field for each LayerReg."""
 LAYERS = data.ArrayLayout(LAYER, MAX_HIDDEN + 1)
-"""The three layers into hidden layers, then the read-out."""
+"""The three layers into hidden layers, then the readout."""
 SHIFTS = data.ArrayLayout(LayerReg.FEEDBACK_SHIFT.bits, MAX_HIDDEN)
 
 GROUP_BITS = 3
@@ -37,7 +37,7 @@ class RegisterFile(wiring.Component):
     write_data : In(32), write_en : In(1)
         The register has its new value two cycles later.
     read_data : Out(32)
-        REGISTER_CYCLES after ``address``; 0 where no register is.
+        REGISTER_CYCLES after ``address``; 0 at an address without a register.
     clear_counters, clear_traces : Out(1)
         Strobe, two cycles after ``write_en``: CLEAR_COUNTERS was written; HIDDEN_LAYERS was.
     config : Out(CONFIG), layers : Out(LAYERS)
@@ -80,18 +80,19 @@ class RegisterFile(wiring.Component):
         }
         top = 1 + max(*single, *by_layer)
         values = single | by_layer
-        # The host has time: address and data are registered, then one of a few registers is chosen, then one of these.
-        asked, chosen = Signal.like(self.address), Signal(8 - GROUP_BITS, reset_less=True)
+        # Latency does not matter here: address and data are registered, then one register of each group is selected,
+        # then one of these.
+        requested, chosen = Signal.like(self.address), Signal(8 - GROUP_BITS, reset_less=True)
         write_data = Signal.like(self.write_data, reset_less=True)
         groups = 1 + (top - 1 >> GROUP_BITS)
         writes = Signal(groups)
         m.d.sync += [
-            asked.eq(self.address),
+            requested.eq(self.address),
             write_data.eq(self.write_data),
             *(writes[group].eq(self.write_en & (self.address[GROUP_BITS:] == group)) for group in range(groups)),
         ]
         is_written = {
-            address: writes[address >> GROUP_BITS] & (asked[:GROUP_BITS] == address % (1 << GROUP_BITS))
+            address: writes[address >> GROUP_BITS] & (requested[:GROUP_BITS] == address % (1 << GROUP_BITS))
             for address in (*values, Reg.CLEAR_COUNTERS)
         }
         for address, value in values.items():
@@ -101,13 +102,13 @@ class RegisterFile(wiring.Component):
         m.d.sync += [
             self.clear_counters.eq(is_written[Reg.CLEAR_COUNTERS]),
             self.clear_traces.eq(is_written[Reg.HIDDEN_LAYERS]),
-            chosen.eq(asked[GROUP_BITS:]),
+            chosen.eq(requested[GROUP_BITS:]),
             self.read_data.eq(0),
         ]
         for group in range(groups):
             members = [values.get(group << GROUP_BITS | n, Const(0)) for n in range(1 << GROUP_BITS)]
             value = Signal(max(len(member) for member in members), name=f"group_{group}", reset_less=True)
-            m.d.sync += value.eq(Array(members)[asked[:GROUP_BITS]])
+            m.d.sync += value.eq(Array(members)[requested[:GROUP_BITS]])
             with m.If(chosen == group):
                 m.d.sync += self.read_data.eq(value)
         return m

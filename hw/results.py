@@ -1,48 +1,33 @@
-"""Results: a sample's answer as a stream of words."""
-
-from typing import Any
+"""Results: the answer of a run as a stream of words."""
 
 from amaranth import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.error.ports import AnswerSignature
+from opzo.hw.error.ports import CLASS_COUNT_BITS, AnswerSignature
 from opzo.hw.interface import RESULT, RUN
 from opzo.hw.lib.check import check
-from opzo.spec.network import Limits
 
 
 class Results(wiring.Component):
-    """Send prediction, loss and, if the sample asked for them, the summed read-outs.
+    """Send prediction, loss and, if the run asked for them, the summed readouts.
 
     Members
     -------
     start : In(1), sample : In(RUN)
-        Strobe: the results of ``sample`` stand at the inputs, and stay until ``busy`` falls.
+        Strobe: the run of ``sample`` has ended; ``sample``, ``classes`` and ``answer`` are stable until ``busy`` falls.
     classes : In
     answer : In(AnswerSignature)
     o : Out(stream of RESULT)
     busy : Out(1)
     """
 
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(
-            {
-                "start": In(1),
-                "sample": In(RUN),
-                "classes": In(7),
-                "answer": In(AnswerSignature()),
-                "o": Out(stream.Signature(RESULT)),
-                "busy": Out(1),
-            }
-        )
-
-    start: Signal
-    sample: data.View
-    classes: Signal
-    answer: Any
-    o: stream.Interface
-    busy: Signal
+    start: In(1)
+    sample: In(RUN)
+    classes: In(CLASS_COUNT_BITS)
+    answer: In(AnswerSignature())
+    o: Out(stream.Signature(RESULT))
+    busy: Out(1)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -1,4 +1,4 @@
-"""The whole accelerator: byte stream in, byte stream out."""
+"""The accelerator: byte stream in, byte stream out."""
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
@@ -10,14 +10,14 @@ from opzo.spec.network import Limits
 
 
 class Top(wiring.Component):
-    """Link and core, for a UART, a FIFO or a simulator around them.
+    """Link and core; a UART, a FIFO or a simulator connects to their byte streams.
 
     Parameters
     ----------
     limits : Limits
-        What to build for.
+        Sizes of the device.
     clock_khz : int
-        Clock that the device reports, 0 for none.
+        Clock in kHz that the device reports; 0 if unknown.
 
     Members
     -------
@@ -26,8 +26,8 @@ class Top(wiring.Component):
     tx : Out(stream)
         Bytes to the host.
     busy : Out(1)
-        Something is going on that does not wait for the host: a sample, a memory access, a frame to be answered, a
-        reply not yet sent. While it is low and ``rx`` idle nothing changes.
+        Work is in progress that does not wait for the host: a run, a memory access, a frame to be answered, a reply
+        to be sent. While ``busy`` is low and ``rx`` idle, the state does not change.
     received, refused, training : Out(1)
         Strobes for LEDs, as those of `Link`.
     """

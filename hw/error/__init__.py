@@ -1,1 +1,1 @@
-"""The error unit: read-outs, softmax, loss, error; scales of the feedback; local read-out."""
+"""The error unit: readouts, softmax, loss, error; scales of the feedback; local readout."""

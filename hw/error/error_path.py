@@ -36,7 +36,7 @@ class LaneSumsSignature(Signature):
     chain : Out(signed)
         Sum at the end of the chain.
     tag : Out(tag_layout)
-        Of the command at stage ACCUMULATED, at the end of which the chain is loaded.
+        Tag of the command at stage ACCUMULATED, at whose end the chain is loaded.
     local_sum : Out(signed), local_tag : Out(tag_layout)
         Sum over the lanes of a word of a local readout, and its tag.
     """

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from opzo.hw.lib.multiplier import WIDTH
 from opzo.hw.lib.primitives import primitives
 from opzo.spec.formats import ERROR, MEMBRANE, RATE_BITS, SCALED_ERROR
+from opzo.spec.registers import Reg
 
 PROBABILITY_CYCLES = 2
 CYCLES = 5
@@ -47,7 +48,7 @@ class ErrorScaler(wiring.Component):
     readout: In(signed(MEMBRANE.width))
     is_label: In(1)
     probability: In(2 * WIDTH)
-    mse_shift: In(4)
+    mse_shift: In(Reg.MSE_SHIFT.bits)
     rate: In(RATE_BITS)
     aux: In(AuxMultiplierSignature())
     scaled: Out(signed(SCALED_ERROR.width))

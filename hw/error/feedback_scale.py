@@ -29,11 +29,11 @@ class ScaleEstimator(wiring.Component):
     Members
     -------
     clear : In(1)
-        Strobe: forget all entries, also those on their way and a search; not together with an entry.
+        Strobe: forget all entries, including those under way, and end a search; not together with an entry.
     entry : In({valid 1, value signed 16})
         Strobed entry, FEEDBACK_ENTRY.
     finish : In(1)
-        Strobe: start the search. It uses the sum up, so the next entries need a ``clear`` before them.
+        Strobe: start the search. It destroys the sum: ``clear`` before the next entries.
     shift : Out(4)
         Result, from ``done`` until the next ``finish`` or ``clear``.
     done : Out(1)
@@ -65,7 +65,7 @@ class ScaleEstimator(wiring.Component):
         magnitude = Signal(FEEDBACK_ENTRY.width, reset_less=True)
         total = Signal(range(self.entries * -FEEDBACK_ENTRY.min + 1))
         limit = Signal(range(self.entries * FEEDBACK_MEAN_MAX + 1))
-        # In a cycle of its own: the comparison is long.
+        # Registered: the comparison has a long carry chain.
         found = Signal()
 
         m.d.sync += [
@@ -105,17 +105,17 @@ class ScaleEstimator(wiring.Component):
 
 
 class FeedbackScales(wiring.Component):
-    """Feedback shifts of all layers, chosen anew in one of FEEDBACK_REFRESH runs with learning.
+    """Feedback shifts of all layers, chosen again in one of FEEDBACK_REFRESH runs with learning.
 
     Members
     -------
     run : In(RunSignature)
     tag : In(tag_layout), row : In(signed)
-        Of the command at stage ROW: its tag, and the row of the first lane.
+        Tag of the command at stage ROW, and the row of the first lane.
     measure : Out(1)
-        The shifts are chosen in this run: the tags of the matrices' entries are to say so.
+        The shifts are chosen in this run; goes into the tags of the entries of the feedback matrices.
     done : Out(1)
-        All searches that began have ended.
+        No search is under way.
     feedback_shifts : Out(FeedbackShiftSignature)
         Results, in the cycle in which a run that measured closes.
     """

@@ -1,4 +1,4 @@
-"""Local read-out: what the lanes' gated entries sum up to."""
+"""Local readout: sum of the entries of the neurons that spiked."""
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
@@ -10,7 +10,7 @@ from opzo.spec.network import Limits
 
 
 class LocalReadout(wiring.Component):
-    """Add up the words of a class and saturate the sum to a read-out.
+    """Add up the words of a class and saturate the sum to a readout.
 
     Golden twin: ``opzo.sim.golden.local_readout.local_readout``. One word a cycle; ``o`` one cycle after the last word.
 
@@ -23,7 +23,7 @@ class LocalReadout(wiring.Component):
     valid : In(1), first : In(1), last : In(1), sum : In(signed)
         Strobed sum over the lanes of a word, and whether it is the first or last word of a class.
     o_valid : Out(1), o : Out(signed)
-        Strobed read-out of a class, MEMBRANE.
+        Strobed readout of a class, MEMBRANE.
     """
 
     valid: Signal

@@ -11,7 +11,7 @@ CYCLES = 3
 
 
 class LossUnit(wiring.Component):
-    """Compute ``exponent + log2(total)``, the negative logarithm of a probability, saturated; CYCLES.
+    """Compute ``exponent + log2(total)``, the negative logarithm of a probability, saturated; latency CYCLES.
 
     Golden twin: ``opzo.sim.golden.error.error_step``.
 
@@ -23,7 +23,7 @@ class LossUnit(wiring.Component):
     Members
     -------
     exponent : In
-        Of the label's class.
+        Exponent of the power of the label's class.
     total : In(width)
         Sum of all powers, 2**EXP2_ONE_BITS or more.
     loss : Out(LOSS_BITS)
@@ -40,22 +40,22 @@ class LossUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        whole = Signal(range(self.width - EXP2_ONE_BITS), reset_less=True)
+        integer = Signal(range(self.width - EXP2_ONE_BITS), reset_less=True)
         fraction = Signal(EXP2_FRAC_BITS, reset_less=True)
         mantissa = Signal(LOSS_FRAC_BITS)
-        log_total = Signal(len(whole) + LOSS_FRAC_BITS, reset_less=True)
+        log_total = Signal(len(integer) + LOSS_FRAC_BITS, reset_less=True)
         loss = Signal(EXPONENT_BITS + LOSS_FRAC_BITS - EXP2_FRAC_BITS + 1)
-        # Ascending, so that the highest bit that is set has the last word.
+        # Ascending, so that the assignment for the highest bit that is set takes effect.
         for position in range(EXP2_ONE_BITS, self.width):
             with m.If(self.total[position]):
                 m.d.sync += [
-                    whole.eq(position - EXP2_ONE_BITS),
+                    integer.eq(position - EXP2_ONE_BITS),
                     fraction.eq(self.total[position - EXP2_FRAC_BITS : position]),
                 ]
         m.d.comb += mantissa.eq(Array(LOG2)[fraction])
         m.d.comb += loss.eq((self.exponent << (LOSS_FRAC_BITS - EXP2_FRAC_BITS)) + log_total)
         m.d.sync += [
-            log_total.eq(Cat(mantissa, whole)),
+            log_total.eq(Cat(mantissa, integer)),
             self.loss.eq(Mux(loss[LOSS_BITS:].any(), (1 << LOSS_BITS) - 1, loss)),
         ]
         return m

@@ -20,7 +20,7 @@ class LossSum(wiring.Component):
     publish : In(1), best : In(6)
         Strobe, not before ``add``: the run has ended with prediction ``best``.
     prediction : Out(6), total : Out(LOSS_SUM_BITS)
-        Of the last run that was published.
+        Answer of the last run that was published.
     """
 
     loss: In(LOSS_BITS)

@@ -3,6 +3,7 @@
 from amaranth import signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
+from amaranth.utils import exact_log2
 
 from opzo.spec.formats import (
     HISTORY_STEPS,
@@ -12,10 +13,13 @@ from opzo.spec.formats import (
     RATE_BITS,
     SCALED_ERROR,
 )
-from opzo.spec.network import MAX_HIDDEN
+from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN
+from opzo.spec.registers import Reg
 
-CLASS_BITS = 6
-"""Bits of a class at the ports, whatever the limits are."""
+CLASS_BITS = exact_log2(MAX_CLASSES)
+"""Bits of a class at the ports, the same for all devices."""
+CLASS_COUNT_BITS = CLASS_BITS + 1
+"""Bits of the number of classes."""
 DIFFERENCE_BITS = MEMBRANE.width + 1
 SOURCE = range(MAX_HIDDEN + 1)
 """Whose readouts: those of a hidden layer (local readout), or READOUT_LAYER, the network's."""
@@ -27,10 +31,10 @@ class ErrorSettingsSignature(Signature):
     def __init__(self) -> None:
         super().__init__(
             {
-                "classes": Out(CLASS_BITS + 1),
+                "classes": Out(CLASS_COUNT_BITS),
                 "label": Out(CLASS_BITS),
                 "rate": Out(RATE_BITS),
-                "mse_shift": Out(4),
+                "mse_shift": Out(Reg.MSE_SHIFT.bits),
                 "learn": Out(1),
             }
         )

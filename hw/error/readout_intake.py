@@ -56,7 +56,7 @@ class ReadoutIntake(wiring.Component):
     numbered : Out(ClassReadoutSignature)
         The same, one cycle later.
     largest : Out(signed)
-        Of the step so far, two cycles after ``numbered``.
+        Largest readout of the step so far, two cycles after ``numbered``.
     """
 
     clear: Signal

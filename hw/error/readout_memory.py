@@ -26,8 +26,8 @@ class ReadoutMemory(wiring.Component):
     -------
     readout : In(ClassReadoutSignature)
     odd, local : In(1)
-        Of the step: compute differences from what is stored; the readouts are local ones, which are stored apart from
-        the network's and have no differences. Stable over the step.
+        Compute differences from what is stored; the readouts are local ones, which are stored apart from the network's
+        and have no differences. Stable over the step.
     index : In
         Class whose readout ``stored`` is valid two cycles later, unless one came in the cycle of ``index``. A readout
         can be read two cycles after it came.

@@ -1,4 +1,4 @@
-"""Read-out shifter: takes the read-outs of a word out of the chain, one a cycle."""
+"""Readout shifter: takes the readouts of a word out of the chain, one a cycle."""
 
 from amaranth import Module, Signal
 from amaranth.lib import wiring
@@ -9,19 +9,19 @@ from opzo.spec.network import Limits
 
 
 class ReadoutShifter(wiring.Component):
-    """Shift the chain after a read-out word was loaded into it.
+    """Shift the chain after a word of readouts was loaded into it.
 
-    The lanes obey ``shift`` two cycles late, so shifting starts before the load and gives a read-out in every cycle.
+    The lanes obey ``shift`` two cycles late, so shifting starts before the load and gives a readout in every cycle.
 
     Members
     -------
     soon : In(1)
         Strobe: ``load`` follows in the next cycle.
     load : Out(1), lanes : In
-        Strobe: the chain is loaded at the end of this cycle, with so many read-outs, at least one.
+        Strobe: the chain is loaded at the end of this cycle, with ``lanes`` readouts, at least one.
     shift : Out(1)
     valid : Out(1)
-        The chain's end is a read-out.
+        The end of the chain is a readout.
     """
 
     def __init__(self, limits: Limits) -> None:

@@ -1,4 +1,4 @@
-"""Looks into a simulated core from a cocotb testbench: memories and registers by their places in the hierarchy."""
+"""State of a simulated core in a cocotb testbench: memories and registers by their paths in the hierarchy."""
 
 from typing import Any
 
@@ -72,11 +72,11 @@ class CoreState:
         return each.reshape(len(self._membranes), words, self._size).swapaxes(0, 1).reshape(words, -1)
 
     def traces(self, words: int) -> np.ndarray:
-        """Traces and histories of the first ``words`` hidden words, as HISTORY tells them: uint16 (words, lanes)."""
+        """Traces and histories of the first ``words`` hidden words, as in Space.HISTORY: uint16 (words, lanes)."""
         return self._read(self._entries[0], words)
 
     def input_traces(self) -> np.ndarray:
-        """The same of the inputs, as INPUT_HISTORY: uint16 (inputs / lanes, lanes)."""
+        """The same for the inputs, as in Space.INPUT_HISTORY: uint16 (inputs / lanes, lanes)."""
         return self._read(self._entries[1], self._limits.input_words)
 
     def _read(self, entries: Any, words: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from opzo.spec.registers import READOUT_LAYER
 
 EXPONENT_SHIFT = LOG2E_FRAC_BITS + MEMBRANE.frac_bits - EXP2_FRAC_BITS
 BUSY_CYCLES, INFERENCE_CYCLES = 30, 12
-"""Cycles beyond 2 C from the last read-out to the fall of busy; without learning beyond C."""
+"""Cycles beyond 2 C from the last readout to the fall of busy; without learning beyond C."""
 
 
 class Driver:
@@ -43,7 +43,7 @@ class Driver:
         self.scaled_losses = [0, 0]
         self.errors: list[int] = []
         self.last_outputs: np.ndarray | None = None
-        """Of the last step, whatever the run; None while unknown."""
+        """Of the last step, of any run; None while unknown."""
         self.difference: np.ndarray | None = None
         """Of the last odd step."""
         self.answer: tuple[int, int] | None = None
@@ -72,9 +72,9 @@ class Driver:
         phase: int = 0,
         restart: bool = True,
     ) -> None:
-        """Run; ``outputs``: read-outs (steps, classes).
+        """Run; ``outputs``: readouts (steps, classes).
 
-        ``local`` is the probability that a layer's own read-out comes before a step of the network's, which leaves
+        ``local`` is the probability that a layer's own readout comes before a step of the network's, which leaves
         everything of the network as it was. With ``phase`` 1 the first step is the second of an antithetic pair;
         ``restart`` begins a decision.
         """
@@ -92,8 +92,8 @@ class Driver:
                 own = np.array(random_outputs(self.rng, self.classes))
                 flags = (bool(self.rng.getrandbits(1)) for _ in range(3))
                 await self.step(own, source, at, *flags, stall=stall)
-                assert self.errors == [], "errors of a local read-out for the network's"
-                assert self.answer in (None, self._answer()), "a local read-out changed the last run's answer"
+                assert self.errors == [], "errors of a local readout for the network's"
+                assert self.answer in (None, self._answer()), "a local readout changed the last run's answer"
                 local_errors[source, at] = error_step(own, label, mse_shift=mse_shift)[0] * rate
             odd = bool((step + phase) % 2)
             assert self.answer in (None, self._answer()), "the last run's answer changed before the end of this one"
@@ -161,7 +161,7 @@ class Driver:
         dut.step__odd.value, dut.step__restart.value = odd, restart
         await FallingEdge(dut.clk)
         dut.step__start.value = 0
-        # Sampled with start; what comes later is for nobody.
+        # Sampled with start; later values are ignored.
         for name in ("source", "step", "last", "odd", "restart"):
             signal = getattr(dut, f"step__{name}")
             signal.value = self.rng.getrandbits(len(signal))
@@ -176,7 +176,7 @@ class Driver:
             dut.readout__value.value = value & ((1 << MEMBRANE.width) - 1)
             await self._cycle(others)
         dut.readout__valid.value = 0
-        # The cycle of the last read-out is over.
+        # The cycle of the last readout is over.
         cycles = 1
         closing = []
         while dut.progress__busy.value:
@@ -229,7 +229,7 @@ class Driver:
 
 
 def corner_outputs(classes: int) -> list[list[int]]:
-    """Read-outs at the ends of what can happen: all equal, one alone, far apart, one step apart."""
+    """Readouts at the ends of what can happen: all equal, one alone, far apart, one step apart."""
     low, high, one = MEMBRANE.min, MEMBRANE.max, MEMBRANE.one
     corners = [[v] * classes for v in (low, -1, 0, 1, high)]
     for k in (0, 1, classes - 1):
@@ -257,7 +257,7 @@ def corner_outputs(classes: int) -> list[list[int]]:
 
 
 def random_outputs(rng: Random, classes: int) -> list[int]:
-    """Read-outs with spreads from a few units to everything."""
+    """Readouts with spreads from a few units to everything."""
     spread = 1 << rng.randrange(1, MEMBRANE.width)
     offset = rng.randrange(-spread, spread)
     return [max(MEMBRANE.min, min(MEMBRANE.max, offset + rng.randrange(-spread, spread))) for _ in range(classes)]
@@ -305,7 +305,7 @@ async def sums_the_longest_decision(dut: Any) -> None:
     for value in (MEMBRANE.min, MEMBRANE.max):
         outputs = np.full(classes, value)
         outputs[0] = -value - 1
-        # Of the label with the least read-out the loss is the largest.
+        # The label with the least readout has the largest loss.
         label = int(outputs.argmin())
         _, loss = error_step(outputs, label, mse_shift=0)
         dut.settings__label.value, dut.settings__learn.value = label, 0

@@ -1,4 +1,4 @@
-"""Testbench of the local read-out."""
+"""Testbench of the local readout."""
 
 from random import Random
 from typing import Any
@@ -66,4 +66,4 @@ async def matches_golden(dut: Any) -> None:
     results = await unit.run(vectors)
     assert_equal(results["o_valid"], valid, what="strobes by cycle", seed=bench.seed())
     got = [o for o, strobe in zip(results["o"], results["o_valid"], strict=True) if strobe]
-    assert_equal(got, expected, what="read-outs by class", seed=bench.seed())
+    assert_equal(got, expected, what="readouts by class", seed=bench.seed())

@@ -1,4 +1,4 @@
-"""Testbench of the read-out shifter, with a model of the chain that it shifts."""
+"""Testbench of the readout shifter, with a model of the chain that it shifts."""
 
 from random import Random
 from typing import Any
@@ -17,14 +17,14 @@ class Chain:
         self._values = [-1] * lanes
 
     async def cycle(self, load: list[int] | None = None, *, soon: bool = False) -> int | None:
-        """Go through a cycle, at whose end ``load`` is loaded; return the read-out that came out, if one did.
+        """Go through a cycle, at whose end ``load`` is loaded; return the readout that came out, if one did.
 
         ``soon``: there is a load in the next one.
         """
         dut = self._dut
         dut.soon.value = soon
         await ReadOnly()
-        read_out = self._values[0] if dut.valid.value else None
+        readout = self._values[0] if dut.valid.value else None
         assert dut.load.value == (load is not None)
         if load is not None:
             self._values = load
@@ -32,11 +32,11 @@ class Chain:
             self._values = [*self._values[1:], -1]
         self._shifts = [self._shifts[1], bool(dut.shift.value)]
         await FallingEdge(dut.clk)
-        return read_out
+        return readout
 
 
 async def load(dut: Any, rng: Random, chain: Chain, lanes: int) -> list[int]:
-    """Load a word of which ``lanes`` are read-outs; return those."""
+    """Load a word of which ``lanes`` are readouts; return those."""
     values = [rng.randrange(1 << 20) for _ in range(bench.parameters()["lanes"])]
     dut.lanes.value = lanes
     assert await chain.cycle(values) is None
@@ -46,7 +46,7 @@ async def load(dut: Any, rng: Random, chain: Chain, lanes: int) -> list[int]:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def gives_every_read_out_once(dut: Any) -> None:
+async def gives_every_readout_once(dut: Any) -> None:
     most, rng = bench.parameters()["lanes"], Random(bench.seed())
     chain = Chain(dut, most)
     dut.soon.value = 0
@@ -57,8 +57,8 @@ async def gives_every_read_out_once(dut: Any) -> None:
         # One in every cycle, and the next word at once or later.
         pause = rng.choice((0, 0, 1, 5))
         ends = [n == lanes + pause - 1 for n in range(lanes + pause)]
-        read_outs = [await chain.cycle(soon=soon) for soon in ends]
-        assert read_outs == expected + [None] * pause, f"seed {bench.seed()}"
+        readouts = [await chain.cycle(soon=soon) for soon in ends]
+        assert readouts == expected + [None] * pause, f"seed {bench.seed()}"
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

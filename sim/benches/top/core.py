@@ -1,4 +1,4 @@
-"""Testbench of the whole core: every bit of its state against the golden model after every sample."""
+"""Testbench of the core: every bit of its state against the golden model after every run."""
 
 from random import Random
 from typing import Any
@@ -43,7 +43,7 @@ def event_stream(chunk: Chunk, rng: Random) -> list[dict[str, int]]:
 
 
 def end_of(layer: Layer) -> int:
-    """Row behind the last one of a layer."""
+    """Row after the last one of a layer."""
     return layer.weight_base + layer.words * layer.rows
 
 
@@ -54,7 +54,7 @@ def run_request(flags: RunFlag, label: int, tag: int) -> dict[str, int]:
 
 
 class CoreBench:
-    """A simulated core and its golden twin, fed alike."""
+    """A simulated core and its golden twin, with the same input."""
 
     def __init__(self, dut: Any, limits: Limits, rng: Random, stall: float) -> None:
         self.dut, self.limits, self.rng = dut, limits, rng
@@ -150,10 +150,10 @@ class CoreBench:
         assert [word["first"] for word in words] == [1] + [0] * (len(words) - 1), f"{where}first"
         assert [word["last"] for word in words] == [0] * (len(words) - 1) + [1], f"{where}last"
         assert_equal(data[:2], [expected.prediction, expected.loss], what=f"{where}answer", seed=bench.seed())
-        assert_equal(data[2:], expected.outputs if outputs else (), what=f"{where}read-outs", seed=bench.seed())
+        assert_equal(data[2:], expected.outputs if outputs else (), what=f"{where}readouts", seed=bench.seed())
 
     async def forget(self) -> None:
-        """Start the golden twin anew after a reset, with what the gateware's memories still hold."""
+        """Replace the golden twin after a reset, keeping what the gateware's memories keep."""
         golden, state = GoldenCore(self.limits), self.state
         golden.memory[...] = state.rows(self.limits.rows)
         golden.membrane[...] = state.membranes(self.limits.words)
@@ -173,7 +173,7 @@ class CoreBench:
         await self.forget()
 
     async def discard(self) -> None:
-        """Give up the input that was sent."""
+        """Discard the input that was sent."""
         self.dut.link__discard.value = 1
         await FallingEdge(self.dut.clk)
         self.dut.link__discard.value = 0
@@ -280,8 +280,8 @@ async def matches_golden(dut: Any) -> None:
 
 
 @cocotb.test()
-async def starts_anew_after_a_reset_in_the_middle(dut: Any) -> None:
-    """Reset at a random cycle of a sample; then a case as if nothing had been."""
+async def starts_again_after_a_reset_in_the_middle(dut: Any) -> None:
+    """Reset at a random cycle of a run; then a case as after power-up."""
     core = core_bench(dut)
     await bench.start(dut)
     for case in bench.parameters()["cases"][:RESETS]:

@@ -15,7 +15,7 @@ MOST = (1 << INCREMENT_BITS) - 1
 
 
 class Driver:
-    """The unit beside its model."""
+    """The unit next to its model."""
 
     def __init__(self, dut: Any) -> None:
         self.dut, self.model = dut, Counters()

@@ -5,10 +5,10 @@ from opzo.spec.network import Limits
 LIMITS = Limits(lanes=16, rows=1024, inputs=256, words=8, classes=16)
 
 
-def test_shifter_gives_every_read_out():
+def test_shifter_gives_every_readout():
     run_bench(
         ReadoutShifter(LIMITS),
-        name="read_out",
+        name="readout",
         test_module="opzo.sim.benches.error.readout_shifter",
         parameters={"lanes": LIMITS.lanes},
     )
