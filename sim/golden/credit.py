@@ -1,7 +1,7 @@
 """Credit filter: moves the presynaptic trace to the postsynaptic side.
 
 ``sum_t trace_i[t] c_j[t]`` over a run equals ``sum_k s_i[k] E_j[k]`` with ``E_j[k] = c_j[k] + E_j[k+1] / 2``, plus
-``trace_i / 2 * E_j[0]`` for the trace with which the run began. So a presynaptic neuron needs no more than its spike
+``trace_i / 2 * E_j[0]`` for the trace with which the run began. So a presynaptic neuron needs only its spike
 history and that trace.
 """
 
@@ -14,8 +14,8 @@ from opzo.spec.formats import FRAME_CREDIT, INPUT_BITS
 def filter_credit(credits: np.ndarray) -> np.ndarray:
     """E: int (steps, words, lanes), FILTERED, of credits of the same shape, CREDIT.
 
-    The half rounds towards 0: rounded down, every neuron's credit would be a little too small, and where step sizes are
-    small that raises firing rates (docs/learning.md).
+    The half rounds towards 0. Rounded down, every neuron's credit would be slightly too small, which raises firing
+    rates when step sizes are small (docs/learning.md).
     """
     filtered = credits.copy()
     for step in range(len(credits) - 2, -1, -1):
@@ -38,13 +38,13 @@ def spike_update(filtered: np.ndarray, histories: np.ndarray) -> np.ndarray:
 
 
 def trace_update(filtered: np.ndarray, traces: np.ndarray) -> np.ndarray:
-    """Update of rows by what they did before the run: int (words, rows, lanes), ``trace / 2 x E[0]`` rounded half up.
+    """Update of rows by their traces before the run: int (words, rows, lanes), ``trace / 2 x E[0]`` rounded half up.
 
     Parameters
     ----------
     filtered : int (steps, words, lanes)
     traces : int (rows,)
-        Unsigned, TRACE_FRAC_BITS; of graded inputs with the value of the run's only step added, which counts twice as
+        Unsigned, TRACE_FRAC_BITS; for graded inputs with the value of the run's only step added, which counts twice as
         much and has one bit more after the point.
     """
     return _scaled(filtered[0], traces)

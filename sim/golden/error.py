@@ -26,7 +26,7 @@ _LABEL_SHIFT = MEMBRANE.frac_bits - ERROR.frac_bits
 
 
 def error_step(o: np.ndarray, label: int, *, mse_shift: int) -> tuple[np.ndarray, int]:
-    """Error and loss of the read-outs of one time step.
+    """Error and loss of the readouts of one time step.
 
     ``p = 2**(-(max(o) - o) log2(e))`` from a table, error ``p / sum(p) - y`` plus, where ``mse_shift`` is not 0,
     ``(o - y) 2**-mse_shift``; loss ``-log2(p_y / sum(p))``. Plain integers: faster than NumPy at these sizes.
@@ -34,7 +34,7 @@ def error_step(o: np.ndarray, label: int, *, mse_shift: int) -> tuple[np.ndarray
     Parameters
     ----------
     o : int (classes,)
-        Read-outs, MEMBRANE.
+        Readouts, MEMBRANE.
     label : int
         Class y.
     mse_shift : int

@@ -1,4 +1,4 @@
-"""Feedback: the error at the top, carried to a hidden layer by its feedback matrix."""
+"""Feedback: the error of the readout, projected to a hidden layer by its feedback matrix."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from opzo.spec.formats import CREDIT, DELTA_SHIFT, FEEDBACK_FACTOR_BITS, SURROGA
 
 
 def feedback_sum(entries: np.ndarray, shift: int, errors: np.ndarray) -> np.ndarray:
-    """M e: int (words, lanes).
+    """Feedback matrix times error, M e: int (words, lanes).
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def credit(
     Parameters
     ----------
     total : int (words, lanes)
-        What ``feedback_sum`` gave (or the zero-order sum).
+        Result of ``feedback_sum``, or the zero-order sum.
     surrogate : int (words, lanes)
         Codes 0..8.
     spikes, valid : bool (words, lanes)

@@ -18,7 +18,7 @@ class Fired(NamedTuple):
     surrogate: np.ndarray
     """Surrogate code 0..8: the derivative is 2**-code, 0 for 8."""
     saturated: np.ndarray
-    """bool: where the potential of a neuron saturated."""
+    """bool: the potential of the neuron saturated."""
 
 
 def fire(v: np.ndarray, current: np.ndarray, noise: np.ndarray | int, valid: np.ndarray) -> Fired:
@@ -33,7 +33,7 @@ def fire(v: np.ndarray, current: np.ndarray, noise: np.ndarray | int, valid: np.
     noise : int (words, lanes) or 0
         +alpha or -alpha, added for the comparison only.
     valid : bool (words, lanes)
-        False in lanes that hold no neuron; those never spike, and that they saturate is not counted.
+        False in lanes without a neuron; they never spike, and their saturations are not counted.
     """
     u, saturated = saturate((v >> 1) + current, MEMBRANE.width)
     distance = u - THRESHOLD

@@ -1,8 +1,8 @@
 """The lanes' linear feedback shift registers, drawn together 16 bits at a time.
 
 Over GF(2) the square of the recurrence is the recurrence at doubled distances, so words of 16 bits obey
-``W[n + 32 s] = W[n] ^ W[n + 3 s] ^ W[n + 10 s] ^ W[n + 14 s]`` for every power of two ``s``: blocks of the future are
-had with three vector operations.
+``W[n + 32 s] = W[n] ^ W[n + 3 s] ^ W[n + 10 s] ^ W[n + 14 s]`` for every power of two ``s``: three vector operations
+yield a block of future words.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Local read-out: what a hidden layer alone says of the class (paper appendix C.1)."""
+"""Local readout: scores of the classes from a single hidden layer (paper appendix C.1)."""
 
 import numpy as np
 

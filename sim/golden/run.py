@@ -1,7 +1,7 @@
-"""The sequencer: one run through the core, in the chip's order of operations and random draws.
+"""One run through the core, in the chip's order of operations and random draws.
 
-A run is a frame sample or a chunk of events. ``docs/machine.md`` tells the schedule; the skew between layers matters
-here only because it fixes the order in which the random generators are drawn.
+A run is a frame sample or a chunk of events. ``docs/machine.md`` has the schedule. The skew between layers matters here
+only because it determines the order in which the random generators are drawn.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def run_chunk(core: GoldenCore, chunk: Chunk, label: int, flags: RunFlag) -> tuple[int, int, tuple[int, ...]]:
-    """Run a frame or a chunk of events; prediction, summed loss, summed read-outs. Changes the core's state."""
+    """Run a frame or a chunk of events; prediction, summed loss, summed readouts. Changes the core's state."""
     run = _Run(core, chunk, label, flags)
     run.forward()
     if run.train:
@@ -53,7 +53,7 @@ def run_chunk(core: GoldenCore, chunk: Chunk, label: int, flags: RunFlag) -> tup
 
 
 class _Hidden:
-    """What one hidden layer remembers during a run."""
+    """State of a hidden layer during a run."""
 
     def __init__(self, layer: Layer, core: GoldenCore, steps: int, *, fresh: bool) -> None:
         shape = (layer.words, core.limits.lanes)
@@ -69,9 +69,9 @@ class _Hidden:
         """Sign of the noise in the pair's even step, by step."""
         self.credits = np.zeros((steps, *shape), np.int64)
         self.local_errors: list[np.ndarray] = []
-        """Scaled errors of the local read-out by step: int (classes,)."""
+        """Scaled errors of the local readout by step: int (classes,)."""
         self.shift: int | None = None
-        """Feedback shift that comes into force after the run; None: the old one."""
+        """Feedback shift from the next run on; None: unchanged."""
 
     def signs(self, step: int) -> np.ndarray:
         """Sign of the noise in the even step of a pair: +-1."""
@@ -79,7 +79,7 @@ class _Hidden:
 
 
 class _Run:
-    """One run on its way through the core."""
+    """State of a run."""
 
     def __init__(self, core: GoldenCore, chunk: Chunk, label: int, flags: RunFlag) -> None:
         self.core, self.chunk, self.label, self.rule = core, chunk, label, core.rule
@@ -113,7 +113,7 @@ class _Run:
                 if 0 <= macro - index < self.steps:
                     self._fire(index, macro - index, *self._integrate_spikes(index, macro - index))
             if 0 <= macro - depth < self.steps:
-                self._read_out(macro - depth)
+                self._readout(macro - depth)
             for index in range(depth if feedback else 0):
                 if self.hidden[index].layer.local and 0 <= macro - index - 1 < self.steps:
                     self._local_readout(index, macro - index - 1)
@@ -121,7 +121,7 @@ class _Run:
                     self._feedback(index, macro - depth - 1)
 
     def learn(self) -> None:
-        """Update the weights, read-out first."""
+        """Update the weights, readout first."""
         core = self.core
         self._learn_spikes(self.readout, core.traces[len(self.hidden) - 1], filter_credit(self.readout_credits))
         if not self.rule.learns_hidden:
@@ -138,7 +138,7 @@ class _Run:
                 core.registers[layer_register(index, LayerReg.FEEDBACK_SHIFT)] = hidden.shift
 
     def finish(self) -> tuple[int, int, tuple[int, ...]]:
-        """Close the run: state that stays, counters of runs, answer."""
+        """End the run: state that is carried over, counters of runs, answer."""
         core = self.core
         core.end_run(self.steps, self.outputs[-1])
         if self.train:
@@ -155,7 +155,7 @@ class _Run:
         self.core.counters.add(counter, amount)
 
     def _work(self, counter: Counter, amount: int) -> None:
-        """Count row-words or entries, which are the cost model's cycles."""
+        """Count row-words or entries; each is a cycle of the cost model."""
         self._count(counter, amount)
         self.model_cycles += amount
 
@@ -173,7 +173,7 @@ class _Run:
         return integrate(self.core.weights(layer)[:, rows], values)
 
     def _integrate_frame(self) -> tuple[np.ndarray, np.ndarray]:
-        """Input current of all steps; that it saturated is not counted."""
+        """Input current of all steps; its saturations are not counted."""
         layer = self.hidden[0].layer
         self.rows = np.append(self.chunk.addresses, layer.rows - 1)
         self.values = np.append(self.chunk.values, BIAS_INPUT)
@@ -194,7 +194,7 @@ class _Run:
         return self._integrate(layer, np.append(rows, layer.rows - 1), np.append(values, SPIKE_INPUT))
 
     def _integrate_spikes(self, index: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Input current of hidden layer ``index`` (the read-out for index = depth), and where it saturated."""
+        """Input current of hidden layer ``index`` (the readout for index = depth), and where it saturated."""
         below = self.hidden[index - 1]
         layer = self.hidden[index].layer if index < len(self.hidden) else self.readout
         rows = np.append(np.flatnonzero(below.spikes[step]), layer.rows - 1)
@@ -216,7 +216,7 @@ class _Run:
             self._count(Counter(Counter.ACTIVE_1 + index), first)
         self._count_words(Counter.MEMBRANE_SATURATIONS, fired.saturated | (saturated & hidden.valid))
 
-    def _read_out(self, step: int) -> None:
+    def _readout(self, step: int) -> None:
         output, saturated = self._integrate_spikes(len(self.hidden), step)
         exists = np.arange(saturated.size).reshape(saturated.shape) < self.classes
         self._count_words(Counter.MEMBRANE_SATURATIONS, saturated & exists)
@@ -228,7 +228,7 @@ class _Run:
         self.readout_credits[step].reshape(-1)[: self.classes] = credits
 
     def _local_readout(self, index: int, step: int) -> None:
-        """Error of a layer's own read-out (paper appendix C.1)."""
+        """Error of a layer's local readout (paper appendix C.1)."""
         hidden, core = self.hidden[index], self.core
         output = local_readout(core.local(hidden.layer), hidden.spikes[step])
         self._work(Counter.FEEDBACK, hidden.layer.words * self.classes)
@@ -258,7 +258,8 @@ class _Run:
         self._count_words(Counter.CREDIT_SATURATIONS, saturated)
 
     def _update_entries(self, hidden: _Hidden, step: int) -> None:
-        """Gradient step of the local read-out; momentum update of M from an antithetic pair of steps."""
+        """Gradient step of the local readout; momentum update of the feedback matrix from an antithetic pair
+        of steps."""
         local, momentum = hidden.layer.local, self.rule.momentum and self._odd(step)
         shape = (hidden.layer.words, self.classes * (local + momentum), self.core.limits.lanes)
         draws = self.core.lfsrs.draw(shape[0] * shape[1]).reshape(shape)

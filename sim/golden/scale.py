@@ -1,4 +1,4 @@
-"""Feedback shift: how far the entries of a feedback matrix are shifted down before they are used."""
+"""Feedback shift: by how many bits the entries of a feedback matrix are shifted down before use."""
 
 import numpy as np
 

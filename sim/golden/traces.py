@@ -1,7 +1,7 @@
 """Spike histories, presynaptic traces and the list of active rows, of the inputs or of one hidden layer.
 
-A row's trace is what its spikes before the run amount to now, its history what it does in the run. A row is in the list
-where one of both is not 0, and only there: in the order in which rows became active.
+A row's trace sums up its spikes before the run, its history records those in the run. A row is in the list if and only
+if one of them is not 0; the list is in the order in which rows became active.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def advance(trace: np.ndarray, history: np.ndarray, steps: int) -> np.ndarray:
 
 
 def advance_graded(trace: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """The same of graded inputs after a run of one step: ``value`` / 256 in the place of a spike, rounded half up."""
+    """The same for graded inputs after a run of one step: ``value`` / 256 in place of a spike, rounded half up."""
     after: np.ndarray = (trace >> 1) + ((value + 1) >> 1)
     return after
 
@@ -38,9 +38,9 @@ class Traces:
     ----------
     trace : uint8 (rows,)
     history : uint8 (rows,)
-        Bit k: spiked in step k of the run; of graded inputs the value.
+        Bit k: spiked in step k of the run; for graded inputs the value.
     active : int (n,)
-        Rows of which one of both is not 0, in the order of the list.
+        Rows whose trace or history is not 0, in the order of the list.
     """
 
     def __init__(self, trace: np.ndarray, history: np.ndarray) -> None:
@@ -57,14 +57,14 @@ class Traces:
         self.active = rows[self.trace[rows] != 0]
 
     def mark(self, rows: np.ndarray, step: int) -> int:
-        """Note the rows that spiked in a step, ascending; how many of them did so for the first time in the run."""
+        """Record the rows that spiked in a step, ascending; return how many had not yet spiked in the run."""
         self._append(rows)
         first = int((self.history[rows] == 0).sum())
         self.history[rows] |= 1 << step
         return first
 
     def mark_graded(self, rows: np.ndarray, values: np.ndarray) -> None:
-        """Note the values of the only step of a run."""
+        """Record the values of the only step of a run."""
         self._append(rows)
         self.history[rows] = values
 

@@ -1,4 +1,4 @@
-"""Row update: the one way in which weights and feedback entries change."""
+"""Row update: the only way in which weights and feedback entries change."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def update_rows(
     Returns
     -------
     rows : int
-        Saturated to what the memory holds.
+        Saturated to the range of the memory.
     saturated : bool
     """
     low_bits = ROW_LOW_BITS[weight_bits]
