@@ -56,8 +56,8 @@ class Space(IntEnum):
         Memory(
             lambda limits: limits.rows,
             "rows",
-            "Row-word of weights or feedback entries, two's complement, 12 fraction bits whatever the width of the "
-            "memory. A 12-bit memory keeps bits 2 to 13 and reads bits 0 and 1 as 0.",
+            "Row-word of weights or feedback entries, two's complement: 12 fraction bits in weights and local "
+            "readouts, 1 in feedback matrices. A 12-bit memory keeps bits 2 to 13 and reads bits 0 and 1 as 0.",
             writable=True,
         ),
     )

@@ -2,7 +2,7 @@
 
 Session
     After a reset there is no session: the device answers everything but SYNC with a NAK of reason NO_SESSION, and
-    expects seq 0. SYNC is taken whatever its seq is. With a nonce that differs from the session's it starts a session:
+    expects seq 0. SYNC is taken with any seq. With a nonce that differs from the session's it starts a session:
     the device waits until the engine is idle, discards unfinished input (events received without RUN), forgets stored
     replies and expects seq + 1. With the session's own nonce it changes nothing. It is answered with an Identity either
     way. A SYNC of the wrong size is answered BAD_LENGTH and changes nothing.

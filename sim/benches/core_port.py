@@ -1,4 +1,4 @@
-"""A core for the testbench of the link: answers ``CoreSignature`` from a fake core, as late as it likes."""
+"""A core for the testbench of the link: answers ``CoreSignature`` from a fake core, with random delays."""
 
 from collections import deque
 from random import Random
@@ -17,7 +17,7 @@ from opzo.spec.memories import Space
 from opzo.spec.protocol import CREDITS
 
 Items = list[dict[str, int]]
-"""Of the stream ``event``."""
+"""Items of the stream ``event``."""
 
 
 def chunk_of(items: Items) -> Chunk:
@@ -40,14 +40,14 @@ def flags_of(run: dict[str, int]) -> RunFlag:
 
 
 class CorePort:
-    """Behavioural core at the port ``core`` of the link; checks that the link keeps the rules of ``docs/machine.md``.
+    """Behavioural core at the port ``core`` of the link; checks that the link obeys the rules of ``docs/machine.md``.
 
     Parameters
     ----------
     dut : cocotb handle
         The link.
     core : FakeCore
-        What executes.
+        Executes the commands.
     rng : random.Random
         Decides delays.
     stall : float
@@ -58,7 +58,7 @@ class CorePort:
     Attributes
     ----------
     held : bool
-        While set, no run finishes.
+        While it is set, no run finishes.
     """
 
     def __init__(self, dut: Any, core: FakeCore, rng: Random, stall: float = 0.0, sample_cycles: int = 0) -> None:
@@ -66,7 +66,7 @@ class CorePort:
         self.held = False
         self._dut, self._rng, self._stall, self._sample_cycles = dut, rng, stall, sample_cycles
         self._items: Items = []
-        # Runs whose half is closed, and rows under way.
+        # Runs whose half of the buffer is closed, and rows in progress.
         self._closed: deque[tuple[Chunk, dict[str, int]]] = deque()
         self._rows = 0
         self._wake = Event()
@@ -88,13 +88,13 @@ class CorePort:
 
     @property
     def idle(self) -> bool:
-        """No run queued or under way (its result is taken before it ends), nor a memory row."""
+        """No run is queued or in progress (a run ends after its result was taken), and no memory row."""
         return not self._closed and self._rows == 0
 
     async def _ports(self) -> None:
         dut = self._dut
         await FallingEdge(dut.rst)
-        # Content of the registers that were asked for, oldest first.
+        # Contents of the addressed registers, oldest first.
         answers = deque([0] * REGISTER_CYCLES, REGISTER_CYCLES)
         while True:
             await FallingEdge(dut.clk)
@@ -150,7 +150,7 @@ class CorePort:
                 for k, word in enumerate(words)
             ]
             await taken[-1].wait()
-            # The engine may be busy for longer than the answer takes.
+            # The engine may be busy after the answer.
             for _ in range(self._rng.randint(0, self._sample_cycles // 2)):
                 await FallingEdge(self._dut.clk)
             self._closed.popleft()
@@ -159,7 +159,7 @@ class CorePort:
     async def _memory(self) -> None:
         while True:
             command = await self._sinks["memory_command"].receive()
-            assert self.idle, "a row was asked for while the core was busy"
+            assert self.idle, "a row was requested while the core was busy"
             self._rows = 1
             self._sinks["memory_command"].stall = 1.0
             space, row = Space(command["space"]), command["address"]

@@ -1,4 +1,4 @@
-"""A core without neurons: what the tests of the link need to see that a command had exactly the right effect."""
+"""A core without neurons, whose state shows the tests of the link that a command had exactly the right effect."""
 
 import zlib
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ class FakeResult:
 
 @dataclass(frozen=True)
 class FakeRun:
-    """A run as the core was given it."""
+    """A run as the core received it."""
 
     events: tuple[tuple[int, int], ...]
     """Address and value."""
     label: int
     flags: RunFlag
     ends: tuple[int, ...] = ()
-    """As those of a Chunk; of a frame, where they mean nothing, none."""
+    """Those of a Chunk; empty for a frame, which has none."""
 
 
 class FakeCore:
-    """Core whose answers are hashes of its history, so that a run lost, repeated or reordered shows for ever after.
+    """Core whose answers are hashes of its history, so that a lost, repeated or reordered run changes all later answers.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ from opzo.spec.registers import COUNTER, Reg
 from opzo.spec.rules import Input
 
 TEST_LIMITS = Limits(lanes=4, rows=70, inputs=301, words=5, classes=6, steps=7)
-"""Limits that are no powers of two, so that each bound can be missed by one."""
+"""Limits that are not powers of two, so that an error of one in a bound shows."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Traffic:
             return self._pairs()
         rng = self._rng
         if rng.random() < 0.08:
-            # More events than a chunk may have, or just not.
+            # More events than a chunk can have, or the most.
             codes = bytes(100) + bytes((END_STEPS,))
             codes *= rng.choice((1, 4, 5, 5))
         else:
@@ -162,7 +162,7 @@ class Traffic:
             return codes
         values = (rng.choice((1, 255, END, ESC, rng.randrange(1, 256))) for _ in codes)
         pairs = bytes(b for code, value in zip(codes, values, strict=True) for b in (code, value))
-        # Value 0: of an event it cannot be, of any other code it is nothing.
+        # Value 0 is invalid in an event, and ignored in any other code.
         if pairs and rng.random() < 0.1:
             where = 2 * rng.randrange(len(codes)) + 1
             pairs = pairs[:where] + b"\0" + pairs[where + 1 :]
@@ -208,7 +208,7 @@ class Traffic:
 
     def _write_registers(self) -> Frame:
         rng = self._rng
-        # Mostly not those that say what an event and a label may be.
+        # Mostly not the registers that bound events and labels.
         address = rng.choice((Reg.RULE, Reg.SAMPLES, 254, rng.randrange(4, 256), Reg.INPUTS))
         values = [rng.choice((1, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(rng.randrange(4))]
         if address == Reg.INPUTS and values and rng.random() < 0.8:
@@ -254,7 +254,7 @@ class ChunkCase:
     parts: tuple[bytes, ...]
     label: int
     status: Status
-    """What RUN is answered; EVENTS are answered OK."""
+    """Status of the reply to RUN; EVENTS are answered OK."""
 
     def commands(self) -> list[tuple[Command, bytes]]:
         """Commands with their payloads, parts that are too long in several."""
@@ -264,7 +264,7 @@ class ChunkCase:
 
 
 def chunk_cases(limits: Limits) -> list[ChunkCase]:
-    """Chunks at the bounds of what a device with ``limits`` allows, and errors of which several are there at once.
+    """Chunks at the limits of a device, and chunks with several errors at once.
 
     For devices with 3 time steps and 256 inputs or more.
     """
@@ -272,7 +272,7 @@ def chunk_cases(limits: Limits) -> list[ChunkCase]:
     end, ends, fewer = (bytes((END_STEPS + steps - 1,)) for steps in (1, limits.steps, limits.steps - 1))
     most_ends, far = bytes((END_STEPS + MOST_ENDS - 1,)), bytes((END_STEPS - 1,))
     last, beyond = _first_event(inputs - 1), _first_event(inputs)
-    # As many events as there may be, and one more.
+    # As many events as a chunk can have, and one more.
     whole = (bytes(inputs) + end) * (most // inputs)
     full, more = (whole + bytes(most % inputs + one) + end for one in (0, 1))
     cases = [
@@ -284,7 +284,7 @@ def chunk_cases(limits: Limits) -> list[ChunkCase]:
         ((end + b"\0", end), good, Status.OK),
         ((full,), good, Status.OK),
         ((full, b""), good, Status.OK),
-        # A skip that no event follows is none.
+        # A skip without an event after it has no effect.
         ((end + far * 9,), good, Status.OK),
         ((far * 9 + end + last + end,), good, Status.OK),
         ((far * 9, end), good, Status.OK),
@@ -318,12 +318,12 @@ def chunk_cases(limits: Limits) -> list[ChunkCase]:
     ]
     result = [ChunkCase(kind, *case) for kind in (Input.SPIKES, 3) for case in cases]
     for parts, label, status in cases:
-        # Of graded events more than one time step is too many.
+        # A chunk of graded events has one time step.
         steps = sum(max(code - END_STEPS + 1, 0) for part in parts for code in part)
         late = status in (Status.OK, Status.BAD_LABEL)
         refused = Status.BAD_STEPS if steps > 1 and late else status
         result.append(ChunkCase(Input.GRADED, tuple(_graded(part, 9) for part in parts), label, refused))
-    # Value 0: of an event it cannot be, of any other code it is nothing.
+    # Value 0 is invalid in an event, and ignored in any other code.
     skip = bytes((SKIP,))
     for values, status in (
         (((last, 1), (end, 0)), Status.OK),
