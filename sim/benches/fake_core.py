@@ -35,7 +35,7 @@ class FakeRun:
 
 
 class FakeCore:
-    """Core whose answers are hashes of its history, so that a lost, repeated or reordered run changes all later answers.
+    """Core whose answers are hashes of its history, so that a lost, repeated or moved run changes all later ones.
 
     Attributes
     ----------
