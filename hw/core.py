@@ -52,16 +52,13 @@ class Core(wiring.Component):
         wiring.connect(m, error_path.progress, engine.error_progress)
         wiring.connect(m, error_path.answer, results.answer)
         wiring.connect(m, results.o, wiring.flipped(link.result))
+        wiring.connect(m, events.counts, engine.event_counts)
+        wiring.connect(m, engine.events, events.read)
         m.d.comb += [
             events.discard.eq(link.discard),
             control.queued.valid.eq(events.sample_valid),
             control.queued.sample.eq(events.sample),
             control.queued.steps.eq(events.steps),
-            events.index.eq(engine.events.index),
-            engine.events.address.eq(events.address),
-            engine.events.value.eq(events.value),
-            engine.events.count.eq(events.count),
-            engine.events.ends.eq(events.ends),
             events.release.eq(run.close),
             control.settings.eq(registers.config),
             control.clear_traces.eq(registers.clear_traces),

@@ -3,29 +3,30 @@
 from typing import Any
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, Signature
-from amaranth.utils import exact_log2
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
 from opzo.hw.counters import counted
 from opzo.hw.error.error_path import LaneSumsSignature
 from opzo.hw.error.feedback_scale import FeedbackScales
 from opzo.hw.error.ports import ErrorProgressSignature, ErrorReadSignature
 from opzo.hw.input.active_rows import ActiveRows
-from opzo.hw.interface import EVENT, MEMORY_COMMAND
-from opzo.hw.lanes.lane_command import ACCUMULATED, RESULT, ROW, AfterWord, local_stage
-from opzo.hw.lanes.lanes import Lanes, word_done_stage
+from opzo.hw.input.event_buffer import EventCountSignature, EventReadSignature
+from opzo.hw.lanes.lane_command import AfterWord
+from opzo.hw.lanes.lanes import Lanes
+from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
-from opzo.hw.memory_port import WORD, MemoryPort
+from opzo.hw.memory_port import MemoryPort, RowPortSignature
 from opzo.hw.neurons.credits import error_command
 from opzo.hw.registers import LAYERS, FeedbackShiftSignature
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.issue import Issue
 from opzo.hw.schedule.passes import Kind, tag_layout
+from opzo.hw.schedule.row_order import check_local_rows
 from opzo.hw.schedule.sequencer import Sequencer
-from opzo.spec.formats import HISTORY_STEPS
+from opzo.hw.timing import ACCUMULATED, RESULT, ROW, local_stage, word_stage
 from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import READOUT_LAYER, Counter
+from opzo.spec.registers import Counter
 
 _COUNTED = (
     *(Counter.INTEGRATE, Counter.FIRE, Counter.FEEDBACK, Counter.LEARN, Counter.EVENTS),
@@ -34,43 +35,6 @@ _COUNTED = (
     *(Counter(Counter.SPIKES_1 + layer) for layer in range(MAX_HIDDEN)),
     *(Counter(Counter.ACTIVE_1 + layer) for layer in range(MAX_HIDDEN)),
 )
-
-
-class EventReadSignature(Signature):
-    """Read port of the events of the run: ``address`` and ``value`` of event ``index``, one cycle later.
-
-    ``count`` is the number of its events, ``ends`` their number up to the end of each time step.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        index = exact_log2(limits.events)
-        super().__init__(
-            {
-                "index": Out(index),
-                "address": In(EVENT["address"].shape),
-                "value": In(EVENT["value"].shape),
-                "count": In(index + 1),
-                "ends": In(data.ArrayLayout(index + 1, HISTORY_STEPS)),
-            }
-        )
-
-
-class RowPortSignature(Signature):
-    """Rows of the memories, from and to the host; streams as in `CoreSignature`.
-
-    ``enable``: rows may be moved, no run is in progress; ``busy``: one is being moved.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(
-            {
-                "command": Out(stream.Signature(MEMORY_COMMAND)),
-                "write": Out(stream.Signature(WORD)),
-                "read": In(stream.Signature(WORD)),
-                "enable": Out(1),
-                "busy": In(1),
-            }
-        )
 
 
 class Engine(wiring.Component):
@@ -86,7 +50,7 @@ class Engine(wiring.Component):
         Run in progress; settings of the layers.
     clear_traces : In(1)
         Strobe.
-    events : Out(EventReadSignature)
+    event_counts : In(EventCountSignature), events : Out(EventReadSignature)
         Events of the run.
     rows : In(RowPortSignature)
         The host's access to the memories.
@@ -108,6 +72,7 @@ class Engine(wiring.Component):
     run: Any
     layers: data.View
     clear_traces: Signal
+    event_counts: Any
     events: Any
     rows: Any
     sums: Any
@@ -127,6 +92,7 @@ class Engine(wiring.Component):
                 "run": In(RunSignature()),
                 "layers": In(LAYERS),
                 "clear_traces": In(1),
+                "event_counts": In(EventCountSignature(limits)),
                 "events": Out(EventReadSignature(limits)),
                 "rows": In(RowPortSignature()),
                 "sums": Out(LaneSumsSignature(limits)),
@@ -152,60 +118,28 @@ class Engine(wiring.Component):
         m.submodules.memory_port = port = MemoryPort(limits)
         # Tags accompany the commands and, after them, the words: tag s belongs to the command that was at stage 0 s
         # cycles before.
-        stages = max(word_done_stage(limits), local_stage(limits)) + 1
+        stages = max(word_stage(limits), local_stage(limits)) + 1
         tags = [record(tag_layout(limits), f"tag_{s}") for s in range(stages)]
         m.d.sync += [after.eq(before) for after, before in zip(tags, [issue.tag, *tags], strict=False)]
 
-        for unit in (active_rows, scales):
+        for unit in (sequencer, issue, active_rows, scales):
             wiring.connect(m, wiring.flipped(self.run), unit.run)
+        wiring.connect(m, wiring.flipped(self.event_counts), sequencer.events)
+        wiring.connect(m, active_rows.progress, sequencer.rows)
+        wiring.connect(m, wiring.flipped(self.error_progress), sequencer.error)
+        wiring.connect(m, issue.events, wiring.flipped(self.events))
+        wiring.connect(m, issue.lists, active_rows.lists)
+        wiring.connect(m, issue.errors, wiring.flipped(self.error_read))
         wiring.connect(m, scales.feedback_shifts, wiring.flipped(self.feedback_shifts))
-        for name in ("command", "write", "read"):
-            wiring.connect(m, wiring.flipped(getattr(self.rows, name)), getattr(port, name))
+        wiring.connect(m, wiring.flipped(self.rows), port.rows)
 
-        item, command, progress = sequencer.item, issue.command, active_rows.progress
-        lists, traces = active_rows.lists, active_rows.traces
+        op, command, traces = sequencer.op, issue.command, active_rows.traces
         m.d.comb += [
-            sequencer.start.eq(run.start),
-            sequencer.train.eq(run.train),
-            sequencer.config.eq(run.config),
             sequencer.layers.eq(self.layers),
-            sequencer.event_count.eq(self.events.count),
-            [sequencer.event_ends[n].eq(self.events.ends[n]) for n in range(HISTORY_STEPS)],
-            sequencer.step_counts.eq(progress.step_counts),
-            sequencer.active_counts.eq(progress.active_counts),
-            sequencer.input_count.eq(progress.input_count),
-            sequencer.finished.eq(progress.finished),
-            sequencer.lists_done.eq(progress.lists_done),
-            sequencer.traces_ready.eq(progress.traces_ready),
-            sequencer.error_busy.eq(self.error_progress.busy),
-            sequencer.error_closing.eq(self.error_progress.closing),
-            sequencer.error_source.eq(self.error_progress.source),
             self.done.eq(sequencer.done & scales.done),
-            # An item asks for what it needs.
-            self.events.index.eq(item.index + sequencer.event_begin),
-            lists.step_list.layer.eq(sequencer.below),
-            lists.step_list.parity.eq(item.step[0]),
-            lists.below_base.eq(item.below_base),
-            lists.index.eq(item.index),
-            self.error_read.class_.eq(item.index),
-            self.error_read.source.eq(Mux(item.local, item.layer, READOUT_LAYER)),
-            self.error_read.step.eq(item.step),
-            issue.item.eq(item),
-            issue.event_address.eq(self.events.address),
-            issue.event_value.eq(self.events.value),
-            issue.step_row.eq(lists.step_row),
-            issue.active_row.eq(lists.active_row),
-            issue.input_row.eq(lists.input_row),
-            issue.error.eq(self.error_read.error),
-            issue.difference.eq(self.error_read.difference),
-            issue.loss.eq(self.error_read.loss),
-            issue.neuron_trace.eq(traces.neuron_entry),
-            issue.input_trace.eq(traces.input_entry),
-            issue.bias_trace.eq(run.bias_trace),
-            issue.config.eq(run.config),
-            issue.train.eq(run.sample.train),
-            issue.fresh.eq(run.fresh),
-            issue.phase.eq(run.phase),
+            issue.op.eq(op),
+            issue.below.eq(sequencer.below),
+            issue.event_begin.eq(sequencer.event_begin),
             issue.measure.eq(scales.measure),
             active_rows.layers.eq(self.layers),
             active_rows.clear.eq(self.clear_traces),
@@ -227,21 +161,24 @@ class Engine(wiring.Component):
         # The memory port uses lanes and traces while no pass does. Registered, as late as the port's command: the port
         # waits long enough for a trace, and after it nothing runs for some cycles.
         port_asks = Signal()
-        m.d.sync += port_asks.eq(port.busy)
+        m.d.sync += port_asks.eq(port.rows.busy)
         m.d.comb += [
-            port.enable.eq(self.rows.enable),
-            self.rows.busy.eq(port.busy),
             port.chain.eq(lanes.shift_chain.output.value),
             port.neuron_trace.eq(traces.neuron_entry),
             port.input_trace.eq(traces.input_entry),
-            traces.neuron.eq(Mux(port_asks, port.trace_index, issue.trace_index)),
-            traces.input.eq(Mux(port_asks, port.trace_index, issue.input_index)),
+            issue.traces.neuron_entry.eq(traces.neuron_entry),
+            issue.traces.input_entry.eq(traces.input_entry),
+            traces.neuron.eq(Mux(port_asks, port.trace_index, issue.traces.neuron)),
+            traces.input.eq(Mux(port_asks, port.trace_index, issue.traces.input)),
             lanes.command.eq(Mux(port_asks, port.lane_command, command)),
             lanes.shift_chain.shift.eq(port.shift | self.shift),
             lanes.shift_chain.input.value.eq(port.chain_in),
         ]
 
-        word, fired = tags[word_done_stage(limits)], active_rows.fired
+        check_local_rows(m, command, issue.tag)
+        check(m, "port", ~port.rows.busy | sequencer.done, "the memory port moves a row while a pass runs")
+
+        word, fired = tags[word_stage(limits)], active_rows.fired
         m.d.sync += [
             fired.valid.eq(lanes.results.done & (word.after_word == AfterWord.FIRE)),
             fired.p.layer.eq(word.layer),
@@ -258,7 +195,7 @@ class Engine(wiring.Component):
             Counter.FIRE: command.kept & (command.after_word == AfterWord.FIRE),
             Counter.FEEDBACK: command.feedback | issue.tag.local,
             Counter.LEARN: command.learn,
-            Counter.EVENTS: item.valid & (item.kind == Kind.INPUT) & item.first_word & ~item.bias,
+            Counter.EVENTS: op.valid & (op.kind == Kind.INPUT) & op.first_word & ~op.bias,
             Counter.MEMBRANE_SATURATIONS: lanes.results.membrane_saturated,
             Counter.CREDIT_SATURATIONS: lanes.results.credit_saturated,
             Counter.WEIGHT_SATURATIONS: lanes.row_saturated & ~is_feedback,

@@ -20,9 +20,6 @@ RUN = data.StructLayout(
 RESULT = data.StructLayout({"data": 32, "first": 1, "last": 1, "tag": TAG_BITS})
 """Prediction, loss, then with ``outputs`` the summed readouts, sign-extended."""
 
-REGISTER_CYCLES = 3
-"""From the address of a register to its content."""
-
 
 class CoreSignature(Signature):
     """What the core offers to the link, directions as the core sees them. ``docs/machine.md`` has the rules."""

@@ -1,34 +1,50 @@
 """Memory port: rows of the memories, from and to the host."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.input.traces import ENTRY
-from opzo.hw.interface import EVENT, MEMORY_COMMAND
-from opzo.hw.lanes.lane_command import STAGES, lane_command
+from opzo.hw.interface import MEMORY_COMMAND
+from opzo.hw.lanes.lane_command import lane_command
+from opzo.hw.lib.check import check_stream
 from opzo.hw.lib.record import record
+from opzo.hw.timing import PORT_STORE, port_load
 from opzo.spec.formats import MEMBRANE, SPIKE_INPUT
 from opzo.spec.memories import Space
 from opzo.spec.network import Limits
 
 WORD = 16
-ADDRESS_BITS = EVENT["address"].width
+
+
+class RowPortSignature(Signature):
+    """Rows of the memories, from and to the host; streams as in `CoreSignature`.
+
+    ``enable``: rows may be moved, no run is in progress; ``busy``: one is being moved.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "command": Out(stream.Signature(MEMORY_COMMAND)),
+                "write": Out(stream.Signature(WORD)),
+                "read": In(stream.Signature(WORD)),
+                "enable": Out(1),
+                "busy": In(1),
+            }
+        )
 
 
 class MemoryPort(wiring.Component):
-    """Move one row between the host and the lanes through the chain, or out of the traces.
+    """Move one row between the host and the lanes through the shift chain, or from the traces to the host.
 
     Members
     -------
-    enable : In(1)
-        The engine is idle.
-    busy : Out(1)
-        A row is under way.
-    command, write, read
-        As in CoreSignature.
+    rows : In(RowPortSignature)
     lane_command : Out(lane_command)
-        To the lanes, a cycle late: valid from the second cycle of ``busy`` on.
+        To the lanes; valid from the second cycle of ``busy`` on.
     shift : Out(1), chain_in : Out
         To the lanes.
     chain : In(signed)
@@ -37,11 +53,7 @@ class MemoryPort(wiring.Component):
         Of hidden neurons and inputs, answered one cycle later.
     """
 
-    command: stream.Interface
-    write: stream.Interface
-    read: stream.Interface
-    enable: Signal
-    busy: Signal
+    rows: Any
     lane_command: data.View
     shift: Signal
     chain_in: Signal
@@ -52,15 +64,10 @@ class MemoryPort(wiring.Component):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        lane = (limits.lanes - 1).bit_length()
-        index = max((max(limits.words, 2) - 1).bit_length() + lane, ADDRESS_BITS)
+        index = max(limits.neuron_bits, limits.input_bits)
         super().__init__(
             {
-                "enable": In(1),
-                "busy": Out(1),
-                "command": In(stream.Signature(MEMORY_COMMAND)),
-                "write": In(stream.Signature(WORD)),
-                "read": Out(stream.Signature(WORD)),
+                "rows": In(RowPortSignature()),
                 "lane_command": Out(lane_command(limits)),
                 "shift": Out(1),
                 "chain_in": Out(MEMBRANE.width),
@@ -73,19 +80,18 @@ class MemoryPort(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        rows = self.rows
         request = record(MEMORY_COMMAND, "request")
         lane = Signal(range(self._limits.lanes))
-        # Potentials come into the chain one by one, all else at once.
-        settled = STAGES + 1 + self._limits.lanes_per_group
+        settled = port_load(self._limits)
         wait = Signal(range(settled + 1))
-        lane_bits = (self._limits.lanes - 1).bit_length()
         last = lane == self._limits.lanes - 1
         odd = request.address[0]
         weights = request.space == Space.WEIGHTS
 
         command = Signal.like(self.lane_command)
         m.d.comb += [
-            self.trace_index.eq(lane | (request.address << lane_bits)),
+            self.trace_index.eq(lane | (request.address << self._limits.lane_bits)),
             command.address.eq(request.address),
             command.word.eq(request.address >> 1),
             # A row is read as the sum of one spike.
@@ -95,20 +101,20 @@ class MemoryPort(wiring.Component):
         m.d.sync += self.lane_command.eq(command)
         with m.Switch(request.space):
             with m.Case(Space.HISTORY):
-                m.d.comb += self.read.p.eq(self.neuron_trace)
+                m.d.comb += rows.read.p.eq(self.neuron_trace)
             with m.Case(Space.INPUT_HISTORY):
-                m.d.comb += self.read.p.eq(self.input_trace)
+                m.d.comb += rows.read.p.eq(self.input_trace)
             with m.Case(Space.MEMBRANE):
-                m.d.comb += self.read.p.eq(Mux(odd, self.chain >> WORD, self.chain))
+                m.d.comb += rows.read.p.eq(Mux(odd, self.chain >> WORD, self.chain))
             with m.Default():
-                m.d.comb += self.read.p.eq(self.chain)
+                m.d.comb += rows.read.p.eq(self.chain)
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
-                m.d.comb += self.command.ready.eq(self.enable)
-                m.d.sync += [request.eq(self.command.p), lane.eq(0)]
-                with m.If(self.command.valid & self.enable):
-                    with m.If(self.command.p.write):
+                m.d.comb += rows.command.ready.eq(rows.enable)
+                m.d.sync += [request.eq(rows.command.p), lane.eq(0)]
+                with m.If(rows.command.valid & rows.enable):
+                    with m.If(rows.command.p.write):
                         m.next = "GATHER"
                     with m.Else():
                         m.next = "LOAD"
@@ -127,17 +133,17 @@ class MemoryPort(wiring.Component):
                 with m.If(wait == 0):
                     m.next = "SEND"
             with m.State("SEND"):
-                m.d.comb += self.read.valid.eq(1)
-                with m.If(self.read.ready):
+                m.d.comb += rows.read.valid.eq(1)
+                with m.If(rows.read.ready):
                     m.d.comb += self.shift.eq(1)
                     m.d.sync += [lane.eq(lane + 1), wait.eq(1)]
                     m.next = "WAIT"
                     with m.If(last):
                         m.next = "IDLE"
             with m.State("GATHER"):
-                m.d.comb += [self.write.ready.eq(1), self.shift.eq(self.write.valid)]
-                with m.If(self.write.valid):
-                    m.d.sync += [self.chain_in.eq(self.write.p), lane.eq(lane + 1), wait.eq(1)]
+                m.d.comb += [rows.write.ready.eq(1), self.shift.eq(rows.write.valid)]
+                with m.If(rows.write.valid):
+                    m.d.sync += [self.chain_in.eq(rows.write.p), lane.eq(lane + 1), wait.eq(1)]
                     with m.If(last):
                         m.next = "SETTLE"
             with m.State("SETTLE"):
@@ -150,11 +156,13 @@ class MemoryPort(wiring.Component):
                     command.store_low.eq(~weights & ~odd),
                     command.store_high.eq(~weights & odd),
                 ]
-                m.d.sync += wait.eq(STAGES + 1)
+                m.d.sync += wait.eq(PORT_STORE)
                 m.next = "FINISH"
             with m.State("FINISH"):
                 m.d.sync += wait.eq(wait - 1)
                 with m.If(wait == 0):
                     m.next = "IDLE"
-        m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+        m.d.comb += rows.busy.eq(~fsm.ongoing("IDLE"))
+        for name in ("command", "write", "read"):
+            check_stream(m, name, getattr(rows, name))
         return m

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.counters import INCREMENTS, Counters
-from opzo.hw.interface import REGISTER_CYCLES
 from opzo.hw.registers import CONFIG, LAYERS, FeedbackShiftSignature, RegisterFile
+from opzo.hw.timing import REGISTER_CYCLES
 from opzo.spec.registers import COUNTER
 
 

@@ -11,19 +11,16 @@ from opzo.hw.error.error import CLOSING_CYCLES, ErrorUnit
 from opzo.hw.error.local_readout import LocalReadout
 from opzo.hw.error.ports import AnswerSignature, ErrorProgressSignature, ErrorReadSignature
 from opzo.hw.error.readout_shifter import ReadoutShifter
-from opzo.hw.lanes.lane_command import ACCUMULATED, SUM
+from opzo.hw.lanes.lane_command import SUM
 from opzo.hw.lib.saturate import Saturate
 from opzo.hw.neurons.credits import error_command
 from opzo.hw.registers import LAYERS
 from opzo.hw.run_control import RunSignature
-from opzo.hw.schedule.issue import LATENCY
 from opzo.hw.schedule.passes import tag_layout
+from opzo.hw.timing import ACCUMULATED, ISSUE_CYCLES, READOUT_RESTART, require
 from opzo.spec.formats import MEMBRANE, WEIGHT
 from opzo.spec.network import MAX_HIDDEN, Limits
 from opzo.spec.registers import READOUT_LAYER, Counter
-
-READ_OUT_CYCLES = 4
-"""From the closing of the error unit to the first item of the next readout, and from the command to its stage 0."""
 
 
 class LaneSumsSignature(Signature):
@@ -101,8 +98,10 @@ class ErrorPath(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         # A readout that starts when the error unit is closing must not get there before it has closed.
-        if CLOSING_CYCLES > READ_OUT_CYCLES + LATENCY + ACCUMULATED:
-            raise AssertionError("the next readout would reach the error unit too early")
+        require(
+            CLOSING_CYCLES <= READOUT_RESTART + ISSUE_CYCLES + ACCUMULATED,
+            "the next readout reaches the error unit before it has closed",
+        )
         m = Module()
         run, tag, local_tag = self.run, self.sums.tag, self.sums.local_tag
         m.submodules.error = error = ErrorUnit(self._limits)

@@ -13,16 +13,6 @@ GROUP = 8
 """Lanes that are encoded at once."""
 
 
-def word_bits(limits: Limits) -> int:
-    """Bits of a word's number."""
-    return ceil_log2(max(2, limits.words))
-
-
-def lane_bits(limits: Limits) -> int:
-    """Bits of a lane's number."""
-    return ceil_log2(limits.lanes)
-
-
 def fired_layout(limits: Limits) -> data.StructLayout:
     """Spikes of one word at one time step; ``last``: the layer's last word of this step."""
     return data.StructLayout(
@@ -30,7 +20,7 @@ def fired_layout(limits: Limits) -> data.StructLayout:
             "layer": range(MAX_HIDDEN),
             "parity": 1,
             "step": range(HISTORY_STEPS),
-            "word": word_bits(limits),
+            "word": limits.word_bits,
             "spikes": limits.lanes,
             "last": 1,
         }
@@ -49,7 +39,7 @@ def spike_layout(limits: Limits) -> data.StructLayout:
             "layer": range(MAX_HIDDEN),
             "parity": 1,
             "step": range(HISTORY_STEPS),
-            "row": word_bits(limits) + lane_bits(limits),
+            "row": limits.neuron_bits,
         }
     )
 
@@ -100,7 +90,7 @@ class SpikeScanner(wiring.Component):
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.groups = -(-limits.lanes // GROUP)
+        self.groups = max(1, limits.lanes // GROUP)
         self.group_lanes = min(GROUP, limits.lanes)
         super().__init__(
             {
@@ -116,7 +106,7 @@ class SpikeScanner(wiring.Component):
         fired = fired_layout(self.limits)
         lanes = data.ArrayLayout(self.group_lanes, self.groups)
         tags = data.StructLayout({"layer": range(MAX_HIDDEN), "parity": 1, "step": range(HISTORY_STEPS)})
-        words = word_bits(self.limits)
+        words = self.limits.word_bits
 
         # Which groups have spikes is found before the queue, where there is time for it.
         queued = data.StructLayout({"word": fired, "groups": self.groups})

@@ -4,7 +4,7 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from opzo.hw.input.scanner import FINISHED, SpikeScanner, fired_layout, lane_bits, spike_layout, word_bits
+from opzo.hw.input.scanner import FINISHED, SpikeScanner, fired_layout, spike_layout
 from opzo.hw.input.spike_lists import SpikeLists, counts_layout
 from opzo.spec.network import MAX_HIDDEN, Limits
 
@@ -56,12 +56,12 @@ class SpikeEncoder(wiring.Component):
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        row = word_bits(limits) + lane_bits(limits)
+        row = limits.neuron_bits
         super().__init__(
             {
                 "clear": In(1),
                 "fired": In(stream.Signature(fired_layout(limits))),
-                "word_base": In(data.ArrayLayout(word_bits(limits), MAX_HIDDEN)),
+                "word_base": In(data.ArrayLayout(limits.word_bits, MAX_HIDDEN)),
                 "done": Out(1),
                 "step_list": In(LIST),
                 "step_index": In(row),

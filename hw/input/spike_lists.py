@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.input.scanner import lane_bits, spike_layout, word_bits
+from opzo.hw.input.scanner import spike_layout
+from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.spec.network import MAX_HIDDEN, Limits
 
@@ -53,10 +54,10 @@ class SpikeLists(wiring.Component):
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        row = word_bits(limits) + lane_bits(limits)
+        row = limits.neuron_bits
         super().__init__(
             {
-                "word_base": In(data.ArrayLayout(word_bits(limits), MAX_HIDDEN)),
+                "word_base": In(data.ArrayLayout(limits.word_bits, MAX_HIDDEN)),
                 "spike": In(spike_layout(limits)),
                 "empty": In(data.StructLayout({"valid": 1, "layer": range(MAX_HIDDEN), "parity": 1})),
                 "clear": In(1),
@@ -70,7 +71,7 @@ class SpikeLists(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lanes = lane_bits(self.limits)
+        lanes = self.limits.lane_bits
         width = len(self.index)
         memory: Memory = Memory(shape=width, depth=2 << width, init=[])
         m.submodules.memory = memory
@@ -100,6 +101,10 @@ class SpikeLists(wiring.Component):
             read.addr.eq(address(self.layer, self.parity, self.index)),
             self.row.eq(read.data),
         ]
+        appends, room = self.spike.valid, self.limits.words * self.limits.lanes
+        check(m, "room", ~appends | (fill < room), "a list of spikes overflows")
+        emptied_list = (self.empty.layer == self.spike.layer) & (self.empty.parity == self.spike.parity)
+        check(m, "empty", ~appends | ~self.empty.valid | ~emptied_list, "a list is emptied while a spike is appended")
         for layer in range(MAX_HIDDEN):
             for number in range(2):
                 count = counts[layer][number]

@@ -5,12 +5,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
+from opzo.hw.timing import TRACE_SETTLE
 from opzo.spec.formats import HISTORY_STEPS
 
 STEPS_BITS = HISTORY_STEPS.bit_length()
-SETTLE_CYCLES = 8
-"""Cycles from the last entry that a walk asks for to the last row in a list."""
 ENTRY = data.StructLayout({"history": HISTORY_STEPS, "trace": HISTORY_STEPS})
 """Of one row: history (of graded inputs the value) in this run, trace before it."""
 
@@ -112,8 +112,8 @@ class Traces(wiring.Component):
         read, fetched = record(self._operation, "read"), record(self._operation, "fetched")
         layer, index = Signal(self._layer), Signal(self._bits)
         left = Signal(self._bits + 1)
-        # Of the walk itself and, one after the other, the cycles until its last row is in a list but for one.
-        walking, begins, settling = Signal(), Signal(), Signal(SETTLE_CYCLES - 1)
+        # The walk itself, and the cycles until its last row is in a list, but for one.
+        walking, begins, settling = Signal(), Signal(), Signal(TRACE_SETTLE - 1)
         # After a reset the unit wipes.
         any_walking = Signal(init=1)
         m.d.comb += [
@@ -143,7 +143,7 @@ class Traces(wiring.Component):
                 with m.Elif(self.begin):
                     m.next = "START"
             with m.State("START"):
-                # Rows that stay are appended to the list anew, behind the place that is read.
+                # Rows that stay are appended to the emptied list, behind the place that is read.
                 m.d.sync += [left.eq(counts[layer]), index.eq(0), counts[layer].eq(0)]
                 m.next = "WALK"
             with m.State("WALK"):
@@ -167,6 +167,9 @@ class Traces(wiring.Component):
             m.d.comb += [taken[name].eq(self.mark[name]) for name in ("valid", "layer", "row", "bits")]
             m.d.comb += taken.address.eq(bases[self.mark.layer] + self.mark.row)
         pending = self._modify(m, operation, append)
+        check(m, "room", ~append.valid | ~counts[append.layer][-1], "a list of active rows overflows")
+        check(m, "mark", ~self.mark.valid | ~any_walking, "a row is marked during a walk")
+        check(m, "begin", ~self.begin | ~self.busy | any_walking, "a run begins while a mark is under way")
         m.d.comb += [
             list_read.addr.eq(
                 Mux(walking, bases[layer] + index, self.list_index),

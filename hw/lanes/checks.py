@@ -5,8 +5,9 @@ from typing import Any
 
 from amaranth import Cat, Module
 
-from opzo.hw.lanes.lane_command import RESULT, SHIFT_CHAIN_FIELDS, AfterWord
+from opzo.hw.lanes.lane_command import SHIFT_CHAIN_FIELDS, AfterWord
 from opzo.hw.lib.check import check
+from opzo.hw.timing import RESULT
 
 
 def check_command(m: Module, command: Any) -> None:

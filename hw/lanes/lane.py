@@ -7,16 +7,16 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from opzo.hw.lanes.accumulator import Accumulator
-from opzo.hw.lanes.lane_command import ACCUMULATED, HISTORY, LANE_FIELDS, PRODUCT, RESULT, ROW, SUM, UPDATE, lane_stage
+from opzo.hw.lanes.lane_command import LANE_FIELDS, SUM, lane_stage
 from opzo.hw.lanes.lane_ports import ShiftChainSignature
-from opzo.hw.lanes.selector import EXISTS_CYCLES, CreditSelector, TableWriteSignature
-from opzo.hw.lanes.selector import LATENCY as SELECTOR_LATENCY
-from opzo.hw.lanes.update import DECAY_BITS, ENTRY_DELAY, RowUpdate
+from opzo.hw.lanes.selector import CreditSelector, TableWriteSignature
+from opzo.hw.lanes.update import DECAY_BITS, RowUpdate
 from opzo.hw.lib.lfsr import LaneLFSR
 from opzo.hw.lib.multiplier import Multiplier
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.record import record
 from opzo.hw.lib.saturate import Saturate
+from opzo.hw.timing import ACCUMULATED, HISTORY, PRODUCT, RESULT, ROW, UPDATE
 from opzo.spec.formats import (
     DRAW_BITS,
     FEEDBACK_ENTRY,
@@ -106,10 +106,6 @@ class Lane(wiring.Component):
         self.stage: dict[int, data.View] = {s: getattr(self, f"stage_{s}") for s in LANE_FIELDS}
 
     def elaborate(self, platform: object) -> Module:
-        if HISTORY + SELECTOR_LATENCY != PRODUCT:
-            raise AssertionError("the sum of the selected credits does not meet the product")
-        if ROW + EXISTS_CYCLES != HISTORY:
-            raise AssertionError("whether the lane holds a neuron is not known in time for the history")
         m = Module()
         m.submodules.multiplier = multiplier = primitives(platform).multiplier()
         m.submodules.accumulator = accumulator = Accumulator()
@@ -191,7 +187,7 @@ class Lane(wiring.Component):
         m.d.comb += [
             update.row.eq(row),
             update.decay.eq(self.decay),
-            update.step.difference.eq(stage[UPDATE + ENTRY_DELAY].difference),
+            update.step.difference.eq(stage[HISTORY].difference),
             update.step.add.eq(add),
             update.step.subtract.eq(subtract),
             update.credits.selected.eq(selector.selected),

@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
 from opzo.hw.lanes.accumulator import SUM_SHIFT
-from opzo.hw.lanes.update import CREDIT_DELAY, ENTRY_DELAY
+from opzo.hw.timing import ACCUMULATED, HISTORY, PRODUCT, RESULT, ROW, STAGES, UPDATE
 from opzo.spec.formats import ACCUMULATOR, FEEDBACK_SHIFT_MAX, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
 from opzo.spec.network import Limits
 from opzo.spec.registers import Reg
@@ -107,14 +107,6 @@ def lane_command(limits: Limits) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
-STAGES = 12
-"""Stages of a command in the lanes. It arrives at stage 0; the row word is ready at ROW, the product at PRODUCT, the
-sum at ACCUMULATED and the new row at RESULT."""
-ROW, PRODUCT, ACCUMULATED, RESULT = 4, 8, 9, 11
-UPDATE = PRODUCT - CREDIT_DELAY
-"""Stage at which the row update starts and its random bits are drawn."""
-HISTORY = UPDATE + ENTRY_DELAY
-"""Stage at which a history selects credits."""
 LANE_FIELDS: dict[int, tuple[str, ...]] = {
     ROW - 1: ("valid_lanes",),
     ROW: ("learn", "local", "feedback_shift"),
@@ -122,7 +114,7 @@ LANE_FIELDS: dict[int, tuple[str, ...]] = {
         *("learn", "zero_order", "feedback", "odd"),
         *("draw", "load_low", "load_high", "store_low", "store_high"),
     ),
-    UPDATE + ENTRY_DELAY: ("operand", "difference", "history"),
+    HISTORY: ("operand", "difference", "history"),
     PRODUCT: ("integrate", "feedback", "first", "learn"),
     ACCUMULATED: ("sums", "load_row"),
     RESULT: ("update",),
@@ -167,11 +159,6 @@ FIELDS = {
 SUM = data.StructLayout({"value": signed(ACCUMULATOR.width - SUM_SHIFT), "negative": 1})
 """Result of a lane at the end of a word: its sum, without the low SUM_SHIFT bits, and the sign of the noise, drawn with
 the word's last command."""
-
-
-def local_stage(limits: Limits) -> int:
-    """Stage at which `Lanes.local_sum` is ready: a register in the lane, then an adder level per doubling of lanes."""
-    return ROW + 1 + limits.lane_bits
 
 
 def lane_stage(limits: Limits, stage: int) -> data.StructLayout:

@@ -6,14 +6,9 @@ from amaranth.lib.wiring import connect, flipped
 
 from opzo.hw.lanes.lane import Lane
 from opzo.hw.lanes.lane_command import (
-    ACCUMULATED,
     FIELDS,
-    HISTORY,
     LANE_FIELDS,
-    RESULT,
-    ROW,
     SUM,
-    UPDATE,
     WORD_FIELDS,
     filter_command,
     group_stage,
@@ -26,9 +21,10 @@ from opzo.hw.lib.add_tree import add_tree
 from opzo.hw.lib.check import check
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.record import record
-from opzo.hw.lib.row_memory import READ_LATENCY, RowMemory
+from opzo.hw.lib.row_memory import RowMemory
 from opzo.hw.neurons.credits import error_command
 from opzo.hw.neurons.neurons import SETTINGS, Neurons
+from opzo.hw.timing import ACCUMULATED, HISTORY, RESULT, ROW, UPDATE
 from opzo.spec.network import Limits
 
 
@@ -63,8 +59,6 @@ class LaneGroup(LanePorts):
         super().__init__(limits, size, {"number": range(limits.lanes // size), **before})
 
     def elaborate(self, platform: object) -> Module:
-        if READ_LATENCY != ROW:
-            raise AssertionError("the row memory's latency sets the stage at which rows are there")
         m = Module()
         limits, size = self._limits, self._size
         m.submodules.memory = memory = primitives(platform).row_memory(limits.rows, size * limits.weight_bits)

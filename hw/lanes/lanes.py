@@ -4,21 +4,14 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 
 from opzo.hw.lanes.checks import check_command, check_rows
-from opzo.hw.lanes.lane_command import ACCUMULATED, FIELDS, STAGES, SUM, group_stage, lane_command, pipeline_stage
+from opzo.hw.lanes.lane_command import FIELDS, SUM, group_stage, lane_command, pipeline_stage
 from opzo.hw.lanes.lane_group import LaneGroup, instance_index
 from opzo.hw.lanes.lane_ports import LanePorts
 from opzo.hw.lib.add_tree import add_tree
 from opzo.hw.lib.record import record
 from opzo.hw.neurons.credits import error_command
-from opzo.hw.neurons.walk import LATENCY
+from opzo.hw.timing import STAGES
 from opzo.spec.network import Limits
-
-
-def word_done_stage(limits: Limits) -> int:
-    """Stage at which `Lanes.results` has those of a word: lane after lane, the neurons take the sums from stage
-    ACCUMULATED + 1 on.
-    """
-    return ACCUMULATED + limits.lanes_per_group + LATENCY + 1
 
 
 class Lanes(LanePorts):

@@ -8,6 +8,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.neurons.filter import filtered_credit
+from opzo.hw.timing import EXISTS_CYCLES
 from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
 from opzo.spec.network import Limits
 
@@ -17,12 +18,6 @@ ENTRIES = 1 << TABLE_STEPS
 """Sums in a table: one for each choice of its time steps. Writing a lane's tables takes as many cycles."""
 TABLE_SUM = signed(FILTERED.width + (TABLE_STEPS - 1).bit_length())
 SUM_WIDTH = FILTERED.width + (HISTORY_STEPS - 1).bit_length()
-LATENCY = 2
-"""Cycles from a history to the sum that it selects."""
-EXISTS_CYCLES = 2
-"""Cycles from ``take_factor`` to the first history of the word."""
-FILL_DELAY = 2
-"""Cycles from the last filtered credit of a table to the announcement of its first sum."""
 
 
 def tables(limits: Limits) -> int:
@@ -74,7 +69,7 @@ class TableSums(wiring.Component):
     -------
     filtered : In(filtered_credit)
     table_lanes : Out(size), array by table
-        One-hot lane that takes a sum: for ENTRIES cycles, from FILL_DELAY cycles after the table's last credit on.
+        One-hot lane that takes a sum: for ENTRIES cycles, from TABLE_DELAY cycles after the table's last credit on.
     entry : Out, array by table
         With ``table_lanes``: entry of the sum, as in `TableWriteSignature`.
     sum : Out(signed), array by table
@@ -158,7 +153,7 @@ class CreditSelector(wiring.Component):
     active_factor : Out(signed)
         Credit factor: multiplied by a row's value or trace. 0 where the lane holds no neuron.
     selected : Out(signed)
-        LATENCY cycles after ``history``. 0 where the lane holds no neuron.
+        SELECT_CYCLES after ``history``. 0 where the lane holds no neuron.
     """
 
     write: Any

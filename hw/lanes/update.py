@@ -12,12 +12,6 @@ from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS, WEIGHT
 
-LATENCY = 6
-"""Cycles from ``row`` to ``result``."""
-ENTRY_DELAY = 1
-"""Cycles from ``row`` to ``step`` and ``random``."""
-CREDIT_DELAY = 3
-"""Cycles from ``row`` to ``credits``."""
 DECAY_BITS = 16
 """Width of ``decay``; its highest bit is the shortest shift, by 1."""
 
@@ -58,7 +52,7 @@ class CreditStepSignature(wiring.Signature):
 class RowUpdate(wiring.Component):
     """``row - decay(row) -+ difference - selected - product``, stochastically rounded, saturated.
 
-    The sum has UPDATE_FRAC_BITS more fraction bits than WEIGHT. Latency LATENCY cycles, one row a cycle. Golden twin:
+    The sum has UPDATE_FRAC_BITS more fraction bits than WEIGHT. Latency UPDATE_CYCLES, one row a cycle. Golden twin:
     ``opzo.sim.golden.update.update_rows``.
 
     Parameters

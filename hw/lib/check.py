@@ -1,6 +1,9 @@
 """Assertions in the gateware: active in every simulation, absent from synthesis."""
 
-from amaranth import Elaboratable, Module, ResetSignal, Value
+from collections.abc import Callable
+from typing import Any
+
+from amaranth import Elaboratable, Module, ResetSignal, Signal, Value
 from amaranth.hdl import Assert, ValueLike
 
 
@@ -35,3 +38,34 @@ def check(m: Module, name: str, condition: ValueLike, text: str) -> None:
     if set(text) & set('%{}"\\\n'):
         raise ValueError(f"the text of a check is plain words, not {text!r}")
     m.submodules[f"check_{name}"] = Check(condition, text)
+
+
+class Monitor(Elaboratable):
+    """A module that ``build`` fills in simulation; empty for every platform but None."""
+
+    def __init__(self, build: Callable[[Module], None]) -> None:
+        self._build = build
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        if platform is None:
+            self._build(m)
+        return m
+
+
+def monitor(m: Module, name: str, build: Callable[[Module], None]) -> None:
+    """Add what checks need besides the design, such as values of earlier cycles, as submodule ``monitor_<name>``."""
+    m.submodules[f"monitor_{name}"] = Monitor(build)
+
+
+def check_stream(m: Module, name: str, stream: Any) -> None:
+    """Assert that a stream holds ``valid`` and its payload until ``ready``."""
+
+    def build(m: Module) -> None:
+        payload = Value.cast(stream.payload)
+        waits, held = Signal(), Signal(len(payload))
+        m.d.sync += [waits.eq(stream.valid & ~stream.ready & ~ResetSignal(allow_reset_less=True)), held.eq(payload)]
+        check(m, "valid", ~waits | stream.valid, f"stream {name}: valid fell before ready")
+        check(m, "payload", ~waits | (held == payload), f"stream {name}: the payload changed before ready")
+
+    monitor(m, name, build)

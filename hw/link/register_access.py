@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from opzo.hw.interface import REGISTER_CYCLES
 from opzo.hw.lib.words import BytesToWords, WordsToBytes
 from opzo.hw.link.executor import ExecutorSignature, fields
+from opzo.hw.timing import REGISTER_CYCLES
 from opzo.spec.commands import Command, Status
 
 

@@ -5,9 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.decode import decode_input
-from opzo.hw.interface import EVENT, REGISTER_CYCLES, RUN
+from opzo.hw.interface import EVENT, RUN
 from opzo.hw.link.event_decoder import EventDecoder
 from opzo.hw.link.executor import ExecutorSignature, fields
+from opzo.hw.timing import REGISTER_CYCLES, require
 from opzo.spec.commands import Command, RunFlag, Status
 from opzo.spec.network import Limits
 from opzo.spec.registers import Reg
@@ -54,6 +55,7 @@ class SampleIntake(wiring.Component):
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
+        require(REGISTER_CYCLES == 3, "the states of SampleIntake take registers after three cycles")
         m = Module()
         m.submodules.decoder = decoder = EventDecoder(self.limits)
         command, is_run = self.command, self.command.is_second

@@ -8,14 +8,11 @@ from opzo.hw.lanes.accumulator import SUM_SHIFT
 from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import ACCUMULATOR, ACTIVITY_BITS, CREDIT, DELTA_SHIFT, SURROGATE_OFF
 
-LATENCY = 3
-"""Cycles from ``sum`` to ``credit``."""
-
 
 class Credit(wiring.Component):
     """Feedback sum times surrogate derivative, plus the activity cost of a spike.
 
-    Latency LATENCY cycles, one neuron per cycle. Golden twin: ``opzo.sim.golden.feedback.credit``.
+    Latency CREDIT_CYCLES, one neuron per cycle. Golden twin: ``opzo.sim.golden.feedback.credit``.
 
     Members
     -------

@@ -7,14 +7,11 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import ALPHA_BITS, MEMBRANE, SURROGATE_OFF, SURROGATE_SHIFT, THRESHOLD
 
-LATENCY = 2
-"""Cycles from ``v`` to ``v_next``."""
-
 
 class Fire(wiring.Component):
     """Leak by one half, integrate, add noise for the comparison, reset by subtraction (paper eq. 1).
 
-    Latency LATENCY cycles, one neuron per cycle. Golden twin: ``opzo.sim.golden.fire.fire``.
+    Latency FIRE_CYCLES, one neuron per cycle. Golden twin: ``opzo.sim.golden.fire.fire``.
 
     Members
     -------

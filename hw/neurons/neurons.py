@@ -14,7 +14,6 @@ from opzo.hw.neurons.filter import filtered_credit
 from opzo.hw.neurons.filtered_credits import FilteredCredits
 from opzo.hw.neurons.neuron_state import NeuronState, StateSignatures
 from opzo.hw.neurons.time_step import TimeStep
-from opzo.hw.neurons.walk import LATENCY as LATENCY
 from opzo.hw.neurons.walk import LaneWalk, WordSignature
 from opzo.hw.neurons.word_results import WordResults, WordResultsSignature
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, MEMBRANE
@@ -50,7 +49,7 @@ class Neurons(wiring.Component):
     loading : Out(1), potential : Out(signed)
         In the ``size`` cycles from the second one after ``word.load`` on: potential of lane after lane, MEMBRANE.
     results : Out(WordResultsSignature)
-        Results of a word, LATENCY cycles after the sum of its last lane.
+        Results of a word, NEURON_CYCLES after the sum of its last lane.
     signs : In(ReadSignature)
         Noise signs and spikes of all lanes, in the layout `neuron_state.signs`. Latency 1 cycle.
     error : In(error_command)

@@ -10,10 +10,8 @@ from opzo.hw.lanes.lane_command import AfterWord, word_command
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.neurons.neuron_state import step_address
+from opzo.hw.timing import NEURON_CYCLES
 from opzo.spec.network import Limits
-
-LATENCY = 5
-"""Cycles from the sum of a word's last lane to the results of the word."""
 
 
 def neuron_stage(limits: Limits, size: int) -> data.StructLayout:
@@ -28,10 +26,10 @@ def neuron_stage(limits: Limits, size: int) -> data.StructLayout:
 
 
 class StagesSignature(wiring.Signature):
-    """Pipeline stages of the neurons: ``at[n]`` is stage n, 0 to LATENCY, in the layout ``neuron_stage``."""
+    """Pipeline stages of the neurons: ``at[n]`` is stage n, 0 to NEURON_CYCLES, in the layout ``neuron_stage``."""
 
     def __init__(self, limits: Limits, size: int) -> None:
-        super().__init__({"at": Out(neuron_stage(limits, size)).array(LATENCY + 1)})
+        super().__init__({"at": Out(neuron_stage(limits, size)).array(NEURON_CYCLES + 1)})
 
 
 class WordSignature(wiring.Signature):
@@ -95,8 +93,8 @@ class LaneWalk(wiring.Component):
         m = Module()
         # A reset ends the walk, but leaves the commands.
         place = data.StructLayout({"valid": 1, "load": 1, "lane": range(self._size)})
-        words = [record(word_command(self._limits), f"word_{n}", reset_less=True) for n in range(LATENCY + 1)]
-        lanes = [record(place, f"lane_{n}") for n in range(LATENCY + 1)]
+        words = [record(word_command(self._limits), f"word_{n}", reset_less=True) for n in range(NEURON_CYCLES + 1)]
+        lanes = [record(place, f"lane_{n}") for n in range(NEURON_CYCLES + 1)]
         word, lane = words[0], lanes[0]
         starts = self.word.start | self.word.load
         next_lane = Mux(starts, 0, lane.lane + 1)[: len(lane.lane)]

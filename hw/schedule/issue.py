@@ -1,268 +1,279 @@
-"""Issue: from a row of a pass to the command for the lanes."""
+"""Issue: from an op of a pass to the command for the lanes."""
 
-from amaranth import Module, Mux, Signal
+from typing import Any
+
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.decode import decode_input, decode_rule
-from opzo.hw.input.traces import ENTRY
+from opzo.hw.error.ports import ErrorReadSignature
+from opzo.hw.input.active_rows import RowListSignature, TraceSignature, event_mark
+from opzo.hw.input.event_buffer import EventReadSignature
 from opzo.hw.lanes.lane_command import AfterWord, lane_command
 from opzo.hw.lib.record import record
-from opzo.hw.registers import CONFIG
-from opzo.hw.schedule.passes import Kind, is_learn, item_layout, tag_layout
-from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
-from opzo.spec.network import Limits
+from opzo.hw.run_control import RunSignature
+from opzo.hw.schedule.passes import Kind, is_learn, op_layout, tag_layout
+from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, SPIKE_INPUT
+from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.registers import READOUT_LAYER
 
-LATENCY = 4
-"""Cycles from an item to its command."""
+_INPUT_KIND = data.StructLayout({"frame": 1, "graded": 1})
+_TRACED = data.StructLayout({"neuron": 1, "input": 1, "value": 1, "bias": 1})
+"""One-hot source of the operand of Learn: trace of a neuron or input, value of an input, trace of the bias."""
 
 
 class Issue(wiring.Component):
-    """Find out what an item's row is, and make the command.
+    """Find the row of an op and build its command.
 
-    In the cycle of ``item`` the lists, the events and the errors are asked for entry ``item.index``; the answers come
-    one cycle later, and are used another one later. In that cycle the history memory is asked, whose answer, two cycles
-    later, goes with the command.
+    In the cycle of ``op`` lists, events and errors are read; they answer one cycle later, and the answers are used
+    another cycle later. Then the traces are read, whose answer, two cycles later, completes the command: ISSUE_CYCLES
+    from ``op`` to ``command``.
 
     Members
     -------
-    item : In(item_layout)
-    event_address, event_value, step_row, active_row, input_row : In
-        Answers one cycle after ``item``.
-    error, difference, loss : In
-        Scaled error of class ``index`` (of the local read-out where the item is ``local``), difference of its
-        read-outs, scaled loss (in the cycle of ``item``).
-    trace_index, input_index : Out, neuron_trace, input_trace : In(ENTRY)
-        Asked for two cycles after ``item``, answered two later.
-    bias_trace : In(8)
-        Trace of the bias rows.
-    mark : Out({valid, row, bits})
-        Strobe, two cycles after ``item``: an event, to be marked in the traces of the inputs.
-    config : In(CONFIG), train, fresh, phase, measure : In(1)
-        Settings; ``phase``: the run's steps 0, 2, ... are the second of an antithetic pair; ``measure``: feedback
-        entries of step 0 go to the scale estimators.
+    op : In(op_layout)
+        From the sequencer.
+    below, event_begin : In
+        Layer whose lists the pass of ``op`` reads, and first event of its time step.
+    run : In(RunSignature), measure : In(1)
+        Run in progress; whether feedback entries of step 0 go to the scale estimators.
+    events : Out(EventReadSignature), lists : Out(RowListSignature), errors : Out(ErrorReadSignature)
+        Read in the cycle of ``op``.
+    traces : Out(TraceSignature)
+        Read two cycles after ``op``.
+    mark : Out(event_mark)
+        Two cycles after ``op``: an event, to be marked in the traces of the inputs.
     load : Out(1)
-        One cycle before ``command``, where it is the first of a word to be learned.
+        One cycle before ``command``, if that is the first of a word that is learned.
     command : Out(lane_command), tag : Out(tag_layout)
-        LATENCY cycles after ``item``.
+        ISSUE_CYCLES after ``op``.
     """
+
+    op: data.View
+    below: Signal
+    event_begin: Signal
+    run: Any
+    measure: Signal
+    events: Any
+    lists: Any
+    errors: Any
+    traces: Any
+    mark: data.View
+    load: Signal
+    command: data.View
+    tag: data.View
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        neuron = (max(limits.words, 2) - 1).bit_length() + (limits.lanes - 1).bit_length()
         super().__init__(
             {
-                "item": In(item_layout(limits)),
-                "event_address": In(12),
-                "event_value": In(8),
-                "step_row": In(neuron),
-                "active_row": In(neuron),
-                "input_row": In(12),
-                "error": In(SCALED_ERROR.width),
-                "difference": In(MEMBRANE.width + 1),
-                "loss": In(SCALED_ERROR.width),
-                "trace_index": Out(neuron),
-                "input_index": Out(12),
-                "neuron_trace": In(ENTRY),
-                "input_trace": In(ENTRY),
-                "bias_trace": In(HISTORY_STEPS),
-                "mark": Out(data.StructLayout({"valid": 1, "row": 12, "bits": HISTORY_STEPS})),
-                "config": In(CONFIG),
-                "train": In(1),
-                "fresh": In(1),
-                "phase": In(1),
+                "op": In(op_layout(limits)),
+                "below": In(range(MAX_HIDDEN)),
+                "event_begin": In(limits.row_bits),
+                "run": In(RunSignature()),
                 "measure": In(1),
+                "events": Out(EventReadSignature(limits)),
+                "lists": Out(RowListSignature(limits)),
+                "errors": Out(ErrorReadSignature()),
+                "traces": Out(TraceSignature(limits)),
+                "mark": Out(event_mark(limits)),
                 "load": Out(1),
                 "command": Out(lane_command(limits)),
                 "tag": Out(tag_layout(limits)),
             }
         )
 
-    item: data.View
-    event_address: Signal
-    event_value: Signal
-    step_row: Signal
-    active_row: Signal
-    input_row: Signal
-    error: Signal
-    difference: Signal
-    loss: Signal
-    trace_index: Signal
-    input_index: Signal
-    neuron_trace: data.View
-    input_trace: data.View
-    bias_trace: Signal
-    mark: data.View
-    config: data.View
-    train: Signal
-    fresh: Signal
-    phase: Signal
-    measure: Signal
-    load: Signal
-    command: data.View
-    tag: data.View
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config = self.config
-        rule, kind = decode_rule(config.rule), decode_input(config.input)
-        zero_order, momentum, noisy = Signal(), Signal(), Signal()
-        frame, graded = Signal(), Signal()
-        # Constant during a run; much hangs on them.
-        m.d.sync += [
-            zero_order.eq(rule.from_loss),
-            momentum.eq(rule.momentum),
-            noisy.eq(rule.noise),
-            frame.eq(~kind.events),
-            graded.eq(kind.graded),
+        config = self.run.config
+        kind = record(_INPUT_KIND, "input_kind")
+        # Constant during a run. High fan-out, so registered.
+        decoded = decode_input(config.input)
+        m.d.sync += [kind.frame.eq(~decoded.events), kind.graded.eq(decoded.graded)]
+        # Cycles of an op: ``asked`` when the answers come, ``op`` when they are registered.
+        asked, op = Signal.like(self.op), Signal.like(self.op)
+        m.d.sync += [asked.eq(self.op), op.eq(asked)]
+        self._ask(m)
+        listed = self._collect_rows(m, kind.frame)
+        command, tag, traced = self._build(m, kind, asked, op, listed)
+        m.d.comb += [
+            # The base of entries is that of the entry itself.
+            self.traces.neuron.eq(listed + (op.below_base << self._limits.lane_bits)),
+            self.traces.input.eq(listed),
+        ]
+        # History and trace come a cycle later than the rest of the command.
+        waiting_command, waiting_tag = Signal.like(self.command), Signal.like(self.tag)
+        waiting_traced = record(_TRACED, "waiting_traced", reset_less=True)
+        m.d.sync += [waiting_command.eq(command), waiting_tag.eq(tag), waiting_traced.eq(traced)]
+        m.d.comb += [self.command.eq(waiting_command), self.tag.eq(waiting_tag)]
+        self._add_trace(m, waiting_traced)
+        return m
+
+    def _ask(self, m: Module) -> None:
+        """Read what the op may need."""
+        op, lists, errors = self.op, self.lists, self.errors
+        m.d.comb += [
+            self.events.index.eq(op.index + self.event_begin),
+            lists.step_list.layer.eq(self.below),
+            lists.step_list.parity.eq(op.step[0]),
+            lists.below_base.eq(op.below_base),
+            lists.index.eq(op.index),
+            errors.class_.eq(op.index),
+            errors.source.eq(Mux(op.local, op.layer, READOUT_LAYER)),
+            errors.step.eq(op.step),
         ]
 
-        # One cycle after the item its row is there, straight out of a memory; one later all answers are registered.
-        asked, item = Signal.like(self.item), Signal.like(self.item)
-        loss, asked_loss = (Signal.like(self.loss, name=name, reset_less=True) for name in ("loss", "asked_loss"))
-        event_value, error, difference = (
-            Signal.like(port, name=name, reset_less=True)
-            for name, port in (
-                ("value", self.event_value),
-                ("taken_error", self.error),
-                ("taken_difference", self.difference),
-            )
-        )
-        listed = Signal(12, reset_less=True)
-        m.d.sync += [
-            asked.eq(self.item),
-            item.eq(asked),
-            asked_loss.eq(self.loss),
-            loss.eq(asked_loss),
-            event_value.eq(self.event_value),
-            error.eq(self.error),
-            difference.eq(self.difference),
-        ]
-        # One bit for each memory that may have been asked: they are slow.
+    def _collect_rows(self, m: Module, frame: Value) -> Signal:
+        """Row that the list or the events name, two cycles after the op."""
+        op, lists = self.op, self.lists
+        # One bit for each memory that may have been read, because the memories are slow.
         sources = [Signal(name=f"from_{name}", reset_less=True) for name in ("steps", "active", "inputs", "events")]
         from_steps, from_active, from_inputs, from_events = sources
-        learns_inputs = (self.item.kind == Kind.LEARN_INPUT) & ~frame
-        m.d.sync += [
-            from_steps.eq(self.item.kind == Kind.SPIKES),
-            from_active.eq(self.item.kind == Kind.LEARN_SPIKES),
-            from_inputs.eq(learns_inputs),
-            from_events.eq((self.item.kind != Kind.SPIKES) & (self.item.kind != Kind.LEARN_SPIKES) & ~learns_inputs),
-        ]
-        rows = (self.step_row, self.active_row, self.input_row, self.event_address)
+        learns_inputs = (op.kind == Kind.LEARN_INPUT) & ~frame
+        listed = Signal(self._limits.input_bits, reset_less=True)
+        rows = (lists.step_row, lists.active_row, lists.input_row, self.events.address)
         chosen = [Mux(source, row, 0) for source, row in zip(sources, rows, strict=True)]
-        m.d.sync += listed.eq(chosen[0] | chosen[1] | chosen[2] | chosen[3])
-        is_input = item.kind == Kind.INPUT
-        learns_frame = frame & (item.kind == Kind.LEARN_INPUT)
-        learns_listed = ~frame & (item.kind == Kind.LEARN_INPUT)
-        # Which operand and whose row it is was found out with the answers.
-        has_row, is_spike, is_value = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [
-            has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES)),
-            is_spike.eq((asked.kind == Kind.SPIKES) | ((asked.kind == Kind.INPUT) & ~frame & (asked.bias | ~graded))),
-            is_value.eq((asked.kind == Kind.INPUT) | ((asked.kind == Kind.LEARN_INPUT) & frame)),
+            from_steps.eq(op.kind == Kind.SPIKES),
+            from_active.eq(op.kind == Kind.LEARN_SPIKES),
+            from_inputs.eq(learns_inputs),
+            from_events.eq((op.kind != Kind.SPIKES) & (op.kind != Kind.LEARN_SPIKES) & ~learns_inputs),
+            listed.eq(chosen[0] | chosen[1] | chosen[2] | chosen[3]),
         ]
-        row = Signal(13)
-        with m.If(item.bias):
-            m.d.comb += row.eq(item.bias_row)
+        return listed
+
+    def _build(
+        self, m: Module, input_kind: data.View, asked: data.View, op: data.View, listed: Signal
+    ) -> tuple[data.View, data.View, data.View]:
+        """Command, tag and source of the operand of Learn, three cycles after the op; and the mark, two after it."""
+        run, config = self.run, self.run.config
+        frame, graded = input_kind.frame, input_kind.graded
+        rule = decode_rule(config.rule)
+        zero_order, momentum, noisy = Signal(), Signal(), Signal()
+        m.d.sync += [zero_order.eq(rule.from_loss), momentum.eq(rule.momentum), noisy.eq(rule.noise)]
+        learn, feedback = is_learn(op.kind), op.kind == Kind.FEEDBACK
+        odd = op.step[0] ^ run.phase
+        # The local readout learns in every step, the feedback matrix in the second one of a pair.
+        updates = learn | (feedback & (op.local | (momentum & odd)))
+        no_class = zero_order & ~op.local
+        noise = run.sample.train & noisy
+        after_word = self._after_word(m, op, frame)
+        learns_frame = frame & (op.kind == Kind.LEARN_INPUT)
+        learns_listed = ~frame & (op.kind == Kind.LEARN_INPUT)
+        learns_bias = learn & ~learns_frame & op.bias
+
+        command, tag = Signal.like(self.command), Signal.like(self.tag)
+        traced = record(_TRACED, "traced", reset_less=True)
+        row = Signal(self._limits.row_bits)
+        has_row = Signal(reset_less=True)
+        m.d.sync += has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES))
+        with m.If(op.bias):
+            m.d.comb += row.eq(op.bias_row)
         with m.Elif(has_row):
             m.d.comb += row.eq(listed)
-        # The base of entries is that of the entry itself.
-        lane_bits = (self._limits.lanes - 1).bit_length()
-        m.d.comb += [
-            self.trace_index.eq(listed + (item.below_base << lane_bits)),
-            self.input_index.eq(listed),
-            self.mark.valid.eq(item.valid & is_input & item.last_word & ~item.bias & ~frame),
-            self.mark.row.eq(listed),
-            self.mark.bits.eq(Mux(graded, event_value, 1 << item.step)),
+        difference = self._choose_operand(m, input_kind, asked, op, command, no_class)
+        m.d.sync += [
+            self.load.eq(op.valid & learn & op.first),
+            command.address.eq(op.base + row),
+            command.integrate.eq(op.valid & ((op.kind == Kind.INPUT) | (op.kind == Kind.SPIKES))),
+            command.feedback.eq(op.valid & feedback),
+            command.zero_order.eq(no_class & feedback),
+            command.local.eq(op.local),
+            command.learn.eq(op.valid & learn),
+            command.first.eq(op.first),
+            command.update.eq(op.valid & updates),
+            command.draw.eq(op.valid & (updates | ((after_word == AfterWord.FIRE) & noise & ~odd))),
+            command.after_word.eq(after_word),
+            command.sums.eq(after_word != AfterWord.NONE),
+            command.kept.eq(op.kind == Kind.FIRE),
+            command.difference.eq(difference),
+            # All other operations take the row as it is.
+            command.feedback_shift.eq(Mux(feedback, op.feedback_shift, 0)),
+            command.decay_shift.eq(Mux(op.local, 0, Mux(feedback, config.leak_shift, config.decay_shift))),
+            command.noise.eq(noise),
+            command.odd.eq(odd),
+            command.fresh.eq(run.fresh & (op.step == 0)),
+            command.word.eq(op.word_base + op.word),
+            command.step.eq(op.step),
+            command.valid_lanes.eq(op.valid_lanes),
+            command.history.eq(Mux(learns_bias, ~(~0 << config.steps), 0)[:HISTORY_STEPS]),
+            traced.neuron.eq((op.kind == Kind.LEARN_SPIKES) & ~op.bias),
+            traced.input.eq(learns_listed & ~op.bias & ~graded),
+            traced.value.eq(learns_listed & ~op.bias & graded),
+            traced.bias.eq(learns_bias),
+            tag.after_word.eq(after_word),
+            *(tag[name].eq(op[name]) for name in ("layer", "step", "word", "first_word", "last_word", "first", "last")),
+            tag.measure.eq(op.valid & feedback & self.measure & (op.step == 0) & ~op.local),
+            tag.feedback.eq(op.valid & feedback),
+            tag.local.eq(op.valid & (op.kind == Kind.LOCAL)),
         ]
+        return command, tag, traced
 
-        # Then the command, but for history and trace, which come a cycle later.
-        command = Signal.like(self.command)
-        tag = Signal.like(self.tag)
-        choice = data.StructLayout(dict.fromkeys(("neuron", "input", "value", "bias"), 1))
-        learns, learned = record(choice, "learns", reset_less=True), record(choice, "learned", reset_less=True)
-        whole_command, whole_tag = Signal.like(self.command), Signal.like(self.tag)
-        m.d.sync += [whole_command.eq(command), whole_tag.eq(tag), learned.eq(learns)]
-        learn = is_learn(item.kind)
-        feedback = item.kind == Kind.FEEDBACK
-        odd = item.step[0] ^ self.phase
-        # The local read-out learns in every step, M in the second of a pair.
-        updates = item.local | (momentum & odd)
-        no_class = zero_order & ~item.local
-        noise = self.train & noisy
+    def _after_word(self, m: Module, op: data.View, frame: Value) -> Signal:
+        """Use of the sums after the last op of a word."""
         after_word = Signal(AfterWord)
-        with m.If(item.last & item.valid):
-            with m.Switch(item.kind):
+        with m.If(op.last & op.valid):
+            with m.Switch(op.kind):
                 with m.Case(Kind.INPUT):
                     m.d.comb += after_word.eq(Mux(frame, AfterWord.STORE.value, AfterWord.FIRE.value))
                 with m.Case(Kind.FIRE):
                     m.d.comb += after_word.eq(AfterWord.FIRE)
                 with m.Case(Kind.SPIKES):
-                    m.d.comb += after_word.eq(Mux(item.read_out, AfterWord.READOUT.value, AfterWord.FIRE.value))
+                    m.d.comb += after_word.eq(Mux(op.readout, AfterWord.READOUT.value, AfterWord.FIRE.value))
                 with m.Case(Kind.FEEDBACK):
                     m.d.comb += after_word.eq(AfterWord.CREDIT)
+        return after_word
+
+    def _choose_operand(
+        self, m: Module, input_kind: data.View, asked: data.View, op: data.View, command: data.View, no_class: Value
+    ) -> Value:
+        """Operand of the command, and the mark of an event; the step of a feedback entry."""
+        frame, graded = input_kind.frame, input_kind.graded
+        loss, asked_loss = (
+            Signal.like(self.errors.loss, name=name, reset_less=True) for name in ("loss", "asked_loss")
+        )
+        value, error, difference = (
+            Signal.like(port, name=name, reset_less=True)
+            for name, port in (
+                ("value", self.events.value),
+                ("error", self.errors.error),
+                ("difference", self.errors.difference),
+            )
+        )
+        # Which operand it is was found together with the answers.
+        is_spike, is_value = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [
-            self.load.eq(item.valid & learn & item.first),
-            command.address.eq(item.base + row),
-            command.integrate.eq(item.valid & ((item.kind == Kind.INPUT) | (item.kind == Kind.SPIKES))),
-            command.feedback.eq(item.valid & feedback),
-            command.zero_order.eq(no_class & feedback),
-            command.local.eq(item.local),
-            command.learn.eq(item.valid & learn),
-            command.first.eq(item.first),
-            command.update.eq(item.valid & (learn | (feedback & updates))),
-            command.draw.eq(
-                item.valid & (learn | (feedback & updates) | ((after_word == AfterWord.FIRE) & noise & ~odd))
-            ),
-            command.after_word.eq(after_word),
-            command.sums.eq(after_word != AfterWord.NONE),
-            command.kept.eq(item.kind == Kind.FIRE),
-            command.difference.eq(Mux(item.local, error.as_signed(), difference.as_signed())),
-            # All other operations take the row as it is.
-            command.feedback_shift.eq(Mux(feedback, item.feedback_shift, 0)),
-            command.decay_shift.eq(Mux(item.local, 0, Mux(feedback, config.leak_shift, config.decay_shift))),
-            command.noise.eq(noise),
-            command.odd.eq(odd),
-            command.fresh.eq(self.fresh & (item.step == 0)),
-            command.word.eq(item.word_base + item.word),
-            command.step.eq(item.step),
-            command.valid_lanes.eq(item.valid_lanes),
-            learns.neuron.eq((item.kind == Kind.LEARN_SPIKES) & ~item.bias),
-            learns.input.eq(learns_listed & ~item.bias & ~graded),
-            learns.value.eq(learns_listed & ~item.bias & graded),
-            learns.bias.eq(learn & ~learns_frame & item.bias),
-            command.history.eq(Mux(learn & ~learns_frame & item.bias, ~(~0 << config.steps), 0)[:HISTORY_STEPS]),
-            tag.after_word.eq(after_word),
-            tag.layer.eq(item.layer),
-            tag.step.eq(item.step),
-            tag.word.eq(item.word),
-            tag.first_word.eq(item.first_word),
-            tag.last_word.eq(item.last_word),
-            tag.measure.eq(item.valid & feedback & self.measure & (item.step == 0) & ~item.local),
-            tag.feedback.eq(item.valid & feedback),
-            tag.local.eq(item.valid & (item.kind == Kind.LOCAL)),
-            tag.first.eq(item.first),
-            tag.last.eq(item.last),
+            asked_loss.eq(self.errors.loss),
+            loss.eq(asked_loss),
+            value.eq(self.events.value),
+            error.eq(self.errors.error),
+            difference.eq(self.errors.difference),
+            is_spike.eq((asked.kind == Kind.SPIKES) | ((asked.kind == Kind.INPUT) & ~frame & (asked.bias | ~graded))),
+            is_value.eq((asked.kind == Kind.INPUT) | ((asked.kind == Kind.LEARN_INPUT) & frame)),
         ]
         with m.If(is_spike):
             m.d.sync += command.operand.eq(SPIKE_INPUT)
         with m.Elif(is_value):
-            m.d.sync += command.operand.eq(Mux(item.bias, BIAS_INPUT, event_value))
+            m.d.sync += command.operand.eq(Mux(op.bias, BIAS_INPUT, value))
         with m.Else():
             m.d.sync += command.operand.eq(Mux(no_class, loss, error))
-        m.d.comb += [self.command.eq(whole_command), self.tag.eq(whole_tag)]
-        with m.If(learned.neuron):
-            m.d.comb += [
-                self.command.history.eq(self.neuron_trace.history),
-                self.command.operand.eq(self.neuron_trace.trace),
-            ]
-        with m.If(learned.input):
-            m.d.comb += [
-                self.command.history.eq(self.input_trace.history),
-                self.command.operand.eq(self.input_trace.trace),
-            ]
-        with m.If(learned.value):
-            m.d.comb += self.command.operand.eq(self.input_trace.trace + self.input_trace.history)
-        with m.If(learned.bias):
-            m.d.comb += self.command.operand.eq(self.bias_trace)
-        return m
+        m.d.comb += [
+            self.mark.valid.eq(op.valid & (op.kind == Kind.INPUT) & op.last_word & ~op.bias & ~frame),
+            self.mark.row.eq(self.traces.input),
+            self.mark.bits.eq(Mux(graded, value, 1 << op.step)),
+        ]
+        step: Value = Mux(op.local, error, difference)
+        return step
+
+    def _add_trace(self, m: Module, traced: data.View) -> None:
+        """Complete a command of Learn by history and trace of its row."""
+        neuron, input_ = self.traces.neuron_entry, self.traces.input_entry
+        with m.If(traced.neuron):
+            m.d.comb += [self.command.history.eq(neuron.history), self.command.operand.eq(neuron.trace)]
+        with m.If(traced.input):
+            m.d.comb += [self.command.history.eq(input_.history), self.command.operand.eq(input_.trace)]
+        with m.If(traced.value):
+            m.d.comb += self.command.operand.eq(input_.trace + input_.history)
+        with m.If(traced.bias):
+            m.d.comb += self.command.operand.eq(self.run.bias_trace)

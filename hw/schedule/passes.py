@@ -1,6 +1,6 @@
-"""What the sequencer's parts say to each other: passes, and the items they consist of."""
+"""Passes of a run, the ops they consist of, and the tags that accompany the commands."""
 
-from amaranth import Value, unsigned
+from amaranth import Value
 from amaranth.hdl import ValueLike
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
@@ -12,24 +12,26 @@ from opzo.spec.network import MAX_HIDDEN, Limits
 
 
 class Kind(hdl_enum.Enum, shape=3):
-    """Kind of a pass: one layer of weights, all its words, all rows that matter."""
+    """Kind of a pass, which works on all words of one layer and on the rows of the layer below that are active."""
 
     INPUT = 0
-    """Integrate a frame once and keep the current, or the events of a step and fire."""
+    """Integrate a frame once and store the current, or integrate the events of a step and fire."""
     FIRE = 1
-    """Fire the first layer from the kept current."""
+    """Fire the first layer with the stored current."""
     SPIKES = 2
-    """Integrate the spikes of the layer below; fire, or read out."""
+    """Integrate the spikes of the layer below; fire, or leave the sums as readouts."""
     FEEDBACK = 3
-    """The layer's local read-out, where it has one, and its feedback matrix: errors to credits."""
+    """Turn errors into credits: through the local readout, if the layer has one, and through its feedback matrix."""
     LEARN_INPUT = 4
+    """Update the weights of the first layer."""
     LEARN_SPIKES = 5
+    """Update the weights of another layer."""
     LOCAL = 6
-    """The layer's local read-out: class by class, all words of each."""
+    """Sum up the local readout of the layer: class by class, all words of each."""
 
 
 def is_learn(kind: ValueLike) -> Value:
-    """Whether ``kind`` is one of Learn, as a value of the gateware."""
+    """Whether ``kind`` is a kind of Learn, as a value of the gateware."""
     result: Value = (kind == Kind.LEARN_INPUT) | (kind == Kind.LEARN_SPIKES)
     return result
 
@@ -37,7 +39,7 @@ def is_learn(kind: ValueLike) -> Value:
 PASS = data.StructLayout(
     {
         "kind": Kind,
-        "read_out": 1,
+        "readout": 1,
         "layer": range(MAX_HIDDEN + 1),
         "below": range(MAX_HIDDEN),
         "below_base": LAYER["word_base"].shape,
@@ -46,25 +48,25 @@ PASS = data.StructLayout(
         "settings": LAYER,
     }
 )
-"""One pass; ``last`` of a sample.
+"""One pass; ``last``: the last one of a run.
 
-``layer`` is the register slot, ``below`` the hidden layer that its rows come from, ``below_base`` that layer's first
-word.
+``layer`` is the register slot, ``below`` the hidden layer below, whose spikes the rows are, ``below_base`` the first
+word of that layer.
 """
 
 
-def item_layout(limits: Limits) -> data.StructLayout:
-    """One row of one word of a pass, before its row address is known.
+def op_layout(limits: Limits) -> data.StructLayout:
+    """One op: a row of a word of a pass, before its address is known.
 
-    Of a FEEDBACK item ``local`` tells that the entry is one of the local read-out. Of a LOCAL item ``first`` and
-    ``last`` are the first and last word of a class, ``first_word`` that the class is the first.
+    ``first`` and ``last`` op of a word, ``first_word`` and ``last_word`` of the pass; ``local``: in FEEDBACK, the entry
+    is one of the local readout. In LOCAL, ``first`` and ``last`` are the first and last word of a class, ``first_word``
+    and ``last_word`` the first and last class.
     """
-    word = unsigned(max((limits.words - 1).bit_length(), (limits.classes - 1).bit_length(), 1))
     return data.StructLayout(
         {
             "valid": 1,
             "kind": Kind,
-            "read_out": 1,
+            "readout": 1,
             "local": 1,
             "layer": range(MAX_HIDDEN + 1),
             "step": range(HISTORY_STEPS),
@@ -74,20 +76,20 @@ def item_layout(limits: Limits) -> data.StructLayout:
             "last_word": 1,
             "first_word": 1,
             "base": range(max(limits.rows, 2)),
-            "bias_row": 13,
-            "index": 13,
-            "word": word,
-            "word_base": range(max(limits.words, 2)),
-            "below_base": range(max(limits.words, 2)),
+            "bias_row": limits.row_bits,
+            "index": limits.row_bits,
+            "word": max(limits.word_bits, limits.class_bits),
+            "word_base": limits.word_bits,
+            "below_base": limits.word_bits,
             "valid_lanes": range(limits.lanes + 1),
-            "feedback_shift": 4,
+            "feedback_shift": LAYER["feedback_shift"].shape,
         }
     )
 
 
 def tag_layout(limits: Limits) -> data.StructLayout:
-    """What travels beside a command, for the units that take the lanes' results."""
-    word = item_layout(limits)["word"].shape
+    """Tag that accompanies a command, for the units that take the results of the lanes."""
+    word = op_layout(limits)["word"].shape
     return data.StructLayout(
         {
             "after_word": AfterWord,

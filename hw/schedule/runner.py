@@ -1,200 +1,234 @@
-"""Pass runner: goes through the words and rows of one pass after another, one row a cycle."""
+"""Pass runner: the ops of one pass after another, one op per cycle."""
 
-from amaranth import Module, Mux, Signal
+from typing import Any
+
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.lib.record import record
-from opzo.hw.schedule.passes import PASS, Kind, is_learn, item_layout
+from opzo.hw.registers import CONFIG
+from opzo.hw.schedule.passes import PASS, Kind, is_learn, op_layout
 from opzo.spec.network import Limits
 
 
-class PassRunner(wiring.Component):
-    """Turn passes into items. Passes follow each other without a gap where the next one may start in time.
+class StartSignature(Signature):
+    """Permission for the waiting pass.
 
-    Every word has ``items`` rows; where rows come from a list the last of them is the bias. A LOCAL pass goes through
-    the classes instead, each of ``items`` words.
+    Members
+    -------
+    may_start : Out(1), ops : Out
+        The waiting pass may start, and its words have ``ops`` ops. Both may lag behind the pass, but must not stay up
+        for the next one: see ``taken``.
+    taken : In(1)
+        The waiting pass is taken in this cycle.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__({"may_start": Out(1), "ops": Out(limits.row_bits), "taken": In(1)})
+
+
+class WordSignature(Signature):
+    """Permission for the words of the running pass.
+
+    Members
+    -------
+    learns : In(1), ready : Out(1)
+        The running pass is one of Learn; then the first op of a word needs ``ready``.
+    sums : In(1), chain_free : Out(1)
+        The sums of the running pass leave the lanes; then the last op of a word needs ``chain_free``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"learns": In(1), "ready": Out(1), "sums": In(1), "chain_free": Out(1)})
+
+
+class PassRunner(wiring.Component):
+    """Turn passes into ops. Passes follow each other without a gap if the next one may start in time.
+
+    Every word has ``ops`` ops; if the rows come from a list, the last op is that of the bias. A LOCAL pass iterates
+    over the classes instead, each with ``ops`` words.
 
     Members
     -------
     passes : In(stream of PASS)
-    may_start : In(1), items : In
-        Whether there is a waiting pass that may start, and how many items a word of it has; both may lag behind
-        ``passes``, but not stay up for the next one: see ``taken``.
-    taken : Out(1)
-        The waiting pass is taken in this cycle.
-    word_ready : In(1), learns : Out(1)
-        The first item of a word may be issued, if ``learns``: the current pass is one of Learn.
-    chain_free : In(1), posts : Out(1)
-        The last item of a word may be issued, if ``posts``: the sums of the current pass leave the lanes.
+    classes : In
+        Classes of the network.
+    start : In(StartSignature), words : In(WordSignature)
+        Permissions.
     current : Out(PASS)
-        The pass that ``item`` belongs to, where that is valid.
-    item : Out(item_layout)
-        Combinational; ``index`` is what the lists are to be read at.
+        Pass of ``op``, where that is valid.
+    op : Out(op_layout)
+        Combinational; the lists are to be read at its ``index``.
     running : Out(1)
+        A pass is running.
     """
+
+    passes: stream.Interface
+    classes: Signal
+    start: Any
+    words: Any
+    current: data.View
+    op: data.View
+    running: Signal
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.item_bits = 13
         super().__init__(
             {
                 "passes": In(stream.Signature(PASS)),
-                "may_start": In(1),
-                "items": In(self.item_bits),
-                "classes": In(7),
-                "taken": Out(1),
-                "word_ready": In(1),
-                "learns": Out(1),
-                "chain_free": In(1),
-                "posts": Out(1),
+                "classes": In(CONFIG["classes"].shape),
+                "start": In(StartSignature(limits)),
+                "words": In(WordSignature()),
                 "current": Out(PASS),
-                "item": Out(item_layout(limits)),
+                "op": Out(op_layout(limits)),
                 "running": Out(1),
             }
         )
-
-    passes: stream.Interface
-    may_start: Signal
-    items: Signal
-    classes: Signal
-    taken: Signal
-    word_ready: Signal
-    learns: Signal
-    chain_free: Signal
-    posts: Signal
-    current: data.View
-    item: data.View
-    running: Signal
+        op = self.op
+        # Where the runner is. ``number`` counts like ``index``, but in FEEDBACK it is the class of the entry. ``begin``
+        # is the base of the word, in LOCAL of the class; the next one starts ``stride`` rows later.
+        self._position = data.StructLayout(
+            {
+                **dict.fromkeys(("index", "number"), limits.row_bits),
+                **dict.fromkeys(("base", "begin"), op.base.shape()),
+                "word": op.word.shape(),
+                **dict.fromkeys(("local", "first", "ends_word", "last_word", "begins_learning", "ends_sums"), 1),
+            }
+        )
+        # What stays the same in a pass. ``before_last`` and ``words_before_last`` are numbers of the last but one: what
+        # a comparison of counters would find is known a cycle earlier, because the counters go up by one.
+        self._plan = data.StructLayout(
+            {
+                **dict.fromkeys(("before_last", "stride"), limits.row_bits),
+                "entries": len(self.classes) + 1,
+                "words_before_last": max(len(self.passes.p.settings.words), len(self.classes)),
+                **dict.fromkeys(("single", "has_local", "is_feedback", "is_local", "is_fire"), 1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        current = record(PASS, "current")
-        # Of a word the last item but one. ``number`` counts like ``index``, but of FEEDBACK it is the entry's class.
-        before_last = Signal(self.item_bits)
-        index, number = Signal(self.item_bits), Signal(self.item_bits)
-        base = Signal.like(self.item.base)
-        # Where the word began, or of a LOCAL pass the class; the next one begins a stride later.
-        begin = Signal.like(self.item.base)
-        stride, entries = Signal(13), Signal(len(self.classes) + 1)
-        next_entries = Signal.like(entries)
-        has_local = Signal()
+        current, position, plan = record(PASS, "current"), record(self._position, "at"), record(self._plan, "plan")
         last_class = Signal.like(self.classes)
-        word = Signal.like(self.item.word)
-        local = Signal()
-        go, ends_pass = Signal(), Signal()
-        settings = current.settings
-        first_base = Signal.like(self.item.base)
-        is_feedback, is_local, is_fire = Signal(), Signal(), Signal()
-        # What a comparison of counters would tell is known a cycle earlier: the counters only go up by one.
-        first, ends_word, last_word = Signal(), Signal(), Signal()
-        single, words_before_last = Signal(), Signal(max(len(settings.words), len(self.classes)))
-        may_go, last_item, load = Signal(), Signal(), Signal()
-        # First item of a word that is learned, last one of a word whose sums leave the lanes.
-        begins_learning, ends_sums, next_ends_word = Signal(), Signal(), Signal()
+        go, load, last_op, may_go, next_ends_word = Signal(), Signal(), Signal(), Signal(), Signal()
+        start, words = self.start, self.words
         m.d.comb += [
             self.current.eq(current),
-            next_ends_word.eq(Mux(ends_word, single, index == before_last)),
-            may_go.eq((~begins_learning | self.word_ready) & (~ends_sums | self.chain_free)),
+            next_ends_word.eq(Mux(position.ends_word, plan.single, position.index == plan.before_last)),
+            may_go.eq((~position.begins_learning | words.ready) & (~position.ends_sums | words.chain_free)),
             go.eq(self.running & may_go),
-            last_item.eq(ends_word & last_word),
-            ends_pass.eq(go & last_item),
-            load.eq(~self.running | (may_go & last_item)),
-            self.taken.eq(self.may_start & load),
-            self.passes.ready.eq(self.taken),
+            last_op.eq(position.ends_word & position.last_word),
+            load.eq(~self.running | (may_go & last_op)),
+            start.taken.eq(start.may_start & load),
+            self.passes.ready.eq(start.taken),
         ]
         m.d.sync += last_class.eq(self.classes - 1)
         with m.If(go):
             m.d.sync += [
-                index.eq(index + 1),
-                number.eq(number + 1),
-                first.eq(ends_word),
-                begins_learning.eq(ends_word & self.learns),
-                ends_word.eq(next_ends_word),
-                ends_sums.eq(next_ends_word & self.posts),
+                position.index.eq(position.index + 1),
+                position.number.eq(position.number + 1),
+                position.first.eq(position.ends_word),
+                position.begins_learning.eq(position.ends_word & words.learns),
+                position.ends_word.eq(next_ends_word),
+                position.ends_sums.eq(next_ends_word & words.sums),
             ]
-            # Entries of the local read-out come before those of the feedback matrix.
-            with m.If(is_feedback & (number[: len(last_class)] == last_class)):
-                m.d.sync += [number.eq(0), local.eq(0)]
-            with m.If(ends_word):
-                m.d.sync += [index.eq(0), word.eq(word + 1), number.eq(0), local.eq(has_local)]
-                m.d.sync += last_word.eq(word == words_before_last)
-            with m.If(ends_word):
-                m.d.sync += [base.eq(begin + stride), begin.eq(begin + stride)]
-            with m.Elif(is_feedback):
-                m.d.sync += base.eq(base + 1)
-            with m.Elif(is_local):
-                m.d.sync += base.eq(base + entries)
-        with m.If(ends_pass):
+            # Entries of the local readout come before those of the feedback matrix.
+            with m.If(plan.is_feedback & (position.number[: len(last_class)] == last_class)):
+                m.d.sync += [position.number.eq(0), position.local.eq(0)]
+            with m.If(position.ends_word):
+                m.d.sync += [
+                    position.index.eq(0),
+                    position.word.eq(position.word + 1),
+                    position.number.eq(0),
+                    position.local.eq(plan.has_local),
+                    position.last_word.eq(position.word == plan.words_before_last),
+                ]
+            with m.If(position.ends_word):
+                m.d.sync += [
+                    position.base.eq(position.begin + plan.stride),
+                    position.begin.eq(position.begin + plan.stride),
+                ]
+            with m.Elif(plan.is_feedback):
+                m.d.sync += position.base.eq(position.base + 1)
+            with m.Elif(plan.is_local):
+                m.d.sync += position.base.eq(position.base + plan.entries)
+        with m.If(go & last_op):
             m.d.sync += self.running.eq(0)
-        waiting = self.passes.p
+        with m.If(start.taken):
+            m.d.sync += self.running.eq(1)
+        self._load(m, load, current, position, plan)
+        self._emit(m, go, current, position, plan)
+        return m
+
+    def _load(self, m: Module, load: Value, current: data.View, position: data.View, plan: data.View) -> None:
+        """Take the settings of the waiting pass in every cycle until it may start: that it may is known late."""
+        waiting, ops = self.passes.p, self.start.ops
         waiting_words = Mux(waiting.kind == Kind.LOCAL, self.classes, waiting.settings.words)
         waiting_local = waiting.settings.local_shift != 0
-        m.d.comb += next_entries.eq(Mux(waiting_local, self.classes << 1, self.classes))
-        posts = Signal()
+        entries, first_base, sums = Signal.like(plan.entries), Signal.like(position.base), Signal()
+        m.d.comb += entries.eq(Mux(waiting_local, self.classes << 1, self.classes))
         with m.Switch(waiting.kind):
             with m.Case(Kind.INPUT, Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK):
-                m.d.comb += posts.eq(1)
+                m.d.comb += sums.eq(1)
         with m.If((waiting.kind == Kind.FEEDBACK) | (waiting.kind == Kind.LOCAL)):
             m.d.comb += first_base.eq(waiting.settings.feedback_base)
         with m.Else():
             m.d.comb += first_base.eq(waiting.settings.weight_base)
-        with m.If(self.taken):
-            m.d.sync += self.running.eq(1)
-        # Until it may start its settings are taken in every cycle: that it may is known late.
         with m.If(load):
             m.d.sync += [
                 current.eq(waiting),
-                before_last.eq(self.items - 2),
-                single.eq(self.items == 1),
-                first.eq(1),
-                begins_learning.eq(is_learn(waiting.kind)),
-                ends_word.eq(self.items == 1),
-                ends_sums.eq((self.items == 1) & posts),
-                words_before_last.eq(waiting_words - 2),
-                last_word.eq(waiting_words == 1),
-                self.posts.eq(posts),
-                index.eq(0),
-                word.eq(0),
-                number.eq(0),
-                local.eq(waiting_local),
-                has_local.eq(waiting_local),
-                is_feedback.eq(waiting.kind == Kind.FEEDBACK),
-                is_local.eq(waiting.kind == Kind.LOCAL),
-                is_fire.eq(waiting.kind == Kind.FIRE),
-                self.learns.eq(is_learn(waiting.kind)),
-                entries.eq(next_entries),
-                stride.eq(waiting.settings.rows),
-                base.eq(first_base),
-                begin.eq(first_base),
+                plan.before_last.eq(ops - 2),
+                plan.single.eq(ops == 1),
+                plan.words_before_last.eq(waiting_words - 2),
+                plan.has_local.eq(waiting_local),
+                plan.is_feedback.eq(waiting.kind == Kind.FEEDBACK),
+                plan.is_local.eq(waiting.kind == Kind.LOCAL),
+                plan.is_fire.eq(waiting.kind == Kind.FIRE),
+                plan.entries.eq(entries),
+                plan.stride.eq(waiting.settings.rows),
+                position.first.eq(1),
+                position.begins_learning.eq(is_learn(waiting.kind)),
+                position.ends_word.eq(ops == 1),
+                position.ends_sums.eq((ops == 1) & sums),
+                position.last_word.eq(waiting_words == 1),
+                position.index.eq(0),
+                position.word.eq(0),
+                position.number.eq(0),
+                position.local.eq(waiting_local),
+                position.base.eq(first_base),
+                position.begin.eq(first_base),
+                self.words.sums.eq(sums),
+                self.words.learns.eq(is_learn(waiting.kind)),
             ]
             with m.Switch(waiting.kind):
                 with m.Case(Kind.FEEDBACK):
-                    m.d.sync += stride.eq(next_entries)
+                    m.d.sync += plan.stride.eq(entries)
                 with m.Case(Kind.LOCAL):
-                    m.d.sync += stride.eq(1)
+                    m.d.sync += plan.stride.eq(1)
 
-        item = self.item
-        listed = ~is_feedback & ~is_local & ~is_fire
+    def _emit(self, m: Module, go: Value, current: data.View, position: data.View, plan: data.View) -> None:
+        """Op of this cycle."""
+        op, settings = self.op, current.settings
+        listed = ~plan.is_feedback & ~plan.is_local & ~plan.is_fire
         m.d.comb += [
-            item.valid.eq(go),
-            item.kind.eq(current.kind),
-            item.read_out.eq(current.read_out),
-            item.local.eq(is_feedback & local),
-            item.layer.eq(current.layer),
-            item.step.eq(current.step),
-            item.first.eq(first),
-            item.last.eq(ends_word),
-            item.bias.eq(listed & ends_word),
-            item.first_word.eq(word == 0),
-            item.last_word.eq(last_word),
-            item.base.eq(base),
-            item.bias_row.eq(settings.rows - 1),
-            item.index.eq(number),
-            item.word.eq(Mux(is_local, index, word)),
-            item.word_base.eq(settings.word_base),
-            item.below_base.eq(current.below_base),
-            item.valid_lanes.eq(Mux(last_word, settings.tail, self._limits.lanes)),
-            item.feedback_shift.eq(Mux(local, settings.local_shift, settings.feedback_shift)),
+            op.valid.eq(go),
+            op.kind.eq(current.kind),
+            op.readout.eq(current.readout),
+            op.local.eq(plan.is_feedback & position.local),
+            op.layer.eq(current.layer),
+            op.step.eq(current.step),
+            op.first.eq(position.first),
+            op.last.eq(position.ends_word),
+            op.bias.eq(listed & position.ends_word),
+            op.first_word.eq(position.word == 0),
+            op.last_word.eq(position.last_word),
+            op.base.eq(position.base),
+            op.bias_row.eq(settings.rows - 1),
+            op.index.eq(position.number),
+            op.word.eq(Mux(plan.is_local, position.index, position.word)),
+            op.word_base.eq(settings.word_base),
+            op.below_base.eq(current.below_base),
+            op.valid_lanes.eq(Mux(position.last_word, settings.tail, self._limits.lanes)),
+            op.feedback_shift.eq(Mux(position.local, settings.local_shift, settings.feedback_shift)),
         ]
-        return m

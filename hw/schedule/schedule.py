@@ -13,9 +13,9 @@ from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import READOUT_LAYER
 
 SLOTS = 3 * MAX_HIDDEN + 1
-"""Passes of a macro step at most: fire layer 1, integrate layers 2 and 3, read out, local read-out and feedback of each
+"""Most passes of a macro step: fire layer 1, integrate layers 2 and 3, read out, and local readout and feedback of each
 of three layers."""
-READ_OUT_SLOT = MAX_HIDDEN
+READOUT_SLOT = MAX_HIDDEN
 LOCAL_SLOT = MAX_HIDDEN + 1
 CANDIDATE = data.StructLayout(
     {
@@ -29,23 +29,23 @@ CANDIDATE = data.StructLayout(
         "last": 1,
     }
 )
-"""A slot of a macro step. It is a pass if it is ``enabled``, its layer has ``begun``, ``step`` is one of the run's and,
-where it is ``local``, the layer has a local read-out."""
+"""A slot of a macro step. It is a pass if it is ``enabled``, its layer has ``begun``, the run has ``step`` and, for a
+``local`` one, the layer has a local readout."""
 
 
 class Schedule(wiring.Component):
     """Emit the passes of one run (``docs/machine.md``, Schedule).
 
-    A candidate a cycle, looked at in two stages, and one cycle more for a pass: slots that are empty in a macro step
-    cost a cycle, hidden behind the pass that runs meanwhile.
+    One candidate per cycle is examined, in two stages; a pass takes one more cycle. An empty slot of a macro step costs
+    one cycle, hidden behind the running pass.
     Golden twin: the loops of ``opzo.sim.golden.run``.
 
     Members
     -------
     config, layers : In
-        Settings; constant during a run, ``steps`` those of the run.
+        Settings, constant during a run; ``steps`` of the run.
     start, train : In(1)
-        Strobe, and whether the run is learned from.
+        Strobe: the run begins; whether it is learned from.
     passes : Out(stream of PASS)
         ``last`` marks the last one.
     """
@@ -72,32 +72,31 @@ class Schedule(wiring.Component):
             feedback.eq(train & ~frozen),
             free.eq(~found),
         ]
-        # A pass that was found waits here: the search depends neither on when the runner takes one nor, but for what
-        # is found, on whether there is one.
+        # A pass that was found waits here, so that the search does not depend on when the runner takes one.
         with m.If(self.passes.ready):
             m.d.sync += self.passes.valid.eq(0)
         with m.If(found & ~self.passes.valid):
             m.d.sync += [self.passes.p.eq(next_pass), self.passes.valid.eq(1), found.eq(0)]
 
-        # The candidate of this cycle: slot's layer, and its time step if that exists.
-        late = Signal.like(slot)
-        is_late, is_local, is_feedback = Signal(), Signal(), Signal()
+        # The candidate of this cycle: layer of the slot, and its time step if that exists.
+        slot_after = Signal.like(slot)
+        after_readout, is_local, is_feedback = Signal(), Signal(), Signal()
         m.d.comb += [
-            late.eq(slot - LOCAL_SLOT),
-            is_late.eq(slot >= LOCAL_SLOT),
-            is_local.eq(is_late & ~late[0]),
-            is_feedback.eq(is_late & late[0]),
+            slot_after.eq(slot - LOCAL_SLOT),
+            after_readout.eq(slot >= LOCAL_SLOT),
+            is_local.eq(after_readout & ~slot_after[0]),
+            is_feedback.eq(after_readout & slot_after[0]),
         ]
         candidate, taken = record(CANDIDATE, "candidate"), record(CANDIDATE, "taken")
         offset = Signal.like(macro)
-        with m.If(is_late):
+        with m.If(after_readout):
             m.d.comb += [
-                candidate.layer.eq(late >> 1),
+                candidate.layer.eq(slot_after >> 1),
                 candidate.enabled.eq(feedback & (candidate.layer < depth)),
                 candidate.local.eq(is_local),
                 offset.eq(Mux(is_local, candidate.layer, depth) + 1),
             ]
-        with m.Elif(slot == READ_OUT_SLOT):
+        with m.Elif(slot == READOUT_SLOT):
             m.d.comb += [offset.eq(depth), candidate.layer.eq(READOUT_LAYER), candidate.enabled.eq(1)]
         with m.Else():
             m.d.comb += [
@@ -107,10 +106,10 @@ class Schedule(wiring.Component):
             ]
         m.d.comb += [candidate.step.eq(macro - offset), candidate.begun.eq(macro >= offset)]
 
-        # The last macro step; known long before the slot that asks for it.
+        # The last macro step, known long before the slot that needs it.
         last_macro, is_last_macro = Signal.like(macro), Signal()
         m.d.sync += [last_macro.eq(steps + depth - ~train), is_last_macro.eq(macro == last_macro)]
-        learning, learns_read_out = Signal(range(MAX_HIDDEN + 1)), Signal()
+        learning, learns_readout = Signal(range(MAX_HIDDEN + 1)), Signal()
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [macro.eq(0), slot.eq(0), train.eq(self.train)]
@@ -119,17 +118,17 @@ class Schedule(wiring.Component):
                     with m.If(frame):
                         m.next = "INPUT"
             with m.State("INPUT"):
-                # Of layer 1 and step 0, like the first slot.
+                # Layer 1 and step 0, like the first slot.
                 m.d.comb += [candidate.valid.eq(1), candidate.kind.eq(Kind.INPUT)]
                 with m.If(free):
                     m.next = "STEP"
             with m.State("STEP"):
                 first = Mux(frame, Kind.FIRE.value, Kind.INPUT.value)
                 m.d.comb += [candidate.valid.eq(1), candidate.kind.eq(Mux(slot == 0, first, Kind.SPIKES.value))]
-                with m.If(is_late):
+                with m.If(after_readout):
                     m.d.comb += candidate.kind.eq(Mux(is_local, Kind.LOCAL.value, Kind.FEEDBACK.value))
-                # The read-out integrates its last step.
-                final = (slot == READ_OUT_SLOT) & ~train & is_last_macro
+                # The last step of the readout.
+                final = (slot == READOUT_SLOT) & ~train & is_last_macro
                 m.d.comb += candidate.last.eq(final)
                 with m.If(free):
                     m.d.sync += slot.eq(slot + 1)
@@ -138,31 +137,31 @@ class Schedule(wiring.Component):
                     with m.If(final):
                         m.next = "IDLE"
                     with m.Elif(train & is_last_macro & (slot == SLOTS - 1)):
-                        m.d.sync += [learning.eq(depth), learns_read_out.eq(1)]
+                        m.d.sync += [learning.eq(depth), learns_readout.eq(1)]
                         m.next = "LEARN"
             with m.State("LEARN"):
-                # learning counts down: depth is the read-out, below it the hidden layers.
+                # ``learning`` counts down: ``depth`` is the readout, below it are the hidden layers.
                 m.d.comb += [
                     candidate.valid.eq(1),
                     candidate.enabled.eq(1),
                     candidate.begun.eq(1),
                     candidate.local.eq(0),
-                    candidate.layer.eq(Mux(learns_read_out, READOUT_LAYER, learning)),
+                    candidate.layer.eq(Mux(learns_readout, READOUT_LAYER, learning)),
                     candidate.kind.eq(Mux(learning == 0, Kind.LEARN_INPUT.value, Kind.LEARN_SPIKES.value)),
                     candidate.step.eq(0),
                     candidate.last.eq(frozen | (learning == 0)),
                 ]
                 with m.If(free):
-                    m.d.sync += [learning.eq(learning - 1), learns_read_out.eq(0)]
+                    m.d.sync += [learning.eq(learning - 1), learns_readout.eq(0)]
                     with m.If(candidate.last):
                         m.next = "IDLE"
 
-        # In the next cycle its layer's settings are looked up, which tell whether there is such a pass.
+        # In the next cycle the settings of its layer decide whether there is such a pass.
         chosen = record(PASS, "chosen")
         m.d.comb += [
             chosen.kind.eq(taken.kind),
             chosen.layer.eq(taken.layer),
-            chosen.read_out.eq(taken.layer == READOUT_LAYER),
+            chosen.readout.eq(taken.layer == READOUT_LAYER),
             chosen.below.eq(Mux(taken.layer == READOUT_LAYER, depth - 1, taken.layer - 1)),
             chosen.below_base.eq(Array(self.layers[n].word_base for n in range(MAX_HIDDEN))[chosen.below]),
             chosen.step.eq(taken.step),

@@ -8,7 +8,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import Event, FallingEdge, ReadOnly
 
-from opzo.hw.interface import EVENT, MEMORY_COMMAND, REGISTER_CYCLES, RESULT, RUN
+from opzo.hw.interface import EVENT, MEMORY_COMMAND, RESULT, RUN
+from opzo.hw.timing import REGISTER_CYCLES
 from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.benches.streams import StreamSink, StreamSource
 from opzo.spec.commands import RunFlag

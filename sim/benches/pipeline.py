@@ -13,6 +13,12 @@ from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import unpack
 
 
+def _shape(signature: Signature, name: str) -> Any:
+    """Shape of a port; ``group__port`` is one of a group."""
+    group, _, port = name.partition("__")
+    return _shape(signature.members[group].signature, port) if port else signature.members[group].shape
+
+
 class PipelinedUnit:
     """Send vectors, with one value per port, through a unit and collect its outputs.
 
@@ -37,7 +43,7 @@ class PipelinedUnit:
         self._dut, self._rng = dut, rng
         self._inputs = [(name, getattr(dut, name), delay) for name, delay in inputs.items()]
         self._outputs = [
-            (name, getattr(dut, name), signature.members[name].shape, latency) for name, latency in outputs.items()
+            (name, getattr(dut, name), _shape(signature, name), latency) for name, latency in outputs.items()
         ]
 
     async def run(self, vectors: Mapping[str, ArrayLike], stall: float = 0.0) -> dict[str, np.ndarray]:

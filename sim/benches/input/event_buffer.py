@@ -47,10 +47,10 @@ class Link:
         self.events = StreamSource(dut, dut.clk, "event", rng, stall, shape=EVENT)
         self.runs = StreamSource(dut, dut.clk, "run", rng, stall, shape=RUN)
         self.queue: deque[Half] = deque()
-        self.depth = 1 << len(dut.index)
+        self.depth = 1 << len(dut.read__index)
         self.dropped = 0
         """Strobes of ``dropped``."""
-        for name in ("discard", "index", "release"):
+        for name in ("discard", "read__index", "release"):
             getattr(dut, name).value = 0
         cocotb.start_soon(self._count())
 
@@ -111,15 +111,15 @@ async def read_sample(dut: Any, rng: Random, link: Link) -> None:
     half = link.queue.popleft()
     events = half.events
     assert unpack(RUN, int(dut.sample.value)) == half.run
-    assert int(dut.count.value) == len(events)
+    assert int(dut.counts__count.value) == len(events)
     assert int(dut.steps.value) == len(half.ends)
-    ends = unpack(data.ArrayLayout(len(dut.ends) // HISTORY_STEPS, HISTORY_STEPS), int(dut.ends.value))
+    ends = unpack(data.ArrayLayout(len(dut.counts__ends) // HISTORY_STEPS, HISTORY_STEPS), int(dut.counts__ends.value))
     assert ends[: len(half.ends)] == half.ends, f"ends of steps, seed {bench.seed()}"
     # In order, then here and there.
     for index in [*range(len(events)), *(rng.randrange(len(events)) for _ in range(5) if events)]:
-        dut.index.value = index
+        dut.read__index.value = index
         await FallingEdge(dut.clk)
-        event = {"address": int(dut.address.value), "value": int(dut.value.value)}
+        event = {"address": int(dut.read__address.value), "value": int(dut.read__value.value)}
         assert event == events[index], f"event {index}, seed {bench.seed()}"
     await release(dut)
 

@@ -8,7 +8,8 @@ import numpy as np
 from amaranth.lib import data
 from cocotb.triggers import FallingEdge
 
-from opzo.hw.input.traces import ENTRY, SETTLE_CYCLES
+from opzo.hw.input.traces import ENTRY
+from opzo.hw.timing import TRACE_SETTLE
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import pack, unpack
@@ -89,7 +90,7 @@ class Driver:
         dut.begin.value = 0
         assert dut.walking.value == 1
         # A cycle to go to a list, one for each row of it, at least one.
-        expected = sum(1 + max(1, len(golden.active)) for golden in self.golden) + SETTLE_CYCLES
+        expected = sum(1 + max(1, len(golden.active)) for golden in self.golden) + TRACE_SETTLE
         for golden in self.golden:
             golden.begin(steps, fresh=fresh, graded=self.graded)
         cycles = await self.walked()

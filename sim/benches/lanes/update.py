@@ -8,7 +8,8 @@ import cocotb
 import numpy as np
 
 from opzo.hw.lanes.selector import SUM_WIDTH
-from opzo.hw.lanes.update import CREDIT_DELAY, DECAY_BITS, ENTRY_DELAY, LATENCY, RowUpdate
+from opzo.hw.lanes.update import DECAY_BITS, RowUpdate
+from opzo.hw.timing import CREDIT_DELAY, ENTRY_DELAY, UPDATE_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.golden.update import update_rows
@@ -19,7 +20,7 @@ INPUTS = (
     | dict.fromkeys(("random", "step__difference", "step__add", "step__subtract"), ENTRY_DELAY)
     | dict.fromkeys(("credits__selected", "credits__product", "credits__product_en"), CREDIT_DELAY)
 )
-OUTPUTS = {"result": LATENCY, "saturated": LATENCY}
+OUTPUTS = {"result": UPDATE_CYCLES, "saturated": UPDATE_CYCLES}
 SHIFTS = 16
 LIMITS = {"difference": 1 << MEMBRANE.width, "product": 1 << (SUM_WIDTH - 1)}
 """Magnitudes that the parts of an update stay below; that of the product after rounding."""

@@ -7,14 +7,15 @@ import cocotb
 import numpy as np
 
 from opzo.hw.lanes.accumulator import SUM_SHIFT
-from opzo.hw.neurons.credit import LATENCY, Credit
+from opzo.hw.neurons.credit import Credit
+from opzo.hw.timing import CREDIT_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.golden.feedback import credit
 from opzo.spec.formats import ACCUMULATOR, ACTIVITY_BITS, CREDIT, DELTA_SHIFT, SURROGATE_OFF
 
 INPUTS = {"sum": 0, "surrogate": 0, "spike": 2, "valid": 2}
-OUTPUTS = {"credit": LATENCY, "saturated": LATENCY}
+OUTPUTS = {"credit": CREDIT_CYCLES, "saturated": CREDIT_CYCLES}
 LARGEST_ACTIVITY = (1 << ACTIVITY_BITS) - 1
 ACTIVITIES = (0, 1, 21, LARGEST_ACTIVITY)
 

@@ -10,7 +10,8 @@ from amaranth import signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from opzo.hw.lanes.selector import ENTRIES, EXISTS_CYCLES, FILL_DELAY, LATENCY, SUM_WIDTH, TABLE_STEPS
+from opzo.hw.lanes.selector import ENTRIES, SUM_WIDTH, TABLE_STEPS
+from opzo.hw.timing import EXISTS_CYCLES, SELECT_CYCLES, TABLE_DELAY
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.pipeline import PipelinedUnit
@@ -21,11 +22,11 @@ LANES = 2
 INPUTS = dict.fromkeys(
     ("credit", "en", "lane", "step", "first", "frame", "take_factor", "take_tables", "history", "exists"), 0
 )
-OUTPUTS = {f"factor_{lane}": 0 for lane in range(LANES)} | {f"selected_{lane}": LATENCY for lane in range(LANES)}
+OUTPUTS = {f"factor_{lane}": 0 for lane in range(LANES)} | {f"selected_{lane}": SELECT_CYCLES for lane in range(LANES)}
 SIGNATURE = wiring.Signature(
     {name: Out(signed(SUM_WIDTH if name.startswith("selected") else FRAME_CREDIT.width)) for name in OUTPUTS}
 )
-FIRST_WRITE = 1 + FILL_DELAY + 1
+FIRST_WRITE = 1 + TABLE_DELAY + 1
 """Cycles from the last credit of a table, through the filter and a lane's registers, to the write of its first sum."""
 
 

@@ -6,14 +6,15 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from opzo.hw.neurons.fire import LATENCY, Fire
+from opzo.hw.neurons.fire import Fire
+from opzo.hw.timing import FIRE_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.golden.fire import fire
 from opzo.spec.formats import ALPHA_BITS, MEMBRANE, SURROGATE_OFF, SURROGATE_SHIFT, THRESHOLD
 
 INPUTS = {"v": 0, "current": 0, "noise": 1, "negative": 1, "valid": 1}
-OUTPUTS = {"v_next": LATENCY, "spike": LATENCY, "surrogate": LATENCY, "saturated": LATENCY}
+OUTPUTS = {"v_next": FIRE_CYCLES, "spike": FIRE_CYCLES, "surrogate": FIRE_CYCLES, "saturated": FIRE_CYCLES}
 LARGEST_ALPHA = (1 << ALPHA_BITS) - 1
 ALPHAS = (0, 1, 819, LARGEST_ALPHA)
 

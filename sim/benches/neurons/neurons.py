@@ -14,7 +14,7 @@ from opzo.hw.neurons.credits import error_command
 from opzo.hw.neurons.filter import filtered_credit
 from opzo.hw.neurons.neuron_state import signs, word_step_address
 from opzo.hw.neurons.neurons import SETTINGS
-from opzo.hw.neurons.walk import LATENCY
+from opzo.hw.timing import NEURON_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.credit import filter_credit
@@ -60,7 +60,7 @@ class Group:
         if self.limits.lanes > self.size:
             dut.number.value = self.first // self.size
         self.expected: list[dict[str, Any]] = []
-        self.recent: deque[int] = deque(maxlen=-(-(LATENCY + 1) // self.size))
+        self.recent: deque[int] = deque(maxlen=-(-(NEURON_CYCLES + 1) // self.size))
         """Words whose results may not be there yet."""
         cocotb.start_soon(self._watch())
 
@@ -123,7 +123,7 @@ class Group:
         dut = self.dut
         command, sums, drawn = self.random_word(use)
         if command["word"] in self.recent:
-            for _ in range(LATENCY + 1):
+            for _ in range(NEURON_CYCLES + 1):
                 await FallingEdge(dut.clk)
         self.recent.append(command["word"])
         dut.word__command.value, dut.word__start.value = pack(self.layout, command), 1
@@ -142,7 +142,7 @@ class Group:
 
     async def settle(self) -> None:
         """Wait until no word is in the unit."""
-        for _ in range(self.size + LATENCY + 2):
+        for _ in range(self.size + NEURON_CYCLES + 2):
             await FallingEdge(self.dut.clk)
         assert not self.expected, f"seed {bench.seed()}: no results of {self.expected[0]}"
 
@@ -268,13 +268,13 @@ async def reset_ends_the_word(dut: Any) -> None:
     for _ in range(40):
         for _ in range(rng.randint(1, 3)):
             await group.word(rng.choice((AfterWord.STORE, AfterWord.READOUT)), rng.randrange(4))
-        for _ in range(rng.randrange(group.size + LATENCY)):
+        for _ in range(rng.randrange(group.size + NEURON_CYCLES)):
             await FallingEdge(dut.clk)
         dut.rst.value = 1
         await FallingEdge(dut.clk)
         dut.rst.value = 0
         group.expected.clear()
-        for _ in range(group.size + LATENCY + 2):
+        for _ in range(group.size + NEURON_CYCLES + 2):
             await ReadOnly()
             assert dut.results__done.value == 0
             assert dut.active.value == 0

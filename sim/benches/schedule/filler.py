@@ -10,7 +10,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
 from opzo.hw.registers import CONFIG, LAYERS
-from opzo.hw.schedule.filler import SETTLE
+from opzo.hw.timing import FILLED_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
@@ -71,9 +71,9 @@ class Sample:
         dut, rng = self.dut, self.rng
         # At once, while the read-out is filled in, or when the filler has long come to the hidden layers.
         ready_in = rng.choice((0, rng.randrange(HISTORY_STEPS), 200))
-        dut.hidden_ready.value, dut.start.value = ready_in == 0, 1
+        dut.fill__hidden_ready.value, dut.fill__start.value = ready_in == 0, 1
         await FallingEdge(dut.clk)
-        dut.start.value = 0
+        dut.fill__start.value = 0
         for number, commands in enumerate(self.words[:words]):
             where = f"seed {bench.seed()}: {self.case}, word {number}"
             cycles = waited = sent = begin = 0
@@ -81,9 +81,9 @@ class Sample:
             while sent < len(commands):
                 await ReadOnly()
                 cycles += 1
-                assert dut.filled.value == 0, where
+                assert dut.fill__filled.value == 0, where
                 command = unpack(self.layout, int(dut.command.value))
-                may_come = commands[0]["read_out"] or bool(dut.hidden_ready.value)
+                may_come = commands[0]["read_out"] or bool(dut.fill__hidden_ready.value)
                 if sent:
                     lane, step = commands[sent]["lane"], commands[sent]["step"]
                     due = cycles == begin + ENTRIES * lane + steps - 1 - step
@@ -99,31 +99,31 @@ class Sample:
                     assert waited < MOST_CYCLES + ENTRIES - steps, f"{where}: no command"
                 await FallingEdge(dut.clk)
                 ready_in = max(0, ready_in - 1)
-                dut.hidden_ready.value = ready_in == 0
-            for _ in range(SETTLE - 1):
+                dut.fill__hidden_ready.value = ready_in == 0
+            for _ in range(FILLED_CYCLES - 1):
                 await ReadOnly()
-                assert dut.filled.value == 0, f"{where}: the last sums are not written yet"
+                assert dut.fill__filled.value == 0, f"{where}: the last sums are not written yet"
                 assert not int(dut.command.value) & 1, where
                 await FallingEdge(dut.clk)
-            while not dut.loaded.value:
-                dut.loaded.value = rng.random() < pace
+            while not dut.fill__loaded.value:
+                dut.fill__loaded.value = rng.random() < pace
                 await ReadOnly()
-                assert dut.filled.value == 1, where
+                assert dut.fill__filled.value == 1, where
                 assert not int(dut.command.value) & 1, where
                 await FallingEdge(dut.clk)
-            dut.loaded.value = 0
+            dut.fill__loaded.value = 0
 
     async def rest(self) -> None:
         """Nothing more comes."""
         for _ in range(2 * HISTORY_STEPS):
             await ReadOnly()
             assert not int(self.dut.command.value) & 1
-            assert self.dut.filled.value == 0
+            assert self.dut.fill__filled.value == 0
             await FallingEdge(self.dut.clk)
 
 
 async def start(dut: Any) -> None:
-    for name in ("start", "hidden_ready", "loaded"):
+    for name in ("fill__start", "fill__hidden_ready", "fill__loaded"):
         getattr(dut, name).value = 0
     await bench.start(dut)
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import cocotb
 
+from opzo.hw.interface import RUN
 from opzo.hw.lanes.lane_command import SHIFT_CHAIN_FIELDS, AfterWord
 from opzo.hw.registers import CONFIG
-from opzo.hw.schedule.issue import LATENCY, Issue
-from opzo.hw.schedule.passes import Kind, item_layout
+from opzo.hw.schedule.issue import Issue
+from opzo.hw.schedule.passes import Kind, op_layout
+from opzo.hw.timing import ISSUE_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.benches.streams import pack, unpack
@@ -17,12 +19,24 @@ from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR,
 from opzo.spec.network import Limits
 from opzo.spec.rules import Input, Rule
 
-ANSWERS = ("event_address", "event_value", "step_row", "active_row", "input_row", "error", "difference")
-INPUTS = {"item": 0, "loss": 0} | dict.fromkeys(ANSWERS, 1) | {"neuron_trace": LATENCY, "input_trace": LATENCY}
-OUTPUTS = dict.fromkeys(("trace_index", "input_index", "mark"), LATENCY - 2) | {
-    "load": LATENCY - 1,
-    "command": LATENCY,
-    "tag": LATENCY,
+ANSWERS = (
+    "events__address",
+    "events__value",
+    "lists__step_row",
+    "lists__active_row",
+    "lists__input_row",
+    "errors__error",
+    "errors__difference",
+)
+INPUTS = (
+    {"op": 0, "errors__loss": 0}
+    | dict.fromkeys(ANSWERS, 1)
+    | {"traces__neuron_entry": ISSUE_CYCLES, "traces__input_entry": ISSUE_CYCLES}
+)
+OUTPUTS = dict.fromkeys(("traces__neuron", "traces__input", "mark"), ISSUE_CYCLES - 2) | {
+    "load": ISSUE_CYCLES - 1,
+    "command": ISSUE_CYCLES,
+    "tag": ISSUE_CYCLES,
 }
 KINDS = (*map(int, Input), 3)
 """Values of register INPUT; 3 acts like SPIKES."""
@@ -46,9 +60,11 @@ class Settings:
 
     def apply(self, dut: Any) -> None:
         """Set them."""
-        dut.config.value = pack(CONFIG, self.config)
-        for name in ("train", "measure", "fresh", "phase", "bias_trace"):
-            getattr(dut, name).value = getattr(self, name)
+        dut.run__config.value = pack(CONFIG, self.config)
+        dut.run__sample.value = pack(RUN, dict.fromkeys((name for name, _ in RUN), 0) | {"train": self.train})
+        dut.measure.value = self.measure
+        for name in ("fresh", "phase", "bias_trace"):
+            getattr(dut, f"run__{name}").value = getattr(self, name)
 
     def __str__(self) -> str:
         flags = ", ".join(f"{name} {getattr(self, name)}" for name in ("train", "measure", "fresh", "phase"))
@@ -68,9 +84,9 @@ class Settings:
             command["local"] = item["local"]
         if "update" in strobes and kind is Kind.FEEDBACK:
             assert odd or item["local"]
-            sign = answers["error"] >> (self.error_bits - 1) << self.error_bits
-            signed = (answers["error"] - sign) % (1 << (MEMBRANE.width + 1))
-            command["difference"] = signed if item["local"] else answers["difference"]
+            sign = answers["errors__error"] >> (self.error_bits - 1) << self.error_bits
+            signed = (answers["errors__error"] - sign) % (1 << (MEMBRANE.width + 1))
+            command["difference"] = signed if item["local"] else answers["errors__difference"]
             # Such an update has no part that a history selects.
             command["history"] = 0
         if "feedback" in strobes:
@@ -79,8 +95,8 @@ class Settings:
         marks = item["valid"] and kind is Kind.INPUT and item["last_word"] and not item["bias"] and not self.frame
         mark = {"valid": int(marks)}
         if marks:
-            bits = answers["event_value"] if self.graded else 1 << item["step"]
-            mark |= {"row": answers["event_address"], "bits": bits}
+            bits = answers["events__value"] if self.graded else 1 << item["step"]
+            mark |= {"row": answers["events__address"], "bits": bits}
         feedback = int("feedback" in strobes)
         measured = feedback and self.measure and item["step"] == 0 and not item["local"]
         tag = {"after_word": after_word.value, "feedback": feedback, "measure": measured}
@@ -100,10 +116,10 @@ class Settings:
             return set(), AfterWord.NONE
         after_word = AfterWord.NONE
         if item["last"]:
-            fired = AfterWord.READOUT if item["read_out"] else AfterWord.FIRE
+            fired = AfterWord.READOUT if item["readout"] else AfterWord.FIRE
             stored = AfterWord.STORE if self.frame else AfterWord.FIRE
-            uses = {Kind.INPUT: stored, Kind.FIRE: AfterWord.FIRE, Kind.SPIKES: fired, Kind.FEEDBACK: AfterWord.CREDIT}
-            after_word = uses.get(kind, AfterWord.NONE)
+            posts = {Kind.INPUT: stored, Kind.FIRE: AfterWord.FIRE, Kind.SPIKES: fired, Kind.FEEDBACK: AfterWord.CREDIT}
+            after_word = posts.get(kind, AfterWord.NONE)
         strobes = set()
         if kind in INTEGRATE:
             strobes.add("integrate")
@@ -131,19 +147,19 @@ class Settings:
         if item["bias"]:
             row = item["bias_row"]
         elif kind is Kind.INPUT or (kind is Kind.LEARN_INPUT and self.frame):
-            row = answers["event_address"]
+            row = answers["events__address"]
         elif kind is Kind.LEARN_INPUT:
-            row = answers["input_row"]
+            row = answers["lists__input_row"]
         elif kind is Kind.SPIKES:
-            row = answers["step_row"]
+            row = answers["lists__step_row"]
         elif kind is Kind.LEARN_SPIKES:
-            row = answers["active_row"]
+            row = answers["lists__active_row"]
         operands["address"] = (item["base"] + row) % (1 << (limits.rows - 1).bit_length())
         if kind is Kind.SPIKES:
             operands["operand"] = SPIKE_INPUT
         elif kind is Kind.INPUT or (kind is Kind.LEARN_INPUT and self.frame):
             bias = BIAS_INPUT if self.frame else SPIKE_INPUT
-            value = answers["event_value"] if self.frame or self.graded else SPIKE_INPUT
+            value = answers["events__value"] if self.frame or self.graded else SPIKE_INPUT
             operands["operand"] = bias if item["bias"] else value
         if kind in LEARN:
             history = 0
@@ -157,7 +173,7 @@ class Settings:
         if kind is Kind.FEEDBACK:
             zero_order = self.rule.from_loss and not item["local"]
             operands |= {
-                "operand": answers["loss" if zero_order else "error"],
+                "operand": answers["errors__loss" if zero_order else "errors__error"],
                 "zero_order": zero_order,
                 "feedback_shift": item["feedback_shift"],
                 "decay_shift": 0 if item["local"] else self.config["leak_shift"],
@@ -169,7 +185,9 @@ class Settings:
         if item["bias"]:
             return (1 << self.config["steps"]) - 1, self.bias_trace
         neuron = Kind(item["kind"]) is Kind.LEARN_SPIKES
-        trace, history = divmod(answers["neuron_trace" if neuron else "input_trace"], 1 << HISTORY_STEPS)
+        trace, history = divmod(
+            answers["traces__neuron_entry" if neuron else "traces__input_entry"], 1 << HISTORY_STEPS
+        )
         return (0, trace + history) if self.graded and not neuron else (history, trace)
 
 
@@ -177,8 +195,8 @@ class Stimulus:
     """Items of all kinds, with answers that fit the widths of the unit's inputs."""
 
     def __init__(self, dut: Any, rng: Random, limits: Limits) -> None:
-        self._rng, self.layout = rng, item_layout(limits)
-        self._widths = {name: len(getattr(dut, name)) for name in INPUTS if name != "item"}
+        self._rng, self.layout = rng, op_layout(limits)
+        self._widths = {name: len(getattr(dut, name)) for name in INPUTS if name != "op"}
         self.items: list[dict[str, int]] = []
         self.answers: list[dict[str, int]] = []
 
@@ -194,7 +212,7 @@ class Stimulus:
 
     def vectors(self) -> dict[str, list[int]]:
         """Inputs of the unit."""
-        items = {"item": [pack(self.layout, item) for item in self.items]}
+        items = {"op": [pack(self.layout, item) for item in self.items]}
         return items | {name: [answers[name] for answers in self.answers] for name in self._widths}
 
 
@@ -209,7 +227,7 @@ async def commands_what_the_item_means(dut: Any) -> None:
     limits = Limits(**bench.parameters()["limits"])
     unit = PipelinedUnit(dut, Issue(limits).signature, INPUTS, OUTPUTS, rng)
     # Answers are bits; these fields of a command are read as signed numbers.
-    widths = {"operand": len(dut.error), "difference": len(dut.difference)}
+    widths = {"operand": len(dut.errors__error), "difference": len(dut.errors__difference)}
     await bench.start(dut)
     for rule, train, kind, phase in product(Rule, (0, 1), KINDS, (0, 1)):
         settings = Settings(rng, limits, rule, train, kind, phase)
@@ -228,7 +246,7 @@ async def commands_what_the_item_means(dut: Any) -> None:
                     fields = result if isinstance(result, dict) else {name: result}
                     assert part(fields, wanted, widths) == wanted, f"{name}, {where}"
                 if item["kind"] == Kind.LEARN_SPIKES.value:
-                    index = answers["active_row"] + item["below_base"] * limits.lanes
-                    assert results["trace_index"][n] == index % (1 << len(dut.trace_index)), where
+                    index = answers["lists__active_row"] + item["below_base"] * limits.lanes
+                    assert results["traces__neuron"][n] == index % (1 << len(dut.traces__neuron)), where
                 if item["kind"] == Kind.LEARN_INPUT.value and not settings.frame:
-                    assert results["input_index"][n] == answers["input_row"], where
+                    assert results["traces__input"][n] == answers["lists__input_row"], where

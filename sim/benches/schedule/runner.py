@@ -6,7 +6,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from opzo.hw.schedule.passes import PASS, Kind, item_layout
+from opzo.hw.schedule.passes import PASS, Kind, op_layout
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSource, unpack
 from opzo.spec.network import MAX_INPUTS, Limits
@@ -24,10 +24,10 @@ class Driver:
     def __init__(self, dut: Any, rng: Random) -> None:
         self.dut, self.rng = dut, rng
         self.limits = Limits(**bench.parameters()["limits"])
-        self.layout = item_layout(self.limits)
+        self.layout = op_layout(self.limits)
         self.source = StreamSource(dut, dut.clk, "passes", rng, shape=PASS)
         self.classes = rng.randint(2, self.limits.classes)
-        for name in ("may_start", "items", "word_ready", "chain_free"):
+        for name in ("start__may_start", "start__ops", "words__ready", "words__chain_free"):
             getattr(dut, name).value = 0
         dut.classes.value = self.classes
 
@@ -65,7 +65,7 @@ class Driver:
                 rows.append(
                     {
                         "valid": 1,
-                        **{name: values[name] for name in ("kind", "read_out", "layer", "step", "below_base")},
+                        **{name: values[name] for name in ("kind", "readout", "layer", "step", "below_base")},
                         **wanted,
                         "first": index == 0,
                         "last": index == items - 1,
@@ -103,8 +103,8 @@ class Driver:
         within_word = False
         while done < len(want):
             await ReadOnly()
-            word_ready, chain_free = bool(dut.word_ready.value), bool(dut.chain_free.value)
-            item = unpack(self.layout, int(dut.item.value))
+            word_ready, chain_free = bool(dut.words__ready.value), bool(dut.words__chain_free.value)
+            item = unpack(self.layout, int(dut.op.value))
             if item["valid"]:
                 values, row = want[done]
                 row = {name: item[name] if value is None else value for name, value in row.items()}
@@ -112,9 +112,9 @@ class Driver:
                 assert unpack(PASS, int(dut.current.value)) == values, f"seed {bench.seed()}: pass of item {done}"
                 assert dut.running.value == 1
                 posts, learns = values["kind"] in POSTS, values["kind"] in LEARNS
-                assert dut.learns.value == learns
+                assert dut.words__learns.value == learns
                 assert word_ready or not (learns and row["first"]), "a word began that was not ready"
-                assert dut.posts.value == posts
+                assert dut.words__sums.value == posts
                 assert chain_free or not (posts and row["last"]), "sums left that may not"
                 within_word = not row["last"]
                 done += 1
@@ -123,16 +123,16 @@ class Driver:
                 waits_for_chain = ends and not chain_free
                 assert not within_word or waits_for_chain, f"seed {bench.seed()}: a gap before item {done}"
                 gaps += done > 0
-            permitted, taken = bool(dut.may_start.value), bool(dut.taken.value)
+            permitted, taken = bool(dut.start__may_start.value), bool(dut.start__taken.value)
             assert taken <= permitted, "a pass was taken that may not start"
             waits = bool(dut.passes__valid.value) and not taken
             waiting += taken
             await FallingEdge(dut.clk)
             may_start = waits and rng.random() < permit
-            dut.may_start.value = may_start
-            dut.items.value = passes[waiting][1] if may_start else rng.getrandbits(len(dut.items))
-            dut.word_ready.value = rng.random() < ready
-            dut.chain_free.value = rng.random() < ready
+            dut.start__may_start.value = may_start
+            dut.start__ops.value = passes[waiting][1] if may_start else rng.getrandbits(len(dut.start__ops))
+            dut.words__ready.value = rng.random() < ready
+            dut.words__chain_free.value = rng.random() < ready
         await ReadOnly()
         assert dut.running.value == 0
         await FallingEdge(dut.clk)
@@ -190,7 +190,7 @@ async def reset_ends_the_pass(dut: Any) -> None:
         for _ in range(rng.randint(4, 3 + 5 * items - 1)):
             await FallingEdge(dut.clk)
         running.cancel()
-        dut.may_start.value = 0
+        dut.start__may_start.value = 0
         dut.rst.value = 1
         await FallingEdge(dut.clk)
         dut.rst.value = 0

@@ -81,7 +81,7 @@ class Run:
         kind, layer, step = self.expected[number]
         read_out = layer == self.depth
         slot = READOUT_LAYER if read_out else layer
-        want: dict[str, Any] = {"kind": kind.value, "read_out": read_out, "layer": slot}
+        want: dict[str, Any] = {"kind": kind.value, "readout": read_out, "layer": slot}
         want |= {"settings": self.layers[slot], "last": number == len(self.expected) - 1}
         if kind in TIMED or (kind is Kind.INPUT and self.events):
             want["step"] = step

@@ -7,7 +7,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from opzo.hw.interface import EVENT, MEMORY_COMMAND, REGISTER_CYCLES, RESULT, RUN
+from opzo.hw.interface import EVENT, MEMORY_COMMAND, RESULT, RUN
+from opzo.hw.timing import REGISTER_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.core_state import CoreState

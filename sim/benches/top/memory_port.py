@@ -9,7 +9,8 @@ from cocotb.triggers import Event, FallingEdge, ReadOnly, with_timeout
 
 from opzo.hw.input.traces import ENTRY
 from opzo.hw.interface import MEMORY_COMMAND
-from opzo.hw.lanes.lane_command import ACCUMULATED, RESULT, ROW, SHIFT_CHAIN_FIELDS, STAGES, lane_command
+from opzo.hw.lanes.lane_command import SHIFT_CHAIN_FIELDS, lane_command
+from opzo.hw.timing import ACCUMULATED, RESULT, ROW, STAGES
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import TIMEOUT_US, StreamSink, StreamSource, pack, unpack
@@ -50,7 +51,7 @@ class ChainModel:
         while True:
             await ReadOnly()
             command = self._unpack(int(dut.lane_command.value))
-            assert sum(command[name] for name in SHIFT_CHAIN_FIELDS) <= int(dut.busy.value)
+            assert sum(command[name] for name in SHIFT_CHAIN_FIELDS) <= int(dut.rows__busy.value)
             # Asked for one beyond the last only when the answer does not matter.
             index = int(dut.trace_index.value)
             answers = [
@@ -126,10 +127,10 @@ class Driver:
             core.input_trace[...], core.input_history[...] = input_past
             core.lfsrs = LaneLFSRs(states)
         self.model = ChainModel(dut, self.lanes)
-        self.commands = StreamSource(dut, dut.clk, "command", rng, shape=MEMORY_COMMAND)
-        self.write_words = StreamSource(dut, dut.clk, "write", rng)
-        self.read_words = StreamSink(dut, dut.clk, "read", rng)
-        dut.enable.value = 1
+        self.commands = StreamSource(dut, dut.clk, "rows__command", rng, shape=MEMORY_COMMAND)
+        self.write_words = StreamSource(dut, dut.clk, "rows__write", rng)
+        self.read_words = StreamSink(dut, dut.clk, "rows__read", rng)
+        dut.rows__enable.value = 1
 
     def rows(self, space: Space) -> int:
         """Rows of a space."""
@@ -157,7 +158,7 @@ class Driver:
         """Wait until the port is idle; all must be in the memories then."""
         await FallingEdge(self.dut.clk)
         cycles = 0
-        while self.dut.busy.value:
+        while self.dut.rows__busy.value:
             cycles += 1
             assert cycles < 4 * STAGES + 4 * self.limits.lanes
             await FallingEdge(self.dut.clk)
@@ -213,24 +214,24 @@ async def begins_only_when_enabled(dut: Any) -> None:
     driver = Driver(dut, rng)
     await bench.start(dut)
     for _ in range(20):
-        dut.enable.value = 0
+        dut.rows__enable.value = 0
         space = rng.choice(list(Space))
         row = rng.randrange(driver.rows(space))
         taken = driver.command(space, row, 0)
         for _ in range(rng.randint(2, 30)):
             await FallingEdge(dut.clk)
             assert not taken.is_set()
-            assert dut.busy.value == 0
-        dut.enable.value = 1
+            assert dut.rows__busy.value == 0
+        dut.rows__enable.value = 1
         await with_timeout(taken.wait(), TIMEOUT_US, "us")
         # A row that has begun is not stopped; the next one must wait.
-        dut.enable.value = 0
-        assert dut.busy.value == 1
+        dut.rows__enable.value = 0
+        assert dut.rows__busy.value == 1
         waiting = driver.command(Space.LFSR, 0, 0)
         words = await driver.read_words.receive_all(driver.limits.lanes)
         assert_equal(words, driver.golden.read_row(space, row), what=f"row {row} of {space.name}", seed=bench.seed())
         assert not waiting.is_set()
-        dut.enable.value = 1
+        dut.rows__enable.value = 1
         words = await driver.read_words.receive_all(driver.limits.lanes)
         assert_equal(words, driver.golden.read_row(Space.LFSR, 0), what="LFSRs", seed=bench.seed())
         await driver.idle()
@@ -256,7 +257,7 @@ async def reset_ends_the_row(dut: Any) -> None:
             dut.rst.value = 0
             await driver.read_words.receive_all(len(driver.read_words))
             await FallingEdge(dut.clk)
-            assert dut.busy.value == 0
+            assert dut.rows__busy.value == 0
             await driver.write(Space.WEIGHTS, 4)
             await driver.read(Space.WEIGHTS, 4)
             await driver.read(Space.WEIGHTS, 3)

@@ -6,8 +6,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from opzo.hw.interface import REGISTER_CYCLES
 from opzo.hw.registers import CONFIG, LAYERS, SHIFTS
+from opzo.hw.timing import REGISTER_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.core import GoldenCore

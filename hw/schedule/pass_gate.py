@@ -1,0 +1,162 @@
+"""Pass gate: whether the waiting pass may start, and how many ops its words have."""
+
+from typing import Any
+
+from amaranth import Array, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from opzo.hw.decode import decode_input, decode_rule
+from opzo.hw.input.active_rows import RowProgressSignature
+from opzo.hw.input.event_buffer import EventCountSignature
+from opzo.hw.lib.check import check, monitor
+from opzo.hw.lib.record import record
+from opzo.hw.registers import CONFIG
+from opzo.hw.schedule.passes import PASS, Kind
+from opzo.hw.schedule.progress import ProgressSignature
+from opzo.hw.schedule.runner import StartSignature
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import MAX_HIDDEN, Limits
+
+
+class PassGate(wiring.Component):
+    """Let a pass start once everything it reads is complete.
+
+    The pass is examined in two stages: first the pass itself and the counts that it names, then how far the run is.
+
+    Members
+    -------
+    config : In(CONFIG)
+        Settings of the run.
+    waiting : In(1), next_pass : In(PASS), running : In(1)
+        Whether a pass waits, and which; whether one is running.
+    start : Out(StartSignature)
+        Permission for the runner.
+    events : In(EventCountSignature), rows : In(RowProgressSignature), progress : In(ProgressSignature)
+        How far events, lists and the run are.
+    event_begin : Out
+        First event of the running pass' time step.
+    """
+
+    config: data.View
+    waiting: Signal
+    next_pass: data.View
+    running: Signal
+    start: Any
+    events: Any
+    rows: Any
+    progress: Any
+    event_begin: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(
+            {
+                "config": In(CONFIG),
+                "waiting": In(1),
+                "next_pass": In(PASS),
+                "running": In(1),
+                "start": Out(StartSignature(limits)),
+                "events": In(EventCountSignature(limits)),
+                "rows": In(RowProgressSignature(limits)),
+                "progress": In(ProgressSignature()),
+                "event_begin": Out(limits.row_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        progress, rows, start = self.progress, self.rows, self.start
+        frame = Signal()
+        m.d.comb += frame.eq(~decode_input(self.config.input).events)
+
+        # Stage 1. The counts are complete when the pass may start, and stay.
+        spikes, actives, inputs, events = self._count_ops(m, frame)
+        waiting, settled = record(PASS, "waiting_pass", reset_less=True), Signal()
+        local = Signal(reset_less=True)
+        m.d.sync += [
+            waiting.eq(self.next_pass),
+            settled.eq(self.waiting & ~start.taken),
+            local.eq(self.next_pass.settings.local_shift != 0),
+        ]
+
+        # Stage 2.
+        step, layer, below = waiting.step, waiting.layer[: len(waiting.below)], waiting.below
+        # The next step of a neuron needs the last one written; a step of the layer below must be complete.
+        fired_last = Array(fired >= step for fired in progress.fired_steps)
+        fired_this = Array(fired > step for fired in progress.fired_steps)
+        local_errors = Array(steps > step for steps in progress.local_steps)
+        may_start = Signal()
+        ops = Signal.like(start.ops)
+        with m.Switch(waiting.kind):
+            with m.Case(Kind.INPUT):
+                first = progress.quiet & (frame | rows.traces_ready)
+                m.d.comb += may_start.eq(Mux(step == 0, first, fired_last[0]))
+                m.d.comb += ops.eq(events + 1)
+            with m.Case(Kind.FIRE):
+                # Step 0 needs the input current, which is stored while the pass before it ends, and its spikes mark
+                # traces.
+                m.d.comb += may_start.eq(Mux(step == 0, ~self.running & rows.traces_ready, fired_last[0]))
+                m.d.comb += ops.eq(1)
+            with m.Case(Kind.SPIKES):
+                ready = Mux(waiting.readout, ~progress.reading_out, fired_last[layer])
+                m.d.comb += may_start.eq(fired_this[below] & ready)
+                m.d.comb += ops.eq(spikes + 1)
+            with m.Case(Kind.FEEDBACK):
+                # Entries that the last step updates must be written before they are read again.
+                m.d.comb += may_start.eq(
+                    (progress.error_steps > step)
+                    & (~local | local_errors[layer])
+                    & ((waiting.layer != 0) | progress.feedback_quiet)
+                )
+                m.d.comb += ops.eq(
+                    Mux(decode_rule(self.config.rule).from_loss, 1, self.config.classes)
+                    + Mux(local, self.config.classes, 0)
+                )
+            with m.Case(Kind.LOCAL):
+                m.d.comb += may_start.eq(fired_this[layer] & ~progress.reading_out & progress.feedback_quiet)
+                m.d.comb += ops.eq(waiting.settings.words)
+            with m.Case(Kind.LEARN_SPIKES):
+                m.d.comb += may_start.eq((progress.error_steps == self.config.steps) & rows.lists_done)
+                m.d.comb += ops.eq(actives + 1)
+            with m.Case(Kind.LEARN_INPUT):
+                m.d.comb += may_start.eq(1)
+                m.d.comb += ops.eq(inputs + 1)
+        m.d.sync += [
+            start.may_start.eq(may_start & settled & ~start.taken),
+            start.ops.eq(ops),
+        ]
+        check(m, "early", ~start.taken | ~settled | may_start, "a pass starts before its inputs are complete")
+        monitor(m, "permission", self._watch_permission)
+        return m
+
+    def _watch_permission(self, m: Module) -> None:
+        """The permission is two cycles old when the runner uses it; it must not be for the pass before."""
+        seen = [Signal(PASS.size, name=f"seen_{n}") for n in range(2)]
+        m.d.sync += [seen[0].eq(self.next_pass), seen[1].eq(seen[0])]
+        same = (seen[0] == self.next_pass.as_value()) & (seen[1] == self.next_pass.as_value())
+        check(m, "same", ~self.start.taken | same, "a pass starts with the permission of the pass before it")
+
+    def _count_ops(self, m: Module, frame: Signal) -> tuple[Value, ...]:
+        """Spikes, active neurons, active inputs and events of the waiting pass, from stage 1 on."""
+        events, rows, next_pass = self.events, self.rows, self.next_pass
+        spikes, actives, inputs, begin, end = (
+            Signal.like(self.start.ops, name=name, reset_less=True)
+            for name in ("spikes", "actives", "inputs", "begin", "end")
+        )
+        # All values of a frame come in step 0.
+        first_end = Signal.like(end)
+        m.d.sync += first_end.eq(Mux(frame, events.count, events.ends[0]))
+        begins = Array([0, *(events.ends[n] for n in range(HISTORY_STEPS - 1))])
+        ends = Array([first_end, *(events.ends[n] for n in range(1, HISTORY_STEPS))])
+        below, step = next_pass.below, next_pass.step
+        m.d.sync += [
+            begin.eq(begins[step]),
+            end.eq(ends[step]),
+            spikes.eq(Array(rows.step_counts[n] for n in range(MAX_HIDDEN))[below][step[0]]),
+            actives.eq(Array(rows.active_counts[n] for n in range(MAX_HIDDEN))[below]),
+            inputs.eq(Mux(frame, events.count, rows.input_count)),
+        ]
+        with m.If(self.start.taken):
+            m.d.sync += self.event_begin.eq(begin)
+        return spikes, actives, inputs, end - begin

@@ -1,0 +1,142 @@
+"""Progress of a run: which steps have fired and have errors, and how long ago the lanes got the last op."""
+
+from typing import Any
+
+from amaranth import Array, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, Signature
+
+from opzo.hw.error.ports import ErrorProgressSignature
+from opzo.hw.input.scanner import FINISHED
+from opzo.hw.schedule.passes import PASS, Kind, op_layout
+from opzo.hw.timing import QUIET_CYCLES, credits_written
+from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.registers import READOUT_LAYER
+
+
+class ProgressSignature(Signature):
+    """Progress of a run.
+
+    Members
+    -------
+    fired_steps : Out(array of MAX_HIDDEN)
+        Time steps whose spikes are complete, by hidden layer.
+    error_steps : Out, local_steps : Out(array of MAX_HIDDEN)
+        Time steps whose errors are complete: of the network's readout, and of the local readout of each layer.
+    reading_out : Out(1)
+        A readout, the network's or a local one, is on its way through the error unit, which takes one at a time.
+    quiet : Out(1)
+        Rows of all ops are written, and their commands have left the lanes.
+    feedback_quiet : Out(1), credits_written : Out(1)
+        The same for ops of FEEDBACK; their credits are written, too.
+    """
+
+    def __init__(self) -> None:
+        steps = range(HISTORY_STEPS + 1)
+        super().__init__(
+            {
+                "fired_steps": Out(data.ArrayLayout(steps, MAX_HIDDEN)),
+                "error_steps": Out(steps),
+                "local_steps": Out(data.ArrayLayout(steps, MAX_HIDDEN)),
+                "reading_out": Out(1),
+                "quiet": Out(1),
+                "feedback_quiet": Out(1),
+                "credits_written": Out(1),
+            }
+        )
+
+
+class RunProgress(wiring.Component):
+    """Count the steps of a run that are complete, and the cycles since the last op.
+
+    Members
+    -------
+    start : In(1)
+        Strobe: a run begins.
+    taken : In(1), next_pass : In(PASS)
+        Strobe: the runner takes ``next_pass``.
+    op : In(op_layout)
+        From the runner.
+    finished : In(FINISHED)
+        From the spike encoder.
+    error : In(ErrorProgressSignature)
+    progress : Out(ProgressSignature)
+    """
+
+    start: Signal
+    taken: Signal
+    next_pass: data.View
+    op: data.View
+    finished: data.View
+    error: Any
+    progress: Any
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(
+            {
+                "start": In(1),
+                "taken": In(1),
+                "next_pass": In(PASS),
+                "op": In(op_layout(limits)),
+                "finished": In(FINISHED),
+                "error": In(ErrorProgressSignature()),
+                "progress": Out(ProgressSignature()),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        progress, error = self.progress, self.error
+        steps = range(HISTORY_STEPS + 1)
+        fired_steps, local_steps = (
+            Array(Signal(steps, name=f"{name}_{n}") for n in range(MAX_HIDDEN))
+            for name in ("fired_steps", "local_steps")
+        )
+        m.d.comb += [
+            *(progress.fired_steps[n].eq(fired_steps[n]) for n in range(MAX_HIDDEN)),
+            *(progress.local_steps[n].eq(local_steps[n]) for n in range(MAX_HIDDEN)),
+        ]
+        # The error unit takes the next readout if that arrives CLOSING_CYCLES after ``closing``, see READOUT_RESTART.
+        error_was_busy = Signal()
+        m.d.sync += error_was_busy.eq(error.busy)
+        reads_out = (self.next_pass.readout & (self.next_pass.kind == Kind.SPIKES)) | (
+            self.next_pass.kind == Kind.LOCAL
+        )
+        with m.If(self.taken & reads_out):
+            m.d.sync += progress.reading_out.eq(1)
+        with m.Elif(error.closing):
+            m.d.sync += progress.reading_out.eq(0)
+        with m.If(self.start):
+            m.d.sync += [
+                *(count.eq(0) for counts in (fired_steps, local_steps) for count in counts),
+                progress.error_steps.eq(0),
+            ]
+        with m.Else():
+            with m.If(self.finished.valid):
+                m.d.sync += fired_steps[self.finished.layer].eq(self.finished.step + 1)
+            with m.If(error_was_busy & ~error.busy):
+                with m.If(error.source == READOUT_LAYER):
+                    m.d.sync += progress.error_steps.eq(progress.error_steps + 1)
+                with m.Else():
+                    source = error.source[: len(self.finished.layer)]
+                    m.d.sync += local_steps[source].eq(local_steps[source] + 1)
+
+        written = credits_written(self._limits)
+        since_op = Signal(range(QUIET_CYCLES + 1), init=QUIET_CYCLES)
+        since_feedback = Signal(range(written + 1), init=written)
+        for since, restart, most in (
+            (since_op, self.op.valid, QUIET_CYCLES),
+            (since_feedback, self.op.valid & (self.op.kind == Kind.FEEDBACK), written),
+        ):
+            with m.If(restart):
+                m.d.sync += since.eq(0)
+            with m.Elif(since != most):
+                m.d.sync += since.eq(since + 1)
+        m.d.comb += [
+            progress.quiet.eq(since_op == QUIET_CYCLES),
+            progress.feedback_quiet.eq(since_feedback >= QUIET_CYCLES),
+            progress.credits_written.eq(since_feedback == written),
+        ]
+        return m
