@@ -131,7 +131,7 @@ class SpikeScanner(wiring.Component):
         group_row = Signal(words + ceil_log2(self.groups), name="row", reset_less=True)
         lane = lowest(bits)
         picked = _select(pick, word_spikes)
-        # Marks travel with the last word of a layer: beside the word, then beside bits, then out with the spike.
+        # Marks travel with the last word of a layer: with the word, then with its bits, then with the spike.
         word_mark, group_mark = (record(FINISHED, f"{name}_mark") for name in ("word", "group"))
 
         word_free, head_free = Signal(), Signal()

@@ -1,4 +1,4 @@
-"""Presynaptic traces: what inputs or hidden neurons did before this run and in it, and which of them are active."""
+"""Presynaptic traces: spikes of inputs or hidden neurons before and in this run, and lists of the active ones."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
@@ -12,19 +12,19 @@ from opzo.spec.formats import HISTORY_STEPS
 
 STEPS_BITS = HISTORY_STEPS.bit_length()
 ENTRY = data.StructLayout({"history": HISTORY_STEPS, "trace": HISTORY_STEPS})
-"""Of one row: history (of graded inputs the value) in this run, trace before it."""
+"""Entry of a row: history (for graded inputs the value) of this run, and trace of the time before it."""
 
 
 class Traces(wiring.Component):
-    """Keep a trace and a history for each row, and lists of the rows where one of both is not 0.
+    """Keep a trace and a history for each row, and lists of the rows whose trace or history is not 0.
 
     Two memories. Entries: word ENTRY, address ``base`` of the layer + row. Lists: word row, address ``base`` + index,
-    which leaves each layer room for all its rows. An entry is not 0 only where its row is in the list. Golden twin:
+    so that each layer has room for all its rows. Rows that are not in a list have entry 0. Golden twin:
     ``opzo.sim.golden.traces``.
 
-    A mark is a read-modify-write in 4 cycles, one a cycle, also of the same row in consecutive cycles. ``begin`` walks
-    through the lists, a row a cycle: traces advance by the run before, histories become 0, rows of which nothing is
-    left leave the list. After a reset, and on ``clear``, a walk through all entries sets them to 0.
+    A mark is a read-modify-write in 4 cycles; one mark per cycle, also of the same row in consecutive cycles. ``begin``
+    starts a walk through the lists, one row per cycle: traces advance by the run before, histories become 0, rows with
+    entry 0 leave the list. After a reset, and on ``clear``, a walk through all entries sets them to 0.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ class Traces(wiring.Component):
     base : In(array of layers)
         First entry of each layer; constant from ``clear`` to ``clear``.
     begin : In(1), fresh : In(1), graded : In(1), steps : In(4)
-        Strobe, while not ``busy``: a run begins, the one before had ``steps`` time steps; whether all spikes before are
-        forgotten, and whether histories are values of inputs. All are stable while ``busy``.
+        Strobe, while not ``busy``: a run begins. ``steps``: time steps of the run before; ``fresh``: forget all earlier
+        spikes; ``graded``: histories are values of inputs. All are stable while ``busy``.
     clear : In(1)
         Strobe, ignored while ``walking``.
     mark : In({valid, layer, row, bits})
@@ -196,10 +196,10 @@ class Traces(wiring.Component):
         written = record(self._operation, "written")
         was_empty = Signal(reset_less=True)
         old, new, new_1, new_2 = (record(ENTRY, name, reset_less=True) for name in ("old", "new", "new_1", "new_2"))
-        # What stage 0 read was too old where one of the two operations before it has the same entry: the first of them
-        # was not written yet, the second in that very cycle. So nobody uses what is read while it is written
-        # (synthesis is told so), nor of the lists: those are appended to behind the place that a walk has read, and
-        # read by others while nothing is appended.
+        # What stage 0 read was too old if one of the two operations before it has the same entry: the first of them was
+        # not written yet, the second is written in the same cycle. So a word that is read while it is written is never
+        # used, which the synthesis script relies on. The same is true of the lists: rows are appended behind the place
+        # that a walk has read, and others read while nothing is appended.
         same_1, same_2 = Signal(reset_less=True), Signal(reset_less=True)
         present = record(ENTRY, "present")
         aged = Signal(HISTORY_STEPS)
@@ -237,7 +237,7 @@ class Traces(wiring.Component):
             write.data.eq(new),
             write.en.eq(writing.valid),
         ]
-        # What was written tells whether its row gets into a list.
+        # The new entry decides whether its row is appended to a list.
         m.d.comb += [
             append.valid.eq(written.valid & ~written.wipe & Mux(written.walk, new_1.trace != 0, was_empty)),
             append.layer.eq(written.layer),
