@@ -18,7 +18,6 @@ from opzo.hw.lanes.lane_ports import LanePorts
 from opzo.hw.lanes.selector import TableSums, tables
 from opzo.hw.lanes.update import DECAY_BITS
 from opzo.hw.lib.add_tree import add_tree
-from opzo.hw.lib.check import check
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.record import record
 from opzo.hw.lib.row_memory import RowMemory
@@ -84,12 +83,6 @@ class LaneGroup(LanePorts):
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
             self.row_saturated.eq(Cat(lane.result_saturated for lane in lanes).any()),
         ]
-        check(
-            m,
-            "tables",
-            ~(take_credits[HISTORY - 1] & Cat(sums.table_lanes).any()),
-            "the lanes take filtered credits into use while they are still written",
-        )
         for offset, lane in enumerate(lanes):
             m.submodules[f"copy_{offset}"] = copy = Module()
             m.d.comb += [

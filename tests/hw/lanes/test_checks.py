@@ -59,19 +59,6 @@ def test_row_read_before_its_update_is_written():
     commands(update, read | {"address": 2})
 
 
-def test_tables_taken_into_use_while_they_are_written():
-    lanes = Lanes(LIMITS)
-
-    async def drive(ctx):
-        ctx.set(lanes.filter, {"valid": 1, "first": 1})
-        await ctx.tick()
-        ctx.set(lanes.filter, {})
-        ctx.set(lanes.take_credits, 1)
-
-    with pytest.raises(AssertionError, match="while they are still written"):
-        run(lanes, drive)
-
-
 def neurons(*cycles):
     """Set inputs of the neurons of a group of two lanes, cycle after cycle."""
     unit = Neurons(LIMITS, 2)
