@@ -1,9 +1,10 @@
-"""Command line ``opzo``: parses, runs a subcommand, and turns errors into one line and an exit code."""
+"""Command line ``opzo``: parses arguments, runs a command, and turns errors into one line and an exit code."""
 
 import logging
 import re
 
 import opzo
+from opzo.host.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from opzo.host.cli.output import log
 from opzo.host.cli.parser import Parser, add_commands
 from opzo.spec.errors import ChoiceError, LinkError, OpzoError, ToolError
@@ -12,13 +13,13 @@ from opzo.system.standard_streams import Output, ended_by_signals, standard_stre
 
 COMMANDS = {
     "train": ("commands.train", "train a network on a device"),
-    "sweep": ("commands.sweep", "train with all combinations of some settings"),
+    "sweep": ("commands.sweep", "train with all combinations of lists of settings"),
     "eval": ("commands.evaluate", "test a trained network"),
-    "stream": ("commands.stream", "stream events through a trained network, learning on the way"),
-    "data": ("commands.data", "make, convert or look at event data sets"),
-    "import": ("commands.import_", "import a float network (PyTorch, NIR), with what rounding it to the chip costs"),
+    "stream": ("commands.stream", "stream events through a trained network, with optional learning"),
+    "data": ("commands.data", "convert, show or generate event data sets"),
+    "import": ("commands.import_", "import a float network (PyTorch, NIR) and report the quantization loss"),
     "export": ("commands.export", "export the weights of a checkpoint to PyTorch or NIR"),
-    "info": ("commands.info", "show what a device is, or what a checkpoint holds"),
+    "info": ("commands.info", "show the properties of a device or the contents of a checkpoint"),
     "verilog": ("commands.verilog", "write the core and the top as plain Verilog"),
     "registers": ("commands.registers", "print the register map or the link protocol, for drivers in any language"),
     "build": ("commands.build", "build a bitstream for a board"),
@@ -26,21 +27,20 @@ COMMANDS = {
     "ports": ("commands.ports", "list serial ports and the boards behind them"),
     "reference": ("commands.reference", "train and compare the methods of the paper in floating point"),
     "selftest": ("commands.selftest", "test a device, bit for bit"),
-    "simulate": ("commands.simulate", "offer a simulated device as a serial port"),
+    "simulate": ("commands.simulate", "expose a simulated device as a pseudo-terminal"),
 }
 """Subcommands: module in ``opzo.host.cli``, and help."""
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-"""Of terminals: colours and the like."""
+"""Escape sequences of terminals, for example colours."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run ``opzo``; exit code: 0 done, 1 failed on its way, 2 what the user gave cannot work, 130 interrupted."""
+    """Run ``opzo``; exit code as in ``opzo.host.cli.exit_codes``."""
     with standard_streams() as stdout, ended_by_signals():
         code = _run(argv, stdout)
         if stdout.error is not None:
             gone = isinstance(stdout.error, BrokenPipeError)
-            reason = "its reader has gone" if gone else stdout.error.strerror
+            reason = "its reader is gone" if gone else stdout.error.strerror
             log(f"opzo: error: cannot write to standard output: {reason}; results are incomplete")
             code = code or (INTERRUPTED if gone else FAILED)
     return code
@@ -56,7 +56,7 @@ def _run(argv: list[str] | None, stdout: Output) -> int:
         finally:
             stdout.flush()
     except OpzoError as error:
-        # A message of another library may have several lines and escape codes; the user gets one line of text.
+        # Messages of other libraries may have several lines and escape sequences; print one line of text.
         more = f"; see {arguments.program} --help" if isinstance(error, ChoiceError) else ""
         log(f"opzo: error: {printable(' '.join(_ESCAPES.sub('', str(error)).split()))}{more}")
         return FAILED if isinstance(error, LinkError | ToolError) else USAGE
@@ -75,7 +75,7 @@ def _parser() -> Parser:
 
 
 def _configure_logging(*, verbose: bool, quiet: bool) -> None:
-    """Send the log of opzo to stderr."""
+    """Send log records of opzo to stderr."""
     logger = logging.getLogger("opzo")
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     handler = _Stderr()
@@ -84,15 +84,15 @@ def _configure_logging(*, verbose: bool, quiet: bool) -> None:
 
 
 class _Stderr(logging.Handler):
-    """Writes to what stderr is at the moment: a progress bar puts its own in place, so that lines go above it."""
+    """Writes to the present ``sys.stderr``, which a progress bar replaces so that lines go above it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log(self.format(record))
 
 
 class _Line(logging.Formatter):
-    """Messages of the log, with what files and devices say in them made fit for a terminal."""
+    """Formats log records with control characters escaped, which files and devices may contain."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of text."""
+        """Message as one line of text."""
         return printable(super().format(record))

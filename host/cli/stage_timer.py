@@ -1,4 +1,4 @@
-"""What a user sees of work that has stages: the stage and its time, on stderr."""
+"""Progress of a task with stages: the name and time of each stage, on stderr."""
 
 from types import TracebackType
 from typing import Self
@@ -10,12 +10,12 @@ from opzo.host.cli.output import log
 
 
 class StageTimer:
-    """Shows the stage that is under way; a line a stage where stderr is no terminal.
+    """Shows the current stage and its time; where stderr is not a terminal, prints a line for each stage.
 
     Parameters
     ----------
     enabled : bool
-        Show anything at all.
+        False to print nothing.
     """
 
     def __init__(self, *, enabled: bool = True) -> None:
@@ -41,14 +41,14 @@ class StageTimer:
         self._bar.stop()
 
     def begin(self, stage: str) -> None:
-        """The stage before is done, this one begins."""
+        """Finish the previous stage and start this one."""
         self._finish()
         self._bar.add_task(stage, total=1)
         if self._lines:
             log(f"opzo: {stage}")
 
     def note(self, text: str) -> None:
-        """Say something about the work, above its stages."""
+        """Print a line above the stages."""
         if self._lines:
             log(f"opzo: {text}")
         elif not self._bar.disable:

@@ -159,7 +159,7 @@ def test_what_is_missing_is_named(
     play(folder)
     assert main(["flash", "--board", "icebreaker"]) == 2
     assert error(capsys) == (
-        "there is no build/icebreaker/icebreaker.bin; make it with: opzo build --board icebreaker, or give a file"
+        "there is no build/icebreaker/icebreaker.bin; build it with: opzo build --board icebreaker, or give a file"
     )
     assert main(["flash", "--board", "icebreaker", "absent.bin"]) == 2
     assert "there is no file absent.bin" in error(capsys)

@@ -183,8 +183,8 @@ def test_what_is_printed_last_brings_the_network_to_the_chip(
     command = ["reference", "train", "--preset", "digits-fc", "--epochs", "2", "--threads", "1"]
     assert main([*command, "--out", str(tmp_path / "run")]) == 0
     said, last = capsys.readouterr().out.strip().splitlines()[-2:]
-    assert last.startswith("to the chip: opzo import ")
-    options = [*last.split()[4:], "--data", "digits", "--json"]
+    assert last.startswith("import to the chip with: opzo import ")
+    options = [*last.split()[6:], "--data", "digits", "--json"]
     assert main(options) == 0
     behaviour = json.loads(capsys.readouterr().out)["behaviour"]
     assert f"test accuracy {behaviour['accuracy_before']:.2%};" in said
@@ -209,7 +209,7 @@ def test_a_folder_belongs_to_one_process(
         assert main([*command, "--out", str(out)]) == 2
         assert main(["reference", "train", "--resume", str(out)]) == 2
         assert list(out.iterdir()) == []
-    assert capsys.readouterr().err.count(f"another process trains in {out}; wait for it") == 2
+    assert capsys.readouterr().err.count(f"another process is training in {out}; wait for it") == 2
     out.mkdir()
     # Another process has made the folder in the same second.
     monkeypatch.setattr(reference_train, "_new_folder", lambda preset, plan: out)

@@ -83,7 +83,7 @@ def test_reader_that_goes_ends_a_training_as_ctrl_c_does(data: Path) -> None:
     assert process.returncode == 130
     assert f"opzo: saved; resume with: opzo train --resume {data.parent / 'run'}" in told
     assert told.splitlines()[-1] == (
-        "opzo: error: cannot write to standard output: its reader has gone; results are incomplete"
+        "opzo: error: cannot write to standard output: its reader is gone; results are incomplete"
     )
     assert (data.parent / "run" / "checkpoint.npz").exists()
 

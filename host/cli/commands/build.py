@@ -1,4 +1,4 @@
-"""``opzo build``: a bitstream for a board, or a project for the vendor's tool."""
+"""``opzo build``: build a bitstream for a board, or write a project for the vendor's tool."""
 
 import argparse
 from dataclasses import replace
@@ -18,25 +18,25 @@ from opzo.system.atomic import check_output
 MOST = "max"
 """Value of ``--lanes``."""
 SEED_MAX = 2**31 - 1
-"""Largest that nextpnr takes."""
+"""Largest seed of nextpnr."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--board", required=True, metavar="BOARD", help="board; an unknown name shows all")
+    parser.add_argument("--board", required=True, metavar="BOARD", help="name of the board; an unknown name lists all")
     add_config(
         parser,
         ("net", "steps", "local", "weight_bits"),
-        steps="8, all that a chip can have; fewer make it smaller, but it takes no events then",
-        weight_bits="16, else 12 where only those fit",
+        steps="8, the maximum; fewer make the chip smaller, but exclude event inputs",
+        weight_bits="16, or 12 where 16 do not fit",
     )
-    add_clock(parser, "clock of the core; the PLL's nearest one at or below it (default: the board's)")
+    add_clock(parser, "clock of the core in MHz; rounded down to one of the PLL (default: the board's)")
     parser.add_argument(
         "--lanes",
         dest="board_lanes",
         type=_lanes,
         metavar="N",
-        help=f"lanes, {LANES[0]}..{LANES[-1]}, or max: the most that fit (default: what the link can feed)",
+        help=f"lanes, {LANES[0]}..{LANES[-1]}, or max for as many as fit (default: as many as the link can feed)",
     )
     parser.add_argument(
         "--seed",
@@ -46,34 +46,36 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="seed of place and route (default: 1)",
     )
-    parser.add_argument("--prepare", action="store_true", help="write the project for the vendor's tool, build nothing")
+    parser.add_argument("--prepare", action="store_true", help="only write a project for the vendor's tool")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: build/BOARD)")
     add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build and print what came out; exit code. ToolError where the clock is missed."""
+    """Build and print the result; exit code. ToolError where the clock is missed."""
     try:
         from opzo.boards.build import Plan, build, prepare
         from opzo.boards.fit import choose
         from opzo.boards.registry import find_board
     except ModuleNotFoundError as error:
-        raise OpzoError(f"opzo build needs the package {error.name}; pip install 'opzo[boards]'") from None
+        raise OpzoError(
+            f"opzo build needs the package {error.name}; install it with: pip install 'opzo[boards]'"
+        ) from None
     board = find_board(arguments.board)
     if not (board.family.open or arguments.prepare):
         raise OpzoError(
-            f"bitstreams for {board.name} need its vendor's tool; opzo build --board {board.name} --prepare "
+            f"bitstreams for {board.name} need the vendor's tool; opzo build --board {board.name} --prepare "
             "writes a project for it"
         )
     settings = given_settings(arguments)
     network = Config.of(settings, "the settings").network
-    wished, clock = arguments.board_lanes, getattr(arguments, "clock", None)
+    wanted, clock = arguments.board_lanes, getattr(arguments, "clock", None)
     limits = choose(
         board,
         network,
-        None if wished == MOST else wished,
+        None if wanted == MOST else wanted,
         settings.get("weight_bits"),
-        most=wished == MOST,
+        most=wanted == MOST,
         clock_mhz=clock,
     )
     if "steps" in settings:
@@ -93,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(table(result)))
     if not result.get("timing_met", True):
-        # Rounded up: it is the nearest clock at or below that is taken.
+        # Rounded up, because build takes the nearest clock at or below it.
         passing = ceil(Plan.of(board, limits, result["clock_mhz"]).pll.mhz * 1e4) / 1e4
         raise ToolError(
             f"{board.name} reaches {result['clock_mhz']:g} MHz, {result['clock_required_mhz']:g} required; "
@@ -114,7 +116,7 @@ def _lanes(text: str) -> int | str:
 
 
 def table(result: dict[str, Any]) -> list[str]:
-    """Lines of the result: cells used and available, clock, speed."""
+    """Result as text: cells used and available, clock, speed."""
     limits, speed = result["limits"], result["speed"]
     lines = [
         f"{result['bitstream']}: {result['network']}, {limits['lanes']} lanes, {limits['weight_bits']}-bit weights, "

@@ -1,13 +1,13 @@
-"""``opzo data``: convert event data, show what a file of it holds, or make a synthetic data set."""
+"""``opzo data``: convert, show or generate event data."""
 
 import argparse
 
 from opzo.host.cli.parser import add_commands
 
 COMMANDS = {
-    "convert": ("data.convert", "convert recordings or a data set of them to an .npz file of events"),
-    "show": ("data.show", "show what a recording or an .npz file of events holds"),
-    "saccade": ("data.saccade", "make a synthetic event data set of images"),
+    "convert": ("data.convert", "convert recordings to an .npz file of events"),
+    "show": ("data.show", "show the contents of a recording or an .npz file of events"),
+    "saccade": ("data.saccade", "generate a synthetic event data set from images"),
 }
 """Subcommands: module in ``opzo.host.cli``, and help."""
 

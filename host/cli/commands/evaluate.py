@@ -1,4 +1,4 @@
-"""``opzo eval``: test a trained network on a device."""
+"""``opzo eval``: test a trained network."""
 
 import argparse
 import logging
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from opzo.host.cli.options import add_config, add_output, given_settings
+from opzo.host.cli.options import AS_TRAINED, add_config, add_output, given_settings
 from opzo.host.cli.output import print_json
 from opzo.host.data.class_names import class_text, other_names, padded
 from opzo.host.data.data_sets import load_data
@@ -23,10 +23,9 @@ logger = logging.getLogger(__name__)
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("run", type=Path, help="run folder or checkpoint of opzo train")
-    parser.add_argument("--set", choices=("test", "train"), default="test", help="which samples (default: test)")
-    same = "as in training"
+    parser.add_argument("--set", choices=("test", "train"), default="test", help="part of the data set (default: test)")
     keys = ("data", "data_root", "device", "lanes", "weight_bits")
-    add_config(parser, keys, **dict.fromkeys(keys, same))
+    add_config(parser, keys, **dict.fromkeys(keys, AS_TRAINED))
     add_output(parser)
 
 
@@ -35,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
     network, rule = checkpoint.network, checkpoint.rule
     if "data" not in checkpoint.settings | given_settings(arguments):
-        raise OpzoError(f"{arguments.run} does not say what it was trained on; give --data")
+        raise OpzoError(f"{arguments.run} does not state its training data; give --data")
     config = checkpoint.config(given_settings(arguments), str(arguments.run))
     data = load_data(config.data, config.data_root)
     samples = data.test if arguments.set == "test" else data.train
@@ -45,9 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         logger.warning("warning: %s", difference)
     known = checkpoint.test_digest if arguments.set == "test" else checkpoint.data_digest
     if known and samples.digest != known and "data" not in vars(arguments):
-        logger.warning(
-            "warning: the %s samples of %s are not those of the training run any more", arguments.set, config.data
-        )
+        logger.warning("warning: the %s samples of %s have changed since training", arguments.set, config.data)
     with open_device(config.device, network, config.lanes, config.weight_bits) as device:
         device.configure(network, rule)
         checkpoint.state.write_weights(device)
@@ -59,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         tally = evaluate(device, samples, answered=answered)
         identity, repeats = device.identity, device.repeats
     figures = tally.figures(network, identity)
-    # As in the figures of opzo train: the set is part of the name.
+    # The name contains the set, as in the figures of opzo train.
     figures = {f"{arguments.set}_accuracy": figures.pop("accuracy")} | figures | {"link_repeats": repeats}
     if arguments.json:
         facts: dict[str, Any] = {
@@ -85,5 +82,5 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"lowest for class {class_text(worst, names)}: {right / count:.2%} of {count} samples")
         print(f"loss {figures['loss']:.3f} bits per time step")
         print(f"firing rates {rates} spikes per neuron and time step")
-        print(f"{figures['cycles_per_sample']:,.0f} {figures['cycles']} cycles a sample")
+        print(f"{figures['cycles_per_sample']:,.0f} {figures['cycles']} cycles per sample")
     return 0

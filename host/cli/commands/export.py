@@ -1,4 +1,4 @@
-"""``opzo export``: the weights of a checkpoint as a PyTorch state dict or a NIR graph."""
+"""``opzo export``: write the weights of a checkpoint as a PyTorch state dict or NIR graph."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from opzo.spec.errors import OpzoError
 from opzo.system.atomic import check_output, write_atomically
 
 SUFFIXES = {".pt": ".pt", ".pth": ".pt", ".nir": ".nir"}
-"""Of a state dict, by either name, and of a graph."""
+"""File suffixes and the format of each: state dict or graph."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -51,12 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_suffix(path: Path) -> str:
-    """Format of a file of a float network, .pt or .nir; OpzoError where its suffix is none that is known."""
+    """Format of a file of a float network, ``.pt`` or ``.nir``; OpzoError where its suffix is unknown."""
     if path.suffix.lower() not in SUFFIXES:
-        raise OpzoError(f"{path} is neither {' nor '.join(SUFFIXES)}; name the file by its format")
+        raise OpzoError(f"the suffix of {path} is unknown; use {', '.join(SUFFIXES)}")
     return SUFFIXES[path.suffix.lower()]
 
 
 def missing(error: ModuleNotFoundError) -> OpzoError:
-    """Error that says how to install what the exchange of networks needs."""
+    """Error for a missing package, with the command that installs it."""
     return OpzoError(f"PyTorch or nir cannot be loaded ({error}); install them with: pip install 'opzo[torch]'")

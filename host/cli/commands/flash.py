@@ -19,9 +19,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     names = ", ".join(board.name for board in BOARDS)
     parser.add_argument("--board", required=True, metavar="BOARD", help=f"one of {names}")
-    text = f"bitstream (default: that of opzo build, in {BUILDS}/BOARD/)"
+    text = f"bitstream (default: the one that opzo build wrote to {BUILDS}/BOARD/)"
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help=text)
-    text = "write the flash memory, so that the board starts with it (default: the FPGA, until power is off)"
+    text = "write to flash memory, so that the board starts with it (default: only the FPGA, until power-off)"
     parser.add_argument("--persist", action="store_true", help=text)
     add_output(parser)
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         facts = {"board": board.name, "bitstream": str(bitstream)}
         print_json(facts | {"persistent": arguments.persist, "seconds": seconds})
     else:
-        where = "flash memory" if arguments.persist else "FPGA, until it is switched off"
+        where = "flash memory" if arguments.persist else "FPGA, until power-off"
         print(f"{bitstream} written to {board.title} ({where}) in {seconds:.1f} s")
     return 0
 
@@ -52,12 +52,12 @@ def _bitstream(board: Board, given: Path | None) -> Path:
     except FileNotFoundError:
         if given:
             raise OpzoError(f"there is no file {path}; give a bitstream for {board.title}") from None
-        raise OpzoError(f"there is no {path}; make it with: opzo build --board {board.name}, or give a file") from None
+        raise OpzoError(f"there is no {path}; build it with: opzo build --board {board.name}, or give a file") from None
     except OSError as error:
         raise OpzoError(f"cannot read {path}: {error.strerror}; give a bitstream for {board.title}") from None
     if empty:
         raise OpzoError(f"{path} is empty; give a bitstream for {board.title}")
-    # A name that begins with a hyphen would be an option of the tool.
+    # The tool would take a name that begins with a hyphen for an option.
     return path.absolute() if str(path).startswith("-") else path
 
 

@@ -1,4 +1,4 @@
-"""``opzo import``: a float network becomes a checkpoint, with a report of what rounding costs."""
+"""``opzo import``: convert a float network to a checkpoint and report the quantization loss."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from opzo.host.exchange.state_dict import FloatModel
 
 KEYS = ("net", "steps", "input", "data", "data_root", "rule", "seed", "lanes", "weight_bits")
-OF_NEURONS = {"threshold": ".pt", "neuron_leak": ".pt", "dt": ".nir"}
-"""Options on the neurons, and the kind of file that does not say them itself."""
+NEURON_OPTIONS = {"threshold": ".pt", "neuron_leak": ".pt", "dt": ".nir"}
+"""Options for properties of neurons, and the kind of file that does not contain them."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,32 +38,38 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--one",
         type=positive,
         metavar="VALUE",
-        help="pixel value that counts 1.0 to the network, as 255 does behind ToTensor (default: 256, as on the chip)",
+        help="pixel value that is 1.0 for the network, for example 255 after ToTensor (default: 256, as on the chip)",
     )
     parser.add_argument(
-        "--mean", type=number(-1e9, 1e9), metavar="X", help="mean that was taken off its inputs then (default: 0)"
+        "--mean",
+        type=number(-1e9, 1e9),
+        metavar="X",
+        help="mean that its preprocessing subtracts from inputs (default: 0)",
     )
-    parser.add_argument("--std", type=positive, metavar="X", help="what they were divided by then (default: 1)")
+    parser.add_argument("--std", type=positive, metavar="X", help="divisor of inputs after the mean (default: 1)")
     parser.add_argument(
-        "--threshold", type=positive, metavar="V", help="of .pt: firing threshold of its neurons (default: 1)"
+        "--threshold", type=positive, metavar="V", help="firing threshold of the neurons, for .pt files (default: 1)"
     )
     parser.add_argument(
         "--neuron-leak",
         type=number(0, 1),
         metavar="X",
-        help="of .pt: share of the potential kept a time step (default: 0.5)",
+        help="share of the membrane potential kept per time step, for .pt files (default: 0.5)",
     )
     parser.add_argument(
-        "--dt", type=positive, metavar="S", help="of .nir: seconds a time step (default: as in the file)"
+        "--dt",
+        type=positive,
+        metavar="S",
+        help="length of a time step in seconds, for .nir files (default: as in the file)",
     )
-    of_layers, of_file = "that of the layers", "as in the file, else {}"
+    of_layers, of_file = "sizes of the layers", "as in the file, else {}"
     add_config(
         parser,
         KEYS,
         net=of_layers,
         steps=of_file.format(Config.steps),
         input=of_file.format(Config.input),
-        data="none, and no run of both networks",
+        data="none: the networks are not compared on data",
     )
     add_output(parser)
 
@@ -72,10 +78,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Import, write the checkpoint and print the report; exit code."""
     suffix = check_suffix(arguments.source)
     check_output(arguments.out)
-    for name, kind in OF_NEURONS.items():
+    for name, kind in NEURON_OPTIONS.items():
         if getattr(arguments, name) is not None and suffix != kind:
             option = name.replace("_", "-")
-            raise OpzoError(f"--{option} is for {kind} files; {arguments.source} says it itself, leave it out")
+            raise OpzoError(
+                f"--{option} is for {kind} files; {arguments.source} contains the value, leave the option out"
+            )
     try:
         from opzo.host.exchange.state_dict import to_chip
 
@@ -93,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     Checkpoint(network, rule, replace(state, weights=weights), settings=settings).save(arguments.out)
     facts = {"file": str(arguments.out), "network": str(network), "steps": network.steps, "input": config.input}
     if report.saturates:
-        log(f"opzo: weights beyond the range of {config.weight_bits} bits were cut; the network may not work")
+        log(f"opzo: warning: weights beyond the range of {config.weight_bits} bits were clipped; accuracy may suffer")
     print_facts(facts | report.figures() if arguments.json else facts, as_json=arguments.json)
     if not arguments.json:
         print(report.table())
@@ -101,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(arguments: argparse.Namespace, suffix: str) -> FloatModel:
-    """Float network of the file, in the chip's conventions."""
+    """Float network of the file, with the conventions of the chip."""
     from opzo.host.exchange.layers import InputScaling
     from opzo.host.exchange.state_dict import from_state_dict
     from opzo.host.exchange.torch_file import read_state_dict
@@ -126,15 +134,15 @@ def _read(arguments: argparse.Namespace, suffix: str) -> FloatModel:
 
 
 def _settings(arguments: argparse.Namespace, model: FloatModel) -> tuple[Config, dict[str, Any]]:
-    """Configuration of what was given and what the file says, and of it what the checkpoint keeps."""
+    """Configuration from options and file, and the settings that the checkpoint keeps."""
     from opzo.host.exchange.layers import sizes_of
 
-    said: dict[str, Any] = {"net": "-".join(map(str, sizes_of(model.layers)))}
+    in_file: dict[str, Any] = {"net": "-".join(map(str, sizes_of(model.layers)))}
     if model.steps is not None:
-        said["steps"] = model.steps
+        in_file["steps"] = model.steps
     if model.input is not None:
-        said["input"] = model.input.name.lower()
-    values = said | given_settings(arguments)
+        in_file["input"] = model.input.name.lower()
+    values = in_file | given_settings(arguments)
     if "data_root" in values:
         values["data_root"] = absolute(values["data_root"])
     if values.get("data", "").lower().endswith(".npz"):

@@ -1,4 +1,4 @@
-"""``opzo info``: what a device is, or what a checkpoint holds."""
+"""``opzo info``: show the properties of a device or the contents of a checkpoint."""
 
 import argparse
 from dataclasses import asdict
@@ -17,13 +17,13 @@ from opzo.spec.formats import WEIGHT
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("run", type=Path, nargs="?", help="run folder or checkpoint; without it, the device is asked")
+    parser.add_argument("run", type=Path, nargs="?", help="run folder or checkpoint (default: show the device)")
     add_config(parser, ("device", "net", "steps", "input", "local", "lanes", "weight_bits"))
     add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print facts, one a line; exit code."""
+    """Print facts, one per line; exit code."""
     facts = (
         _checkpoint(arguments.run) if arguments.run else _device(Config.of(given_settings(arguments), "the settings"))
     )

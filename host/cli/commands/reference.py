@@ -1,4 +1,4 @@
-"""``opzo reference``: train the PyTorch reference, compare its runs, and what its methods cost."""
+"""``opzo reference``: train the PyTorch reference, compare its runs and the cost of its methods."""
 
 import argparse
 
@@ -6,9 +6,9 @@ from opzo.host.cli.commands.export import missing
 from opzo.host.cli.parser import add_commands
 
 COMMANDS = {
-    "train": ("reference.train", "train a network with a method of the paper, in floating point"),
-    "table": ("reference.table", "show runs side by side, beside the figures of the paper"),
-    "cost": ("reference.cost", "show what each method costs, by formula and measured"),
+    "train": ("reference.train", "train a network with a method of the paper in floating point"),
+    "table": ("reference.table", "compare runs with each other and with the paper"),
+    "cost": ("reference.cost", "show the cost of each method, calculated and measured"),
 }
 """Subcommands: module in ``opzo.host.cli``, and help."""
 

@@ -1,4 +1,4 @@
-"""``opzo selftest``: whether a device does what it should, bit for bit."""
+"""``opzo selftest``: test a device bit for bit."""
 
 import argparse
 import secrets
@@ -7,30 +7,30 @@ from dataclasses import asdict
 from typing import Any
 
 import opzo
+from opzo.host.cli.exit_codes import DONE, FAILED
 from opzo.host.cli.options import add_config, add_output, given_settings
 from opzo.host.cli.output import log, print_json
 from opzo.host.driver.devices import connection, is_simulated
 from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
 from opzo.host.training.config import Config
 
-PASSED, FAILED = 0, 1
 SEEDS = 1 << 31
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.description = (
-        "Test a device: memories, registers, random generators, the link with damaged bytes, and training beside the "
-        "golden model. Whatever the device held before (weights, counters) is overwritten. Exit code 1: a test failed."
+        "Test a device: memories, registers, random generators, the link with damaged bytes, and training compared "
+        "with the golden model. Overwrites the weights and counters of the device. Exit code 1: a test failed."
     )
     add_config(parser, ("device", "net", "lanes", "weight_bits"))
-    text = "seed of all random numbers, to repeat a test (default: another one each time, which is told)"
+    text = "seed of all random numbers, for repeating a test (default: random; it is printed)"
     parser.add_argument("--seed", type=int, default=argparse.SUPPRESS, metavar="INT", help=text)
     add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Go through the steps and report each as it ends; exit code."""
+    """Run the steps and report each when it ends; exit code."""
     config = Config.of({"seed": secrets.randbelow(SEEDS)} | given_settings(arguments), "the settings")
     limits = None
     if is_simulated(config.device):
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"opzo {opzo.__version__}, device {config.device}, seed {config.seed}", flush=True)
     reports: list[StepReport] = []
     with closing(SelfTest(connection(config.device, limits), config.seed)) as test:
-        for report in test.run(_print_started if not arguments.json else _hide if arguments.quiet else _say_started):
+        for report in test.run(_print_started if not arguments.json else _hide if arguments.quiet else _log_started):
             reports.append(report)
             if not arguments.json:
                 _print_report(report)
@@ -49,14 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(_facts(config, passed, reports))
     else:
         print(_verdict(passed, reports))
-    return PASSED if passed else FAILED
+    return DONE if passed else FAILED
 
 
 def _hide(name: str) -> None:
     pass
 
 
-def _say_started(name: str) -> None:
+def _log_started(name: str) -> None:
     log(f"opzo: {name}")
 
 
@@ -80,8 +80,8 @@ def _verdict(passed: bool, reports: list[StepReport]) -> str:
         return f"all {len(reports)} steps passed in {seconds:.1f} s"
     failed = [report.name for report in reports if not report.passed]
     missing = [name for name in STEPS if name not in {report.name for report in reports}]
-    rest = f"; not done: {', '.join(missing)}" if missing else ""
-    return f"failed: {', '.join(failed)}{rest}; docs/selftest.md tells what to do"
+    skipped = f"; not run: {', '.join(missing)}" if missing else ""
+    return f"failed: {', '.join(failed)}{skipped}; see docs/selftest.md for what to do"
 
 
 def _facts(config: Config, passed: bool, reports: list[StepReport]) -> dict[str, Any]:

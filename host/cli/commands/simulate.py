@@ -1,4 +1,4 @@
-"""``opzo simulate``: a simulated device as a serial port for any program."""
+"""``opzo simulate``: expose a simulated device as a pseudo-terminal for any program."""
 
 import argparse
 from pathlib import Path
@@ -14,13 +14,13 @@ from opzo.system.interrupt import Interrupt
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    text = "serve on a pseudo-terminal, as is the default; LINK is a symbolic link to make to it"
+    text = "symbolic link to create to the pseudo-terminal (default: none)"
     parser.add_argument("--pty", type=Path, nargs="?", metavar="LINK", help=text)
     parser.add_argument(
         "--device",
         default=argparse.SUPPRESS,
         metavar="DEVICE",
-        help=f"device: {', '.join(simulated_devices())} (default: {Config.device})",
+        help=f"{', '.join(simulated_devices())} (default: {Config.device})",
     )
     add_config(parser, ("net", "steps", "local", "lanes", "weight_bits"))
     add_verbosity(parser)
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     device = PtyDevice(simulated(config.device, limits), arguments.pty)
     with Interrupt(device.stop):
         print(f"serial:{arguments.pty or device.path}", flush=True)
-        log("opzo: give this as --device to another opzo; Ctrl-C ends it")
+        log("opzo: use this as --device of another opzo; Ctrl-C stops it")
         try:
             device.run()
         finally:

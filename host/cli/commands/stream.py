@@ -1,4 +1,4 @@
-"""``opzo stream``: recordings or a live source through a trained network, without sample boundaries."""
+"""``opzo stream``: send recordings or a live source through a trained network, without sample boundaries."""
 
 import argparse
 import logging
@@ -8,8 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from opzo.host.cli.exit_codes import DONE, INTERRUPTED
 from opzo.host.cli.option_types import integer, size
-from opzo.host.cli.options import CLOCK_MHZ, add_camera, add_clock, add_config, add_output, given_settings
+from opzo.host.cli.options import (
+    AS_TRAINED,
+    add_camera,
+    add_config,
+    add_output,
+    add_time_clock,
+    clock_mhz,
+    given_settings,
+)
 from opzo.host.cli.output import log, print_json
 from opzo.host.cli.stream_session import Session, figures, show_figures
 from opzo.host.data.class_names import find_class
@@ -33,40 +42,44 @@ BIN_US, BIN_US_MAX = 10_000, 1 << 31
 RATE_MAX = 255
 MAX_BAD = 100
 LATE_SHARE = 0.1
-"""Late events for each one that is taken, above which the user is told: several of an address and step count once."""
+"""Ratio of late events to accepted ones above which the user is warned."""
 COUNT_MAX = 1_000_000_000
-INTERRUPTED = 130
 
 logger = logging.getLogger(__name__)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("run", type=Path, help="run folder or checkpoint of a network that was trained on events")
+    parser.add_argument("run", type=Path, help="run folder or checkpoint of a network trained on events")
     parser.add_argument(
         "source",
         nargs="+",
-        help="event data sets (a name or .npz file; their test part), recordings, udp:[HOST:]PORT, dv:[HOST:]PORT, "
-        "or - for stdin (docs/streams.md)",
+        help="event data sets (name or .npz file; the test part is used), recordings, udp:[HOST:]PORT, "
+        "dv:[HOST:]PORT, or - for stdin (docs/streams.md)",
     )
-    parser.add_argument("--learn", action="store_true", help="begin with learning switched on")
-    parser.add_argument("--label", metavar="CLASS", help="class of what comes first, number or name (default: unknown)")
+    parser.add_argument("--learn", action="store_true", help="start with learning on")
+    parser.add_argument(
+        "--label", metavar="CLASS", help="class of the first input, as number or name (default: unknown)"
+    )
     _add_number(parser, "--rate", 0, RATE_MAX, STREAM_RATE, "step size of learning")
-    _add_number(parser, "--bin-us", 1, BIN_US_MAX, BIN_US, "microseconds per time step", "US")
-    text = "time steps after which a new decision begins; 0: with a label or recording only"
+    _add_number(parser, "--bin-us", 1, BIN_US_MAX, BIN_US, "length of a time step in us", "US")
+    text = "time steps per decision; 0 starts a new one only with a label or recording"
     _add_number(parser, "--window", 0, MAX_STEPS, 0, text)
-    text = "empty time steps that a gap in the time stamps may make; a longer gap is left out"
+    text = "longest gap in the time stamps, in time steps; longer gaps are skipped"
     _add_number(parser, "--max-gap", 0, COUNT_MAX, MAX_GAP, text)
-    text = "live records that may be malformed (they are skipped) or run back in time; one more ends the stream"
+    text = "live records that may be malformed or go back in time; they are skipped, one more ends the stream"
     _add_number(parser, "--max-bad", 0, COUNT_MAX, MAX_BAD, text)
-    parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce a sensor to")
+    parser.add_argument("--size", type=size, metavar="WxH", help="size to which the sensor is reduced (default: none)")
     add_camera(parser)
-    parser.add_argument("--reset", action="store_true", help="forget membranes and traces before each recording")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the network as it is afterwards (.npz)")
-    same = "as in training"
+    parser.add_argument(
+        "--reset", action="store_true", help="clear membrane potentials and traces before each recording"
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="FILE", help="checkpoint (.npz) to write at the end (default: none)"
+    )
     keys = ("data_root", "device", "lanes", "weight_bits")
-    add_config(parser, keys, **dict.fromkeys(keys, same))
-    add_clock(parser, f"clock in MHz used to convert cycles to time (default: the device's, or {CLOCK_MHZ:g})")
+    add_config(parser, keys, **dict.fromkeys(keys, AS_TRAINED))
+    add_time_clock(parser)
     add_output(parser)
 
 
@@ -86,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     network, rule, names = checkpoint.network, checkpoint.rule, checkpoint.class_names
     config = replace(checkpoint.config(given_settings(arguments), str(arguments.run)), rate=arguments.rate)
     label = None if arguments.label is None else find_class(arguments.label, names, network.classes)
-    ending = "saving; Ctrl-C again quits without" if arguments.save else "Ctrl-C again quits at once"
+    ending = "saving; press Ctrl-C again to quit without" if arguments.save else "press Ctrl-C again to quit now"
     with (
         open_device(config.device, network, config.lanes, config.weight_bits) as device,
         Interrupt(lambda: log(f"opzo: stopping; {ending}")) as interrupt,
@@ -102,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
             *(arguments.bin_us, arguments.max_gap, arguments.size, arguments.sensor, arguments.camera),
             reset=arguments.reset,
         )
-        measured = _Measured(device)
+        measured = _Measurement(device)
         session = Session(stream, network, names, counts, interrupt, shows=not arguments.quiet)
         failure = _play(session, sources, arguments.source)
         if failure is not None and (isinstance(failure, KeyboardInterrupt) or not stream.steps):
@@ -116,27 +129,27 @@ def run(arguments: argparse.Namespace) -> int:
                 saved = Checkpoint(network, rule, state, settings=checkpoint.settings, class_names=session.names)
                 saved.save(arguments.save)
                 if failure is not None:
-                    log(f"opzo: what was learned until then is in {arguments.save}")
-            shown = measured.figures(session, getattr(arguments, "clock", None))
+                    log(f"opzo: the network learned so far is in {arguments.save}")
+            shown = measured.figures(session, clock_mhz(arguments, device))
         except LinkError as error:
-            lost = "; what was learned cannot be read from the device and is lost" if arguments.save else ""
+            lost = "; the learned network cannot be read from the device and is lost" if arguments.save else ""
             raise LinkError(f"{failure or error}{lost}") from error
     if shown["late"] > LATE_SHARE * shown["events"]:
-        text = f"{shown['late']:,} events came late, with {shown['events']:,} taken in all"
-        log(f"opzo: warning: {text}; is the clock of the sender right?")
+        text = f"{shown['late']:,} events were late, {shown['events']:,} accepted in all"
+        log(f"opzo: warning: {text}; is the clock of the sender correct?")
     if arguments.learn and shown["steps"] and not shown["steps_learned"]:
-        log("opzo: warning: nothing was learned, because no label was known; give --label CLASS, or records LABEL")
+        log("opzo: warning: nothing was learned, because no label was given; give --label CLASS, or send LABEL records")
     if arguments.json:
         print_json(shown)
     else:
         show_figures(shown)
     if failure is not None:
         raise failure
-    return INTERRUPTED if interrupt.requested else 0
+    return INTERRUPTED if interrupt.requested else DONE
 
 
 def _play(session: Session, sources: Sources, names: list[str]) -> BaseException | None:
-    """Play all sources; what ended it before their end, so that what was learned can be saved first."""
+    """Play all sources; the error that ended it early, which is raised after the network has been saved."""
     try:
         with session:
             for name in names:
@@ -148,17 +161,16 @@ def _play(session: Session, sources: Sources, names: list[str]) -> BaseException
     return None
 
 
-class _Measured:
-    """Figures of a device from here on."""
+class _Measurement:
+    """Figures of a device from now on."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self._before, self._sent = counter_array(device.counters()), device.bytes_sent
         self._begun = time.monotonic()
 
-    def figures(self, session: Session, clock: float | None) -> dict[str, Any]:
-        """Figures of a session, at a clock in MHz other than the device's where one is given."""
+    def figures(self, session: Session, mhz: float) -> dict[str, Any]:
+        """Figures of a session; ``mhz`` is the clock for converting cycles to time."""
         device, seconds = self._device, time.monotonic() - self._begun
         counted = dict(zip(Counter, (counter_array(device.counters()) - self._before).tolist(), strict=True))
-        mhz = clock or device.identity.clock_mhz or CLOCK_MHZ
         return figures(session, counted, device, device.bytes_sent - self._sent, mhz) | {"seconds": seconds}

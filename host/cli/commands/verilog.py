@@ -13,19 +13,21 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: .)")
     add_config(parser, ("net", "steps", "local", "lanes", "weight_bits"))
-    add_clock(parser, "clock that the device reports (default: none)")
+    add_clock(parser, "clock that the device reports, in MHz (default: none)", "device")
     add_verbosity(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the files and print their names; exit code."""
+    """Write the files and print their paths; exit code."""
     config = Config.of(given_settings(arguments), "the settings")
     limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
     try:
         from opzo.hw.export.verilog import CORE, TOP, write_verilog
     except ModuleNotFoundError as error:
-        raise OpzoError(f"opzo verilog needs the package {error.name}; pip install 'opzo[sim]'") from None
+        raise OpzoError(
+            f"opzo verilog needs the package {error.name}; install it with: pip install 'opzo[sim]'"
+        ) from None
     check_output(arguments.out, folder=True)
     for name in (CORE, TOP):
         if (arguments.out / f"{name}.v").is_dir():

@@ -1,4 +1,4 @@
-"""``opzo data convert``: recordings become an .npz file of events."""
+"""``opzo data convert``: convert recordings to an .npz file of events."""
 
 import argparse
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="SOURCE",
         help=f"{', '.join(RECORDED_DATA_SETS)}; a folder [train|test/]CLASS/RECORDING; a list (.csv, .txt) with lines "
-        "RECORDING,LABEL[,train|test]; or recordings, with --label",
+        "RECORDING,LABEL[,train|test]; or single recordings, with --label",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".npz file to write (required)")
     parser.add_argument("--data-root", default="", metavar="DIR", help="folder of a named data set (default: none)")
@@ -45,40 +45,47 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=integer(2),
         default=5,
         metavar="N",
-        help="recordings of a class for one to test with (default: 5)",
+        help="put one in N recordings of a class in the test part (default: 5)",
     )
     parser.add_argument(
         "--steps",
         type=integer(1, STEPS_MAX),
         metavar="N",
-        help=f"time steps of a sample (default: that of the data set, else {STEPS})",
+        help=f"time steps per sample (default: as for the data set, else {STEPS})",
     )
     microseconds = integer(1, TIME_MAX)
     parser.add_argument(
         "--bin-us",
         type=microseconds,
         metavar="US",
-        help="length of a time step in us (default: the steps share the recording)",
+        help="length of a time step in us (default: --steps equal parts of the recording)",
     )
     parser.add_argument(
         "--start-us",
         type=integer(-TIME_MAX, TIME_MAX),
         metavar="US",
-        help="clock time of step 0 in us (default: first event)",
+        help="time stamp of step 0 in us (default: first event)",
     )
     parser.add_argument(
-        "--duration", type=microseconds, metavar="US", help="us of a recording that are taken (default: all)"
+        "--duration", type=microseconds, metavar="US", help="length of the recording to use, in us (default: all)"
     )
     parser.add_argument(
-        "--split", choices=SPLITS, help="steps of the same time or of the same number of events (default: time)"
+        "--split", choices=SPLITS, help="divide into steps of equal time or equal number of events (default: time)"
     )
-    parser.add_argument("--size", type=size, metavar="WxH", help="size to reduce the sensor to (default: as it is)")
+    parser.add_argument("--size", type=size, metavar="WxH", help="size to which the sensor is reduced (default: none)")
     parser.add_argument(
-        "--reduce", type=integer(1, SIDE_MAX), metavar="N", help="factor to reduce both sides by (default: 1)"
+        "--reduce",
+        type=integer(1, SIDE_MAX),
+        metavar="N",
+        help="factor by which width and height are reduced (default: 1)",
     )
-    parser.add_argument("--counts", action="store_true", help="graded events, by number of events (default: spikes)")
+    parser.add_argument(
+        "--counts",
+        action="store_true",
+        help="make graded events, whose value is the number of events (default: spikes)",
+    )
     add_camera(parser)
-    parser.add_argument("--description", default="", metavar="TEXT", help="where the data come from, for the file")
+    parser.add_argument("--description", default="", metavar="TEXT", help="origin of the data, stored in the file")
     add_output(parser)
 
 

@@ -1,4 +1,4 @@
-"""``opzo data saccade``: make a SYNTHETIC event data set of images with the simulated camera."""
+"""``opzo data saccade``: generate a SYNTHETIC event data set from images with a simulated camera."""
 
 import argparse
 from dataclasses import asdict, fields
@@ -29,10 +29,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--images", default="digits", help="digits, mnist, or an .npz file of square images (default: digits)"
     )
     parser.add_argument("--data-root", default="", metavar="DIR", help="folder of the four MNIST files (default: none)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help=".npz file to write (default: only the cache)")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help=".png file to draw a training recording to")
+    parser.add_argument("--out", type=Path, metavar="FILE", help=".npz file to write (default: none, only the cache)")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help=".png file for a picture of a training recording")
     parser.add_argument(
-        "--sample", type=integer(0), default=0, metavar="N", help="recording that is drawn (default: 0)"
+        "--sample", type=integer(0), default=0, metavar="N", help="index of the recording in the picture (default: 0)"
     )
     for entry in fields(SaccadeCamera):
         assert isinstance(entry.type, type)
@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the data set, write what is asked for and print figures; exit code."""
+    """Generate the data set, write the requested files and print figures; exit code."""
     camera = SaccadeCamera(**{entry.name: getattr(arguments, entry.name) for entry in fields(SaccadeCamera)})
     if arguments.out:
         check_output(arguments.out, suffix=".npz")

@@ -1,4 +1,4 @@
-"""``opzo data show``: what a recording or an .npz file of events holds."""
+"""``opzo data show``: show the contents of a recording or an .npz file of events."""
 
 import argparse
 from pathlib import Path
@@ -22,7 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print facts, one a line; exit code."""
+    """Print facts, one per line; exit code."""
     if arguments.file.suffix.lower() == ".npz":
         facts = _data_set(arguments.file, arguments.json)
     else:
@@ -46,7 +46,7 @@ def _recording(path: Path, sensor: tuple[int, int] | None, camera: str | None) -
         "height": recording.height if recording.named else None,
         "first_us": int(recording.t[0]),
         "duration_us": duration,
-        # A single moment has no rate.
+        # No rate for a recording of a single moment.
         "events_per_second": round(len(recording) / duration * 1e6, 1) if duration else None,
     }
 

@@ -1,4 +1,4 @@
-"""``opzo reference cost``: what each method costs, by formula and measured."""
+"""``opzo reference cost``: show the cost of each method, calculated and measured."""
 
 from __future__ import annotations
 
@@ -22,26 +22,32 @@ SHAPES = {
     "dvs-gesture": ((2, 48, 48), 11),
     "imagenet": ((3, 224, 224), 1000),
 }
-"""Input shape and classes of the presets' data: what they cost does not depend on what they show."""
+"""Input shape and classes of the presets' data; the cost does not depend on their content."""
 BATCH_MAX, THREADS_MAX = 65536, 1024
 METHODS = ("bp", "dfa", "dkp", "zo", "opzo", "dfa-ll", "opzo-ll")
 HEAD = """\
-| method | memory for feedback | operations a step | to learn it | batch (ms) | ratio to bp | memory (MB) |
+| method | memory for feedback | operations per step | to learn it | batch (ms) | ratio to bp | memory (MB) |
 | --- | --- | --- | --- | --- | --- | --- |"""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--preset", default="mnist-fc", metavar="NAME", help="data shape, network (default: mnist-fc)")
+    parser.add_argument("--preset", default="mnist-fc", metavar="NAME", help="data and network (default: mnist-fc)")
     parser.add_argument(
-        "--methods", nargs="+", default=METHODS, metavar="METHOD", help=f"(default: {' '.join(METHODS)})"
+        "--methods",
+        nargs="+",
+        default=METHODS,
+        metavar="METHOD",
+        help=f"methods to compare (default: {' '.join(METHODS)})",
     )
     parser.add_argument(
-        "--batch", type=integer(1, BATCH_MAX), metavar="N", help="samples a batch (default: the preset's)"
+        "--batch", type=integer(1, BATCH_MAX), metavar="N", help="samples per batch (default: the preset's)"
     )
-    parser.add_argument("--batches", type=integer(1), default=10, metavar="N", help="measured (default: 10)")
-    parser.add_argument("--device", default="cpu", help="of PyTorch: cpu, cuda, ... (default: cpu)")
-    parser.add_argument("--threads", type=integer(1, THREADS_MAX), metavar="N", help="of the CPU (default: PyTorch's)")
+    parser.add_argument("--batches", type=integer(1), default=10, metavar="N", help="batches to measure (default: 10)")
+    parser.add_argument("--device", default="cpu", help="device of PyTorch: cpu, cuda, ... (default: cpu)")
+    parser.add_argument(
+        "--threads", type=integer(1, THREADS_MAX), metavar="N", help="threads on the CPU (default: as PyTorch chooses)"
+    )
     add_output(parser)
 
 
@@ -82,8 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
         for given, name, cost in zip(arguments.methods, names, measured, strict=True)
     ]
     if arguments.json:
-        told = {"preset": arguments.preset, "batch": preset.batch, "steps": preset.steps, "device": arguments.device}
-        print_json({**told, "threads": torch.get_num_threads(), "methods": figures})
+        settings = {
+            "preset": arguments.preset,
+            "batch": preset.batch,
+            "steps": preset.steps,
+            "device": arguments.device,
+        }
+        print_json({**settings, "threads": torch.get_num_threads(), "methods": figures})
     else:
         print(HEAD)
         for row in figures:

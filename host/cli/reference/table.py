@@ -1,4 +1,4 @@
-"""``opzo reference table``: runs of the reference side by side, beside the paper's figures."""
+"""``opzo reference table``: compare runs of the reference with each other and with the paper."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from opzo.host.cli.output import log, print_json
 from opzo.system.atomic import check_output
 
 TITLE = """# Runs of the reference
-Written by `opzo reference table`. Test accuracy is that of the last epoch, mean and standard deviation over the seeds;
-paper: its tables 1 to 4 and 8. Firing rates are spikes a neuron and time step on the test set; a spike costs the mean
-fan-out of its layer.
+Written by `opzo reference table`. Test accuracy is that of the last epoch, mean and standard deviation over the seeds.
+Figures of the paper are from its tables 1 to 4 and 8. Firing rates are spikes per neuron and time step on the test
+set; a spike costs the mean fan-out of its layer.
 """
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run of opzo reference train")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for tables and pictures (default: only print)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for tables and pictures (default: none, only print)"
+    )
     add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the tables and write what is asked for; exit code."""
+    """Print the tables and write the requested files; exit code."""
     from opzo.reference.runs.results import Result, markdown, summarise
 
     if arguments.out:

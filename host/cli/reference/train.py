@@ -1,4 +1,4 @@
-"""``opzo reference train``: train a network with a method of the paper, in floating point, with PyTorch."""
+"""``opzo reference train``: train a network with a method of the paper in floating point, with PyTorch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress
 
+from opzo.host.cli.exit_codes import DONE, INTERRUPTED
 from opzo.host.cli.option_types import integer, number
 from opzo.host.cli.options import add_output
 from opzo.host.cli.output import log, print_json
@@ -33,9 +34,8 @@ SETTINGS = (
     *("dropout", "momentum", "alpha_first", "alpha_last", "seed", "probes"),
     *("data_root", "train_samples", "test_samples", "weights"),
 )
-"""Options that a resumed run has already."""
+"""Options that a resumed run does not accept."""
 TABLE_HEAD = "epoch   alpha  train %  train loss   test %  test loss  seconds  firing rates"
-INTERRUPTED = 130
 THREADS_MAX = 1024
 
 logger = logging.getLogger(__name__)
@@ -47,41 +47,43 @@ def add(parser: argparse.ArgumentParser) -> None:
     start.add_argument(
         "--preset", metavar="NAME", help="data, network and hyper-parameters: mnist-fc, cifar10-conv5, ..."
     )
-    start.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
-    # What is not given stays out: the preset has it.
+    start.add_argument("--resume", type=Path, metavar="DIR", help="resume the run in this folder")
+    # Options that are not given are left out, so that the preset applies.
     parser.argument_default = argparse.SUPPRESS
     parser.add_argument("--method", help="bp, dfa, dkp, zo or opzo (default: opzo)")
-    parser.add_argument("--local", action="store_true", help="with local learning (default: without)")
+    parser.add_argument("--local", action="store_true", help="add local learning")
     parser.add_argument(
         "--intermediate",
         action="store_true",
-        help="with intermediate global learning (default: without)",
+        help="add intermediate global learning",
     )
-    parser.add_argument("--noise", metavar="KIND", help="gaussian or rademacher (default: preset's)")
-    parser.add_argument("--place", help="of the noise: after or before the neurons (default: preset's)")
+    parser.add_argument("--noise", metavar="KIND", help="noise: gaussian or rademacher (default: preset's)")
+    parser.add_argument("--place", help="place of the noise: after or before the neurons (default: preset's)")
     parser.add_argument(
         "--independent",
         action="store_true",
-        help="draw the noise anew in every time step, not in every second",
+        help="draw new noise in every time step, not in every second one",
     )
     for name, kind, text in (
         ("epochs", integer(1), "epochs"),
-        ("batch", integer(1), "samples a step of the optimizer"),
+        ("batch", integer(1), "samples per step of the optimizer"),
         ("rate", number(0), "step size at the start"),
         ("decay", number(0), "weight decay"),
-        ("dropout", number(0, 1), "share of silent neurons"),
-        ("momentum", number(0, 1), "of OPZO's feedback"),
-        ("alpha-first", number(0), "amplitude of the noise in the first epoch"),
-        ("alpha-last", number(0), "amplitude of the noise in the last epoch"),
+        ("dropout", number(0, 1), "share of neurons dropped in training"),
+        ("momentum", number(0, 1), "momentum of the feedback matrices of OPZO"),
+        ("alpha-first", number(0), "noise amplitude in the first epoch"),
+        ("alpha-last", number(0), "noise amplitude in the last epoch"),
     ):
         metavar = "N" if name in ("epochs", "batch") else "X"
         parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=f"{text} (default: preset's)")
-    parser.add_argument("--seed", type=integer(0), metavar="N", help="the paper's are 2022, 0 and 1 (default: 2022)")
+    parser.add_argument(
+        "--seed", type=integer(0), metavar="N", help="random seed; the paper uses 2022, 0 and 1 (default: 2022)"
+    )
     parser.add_argument(
         "--probes",
         type=integer(0),
         metavar="N",
-        help="batches after each epoch on which gradients are compared with those of bp (default: 0)",
+        help="batches per epoch on which gradients are compared with those of bp (default: 0)",
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of the data set's files (default: none)")
     parser.add_argument("--train-samples", type=integer(1), metavar="N", help="training samples (default: all)")
@@ -90,18 +92,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--weights",
         type=Path,
         metavar="DIR",
-        help="start with the network of the run in this folder (default: none)",
+        help="run folder whose network to start with (default: none)",
     )
     parser.argument_default = None
-    parser.add_argument("--device", default="cpu", help="of PyTorch: cpu, cuda, ... (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="device of PyTorch: cpu, cuda, ... (default: cpu)")
     parser.add_argument(
         "--threads",
         type=integer(1, THREADS_MAX),
         default=None,
         metavar="N",
-        help="of the CPU; results differ in the last bits (default: PyTorch's)",
+        help="threads on the CPU; results differ in the last bits (default: as PyTorch chooses)",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/reference/...)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: a new one in runs/reference/)")
     add_output(parser)
 
 
@@ -119,13 +121,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume:
         _check_resume(arguments)
         folder = arguments.resume
-        # Without a folder there is nothing to lock, and the error is that of reading it.
+        # A missing folder cannot be locked; load_run reports it.
         with _locked(folder) if folder.is_dir() else nullcontext():
-            return _Watch(arguments, load_run(folder, arguments.device), folder).go()
+            return _ReferenceSession(arguments, load_run(folder, arguments.device), folder).run()
 
     def check_free() -> None:
         if (folder / CHECKPOINT).exists():
-            raise OpzoError(f"{folder} holds a run already; go on with --resume {folder}, or give another --out")
+            raise OpzoError(f"{folder} already holds a run; resume it with --resume {folder}, or give another --out")
 
     plan = Run.of(arguments.preset, _given(arguments))
     folder = arguments.out or _new_folder(arguments.preset, plan)
@@ -136,21 +138,21 @@ def run(arguments: argparse.Namespace) -> int:
         folder = unique_folder(folder)
     with _locked(folder):
         check_free()
-        return _Watch(arguments, training, folder).go()
+        return _ReferenceSession(arguments, training, folder).run()
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the folder meanwhile; OpzoError where one is in it."""
+    """Lock the folder; OpzoError where another process has locked it."""
     from opzo.reference.runs.training import CHECKPOINT, METRICS, NETWORK
 
-    with locked(folder, f"another process trains in {folder}; wait for it, or stop it"):
+    with locked(folder, f"another process is training in {folder}; wait for it or stop it"):
         remove_leftovers(folder, (CHECKPOINT, METRICS, NETWORK))
         yield
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Settings that were given, by name."""
+    """Settings that the user gave, by name."""
     values = {key: value for key, value in vars(arguments).items() if key in SETTINGS}
     for key in ("data_root", "weights"):
         if key in values:
@@ -170,8 +172,8 @@ def _new_folder(preset: str, plan: Run) -> Path:
     return Path("runs") / "reference" / name
 
 
-class _Watch:
-    """Runs a training and tells how it goes."""
+class _ReferenceSession:
+    """Runs a training and prints its progress."""
 
     def __init__(self, arguments: argparse.Namespace, training: Training, folder: Path) -> None:
         self._json: bool = arguments.json
@@ -179,7 +181,7 @@ class _Watch:
         self._console = Console(stderr=True)
         self._quiet: bool = arguments.quiet or not self._console.is_terminal
 
-    def go(self) -> int:
+    def run(self) -> int:
         """Train to the end or to a Ctrl-C; exit code."""
         training, epochs = self._training, self._training.recipe.epochs
         begin = time.monotonic()
@@ -202,9 +204,9 @@ class _Watch:
                     print(_row(epoch), flush=True)
         except KeyboardInterrupt:
             resume = f"opzo reference train --resume {self._folder}"
-            log(f"opzo: interrupted in epoch {training.epoch + 1}; go on with: {resume}")
+            log(f"opzo: interrupted in epoch {training.epoch + 1}; resume with: {resume}")
             return INTERRUPTED
-        # JSON has no infinity.
+        # JSON has no infinite numbers.
         last = {name: value if math.isfinite(value) else None for name, value in training.rows[-1].items()}
         figures = asdict(training.run) | last
         figures |= {"input_mean": training.data.mean, "input_std": training.data.std}
@@ -214,11 +216,11 @@ class _Watch:
         else:
             print(f"test accuracy {figures['test_accuracy']:.2%}; run folder {self._folder}")
             if training.recipe.network == "fc" and training.data.steps is None:
-                print(f"to the chip: {self._import()}")
-        return 0
+                print(f"import to the chip with: {self._import()}")
+        return DONE
 
     def _import(self) -> str:
-        """Command that brings the network to the chip."""
+        """Command that imports the network to the chip."""
         data, recipe = self._training.data, self._training.recipe
         sizes = [math.prod(data.shape), *(math.prod(shape) for shape in self._training.learner.shapes), data.classes]
         options = f"--net {'-'.join(map(str, sizes))} --steps {recipe.steps}"

@@ -216,7 +216,7 @@ def test_eval_says_where_the_data_have_changed(
     checkpoint = Checkpoint.load(run / "checkpoint.npz")
     replace(checkpoint, settings=checkpoint.settings | {"data": copy}).save(run / "checkpoint.npz")
     assert main(["eval", str(run)]) == 0
-    assert f"the test samples of {copy} are not those of the training run any more" in capsys.readouterr().err
+    assert f"the test samples of {copy} have changed since training" in capsys.readouterr().err
     assert main(["eval", str(run), "--data", copy]) == 0
     assert "warning" not in capsys.readouterr().err
 
@@ -354,5 +354,5 @@ def test_eval_of_a_checkpoint_that_names_no_data_asks_for_it(
     checkpoint = Checkpoint.load(run / "checkpoint.npz")
     path = str(tmp_path / "model.npz")
     replace(checkpoint, settings={}).save(Path(path))
-    assert "does not say what it was trained on; give --data" in error_of(["eval", path], capsys)
+    assert "does not state its training data; give --data" in error_of(["eval", path], capsys)
     assert main(["eval", path, "--data", data, "--device", "golden"]) == 0

@@ -73,7 +73,7 @@ def test_files_that_hold_no_network(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["import", "net.h5"], "net.h5 is neither .pt nor .pth nor .nir"),
+        (["import", "net.h5"], "the suffix of net.h5 is unknown; use .pt, .pth, .nir"),
         (["import", "net.nir", "--threshold", "2"], "--threshold is for .pt files"),
         (["import", "net.pt", "--dt", "1"], "--dt is for .nir files"),
         (["import", "net.pt", "--net", "12-9-4"], "the layers are those of 12-9-7-4, not of 12-9-4"),
@@ -187,7 +187,7 @@ def test_report_is_told_in_words(
     command = ["import", str(tmp_path / "foreign.pt"), "--out", str(tmp_path / "chip.npz"), "--data", "digits"]
     assert main(command) == 0
     captured = capsys.readouterr()
-    assert "weights beyond the range of 16 bits were cut" in captured.err
+    assert "weights beyond the range of 16 bits were clipped" in captured.err
     lines = captured.out.splitlines()
     assert "network: 64-48-10" in lines
     assert any(line.startswith("out       8.500     2.041%") for line in lines)

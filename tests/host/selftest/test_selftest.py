@@ -230,7 +230,7 @@ def test_failure_is_told_on_the_command_line(
     assert lines[at].split()[1] == "FAILED"
     assert lines[at].endswith("register ACTIVITY at 0x07, bit 7, 0x80 written")
     assert [line.split() for line in lines[at + 1 : at + 3]] == [["expected", "0x80"], ["got", "0x0"]]
-    assert lines[-1] == "failed: registers; docs/selftest.md tells what to do"
+    assert lines[-1] == "failed: registers; see docs/selftest.md for what to do"
     assert (report["passed"], [entry["name"] for entry in report["steps"]]) == (False, list(few))
     failed = next(entry for entry in report["steps"] if not entry["passed"])
     where = "register ACTIVITY at 0x07, bit 7, 0x80 written"

@@ -183,7 +183,7 @@ def test_ctrl_c_ends_a_long_gap_and_saves(trained: Path, tmp_path: Path, sent: s
             process.kill()
         assert time.monotonic() - begun < 10
     assert process.returncode == 130, said
-    assert b"opzo: stopping; saving; Ctrl-C again quits without" in said
+    assert b"opzo: stopping; saving; press Ctrl-C again to quit without" in said
     assert 5 < json.loads(out_text)["steps"] < 2_000_000
     Checkpoint.load(out)
 
@@ -369,8 +369,8 @@ def test_lost_link_saves_where_the_state_can_be_read(
     _, said = run(events_of(60), "--learn", "--label", "1", "--save", str(out), code=1)
     assert "opzo: error: the line has gone" in said
     assert out.exists() == readable
-    assert (f"what was learned until then is in {out}" in said) == readable
-    assert ("what was learned cannot be read from the device and is lost" in said) != readable
+    assert (f"the network learned so far is in {out}" in said) == readable
+    assert ("the learned network cannot be read from the device and is lost" in said) != readable
 
 
 def test_label_by_name_and_loss_of_a_decision(run: Any) -> None:
@@ -387,7 +387,7 @@ def test_label_by_name_and_loss_of_a_decision(run: Any) -> None:
 def test_learning_without_a_label_is_told(run: Any) -> None:
     figures, said = run(events_of(12), "--learn")
     assert figures["steps_learned"] == 0
-    assert "warning: nothing was learned, because no label was known" in said
+    assert "warning: nothing was learned, because no label was given" in said
     _, said = run([(0, 1, 0, Kind.LABEL), *events_of(12)], "--learn")
     assert said == ""
 
@@ -414,7 +414,7 @@ def test_events_in_the_wrong_order_are_late(run: Any) -> None:
     rows = [(number * 5000, number % 30, 1, Kind.EVENT) for number in range(100, 0, -1)]
     figures, said = run(rows)
     assert (figures["late"], figures["clock_jumps_back"], figures["steps"]) == (99, 0, 1)
-    assert "warning: 99 events came late" in said
+    assert "warning: 99 events were late" in said
 
 
 @pytest.mark.parametrize("graded", [False, True])

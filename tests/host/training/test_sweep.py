@@ -127,7 +127,7 @@ def test_run_that_fails_is_told_and_the_others_are_kept(
     result = json.loads(captured.out)
     assert [row["seed"] for row in result["runs"]] == [0, 0]
     assert len(result["failed"]) == 2
-    assert "was not trained to its end; the same command goes on with it" in captured.err
+    assert "is not complete; the same command resumes it" in captured.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -144,7 +144,7 @@ def test_stopped_by_a_signal_its_runs_are_saved_and_end(number: signal.Signals, 
         process.kill()
     if number != signal.SIGKILL:
         assert code == 130
-        assert "0 of 4 runs are complete; the same command goes on with the others" in err
+        assert "0 of 4 runs are complete; the same command resumes the others" in err
         # All that trained has been saved before the sweep itself ended.
         assert all(is_free(path.parent) for path in out.glob("*/metrics.jsonl"))
     for folder in (path.parent for path in out.glob("*/metrics.jsonl")):
@@ -279,7 +279,7 @@ def test_data_that_change_while_they_are_trained_are_told(
         patch.setattr(sweep, "Jobs", Changing)
         assert main(["sweep", str(file), "--out", str(tmp_path / "out"), "--json", "-q"]) == 1
     captured = capsys.readouterr()
-    assert "rule=dfa,seed=0: its data changed while it trained" in captured.err
+    assert "rule=dfa,seed=0: its data changed during training" in captured.err
     assert [row["rule"] for row in json.loads(captured.out)["runs"]] == ["opzo"]
     assert len(run(file, tmp_path / "out", capsys)["runs"]) == 2
 
@@ -297,7 +297,7 @@ def test_a_run_that_is_killed_leaves_the_others_alone(file: Path, tmp_path: Path
     os.kill(int(named[0]), signal.SIGKILL)
     stdout, err = process.communicate(timeout=600)
     assert process.returncode == 1
-    assert "rule=opzo,seed=0: ended by signal 9, often for lack of memory" in err
+    assert "rule=opzo,seed=0: ended by signal 9, often due to lack of memory" in err
     assert len(json.loads(stdout)["runs"]) == 3
 
 
@@ -320,7 +320,7 @@ def test_two_sweeps_in_one_folder(file: Path, tmp_path: Path, capsys: pytest.Cap
     with locked(out, ""):
         assert main(["sweep", str(file), "--out", str(out), "-q"]) == 2
         assert list(out.iterdir()) == []
-    assert f"another sweep works in {out}; wait for it" in capsys.readouterr().err
+    assert f"another sweep is running in {out}; wait for it" in capsys.readouterr().err
 
 
 def test_names_of_folders_are_valid_and_different(tmp_path: Path, data: Path) -> None:
