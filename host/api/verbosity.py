@@ -13,7 +13,7 @@ _switch = {"verbose": True}
 
 
 def set_verbose(verbose: bool) -> None:
-    """Turn all messages besides results on or off: progress, epochs, warnings, what is compiled. The default is on.
+    """Turn all messages besides results on or off: progress, epochs, warnings, compilation. The default is on.
 
     They go to the output of the cell in a notebook, else to stderr. The command line has ``--quiet`` instead.
     """

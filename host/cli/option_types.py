@@ -1,4 +1,4 @@
-"""Types of option values, for argparse: each makes a value of its text or explains what is wrong with it."""
+"""Types of option values for argparse: each converts text to a value, or raises an error that states the range."""
 
 import argparse
 import math

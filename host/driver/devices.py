@@ -17,22 +17,22 @@ from opzo.spec.network import Limits
 SIMULATED_PATIENCE, PATIENCE = 5.0, 1.0
 """Seconds without a byte after which the link sends again.
 
-Nothing is lost on the way to a simulated device, but it may compute for long before it answers.
+No byte is lost between host and simulated device, but it may compute for long before it answers.
 """
 
 
 @dataclass(frozen=True)
-class Kind:
+class DeviceKind:
     """A kind of device.
 
     Parameters
     ----------
     factory : str
-        ``module:attribute`` of what makes its transport, imported when a device is opened: a laptop that drives a board
-        loads no simulator. It gets the `Limits` to simulate, or the address; it raises OpzoError where it cannot make
-        the transport.
+        ``module:attribute`` of the function that makes its transport. It is imported when a device is opened, so that a
+        laptop that drives a board loads no simulator. It gets the `Limits` to simulate, or the address, and raises
+        OpzoError where it fails.
     address : str
-        Form of the addresses, for messages; '' for a simulated device.
+        Format of its addresses, for messages; '' for a simulated device.
     """
 
     factory: str
@@ -45,10 +45,10 @@ class Kind:
 
 
 KINDS = {
-    "fast": Kind("opzo.sim.model_transport:fast"),
-    "golden": Kind("opzo.sim.model_transport:golden"),
-    "rtl": Kind("opzo.sim.rtl.transport:RtlTransport"),
-    "serial": Kind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
+    "fast": DeviceKind("opzo.sim.model_transport:fast"),
+    "golden": DeviceKind("opzo.sim.model_transport:golden"),
+    "rtl": DeviceKind("opzo.sim.rtl.transport:RtlTransport"),
+    "serial": DeviceKind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
 }
 """``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle."""
 
@@ -71,9 +71,9 @@ def device_choices() -> str:
 
 
 def connection(device: str, limits: Limits | None = None) -> Connection:
-    """Connection of a device string; ``limits`` (simulated devices only) is what to build the device for."""
+    """Connection of a device string; a simulated device is built for ``limits``."""
     if not isinstance(device, str):
-        raise ChoiceError(f"a device is named by a text, not {shown(device)}; choose {device_choices()}")
+        raise ChoiceError(f"a device must be named by a string, not {shown(device)}; choose {device_choices()}")
     name, colon, address = device.partition(":")
     kind = KINDS.get(name)
     if kind is None or bool(kind.address) != bool(colon) or (colon and not address):
@@ -82,8 +82,8 @@ def connection(device: str, limits: Limits | None = None) -> Connection:
         return Connection(device, partial(kind.make, address), PATIENCE, reopens=True)
     if limits is None:
         raise OpzoError(
-            f"'{device}' is simulated, and built for a network; name it: opzo.connect('{device}', network), where "
-            "network = opzo.Network('64-64-10') or that of the data, data.network()"
+            f"'{device}' is simulated and built for a network; give one: opzo.connect('{device}', network), with "
+            "network = opzo.Network('64-64-10') or data.network()"
         )
     return Connection(device, partial(kind.make, limits), SIMULATED_PATIENCE, reopens=False)
 
@@ -100,7 +100,7 @@ def simulated(device: str, limits: Limits, **settings: Any) -> SimulatedTranspor
 
 
 def _no_device(text: str) -> ChoiceError:
-    """Error of an invalid device string, with what may have been meant."""
+    """Error for an invalid device string, with a suggestion."""
     hint = did_you_mean(text, simulated_devices())
     if text.startswith("/dev/"):
         hint = f" (did you mean 'serial:{printable(text)}'?)"

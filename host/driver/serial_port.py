@@ -11,15 +11,15 @@ from opzo.spec.messages import shown
 
 DEFAULT_BAUD = 1_000_000
 WRITE_TIMEOUT = 10.0
-"""Seconds in which the operating system must take one frame, unless another time is given."""
+"""Default time in seconds in which the operating system must accept one frame."""
 
 
 class SerialTransport:
-    """A serial port, opened for this process alone. Raises OpzoError where the port is absent or busy."""
+    """A serial port with exclusive access. Raises OpzoError where the port is absent or busy."""
 
     def __init__(self, port: str, baud: int = DEFAULT_BAUD, write_timeout: float = WRITE_TIMEOUT) -> None:
         try:
-            # timeout=0: waiting is done by select, because changing pyserial's timeout sets the port up anew.
+            # timeout=0: waiting is done by select, because changing pyserial's timeout configures the port again.
             self._serial = serial.Serial(port, baud, timeout=0, write_timeout=write_timeout, exclusive=True)
             self._serial.reset_input_buffer()
         except (OSError, ValueError, termios.error) as error:
@@ -32,7 +32,7 @@ class SerialTransport:
         ready, _, _ = select.select([self._serial.fileno()], [], [], timeout)
         if not ready:
             return b""
-        # The first byte is read without looking at the count: a port that was unplugged is ready, counts 0 and fails.
+        # Read the first byte without checking in_waiting: an unplugged port is ready, reports 0 and then fails.
         first: bytes = self._serial.read(1)
         rest: bytes = self._serial.read(self._serial.in_waiting)
         return first + rest
@@ -47,7 +47,7 @@ def open_serial(address: str) -> SerialTransport:
 
 
 def _explain(port: str, baud: int, error: Exception) -> str:
-    """One sentence on why a port did not open, and what to do."""
+    """Why a port did not open, and what to do, in one sentence."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return f"no device at {port}; is the board plugged in?"

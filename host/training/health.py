@@ -116,8 +116,8 @@ def warnings(
             causes = [f"no layer is silent and nothing saturates, so try another step size (--rate, now {hyper.rate})"]
         yield (
             "chance",
-            f"after {trained:,} training samples, {what} accuracy is {measured.accuracy:.1%}, which "
-            f"{measured.samples:,} samples cannot tell from chance ({chance:.1%}): {causes[0]}",
+            f"after {trained:,} training samples, {what} accuracy is {measured.accuracy:.1%}, not "
+            f"significantly above chance ({chance:.1%}) for {measured.samples:,} samples: {causes[0]}",
         )
     yield from found
 

@@ -58,7 +58,7 @@ def accepts_old_names(cls: type[T]) -> type[T]:
 
 
 def notice(old: str, new: str) -> str:
-    """What to tell a user of an old name."""
+    """Notice for the use of an old name."""
     return f"{old} is now {new}; the old name works in this version only"
 
 

@@ -88,7 +88,7 @@ def test_samples_that_cannot_be_are_refused() -> None:
         (lambda: opzo.Stream(one.device, "9-12-3"), "a stream needs an open device and its network"),  # type: ignore
         (lambda: opzo.connect("serial:/dev/ttyUSB0@" + "9" * 5000), "is not a baud rate"),
         (lambda: opzo.Model(one.device, NETWORK), "a model needs a network and an open device"),  # type: ignore
-        (lambda: opzo.connect("fast"), r"built for a network; name it: opzo\.connect\('fast', network\)"),
+        (lambda: opzo.connect("fast"), r"built for a network; give one: opzo\.connect\('fast', network\)"),
         (lambda: opzo.connect("fats"), r"'fats' is not a device \(did you mean 'fast'\?\)"),
         (lambda: opzo.connect("/dev/ttyACM0"), r"did you mean 'serial:/dev/ttyACM0'\?"),
         (lambda: opzo.connect("fast", "9-12-3"), "network must be an opzo.Network, not '9-12-3'"),  # type: ignore

@@ -323,7 +323,7 @@ def test_accuracy_that_is_not_above_chance_is_told(
     monkeypatch.setattr(health, "DEVIATIONS", 100)
     arguments = ["train", "--config", str(run / "config.toml"), "--out", str(run / "r"), "--json", "--epochs", "1"]
     assert main(arguments) == 0
-    assert ("samples cannot tell from chance (33.5%): " in capsys.readouterr().err) == told
+    assert ("not significantly above chance (33.5%) for" in capsys.readouterr().err) == told
 
 
 def test_verbosity(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from opzo.host.cli.main import main
 from opzo.host.driver.device import open_device
-from opzo.host.driver.devices import KINDS, Kind, connection, device_choices, is_simulated, simulated
+from opzo.host.driver.devices import KINDS, DeviceKind, connection, device_choices, is_simulated, simulated
 from opzo.host.driver.link import Link
 from opzo.host.driver.transport import Transport
 from opzo.sim.golden.core import GoldenCore
@@ -26,7 +26,7 @@ LIMITS = Limits(4, 64, 64, 4, 4)
         ("", "is not a device"),
         ("serial:/dev/ttyUSB0@fast", "'fast' is not a baud rate; write serial:/dev/ttyUSB0@1000000"),
         ("serial:/dev/ttyUSB0@0", "'0' is not a baud rate"),
-        ("golden", r"name it: opzo\.connect\('golden', network\)"),
+        ("golden", r"give one: opzo\.connect\('golden', network\)"),
     ],
 )
 def test_refuses_device_strings(device: str, message: str) -> None:
@@ -67,7 +67,7 @@ class Echo:
 
 
 def test_new_transport_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KINDS, "socket", Kind(f"{__name__}:Socket", address="LANES"))
+    monkeypatch.setitem(KINDS, "socket", DeviceKind(f"{__name__}:Socket", address="LANES"))
     assert device_choices() == "fast, golden, rtl, serial:/dev/ttyUSB0[@baud] or socket:LANES"
     assert not is_simulated("socket:8")
     with open_device("socket:8") as device:
@@ -84,7 +84,7 @@ def test_new_transport_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch
 def test_new_simulated_device_is_one_class_and_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(KINDS, "echo", Kind(f"{__name__}:Echo"))
+    monkeypatch.setitem(KINDS, "echo", DeviceKind(f"{__name__}:Echo"))
     assert device_choices() == "fast, golden, rtl, echo or serial:/dev/ttyUSB0[@baud]"
     transport = connection("echo", LIMITS).open()
     assert isinstance(transport, Echo)

@@ -69,12 +69,12 @@ def test_accuracy_that_samples_cannot_tell_from_chance_is_a_warning_with_its_cau
     tally.correct = 277
     ((kind, text),) = told(tally)
     assert kind == "chance"
-    assert text.startswith("after 5,000 training samples, training accuracy is 27.7%, which 1,000 samples cannot tell")
+    assert text.startswith("after 5,000 training samples, training accuracy is 27.7%, not significantly above chance")
     assert text.endswith("no layer is silent and nothing saturates, so try another step size (--rate, now 140)")
     tally.correct = 278
     assert told(tally) == []
     ((_, text),) = told(tally, rate=0, chance=0.5)
-    assert text.endswith("from chance (50.0%): the step size is 0; raise --rate")
+    assert text.endswith("chance (50.0%) for 1,000 samples: the step size is 0; raise --rate")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_no_alarm_before_enough_samples_or_above_chance_in_training_or_test() ->
     # Test samples that tell: 40 of 100 right where a guess gives 25 with a deviation of 4.3.
     assert told(tally, tested=Tally(samples=100, correct=40)) == []
     ((_, text),) = told(tally, tested=Tally(samples=100, correct=30))
-    assert "test accuracy is 30.0%, which 100 samples" in text
+    assert "test accuracy is 30.0%, not significantly above chance (25.0%) for 100 samples" in text
     # Too few test samples say nothing; training does.
     ((_, text),) = told(tally, tested=Tally(samples=MIN_TESTED - 1, correct=MIN_TESTED - 1))
     assert "training accuracy is 25.0%" in text
