@@ -107,7 +107,7 @@ class Config(Hyperparameters):
     net: str = setting("network", "64-64-64-10", "neurons of each layer, inputs first", metavar="N-N-...")
     steps: int = setting("network", 6, "time steps per sample", 1, MAX_STEPS)
     input: str = setting("network", "frame", "input encoding: frame, spikes, graded", metavar="KIND")
-    local: int = setting("network", 0, "hidden layers that learn locally; -1 is all", -1, MAX_HIDDEN)
+    local: int = setting("network", 0, "the first N hidden layers learn locally; -1 is all", -1, MAX_HIDDEN)
     data: str = setting(
         "data", "digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events", metavar="DATA"
     )
