@@ -1,7 +1,6 @@
 """Checkpoints: NumPy arrays in an .npz file, without pickled objects, the same for all devices."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -12,15 +11,14 @@ from numpy.typing import NDArray
 
 import opzo
 from opzo.host.data.class_names import Names, names_of_array
-from opzo.host.data.data_sets import DATA_SETS
 from opzo.host.data.fields import Fields
 from opzo.host.data.npz import load_arrays
-from opzo.host.driver.devices import is_simulated, simulated_devices
 from opzo.host.driver.row_layout import round_entries
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import Tally
 from opzo.host.training.config import Config
 from opzo.host.training.old_names import stored_renamed
+from opzo.host.training.stored_settings import check_named
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import FEEDBACK_SHIFT_MAX, MAX_STEPS, WEIGHT
 from opzo.spec.lfsr import MAX_LANES
@@ -237,27 +235,3 @@ def _settings(file: Fields, network: Network, rule: Rule) -> dict[str, Any]:
     if "rule" in settings and config.rule != rule.name.lower():
         raise ValueError(f"settings name the rule {config.rule}, the rule is {rule.name.lower()}")
     return settings
-
-
-def check_named(stored: dict[str, Any], values: dict[str, Any], source: str) -> dict[str, Any]:
-    """Check that ``stored`` settings of a file or folder ``source`` are safe to use, and return them.
-
-    Raises OpzoError for settings that ``values``, those of the user, must override: a serial port, which a file never
-    opens; a relative path, whose meaning depends on the working folder; data that are not a regular file.
-    """
-    device = stored.get("device", "")
-    if device and "device" not in values and not is_simulated(device):
-        name = printable(device)
-        raise OpzoError(
-            f"{source} was trained on {name}, which is not opened unless you name it: give --device {name}, "
-            f"or --device {simulated_devices()[0]} for a simulated one"
-        )
-    for key in ("data", "data_root"):
-        path, option = stored.get(key, ""), f"--{key.replace('_', '-')}"
-        if key in values or not path or (key == "data" and path in DATA_SETS):
-            continue
-        if not os.path.isabs(path):
-            raise OpzoError(f"{source} names its data by the relative path '{printable(path)}'; give {option}")
-        if key == "data" and os.path.exists(path) and not os.path.isfile(path):
-            raise OpzoError(f"{source} names {printable(path)}, which is not a file, as its data; give {option}")
-    return stored

@@ -20,10 +20,11 @@ from opzo.host.data.data_sets import Data, load_data
 from opzo.host.data.recipes import RECIPE_KEYS
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.statistics import Tally
-from opzo.host.training.checkpoint import Checkpoint, check_named, made_by
+from opzo.host.training.checkpoint import Checkpoint, made_by
 from opzo.host.training.config import Config, checked
 from opzo.host.training.configure import configure, recipe_table
 from opzo.host.training.run_folder import CHECKPOINT, CONFIG, CURVE, RunFolder, folder_name, run_path
+from opzo.host.training.stored_settings import check_named
 from opzo.spec.errors import OpzoError
 from opzo.system.atomic import check_output
 
