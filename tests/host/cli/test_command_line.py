@@ -338,6 +338,20 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in out for name in ("train", "sweep", "eval", "info", "verilog", "simulate"))
 
 
+def test_help_of_train_has_the_defaults_of_each_data_set(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    table = [line.split() for line in lines[-10:]]
+    assert table[0] == ["digits", "saccade-digits", "saccade-mnist", "mnist", "other"]
+    assert ["--kappa", "10", "5", "10", "16", "10"] in table
+    assert ["hidden", "layers", "64-64", "64-64", "800-800", "256-256", "128-128"] in table
+
+
 def test_verbose_tells_the_registers_of_the_schedules(
     data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
