@@ -31,7 +31,9 @@ class Parser(argparse.ArgumentParser):
         """Reject an unknown argument here, where the subcommand and its options are known."""
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            known = [name.removeprefix("--") for name in self._option_string_actions if name.startswith("--")]
+            actions = self._option_string_actions.items()
+            # Without old names, which the help does not show either.
+            known = [name[2:] for name, action in actions if name.startswith("--") and action.help != argparse.SUPPRESS]
             name = unknown[0].partition("=")[0]
             if not name.startswith("-"):
                 self.error(f"'{name}' is one argument too many")

@@ -41,6 +41,7 @@ def test_option_works_with_a_notice(data: str, tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit, match="0"):
         main(["train", "--help"])
     assert " --leak" not in capsys.readouterr().out
+    assert "there is no option --leek; see" in error_of(["train", "--leek", "15"], capsys)
     assert "--leak must be in 0..26, not 99" in error_of(["train", "--leak", "99"], capsys).replace("feedback-", "")
 
 
