@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from opzo.host.data.data_sets import encode_frame, load_data
-from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.device import Device
 from opzo.host.driver.link import Link
+from opzo.host.driver.sample import Sample
 from opzo.host.driver.transport import Connection
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.schedule_registers import schedule_registers

@@ -9,8 +9,8 @@ from scipy.ndimage import affine_transform
 
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import Frames, encode_frame
-from opzo.host.driver.device import Sample
 from opzo.host.driver.initial_weights import AUGMENTATION, generator
+from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
 
 

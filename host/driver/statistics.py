@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.driver.device import Result
+from opzo.host.driver.sample import Result
 from opzo.spec.formats import LOSS_FRAC_BITS
 from opzo.spec.network import Network
 from opzo.spec.protocol import Identity

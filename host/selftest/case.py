@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.driver.device import Device, Result
+from opzo.host.driver.device import Device
 from opzo.host.driver.request import Request
+from opzo.host.driver.sample import Result
 from opzo.host.selftest.trial import Outcome, read_state
 from opzo.spec.commands import RunFlag
 from opzo.spec.memories import Space

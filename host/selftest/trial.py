@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from opzo.host.data.data_sets import Frames, load_data
 from opzo.host.data.events.event_samples import Events, EventSample
-from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.device import Device
+from opzo.host.driver.sample import Sample
 from opzo.host.driver.statistics import counter_array
 from opzo.host.selftest.check import prepare
 from opzo.spec.errors import NetworkError

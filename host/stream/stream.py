@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from opzo.host.driver.device import Device, Result
+from opzo.host.driver.device import Device
 from opzo.host.driver.request import Request
+from opzo.host.driver.sample import Result
 from opzo.spec.commands import RunFlag
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps

@@ -6,7 +6,8 @@ import numpy as np
 
 from opzo.host.data.data_sets import Frames
 from opzo.host.data.events.event_samples import Events
-from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.device import Device
+from opzo.host.driver.sample import Sample
 from opzo.host.driver.statistics import Tally, counter_array
 
 Samples = Frames | Events

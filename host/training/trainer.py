@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from opzo.host.data.augment import Augmentation
 from opzo.host.data.class_names import Names, padded
 from opzo.host.data.data_sets import Frames
-from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.device import Device
 from opzo.host.driver.initial_weights import ORDER, generator
 from opzo.host.driver.row_layout import round_entries
+from opzo.host.driver.sample import Sample
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import Tally, counter_array
 from opzo.host.training.checkpoint import Checkpoint

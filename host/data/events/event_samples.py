@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from opzo.host.data.class_names import Names
 from opzo.host.data.labels import check_labels
-from opzo.host.driver.device import Sample
+from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.data.class_names import Names
 from opzo.host.data.labels import check_labels, labels_of
-from opzo.host.driver.device import Sample
+from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import encode_frame_pairs
 from opzo.spec.network import Network

@@ -1,6 +1,7 @@
 """LFSR test: after runs that draw, all lanes' random generators stand where those of the golden model stand."""
 
-from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.device import Device
+from opzo.host.driver.sample import Sample
 from opzo.host.selftest.check import Bench, entry_of, golden_device, prepare, require_equal
 from opzo.spec.events import encode_events
 from opzo.spec.network import Network

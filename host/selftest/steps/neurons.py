@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from opzo.host.data.events.event_samples import Events, EventSample
-from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.device import Device
+from opzo.host.driver.sample import Sample
 from opzo.host.selftest.check import Bench, entry_of, golden_device, prepare, require_equal
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import encode_events

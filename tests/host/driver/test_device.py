@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from opzo.host.driver.device import Device, Sample, open_device
+from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.link import Link
 from opzo.host.driver.row_layout import pack_rows, round_entries, unpack_rows
+from opzo.host.driver.sample import Sample
 from opzo.host.driver.transport import Connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport

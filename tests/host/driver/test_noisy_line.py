@@ -9,9 +9,10 @@ import pytest
 from opzo.host.data.data_sets import Frames
 from opzo.host.driver import link as link_module
 from opzo.host.driver.blocks import GROW_AFTER, BlockSize
-from opzo.host.driver.device import READ_BYTES, Device
+from opzo.host.driver.device import Device
 from opzo.host.driver.devices import simulated
 from opzo.host.driver.link import Link
+from opzo.host.driver.raw_device import READ_BYTES
 from opzo.host.driver.state import State
 from opzo.host.driver.transport import Connection
 from opzo.host.training.config import Hyperparameters

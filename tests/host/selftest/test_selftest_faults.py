@@ -9,9 +9,10 @@ import pytest
 from planted import EDITS, SLOW
 
 from opzo.host.driver import link
-from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.device import Device
 from opzo.host.driver.initial_weights import generator
 from opzo.host.driver.link import Link
+from opzo.host.driver.sample import Sample
 from opzo.host.driver.transport import Connection
 from opzo.host.selftest import suite, wire
 from opzo.host.selftest.check import prepare

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from small_chip import SMALL_CHIP
 
-from opzo.host.driver.device import Device, Sample
+from opzo.host.driver.device import Device
 from opzo.host.driver.devices import connection
 from opzo.host.driver.link import Link
 from opzo.host.driver.pty import PtyDevice
+from opzo.host.driver.sample import Sample
 from opzo.host.driver.state import State
 from opzo.host.driver.transport import Connection, Transport
 from opzo.host.training.config import Hyperparameters
