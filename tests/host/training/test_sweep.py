@@ -229,7 +229,7 @@ def test_runs_of_other_settings_are_kept_aside_and_trained_again(
     file.write_text(file.read_text().replace("epochs = 2", "epochs = 3"))
     assert main(["sweep", str(file), "--out", str(out), "--json", "-q"]) == 0
     captured = capsys.readouterr()
-    assert "rule=opzo,seed=0 is trained again: epochs is 3, was 2; the earlier run is in" in captured.err
+    assert "rule=opzo,seed=0 is trained again: epochs is 3, was 2; the earlier run is now in" in captured.err
     assert len(jobs.trained) == 8
     assert [row["test_loss"] for row in json.loads(captured.out)["runs"]] != [r["test_loss"] for r in first["runs"]]
     kept = json.loads((out / "outdated" / "rule=opzo,seed=0" / "figures.json").read_text())
