@@ -21,7 +21,6 @@ from opzo.host.stream.live_counts import Counts
 from opzo.host.stream.live_source import Change, Kind, Records, TimeStep, TimeSteps, parse_address, read_pipe, read_udp
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network
-from opzo.spec.rules import Input
 from opzo.system.interrupt import Interrupt
 
 BLOCK = 1000
@@ -105,7 +104,7 @@ class Sources:
             counts=self.counts,
             classes=network.classes,
             max_gap=self.max_gap,
-            graded=network.input is Input.GRADED,
+            graded=network.input.graded,
         )
         yield Begin()
         for records in blocks:
@@ -115,7 +114,7 @@ class Sources:
     def _recording(self, recording: Recording, name: str) -> Items:
         """One recording of an event camera, a block of time steps after the other."""
         network = self.network
-        binning = Binning(BLOCK, self.bin_us, 0, size=self.size, counts=network.input is Input.GRADED)
+        binning = Binning(BLOCK, self.bin_us, 0, size=self.size, counts=network.input.graded)
         shape = binning.shape(recording.width, recording.height)
         # Without a size of its sensor, binning refuses it with what to do.
         if recording.named and prod(shape) != network.inputs:

@@ -12,10 +12,9 @@ from opzo.host.driver.sample import Result
 from opzo.spec.commands import RunFlag
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
-from opzo.spec.formats import HISTORY_STEPS, LOSS_FRAC_BITS, LOSS_SUM_BITS, MAX_STEPS, OUTPUT_SUM
+from opzo.spec.formats import LOSS_FRAC_BITS, LOSS_SUM_BITS, MAX_STEPS, OUTPUT_SUM
 from opzo.spec.messages import shown
 from opzo.spec.network import Network, chunk_events
-from opzo.spec.rules import Input
 from opzo.spec.values import whole_number
 
 
@@ -88,7 +87,7 @@ class Stream:
             )
         self._writes, self._turn = device.writes, 0
         self._device, self._network, self._window = device, network, window
-        self._most = 1 if network.input is Input.GRADED else HISTORY_STEPS
+        self._most = network.input.run_steps
         self._room = chunk_events(network.inputs)
         self._addresses: list[NDArray[np.int64]] = []
         self._values: list[NDArray[np.int64]] = []
@@ -200,7 +199,7 @@ class Stream:
         return array.astype(np.int64)
 
     def _check(self, addresses: NDArray[np.int64], values: NDArray[np.int64], has_values: bool) -> None:
-        if has_values is not (self._network.input is Input.GRADED):
+        if has_values is not self._network.input.graded:
             kind = self._network.input.name.lower()
             raise OpzoError(f"time step {self.steps}: the network takes {kind}; give values where they are graded only")
         if len(addresses) and not (0 <= addresses[0] and addresses[-1] < self._network.inputs):
@@ -241,7 +240,7 @@ class Stream:
             flags |= RunFlag.TRAIN
         while len(self._underway) >= self._device.identity.credits:
             self._take()
-        graded = self._network.input is Input.GRADED
+        graded = self._network.input.graded
         run = self._device.start_run(encode_steps(chunk, graded=graded), self._label or 0, flags)
         restart = bool(self._flags & (RunFlag.FRESH | RunFlag.DECISION))
         self._underway.append(_Underway(run, len(chunk.ends), self._label is not None, restart))

@@ -153,8 +153,8 @@ class RowCheck(wiring.Component):
     short: In(1)
     operands: In(8 * OPERAND_BYTES)
     size: In(SIZE_BITS)
-    space: Out(3)
-    address: Out(20)
+    space: Out(MEMORY_COMMAND["space"].width)
+    address: Out(MEMORY_COMMAND["address"].width)
     rows: Out(16)
     status: Out(STATUS_BITS)
 

@@ -41,7 +41,7 @@ class SampleIntake(wiring.Component):
 
     command: In(ExecutorSignature())
     clear: In(1)
-    tag: In(2)
+    tag: In(RUN["tag"].width)
     register_addr: Out(8)
     register_r_data: In(32)
     event: Out(stream.Signature(EVENT))
