@@ -1,1 +1,1 @@
-"""Self-test of a device: each module one step, ``suite`` their order."""
+"""Self-test of a device: ``suite`` runs the modules of ``steps`` in order."""

@@ -1,4 +1,4 @@
-"""Random contents of cases: what the memory holds, inputs of runs, and registers that change between runs."""
+"""Random contents of experiments: memory images, inputs of runs, and registers that change between runs."""
 
 from enum import Enum
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.row_layout import pack_rows
-from opzo.host.selftest.case import Run
+from opzo.host.selftest.runs_experiment import PlannedRun
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.formats import ALPHA_BITS, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, RATE_BITS, WEIGHT
@@ -16,31 +16,31 @@ from opzo.spec.rules import Input
 
 
 class Regime(Enum):
-    """What values of weights, matrices and settings are like."""
+    """Distribution of weights, feedback matrices and settings."""
 
     USUAL = "usual"
-    """Neurons fire now and then; settings are anything."""
+    """Moderate firing rates; settings in their full range."""
     EXTREME = "extreme values"
-    """Many weights are at an end of their range, so that sums saturate."""
+    """Many weights at the limits of their range, so that sums saturate."""
     STRONG = "strong feedback"
-    """Feedback and step sizes are as large as can be, weights as usual, so that credits saturate."""
+    """Maximum feedback and step sizes with usual weights, so that credits saturate."""
     COARSE = "coarse values"
-    """Weights and noise are multiples of a quarter, and matrices of one size: what is compared is often equal."""
+    """Weights and noise are multiples of a quarter and matrix entries have one magnitude: comparisons often tie."""
 
 
 EXTREME_SHARE = 0.7
-"""Of the weights of neurons that are to saturate, those at an end of the range."""
+"""Fraction of weights at a limit of the range, in neurons that are to saturate."""
 COARSE = WEIGHT.one >> 2
 FEEDBACK_SIZES = 8
-"""Feedback shifts that matrices of one size stand for."""
+"""Number of feedback shifts that the magnitudes of COARSE select."""
 SETTINGS_RUNS = 5
-"""Runs with the same settings."""
+"""Number of consecutive runs with the same settings."""
 
 
 def image(network: Network, limits: Limits, random: np.random.Generator, regime: Regime) -> NDArray[np.uint16]:
-    """Row-words of a network from its first to its last: weights, feedback matrices, local read-outs.
+    """All row-words of a network: weights, feedback matrices, local readouts.
 
-    Lanes that hold no neuron get something as well: it must not matter.
+    Lanes without a neuron get values as well, which must have no effect.
     """
     layers = network.layout(limits)
     rows = np.zeros((layers[-1].weight_base + layers[-1].words * layers[-1].rows, limits.lanes), np.uint16)
@@ -66,7 +66,7 @@ def _put(
     limits: Limits,
     random: np.random.Generator,
 ) -> None:
-    """Put a layer's matrix (rows, neurons) in its place."""
+    """Write a layer's matrix (rows, neurons) from row ``first``."""
     unused = layer.words * limits.lanes - layer.neurons
     filling = random.choice(matrix.reshape(-1), (len(matrix), unused))
     packed = pack_rows(fit_range(np.concatenate([matrix, filling], axis=1), limits), limits.lanes)
@@ -74,7 +74,7 @@ def _put(
 
 
 def fit_range(matrix: NDArray[np.int16], limits: Limits) -> NDArray[np.int16]:
-    """What the memory of a device holds of a matrix: clipped, without low bits."""
+    """Clip a matrix to the weight range of a device and clear the bits below it."""
     bound = 1 << (WEIGHT.width - 1 - limits.low_bits)
     return matrix.clip(-bound, bound - 1) >> limits.low_bits << limits.low_bits
 
@@ -90,14 +90,14 @@ def _weights(layer: Layer, random: np.random.Generator, *, readout: bool, frame:
 
 
 def _entries(network: Network, layer: Layer, random: np.random.Generator, regime: Regime) -> NDArray[np.int16]:
-    """Local read-out (where there is one) and feedback matrix of a layer: (entries, neurons)."""
+    """Local readout, if any, and feedback matrix of a layer: (entries, neurons)."""
     bits = int(random.integers(5, 16))
     matrix = random.integers(-(1 << bits), 1 << bits, (network.classes, layer.neurons)).clip(WEIGHT.min, WEIGHT.max)
     extreme = regime in (Regime.EXTREME, Regime.STRONG)
     if extreme:
         _to_the_ends(matrix, random)
     elif regime is Regime.COARSE:
-        # Its mean size is exactly where another feedback shift begins.
+        # The mean magnitude is exactly at the threshold of the next feedback shift.
         size = FEEDBACK_MEAN_MAX << int(random.integers(FEEDBACK_SIZES))
         matrix = random.choice([-size, size], matrix.shape)
     if not layer.local:
@@ -110,11 +110,11 @@ def _entries(network: Network, layer: Layer, random: np.random.Generator, regime
 
 
 def _to_the_ends(entries: NDArray[np.integer], random: np.random.Generator) -> None:
-    """Set most entries of two columns of three to an end of the range, those of a column mostly to the same one."""
+    """Set most entries of two in three columns to a limit of the range, mostly the same limit within a column."""
     ends = np.array([WEIGHT.min, WEIGHT.max])
     sign = random.integers(0, 3, (entries.shape[1],))
     share = np.full(entries.shape[1], EXTREME_SHARE)
-    # All of one column to one end, and of another to the other.
+    # All entries of one column are at the minimum, and those of another at the maximum.
     for end, column in enumerate(random.permutation(entries.shape[1])[: len(ends)].tolist()):
         sign[column], share[column] = end, 1.0
     chosen = (random.random(entries.shape) < share) & (sign < len(ends))
@@ -123,8 +123,8 @@ def _to_the_ends(entries: NDArray[np.integer], random: np.random.Generator) -> N
     entries[mixed] = random.choice(ends, int(mixed.sum()))
 
 
-def runs(network: Network, limits: Limits, count: int, random: np.random.Generator, regime: Regime) -> list[Run]:
-    """``count`` runs of all kinds, most of them with learning, with new settings before every few."""
+def runs(network: Network, limits: Limits, count: int, random: np.random.Generator, regime: Regime) -> list[PlannedRun]:
+    """Random runs of all kinds, most with learning, with new settings every SETTINGS_RUNS runs."""
     result = []
     for number in range(count):
         registers = {}
@@ -134,14 +134,14 @@ def runs(network: Network, limits: Limits, count: int, random: np.random.Generat
         for flag, share in ((RunFlag.TRAIN, 0.8), (RunFlag.FRESH, 0.25), (RunFlag.DECISION, 0.2)):
             flags |= flag if random.random() < share else RunFlag(0)
         label = int(random.integers(network.classes))
-        result.append(Run(payload(network, limits, random, number), label, flags, registers))
+        result.append(PlannedRun(payload(network, limits, random, number), label, flags, registers))
     return result
 
 
 def _settings(
     network: Network, limits: Limits, random: np.random.Generator, number: int, regime: Regime
 ) -> dict[int, int]:
-    """Registers of the learning rule, and of the time steps."""
+    """Random registers of the learning rule and the time steps."""
     few = (*(1 << bits for bits in (6, 7, 8, 16, 24, 32)), FEEDBACK_REFRESH // 2)
     odd = FEEDBACK_REFRESH * (2 * int(random.integers(1 << 20)) + 1)
     samples = int(random.choice((odd, odd + FEEDBACK_REFRESH // 2, *few))) - int(random.integers(1, 3))
@@ -150,7 +150,7 @@ def _settings(
     if top:
         alpha, rate = (1 << ALPHA_BITS) - 1, (1 << RATE_BITS) - 1
     elif regime is Regime.COARSE:
-        # At first weights stay what they are.
+        # The first settings do not change weights.
         alpha, rate = alpha // COARSE * COARSE, rate * (number > 1)
     values = {
         int(Reg.ALPHA): alpha,
@@ -162,23 +162,23 @@ def _settings(
         int(Reg.SAMPLES): samples,
     }
     if network.input is Input.SPIKES:
-        # A kind that has no name acts like spikes.
+        # The unassigned input kind 3 acts like spikes.
         values[int(Reg.INPUT)] = int(random.choice((Input.SPIKES, 3)))
     if network.input is Input.FRAME:
-        # The first of them is as long as a run may be.
+        # The first run has the maximum number of steps.
         values[int(Reg.STEPS)] = int(random.integers(1, limits.steps + 1)) if number else limits.steps
     for slot, layer in enumerate(network.layout(limits)[:-1]):
         values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = int(random.integers(4 if top else 16))
         if layer.local:
             values[layer_register(slot, LayerReg.LOCAL_SHIFT)] = int(random.choice((4, *range(1, 16))))
-    # What was before is forgotten now and then.
+    # Writing this register clears the state of earlier runs.
     if number and random.random() < 0.3:
         values[int(Reg.HIDDEN_LAYERS)] = len(network.hidden)
     return values
 
 
 def payload(network: Network, limits: Limits, random: np.random.Generator, number: int) -> bytes:
-    """Input of a run: a frame, or a chunk of events; none, few, many or all inputs are active."""
+    """Input of a run, a frame or a chunk of events, with no, few, many or all inputs active."""
     share, most = (0.3, 1.0, 0.1, 0.5, 0.0, 0.2)[number % 6], number % 6 == 1
     if network.input is Input.FRAME:
         active = np.flatnonzero(random.random(network.inputs) < share)

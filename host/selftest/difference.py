@@ -1,4 +1,4 @@
-"""Two outcomes of a trial side by side: whether, and in which entry of what, a device differs from the golden model."""
+"""Comparison of an experiment on a device and on the golden model: the first item and entry that differ."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,22 +7,22 @@ from typing import NoReturn
 import numpy as np
 
 from opzo.host.driver.device import Device
-from opzo.host.selftest.check import MismatchError, require_equal
+from opzo.host.selftest.experiment import Experiment, Outcome
+from opzo.host.selftest.mismatch import MismatchError, require_equal
 from opzo.host.selftest.steps.registers import register_name
-from opzo.host.selftest.trial import Experiment, Outcome
 from opzo.spec.network import Limits, Network
 from opzo.spec.registers import TIMING_COUNTERS, Counter
 
 ANSWERS = ("prediction", "loss")
-"""First columns of the answers; the others are summed read-outs."""
+"""First columns of the answers; the others are readout sums."""
 COUNTERS = [counter.name for counter in Counter if counter not in TIMING_COUNTERS]
 LONG = ("LFSR", "registers", "counters")
-"""States with entries of more than 16 bits."""
+"""State with entries wider than 16 bits."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What the first ``count`` samples or runs of an experiment came to on a device, and on the golden model."""
+    """Outcomes of the first ``count`` items of an experiment on a device and on the golden model."""
 
     experiment: Experiment
     limits: Limits
@@ -32,24 +32,24 @@ class Difference:
 
     @property
     def names(self) -> list[str]:
-        """Names of the states that differ."""
+        """Names of the state arrays that differ."""
         return [
             name for name, array in self.expected.state.items() if not np.array_equal(array, self.actual.state[name])
         ]
 
     @property
     def first(self) -> int | None:
-        """Number of samples or runs after which there is a difference for certain; None: there is none."""
+        """Number of items after which there certainly is a difference; None without one."""
         different = np.flatnonzero((self.actual.answers != self.expected.answers).any(axis=1))
         if len(different):
             return int(different[0]) + 1
         return self.count if self.names else None
 
     def fail(self, remark: str = "") -> NoReturn:
-        """Raise MismatchError that names the first entry that differs."""
+        """Raise MismatchError for the first entry that differs."""
         where = f"{self.experiment.when(self.count)}{remark}: "
         names = self.names
-        # What draws random numbers wrongly does all else wrongly.
+        # Wrong random numbers make everything else wrong.
         if names[:1] != ["LFSR"]:
             self._compare_answers(where, names)
         others = f" ({', '.join(names[1:])} differ too)" if names[1:] else ""
@@ -65,7 +65,7 @@ class Difference:
         if len(different) == 0:
             return
         sample, column = (int(i) for i in different[0])
-        what = ANSWERS[column] if column < len(ANSWERS) else f"summed read-out of class {column - len(ANSWERS)}"
+        what = ANSWERS[column] if column < len(ANSWERS) else f"readout sum of class {column - len(ANSWERS)}"
         others = f" ({', '.join(names)} differ too)" if names else ""
         raise MismatchError(
             f"{where}{what} of {self.experiment.name(sample)}{others}",
@@ -75,25 +75,25 @@ class Difference:
 
 
 def compare_with_golden(device: Device, golden: Device, experiment: Experiment, *, bisect: bool = True) -> Outcome:
-    """Run an experiment on a device and on the golden model, which gives the outcome.
+    """Run an experiment on a device and on the golden model; return the golden outcome.
 
-    MismatchError at a sample or run after which they differ and before which they do not, found by bisecting: all is
-    run again for each try. It is the first such one, unless the device forgot what was wrong before. Without ``bisect``
-    it is the first with a wrong answer, or the last.
+    MismatchError names an item after which they differ and before which they do not, found by bisection, which repeats
+    the experiment from the start. It is the first such item unless an earlier error was overwritten. Without
+    ``bisect`` it is the first item with a wrong answer, else the last item.
     """
 
     def run(count: int) -> Difference:
         outcomes = (experiment.run(each, count) for each in (device, golden))
         return Difference(experiment, device.limits, count, *outcomes)
 
-    whole = run(experiment.items)
-    if whole.first is None:
-        return whole.expected
+    complete = run(experiment.items)
+    if complete.first is None:
+        return complete.expected
     if not bisect:
-        whole.fail()
-    equal, different = 0, run(whole.first)
+        complete.fail()
+    equal, different = 0, run(complete.first)
     if different.first is None:
-        whole.fail(", and not when it was repeated")
+        complete.fail(", but not when repeated")
     while different.count - equal > 1:
         tried = run((equal + different.count) // 2)
         if tried.first is None:
@@ -106,7 +106,7 @@ def compare_with_golden(device: Device, golden: Device, experiment: Experiment, 
 def _place(
     network: Network, limits: Limits, name: str, first: int, before: str, behind: str, at: tuple[int, ...]
 ) -> str:
-    """Name of an entry of a state that was read from row ``first`` on, between two texts."""
+    """Name of an entry of a state array that starts at row ``first``, between two texts."""
     if name == "registers":
         entry = f"register {register_name(at[0])}"
     elif name == "counters":
@@ -120,16 +120,16 @@ def _place(
 
 
 def _row_name(network: Network, limits: Limits, row: int) -> str:
-    """What a row of the weight memory holds."""
+    """Content of a row of the weight memory."""
     layers = network.layout(limits)
     for number, layer in enumerate(layers, 1):
         entries = layer.weight_base - layer.feedback_base if number < len(layers) else 0
         if 0 <= row - layer.feedback_base < entries:
             word, entry = divmod(row - layer.feedback_base, entries // layer.words)
-            what = "local read-out" if layer.local and entry < network.classes else "feedback"
+            what = "local readout" if layer.local and entry < network.classes else "feedback"
             return f"{what} of layer {number}, word {word}, class {entry % network.classes}"
         if 0 <= row - layer.weight_base < layer.words * layer.rows:
             word, entry = divmod(row - layer.weight_base, layer.rows)
             source = "bias" if entry == layer.rows - 1 else f"input {entry}"
             return f"weights of layer {number}, word {word}, {source}"
-    return "behind the network"
+    return "after the network"

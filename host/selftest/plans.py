@@ -1,4 +1,4 @@
-"""Which cases there are, and the network of each that fits on a device."""
+"""Plans of the random experiments, and the network of each that fits a device."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from opzo.host.selftest.case import Case
 from opzo.host.selftest.contents import Regime, image, runs
+from opzo.host.selftest.runs_experiment import RunsExperiment
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.lfsr import lane_states
@@ -15,16 +15,16 @@ from opzo.spec.network import MAX_CLASSES, MAX_LOCAL_CLASSES, Limits, Network
 from opzo.spec.rules import Input, Rule
 
 MOST_ROWS = 256
-"""Row-words of a case's network, unless the device has many more."""
+"""Maximum row-words of a network on a small device."""
 ROW_SHARE = 16
-"""Part of a large device's row-words that it may take."""
+"""A network uses at most 1/ROW_SHARE of the row-words of a large device."""
 MOST_INPUTS = 48
 RUNS = 20
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a case is to have; a device that is too small for it gets the nearest that fits.
+    """Properties of an experiment; on a device that is too small, the nearest ones that fit are used.
 
     Attributes
     ----------
@@ -33,11 +33,11 @@ class Plan:
     depth : int
         Hidden layers.
     local : int
-        Those of them with a local read-out.
+        Hidden layers with a local readout.
     classes : int
-        At most; the device has its own limit.
+        Number of classes, limited to that of the device.
     regime : Regime
-        What values are like.
+        Distribution of the values.
     """
 
     rule: Rule
@@ -49,7 +49,7 @@ class Plan:
 
     @property
     def title(self) -> str:
-        """Words for messages."""
+        """Text for messages."""
         usual = self.regime is Regime.USUAL
         return f"{self.rule.name.lower()} with {self.input.name.lower()}" + ("" if usual else f", {self.regime.value}")
 
@@ -83,8 +83,10 @@ PLANS = (
 """Every rule with every kind of input."""
 
 
-def case_of(plan: Plan, number: int, limits: Limits, random: np.random.Generator) -> tuple[Case | None, list[str]]:
-    """Case of a plan, None where no network fits; and what the device is too small for."""
+def experiment_of(
+    plan: Plan, number: int, limits: Limits, random: np.random.Generator
+) -> tuple[RunsExperiment | None, list[str]]:
+    """Experiment of a plan, None if no network fits, and the properties that the device is too small for."""
     wanted = replace(plan, classes=min(plan.classes, limits.classes))
     for fitting in _smaller(wanted):
         if (network := _network(fitting, limits, random)) is not None:
@@ -95,14 +97,14 @@ def case_of(plan: Plan, number: int, limits: Limits, random: np.random.Generator
         text
         for text, want, have in (
             (f"{plan.depth} hidden layers", wanted.depth, fitting.depth),
-            ("local read-outs", wanted.local > 0, fitting.local > 0),
+            ("local readouts", wanted.local > 0, fitting.local > 0),
             (f"{wanted.classes} classes", wanted.classes, fitting.classes),
         )
         if have < want
     ]
     content = image(network, limits, random, plan.regime)
     words = sum(layer.words for layer in network.layout(limits)[:-1])
-    # The first case lies at the end of all memories, the second at their beginning, others between.
+    # The first network is at the end of all memories, the second at the start, others at random places.
     row, word = (
         most if number == 0 else 0 if number == 1 else int(random.integers(most + 1))
         for most in (limits.rows - len(content), limits.words - words)
@@ -110,11 +112,11 @@ def case_of(plan: Plan, number: int, limits: Limits, random: np.random.Generator
     lfsr = lane_states(int(random.integers(1 << 31)), limits.lanes)
     work = runs(network, limits, RUNS, random, plan.regime)
     title = f"{plan.title}, {network}"
-    return Case(title, network, plan.rule, row, word, content, lfsr, work), missing
+    return RunsExperiment(title, network, plan.rule, row, word, content, lfsr, work), missing
 
 
 def _smaller(plan: Plan) -> Iterator[Plan]:
-    """The plan, then those with fewer layers, without local read-outs, with fewer classes."""
+    """The plan, then plans with fewer layers, without local readouts, and with fewer classes."""
     for classes in dict.fromkeys((plan.classes, min(plan.classes, 10), min(plan.classes, 4), 2)):
         if classes < 2:
             continue
@@ -124,18 +126,18 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
 
 
 def _network(plan: Plan, limits: Limits, random: np.random.Generator) -> Network | None:
-    """Network of a plan with most inputs and neurons that fit, None where none does."""
+    """Largest network of a plan that fits; None if none does."""
     rows = min(limits.rows, max(MOST_ROWS, limits.rows // ROW_SHARE))
     part = replace(limits, rows=rows)
     cut = int(random.integers(limits.lanes))
     steps = HISTORY_STEPS + 1 if plan.input.events else limits.steps
     most_words = max(1, min(3, limits.words // plan.depth))
-    # Of narrow weights more are needed for a sum that saturates.
+    # Sums of narrow weights need more inputs to saturate.
     most = MOST_INPUTS << (plan.regime is Regime.EXTREME and limits.low_bits > 0)
     for inputs in dict.fromkeys(min(some, limits.inputs) for some in (most, MOST_INPUTS, MOST_INPUTS // 2, 8, 1)):
         for words in range(most_words, 0, -1):
             neurons = words * limits.lanes - cut
-            # The layers differ, so that no two may be mixed up.
+            # Layers differ in size, so that a mix-up shows.
             hidden = tuple(max(1, neurons - layer) for layer in range(plan.depth))
             try:
                 network = Network((inputs, *hidden, plan.classes), steps, plan.local, plan.input)

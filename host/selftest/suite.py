@@ -1,4 +1,4 @@
-"""The self-test: its steps in order, each timed and reported as it ends."""
+"""The self-test: runs the steps in order, and reports each with its time."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +9,9 @@ from opzo.host.driver.device import Device
 from opzo.host.driver.initial_weights import generator
 from opzo.host.driver.link import Link
 from opzo.host.driver.transport import Connection
-from opzo.host.selftest.check import Bench, MismatchError
-from opzo.host.selftest.line import FaultyLine
+from opzo.host.selftest.device_under_test import DeviceUnderTest
+from opzo.host.selftest.lossy_transport import LossyTransport
+from opzo.host.selftest.mismatch import MismatchError
 from opzo.host.selftest.steps.commands import commands_step
 from opzo.host.selftest.steps.lfsr import lfsr_step
 from opzo.host.selftest.steps.link import link_step
@@ -24,18 +25,18 @@ from opzo.spec.errors import LinkError, NetworkError
 from opzo.spec.protocol import Identity
 
 PATIENCE = 0.25
-"""Seconds without a byte after which a frame is sent again: short, because bytes are lost on purpose."""
-_LINE_STREAM = 99
+"""Seconds without a byte before a frame is repeated; short, because bytes are lost on purpose."""
+_FAULT_STREAM = 99
 
 
-def identity_step(bench: Bench) -> str:
-    """Say in plain words what the device is."""
-    identity = bench.device.identity
-    bench.details |= asdict(identity)
+def identity_step(dut: DeviceUnderTest) -> str:
+    """Describe the device."""
+    identity = dut.device.identity
+    dut.details |= asdict(identity)
     return describe(identity)
 
 
-STEPS: dict[str, Callable[[Bench], str]] = {
+STEPS: dict[str, Callable[[DeviceUnderTest], str]] = {
     "identity": identity_step,
     "memory": memory_step,
     "registers": registers_step,
@@ -48,12 +49,12 @@ STEPS: dict[str, Callable[[Bench], str]] = {
     "training": training_step,
     "events": events_step,
 }
-"""Steps by name: each gives a line on what it found, or raises MismatchError or LinkError."""
+"""Steps by name: each returns a line of text with its result, or raises MismatchError or LinkError."""
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """How a step ended.
+    """Result of a step.
 
     Attributes
     ----------
@@ -61,11 +62,11 @@ class StepReport:
     passed : bool
     seconds : float
     text : str
-        What was tested, or what went wrong.
+        What was tested, or what failed.
     details : dict
         Figures by name, ready for JSON.
     failure : dict or None
-        Where, what was expected and what came.
+        Keys "where", "expected" and "got".
     """
 
     name: str
@@ -77,28 +78,28 @@ class StepReport:
 
 
 class SelfTest:
-    """A device and the steps to go through with it.
+    """Self-test of one device; close it at the end.
 
-    Raises OpzoError where nothing answers that is an opzo device of this version. Close it at the end.
+    Raises OpzoError if no opzo device of this version answers.
 
     Parameters
     ----------
     connection : Connection
     seed : int
-        From which all random numbers come, 0 or more.
+        Seed of all random numbers, 0 or more.
     """
 
     def __init__(self, connection: Connection, seed: int) -> None:
-        line = FaultyLine(generator(seed, _LINE_STREAM))
-        through = replace(connection, open=lambda: line.attach(connection.open()), patience=PATIENCE)
-        self._bench = Bench(Device(connection.name, Link(through)), line, seed)
+        lossy = LossyTransport(generator(seed, _FAULT_STREAM))
+        through = replace(connection, open=lambda: lossy.attach(connection.open()), patience=PATIENCE)
+        self._dut = DeviceUnderTest(Device(connection.name, Link(through)), lossy, seed)
 
     def close(self) -> None:
         """Release the device."""
-        self._bench.device.close()
+        self._dut.device.close()
 
     def run(self, started: Callable[[str], None] = lambda name: None) -> Iterator[StepReport]:
-        """Do the steps, calling ``started`` with the name of each; none after the device has stopped answering."""
+        """Run the steps, calling ``started`` with the name of each; stop if the device no longer answers."""
         for name, step in STEPS.items():
             started(name)
             report, alive = self._do(name, step)
@@ -106,17 +107,17 @@ class SelfTest:
             if not alive:
                 return
 
-    def _do(self, name: str, step: Callable[[Bench], str]) -> tuple[StepReport, bool]:
+    def _do(self, name: str, step: Callable[[DeviceUnderTest], str]) -> tuple[StepReport, bool]:
         """Report of a step, and whether the device still answers."""
-        bench, begin = self._bench, time.monotonic()
-        bench.details = {}
+        dut, begin = self._dut, time.monotonic()
+        dut.details = {}
         alive, failure = True, None
         try:
-            text = step(bench)
-            if missing := bench.details.get("not_tested"):
+            text = step(dut)
+            if missing := dut.details.get("not_tested"):
                 text += f"; not tested, because the device is too small: {'; '.join(missing)}"
         except NetworkError:
-            bench.lacks(name)
+            dut.lacks(name)
             text = "not done: the device is too small for it"
         except MismatchError as error:
             failure = {"where": error.where, "expected": error.expected, "got": error.got}
@@ -124,13 +125,13 @@ class SelfTest:
         except LinkError as error:
             alive, text = False, str(error)
             failure = {"where": name, "expected": "an answer", "got": text}
-        return StepReport(name, failure is None, time.monotonic() - begin, text, bench.details, failure), alive
+        return StepReport(name, failure is None, time.monotonic() - begin, text, dut.details, failure), alive
 
 
 def describe(identity: Identity) -> str:
-    """An identity in plain words."""
+    """Text for an identity."""
     limits = identity.limits
-    clock = f"{identity.clock_mhz:g} MHz" if identity.clock_mhz else "no clock of its own"
+    clock = f"{identity.clock_mhz:g} MHz" if identity.clock_mhz else "no hardware clock"
     return (
         f"protocol {identity.version}; {limits.lanes} lanes, {limits.rows:,} rows = {limits.rows * limits.lanes:,} "
         f"weights of {limits.weight_bits} bits; up to {limits.inputs:,} inputs, {limits.words * limits.lanes:,} hidden "

@@ -1,31 +1,31 @@
-"""Frames as they are, right and wrong, sent to a device and to the golden model of the link; the replies compared."""
+"""Valid and invalid frames, sent byte by byte to a device and to the golden model, with their replies compared."""
 
 import time
 from dataclasses import dataclass, field
 
 from opzo.host.driver.transport import Transport
-from opzo.host.selftest.check import MismatchError
+from opzo.host.selftest.mismatch import MismatchError
 from opzo.spec.commands import NAK, REPLY, Command
 from opzo.spec.errors import LinkError
 from opzo.spec.frames import HEADER, Frame, Unescape
 
 SILENCE = 2.0
-"""Seconds without a byte after which an awaited reply is taken as missing."""
+"""Seconds without a byte after which an expected reply counts as missing."""
 EXTRA = 0.05
-"""Seconds in which what nothing asked for is waited for at the end."""
+"""Seconds to wait for unsolicited data at the end."""
 SHOWN_BYTES = 8
 
 
 @dataclass
 class Wire:
-    """Two devices that get the same bytes.
+    """Sends the same bytes to two devices.
 
     Attributes
     ----------
     device : Transport
         Device under test.
     golden : Transport
-        What it should answer; answers at once.
+        Reference, which answers immediately.
     seq : int
         Sequence number of the next frame in order.
     sent : int
@@ -39,10 +39,10 @@ class Wire:
     _unescape: Unescape = field(default_factory=Unescape)
 
     def call(self, what: str, command: int, data: bytes = b"", *, times: int = 1) -> None:
-        """Send a frame in order, ``times`` times, and count on."""
+        """Send the next frame in sequence, ``times`` times, and advance the sequence number."""
         frame = Frame(self.seq, command, data).encode()
         for number in range(times):
-            self.send(what if number == 0 else f"{what}, sent again", frame)
+            self.send(what if number == 0 else f"{what}, repeated", frame)
         self.seq = (self.seq + 1) % 256
 
     def send(self, what: str, data: bytes) -> None:
@@ -51,21 +51,21 @@ class Wire:
         self.golden.write(data)
         expected = Unescape().feed(self.golden.read(0.0))
         self.device.write(data)
-        # What nothing asked for stands in front of the next reply.
+        # Unsolicited data would precede the next reply.
         actual = self._receive(len(expected), SILENCE) if expected else []
         for number in range(max(len(actual), len(expected))):
             want, got = ((bodies[number] if number < len(bodies) else b"") for bodies in (expected, actual))
             if want != got:
                 first = _first_difference(want or b"", got or b"")
-                raise MismatchError(f"reply to {what}", _words(want, first), _words(got, first))
+                raise MismatchError(f"reply to {what}", _describe(want, first), _describe(got, first))
 
     def finish(self) -> None:
-        """MismatchError where something came that nothing asked for."""
+        """Raise MismatchError for unsolicited data."""
         if extra := self._receive(0, EXTRA):
-            raise MismatchError("after the last reply", "nothing", _words(extra[0], 0))
+            raise MismatchError("after the last reply", "nothing", _describe(extra[0], 0))
 
     def _receive(self, count: int, wait: float) -> list[bytes | None]:
-        """So many frames or more, without escapes; fewer where the device falls silent."""
+        """Receive ``count`` or more unescaped frames; fewer if the device goes silent."""
         bodies: list[bytes | None] = []
         heard = time.monotonic()
         while len(bodies) < count or count == 0:
@@ -83,14 +83,14 @@ class Wire:
 
 
 def _first_difference(one: bytes, other: bytes) -> int:
-    """Number of the first byte of the payload at which two frames differ."""
+    """Index of the first payload byte that differs between two frames."""
     pairs = zip(one, other, strict=False)
     same = next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
     return max(0, same - HEADER.size)
 
 
-def _words(body: bytes | None, first: int) -> str:
-    """A frame in words, with its payload from byte ``first`` on; an empty one is none."""
+def _describe(body: bytes | None, first: int) -> str:
+    """Text for a frame, with its payload from byte ``first``; an empty one is nothing."""
     if body == b"":
         return "nothing"
     frame = None if body is None else Frame.decode(body)

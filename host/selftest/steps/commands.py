@@ -1,4 +1,4 @@
-"""Commands test: every command, right and wrong, in order and again, answered as the golden model answers."""
+"""Commands test: valid and invalid frames of every command, in and out of sequence, compared with the golden model."""
 
 import struct
 import zlib
@@ -9,9 +9,10 @@ from opzo.host.driver.device import Device
 from opzo.host.driver.devices import simulated
 from opzo.host.driver.link import Link
 from opzo.host.driver.transport import Connection
-from opzo.host.selftest.check import Bench, MismatchError, entry_of, prepare, require_equal
+from opzo.host.selftest.device_under_test import DeviceUnderTest, prepare
+from opzo.host.selftest.experiment import read_state
+from opzo.host.selftest.mismatch import MismatchError, entry_of, require_equal
 from opzo.host.selftest.steps.neurons import first_that_fits
-from opzo.host.selftest.trial import read_state
 from opzo.host.selftest.wire import Wire
 from opzo.spec.commands import REPLY, REQUESTS, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
@@ -32,21 +33,21 @@ LONGEST_REPLY = 0xFFFF
 AXES = {"LFSR": ("lane",), "registers": ("address",), "counters": ("number",)}
 
 
-def commands_step(bench: Bench) -> str:
-    """Send frames to the device and to the golden model, compare the replies, then all of the state."""
-    device, limits = bench.device, bench.limits
+def commands_step(dut: DeviceUnderTest) -> str:
+    """Send frames to the device and the golden model, compare the replies, then the complete state."""
+    device, limits = dut.device, dut.limits
     transport = simulated("golden", limits, clock_khz=device.identity.clock_khz)
     golden = Device("golden", Link(Connection.over(transport, "golden")))
     network = first_that_fits(limits, _networks(limits))
     for row, count in ((0, _longest_read(limits)), (limits.rows - 1, 1)):
         golden.write_memory(Space.WEIGHTS, row, device.read_memory(Space.WEIGHTS, row, count))
     for each in (device, golden):
-        prepare(each, network, Rule.OPZO, bench.seed)
-        # The neuron fires at each event, so that none is lost or doubled unseen.
+        prepare(each, network, Rule.OPZO, dut.seed)
+        # The neuron fires at each event, so that a lost or doubled event shows.
         each.write_weights(0, np.full((network.inputs + 1, 1), EVENT_WEIGHT, np.int16))
-    wire = Wire(bench.line, transport, FIRST_SEQ)
+    wire = Wire(dut.transport, transport, FIRST_SEQ)
     try:
-        _Script(wire, network, limits, bench.random(6)).run()
+        _Script(wire, network, limits, dut.random(6)).run()
     except MismatchError as error:
         _renew(device, f" after this: {error}")
         raise
@@ -58,12 +59,12 @@ def commands_step(bench: Bench) -> str:
     for name, state in expected.items():
         place = entry_of(f"{name} after the commands", *AXES.get(name, ("row", "lane")))
         require_equal(actual[name], state, place, digits=8 if name in AXES else 4)
-    bench.details |= {"frames": wire.sent}
+    dut.details |= {"frames": wire.sent}
     return f"{wire.sent} frames, right and wrong, answered as they should be"
 
 
 def _renew(device: Device, why: str = "") -> None:
-    """Begin a session for the steps behind this one; LinkError where the device does not answer any more."""
+    """Start a session for the following steps; LinkError if the device no longer answers."""
     try:
         device.renew()
     except OpzoError as error:
@@ -71,7 +72,7 @@ def _renew(device: Device, why: str = "") -> None:
 
 
 def _networks(limits: Limits) -> list[Network]:
-    """Networks of one neuron with some inputs and classes less than the device has, and with fewer."""
+    """Networks of one neuron, with slightly fewer inputs and classes than the device, then with much fewer."""
     return [
         Network((max(1, inputs), 1, classes), limits.steps)
         for classes in dict.fromkeys((max(2, limits.classes - 1), min(limits.classes, 4), 2))
@@ -81,12 +82,12 @@ def _networks(limits: Limits) -> list[Network]:
 
 
 def _longest_read(limits: Limits) -> int:
-    """Row-words of weights that one reply can hold."""
+    """Maximum number of weight rows in a reply."""
     return min(limits.rows, (LONGEST_REPLY - 1) // (2 * limits.lanes))
 
 
 class _Script:
-    """The frames, in parts that each are about one thing."""
+    """The frames, in one method per topic."""
 
     def __init__(self, wire: Wire, network: Network, limits: Limits, random: np.random.Generator) -> None:
         self.wire, self.network, self.limits, self.random = wire, network, limits, random
@@ -109,7 +110,7 @@ class _Script:
         self.wire.finish()
 
     def _sync(self, what: str, seq: int, nonce: int) -> None:
-        """Send a SYNC, with which a session begins where the nonce is a new one."""
+        """Send a SYNC, which starts a session if the nonce is new."""
         if nonce != self.nonce or self.wire.sent == 0:
             self.wire.seq = (seq + 1) % 256
         self.nonce = nonce
@@ -126,14 +127,14 @@ class _Script:
         self.wire.call(f"EVENTS {what}", Command.EVENTS, data, times=times)
 
     def _counters(self, what: str) -> None:
-        """Read all counters but those of cycles."""
+        """Read all counters except those of cycles."""
         first, last = COUNTER + 2 * Counter.TRAIN_CYCLES, COUNTER + 2 * Counter.TEST_CYCLES + 2
         end = COUNTER + 2 * len(Counter)
         for begin, stop in ((COUNTER, first), (last, end)):
             self.wire.call(f"READ_REGISTERS, counters {what}", Command.READ_REGISTERS, bytes((begin, stop - begin)))
 
     def _events_repeated(self, kind: int) -> None:
-        """Events count once however often they come, and go with a RESET, an error or a RUN."""
+        """Repeated EVENTS frames count once; a RESET, an error or a RUN discards the events."""
         one, end = _event(kind, 0), _ends(kind, 1)
         self._events("of one event", one, times=2)
         self._run("after EVENTS sent twice", end, times=2)
@@ -154,7 +155,7 @@ class _Script:
         self._counters("after events discarded")
 
     def _sessions(self, kind: int) -> None:
-        """A SYNC with the session's nonce changes nothing, another one begins anew."""
+        """A SYNC with the same nonce changes nothing; one with a new nonce starts a session."""
         one, end = _event(kind, 0), _ends(kind, 1)
         self._events("before SYNC", one)
         self._sync("SYNC with the same nonce", (self.wire.seq + 77) % 256, self.nonce)
@@ -163,7 +164,7 @@ class _Script:
         self._sync("SYNC with the same nonce", (self.wire.seq - 1) % 256, self.nonce)
         self._run("after SYNC with the same nonce again", one + end)
         before = Frame((self.wire.seq - 1) % 256, Command.RUN, bytes((ALL, 0)) + one + end).encode()
-        self.wire.send("RUN sent again after it", before)
+        self.wire.send("RUN repeated after it", before)
         self._events("before a new session", one)
         self._sync("SYNC with a new nonce", self.wire.seq, self.nonce ^ 1 << kind)
         for back in range(1, REPLAY + 1):
@@ -173,7 +174,7 @@ class _Script:
         self._counters("after sessions")
 
     def _bounds(self, kind: int) -> None:
-        """The last input, label and time step, and those behind; all flags."""
+        """The last valid input, label and time step, and the first invalid ones; all flags."""
         inputs, classes, limits = self.network.inputs, self.network.classes, self.limits
         last, beyond, end = _event(kind, inputs - 1), _event(kind, inputs), _ends(kind, 1)
         good, bad = classes - 1, classes
@@ -192,11 +193,11 @@ class _Script:
             self._events("that only skip", b"\1\0")
             self._run("after a skip", b"\0\7")
             return
-        # As many events as a chunk may have, and one more.
-        whole = (_event(kind, 0) * inputs + end) * (limits.events // inputs)
+        # The maximum events of a chunk, and one more.
+        rounds = (_event(kind, 0) * inputs + end) * (limits.events // inputs)
         for one in (0, 1):
             rest = limits.events % inputs + one
-            full = whole + _event(kind, 0) * rest + end
+            full = rounds + _event(kind, 0) * rest + end
             for start in range(0, len(full), MAX_PAYLOAD - 4):
                 self._events("of a full chunk", full[start : start + MAX_PAYLOAD - 4])
             self._run(f"of a full chunk{', and one more' * one}", b"")
@@ -222,9 +223,9 @@ class _Script:
             self._run("of another one", _event(kind, inputs // 2) + _ends(kind, limits.steps - 1), flags=ALL)
 
     def _order(self) -> None:
-        """Frames that are not the next one: those before, with the same command and with others, and the one after."""
+        """Frames out of sequence: earlier numbers, with the same and other commands, and the number after the next."""
         wire = self.wire
-        # So that sequence numbers begin again at 0 among them.
+        # The sequence numbers wrap to 0 among these frames.
         self._sync("SYNC with a new nonce", LAST_SEQ - 3, self.nonce ^ 1 << 16)
         for command, data in (
             (Command.READ_REGISTERS, bytes((Reg.CLASSES, 2))),
@@ -242,7 +243,7 @@ class _Script:
         wire.call("RESET", Command.RESET)
 
     def _lengths(self) -> None:
-        """Payloads of wrong sizes, and codes that are not a command's."""
+        """Payloads of invalid sizes, and codes without a command."""
         row = 2 * self.limits.lanes
         for command, sizes in (
             (Command.READ_REGISTERS, (0, 1, 3)),
@@ -260,13 +261,13 @@ class _Script:
             self.wire.call(f"code 0x{code:02x}", code, b"\0\0")
 
     def _addresses(self) -> None:
-        """First and last rows of each memory, and those behind; the longest reply."""
+        """First and last rows of each memory and the ones after; the longest reply."""
         limits = self.limits
         for space in (*Space, max(Space) + 1, 0xFF):
             end = rows_of(space, limits)
             name = space.name if isinstance(space, Space) else f"space {space}"
             places = [(end, 1), (max(end - 1, 0), 2), (0, end + 1), (0, 0), (1 << 20, 1), (1 << 31, 1), (2**32 - 1, 1)]
-            # Of potentials it is not known what was there before.
+            # The earlier contents of MEMBRANE are unknown.
             if end and space != Space.MEMBRANE:
                 places += [(end - 1, 1), (0, 1)]
             for first, rows in places:
@@ -277,7 +278,7 @@ class _Script:
             ):
                 data = MEMORY_WRITE.pack(space, first) + bytes(2 * limits.lanes)
                 self.wire.call(f"WRITE_MEMORY, {name}, row {first}", Command.WRITE_MEMORY, data)
-        # Bytes that are escaped, most of all.
+        # Mostly bytes that need an escape.
         for row in range(min(2, limits.rows)):
             data = (
                 self.random.choice((END, ESC, ESC_END, ESC_ESC, 0, 0xFF), 2 * limits.lanes).astype(np.uint8).tobytes()
@@ -290,7 +291,7 @@ class _Script:
             self.wire.call(f"READ_MEMORY of {rows} rows", Command.READ_MEMORY, data)
 
     def _damage(self) -> None:
-        """Frames that are not whole, noise, and the largest payload."""
+        """Incomplete and corrupt frames, noise, and the largest payload."""
         wire = self.wire
         seq = wire.seq
         good = Frame(seq, Command.WRITE_REGISTERS, struct.pack("<BI", Reg.RATE, 0x55)).encode()
@@ -299,7 +300,7 @@ class _Script:
         crc = bytearray(good)
         crc[-2] ^= 1
         for what, data in (
-            ("a frame with a bit turned", bytes(corrupt)),
+            ("a frame with a flipped bit", bytes(corrupt)),
             ("a frame with a wrong crc", bytes(crc)),
             ("a frame that is cut off", good[:9] + bytes((END,))),
             ("a frame of three bytes", bytes((END, 1, 2, 3, END))),
@@ -317,7 +318,7 @@ class _Script:
         wire.call("RESET", Command.RESET)
 
     def _map(self) -> None:
-        """Registers read as a whole, also where there are none; writes that begin again at address 0."""
+        """Reads of the complete register map, unassigned addresses included; writes that wrap to address 0."""
         values = [0x5A5A5A5A] * (0x100 - COUNTER - 2 * len(Counter))
         data = struct.pack(f"<B{len(values)}I", COUNTER + 2 * len(Counter), *values)
         self.wire.call("WRITE_REGISTERS where none are", Command.WRITE_REGISTERS, data)
@@ -332,7 +333,7 @@ class _Script:
 
 
 def _event(kind: int, address: int) -> bytes:
-    """An event, where ``address`` is counted from the event before."""
+    """Encode an event; ``address`` counts from the previous event."""
     if kind == Input.FRAME:
         return bytes((255, 0)) * (address // 255) + bytes((address % 255, 200))
     units, rest = divmod(address, SKIP_UNIT)
@@ -346,7 +347,7 @@ def _event(kind: int, address: int) -> bytes:
 
 
 def _ends(kind: int, steps: int) -> bytes:
-    """Ends of so many time steps."""
+    """Encode the ends of ``steps`` time steps."""
     if kind == Input.FRAME:
         return b""
     code = END_STEPS + min(steps, MOST_ENDS) - 1
@@ -354,7 +355,7 @@ def _ends(kind: int, steps: int) -> bytes:
 
 
 def _with_length(seq: int, length: int) -> bytes:
-    """A frame whose crc is right and whose length is not."""
+    """Encode a frame with a correct CRC and a wrong length."""
     body = struct.pack("<HBB", length, seq, Command.RESET)
     body += struct.pack("<I", zlib.crc32(body))
     body = body.replace(bytes([ESC]), bytes([ESC, ESC_ESC])).replace(bytes([END]), bytes([ESC, ESC_END]))

@@ -1,4 +1,4 @@
-"""Memories of neurons and inputs, which can only be read: what runs leave in them, beside the golden model's."""
+"""Neuron test: the read-only memories of neurons and inputs after runs, compared with the golden model."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,8 @@ import numpy as np
 from opzo.host.data.events.event_samples import Events, EventSample
 from opzo.host.driver.device import Device
 from opzo.host.driver.sample import Sample
-from opzo.host.selftest.check import Bench, entry_of, golden_device, prepare, require_equal
+from opzo.host.selftest.device_under_test import DeviceUnderTest, golden_device, prepare
+from opzo.host.selftest.mismatch import entry_of, require_equal
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import encode_events
 from opzo.spec.formats import HISTORY_STEPS
@@ -17,20 +18,20 @@ from opzo.spec.rules import Input, Rule
 
 CLASSES = 2
 ROUNDS = 4
-"""Runs with other weights, so that each bit is 0 and 1."""
+"""Runs with different weights, so that each bit is both 0 and 1."""
 DENSITY = 0.2
-"""Share of the inputs with a spike in a time step."""
+"""Fraction of inputs with a spike in a time step."""
 
 
-def neurons_step(bench: Bench) -> str:
-    """Run a layer of as many neurons as fit, then events at as many inputs as fit; weights and events are random."""
-    limits = bench.limits
-    devices = (bench.device, golden_device(limits))
+def neurons_step(dut: DeviceUnderTest) -> str:
+    """Run the widest layer that fits, then events at the most inputs that fit, with random weights and events."""
+    limits = dut.limits
+    devices = (dut.device, golden_device(limits))
     wide = first_that_fits(limits, _wide(limits))
     frame = Sample((encode_events([(0, 255)]),))
     for number in range(ROUNDS):
         for device in devices:
-            _run(device, wide, frame, bench.seed + number)
+            _run(device, wide, frame, dut.seed + number)
         words = wide.layout(limits)[0].words
         _compare(devices, Space.MEMBRANE, 2 * words)
         _compare(devices, Space.HISTORY, Space.HISTORY.rows(limits))
@@ -39,13 +40,13 @@ def neurons_step(bench: Bench) -> str:
     if limits.steps >= HISTORY_STEPS:
         many = first_that_fits(limits, _many_inputs(limits))
         for number in range(ROUNDS):
-            events = _events(many, bench.random(3, number))
+            events = _events(many, dut.random(3, number))
             for device in devices:
-                _run(device, many, events, bench.seed)
+                _run(device, many, events, dut.seed)
             _compare(devices, Space.INPUT_HISTORY, Space.INPUT_HISTORY.rows(limits))
         details["inputs"] = many.inputs
         text += f", {many.inputs:,} inputs"
-    bench.details |= details
+    dut.details |= details
     return text
 
 
@@ -61,27 +62,27 @@ def _compare(devices: tuple[Device, Device], space: Space, rows: int) -> None:
 
 
 def _wide(limits: Limits) -> Iterable[Network]:
-    """Networks with one layer of fewer and fewer words of neurons."""
+    """Networks with one hidden layer, in order of decreasing words."""
     steps = min(3, limits.steps)
     return (Network((1, words * limits.lanes, CLASSES), steps) for words in range(limits.words, 0, -1))
 
 
 def _many_inputs(limits: Limits) -> Iterable[Network]:
-    """Networks of one neuron with fewer and fewer inputs, for two chunks of events or more."""
+    """Networks of one neuron, in order of decreasing inputs, for two or more chunks of events."""
     return (
         Network((inputs, 1, CLASSES), 2 * HISTORY_STEPS, input=Input.SPIKES) for inputs in range(limits.inputs, 0, -1)
     )
 
 
 def first_that_fits(limits: Limits, networks: Iterable[Network]) -> Network:
-    """First of some networks that a device has room for; NetworkError where there is none."""
+    """First network that fits a device; NetworkError if none does."""
     for network in networks:
         try:
             network.check(limits)
         except NetworkError:
             continue
         return network
-    raise NetworkError(f"the device holds no network that can be tested: {limits}")
+    raise NetworkError(f"the device is too small for any test network: {limits}")
 
 
 def _events(network: Network, random: np.random.Generator) -> Sample:

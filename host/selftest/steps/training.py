@@ -1,37 +1,37 @@
-"""Training test: real samples, then every bit of the device's state beside the golden model's."""
+"""Training test: real samples, then a comparison of all state of the device with the golden model."""
 
-from opzo.host.selftest.check import Bench, golden_device
+from opzo.host.selftest.device_under_test import DeviceUnderTest, golden_device
 from opzo.host.selftest.difference import compare_with_golden
-from opzo.host.selftest.trial import Trial, digit_samples, largest_network
+from opzo.host.selftest.digits_experiment import DigitsExperiment, digit_samples, largest_network
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Network
 from opzo.spec.rules import Input
 
 TRAINED, TESTED = 200, 20
-"""Samples of frames."""
+"""Number of frames."""
 EVENT_TRAINED, EVENT_TESTED = 40, 10
-"""Samples of events, two chunks each or more."""
+"""Number of event samples, of two or more chunks each."""
 
 
-def training_step(bench: Bench) -> str:
+def training_step(dut: DeviceUnderTest) -> str:
     """Train and test with frames, two hidden layers."""
-    return _step(bench, largest_network(bench.limits, 2, Input.FRAME), TRAINED, TESTED)
+    return _step(dut, largest_network(dut.limits, 2, Input.FRAME), TRAINED, TESTED)
 
 
-def events_step(bench: Bench) -> str:
-    """Train and test with spikes in time, in chunks, three hidden layers; nothing where chunks are too short."""
-    if bench.limits.steps < HISTORY_STEPS:
-        return f"not done: the device takes {bench.limits.steps} time steps a run, events need {HISTORY_STEPS}"
-    return _step(bench, largest_network(bench.limits, 3, Input.SPIKES), EVENT_TRAINED, EVENT_TESTED)
+def events_step(dut: DeviceUnderTest) -> str:
+    """Train and test with spikes in time, in chunks, three hidden layers; skipped if chunks are too short."""
+    if dut.limits.steps < HISTORY_STEPS:
+        return f"not done: the device takes {dut.limits.steps} time steps a run, events need {HISTORY_STEPS}"
+    return _step(dut, largest_network(dut.limits, 3, Input.SPIKES), EVENT_TRAINED, EVENT_TESTED)
 
 
-def _step(bench: Bench, network: Network, trained: int, tested: int) -> str:
-    samples = digit_samples(network, trained + tested, bench.random(1, network.input))
-    trial = Trial(network, samples, trained, bench.seed)
-    expected = compare_with_golden(bench.device, golden_device(bench.limits), trial)
+def _step(dut: DeviceUnderTest, network: Network, trained: int, tested: int) -> str:
+    samples = digit_samples(network, trained + tested, dut.random(1, network.input))
+    experiment = DigitsExperiment(network, samples, trained, dut.seed)
+    expected = compare_with_golden(dut.device, golden_device(dut.limits), experiment)
     local = f", local learning in {network.local} layers" if network.local else ""
     entries = sum(array.size for array in expected.state.values())
-    bench.details |= {
+    dut.details |= {
         **{"network": str(network), "steps": network.steps, "input": network.input.name.lower()},
         **{"local": network.local, "trained": trained, "tested": tested, "entries_compared": entries},
     }

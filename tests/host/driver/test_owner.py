@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import opzo
-from opzo.host.selftest.check import prepare
+from opzo.host.selftest.device_under_test import prepare
 from opzo.spec.registers import Reg
 
 NETWORK = opzo.Network((9, 8, 3))

@@ -18,8 +18,9 @@ from opzo.host.driver.link import Link
 from opzo.host.driver.pty import PtyDevice
 from opzo.host.driver.transport import Connection, Transport
 from opzo.host.selftest import suite
-from opzo.host.selftest.check import Bench, MismatchError
-from opzo.host.selftest.line import DIRECTIONS, FaultyLine
+from opzo.host.selftest.device_under_test import DeviceUnderTest
+from opzo.host.selftest.lossy_transport import DIRECTIONS, LossyTransport
+from opzo.host.selftest.mismatch import MismatchError
 from opzo.host.selftest.steps.lfsr import lfsr_step
 from opzo.host.selftest.steps.link import link_step
 from opzo.host.selftest.steps.memory import keep_weights, memory_step
@@ -50,15 +51,15 @@ NARROW = replace(SMALL_CHIP, weight_bits=12)
 SEED = 3
 
 
-def bench_of(transport: Transport) -> Bench:
-    line = FaultyLine(generator(SEED)).attach(transport)
-    return Bench(Device("golden", Link(Connection.over(line, "golden", suite.PATIENCE))), line, SEED)
+def dut_of(transport: Transport) -> DeviceUnderTest:
+    line = LossyTransport(generator(SEED)).attach(transport)
+    return DeviceUnderTest(Device("golden", Link(Connection.over(line, "golden", suite.PATIENCE))), line, SEED)
 
 
-def failure(step: Callable[[Bench], str], core: GoldenCore) -> tuple[str, str, str]:
+def failure(step: Callable[[DeviceUnderTest], str], core: GoldenCore) -> tuple[str, str, str]:
     """Where a step failed on a core, what it expected and what it got."""
     with pytest.raises(MismatchError) as caught:
-        step(bench_of(ModelTransport(core)))
+        step(dut_of(ModelTransport(core)))
     return caught.value.where, caught.value.expected, caught.value.got
 
 
@@ -273,7 +274,7 @@ def test_lfsr_fault_is_found() -> None:
     assert got.split()[0] != expected
     # It is the tap that makes the difference, not the stand-in.
     right = type("RightTapCore", (GoldenCore,), {"lfsr_type": RightTap})
-    assert "4 lanes" in lfsr_step(bench_of(ModelTransport(right(SMALL_CHIP))))
+    assert "4 lanes" in lfsr_step(dut_of(ModelTransport(right(SMALL_CHIP))))
 
 
 class AliasedWords(GoldenCore):
@@ -373,8 +374,8 @@ class RunsTwice(GoldenLink):
 def test_link_that_runs_samples_twice_is_found() -> None:
     transport = ModelTransport(GoldenCore(SMALL_CHIP))
     transport._link = RunsTwice(transport.core)
-    with pytest.raises(MismatchError, match="over a bad line"):
-        link_step(bench_of(transport))
+    with pytest.raises(MismatchError, match="with link faults"):
+        link_step(dut_of(transport))
 
 
 class DiesLater(ModelTransport):
@@ -434,7 +435,7 @@ def broken_chip(module: str, good: str, bad: str) -> RtlTransport:
     ],
 )
 def test_faults_of_the_gateware_are_found(
-    module: str, good: str, bad: str, step: Callable[[Bench], str], place: str
+    module: str, good: str, bad: str, step: Callable[[DeviceUnderTest], str], place: str
 ) -> None:
     with pytest.raises(MismatchError, match=place):
-        step(bench_of(broken_chip(module, good, bad)))
+        step(dut_of(broken_chip(module, good, bad)))

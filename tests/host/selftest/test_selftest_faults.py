@@ -15,8 +15,8 @@ from opzo.host.driver.link import Link
 from opzo.host.driver.sample import Sample
 from opzo.host.driver.transport import Connection
 from opzo.host.selftest import suite, wire
-from opzo.host.selftest.check import prepare
 from opzo.host.selftest.contents import payload
+from opzo.host.selftest.device_under_test import prepare
 from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
 from opzo.sim.benches.faulty import Edit, golden_copy
 from opzo.sim.golden.core import GoldenCore

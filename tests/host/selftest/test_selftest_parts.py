@@ -6,8 +6,8 @@ from small_chip import SMALL_CHIP
 
 from opzo.host.driver.initial_weights import generator
 from opzo.host.selftest.difference import _row_name
-from opzo.host.selftest.line import DIRECTIONS, KINDS, FaultyLine
-from opzo.host.selftest.trial import digit_samples, largest_network
+from opzo.host.selftest.digits_experiment import digit_samples, largest_network
+from opzo.host.selftest.lossy_transport import DIRECTIONS, KINDS, LossyTransport
 from opzo.spec.errors import NetworkError
 from opzo.spec.network import Limits, Network
 from opzo.spec.rules import Input
@@ -31,7 +31,7 @@ class Sink:
 
 def test_line_damages_in_every_way_in_both_directions() -> None:
     sink, data = Sink(), bytes(range(10))
-    line = FaultyLine(generator(1)).attach(sink)
+    line = LossyTransport(generator(1)).attach(sink)
     line.write(data)
     assert line.read(0.0) == data
     assert not line.faults
@@ -86,11 +86,11 @@ def test_rows_are_named_as_they_lie() -> None:
     network = Network((3, 5, 2), local=1)
     names = [_row_name(network, SMALL_CHIP, row) for row in range(23)]
     assert names[:5] == [
-        "local read-out of layer 1, word 0, class 0",
-        "local read-out of layer 1, word 0, class 1",
+        "local readout of layer 1, word 0, class 0",
+        "local readout of layer 1, word 0, class 1",
         "feedback of layer 1, word 0, class 0",
         "feedback of layer 1, word 0, class 1",
-        "local read-out of layer 1, word 1, class 0",
+        "local readout of layer 1, word 1, class 0",
     ]
     assert names[8:13] == [
         *(f"weights of layer 1, word 0, {source}" for source in ("input 0", "input 1", "input 2", "bias")),
@@ -99,5 +99,5 @@ def test_rows_are_named_as_they_lie() -> None:
     assert names[16:23] == [
         *(f"weights of layer 2, word 0, input {source}" for source in range(5)),
         "weights of layer 2, word 0, bias",
-        "behind the network",
+        "after the network",
     ]

@@ -1,4 +1,4 @@
-"""A case: a network anywhere in the memories, in any state, and runs of any kind between which settings change."""
+"""Runs of any kind, with changing registers, of a network at any place in the memories and in any state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from opzo.host.driver.device import Device
 from opzo.host.driver.request import Request
 from opzo.host.driver.sample import Result
-from opzo.host.selftest.trial import Outcome, read_state
+from opzo.host.selftest.experiment import Outcome, read_state
 from opzo.spec.commands import RunFlag
 from opzo.spec.memories import Space
 from opzo.spec.network import MAX_HIDDEN, Limits, Network
@@ -18,8 +18,8 @@ from opzo.spec.rules import Rule
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run, with registers that are written before it."""
+class PlannedRun:
+    """A run, and the registers to write before it."""
 
     payload: bytes
     label: int
@@ -28,21 +28,21 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Case:
-    """A network with random contents, and what is done with it.
+class RunsExperiment:
+    """A network with given contents, and a list of runs.
 
     Attributes
     ----------
     title : str
-        Which case it is, for messages.
+        Text for messages.
     network : Network
     rule : Rule
     row, word : int
-        Where the network begins in the weight memory, and its hidden words in those of the neurons.
+        First row of the network in the weight memory, and first word of its hidden layers in the neuron memories.
     image : uint16 (rows, lanes)
-        What the network's part of the weight memory holds at the beginning.
+        Initial contents of the network's part of the weight memory.
     lfsr : uint32 (lanes,)
-    runs : list of Run
+    runs : list of PlannedRun
     """
 
     title: str
@@ -52,11 +52,11 @@ class Case:
     word: int
     image: NDArray[np.uint16]
     lfsr: NDArray[np.uint32]
-    runs: list[Run]
+    runs: list[PlannedRun]
 
     @property
     def first_rows(self) -> dict[str, int]:
-        """Only the network's part of these is read."""
+        """First rows of the network's part; only that is read."""
         return {"WEIGHTS": self.row, "MEMBRANE": 2 * self.word}
 
     @property
@@ -65,17 +65,17 @@ class Case:
         return len(self.runs)
 
     def when(self, count: int) -> str:
-        """Words for the moment after ``count`` runs."""
+        """Text for the moment after ``count`` runs."""
         return f"{self.title}, after run {count} of {self.items}"
 
     def name(self, item: int) -> str:
-        """Words for a run."""
+        """Text for a run."""
         return f"run {item + 1}"
 
     def run(self, device: Device, count: int) -> Outcome:
-        """Write the state and do the first ``count`` runs, as many at once as the device takes."""
+        """Write the initial state and do the first ``count`` runs, with as many in flight as the device has credits."""
         device.configure(self.network, self.rule)
-        # The counters are cleared with it.
+        # This clears the counters, too.
         device.write_registers(dict.fromkeys(range(COUNTER), 0) | self._registers(device.limits))
         device.write_memory(Space.WEIGHTS, self.row, self.image)
         device.write_lfsr(self.lfsr)
@@ -95,7 +95,7 @@ class Case:
         return Outcome(np.array(values, np.int64), read_state(device, rows, words_used))
 
     def _registers(self, limits: Limits) -> dict[int, int]:
-        """Registers that describe the network in its place."""
+        """Registers for the network at its place in the memories."""
         values = network_registers(self.network, limits, self.rule)
         for slot in range(MAX_HIDDEN + 1):
             hidden = slot < MAX_HIDDEN

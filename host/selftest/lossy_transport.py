@@ -1,4 +1,4 @@
-"""A bad line: a byte transport that damages what passes it, on purpose."""
+"""A byte transport that damages some of the data on purpose."""
 
 from collections import Counter
 
@@ -7,26 +7,24 @@ import numpy as np
 from opzo.host.driver.transport import Transport
 
 KINDS = ("flipped", "dropped", "duplicated", "inserted", "cut")
-"""A bit, a byte, a byte, a byte, and all behind some byte of what is sent or received at once."""
+"""Faults: a flipped bit; a dropped, duplicated or inserted byte; a write or read cut off after some byte."""
 DIRECTIONS = ("sent", "received")
 
 
-class FaultyLine:
-    """Pass bytes to and from ``transport``, damaging some while ``rate`` is not 0.
+class LossyTransport:
+    """Forward bytes to and from a transport, and damage some of them while ``rate`` is not 0.
 
     Parameters
     ----------
     random : numpy Generator
-        Decides what is damaged, and how.
+        Chooses the faults.
 
     Attributes
     ----------
-    transport : Transport or None
-        Where the bytes go; set by `attach`.
     rate : float
-        Share of writes and reads that are damaged once each.
+        Fraction of writes and reads with a fault.
     faults : Counter
-        Damages done so far by (direction, kind).
+        Number of faults so far by (direction, kind).
     """
 
     def __init__(self, random: np.random.Generator) -> None:
@@ -35,8 +33,8 @@ class FaultyLine:
         self._random = random
         self._transport: Transport | None = None
 
-    def attach(self, transport: Transport) -> "FaultyLine":
-        """Pass bytes to ``transport`` from now on."""
+    def attach(self, transport: Transport) -> "LossyTransport":
+        """Forward bytes to ``transport`` from now on."""
         self._transport = transport
         return self
 
