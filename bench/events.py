@@ -137,12 +137,12 @@ def epochs_of(path: Path) -> list[dict[str, Any]]:
 def train_bp(settings: dict[str, Any], method: str, path: Path) -> None:
     """Train by back-propagation on one thread; figures of each epoch as it ends, as a line of ``path``."""
     import torch
-    from baselines.ottt import EventTrainer, Recipe
+    from baselines.ottt import BaselineSettings, EventTrainer
 
     torch.set_num_threads(1)
     data, config = configure(settings)
     train, test = recordings(data)
-    recipe = Recipe(method, epochs=config.epochs, rate=BP_RATE)
+    recipe = BaselineSettings(method, epochs=config.epochs, rate=BP_RATE)
     weights = [(matrix / WEIGHT.one).astype(np.float32) for matrix in initial_weights(config.network, config.seed)]
     trainer = EventTrainer(config.network, weights, recipe, config.seed)
     lines = []

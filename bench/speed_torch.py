@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from baselines.bptt import Replicas
-from baselines.ottt import EventTrainer, Recipe
+from baselines.ottt import BaselineSettings, EventTrainer
 from torch import Tensor
 
 from opzo.host.data.data_sets import Data
@@ -53,7 +53,7 @@ def torch_figures(network: Network, data: Data, seconds: float) -> list[dict[str
     for method in ("bptt", "ottt"):
         for size in BATCHES:
             batches = [FrameBatch(*pair, network.steps) for pair in zip(x.split(size), y.split(size), strict=True)]
-            trainer = EventTrainer(network, weights, Recipe(method, batch=size))
+            trainer = EventTrainer(network, weights, BaselineSettings(method, batch=size))
             train, name = (lambda b, t=trainer: t.train(b, 0.5)), f"{method.upper()}, AdamW"
             if (method, size) == ("bptt", 1):
                 # The yardstick for single samples: plain gradient descent, which touches the weights once.

@@ -33,8 +33,8 @@ from opzo.host.data.events.event_files import save_events
 from opzo.host.data.images.mnist import MNIST_FILES
 from opzo.host.training.configure import configure
 from opzo.reference.data.data_sets import load
-from opzo.reference.runs.results import Result
-from opzo.reference.runs.run import Run
+from opzo.reference.runs.results import ReferenceResult
+from opzo.reference.runs.run import ReferenceRun
 from opzo.reference.runs.training import load_run, start
 from opzo.spec.errors import OpzoError
 
@@ -135,12 +135,14 @@ def bring(path: Path) -> None:
 
 
 def run_folder(folder: Path) -> Path:
-    start(Run.of("digits-fc", {"train_samples": 20, "test_samples": 10, "epochs": 1, "batch": 10})).save(folder)
+    start(ReferenceRun.of("digits-fc", {"train_samples": 20, "test_samples": 10, "epochs": 1, "batch": 10})).save(
+        folder
+    )
     return folder / "checkpoint.pt"
 
 
 def read_run(path: Path) -> None:
-    for read in (load_run, Result.read):
+    for read in (load_run, ReferenceResult.read):
         with contextlib.suppress(OpzoError):
             read(path.parent)
 

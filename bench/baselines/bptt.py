@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from opzo.host.exchange.layers import BIAS
+from opzo.host.exchange.float_layers import BIAS
 from opzo.reference.networks.neuron import WIDTH
 from opzo.spec.network import Network
 

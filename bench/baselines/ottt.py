@@ -159,7 +159,7 @@ METHODS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {"ottt":
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BaselineSettings:
     """How to train: AdamW, the step size falling by cosine to 0 (paper, appendix C.2.2).
 
     Parameters
@@ -205,7 +205,7 @@ class EventTrainer:
         Its ``input`` are events.
     weights : sequence of arrays (n_in + 1, n_out)
         Where to start; the last row is the bias.
-    recipe : Recipe
+    recipe : BaselineSettings
     seed : int
         Of the dropout.
 
@@ -214,7 +214,9 @@ class EventTrainer:
     weights : list of Tensor (n_in + 1, n_out)
     """
 
-    def __init__(self, network: Network, weights: Sequence[NDArray[Any]], recipe: Recipe, seed: int = 0) -> None:
+    def __init__(
+        self, network: Network, weights: Sequence[NDArray[Any]], recipe: BaselineSettings, seed: int = 0
+    ) -> None:
         self.network, self.recipe = network, recipe
         self.weights = [torch.tensor(w) for w in weights]
         self._credits = METHODS[recipe.method]

@@ -25,7 +25,7 @@ class Sites:
 
 
 @dataclass(frozen=True)
-class Cell:
+class GroupCell:
     """A cell of a group: ``part`` tells where along the group's lanes, from 0 to 1."""
 
     name: str
@@ -33,7 +33,7 @@ class Cell:
     part: float
 
 
-def cells_of_groups(cells: dict[str, str], cell_type: str) -> list[Cell]:
+def cells_of_groups(cells: dict[str, str], cell_type: str) -> list[GroupCell]:
     """The cells of groups among ``cells`` (name -> type) that are of ``cell_type``.
 
     Those of a lane lie where the lane does, the slices of a bank of the row memory side by side, others in the middle.
@@ -45,7 +45,7 @@ def cells_of_groups(cells: dict[str, str], cell_type: str) -> list[Cell]:
             found.append((name, int(match["group"]), match["lane"], match["slice"]))
     lanes, slices = (1 + max((int(row[n]) for row in found if row[n]), default=0) for n in (2, 3))
     return [
-        Cell(name, group, (int(lane) + 0.5) / lanes if lane else (int(slice_) + 0.5) / slices if slice_ else 0.5)
+        GroupCell(name, group, (int(lane) + 0.5) / lanes if lane else (int(slice_) + 0.5) / slices if slice_ else 0.5)
         for name, group, lane, slice_ in found
     ]
 
@@ -67,7 +67,7 @@ def _columns(groups: int, rows: Sequence[int]) -> int:
     return -(-(groups + 1) // len(rows))
 
 
-def assign(cells: Sequence[Cell], sites: Sites, width: int, rows: Sequence[int]) -> dict[str, str]:
+def assign(cells: Sequence[GroupCell], sites: Sites, width: int, rows: Sequence[int]) -> dict[str, str]:
     """Site of each of ``cells``: the squared distances to where they belong add up to least."""
     groups = 1 + max(cell.group for cell in cells)
     middles, group_width = group_places(groups, width, rows), width / _columns(groups, rows)

@@ -11,8 +11,8 @@ from opzo.host.cli.output import log
 from opzo.host.data.class_names import Names, class_text, other_names, padded
 from opzo.host.driver.device import Device
 from opzo.host.driver.statistics import cycles_are
-from opzo.host.stream.live_counts import Counts
-from opzo.host.stream.live_source import NO_LABEL, Change, Kind, TimeStep
+from opzo.host.stream.live_counts import LiveCounts
+from opzo.host.stream.live_source import NO_LABEL, Change, RecordKind, TimeStep
 from opzo.host.stream.sources import Begin, Items, Sources
 from opzo.host.stream.stream import Stream
 from opzo.host.training.bottleneck import bottleneck, describe_bottleneck
@@ -26,31 +26,31 @@ REPORT_SECONDS = 0.2
 
 
 class Session:
-    """Plays sources through a stream and keeps what comes of it.
+    """Plays sources through a stream and collects the decisions.
 
     Parameters
     ----------
     stream : Stream
     network : Network
     names : tuple of str
-        Names of its classes, where they are known.
+        Class names, if known.
     interrupt : Interrupt
-        Ends it between two time steps.
+        Ends the session between two time steps.
     shows : bool
-        Whether to show on a terminal where it is.
+        Whether to show progress on a terminal.
 
     Attributes
     ----------
-    counts : Counts
-        What went wrong in the sources.
+    counts : LiveCounts
+        Problems of the sources.
     recordings : list of dict
-        What was decided of each recording, in order, ready for JSON.
+        Decision on each recording, in order, ready for JSON.
     decided, correct : int
-        Decisions on steps whose class was known, and how many of them were right.
+        Decisions with a known class, and the number of correct ones.
     """
 
     def __init__(
-        self, stream: Stream, network: Network, names: Names, counts: Counts, interrupt: Interrupt, *, shows: bool
+        self, stream: Stream, network: Network, names: Names, counts: LiveCounts, interrupt: Interrupt, *, shows: bool
     ) -> None:
         self.stream, self.network, self.names, self.counts = stream, network, names, counts
         self.recordings: list[dict[str, Any]] = []
@@ -62,7 +62,7 @@ class Session:
         self._shown = self._begun = time.monotonic()
         self._source = ""
         self._sample: int | None = None
-        # Time steps before the recording under way, and before what is decided on next.
+        # First time step of the present recording, and of the next decision.
         self._first = self._undecided = 0
         self._warned = False
 
@@ -76,7 +76,7 @@ class Session:
             self._live.stop()
 
     def play(self, source: str, sources: Sources) -> None:
-        """Put a source through the chip, until it ends or the user ends it."""
+        """Run a source on the chip until it ends or the user stops it."""
         self._source, self._first = source, self.stream.steps
         try:
             items = sources.items(source)
@@ -108,7 +108,7 @@ class Session:
         self.stream.restart_decision()
 
     def _name(self, names: Names) -> None:
-        """Take the names of the data's classes where the network has none, or compare them."""
+        """Use the class names of the data if the network has none; otherwise warn if they differ."""
         difference = other_names(self.names, names)
         if difference and not self._warned:
             self._warned = True
@@ -116,24 +116,24 @@ class Session:
         self.names = self.names or padded(names, self.network.classes)
 
     def _change(self, item: Change) -> None:
-        if item.kind is Kind.LABEL:
+        if item.kind is RecordKind.LABEL:
             self._judge()
             self.stream.label = None if item.value == NO_LABEL else item.value
             self.stream.restart_decision()
-        elif item.kind is Kind.LEARN:
+        elif item.kind is RecordKind.LEARN:
             self.stream.learning = bool(item.value)
-        elif item.kind is Kind.RESET:
+        elif item.kind is RecordKind.RESET:
             self.stream.reset()
 
     def _judge(self) -> None:
-        """Compare the decision on what came under the last label with that."""
+        """Compare the decision with the label that applied to its steps."""
         if self.stream.label is not None and self.stream.steps > self._undecided:
             self.decided += 1
             self.correct += self.stream.decision().prediction == self.stream.label
         self._undecided = self.stream.steps
 
     def close(self) -> None:
-        """Keep what was decided of the recording that ends here, if one is under way."""
+        """Store the decision on the present recording, if there is one."""
         steps = self.stream.steps - self._first
         if steps:
             self._judge()
@@ -153,12 +153,12 @@ class Session:
         self._first = self.stream.steps
 
     def end(self) -> None:
-        """Wait for the decision on all that was played."""
+        """Wait for the last decision."""
         self.close()
         self.stream.decision()
 
     def name_of(self, label: int) -> str | None:
-        """Name of a class; None where there is none."""
+        """Name of a class; None if it has none."""
         return self.names[label] if label < len(self.names) else None
 
     def _show(self) -> None:
@@ -167,7 +167,7 @@ class Session:
             self._shown = now
             stream, latest = self.stream, self.stream.latest
             label = "-" if stream.label is None else class_text(stream.label, self.names)
-            # No markup: names may hold brackets.
+            # Text without markup, because names may contain brackets.
             text = Text(
                 f"step {stream.steps:,}  {stream.steps / (now - self._begun):,.0f} steps/s  "
                 f"{stream.events / max(1, stream.steps):.1f} events/step  "

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from opzo.host.exchange.layers import LEAK, FloatLayer
-from opzo.host.exchange.quantized import Forward
+from opzo.host.exchange.chip_network import Forward
+from opzo.host.exchange.float_layers import LEAK, FloatLayer
 from opzo.spec.formats import INPUT_BITS
 from opzo.spec.network import Network
 from opzo.spec.rules import Input

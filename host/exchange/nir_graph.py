@@ -14,9 +14,9 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.exchange.layers import LEAK, FloatLayer, InputScaling, layers_of_chip
+from opzo.host.exchange.float_layers import LEAK, FloatLayer, InputScaling, layers_of_chip
 from opzo.host.exchange.nir_file import text_of
-from opzo.host.exchange.state_dict import CHIP_SCALING, FloatModel
+from opzo.host.exchange.pytorch import CHIP_SCALING, FloatModel
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAX_STEPS

@@ -1,1 +1,1 @@
-"""Stream mode: one endless run of time steps from files, pipes, sockets and cameras."""
+"""Stream mode: a continuous run of time steps from files, pipes, sockets and cameras."""

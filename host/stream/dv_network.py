@@ -1,4 +1,4 @@
-"""Events of a camera that the DV software, or any program with dv-processing, sends over the network."""
+"""Camera events received over the network from the DV software, or from any program with dv-processing."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,30 +7,31 @@ from math import prod
 import numpy as np
 
 from opzo.host.data.events.binning import Binning
-from opzo.host.stream.live_source import RECORD, WAIT, Kind, Records
+from opzo.host.stream.live_readers import WAIT
+from opzo.host.stream.live_source import RECORD, RecordKind, Records
 from opzo.spec.errors import OpzoError
 
 NOWHERE = 0xFFFF
-"""An address that no network has."""
+"""An address outside every network."""
 
 
 def read_dv(
     address: tuple[str, int], size: tuple[int, int] | None, inputs: int, name: str, stop: Callable[[], bool]
 ) -> Iterator[Records]:
-    """Records of the events that a DV network output sends, until it ends or ``stop``.
+    """Records of the events from a DV network output, until it ends or ``stop``.
 
-    ``size`` (width, height) is what the sensor is reduced to, None: as it is. OpzoError where nobody sends, where there
-    is no stream of events, and where the sensor does not make ``inputs`` addresses.
+    The sensor is downscaled to ``size`` (width, height) unless that is None. OpzoError if there is no DV output or no
+    stream of events, and if the sensor does not have ``inputs`` addresses.
     """
     try:
         import dv_processing
     except ImportError as error:
-        raise OpzoError(f"{name} is read by dv-processing ({error}); pip install 'opzo[events]'") from None
+        raise OpzoError(f"{name} needs the library dv-processing ({error}); pip install 'opzo[events]'") from None
     try:
         reader = dv_processing.io.NetworkReader(*address)
     except RuntimeError as error:
         if stop():
-            # Ctrl-C ends the waiting for somebody who does not answer.
+            # Ctrl-C during the wait for an answer.
             return
         reason = str(error).split(" [", 1)[0]
         raise OpzoError(f"no DV network output at {name} ({reason}); start it, or give its host and port") from None
@@ -55,7 +56,7 @@ def read_dv(
         records = np.zeros(len(events), RECORD)
         records["t"] = events["timestamp"] & 0xFFFFFFFF
         inside = (events["y"] >= 0) & (events["y"] < height) & (events["x"] >= 0) & (events["x"] < width)
-        # Outside of the sensor is outside of the network, too.
+        # An event outside the sensor gets an address outside the network, so that it is counted as malformed.
         records["address"] = np.where(inside, (events["polarity"].astype(np.int64) * rows + y) * columns + x, NOWHERE)
-        records["value"], records["kind"] = 1, Kind.EVENT
+        records["value"], records["kind"] = 1, RecordKind.EVENT
         yield records

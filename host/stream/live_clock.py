@@ -1,14 +1,14 @@
-"""The clock of a live source: microseconds from stamps that wrap, jump and come late."""
+"""The clock of a live source: continuous time from timestamps that wrap, jump and arrive late."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.stream.live_counts import Counts
+from opzo.host.stream.live_counts import LiveCounts
 
 RANGE = 1 << 32
-"""Stamps count modulo this."""
+"""Timestamps are modulo this."""
 LATE_US = 1_000_000
-"""A record that is older than the latest one by more is not late: the clock of the sender has run back."""
+"""A record older than the latest one by more than this means that the sender's clock ran back."""
 
 
 class LiveClock:
@@ -17,29 +17,28 @@ class LiveClock:
     Parameters
     ----------
     name : str
-        Of the source, for messages.
+        Name of the source for messages.
     bin_us : int
-        Microseconds of a time step.
+        Duration of a time step in microseconds.
     max_gap : int
-        Empty time steps in a row that a gap may make; a longer one is left out as a whole.
-    counts : Counts
-        Where gaps and jumps are counted.
+        Maximum number of consecutive empty time steps; a longer gap is removed.
+    counts : LiveCounts
+        Counters of gaps and jumps.
     """
 
-    def __init__(self, name: str, bin_us: int, max_gap: int, counts: Counts) -> None:
+    def __init__(self, name: str, bin_us: int, max_gap: int, counts: LiveCounts) -> None:
         self._name, self._bin, self._counts = name, bin_us, counts
         self._limit = (max_gap + 1) * bin_us
         self._stamp: int | None = None
-        # Of the latest record, and the highest there was.
+        # Time of the latest record, and the highest time so far.
         self._now = self._highest = 0
         self._begun = False
         self._records = 0
 
     def times(self, stamps: NDArray[np.uint32], counts_time: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Microseconds since the first record; below 0 for one that is late and older than that.
+        """Microseconds since the first record; negative for a late record that is older.
 
-        Records that do not count time, which are labels and the like, never make the clock jump: they take effect at
-        the time that it is.
+        Records that do not count time, such as labels, never move the clock; they take effect at the present time.
         """
         raw = stamps.astype(np.int64)
         previous = int(raw[0]) if self._stamp is None else self._stamp
@@ -67,11 +66,11 @@ class LiveClock:
         return times
 
     def _shift(self, ahead: int, record: int, *, first: bool) -> int:
-        """What to add to the time of a record that is so far ahead of all before it, and to those behind it."""
-        # Whole time steps, so that the others keep their place in theirs.
+        """Offset for the times from this record on, which is ``ahead`` of all earlier records."""
+        # A multiple of the time step, so that records keep their position within a step.
         steps = max(0, ahead // self._bin - 1)
         if first and not self._begun:
-            # Labels in front of the first event often carry no time.
+            # Labels before the first event often have no time.
             return -ahead
         if ahead > 0:
             self._counts.gap(f"{self._name}: the clock jumps ahead by {ahead:,} us at record {record}", steps)

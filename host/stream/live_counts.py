@@ -1,4 +1,4 @@
-"""What goes wrong in a live source, counted and told: malformed records, clocks that jump, records that come late."""
+"""Counters and warnings for problems of live sources: malformed records, clock jumps, late records."""
 
 import logging
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Counts:
-    """Counts of one or more sources.
+class LiveCounts:
+    """Problem counters of one or more sources.
 
     Attributes
     ----------
     most_bad : int
-        Records that may be malformed or run back in time; one more ends the stream.
+        Maximum number of malformed records and backward jumps; one more ends the stream.
     late : int
-        Events of an earlier time step than the present one, into which they are taken.
+        Events that arrived after their time step and were added to the present one.
     malformed : int
         Records, or datagrams of a wrong size, that were skipped.
     jumps_back : int
-        Times that the clock ran back.
+        Backward jumps of the clock.
     gaps, steps_left_out : int
-        Gaps that were too long, and the empty time steps that they would have made.
+        Gaps that were shortened, and the empty time steps removed by that.
     after_end : int
-        Records that came behind END.
+        Records after END.
     datagrams_lost : int or None
-        Datagrams that the operating system dropped; None: no datagrams, or a system that does not say.
+        Datagrams dropped by the operating system; None: no datagram source, or not reported.
     """
 
     most_bad: int = 0
@@ -47,12 +47,12 @@ class Counts:
         self._bad(text, "it is skipped", first=self.malformed == 1)
 
     def jump_back(self, text: str) -> None:
-        """Count a clock that ran back."""
+        """Count a backward jump of the clock."""
         self.jumps_back += 1
         self._bad(text, "time goes on from there", first=self.jumps_back == 1)
 
     def gap(self, text: str, steps: int) -> None:
-        """Count a gap of so many empty time steps."""
+        """Count a gap that would be ``steps`` empty time steps."""
         self.gaps += 1
         self.steps_left_out += steps
         if self.gaps == 1:
@@ -64,11 +64,11 @@ class Counts:
 
     @property
     def too_many(self) -> bool:
-        """Whether more records were bad than may be."""
+        """Whether there are more bad records than allowed."""
         return self.malformed + self.jumps_back > self.most_bad
 
     def check(self) -> None:
-        """Raise OpzoError where more records were bad than may be."""
+        """Raise OpzoError if there are more bad records than allowed."""
         if self._fatal:
             text, self._fatal = self._fatal, ""
             many = f" ({self.most_bad + 1:,} bad records, more than --max-bad {self.most_bad})" if self.most_bad else ""

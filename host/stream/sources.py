@@ -1,4 +1,4 @@
-"""Sources of a stream: event data sets, recordings, pipes, datagrams and cameras, all as time steps and changes."""
+"""Sources of a stream (event data sets, recordings, pipes, datagrams, cameras) as time steps and changes."""
 
 import sys
 from collections.abc import Iterator
@@ -17,26 +17,27 @@ from opzo.host.data.events.event_samples import Events, EventSample
 from opzo.host.data.recordings.readers import SUFFIXES, read_recording
 from opzo.host.data.recordings.recording import Recording
 from opzo.host.stream.dv_network import read_dv
-from opzo.host.stream.live_counts import Counts
-from opzo.host.stream.live_source import Change, Kind, Records, TimeStep, TimeSteps, parse_address, read_pipe, read_udp
+from opzo.host.stream.live_counts import LiveCounts
+from opzo.host.stream.live_readers import parse_address, read_pipe, read_udp
+from opzo.host.stream.live_source import Change, RecordKind, Records, TimeStep, TimeSteps
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network
 from opzo.system.interrupt import Interrupt
 
 BLOCK = 1000
-"""Time steps of a recording that are made at once."""
+"""Time steps of a recording that are binned together."""
 NETWORK_KINDS = ("udp:", "dv:")
 STDIN = "-"
 
 
 @dataclass(frozen=True)
 class Begin:
-    """A recording begins, whose class is known where ``label`` is not None."""
+    """Start of a recording; ``label`` is its class, None if unknown."""
 
     sample: int | None = None
     label: int | None = None
     names: Names = ()
-    """Of the classes, as its data set has them."""
+    """Class names of its data set."""
 
 
 Items = Iterator[TimeStep | Change | Begin]
@@ -44,31 +45,31 @@ Items = Iterator[TimeStep | Change | Begin]
 
 @dataclass(frozen=True)
 class Sources:
-    """What makes time steps and changes of each source of a stream.
+    """Opens sources of a stream.
 
     Parameters
     ----------
     network : Network
-    counts : Counts
-        Where what goes wrong is counted.
+    counts : LiveCounts
+        Counters of problems.
     interrupt : Interrupt
-        Ends live sources, and ends the reading of files at once.
+        Ends live sources, and interrupts the reading of files immediately.
     data_root : str
         Folder of named data sets.
     bin_us : int
-        Microseconds a time step.
+        Duration of a time step in microseconds.
     max_gap : int
-        Empty time steps that a gap may make.
+        Maximum number of consecutive empty time steps.
     size, sensor : (width, height) or None
-        Size to reduce a sensor to, and size of a sensor that a file does not tell.
+        Size to downscale sensors to, and sensor size for files that do not give it.
     camera : str or None
         Camera of a file with several.
     reset : bool
-        Whether each recording begins with a reset.
+        Whether each recording starts with a reset.
     """
 
     network: Network
-    counts: Counts
+    counts: LiveCounts
     interrupt: Interrupt
     data_root: str
     bin_us: int
@@ -79,7 +80,7 @@ class Sources:
     reset: bool
 
     def items(self, source: str) -> Items:
-        """Time steps and changes of a source; reading a file ends at once where the user asks for it."""
+        """Time steps and changes of a source; the user can interrupt the reading of a file."""
         if source == STDIN:
             return self._live("stdin", read_pipe(sys.stdin.buffer, "stdin", self._stop, self.counts))
         if source.startswith("udp:"):
@@ -112,11 +113,11 @@ class Sources:
         yield from steps.finish()
 
     def _recording(self, recording: Recording, name: str) -> Items:
-        """One recording of an event camera, a block of time steps after the other."""
+        """One recording of an event camera, in blocks of time steps."""
         network = self.network
         binning = Binning(BLOCK, self.bin_us, 0, size=self.size, counts=network.input.graded)
         shape = binning.shape(recording.width, recording.height)
-        # Without a size of its sensor, binning refuses it with what to do.
+        # Binning rejects recordings without a sensor size.
         if recording.named and prod(shape) != network.inputs:
             raise OpzoError(
                 f"{name} has {' x '.join(map(str, shape))} addresses; network {network} has {network.inputs} inputs: "
@@ -128,14 +129,14 @@ class Sources:
     def _blocks(self, recording: Recording, binning: Binning) -> Items:
         yield Begin()
         if self.reset:
-            yield Change(Kind.RESET, 0)
+            yield Change(RecordKind.RESET, 0)
         first, end = int(recording.t[0]), int(recording.t[-1]) + 1
         for begin in range(first, end, BLOCK * self.bin_us):
             sample = replace(binning, start_us=begin).sample(recording)
             yield from _time_steps(sample, min(BLOCK, -(-(end - begin) // self.bin_us)))
 
     def _without_gaps(self, recording: Recording, name: str) -> Recording:
-        """The recording with gaps left out that are too long; what follows keeps its place in its time step."""
+        """Shorten gaps that are too long; later events keep their position within a time step."""
         pauses = np.diff(recording.t)
         long = np.flatnonzero(pauses > (self.max_gap + 1) * self.bin_us)
         if not len(long):
@@ -147,10 +148,10 @@ class Sources:
         return replace(recording, t=recording.t - np.cumsum(left_out) * self.bin_us)
 
     def _recordings(self, data: object, name: str) -> Items:
-        """Recordings of a data set one behind the other, each with its label."""
+        """Recordings of a data set in order, each with its label."""
         network = self.network
         if not isinstance(data, Events):
-            raise OpzoError(f"{name} holds frames; a stream needs events in time")
+            raise OpzoError(f"{name} has frames; a stream needs events in time")
         if data.inputs != network.inputs or data.input is not network.input:
             raise OpzoError(
                 f"{name} has {data.inputs} inputs ({data.input.name.lower()}); network {network} takes "
@@ -164,12 +165,12 @@ class Sources:
         for index, sample in enumerate(data):
             yield Begin(index, sample.label if data.labelled else None, data.names)
             if self.reset:
-                yield Change(Kind.RESET, 0)
+                yield Change(RecordKind.RESET, 0)
             yield from _time_steps(sample, data.steps)
 
 
 def check_sources(sources: list[str]) -> None:
-    """Raise OpzoError for what can be seen to be no source before the stream begins."""
+    """Raise OpzoError for sources that are invalid or missing, before the stream starts."""
     if sources.count(STDIN) > 1:
         raise OpzoError("stdin (-) can be read only once; give it once")
     for source in sources:

@@ -1,4 +1,4 @@
-"""Stream mode: one endless run of time steps through a device, with labels, learning and decisions that come and go."""
+"""Stream mode: a continuous run of time steps on a device, during which labels, learning and decisions change."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ from opzo.spec.values import whole_number
 
 @dataclass(frozen=True)
 class Decision:
-    """What the chip holds of the steps since the last restart of the decision.
+    """Decision on the time steps since its last restart.
 
     Attributes
     ----------
     prediction : int
-        Class with the largest summed read-out.
+        Class with the largest readout sum.
     steps : int
-        Time steps that it rests on; 0: none yet, the rest means nothing.
+        Number of time steps; 0: none yet, the other attributes are meaningless.
     outputs : float64 (classes,)
-        Mean read-out of a time step, in thresholds.
+        Mean readout of a time step, in units of the threshold.
     loss : float or None
-        Cross entropy in bits, mean over the steps; None where there was no label.
+        Cross entropy in bits, mean over the steps; None without a label.
     """
 
     prediction: int
@@ -45,7 +45,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class _Underway:
+class _RunInFlight:
     run: Request
     steps: int
     labelled: bool
@@ -53,26 +53,26 @@ class _Underway:
 
 
 class Stream:
-    """Time steps to a device that holds a network for events, in chunks that end where something changes.
+    """Sends time steps to a device with a network for events, in chunks that end at each change.
 
-    Weights follow the events by at most HISTORY_STEPS steps and what is on its way to the device.
+    Weight updates lag the events by at most HISTORY_STEPS steps plus the runs in flight.
 
     Parameters
     ----------
     device : Device
-        Configured for ``network`` and filled.
+        Device that has been configured for ``network`` and has its weights.
     network : Network
     window : int
-        Time steps after which a new decision begins, 0: only with a new label. At most MAX_STEPS.
+        Time steps per decision, up to MAX_STEPS; 0: a new decision starts only with a new label.
 
     Attributes
     ----------
     steps : int
-        Time steps taken.
+        Time steps so far.
     events : int
-        Events taken.
+        Events so far.
     lag : int
-        Time steps taken that were not yet answered, at most.
+        Largest number of time steps that had no answer yet.
     """
 
     def __init__(self, device: Device, network: Network, *, window: int = 0) -> None:
@@ -83,7 +83,7 @@ class Stream:
         window = whole_number("window", window, 0, MAX_STEPS)
         if device.network != network:
             raise OpzoError(
-                f"{device.name} holds {device.network or 'no network'}, not {network}; put the network there"
+                f"{device.name} has {device.network or 'no network'}, not {network}; load the network first"
             )
         self._writes, self._turn = device.writes, 0
         self._device, self._network, self._window = device, network, window
@@ -92,7 +92,7 @@ class Stream:
         self._addresses: list[NDArray[np.int64]] = []
         self._values: list[NDArray[np.int64]] = []
         self._collected = 0
-        self._underway: deque[_Underway] = deque()
+        self._in_flight: deque[_RunInFlight] = deque()
         self._label: int | None = None
         self._learning = False
         self._flags = RunFlag.FRESH
@@ -111,15 +111,15 @@ class Stream:
 
     @property
     def label(self) -> int | None:
-        """Class of the time steps that come; None: unknown, nothing is learned."""
+        """Class of the following time steps; None: unknown, and nothing is learned."""
         return self._label
 
     @label.setter
     def label(self, label: int | None) -> None:
-        whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
-        if label is not None and not (whole and 0 <= label < self._network.classes):
+        is_whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
+        if label is not None and not (is_whole and 0 <= label < self._network.classes):
             raise OpzoError(
-                f"label {label} is no class of {self._network}; give 0..{self._network.classes - 1}, or None"
+                f"label {label} is not a class of {self._network}; give 0..{self._network.classes - 1}, or None"
             )
         if label != self._label:
             self._send()
@@ -128,7 +128,7 @@ class Stream:
 
     @property
     def learning(self) -> bool:
-        """Whether the chip learns from the time steps that come, where they have a label."""
+        """Whether the chip learns from the following time steps if they have a label."""
         return self._learning
 
     @learning.setter
@@ -138,19 +138,19 @@ class Stream:
             self._learning = learning
 
     def reset(self) -> None:
-        """Forget membrane potentials, presynaptic traces and decision before the next time step."""
+        """Reset membrane potentials, presynaptic traces and decision before the next time step."""
         self._send()
         self._flags |= RunFlag.FRESH
         self._since_restart = 0
 
     def restart_decision(self) -> None:
-        """Begin a new decision with the next time step."""
+        """Start a new decision with the next time step."""
         self._send()
         self._flags |= RunFlag.DECISION
         self._since_restart = 0
 
     def step(self, addresses: NDArray[np.integer], values: NDArray[np.integer] | None = None) -> None:
-        """Take one time step: its events' addresses, strictly ascending, and their values where they are graded."""
+        """Add a time step: addresses of its events, strictly ascending, and their values if they are graded."""
         events = self._whole(addresses)
         graded = np.full(len(events), SPIKE) if values is None else self._whole(values)
         self._check(events, graded, values is not None)
@@ -161,16 +161,16 @@ class Stream:
         self._collected += len(events)
         self.steps += 1
         self.events += len(events)
-        self.lag = max(self.lag, len(self._addresses) + sum(run.steps for run in self._underway))
+        self.lag = max(self.lag, len(self._addresses) + sum(run.steps for run in self._in_flight))
         if len(self._addresses) == self._most:
             self._send()
         if self._since_restart + len(self._addresses) == (self._window or MAX_STEPS):
             self.restart_decision()
 
     def decision(self) -> Decision:
-        """Decision of all time steps that were taken; waits for the device."""
+        """Decision on all time steps so far; waits for the device."""
         self._send()
-        while self._underway:
+        while self._in_flight:
             self._take()
         return self._decision
 
@@ -181,12 +181,12 @@ class Stream:
 
     @property
     def latest(self) -> Decision:
-        """Decision as far as the device has answered; does not wait."""
+        """Latest decision from the device; does not wait."""
         return self._decision
 
     @property
     def loss(self) -> float:
-        """Cross entropy in bits, mean over all labelled time steps that were answered; 0 without any."""
+        """Cross entropy in bits, mean over all labelled time steps with an answer; 0 without any."""
         return self._loss / (max(1, self._loss_steps) << LOSS_FRAC_BITS)
 
     def _whole(self, values: ArrayLike) -> NDArray[np.int64]:
@@ -210,7 +210,7 @@ class Stream:
             raise OpzoError(f"time step {self.steps}: each event needs a value in 1..255")
 
     def _check_device(self) -> None:
-        """Raise OpzoError where the device is no longer as the last time step left it."""
+        """Raise OpzoError if the device was changed since the last time step."""
         if self._device.writes != self._writes:
             raise OpzoError(
                 f"{self._device.name} no longer holds the network of this stream: another model, or your own writes, "
@@ -220,7 +220,7 @@ class Stream:
             self._device.turns += 1
             self._turn = self._device.turns
         elif self._turn != self._device.turns:
-            # These steps would follow on others than they did.
+            # These steps would continue from another state.
             self._addresses, self._values, self._collected = [], [], 0
             raise OpzoError(
                 f"{self._device.name} ran other samples since the last time step, and membranes and traces are theirs; "
@@ -238,27 +238,27 @@ class Stream:
         flags = self._flags | RunFlag.OUTPUTS
         if self._learning and self._label is not None:
             flags |= RunFlag.TRAIN
-        while len(self._underway) >= self._device.identity.credits:
+        while len(self._in_flight) >= self._device.identity.credits:
             self._take()
         graded = self._network.input.graded
         run = self._device.start_run(encode_steps(chunk, graded=graded), self._label or 0, flags)
         restart = bool(self._flags & (RunFlag.FRESH | RunFlag.DECISION))
-        self._underway.append(_Underway(run, len(chunk.ends), self._label is not None, restart))
+        self._in_flight.append(_RunInFlight(run, len(chunk.ends), self._label is not None, restart))
         self._since_restart += len(chunk.ends)
         self._flags = RunFlag(0)
         self._addresses, self._values, self._collected = [], [], 0
 
     def _take(self) -> None:
         """Wait for the oldest run's result."""
-        underway = self._underway.popleft()
-        result = self._device.finish_run(underway.run, outputs=True)
-        before = 0 if underway.restart else self._last_loss
+        in_flight = self._in_flight.popleft()
+        result = self._device.finish_run(in_flight.run, outputs=True)
+        before = 0 if in_flight.restart else self._last_loss
         self._last_loss = result.loss
-        if underway.labelled:
+        if in_flight.labelled:
             self._loss += (result.loss - before) % (1 << LOSS_SUM_BITS)
-            self._loss_steps += underway.steps
-        steps = underway.steps + (0 if underway.restart else self._decision.steps)
-        self._decision = _decision(result, steps, labelled=underway.labelled)
+            self._loss_steps += in_flight.steps
+        steps = in_flight.steps + (0 if in_flight.restart else self._decision.steps)
+        self._decision = _decision(result, steps, labelled=in_flight.labelled)
 
 
 def _decision(result: Result, steps: int, *, labelled: bool) -> Decision:

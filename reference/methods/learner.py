@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 from opzo.reference.methods.credit import METHODS, MOMENTUM, OPZO, Credit
 from opzo.reference.methods.noise import GAUSSIAN, Noise, Perturbation
-from opzo.reference.methods.tally import StepSums, Tally
+from opzo.reference.methods.totals import StepSums, Totals
 from opzo.reference.networks.networks import SpikingNetwork
 from opzo.reference.networks.neuron import LIF, lif_layers, reset
 from opzo.reference.networks.synapses import TracedLinear
@@ -107,7 +107,7 @@ class Learner(nn.Module):
         for layer in self.layers:
             layer.cut = self.credit is not None
 
-    def gradients(self, x: Tensor, y: Tensor, alpha: float = 0.0) -> Tally:
+    def gradients(self, x: Tensor, y: Tensor, alpha: float = 0.0) -> Totals:
         """Add the gradients of a batch to those of the parameters; what the network did with it.
 
         Parameters
@@ -125,7 +125,7 @@ class Learner(nn.Module):
         return self._run(x, y, perturbation, learn)
 
     @torch.no_grad()
-    def test(self, x: Tensor, y: Tensor, alpha: float = 0.0) -> Tally:
+    def test(self, x: Tensor, y: Tensor, alpha: float = 0.0) -> Totals:
         """What the network does with a batch; ``alpha`` is the amplitude of the noise if tests are under noise."""
         return self._run(x, y, self._perturbation(alpha, learns=False))
 
@@ -141,7 +141,7 @@ class Learner(nn.Module):
         y: Tensor,
         perturbation: Perturbation | None,
         learn: Callable[[Tensor, Tensor], None] = lambda output, losses: None,
-    ) -> Tally:
+    ) -> Totals:
         """Time steps of a batch; ``learn`` is called with outputs and losses of each."""
         reset(self)
         sums = StepSums(self.layers)

@@ -34,7 +34,7 @@ class Measured:
     memory: int
 
 
-class Trial:
+class CostBenchmark:
     """Batches of random inputs through a preset's network; what they show does not matter for the cost."""
 
     def __init__(self, preset: Preset, shape: tuple[int, int, int], classes: int, method: Method, device: str) -> None:
@@ -68,7 +68,7 @@ def measure(
     alone; on CUDA, what PyTorch allocated at most.
     """
     memory = _memory(preset, shape, classes, methods, device)
-    trials = [Trial(preset, shape, classes, method, device) for method in methods]
+    trials = [CostBenchmark(preset, shape, classes, method, device) for method in methods]
     times = [[trial.batch() for trial in trials] for _ in range(WARM_UP + batches)][WARM_UP:]
     return [Measured(min(column), held) for column, held in zip(zip(*times, strict=True), memory, strict=True)]
 
@@ -77,14 +77,14 @@ def _memory(
     preset: Preset, shape: tuple[int, int, int], classes: int, methods: Sequence[Method], device: str
 ) -> list[int]:
     if torch.device(device).type == "cuda":
-        return [_allocated(Trial(preset, shape, classes, method, device)) for method in methods]
+        return [_allocated(CostBenchmark(preset, shape, classes, method, device)) for method in methods]
     given = {"preset": asdict(preset), "shape": shape, "classes": classes, "threads": torch.get_num_threads()}
     jobs = [{**given, "method": asdict(method)} for method in methods]
     libraries, *peaks = [_resident(job) for job in [None, *jobs]]
     return [peak - libraries for peak in peaks]
 
 
-def _allocated(trial: Trial) -> int:
+def _allocated(trial: CostBenchmark) -> int:
     torch.cuda.reset_peak_memory_stats()
     for _ in range(WARM_UP):
         trial.batch()

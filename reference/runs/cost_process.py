@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from opzo.reference.runs.cost import WARM_UP, Trial
+from opzo.reference.runs.cost import WARM_UP, CostBenchmark
 from opzo.reference.methods.learner import Method
 from opzo.reference.methods.noise import Noise
 from opzo.reference.methods.presets import Preset
@@ -30,7 +30,7 @@ if __name__ == "__main__":
         torch.set_num_threads(job["threads"])
         noise = Noise(**job["method"].pop("noise"))
         preset = Preset(**{**job["preset"], "noise": noise})
-        trial = Trial(preset, tuple(job["shape"]), job["classes"], Method(**job["method"], noise=noise), "cpu")
+        trial = CostBenchmark(preset, tuple(job["shape"]), job["classes"], Method(**job["method"], noise=noise), "cpu")
         for _ in range(WARM_UP):
             trial.batch()
     print(peak())

@@ -9,7 +9,7 @@ from typing import Any
 from opzo.reference.methods.connections import Wiring, wiring
 from opzo.reference.methods.paper import ACCURACIES
 from opzo.reference.methods.presets import NETWORKS
-from opzo.reference.runs.run import Run
+from opzo.reference.runs.run import ReferenceRun
 from opzo.reference.runs.training import CHECKPOINT, load_checkpoint, rows_of, run_of
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import reason
@@ -21,7 +21,7 @@ Rows = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Result:
+class ReferenceResult:
     """What a run's folder holds; OpzoError where it is none, or has no epoch yet.
 
     Attributes
@@ -32,14 +32,14 @@ class Result:
     wiring : Wiring
     """
 
-    run: Run
+    run: ReferenceRun
     rows: Rows
     steps: int
     wiring: Wiring
 
     @classmethod
-    def read(cls, folder: Path) -> "Result":
-        """Result of a run's folder."""
+    def read(cls, folder: Path) -> "ReferenceResult":
+        """Read the results of a run from its folder."""
         state = load_checkpoint(folder)
         run = run_of(state, folder)
         try:
@@ -85,7 +85,7 @@ class Summary:
     data: str
     network: str
     method: str
-    results: tuple[Result, ...]
+    results: tuple[ReferenceResult, ...]
 
     @property
     def finished(self) -> bool:
@@ -129,9 +129,9 @@ class Summary:
         }
 
 
-def summarise(results: Iterable[Result]) -> list[Summary]:
+def summarise(results: Iterable[ReferenceResult]) -> list[Summary]:
     """Results by data set, network and method, in the order in which they came."""
-    groups: dict[tuple[str, str, str], list[Result]] = {}
+    groups: dict[tuple[str, str, str], list[ReferenceResult]] = {}
     for result in results:
         groups.setdefault(result.group, []).append(result)
     return [Summary(*group, tuple(found)) for group, found in groups.items()]

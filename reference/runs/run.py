@@ -72,7 +72,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Run:
+class ReferenceRun:
     """A recipe and its data.
 
     Parameters
@@ -102,11 +102,11 @@ class Run:
                 whole_number(name, getattr(self, name), 1)
 
     @classmethod
-    def of(cls, preset: str, given: Mapping[str, Any]) -> "Run":
-        """Run of a preset, with some settings replaced; OpzoError where there is no such preset, or a value cannot be.
+    def of(cls, preset: str, given: Mapping[str, Any]) -> "ReferenceRun":
+        """Run of a preset, with some settings replaced; OpzoError if there is no such preset or a value is invalid.
 
         Settings: ``method``, ``local``, ``intermediate`` (bool), ``noise``, ``place``, ``independent``, and fields of
-        Recipe and Run.
+        Recipe and ReferenceRun.
         """
         if preset not in PRESETS:
             raise no_such("preset", preset, PRESETS)
@@ -139,7 +139,7 @@ class Run:
         return cls(Recipe(base.network, method, **{**defaults, **values}), base.data, **own)
 
     @classmethod
-    def restored(cls, values: Mapping[str, Any]) -> "Run":
+    def restored(cls, values: Mapping[str, Any]) -> "ReferenceRun":
         """Run of ``dataclasses.asdict``; KeyError, TypeError or ValueError where it is of another version."""
         run = dict(values)
         recipe = dict(run.pop("recipe"))

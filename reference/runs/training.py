@@ -19,8 +19,8 @@ from opzo.reference.data.data_sets import DataSet, Indices, Part, load
 from opzo.reference.methods.learner import Learner
 from opzo.reference.methods.presets import NETWORKS
 from opzo.reference.runs.probe import Probe, probe
-from opzo.reference.runs.run import Run
-from opzo.reference.methods.tally import Tally
+from opzo.reference.runs.run import ReferenceRun
+from opzo.reference.methods.totals import Totals
 from opzo.host.exchange.torch_file import read_torch
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import reason, shown
@@ -60,7 +60,7 @@ class Training:
 
     Parameters
     ----------
-    run : Run
+    run : ReferenceRun
     data : DataSet
         That of the run, loaded.
     device : str
@@ -75,7 +75,7 @@ class Training:
         Metrics of the epochs done.
     """
 
-    def __init__(self, run: Run, data: DataSet, device: str = "cpu") -> None:
+    def __init__(self, run: ReferenceRun, data: DataSet, device: str = "cpu") -> None:
         self.run, self.recipe, self.data, self.device = run, run.recipe, data, torch_device(device)
         recipe = run.recipe
         torch.manual_seed(recipe.seed)
@@ -86,14 +86,14 @@ class Training:
         )
         self.epoch, self.rows = 0, list[dict[str, float]]()
 
-    def run_epoch(self, progress: Callable[[Tally], None] = lambda tally: None) -> Epoch:
+    def run_epoch(self, progress: Callable[[Totals], None] = lambda tally: None) -> Epoch:
         """Train one epoch and test; ``progress`` is told after each batch."""
         recipe, begin = self.recipe, time.perf_counter()
         alpha = recipe.alpha(self.epoch)
         order = torch.randperm(len(self.data.train)).numpy()
         # As in the paper's loaders, an incomplete last batch is left out, unless it is the only one.
         count = max(1, len(order) // recipe.batch)
-        trained = Tally()
+        trained = Totals()
         self.learner.train()
         for number in range(count):
             x, y = self.batch(self.data.train, order[number * recipe.batch :][: recipe.batch], augment=True)
@@ -119,9 +119,9 @@ class Training:
         self.rows.append(result.row())
         return result
 
-    def test(self, alpha: float = 0.0) -> Tally:
+    def test(self, alpha: float = 0.0) -> Totals:
         """Test on all test samples; ``alpha`` is the amplitude of the noise if tests are under noise."""
-        tally = Tally()
+        tally = Totals()
         self.learner.eval()
         for begin in range(0, len(self.data.test), TEST_BATCH):
             indices = np.arange(begin, min(begin + TEST_BATCH, len(self.data.test)))
@@ -217,7 +217,7 @@ class Training:
             return probe(self.learner, batches, alpha)
 
 
-def start(run: Run, device: str = "cpu") -> Training:
+def start(run: ReferenceRun, device: str = "cpu") -> Training:
     """Load a run's data and begin it."""
     training = _loaded(run, device)
     if run.weights:
@@ -243,10 +243,10 @@ def load_run(folder: Path, device: str = "cpu") -> Training:
     return training
 
 
-def run_of(state: Mapping[str, Any], folder: Path) -> Run:
+def run_of(state: Mapping[str, Any], folder: Path) -> ReferenceRun:
     """Run of a checkpoint in ``folder``; OpzoError where it is of another version."""
     try:
-        run = Run.restored(state["run"])
+        run = ReferenceRun.restored(state["run"])
         if run.recipe.network not in NETWORKS:
             raise ValueError(f"it has no network '{run.recipe.network}'")
     except (KeyError, TypeError, ValueError, AttributeError, OpzoError) as error:
@@ -265,7 +265,7 @@ def rows_of(state: Mapping[str, Any]) -> list[dict[str, float]]:
     return rows
 
 
-def _loaded(run: Run, device: str) -> Training:
+def _loaded(run: ReferenceRun, device: str) -> Training:
     return Training(run, load(run.data, run.data_root, train=run.train_samples, test=run.test_samples), device)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from baselines.bptt import Replicas
 
-from opzo.host.exchange.layers import BIAS
+from opzo.host.exchange.float_layers import BIAS
 from opzo.reference.networks.neuron import WIDTH
 from opzo.spec.network import Network
 

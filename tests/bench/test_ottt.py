@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from baselines.ottt import EventTrainer, Minibatch, Recipe, ottt_sum
+from baselines.ottt import BaselineSettings, EventTrainer, Minibatch, ottt_sum
 from torch import Tensor
 
 from opzo.host.data.events.event_samples import Events, EventSample
@@ -97,7 +97,7 @@ def trainer_of(network: Network, method: str, *, dropout: float = 0.0, **recipe:
     rng = np.random.default_rng(5)
     sizes = zip(network.sizes[:-1], network.sizes[1:], strict=True)
     weights = [rng.normal(0.1, 2.5 / n_in**0.5, (n_in + 1, n_out)) for n_in, n_out in sizes]
-    return EventTrainer(network, weights, Recipe(method, dropout=dropout, **recipe))
+    return EventTrainer(network, weights, BaselineSettings(method, dropout=dropout, **recipe))
 
 
 @pytest.mark.parametrize(("method", "layer"), [("ottt", online), ("bptt", through_time)])

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from baselines.ottt import METHODS, EventTrainer, Minibatch, Recipe
+from baselines.ottt import METHODS, BaselineSettings, EventTrainer, Minibatch
 
 from opzo.spec.network import Network
 from opzo.spec.rules import Input
@@ -129,7 +129,7 @@ def test_frames_learn_as_the_same_graded_event_in_every_step(method: str) -> Non
     )
     events.offsets = np.hstack([events.offsets, events.offsets[:, -1:] + 9])
     events.values = np.repeat(pixels[:, None], 4, axis=1).reshape(-1)
-    trainer = EventTrainer(network, weights, Recipe(method))
+    trainer = EventTrainer(network, weights, BaselineSettings(method))
     expected, outputs = trainer.gradients(Minibatch.of(events, np.arange(5), torch.float64))
     batch = speed_torch.FrameBatch(torch.from_numpy(pixels / 256), torch.from_numpy(y), 4)
     actual, again = trainer.gradients(batch)

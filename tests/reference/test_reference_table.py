@@ -19,8 +19,8 @@ from opzo.reference.networks.networks import SpikingNetwork, convolutional, full
 from opzo.reference.networks.neuron import LIF
 from opzo.reference.networks.resnet import Block
 from opzo.reference.networks.synapses import Traced, TracedConv2d, TracedLinear
-from opzo.reference.runs.results import Result, summarise
-from opzo.reference.runs.run import Run
+from opzo.reference.runs.results import ReferenceResult, summarise
+from opzo.reference.runs.run import ReferenceRun
 from opzo.reference.runs.training import load_checkpoint, start
 
 SHAPE = (2, 9, 7)
@@ -94,7 +94,7 @@ def test_operations_of_spikes_and_costs_by_hand() -> None:
 
 def trained(folder: Path, epochs: int = 2, **given: Any) -> Path:
     small = {"train_samples": 120, "test_samples": 60, "epochs": 2, "batch": 40, "probes": 2, **given}
-    training = start(Run.of("digits-fc", small))
+    training = start(ReferenceRun.of("digits-fc", small))
     while training.epoch < epochs:
         training.run_epoch()
     folder.mkdir()
@@ -179,7 +179,7 @@ def test_the_papers_results_belong_to_presets() -> None:
 
 
 def test_summaries_keep_the_order(runs: list[Path]) -> None:
-    summaries = summarise(Result.read(run) for run in reversed(runs))
+    summaries = summarise(ReferenceResult.read(run) for run in reversed(runs))
     assert [summary.method for summary in summaries] == ["opzo rademacher before", "opzo", "bp"]
 
 

@@ -20,7 +20,7 @@ from opzo.host.cli.reference import train as reference_train
 from opzo.host.cli.reference.train import SETTINGS, add
 from opzo.reference.methods.credit import METHODS
 from opzo.reference.runs.probe import probe, relative_variance
-from opzo.reference.runs.run import Run
+from opzo.reference.runs.run import ReferenceRun
 from opzo.reference.runs.training import Training, load_checkpoint, load_run, start
 from opzo.spec.errors import OpzoError
 from opzo.system.folder_lock import locked
@@ -33,8 +33,8 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def small(**given: Any) -> Run:
-    return Run.of("digits-fc", {**SMALL, **given})
+def small(**given: Any) -> ReferenceRun:
+    return ReferenceRun.of("digits-fc", {**SMALL, **given})
 
 
 def weights(training: Training) -> dict[str, torch.Tensor]:
@@ -72,7 +72,7 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(name: str, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["bp", "dfa", "dkp", "opzo"])
 def test_methods_learn_digits(name: str) -> None:
-    training = start(Run.of("digits-fc", {"method": name, "epochs": 6}))
+    training = start(ReferenceRun.of("digits-fc", {"method": name, "epochs": 6}))
     while training.epoch < 6:
         result = training.run_epoch()
     assert result.test_accuracy > 0.9
@@ -95,10 +95,10 @@ def test_schedules_fall_from_first_to_last() -> None:
 
 
 def test_zo_has_its_own_step_size_and_no_dropout() -> None:
-    assert Run.of("mnist-fc", {}).recipe.dropout == 0.2
-    assert Run.of("mnist-fc", {"method": "zo"}).recipe.dropout == 0.0
-    assert Run.of("mnist-fc", {"method": "zo"}).recipe.rate == pytest.approx(2e-5)
-    assert Run.of("mnist-fc", {"method": "zo", "rate": 0.1}).recipe.rate == 0.1
+    assert ReferenceRun.of("mnist-fc", {}).recipe.dropout == 0.2
+    assert ReferenceRun.of("mnist-fc", {"method": "zo"}).recipe.dropout == 0.0
+    assert ReferenceRun.of("mnist-fc", {"method": "zo"}).recipe.rate == pytest.approx(2e-5)
+    assert ReferenceRun.of("mnist-fc", {"method": "zo", "rate": 0.1}).recipe.rate == 0.1
 
 
 def test_probes_change_nothing_and_tell_methods_apart() -> None:
@@ -377,7 +377,7 @@ def test_settings_are_those_of_the_command() -> None:
     told = {action.dest for action in parser._actions}
     assert set(SETTINGS) <= told
     assert told - set(SETTINGS) == {"help", "preset", "resume", "device", "threads", "out", "json", "verbose", "quiet"}
-    run = Run.of(
+    run = ReferenceRun.of(
         "digits-fc", {"method": "zo", "local": True, "noise": "rademacher", "place": "before", "independent": True}
     )
     method = run.recipe.method

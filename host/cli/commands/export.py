@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
             content = encode_nir(to_nir(checkpoint))
         else:
-            from opzo.host.exchange.state_dict import encode_state_dict, from_chip
+            from opzo.host.exchange.pytorch import encode_state_dict, from_chip
 
             content = encode_state_dict(from_chip(checkpoint))
     except ModuleNotFoundError as error:

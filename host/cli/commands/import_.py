@@ -21,7 +21,7 @@ from opzo.system.atomic import check_output
 from opzo.system.paths import absolute
 
 if TYPE_CHECKING:
-    from opzo.host.exchange.state_dict import FloatModel
+    from opzo.host.exchange.pytorch import FloatModel
 
 KEYS = ("net", "steps", "input", "data", "data_root", "rule", "seed", "lanes", "weight_bits")
 NEURON_OPTIONS = {"threshold": ".pt", "neuron_leak": ".pt", "dt": ".nir"}
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"--{option} is for {kind} files; {arguments.source} contains the value, leave the option out"
             )
     try:
-        from opzo.host.exchange.state_dict import to_chip
+        from opzo.host.exchange.pytorch import to_chip
 
         model = _read(arguments, suffix)
     except ModuleNotFoundError as error:
@@ -110,8 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read(arguments: argparse.Namespace, suffix: str) -> FloatModel:
     """Float network of the file, with the conventions of the chip."""
-    from opzo.host.exchange.layers import InputScaling
-    from opzo.host.exchange.state_dict import from_state_dict
+    from opzo.host.exchange.float_layers import InputScaling
+    from opzo.host.exchange.pytorch import from_state_dict
     from opzo.host.exchange.torch_file import read_state_dict
 
     def options(**names: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _read(arguments: argparse.Namespace, suffix: str) -> FloatModel:
 
 def _settings(arguments: argparse.Namespace, model: FloatModel) -> tuple[Config, dict[str, Any]]:
     """Configuration from options and file, and the settings that the checkpoint keeps."""
-    from opzo.host.exchange.layers import sizes_of
+    from opzo.host.exchange.float_layers import sizes_of
 
     in_file: dict[str, Any] = {"net": "-".join(map(str, sizes_of(model.layers)))}
     if model.steps is not None:

@@ -25,7 +25,7 @@ from opzo.host.data.class_names import find_class
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import counter_array
-from opzo.host.stream.live_counts import Counts
+from opzo.host.stream.live_counts import LiveCounts
 from opzo.host.stream.live_source import MAX_GAP
 from opzo.host.stream.sources import Sources, check_sources
 from opzo.host.stream.stream import Stream
@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         device.write_registers(schedule_registers(config, 0, 1))
         stream = Stream(device, network, window=arguments.window)
         stream.learning, stream.label = arguments.learn, label
-        counts = Counts(arguments.max_bad)
+        counts = LiveCounts(arguments.max_bad)
         sources = Sources(
             *(network, counts, interrupt, config.data_root),
             *(arguments.bin_us, arguments.max_gap, arguments.size, arguments.sensor, arguments.camera),

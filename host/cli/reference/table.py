@@ -28,11 +28,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the tables and write the requested files; exit code."""
-    from opzo.reference.runs.results import Result, markdown, summarise
+    from opzo.reference.runs.results import ReferenceResult, markdown, summarise
 
     if arguments.out:
         check_output(arguments.out, folder=True)
-    summaries = summarise(Result.read(folder) for folder in arguments.runs)
+    summaries = summarise(ReferenceResult.read(folder) for folder in arguments.runs)
     text = markdown(summaries)
     if arguments.out:
         from opzo.host.report.pictures import write_picture

@@ -25,8 +25,8 @@ from opzo.system.folder_lock import locked, remove_leftovers, unique_folder
 from opzo.system.paths import absolute
 
 if TYPE_CHECKING:
-    from opzo.reference.methods.tally import Tally
-    from opzo.reference.runs.run import Run
+    from opzo.reference.methods.totals import Totals
+    from opzo.reference.runs.run import ReferenceRun
     from opzo.reference.runs.training import Epoch, Training
 
 SETTINGS = (
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train and print figures; exit code."""
     import torch
 
-    from opzo.reference.runs.run import Run
+    from opzo.reference.runs.run import ReferenceRun
     from opzo.reference.runs.training import CHECKPOINT, load_run, start, torch_device
 
     if arguments.threads is not None:
@@ -129,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
         if (folder / CHECKPOINT).exists():
             raise OpzoError(f"{folder} already holds a run; resume it with --resume {folder}, or give another --out")
 
-    plan = Run.of(arguments.preset, _given(arguments))
+    plan = ReferenceRun.of(arguments.preset, _given(arguments))
     folder = arguments.out or _new_folder(arguments.preset, plan)
     check_output(folder, folder=True)
     check_free()
@@ -167,7 +167,7 @@ def _check_resume(arguments: argparse.Namespace) -> None:
         raise OpzoError(f"a resumed run keeps its settings; leave {', '.join(other)} out, or start a new run")
 
 
-def _new_folder(preset: str, plan: Run) -> Path:
+def _new_folder(preset: str, plan: ReferenceRun) -> Path:
     name = f"{preset}-{plan.recipe.method.label}-seed{plan.recipe.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
     return Path("runs") / "reference" / name
 
@@ -195,7 +195,7 @@ class _ReferenceSession:
                 with Progress(console=self._console, disable=self._quiet, transient=True) as bar:
                     task = bar.add_task(f"epoch {training.epoch + 1}/{epochs}", total=training.samples)
 
-                    def show(tally: Tally, bar: Progress = bar, task: Any = task) -> None:
+                    def show(tally: Totals, bar: Progress = bar, task: Any = task) -> None:
                         bar.update(task, completed=tally.samples, description=f"{tally.accuracy:.1%}")
 
                     epoch = training.run_epoch(show)

@@ -14,13 +14,13 @@ from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.row_layout import round_entries
 from opzo.host.driver.state import State
 from opzo.host.exchange import nir_graph
-from opzo.host.exchange import state_dict as exchange
+from opzo.host.exchange import pytorch as exchange
+from opzo.host.exchange.chip_network import ChipNetwork
+from opzo.host.exchange.float_layers import InputScaling, round_weights
 from opzo.host.exchange.float_network import FloatNetwork, signals
-from opzo.host.exchange.layers import InputScaling, round_weights
 from opzo.host.exchange.nir_file import read_nir
 from opzo.host.exchange.nir_graph import from_nir, to_nir
-from opzo.host.exchange.quantized import ChipNetwork
-from opzo.host.exchange.state_dict import from_chip, from_state_dict, to_chip
+from opzo.host.exchange.pytorch import from_chip, from_state_dict, to_chip
 from opzo.host.exchange.torch_file import read_state_dict
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.spec.errors import OpzoError
@@ -230,7 +230,7 @@ def test_batches_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     layers = [layer.scaled(0.4) for layer in from_state_dict(from_chip(one)).layers]
     _, whole = to_chip(layers, one.network, samples=events)
-    monkeypatch.setattr("opzo.host.exchange.rounding.BATCH_VALUES", 3 * sum(SIZES) * 7)
+    monkeypatch.setattr("opzo.host.exchange.rounding_report.BATCH_VALUES", 3 * sum(SIZES) * 7)
     _, parts = to_chip(layers, one.network, samples=events)
     assert whole == parts
     assert whole.behaviour is not None

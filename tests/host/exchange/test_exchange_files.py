@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from opzo.host.cli.main import main
 from opzo.host.exchange.nir_file import read_nir
 from opzo.host.exchange.nir_graph import from_nir
-from opzo.host.exchange.state_dict import from_state_dict
+from opzo.host.exchange.pytorch import from_state_dict
 from opzo.host.exchange.torch_file import read_state_dict
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.spec.errors import OpzoError

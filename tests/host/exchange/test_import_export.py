@@ -15,9 +15,9 @@ from torch import nn
 from opzo.host.cli.main import main
 from opzo.host.data.data_sets import Frames, load_data
 from opzo.host.exchange import nir_graph
-from opzo.host.exchange import state_dict as exchange
+from opzo.host.exchange import pytorch as exchange
 from opzo.host.exchange.nir_graph import to_nir
-from opzo.host.exchange.state_dict import from_chip
+from opzo.host.exchange.pytorch import from_chip
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.spec.rules import Input
 

@@ -15,7 +15,8 @@ import pytest
 from opzo.host.cli.main import main
 from opzo.host.driver.device import open_device
 from opzo.host.stream.dv_network import read_dv
-from opzo.host.stream.live_source import RECORD, Kind, TimeStep, TimeSteps, parse_address
+from opzo.host.stream.live_readers import parse_address
+from opzo.host.stream.live_source import RECORD, RecordKind, TimeStep, TimeSteps
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
@@ -35,15 +36,22 @@ def records(*rows: tuple[int, int, int, int]) -> np.ndarray:
 def test_records_become_time_steps() -> None:
     steps = TimeSteps(30, 1000, "test")
     start = 0xFFFFFFFF - 1500
-    first = records((start, 3, 1, 0), (start + 10, 7, 1, 0), (start + 20, 3, 5, 0), (start, 2, 0, Kind.LABEL))
+    first = records((start, 3, 1, 0), (start + 10, 7, 1, 0), (start + 20, 3, 5, 0), (start, 2, 0, RecordKind.LABEL))
     # The clock wraps within these; 2,000 us later a step and an empty one have passed.
-    second = records((1499, 1, 1, 0), (1498, 2, 1, 0), (0, 0, 1, Kind.LEARN), (1600, 0, 0, Kind.TIME))
+    second = records((1499, 1, 1, 0), (1498, 2, 1, 0), (0, 0, 1, RecordKind.LEARN), (1600, 0, 0, RecordKind.TIME))
     items = [*steps.feed(first), *steps.feed(second), *steps.finish()]
     shown = [
         (item.addresses.tolist(), item.values.tolist()) if isinstance(item, TimeStep) else (item.kind, item.value)
         for item in items
     ]
-    assert shown == [(Kind.LABEL, 2), ([3, 7], [6, 1]), ([], []), ([], []), (Kind.LEARN, 1), ([1, 2], [1, 1])]
+    assert shown == [
+        (RecordKind.LABEL, 2),
+        ([3, 7], [6, 1]),
+        ([], []),
+        ([], []),
+        (RecordKind.LEARN, 1),
+        ([1, 2], [1, 1]),
+    ]
     assert steps.late == 1
 
 
@@ -71,9 +79,9 @@ def a_stream() -> np.ndarray:
     rows = []
     for number in range(20):
         if number % 10 == 0:
-            rows.append((number * 1000, number // 10, 0, Kind.LABEL))
-        rows += [(number * 1000 + 1, int(address), 1, Kind.EVENT) for address in STEPS[number]]
-    return records(*rows, (20_000, 0, 0, Kind.END))
+            rows.append((number * 1000, number // 10, 0, RecordKind.LABEL))
+        rows += [(number * 1000 + 1, int(address), 1, RecordKind.EVENT) for address in STEPS[number]]
+    return records(*rows, (20_000, 0, 0, RecordKind.END))
 
 
 def test_command_takes_records_from_a_pipe(trained: Path) -> None:
@@ -148,7 +156,7 @@ def test_dv_camera_is_read_over_the_network(reduced: tuple[int, int] | None, inp
         assert time.monotonic() < end
     assert seen["address"].tolist() == addresses
     assert seen["t"].tolist() == [0, 5, 9]
-    assert (seen["kind"] == Kind.EVENT).all()
+    assert (seen["kind"] == RecordKind.EVENT).all()
 
 
 def test_absent_dv_camera_is_told() -> None:

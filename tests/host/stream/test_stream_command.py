@@ -20,8 +20,9 @@ from opzo.host.data.events.event_samples import Events, EventSample
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State
 from opzo.host.stream.live_clock import LATE_US
-from opzo.host.stream.live_counts import Counts
-from opzo.host.stream.live_source import MAX_GAP, RECORD, Change, Kind, TimeStep, TimeSteps, read_udp
+from opzo.host.stream.live_counts import LiveCounts
+from opzo.host.stream.live_readers import read_udp
+from opzo.host.stream.live_source import MAX_GAP, RECORD, Change, RecordKind, TimeStep, TimeSteps
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.trainer import Trainer
@@ -46,7 +47,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def events_of(count: int, begin: int = 0) -> Rows:
     """An event each millisecond."""
-    return [(begin + 1000 * number, number % 30, 1, Kind.EVENT) for number in range(count)]
+    return [(begin + 1000 * number, number % 30, 1, RecordKind.EVENT) for number in range(count)]
 
 
 def stream(trained: Path, rows: Rows, *options: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
@@ -70,7 +71,7 @@ def run(trained: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: 
 
 @pytest.mark.parametrize("stamp", [4_000_000_000, 1_900_000_000, 2_147_483_648])
 def test_stamp_far_ahead_makes_no_empty_steps(run: Any, stamp: int) -> None:
-    rows = [*events_of(20), (stamp, 3, 1, Kind.EVENT), *events_of(20, 20_000)]
+    rows = [*events_of(20), (stamp, 3, 1, RecordKind.EVENT), *events_of(20, 20_000)]
     figures, said = run(rows)
     assert (figures["steps"], figures["events"]) == (40, 41)
     assert (figures["gaps"], figures["clock_jumps_back"]) == (1, 1)
@@ -89,7 +90,7 @@ def test_gap_within_the_limit_is_made_of_empty_steps(run: Any) -> None:
     assert figures["steps"] == 1005
 
 
-def steps_of(blocks: list[Rows], counts: Counts, **options: Any) -> list[Any]:
+def steps_of(blocks: list[Rows], counts: LiveCounts, **options: Any) -> list[Any]:
     steps = TimeSteps(30, 1000, "udp:9", counts=counts, classes=3, **options)
     items = [item for rows in blocks for item in steps.feed(np.array(rows, RECORD))]
     return [*items, *steps.finish()]
@@ -99,7 +100,7 @@ def steps_of(blocks: list[Rows], counts: Counts, **options: Any) -> list[Any]:
 def test_clock_that_is_set_back_goes_on(cut: int) -> None:
     # A sender that starts again at 0 after 50 s, and again in the middle.
     rows = [*events_of(40, 50_000_000), *events_of(40), *events_of(40, 3)]
-    counts = Counts(10)
+    counts = LiveCounts(10)
     items = steps_of([rows[at : at + cut] for at in range(0, len(rows), cut)], counts)
     taken = [item for item in items if isinstance(item, TimeStep)]
     # The second restart, of 40 ms, only looks late.
@@ -109,8 +110,8 @@ def test_clock_that_is_set_back_goes_on(cut: int) -> None:
 
 
 def test_clock_that_runs_backwards_ends_the_stream() -> None:
-    rows = [(4_000_000_000 - LATE_US * 2 * number, 1, 1, Kind.EVENT) for number in range(50)]
-    counts = Counts(20)
+    rows = [(4_000_000_000 - LATE_US * 2 * number, 1, 1, RecordKind.EVENT) for number in range(50)]
+    counts = LiveCounts(20)
     with pytest.raises(
         OpzoError, match=r"runs back by 2,000,000 us at record 21 \(21 bad records, more than --max-bad 20\)"
     ):
@@ -119,22 +120,27 @@ def test_clock_that_runs_backwards_ends_the_stream() -> None:
 
 
 def test_labels_without_a_time_take_effect_at_once() -> None:
-    rows: Rows = [(0, 1, 0, Kind.LABEL), *events_of(3, 900_000_000), (0, 2, 0, Kind.LABEL), *events_of(3, 900_003_000)]
-    counts = Counts()
+    rows: Rows = [
+        (0, 1, 0, RecordKind.LABEL),
+        *events_of(3, 900_000_000),
+        (0, 2, 0, RecordKind.LABEL),
+        *events_of(3, 900_003_000),
+    ]
+    counts = LiveCounts()
     shown = [
         len(item.addresses) if isinstance(item, TimeStep) else (item.kind, item.value)
-        for item in steps_of([rows, [(0, 0, 0, Kind.END), *events_of(2)], events_of(3)], counts)
+        for item in steps_of([rows, [(0, 0, 0, RecordKind.END), *events_of(2)], events_of(3)], counts)
     ]
-    assert shown == [(Kind.LABEL, 1), 1, 1, (Kind.LABEL, 2), 1, 1, 1, 1, (Kind.END, 0)]
+    assert shown == [(RecordKind.LABEL, 1), 1, 1, (RecordKind.LABEL, 2), 1, 1, 1, 1, (RecordKind.END, 0)]
     assert (counts.gaps, counts.jumps_back, counts.late, counts.after_end) == (0, 0, 0, 5)
 
 
 @pytest.mark.parametrize(
     ("row", "text"),
     [
-        ((0, 30, 1, Kind.EVENT), "has address 30; the network has inputs 0..29"),
-        ((0, 3, 0, Kind.LABEL), "has class 3; the network has classes 0..2"),
-        ((0, 0, 2, Kind.LEARN), "has value 2; LEARN is 1 for on, 0 for off; a graded EVENT is 1..255"),
+        ((0, 30, 1, RecordKind.EVENT), "has address 30; the network has inputs 0..29"),
+        ((0, 3, 0, RecordKind.LABEL), "has class 3; the network has classes 0..2"),
+        ((0, 0, 2, RecordKind.LEARN), "has value 2; LEARN is 1 for on, 0 for off; a graded EVENT is 1..255"),
         ((0, 0, 0, 6), "has kind 6; kinds are 0..5"),
     ],
 )
@@ -148,7 +154,7 @@ def test_malformed_record_is_skipped_and_counted(run: Any, row: tuple[int, int, 
 def test_too_many_malformed_records_end_the_stream_and_what_was_learned_is_saved(
     run: Any, trained: Path, tmp_path: Path
 ) -> None:
-    bad: Rows = [(0, 30, 1, Kind.EVENT)] * 5
+    bad: Rows = [(0, 30, 1, RecordKind.EVENT)] * 5
     learn = ("--learn", "--label", "palm", "--save", str(tmp_path / "after.npz"))
     figures, said = run([*events_of(20), *bad, *events_of(20)], *learn, "--max-bad", "4", code=2)
     assert "(5 bad records, more than --max-bad 4)" in said
@@ -161,7 +167,7 @@ def test_too_many_malformed_records_end_the_stream_and_what_was_learned_is_saved
 
 
 def test_late_events_count_where_the_stream_ends_with_end(run: Any) -> None:
-    figures, _ = run([*events_of(5), (0, 9, 1, Kind.EVENT), (5000, 0, 0, Kind.END), *events_of(3, 6000)])
+    figures, _ = run([*events_of(5), (0, 9, 1, RecordKind.EVENT), (5000, 0, 0, RecordKind.END), *events_of(3, 6000)])
     assert (figures["late"], figures["after_end"], figures["steps"]) == (1, 3, 5)
 
 
@@ -192,7 +198,7 @@ def test_lost_datagrams_and_those_of_a_wrong_size_are_counted() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         address = probe.getsockname()
-    counts, sent = Counts(10), 30_000
+    counts, sent = LiveCounts(10), 30_000
     block = np.array(events_of(100), RECORD).tobytes()
 
     def flood() -> bool:
@@ -200,7 +206,7 @@ def test_lost_datagrams_and_those_of_a_wrong_size_are_counted() -> None:
         nonlocal sent
         if sent:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-                for payload in (b"12345", *[block] * sent, np.array([(0, 0, 0, Kind.END)], RECORD).tobytes()):
+                for payload in (b"12345", *[block] * sent, np.array([(0, 0, 0, RecordKind.END)], RECORD).tobytes()):
                     sender.sendto(payload, address)
             sent = 0
         return time.monotonic() > end
@@ -236,9 +242,9 @@ def test_lost_datagrams_and_those_of_a_wrong_size_are_counted() -> None:
         (["--save", "."], "cannot write .: it is a folder"),
         (["-"], "stdin (-) can be read only once"),
         (["nowhere.aedat4"], "there is no nowhere.aedat4"),
-        (["udp:70000"], "'udp:70000' is no network address"),
-        (["udp:²"], "is no network address"),
-        (["dv:" + "9" * 5000], "is no network address"),
+        (["udp:70000"], "'udp:70000' is not a network address"),
+        (["udp:²"], "is not a network address"),
+        (["dv:" + "9" * 5000], "is not a network address"),
     ],
 )
 def test_options_are_checked_before_the_device_is_opened(
@@ -381,14 +387,14 @@ def test_label_by_name_and_loss_of_a_decision(run: Any) -> None:
     assert (figures["loss"], figures["accuracy"]) == (None, None)
     figures, _ = run([])
     assert (figures["decision"], figures["decision_name"], figures["recordings"]) == (None, None, [])
-    assert Change(Kind.END, 0).kind is Kind.END
+    assert Change(RecordKind.END, 0).kind is RecordKind.END
 
 
 def test_learning_without_a_label_is_told(run: Any) -> None:
     figures, said = run(events_of(12), "--learn")
     assert figures["steps_learned"] == 0
     assert "warning: nothing was learned, because no label was given" in said
-    _, said = run([(0, 1, 0, Kind.LABEL), *events_of(12)], "--learn")
+    _, said = run([(0, 1, 0, RecordKind.LABEL), *events_of(12)], "--learn")
     assert said == ""
 
 
@@ -411,7 +417,7 @@ def test_ctrl_c_ends_the_wait_for_a_camera_that_does_not_answer(trained: Path) -
 
 
 def test_events_in_the_wrong_order_are_late(run: Any) -> None:
-    rows = [(number * 5000, number % 30, 1, Kind.EVENT) for number in range(100, 0, -1)]
+    rows = [(number * 5000, number % 30, 1, RecordKind.EVENT) for number in range(100, 0, -1)]
     figures, said = run(rows)
     assert (figures["late"], figures["clock_jumps_back"], figures["steps"]) == (99, 0, 1)
     assert "warning: 99 events were late" in said
@@ -419,8 +425,8 @@ def test_events_in_the_wrong_order_are_late(run: Any) -> None:
 
 @pytest.mark.parametrize("graded", [False, True])
 def test_graded_events_of_nothing_are_malformed(graded: bool) -> None:
-    counts = Counts(5)
-    items = steps_of([[(0, 1, 0, Kind.EVENT), (1, 2, 7, Kind.EVENT)]], counts, graded=graded)
+    counts = LiveCounts(5)
+    items = steps_of([[(0, 1, 0, RecordKind.EVENT), (1, 2, 7, RecordKind.EVENT)]], counts, graded=graded)
     assert [(step.addresses.tolist(), step.values.tolist()) for step in items] == (
         [([2], [7])] if graded else [([1, 2], [1, 7])]
     )

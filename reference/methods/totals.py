@@ -10,7 +10,7 @@ from opzo.reference.networks.neuron import LIF
 
 
 @dataclass
-class Tally:
+class Totals:
     """Sums over samples: count, right decisions, loss (mean over the time steps), spikes of each hidden layer."""
 
     samples: int = 0
@@ -18,7 +18,7 @@ class Tally:
     loss: float = 0.0
     spikes: tuple[float, ...] = ()
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "Totals") -> None:
         """Add another tally."""
         self.samples, self.correct = self.samples + other.samples, self.correct + other.correct
         self.loss += other.loss
@@ -55,8 +55,8 @@ class StepSums:
         self._losses.append(losses.detach())
         self._spikes.append(torch.stack([layer.spikes.detach().sum() for layer in self._layers]))
 
-    def tally(self, y: Tensor) -> Tally:
+    def tally(self, y: Tensor) -> Totals:
         """The decision is the largest summed output."""
         correct = (torch.stack(self._outputs).sum(0).argmax(1) == y).sum()
         loss = torch.stack(self._losses).mean(0).sum()
-        return Tally(len(y), int(correct), float(loss), tuple(torch.stack(self._spikes).sum(0).tolist()))
+        return Totals(len(y), int(correct), float(loss), tuple(torch.stack(self._spikes).sum(0).tolist()))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from opzo.host.driver.row_layout import pack_rows, round_entries
-from opzo.host.exchange.quantized import ChipNetwork
+from opzo.host.exchange.chip_network import ChipNetwork
 from opzo.sim.golden.core import GoldenCore
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk

@@ -15,8 +15,15 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from opzo.host.exchange.layers import LEAK, FloatLayer, InputScaling, exact_matrices, layers_of_chip, round_weights
-from opzo.host.exchange.rounding import LayerRounding, Report, compare
+from opzo.host.exchange.float_layers import (
+    LEAK,
+    FloatLayer,
+    InputScaling,
+    exact_matrices,
+    layers_of_chip,
+    round_weights,
+)
+from opzo.host.exchange.rounding_report import LayerRounding, RoundingReport, compare
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import WEIGHT
 from opzo.spec.messages import printable
@@ -86,7 +93,7 @@ def to_chip(
     *,
     weight_bits: int = WEIGHT.width,
     samples: Frames | Events | None = None,
-) -> tuple[list[NDArray[np.int16]], Report]:
+) -> tuple[list[NDArray[np.int16]], RoundingReport]:
     """Weights (n_in + 1, n_out) in Q3.12 nearest to ``layers`` (in the chip's conventions), and what that costs.
 
     With ``samples``, both networks are run on them. OpzoError where layers or samples are not those of ``network``.
@@ -97,9 +104,9 @@ def to_chip(
         weights.append(rounded)
         figures.append(LayerRounding.of(layer.name, exact, rounded, saturated))
     if samples is None:
-        return weights, Report(weight_bits, tuple(figures))
+        return weights, RoundingReport(weight_bits, tuple(figures))
     samples.check(network, "the samples")
-    return weights, Report(weight_bits, tuple(figures), compare(network, layers, weights, samples))
+    return weights, RoundingReport(weight_bits, tuple(figures), compare(network, layers, weights, samples))
 
 
 def from_chip(checkpoint: Checkpoint) -> dict[str, Tensor]:

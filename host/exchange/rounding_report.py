@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from opzo.host.exchange.chip_network import ChipNetwork
+from opzo.host.exchange.float_layers import FloatLayer, Floats
 from opzo.host.exchange.float_network import FloatNetwork, signals
-from opzo.host.exchange.layers import FloatLayer, Floats
-from opzo.host.exchange.quantized import ChipNetwork
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import Network
 
@@ -66,7 +66,7 @@ class Behaviour:
 
 
 @dataclass(frozen=True)
-class Report:
+class RoundingReport:
     """What rounding to the chip's formats costs."""
 
     weight_bits: int
