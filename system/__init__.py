@@ -1,1 +1,1 @@
-"""What opzo asks of the operating system: files that last, locks, caches, child processes, memory bounds."""
+"""Services of the operating system: durable files, locks, cache, child processes, memory limits, standard streams."""

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, whatever happens in between."""
+"""Atomic file writes: after a failure or crash the file is either the old or the new one."""
 
 import os
 from contextlib import suppress
@@ -9,13 +9,15 @@ from opzo.system.durable import sync_folder
 
 
 def check_output(path: Path, *, folder: bool = False, suffix: str = "") -> None:
-    """Raise OpzoError where ``path`` cannot be written, before the work whose result it is to hold.
+    """Raise OpzoError if ``path`` cannot be written; called before the work whose result it gets.
 
-    ``folder`` says that a folder of that name is to be made or filled; ``suffix`` is how the name must end, because it
-    tells later what the file is. Nothing of it is made here.
+    With ``folder``, ``path`` is a folder to create or fill. ``suffix`` is the required suffix, by which the file's type
+    is recognized later. Creates nothing.
     """
     if suffix and path.suffix.lower() != suffix:
-        raise OpzoError(f"cannot write {path}: give a name that ends in {suffix}, by which the file is known later")
+        raise OpzoError(
+            f"cannot write {path}: give a name that ends in {suffix}, by which the file type is recognized later"
+        )
     try:
         if not folder:
             if path.is_dir():
@@ -26,16 +28,16 @@ def check_output(path: Path, *, folder: bool = False, suffix: str = "") -> None:
                 raise OpzoError(f"cannot write {path}: it is a device or a pipe; give the name of a file")
             place = path.parent
         else:
-            # The nearest ancestor that is there: the folders below it are made with the result.
+            # The nearest existing ancestor: the folders below it are created with the result.
             place = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
             if not place.is_dir():
                 raise OpzoError(f"cannot write into {path}: {place} is a file; give the name of a folder")
-        # Names that are too long fail only where they are used.
+        # Otherwise a name that is too long would fail only when the file is written.
         longest = os.pathconf(place, "PC_NAME_MAX")
         names = path.absolute().relative_to(place.absolute()).parts if folder else (_temporary(path).name,)
         if any(len(os.fsencode(name)) > longest for name in names):
             raise OpzoError(f"cannot write {path}: its name is too long; give a shorter one")
-        # Only an attempt tells: permissions, a read-only file system, no room.
+        # Only an attempt detects missing permissions, a read-only file system or a full disk.
         attempt = _temporary(place / "opzo")
         attempt.touch()
         attempt.unlink()
@@ -44,11 +46,11 @@ def check_output(path: Path, *, folder: bool = False, suffix: str = "") -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace ``path`` by a file of ``data``; OpzoError where that fails, and then the old file stays."""
+    """Replace ``path`` by a file with ``data``; on failure raise OpzoError and keep the old file."""
     temporary = _temporary(path)
     try:
         if path.exists() and not path.is_file():
-            # Root would put a file in the place of a device.
+            # As root this would replace a device by a file.
             raise OpzoError(f"cannot write {path}: it is not a file; give another name")
         remove_left(path)
         with temporary.open("wb") as file:
@@ -66,14 +68,14 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """Name of the file that becomes ``path``."""
+    """Temporary name of the file that will replace ``path``."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def remove_left(path: Path, *, own: bool = False) -> None:
-    """Remove what killed processes left of earlier files of this name; ``own``: those with this process's number too.
+    """Remove temporary files of killed processes for this name; with ``own`` also those with this process's number.
 
-    Files of its own number are of an earlier process where this one writes nothing yet.
+    Files with its own number are from an earlier process if this one has not written yet.
     """
     begin, end = f".{path.name}.", ".tmp"
     for left in path.parent.iterdir():
@@ -86,7 +88,7 @@ def remove_left(path: Path, *, own: bool = False) -> None:
 
 
 def _alive(process: int) -> bool:
-    """Whether a process with this number runs."""
+    """Whether a process with this number is running."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,33 +1,33 @@
-"""Sizes that a file declares, held against the machine's memory before anything of that size is read."""
+"""Check of sizes declared in files against the available memory, before data of that size are read."""
 
 import os
 
 from opzo.spec.errors import OpzoError
 
 SHARE = 0.5
-"""Share of the free memory that what is read may take: decoding needs room of its own."""
+"""Fraction of the free memory that data may use; decoding needs additional memory."""
 
 
 def check_memory(what: str, size: int) -> None:
-    """Raise OpzoError where ``size`` bytes, as ``what`` says of itself, are more than memory can take.
+    """Raise OpzoError if the ``size`` that ``what`` declares exceeds the available memory.
 
     Parameters
     ----------
     what : str
-        Names file and part, for the message.
+        File and part, for the message.
     size : int
-        Bytes that reading it would need, as it declares them.
+        Declared size in bytes.
     """
     room = int(free_memory() * SHARE)
     if size > room:
         raise OpzoError(
-            f"{what} needs {size / 1e9:,.1f} GB of memory, and {room / 1e9:,.1f} GB can be used for it; "
-            "give a smaller file, or one that is not damaged"
+            f"{what} needs {size / 1e9:,.1f} GB of memory, but only {room / 1e9:,.1f} GB are available; "
+            "give a smaller file, or copy the file again if it is damaged"
         )
 
 
 def free_memory() -> int:
-    """Bytes of memory that new data can take, as the operating system estimates them."""
+    """Memory available for new data in bytes, as estimated by the operating system."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             for line in file:
@@ -35,5 +35,5 @@ def free_memory() -> int:
                     return int(line.split()[1]) * 1024
     except OSError:
         pass
-    # Elsewhere there is no such estimate: all of the memory.
+    # Other systems have no such estimate: use the total memory.
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

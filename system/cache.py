@@ -1,4 +1,4 @@
-"""Built files that are kept between runs, named by the hash of what they were made from."""
+"""Cache of built files, named by the hash of their sources."""
 
 import fcntl
 import hashlib
@@ -20,24 +20,24 @@ from opzo.system.trust import REMEDY, check_entry, check_folder, check_status
 logger = logging.getLogger(__name__)
 
 MANIFEST = ".manifest.json"
-"""File of a kept build that is written last: size and check sum of each of its files."""
+"""File written last in a cached build: size and checksum of each of its files."""
 BLOCK = 1 << 20
 _swept: set[Path] = set()
 
 
 def cache_root() -> Path:
-    """Folder of kept builds: ``$OPZO_CACHE``, else ``opzo`` under the user's cache folder."""
+    """Cache folder: ``$OPZO_CACHE``, else ``opzo`` in the user's cache folder."""
     chosen = os.environ.get("OPZO_CACHE")
     path = Path(chosen or os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     try:
         path = path.expanduser().absolute()
     except RuntimeError:
-        raise OpzoError(f"there is no home folder for {path}; set OPZO_CACHE to a folder for kept builds") from None
+        raise OpzoError(f"there is no home folder for {path}; set OPZO_CACHE to a folder for the cache") from None
     return path if chosen else path / "opzo"
 
 
 def content_hash(*parts: object) -> str:
-    """Hash of the texts of ``parts``, short enough for a folder's name."""
+    """Hash of the texts of ``parts``, short enough for a folder name."""
     digest = hashlib.sha256()
     for part in parts:
         text = part if isinstance(part, bytes) else os.fsencode(str(part))
@@ -46,11 +46,10 @@ def content_hash(*parts: object) -> str:
 
 
 def cached(folder: Path, build: Callable[[Path], None]) -> Path:
-    """Return ``folder``; where it is missing or damaged, let ``build`` fill an empty one, which then takes its place.
+    """Return ``folder``; if it is missing or damaged, first let ``build`` fill a new folder that replaces it.
 
-    Processes that want the same folder wait for the first of them; a build that fails or is killed leaves nothing
-    that could be mistaken for a complete one. Raises OpzoError where the cache cannot be used, or where other users
-    could have put something there.
+    Other processes that need the same folder wait. A build that fails or is killed leaves nothing that could be taken
+    for a complete one. Raises OpzoError if the cache cannot be used, or if other users could have written to it.
     """
     try:
         _make(folder.parent)
@@ -64,10 +63,10 @@ def cached(folder: Path, build: Callable[[Path], None]) -> Path:
         return folder
     except OSError as error:
         if error.filename is not None and not _below(Path(os.fsdecode(error.filename)), folder.parent):
-            # A file that the build reads; not a fault of the cache.
+            # A file that the build reads, not a problem of the cache.
             raise
-        # NumPy only counts what a full disk takes.
-        reason = error.strerror or f"no room: {error}"
+        # NumPy reports a full disk without an errno.
+        reason = error.strerror or f"disk full: {error}"
         raise OpzoError(
             f"cannot keep built files in {folder.parent} ({reason}); set OPZO_CACHE to a folder "
             "with room that can be written"
@@ -75,12 +74,12 @@ def cached(folder: Path, build: Callable[[Path], None]) -> Path:
 
 
 def _below(path: Path, folder: Path) -> bool:
-    """Whether a path is in ``folder``, or is one of those that lead to it."""
+    """Whether a path is in ``folder`` or is one of its parents."""
     return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
 def _make(folder: Path) -> None:
-    """Make a folder, and those that lead to it, for this user alone."""
+    """Create a folder and its parents, accessible only to this user."""
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     for place in reversed(missing):
         with suppress(FileExistsError):
@@ -88,13 +87,13 @@ def _make(folder: Path) -> None:
 
 
 def _keep(folder: Path, build: Callable[[Path], None]) -> None:
-    """Build and put into place."""
+    """Build in a temporary folder and rename it."""
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         build(work)
         _seal(work)
         if os.path.lexists(folder):
-            # Damaged. Who has it open keeps it.
+            # Damaged; processes that have it open can go on reading it.
             folder.rename(work.with_name(work.name + "_old"))
         work.rename(folder)
         sync_folder(folder.parent)
@@ -104,7 +103,7 @@ def _keep(folder: Path, build: Callable[[Path], None]) -> None:
 
 
 def _seal(work: Path) -> None:
-    """Write the manifest of a complete build; all of it is on the disk then, and nobody else can change it."""
+    """Write the manifest of a complete build, bring all to the disk, and remove write permission for other users."""
     manifest: dict[str, tuple[int, int]] = {}
     places = [path for path in sorted(work.rglob("*")) if not path.is_symlink()]
     for path in places:
@@ -120,7 +119,7 @@ def _seal(work: Path) -> None:
 
 
 def _complete(folder: Path) -> bool:
-    """Whether ``folder`` is a kept build and undamaged; OpzoError where others could have changed it."""
+    """Whether ``folder`` is a complete, undamaged build; OpzoError if other users could have changed it."""
     if not os.path.lexists(folder):
         return False
     check_entry(folder, stat.S_IFDIR)
@@ -137,7 +136,7 @@ def _complete(folder: Path) -> bool:
 
 
 def _check_sum(path: Path) -> int:
-    """Of a file's content, against damage: whether others can change it is checked apart."""
+    """CRC-32 of a file's content, to detect damage; changes by other users are prevented separately."""
     value = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -147,13 +146,13 @@ def _check_sum(path: Path) -> int:
 
 @contextmanager
 def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of ``folder``; BlockingIOError where another process has it and this one shall not ``wait``."""
+    """Hold the lock of ``folder``; without ``wait``, BlockingIOError if another process has it."""
     path = folder.with_name(folder.name + ".lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if path.is_symlink():
-            raise OpzoError(f"{path} is a link, which opzo does not make; remove it, or {REMEDY}") from error
+            raise OpzoError(f"{path} is a link, which opzo does not create; remove it, or {REMEDY}") from error
         raise
     try:
         check_status(path, os.fstat(descriptor), stat.S_IFREG)
@@ -177,7 +176,7 @@ def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove what killed builds left in ``parent``, once in a process: work folders whose lock is free."""
+    """Remove temporary folders of killed builds in ``parent``, once per process; their locks are free."""
     if parent in _swept:
         return
     _swept.add(parent)

@@ -1,4 +1,4 @@
-"""Programs that opzo runs: they end when opzo does, however it ends."""
+"""Child processes that end with opzo, even if opzo is killed."""
 
 import os
 import shutil
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import IO
 
 PATIENCE = 2.0
-"""Seconds in which a program may remove its temporary files before it is killed."""
-# The program's group is killed when the pipe on standard input, whose other end only opzo holds, is closed: also where
-# opzo was killed. The watcher is not a child of the program, which might wait for it.
+"""Seconds for a program to remove its temporary files before it is killed."""
+# A watcher kills the program's process group when the pipe on standard input closes; only opzo has its other end, so
+# that also happens when opzo is killed. The watcher is not a child of the program, which might wait for it.
 _WATCHED = 'exec 3<&0; ( (read _; kill -s KILL -- -$$) <&3 >/dev/null 2>&1 & ); exec "$@" <"$0" 3<&-'
 
 _running: set[subprocess.Popen[bytes]] = set()
@@ -25,22 +25,22 @@ def run_child(
     log: IO[bytes] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> tuple[int, bytes]:
-    """Run a program to its end; its exit code, below zero for a signal, and what it said on stdout and stderr.
+    """Run a program; return its exit code, negative for a signal, and its output on stdout and stderr.
 
-    It is ended, with all programs that it started, when this call ends by an exception, when `end_children` is called
-    or when this process ends. OSError where it cannot be started.
+    The program and all its children are terminated when this call raises an exception, when `end_children` is called,
+    or when this process ends. OSError if it cannot be started.
 
     Parameters
     ----------
     command : sequence of str
     cwd : path
-        Its working folder, and the folder of its temporary files.
+        Working folder, also for temporary files.
     stdin : path
-        File that it reads as standard input.
+        File for standard input.
     log : file or None
-        Gets the output instead, which is returned empty then.
+        File that gets the output; the returned output is then empty.
     env : mapping or None
-        Environment variables besides those of this process.
+        Additional environment variables.
     """
     if shutil.which(command[0], path=None if env is None else env.get("PATH")) is None:
         raise FileNotFoundError(2, os.strerror(2), command[0])
@@ -63,13 +63,13 @@ def run_child(
 
 
 def end_children() -> None:
-    """End the programs that other threads wait for."""
+    """Terminate the programs that other threads wait for."""
     for process in tuple(_running):
         _signal(process, signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of a program's group."""
+    """Terminate what is left of a program's process group."""
     try:
         if process.poll() is None:
             _signal(process, signal.SIGTERM)
@@ -89,5 +89,5 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):
-        # Nothing is left of the group; macOS says EPERM where only zombies are.
+        # The group is gone; macOS reports EPERM if only zombies are left.
         pass

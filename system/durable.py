@@ -1,4 +1,4 @@
-"""Files and folders that outlast a power cut."""
+"""Syncing of files and folders, so that they survive a power failure."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def sync_file(path: Path) -> None:
-    """Bring a file's content to the disk."""
+    """Write a file's content to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -15,7 +15,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk, where its file system can: some know no such thing, and say so."""
+    """Write a folder's entries to the disk, if its file system supports that."""
     try:
         sync_file(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Folders that one process at a time works in: made in one step, locked, cleaned of what killed processes left."""
+"""Folders used by one process at a time: creation, locking, and removal of leftovers of killed processes."""
 
 import contextlib
 import errno
@@ -13,14 +13,14 @@ from opzo.spec.errors import OpzoError
 from opzo.system.atomic import remove_left
 
 LOCK = ".lock"
-"""Locked instead of the folder where a file system locks only what is open for writing, as NFS does."""
+"""File locked instead of the folder on file systems that lock only files open for writing, such as NFS."""
 
 
 @contextmanager
 def locked(path: Path, taken: str) -> Iterator[None]:
-    """Hold the lock of a folder, which is made where it is missing; OpzoError ``taken`` where another process has it.
+    """Hold the lock of a folder, created if missing; OpzoError with the text ``taken`` if another process has it.
 
-    Nothing may be written into the folder without it. It ends with the process, however that ends.
+    Nothing may be written to the folder without the lock. The system releases it when the process ends in any way.
     """
     made = make_folder(path)
     try:
@@ -32,24 +32,24 @@ def locked(path: Path, taken: str) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise OpzoError(
-            f"cannot lock {path}: {error.strerror}; its file system cannot keep two processes apart: "
-            "give a folder on another one, such as a local disk"
+            f"cannot lock {path}: {error.strerror}; its file system does not support locks: "
+            "give a folder on another file system, such as a local disk"
         ) from None
     try:
-        # The holder before may have moved the folder away; what is locked now must be what the path names.
+        # The previous holder may have moved the folder; the locked folder must still be the one at this path.
         if not _same(descriptor, place):
             raise OpzoError(taken)
         yield
     finally:
         if made:
-            # Only where nothing was written.
+            # Fails, as intended, if anything was written.
             with contextlib.suppress(OSError):
                 path.rmdir()
         os.close(descriptor)
 
 
 def _lock(path: Path) -> tuple[int, Path]:
-    """Lock a folder, without waiting; what was opened for it, and its name."""
+    """Lock a folder without waiting; return the descriptor and path of what is locked."""
     for place, flags in ((path, os.O_RDONLY | os.O_DIRECTORY), (path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)):
         descriptor = os.open(place, flags, 0o666)
         try:
@@ -71,7 +71,7 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def make_folder(path: Path) -> bool:
-    """Make a folder and those above it; whether it was missing. OpzoError where it cannot be."""
+    """Create a folder and its parents; return whether it was missing. OpzoError if that fails."""
     try:
         if path.is_dir():
             return False
@@ -82,12 +82,12 @@ def make_folder(path: Path) -> bool:
 
 
 def unique_folder(path: Path) -> Path:
-    """Make a folder that was missing: ``path``, or with a number behind the name. No other process gets the same."""
+    """Create a new folder: ``path``, with a number appended if it exists. No other process gets the same folder."""
     make_folder(path.parent)
     for number in count(1):
         numbered = path if number == 1 else path.with_name(f"{path.name}-{number}")
         try:
-            # Fails where another process was first; looking whether it exists would not.
+            # Unlike a check for existence, this fails if another process was faster.
             numbered.mkdir()
         except FileExistsError:
             continue
@@ -102,7 +102,7 @@ def _cannot_make(path: Path, error: OSError) -> OpzoError:
 
 
 def remove_leftovers(path: Path, names: tuple[str, ...]) -> None:
-    """Remove what processes that were killed left of writing files of these names; only with the folder's lock."""
+    """Remove temporary files of these names that killed processes left; needs the folder's lock."""
     with contextlib.suppress(OSError):
         for name in names:
             remove_left(path / name, own=True)

@@ -1,4 +1,4 @@
-"""Ctrl-C that lets the sample under way finish."""
+"""Ctrl-C handling that lets the present sample finish."""
 
 import signal
 import threading
@@ -11,29 +11,29 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupt:
-    """While in its ``with`` block, the first Ctrl-C, SIGTERM or SIGHUP only asks to stop; a second one ends at once.
+    """Within its ``with`` block, the first Ctrl-C, SIGTERM or SIGHUP only requests a stop; a second one interrupts.
 
     Parameters
     ----------
-    tell : callable
-        Called at the first one, to answer the user.
+    notify : callable
+        Called at the first signal, to inform the user.
 
     Attributes
     ----------
     requested : bool
-        Whether there was one.
+        Whether there was a signal.
     """
 
-    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, notify: Callable[[], None] = lambda: None) -> None:
         self.requested = False
-        self._tell = tell
+        self._notify = notify
         self._at_once = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        # Signals belong to the main thread; elsewhere (a notebook's worker) there is nothing to catch.
+        # Only the main thread gets signals; in others, such as a notebook's worker, there is nothing to catch.
         if threading.current_thread() is threading.main_thread():
-            # Who started this with nohup wants SIGHUP ignored.
+            # Under nohup SIGHUP stays ignored.
             caught = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._handle) for number in caught}
         return self
@@ -46,7 +46,7 @@ class Interrupt:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """While in this block, the first one interrupts at once as well: for work of which nothing is kept."""
+        """Within this block the first signal interrupts immediately: for work whose result is not saved."""
         self._at_once = True
         try:
             yield
@@ -57,8 +57,8 @@ class Interrupt:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        # A terminal that has closed cannot be told; what is to be saved must be saved all the same.
+        # The terminal may be closed; results must still be saved.
         with suppress(OSError):
-            self._tell()
+            self._notify()
         if self._at_once:
             raise KeyboardInterrupt

@@ -15,9 +15,9 @@ NAMES = frozenset(
         "thumbs.db",
     }
 )
-"""In lower case; names that begin with a dot are left by systems and programs too (.DS_Store, ._NAME, .nfs...)."""
+"""Names in lower case; names that start with a dot count as well (.DS_Store, ._NAME, .nfs...)."""
 
 
 def is_litter(path: Path) -> bool:
-    """Whether nobody put this file or folder there on purpose."""
+    """Whether an operating system or a program left this file or folder."""
     return path.name.startswith(".") or path.name.lower() in NAMES

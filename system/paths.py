@@ -1,19 +1,19 @@
-"""Names of files and folders as users write them."""
+"""Paths given by users."""
 
 from pathlib import Path
 
 from opzo.spec.errors import OpzoError
 
 DATA_ROOT = "--data-root DIR (in Python, root)"
-"""How to name the folder of a data set's files."""
+"""Text for messages: how to give the folder of a data set's files."""
 
 
 def expanded(text: str) -> Path:
-    """Path with ``~`` for the home folder, which shells leave in settings and behind ``=``."""
+    """Expand ``~``, which shells do not do in settings and after ``=``."""
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise OpzoError(f"there is no home folder for {text}; write its whole path") from None
+        raise OpzoError(f"there is no home folder for {text}; write the full path") from None
 
 
 def absolute(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Work of libraries on files of strangers, tried in a process of its own first.
+"""Trial runs of libraries on untrusted files in a child process.
 
-Libraries in C and Rust may run without an end, crash, or end their process at bytes that they do not foresee. What a
-child process has come through, this process does too.
+Libraries in C and Rust may hang, crash, or abort the process on unexpected bytes. If a child process gets through the
+file, this process will too.
 """
 
 import os
@@ -13,18 +13,18 @@ from math import ceil
 from opzo.spec.errors import OpzoError
 
 SECONDS = 10.0
-BYTES_A_SECOND = 5e6
-"""A slower disk or decoder is not to be waited for."""
+BYTES_PER_SECOND = 5e6
+"""Minimum speed of reading; a slower one counts as a hang."""
 
 
 def probe(what: str, size: int, work: Callable[[], object]) -> None:
-    """Do ``work`` on a file of ``size`` bytes in a child process; OpzoError where it crashes or has no end.
+    """Do ``work`` on a file of ``size`` bytes in a child process; OpzoError if it crashes or hangs.
 
-    Exceptions of ``work`` are none here: it meets them again when it is done in this process.
+    Exceptions of ``work`` are ignored here, because they occur again when it is done in this process.
     """
-    limit = ceil(SECONDS + size / BYTES_A_SECOND)
+    limit = ceil(SECONDS + size / BYTES_PER_SECOND)
     with warnings.catch_warnings():
-        # Python warns of forks where there are threads; the child does nothing but this work.
+        # Python warns of forks with threads; the child does nothing but this work.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
@@ -42,11 +42,11 @@ def probe(what: str, size: int, work: Callable[[], object]) -> None:
 
 
 def _work(work: Callable[[], object], limit: int) -> None:
-    """All that the child does; it says nothing, and leaves no trace of this process's clean-up."""
+    """Run in the child: silent, and without the exit handlers of this process."""
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
-        # Ends it in the middle of a library too, and where its parent is gone.
+        # Also ends the child inside a library, and if its parent is gone.
         signal.alarm(limit)
         silent = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):

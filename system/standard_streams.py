@@ -1,4 +1,4 @@
-"""Standard input, output and error of a command, whatever they are: closed, full, without a reader, not UTF-8."""
+"""Robust standard streams of a command: closed, full, without a reader, or not UTF-8."""
 
 import codecs
 import io
@@ -16,7 +16,7 @@ NAMES = ("stdin", "stdout", "stderr")
 
 
 def _printed(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Stand-in for a character that an encoding lacks: the byte of a file name that is not text, else an escape."""
+    """Replacement for a character that cannot be encoded: the byte of an undecodable file name, else an escape."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character, end = error.object[error.start], error.start + 1
@@ -29,13 +29,13 @@ codecs.register_error(ERRORS, _printed)
 
 
 class Output:
-    """A text stream to print to that never fails; what is printed after its first failure is lost.
+    """Text stream whose writes never fail; after the first failure output is discarded.
 
     Parameters
     ----------
     inner : text stream
     interrupt : bool
-        The first failure ends the command as Ctrl-C does.
+        Whether the first failure ends the command as Ctrl-C does.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Output:
             inner.reconfigure(errors=ERRORS)
 
     def write(self, text: str) -> int:
-        """Print."""
+        """Write text."""
         if self.error is None:
             try:
                 return self._inner.write(text)
@@ -59,7 +59,7 @@ class Output:
         return len(text)
 
     def flush(self) -> None:
-        """Bring what was printed to where it goes."""
+        """Flush the stream."""
         if self.error is None:
             try:
                 self._inner.flush()
@@ -72,7 +72,7 @@ class Output:
     def _fail(self, error: OSError) -> None:
         self.error = error
         with suppress(OSError, ValueError):
-            # What waits in the buffer would fail again at exit.
+            # Data left in the buffer would fail again at exit.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._inner.fileno())
             os.close(nowhere)
@@ -85,7 +85,7 @@ class Output:
 
 @contextmanager
 def standard_streams() -> Iterator[Output]:
-    """Make the three standard streams usable meanwhile; yields that of standard output."""
+    """Make the three standard streams usable within the block; yields standard output."""
     closed = [name for number, name in enumerate(NAMES) if _open(number, name)]
     before = sys.stdout, sys.stderr
     stdout = Output(sys.stdout, interrupt=True)
@@ -99,7 +99,7 @@ def standard_streams() -> Iterator[Output]:
 
 
 def _open(number: int, name: str) -> bool:
-    """Open a closed standard stream on nothing, so that no other file gets its number; whether it was closed."""
+    """Open a closed standard stream on the null device, so that no file gets its number; whether it was closed."""
     if getattr(sys, name) is not None:
         return False
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -110,7 +110,7 @@ def _open(number: int, name: str) -> bool:
     if nowhere != number:
         stream = open(nowhere, "r" if number == 0 else "w", encoding="utf-8")
     else:
-        # Programs that opzo starts have it too.
+        # Inherited by programs that opzo starts.
         os.set_inheritable(number, True)
         stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)
     setattr(sys, name, stream)
@@ -119,7 +119,7 @@ def _open(number: int, name: str) -> bool:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """While in its ``with`` block, SIGTERM and SIGHUP end the work as Ctrl-C does: nothing is left behind."""
+    """Within the block, SIGTERM and SIGHUP act like Ctrl-C, so that clean-up code runs."""
     changed = []
     if threading.current_thread() is threading.main_thread():
         changed = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]

@@ -1,4 +1,4 @@
-"""Text files as other systems write them: with byte-order marks, in UTF-16, or in the encodings of before."""
+"""Text files from other systems: with byte-order marks, in UTF-16, or in older encodings."""
 
 import codecs
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from opzo.spec.errors import OpzoError
 
 TEXT_MAX = 1 << 26
-"""Bytes: lists of recordings and labels are much shorter."""
+"""Maximum size in bytes; lists of recordings and labels are much smaller."""
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16-le",
@@ -15,15 +15,15 @@ MARKS = {
 
 
 def read_text(path: Path, remedy: str) -> str:
-    """Text of a file; OpzoError, ending in ``remedy``, where it is absent or no text.
+    """Text of a file; OpzoError, ending in ``remedy``, if it is missing or not text.
 
-    A byte-order mark tells the encoding and is left out; else it is UTF-8, or where it is not that, Latin 1.
+    A byte-order mark selects the encoding and is removed; without one it is UTF-8, or Latin 1 if that fails.
     """
     try:
         if not path.is_file():
             raise OpzoError(f"there is no file {path}; {remedy}")
         if path.stat().st_size > TEXT_MAX:
-            raise OpzoError(f"{path} has {path.stat().st_size:,} bytes, which is no list; {remedy}")
+            raise OpzoError(f"{path} has {path.stat().st_size:,} bytes, which is too large for a list; {remedy}")
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         raise OpzoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; {remedy}") from None
@@ -35,5 +35,5 @@ def read_text(path: Path, remedy: str) -> str:
             raise OpzoError(f"{path} is damaged text at byte {error.start + len(mark)}; {remedy}") from None
         text = data.decode("latin-1")
     if "\0" in text:
-        raise OpzoError(f"{path} is no text; {remedy}")
+        raise OpzoError(f"{path} is not a text file; {remedy}")
     return text

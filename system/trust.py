@@ -1,4 +1,4 @@
-"""Whether other users can change files that opzo runs or believes."""
+"""Checks whether other users can change files that opzo runs or trusts."""
 
 import grp
 import os
@@ -13,11 +13,11 @@ REMEDY = "set OPZO_CACHE to a folder of your own"
 
 
 def check_folder(folder: Path) -> None:
-    """Raise OpzoError where another user can put files into ``folder``, or another folder in its place.
+    """Raise OpzoError if another user can add files to ``folder`` or replace it.
 
-    The folder itself and what leads to it must belong to this user or to root, and nobody else may write there, except
-    where the sticky bit, as that of ``/tmp``, keeps others from this user's files: then only what `check_entry` passes
-    is to be trusted there. A folder that holds opzo itself is trusted as opzo is.
+    The folder and its parents must belong to this user or root, and others must not have write permission. A folder
+    with the sticky bit, such as ``/tmp``, is accepted; only entries that pass `check_entry` can be trusted in it.
+    Parents of opzo's own folder are trusted like opzo itself.
     """
     for place in (folder, *folder.parents):
         if place.is_symlink():
@@ -38,15 +38,15 @@ def check_folder(folder: Path) -> None:
 
 
 def check_entry(path: Path, kind: int) -> None:
-    """Raise OpzoError where ``path`` is not of ``kind`` (``stat.S_IFREG``, ``S_IFDIR``), or others can change it."""
+    """Raise OpzoError if ``path`` is not of ``kind`` (``stat.S_IFREG``, ``S_IFDIR``) or others can change it."""
     check_status(path, path.lstat(), kind)
 
 
 def check_status(path: Path, status: os.stat_result, kind: int) -> None:
-    """The same for a file whose status is known."""
+    """As `check_entry`, for a file with a known status."""
     if stat.S_IFMT(status.st_mode) != kind:
         what = "folder" if kind == stat.S_IFDIR else "file"
-        raise OpzoError(f"{path} is not a {what}, as opzo makes it; remove it, or {REMEDY}")
+        raise OpzoError(f"{path} is not a {what}, which opzo expects; remove it, or {REMEDY}")
     _check(path, status)
 
 
@@ -71,7 +71,7 @@ def _refusal(path: Path) -> OpzoError:
 
 @cache
 def _private(uid: int, gid: int) -> bool:
-    """Whether a group is its owner's alone, as many systems make one for each user."""
+    """Whether the user is the only member of the group, as on systems with a group per user."""
     try:
         group, user = grp.getgrgid(gid), pwd.getpwuid(uid).pw_name
     except KeyError:

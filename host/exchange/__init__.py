@@ -1,1 +1,1 @@
-"""Exchange of networks with other frameworks: state dicts and NIR graphs, quantisation and its cost."""
+"""Exchange of networks with other frameworks: PyTorch state dicts, NIR graphs, rounding to the chip's formats."""

@@ -1,7 +1,7 @@
-"""The chip's forward pass in PyTorch: its weights, its arithmetic, batches of samples.
+"""The chip's forward pass in PyTorch, with its weights and arithmetic, for batches of samples.
 
-Spikes, potentials and read-outs are the golden model's, to the bit. All numbers are whole and below 2**53, so that
-double precision holds them exactly and the sums can be matrix products.
+Spikes, membrane potentials and readouts equal those of the golden model exactly. All numbers are integers below 2**53,
+which double precision represents exactly, so the sums can be matrix products.
 """
 
 from collections.abc import Sequence
@@ -18,32 +18,32 @@ from opzo.spec.rules import Input
 
 
 class Forward(NamedTuple):
-    """What a network does with a batch of samples.
+    """Result of a forward pass on a batch of samples.
 
-    Raw units of MEMBRANE (Q7.12) where it is the chip's, else thresholds.
+    In raw units of MEMBRANE (Q7.12) from a ChipNetwork, in units of the threshold from a FloatNetwork.
     """
 
     potentials: list[Tensor]
-    """Of each hidden layer, before the reset: (samples, steps, n)."""
+    """Membrane potentials of each hidden layer before the reset: (samples, steps, n)."""
     spikes: list[Tensor]
-    """Of each hidden layer, 0 or 1: (samples, steps, n)."""
+    """Spikes of each hidden layer, 0 or 1: (samples, steps, n)."""
     outputs: Tensor
-    """Read-outs of every step: (samples, steps, classes)."""
+    """Readouts of each step: (samples, steps, classes)."""
 
     @property
     def decisions(self) -> Tensor:
-        """Class with the largest summed read-out, the lowest of equals: int64 (samples,)."""
+        """Class with the largest readout sum, the lowest one in a tie: int64 (samples,)."""
         return self.outputs.sum(1).argmax(1)
 
 
 class ChipNetwork(nn.Module):
-    """A network as the chip computes it in test mode, without noise.
+    """A network computed as by the chip in test mode, without noise.
 
     Parameters
     ----------
     network : Network
     weights : sequence of int16 (n_in + 1, n_out)
-        Q3.12, as in a checkpoint; the last row is the bias. ValueError where they are not those of ``network``.
+        Q3.12, as in a checkpoint; the last row is the bias. ValueError if their shapes do not match ``network``.
     """
 
     def __init__(self, network: Network, weights: Sequence[NDArray[np.int16]]) -> None:
@@ -56,9 +56,9 @@ class ChipNetwork(nn.Module):
             self.register_buffer(f"weights_{layer}", torch.from_numpy(matrix.astype(np.float64)))
 
     def forward(self, x: Tensor) -> Forward:
-        """Run samples, int of any kind: frames (samples, inputs) of values 0..255; else (samples, steps, inputs).
+        """Run integer samples: frames (samples, inputs) of values 0..255, or events (samples, steps, inputs).
 
-        Spikes are 0 or 1, graded events 0 (none) to 255. All results are whole numbers in double precision.
+        Spikes are 0 or 1, graded events 0 (none) to 255. All results are integers in double precision.
         """
         first, *weights = (self.get_buffer(f"weights_{layer}") for layer in range(len(self.network.sizes) - 1))
         if self.network.input is Input.SPIKES:
@@ -66,7 +66,7 @@ class ChipNetwork(nn.Module):
         elif self.network.input is Input.GRADED:
             current = _integrate_values(x.double(), first, SPIKE_INPUT)
         else:
-            # The same in all steps.
+            # Equal in all steps.
             current = _integrate_values(x.double(), first, BIAS_INPUT)[:, None].expand(-1, self.network.steps, -1)
         potentials, spikes = [], []
         for matrix in weights:
@@ -77,13 +77,13 @@ class ChipNetwork(nn.Module):
         return Forward(potentials, spikes, current)
 
     def __call__(self, *arguments: Any) -> Forward:
-        """``forward``, with its type."""
+        """Typed call of ``forward``."""
         result: Forward = super().__call__(*arguments)
         return result
 
 
 def fire(current: Tensor) -> tuple[Tensor, Tensor]:
-    """Potentials before the reset and spikes of currents, all (samples, steps, n) in MEMBRANE; v is 0 before step 0."""
+    """Membrane potentials before the reset, and spikes; all (samples, steps, n) in MEMBRANE, starting from v = 0."""
     v = torch.zeros_like(current[:, 0])
     potentials, spikes = torch.empty_like(current), torch.empty_like(current)
     for t in range(current.size(1)):
@@ -94,14 +94,15 @@ def fire(current: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _integrate_spikes(spikes: Tensor, weights: Tensor) -> Tensor:
-    """Currents (..., n_out), MEMBRANE, of spikes (..., n_in); the bias row spikes too. No product loses a bit."""
+    """Currents (..., n_out) in MEMBRANE of spikes (..., n_in); the bias row spikes too. All products are exact."""
     return _to_membrane((spikes @ weights[:-1] + weights[-1]) * (SPIKE_INPUT >> PRODUCT_SHIFT))
 
 
 def _integrate_values(values: Tensor, weights: Tensor, bias: int) -> Tensor:
-    """Currents (..., n_out), MEMBRANE, of values 0..255 (..., n_in) and a bias row of value ``bias``.
+    """Currents (..., n_out) in MEMBRANE of values 0..255 (..., n_in) and a bias row of value ``bias``.
 
-    Each product floors before it is summed. The bits that all of them lose are a sum over the values of each residue.
+    The chip floors each product before the sum. The total of the dropped bits is computed for each residue of the
+    values, as a matrix product.
     """
     rows = torch.cat([values, torch.full_like(values[..., :1], bias)], -1)
     unit = 1 << PRODUCT_SHIFT

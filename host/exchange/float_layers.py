@@ -1,7 +1,7 @@
-"""Layers of a float network in the chip's conventions, and to and from the chip's weights.
+"""Layers of a floating-point network in the chip's conventions, and their conversion to and from the chip's weights.
 
-Conventions: inputs are value / 256 (a spike 1.0), threshold 1, leak 1/2 a time step, reset by subtraction, read-outs
-without memory. What a float network does otherwise is folded into its weights here, where that can be done exactly.
+Conventions: inputs are value / 256 (a spike is 1.0), threshold 1, leak 1/2 per time step, reset by subtraction,
+readouts without memory. Other conventions are folded into the weights where that is exact.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,21 +18,21 @@ from opzo.spec.rules import Input
 
 Floats = NDArray[np.float64]
 LEAK = 0.5
-"""Share of the membrane potential that is left after a time step, on the chip."""
+"""Fraction of the membrane potential that remains after a time step on the chip."""
 BIAS = BIAS_INPUT / (1 << INPUT_BITS)
-"""Value of the bias row of the input."""
+"""Input value of the bias row of the first layer."""
 LARGEST = 1e30
-"""Larger weights are no network's; their squares stay finite."""
+"""Limit of weights; their squares are still finite."""
 
 
 @dataclass(frozen=True)
 class FloatLayer:
-    """One linear layer; OpzoError, naming it, where shapes do not fit or a number is not finite.
+    """One linear layer; OpzoError, naming it, if shapes do not match or a number is not finite.
 
     Parameters
     ----------
     name : str
-        For messages.
+        Name for messages.
     weight : float64 (n_out, n_in)
     bias : float64 (n_out,)
     """
@@ -44,13 +44,13 @@ class FloatLayer:
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or not self.weight.size:
             raise OpzoError(
-                f"layer '{self.name}' has weights of shape {self.weight.shape}; the chip has linear layers only, "
+                f"layer '{self.name}' has weights of shape {self.weight.shape}; the chip has only linear layers, "
                 "(n_out, n_in)"
             )
         if self.bias.shape != self.weight.shape[:1]:
             raise OpzoError(
                 f"layer '{self.name}' has {len(self.weight)} neurons and a bias of shape {self.bias.shape}; "
-                "give one bias a neuron, or none"
+                "give one bias per neuron, or none"
             )
         if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
             raise OpzoError(
@@ -58,7 +58,7 @@ class FloatLayer:
                 "threshold, mean and std"
             )
         if max(abs(self.weight).max(), abs(self.bias).max()) > LARGEST:
-            raise OpzoError(f"layer '{self.name}' has weights beyond {LARGEST:g}; the chip's go to 8")
+            raise OpzoError(f"layer '{self.name}' has weights beyond {LARGEST:g}; the chip's are below 8")
 
     def scaled(self, gain: ArrayLike, offset: ArrayLike = 0.0) -> "FloatLayer":
         """Layer whose output is ``gain`` x output + ``offset``, each a number or (n_out,)."""
@@ -70,14 +70,14 @@ class FloatLayer:
 
 @dataclass(frozen=True)
 class InputScaling:
-    """What a float network makes of the chip's input values: (value / one - mean) / std.
+    """Input normalization of a floating-point network: (value / one - mean) / std for the chip's input values.
 
     Parameters
     ----------
     one : float
-        Value that counts 1.0: 256 is the chip's own convention (and what a spike is), 255 that of torchvision.
+        Value that becomes 1.0: 256 is the chip's convention (also for a spike), 255 that of torchvision.
     mean, std : float or (n_in,)
-        Of the normalisation behind that.
+        Mean and standard deviation of the subsequent normalization.
     """
 
     one: float = SPIKE_INPUT
@@ -86,12 +86,12 @@ class InputScaling:
 
     def __post_init__(self) -> None:
         if not 0 < self.one < np.inf:
-            raise OpzoError(f"the pixel value that counts 1.0 is {self.one}; it must be more than 0")
+            raise OpzoError(f"the input value for 1.0 is {self.one}; it must be more than 0")
         if not (np.all(np.asarray(self.std) > 0) and np.isfinite(self.std).all() and np.isfinite(self.mean).all()):
             raise OpzoError("mean and std of the inputs must be finite, and std more than 0")
 
     def fold(self, layer: FloatLayer) -> FloatLayer:
-        """First layer that takes value / 256 instead."""
+        """Fold the normalization into the first layer, which then takes value / 256."""
         n_in = layer.weight.shape[1]
         try:
             mean, std = (np.broadcast_to(np.asarray(some, float).ravel(), (n_in,)) for some in (self.mean, self.std))
@@ -107,18 +107,18 @@ class InputScaling:
 
 
 def sizes_of(layers: Sequence[FloatLayer]) -> tuple[int, ...]:
-    """Inputs, hidden neurons ..., classes; OpzoError where a layer does not fit the one before."""
+    """Inputs, hidden neurons ..., classes; OpzoError if a layer does not match the previous one."""
     for before, layer in pairwise(layers):
         if layer.weight.shape[1] != len(before.weight):
             raise OpzoError(
                 f"layer '{layer.name}' takes {layer.weight.shape[1]} inputs, but '{before.name}' before it has "
-                f"{len(before.weight)} neurons; the layers must follow each other"
+                f"{len(before.weight)} neurons; give consecutive layers"
             )
     return (layers[0].weight.shape[1], *(len(layer.weight) for layer in layers))
 
 
 def layers_of_chip(network: Network, weights: Iterable[NDArray[np.int16]]) -> list[FloatLayer]:
-    """Layers with the very values of weights (n_in + 1, n_out) in Q3.12; they fit single precision."""
+    """Layers with the exact values of weights (n_in + 1, n_out) in Q3.12, which fit single precision."""
     layers = [
         FloatLayer(str(number), matrix[:-1].T / WEIGHT.one, matrix[-1] / WEIGHT.one)
         for number, matrix in enumerate(weights)
@@ -128,22 +128,22 @@ def layers_of_chip(network: Network, weights: Iterable[NDArray[np.int16]]) -> li
 
 
 def exact_matrices(network: Network, layers: Sequence[FloatLayer]) -> list[Floats]:
-    """What the chip's weights (n_in + 1, n_out) should be, in units of 1.0; the last row is the bias.
+    """Exact weights (n_in + 1, n_out) for the chip, in units of 1.0; the last row is the bias.
 
-    OpzoError where ``layers`` are not those of ``network``.
+    OpzoError if ``layers`` do not match ``network``.
     """
     sizes = sizes_of(layers)
     if sizes != network.sizes:
-        raise OpzoError(f"the layers are those of {'-'.join(map(str, sizes))}, not of {network}; leave --net out")
+        raise OpzoError(f"the layers have sizes {'-'.join(map(str, sizes))}, not {network}; leave --net out")
     matrices = [np.vstack([layer.weight.T, layer.bias]) for layer in layers]
     matrices[0][-1] /= _bias_input(network)
     return matrices
 
 
 def round_weights(exact: Floats, weight_bits: int) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-    """Weights in Q3.12 nearest to ``exact`` (in units of 1.0) that a memory holds, and where they saturate.
+    """Round ``exact`` (in units of 1.0) to the nearest storable weights in Q3.12; also return where they saturate.
 
-    A memory of 12 bits holds Q1.10. What is beyond the range by less than half a unit does not count as saturated.
+    A memory of 12 bits stores Q1.10. Values beyond the range by less than half a unit do not count as saturated.
     """
     low_bits = ROW_LOW_BITS[weight_bits]
     top = 1 << (WEIGHT.width - 1 - 2 * low_bits)
@@ -153,5 +153,5 @@ def round_weights(exact: Floats, weight_bits: int) -> tuple[NDArray[np.int16], N
 
 
 def _bias_input(network: Network) -> float:
-    """What the bias row of the first layer is multiplied with."""
+    """Input value of the bias row of the first layer."""
     return BIAS if network.input is Input.FRAME else 1.0

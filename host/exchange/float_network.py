@@ -1,4 +1,4 @@
-"""A float network with the chip's neurons, as a plain PyTorch module."""
+"""A floating-point network with the chip's neurons, as a PyTorch module."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from opzo.spec.rules import Input
 
 
 def fire(current: Tensor) -> tuple[Tensor, Tensor]:
-    """Potentials before the reset and spikes, (samples, steps, n); the potentials take the place of ``current``."""
+    """Membrane potentials before the reset, and spikes, (samples, steps, n); potentials overwrite ``current``."""
     v, spikes = torch.zeros_like(current[:, 0]), torch.empty_like(current)
     for t in range(current.size(1)):
         u = current[:, t].add_(v, alpha=LEAK)
@@ -25,8 +25,8 @@ def fire(current: Tensor) -> tuple[Tensor, Tensor]:
 class FloatNetwork(nn.ModuleList):
     """Linear layers with leaky integrate-and-fire neurons between them: threshold 1, leak 1/2, soft reset.
 
-    The state dict is that of the linear layers: ``0.weight`` (n_out, n_in), ``0.bias``, ``1.weight``... For inference:
-    no gradients are recorded.
+    The state dict is that of the linear layers: ``0.weight`` (n_out, n_in), ``0.bias``, ``1.weight``... For inference
+    only: no gradients are recorded.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class FloatNetwork(nn.ModuleList):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Forward:
-        """Run samples: frames (samples, inputs), or events (samples, steps, inputs); 1.0 is a spike, or value 256."""
+        """Run frames (samples, inputs) or events (samples, steps, inputs); 1.0 is a spike or value 256."""
         first, *layers = self
         current = first(x)
         if self.network.input is Input.FRAME:
@@ -64,11 +64,11 @@ class FloatNetwork(nn.ModuleList):
         return Forward(potentials, spikes, current)
 
     def __call__(self, *arguments: Any) -> Forward:
-        """``forward``, with its type."""
+        """Typed call of ``forward``."""
         result: Forward = super().__call__(*arguments)
         return result
 
 
 def signals(network: Network, values: Tensor) -> Tensor:
-    """What a FloatNetwork takes, double precision, of what a ChipNetwork takes."""
+    """Convert inputs of a ChipNetwork to those of a FloatNetwork, in double precision."""
     return values.double() / (1 if network.input is Input.SPIKES else 1 << INPUT_BITS)

@@ -1,4 +1,4 @@
-"""Graphs of ``.nir`` files (HDF5), read without following links out of the file, and no larger than memory can take."""
+"""Safe reading of ``.nir`` files (HDF5): no links to other files, and no data larger than memory."""
 
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,26 @@ from opzo.system.probe import probe
 
 REMEDY = "write it with nir.write"
 NEURONS = frozenset({"LIF", "IF", "LI", "CubaLI", "CubaLIF"})
-"""Kinds whose parameters are one for each neuron; some programs write a scalar for all."""
+"""Kinds with a parameter value per neuron; some programs write a scalar for all neurons."""
 
 
 def read_nir(path: Path) -> nir.NIRGraph:
-    """Graph of a ``.nir`` file; OpzoError where it is none. That its nodes fit each other is not checked."""
+    """Graph of a ``.nir`` file; OpzoError if it is not one. Whether nodes match each other is not checked."""
     if not path.exists():
         raise OpzoError(f"there is no file {path}; give a .nir file of a graph")
     if not path.is_file():
-        raise OpzoError(f"{path} holds no NIR graph: it is not a file; give a .nir file of a graph")
+        raise OpzoError(f"{path} is not a NIR graph: it is not a file; give a .nir file of a graph")
     try:
-        # The library of HDF5 may run in circles, or crash, where a file is damaged.
+        # The HDF5 library may loop or crash on a damaged file.
         probe(str(path), path.stat().st_size, lambda: _tree(path))
         graph = _graph(_tree(path))
     except OpzoError:
         raise
     except KeyError:
-        raise OpzoError(f"{path} holds no NIR graph (it lacks the groups of one); {REMEDY}") from None
-    # The libraries check with assertions and all kinds of exceptions, HDF5 with texts of several lines.
+        raise OpzoError(f"{path} is not a NIR graph (it lacks the groups of one); {REMEDY}") from None
+    # The libraries raise many types of exceptions, assertions included; those of HDF5 have several lines of text.
     except Exception as error:
-        raise OpzoError(f"{path} holds no NIR graph ({reason(error)}); {REMEDY}") from None
+        raise OpzoError(f"{path} is not a NIR graph ({reason(error)}); {REMEDY}") from None
     return graph
 
 
@@ -43,19 +43,19 @@ def _tree(path: Path) -> dict[str, Any]:
 
 
 class _Tree:
-    """Groups of a file as dictionaries, its data sets as arrays and texts."""
+    """Reads groups of a file as dictionaries, and its datasets as arrays and strings."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._size = path, 0
         self._seen: set[tuple[int, int]] = set()
 
     def read(self, group: Any) -> dict[str, Any]:
-        """Contents of a group; OpzoError for links, and for more than memory can take."""
+        """Contents of a group; OpzoError for links, and for data larger than memory."""
         if not isinstance(group, h5py.Group):
             raise KeyError("no group")
         info = h5py.h5o.get_info(group.id)
         if (info.fileno, info.addr) in self._seen:
-            raise self._refused(group.name, "is in two places, or within itself")
+            raise self._refused(group.name, "is in two places, or inside itself")
         self._seen.add((info.fileno, info.addr))
         return {name: self._item(group, name) for name in group}
 
@@ -113,5 +113,5 @@ def _kind(tree: Any) -> str:
 
 
 def text_of(value: Any) -> str:
-    """Text of a file, in whichever type the library gives it."""
+    """String from a file, which the library returns as str or bytes."""
     return value.decode("utf8", "replace") if isinstance(value, bytes) else str(value)

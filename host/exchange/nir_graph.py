@@ -1,8 +1,8 @@
-"""Bridge between NIR, the exchange format of neuromorphic simulators, and the chip.
+"""Conversion of networks to and from NIR, the exchange format of neuromorphic simulators.
 
 A network is a chain Input, Affine, LIF, Affine, LIF ..., Affine, Output. NIR's LIF is continuous in time; simulators
-step it by ``v += dt / tau (v_leak - v + r I)``, so that the chip's ``v / 2 + I`` is tau = 2 dt, r = 2, v_leak = 0. That
-neurons reset by subtraction, and how long a time step is, NIR has no words for: they are in the graph's metadata.
+step it by ``v += dt / tau (v_leak - v + r I)``, so the chip's ``v / 2 + I`` is tau = 2 dt, r = 2, v_leak = 0. NIR has
+neither reset by subtraction nor the length of a time step; both are in the graph's metadata.
 """
 
 from io import BytesIO
@@ -25,16 +25,16 @@ from opzo.spec.rules import Input
 from opzo.system.bounds import check_memory
 
 DT = 1e-4
-"""Seconds a time step in graphs that are written: what other simulators take where nothing is said."""
+"""Length of a time step in seconds in exported graphs, the default of other simulators."""
 SUBTRACT = "subtract"
-"""Metadata ``reset`` of graphs whose neurons lose the threshold when they spike."""
+"""Value of the metadata ``reset`` for neurons that subtract the threshold."""
 TOLERANCE = 1e-5
-"""Relative; tau and dt may have been stored in single precision."""
+"""Relative tolerance; tau and dt may have been stored in single precision."""
 logger = getLogger(__name__)
 
 
 def to_nir(checkpoint: Checkpoint) -> nir.NIRGraph:
-    """Graph with the very weights of the chip, in single precision."""
+    """Graph with the exact weights of the chip, in single precision."""
     network = checkpoint.network
     nodes: dict[str, Any] = {"input": nir.Input(np.array([network.inputs]))}
     layers = layers_of_chip(network, checkpoint.state.weights)
@@ -63,18 +63,18 @@ def from_nir(graph: nir.NIRGraph, *, scaling: InputScaling = CHIP_SCALING, dt: f
     Parameters
     ----------
     graph : nir.NIRGraph
-        A chain of Affine or Linear and LIF nodes; a Flatten may follow the input.
+        A chain of alternating Affine or Linear and LIF nodes; a Flatten may follow the input.
     scaling : InputScaling
-        What the network takes as input.
+        Input normalization of the network.
     dt : float
-        Seconds a time step; without it, the graph's metadata must say so.
+        Length of a time step in seconds; by default that of the graph's metadata.
 
-    Raises OpzoError, naming the node, where the chip cannot compute the network.
+    Raises OpzoError, naming the node, if the chip cannot compute the network.
     """
     metadata = graph.metadata
     dt = _number(metadata, "dt") if dt is None else dt
     if dt is not None and not 0 < dt < np.inf:
-        raise OpzoError(f"a time step of {dt:g} s cannot be; give its length with --dt")
+        raise OpzoError(f"a time step of {dt:g} s is invalid; give its length with --dt")
     layers: list[FloatLayer] = []
     expect_neurons = False
     for name, node in _chain(graph):
@@ -89,15 +89,15 @@ def from_nir(graph: nir.NIRGraph, *, scaling: InputScaling = CHIP_SCALING, dt: f
         expect_neurons = not expect_neurons
     if not expect_neurons:
         raise OpzoError(
-            "the graph does not end with a linear layer; the chip's read-out is one, without neurons behind it"
+            "the graph does not end with a linear layer; the chip's readout is a linear layer without neurons"
         )
     _check_ends(graph, layers)
     layers[0] = scaling.fold(layers[0])
-    return FloatModel(layers, *_said(metadata))
+    return FloatModel(layers, *_steps_and_input(metadata))
 
 
 def _check_ends(graph: nir.NIRGraph, layers: list[FloatLayer]) -> None:
-    """Raise OpzoError where input or output have other shapes than the layers next to them."""
+    """Raise OpzoError if the shape of input or output differs from that of the adjacent layer."""
     for kind, layer, size in (
         (nir.Input, layers[0], layers[0].weight.shape[1]),
         (nir.Output, layers[-1], len(layers[-1].weight)),
@@ -106,19 +106,19 @@ def _check_ends(graph: nir.NIRGraph, layers: list[FloatLayer]) -> None:
         (shape,) = graph.nodes[name].output_type.values()
         if shape is not None and np.prod(_numbers(name, shape)) != size:
             raise OpzoError(
-                f"node {_quoted(name)} has shape {tuple(np.ravel(shape).tolist())}, but layer '{layer.name}' next to "
-                f"it has {size} values; write a graph whose nodes fit each other"
+                f"node {_quoted(name)} has shape {tuple(np.ravel(shape).tolist())}, but the adjacent layer "
+                f"'{layer.name}' has {size} values; write a graph with matching nodes"
             )
 
 
 def _chain(graph: nir.NIRGraph) -> list[tuple[str, nir.NIRNode]]:
-    """Nodes between input and output, in order; OpzoError where they are no chain."""
+    """Nodes between input and output, in order; OpzoError if they are not a chain."""
     begin, end = _only(graph, nir.Input), _only(graph, nir.Output)
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for source, target in graph.edges:
         for name in (source, target):
             if name not in after:
-                raise OpzoError(f"an edge names the node {_quoted(name)}, which the graph does not have; leave it out")
+                raise OpzoError(f"an edge refers to the node {_quoted(name)}, which does not exist; remove the edge")
         after[source].append(target)
     name = begin
     nodes: list[tuple[str, nir.NIRNode]] = []
@@ -153,10 +153,11 @@ def _linear(name: str, node: Any) -> FloatLayer:
 
 
 def _fold_neurons(name: str, node: Any, layer: FloatLayer, dt: float | None, metadata: dict[str, Any]) -> FloatLayer:
-    """Layer before neurons of threshold 1 and current gain 1 that does the same."""
+    """Equivalent layer for neurons with threshold 1 and current gain 1."""
     if dt is None:
         raise OpzoError(
-            f"the graph does not say how long a time step is, so the leak of node {_quoted(name)} is unknown; give --dt"
+            f"the graph does not give the length of a time step, so the leak of node {_quoted(name)} is unknown; "
+            "give --dt"
         )
     parameters = (node.tau, node.r, node.v_leak, node.v_threshold, node.v_reset)
     size = len(layer.bias)
@@ -164,10 +165,12 @@ def _fold_neurons(name: str, node: Any, layer: FloatLayer, dt: float | None, met
     if not np.allclose(tau * (1 - LEAK), dt, rtol=TOLERANCE):
         raise OpzoError(
             f"node {_quoted(name)} has tau {_range(tau)} s; with time steps of {dt:g} s, the chip's leak of "
-            f"{LEAK:g} is tau {dt / (1 - LEAK):g} s; train it so, or give the --dt that was meant"
+            f"{LEAK:g} is tau {dt / (1 - LEAK):g} s; train with that, or give the correct --dt"
         )
     if not (threshold > 0).all():
-        raise OpzoError(f"node {_quoted(name)} has thresholds of {_range(threshold)}; the chip's are more than 0")
+        raise OpzoError(
+            f"node {_quoted(name)} has thresholds of {_range(threshold)}; those of the chip are more than 0"
+        )
     if reset.any():
         raise OpzoError(
             f"node {_quoted(name)} resets to {_range(reset)}; the chip subtracts the threshold, so v_reset must be 0"
@@ -179,7 +182,7 @@ def _fold_neurons(name: str, node: Any, layer: FloatLayer, dt: float | None, met
 
 
 def _each(name: str, values: Any, size: int) -> NDArray[np.float64]:
-    """Parameter of each neuron."""
+    """Parameter value of each neuron."""
     array = _numbers(name, values).reshape(-1)
     if array.size not in (1, size):
         raise OpzoError(
@@ -192,10 +195,10 @@ def _each(name: str, values: Any, size: int) -> NDArray[np.float64]:
 
 
 def _numbers(name: str, values: Any) -> NDArray[np.float64]:
-    """Parameter as an array of numbers; OpzoError where it is none."""
+    """Convert a parameter to an array of numbers; OpzoError if it is not numeric."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
-        raise OpzoError(f"node {_quoted(name)} has a parameter of type {array.dtype}; real numbers expected")
+        raise OpzoError(f"node {_quoted(name)} has a parameter of type {array.dtype}; expected real numbers")
     check_memory(f"node {_quoted(name)}", array.size * np.dtype(float).itemsize)
     return array.astype(float)
 
@@ -212,30 +215,31 @@ def _range(values: NDArray[np.float64]) -> str:
 def _refusal(name: str, node: Any, expect_neurons: bool) -> str:
     kind = type(node).__name__
     reason = {
-        "IF": "its neurons have no leak, the chip's lose half of their potential a time step",
+        "IF": "its neurons have no leak, those of the chip lose half of their potential per time step",
         "CubaLIF": "the chip's neurons have no synaptic current; train with LIF",
-        "LI": "the chip's read-out has no memory: read-outs are summed over the time steps; leave it out",
-        "NIRGraph": "the chip has no recurrent connections and no graphs in graphs; write its nodes into one chain",
+        "LI": "the chip's readout has no memory, and readouts are summed over the time steps; remove the node",
+        "NIRGraph": "the chip has no recurrent connections, and graphs cannot be nested; write one chain of nodes",
     }
     if isinstance(node, nir.Affine | nir.Linear | nir.LIF):
         place = "LIF neurons" if expect_neurons else "a linear layer"
-        return f"node {_quoted(name)} is {kind} where {place} must be; layers and neurons take turns on the chip"
-    return f"node {_quoted(name)} is {kind}: {reason.get(kind, 'the chip computes Affine, Linear and LIF nodes only')}"
+        return f"node {_quoted(name)} is {kind} instead of {place}; layers and neurons alternate on the chip"
+    return f"node {_quoted(name)} is {kind}: {reason.get(kind, 'the chip supports only Affine, Linear and LIF nodes')}"
 
 
-def _said(metadata: dict[str, Any]) -> tuple[int | None, Input | None]:
-    """Time steps and kind of input, where a graph says them."""
+def _steps_and_input(metadata: dict[str, Any]) -> tuple[int | None, Input | None]:
+    """Time steps and input kind from the metadata, None if not given."""
     steps, kind = _number(metadata, "steps"), metadata.get("input")
     if steps is not None and not (1 <= steps <= MAX_STEPS and steps == int(steps)):
-        raise OpzoError(f"'steps' in the graph's metadata is {steps:g}; whole numbers in 1..{MAX_STEPS} can be")
+        raise OpzoError(f"'steps' in the graph's metadata is {steps:g}; give a whole number in 1..{MAX_STEPS}")
     return None if steps is None else int(steps), None if kind is None else Input.parse(text_of(kind))
 
 
 def _number(metadata: dict[str, Any], key: str) -> float | None:
-    """Number in the metadata, where it is there."""
+    """Number from the metadata, None if not given."""
     try:
         return float(metadata[key]) if key in metadata else None
     except (TypeError, ValueError):
         raise OpzoError(
-            f"'{key}' in the graph's metadata is {printable(text_of(metadata[key]))}, which is no number; leave it out"
+            f"'{key}' in the graph's metadata is {printable(text_of(metadata[key]))}, which is not a number; "
+            "leave it out"
         ) from None

@@ -1,6 +1,6 @@
-"""Bridge between PyTorch and the chip: state dicts of linear layers to the chip's weights and back.
+"""Conversion of PyTorch state dicts of linear layers to the chip's weights and back.
 
-``docs/exchange.md`` tells the conventions. For NIR files: ``opzo.host.exchange.nir_graph``.
+The conventions are in ``docs/exchange.md``. For NIR files see ``opzo.host.exchange.nir_graph``.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from opzo.host.training.checkpoint import Checkpoint
 
 CHIP_SCALING = InputScaling()
-"""Inputs as the chip takes them."""
+"""The chip's own input convention."""
 
 
 @dataclass(frozen=True)
 class FloatModel:
-    """A float network in the chip's conventions, and what its file says of how to run it."""
+    """Layers in the chip's conventions, with time steps and input kind if the file gives them."""
 
     layers: list[FloatLayer]
     steps: int | None = None
@@ -61,30 +61,31 @@ def from_state_dict(
     Parameters
     ----------
     state_dict : mapping
-        ``NAME.weight`` (n_out, n_in) and ``NAME.bias`` (n_out,) of linear layers, in their order; without bias, 0.
+        ``NAME.weight`` (n_out, n_in) and ``NAME.bias`` (n_out,) of linear layers, in order; without a bias it is 0.
     scaling : InputScaling
-        What the network takes as input.
+        Input normalization of the network.
     threshold : float, or sequence of float or (n,)
-        Firing threshold of all neurons, or by hidden layer.
+        Firing threshold, one for all neurons or by hidden layer.
     leak : float
-        Share of its potential that a neuron keeps from step to step.
+        Fraction of the membrane potential that remains after a time step.
 
-    Raises OpzoError, naming the tensor, where the chip cannot compute the network.
+    Raises OpzoError, naming the tensor, if the chip cannot compute the network.
     """
     if leak != LEAK:
         raise OpzoError(
-            f"the network's neurons keep {leak:g} of their potential a step, the chip's {LEAK:g}; train it so"
+            f"the network's neurons keep {leak:g} of their potential per time step, those of the chip "
+            f"{LEAK:g}; train with that"
         )
-    *hidden, read_out = _linear_layers(state_dict)
+    *hidden, readout = _linear_layers(state_dict)
     thresholds = [threshold] * len(hidden) if isinstance(threshold, int | float) else list(threshold)
     if len(thresholds) != len(hidden):
-        raise OpzoError(f"there are {len(thresholds)} thresholds for {len(hidden)} hidden layers; give one a layer")
+        raise OpzoError(f"there are {len(thresholds)} thresholds for {len(hidden)} hidden layers; give one per layer")
     for number, (layer, theta) in enumerate(zip(hidden, thresholds, strict=True)):
         with np.errstate(over="ignore"):
             gain = 1 / _positive(layer, theta)
         hidden[number] = layer.scaled(gain)
     hidden[:1] = [scaling.fold(layer) for layer in hidden[:1]]
-    return FloatModel([*hidden, read_out])
+    return FloatModel([*hidden, readout])
 
 
 def to_chip(
@@ -94,9 +95,9 @@ def to_chip(
     weight_bits: int = WEIGHT.width,
     samples: Frames | Events | None = None,
 ) -> tuple[list[NDArray[np.int16]], RoundingReport]:
-    """Weights (n_in + 1, n_out) in Q3.12 nearest to ``layers`` (in the chip's conventions), and what that costs.
+    """Round ``layers`` to weights (n_in + 1, n_out) in Q3.12; also return the report on it.
 
-    With ``samples``, both networks are run on them. OpzoError where layers or samples are not those of ``network``.
+    With ``samples``, both networks are run on them. OpzoError if layers or samples do not match ``network``.
     """
     weights, figures = [], []
     for layer, exact in zip(layers, exact_matrices(network, layers), strict=True):
@@ -110,7 +111,7 @@ def to_chip(
 
 
 def from_chip(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """State dict of a FloatNetwork in single precision, with the very weights of the chip."""
+    """State dict of a FloatNetwork in single precision, with the exact weights of the chip."""
     tensors = {}
     for layer in layers_of_chip(checkpoint.network, checkpoint.state.weights):
         tensors[f"{layer.name}.weight"] = torch.from_numpy(layer.weight.astype(np.float32))
@@ -119,18 +120,18 @@ def from_chip(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def encode_state_dict(state_dict: Mapping[str, Tensor]) -> bytes:
-    """Content of a ``.pt`` file, which ``torch.load(..., weights_only=True)`` reads."""
+    """Content of a ``.pt`` file that ``torch.load(..., weights_only=True)`` can read."""
     file = BytesIO()
     torch.save(dict(state_dict), file)
     return file.getvalue()
 
 
 def _linear_layers(state_dict: Mapping[str, Tensor]) -> list[FloatLayer]:
-    """The linear layers in the order of their weights."""
+    """Linear layers in the order of their weights."""
     layers, used = [], set()
     for key in state_dict:
         if not isinstance(key, str):
-            raise OpzoError(f"the key {printable(key)} of the state dict is no name of a tensor, such as 0.weight")
+            raise OpzoError(f"the key {printable(key)} of the state dict is not a tensor name such as 0.weight")
         name, _, kind = key.rpartition(".")
         if kind != "weight":
             continue
@@ -141,22 +142,22 @@ def _linear_layers(state_dict: Mapping[str, Tensor]) -> list[FloatLayer]:
     for key in state_dict:
         if key not in used:
             raise OpzoError(
-                f"'{printable(key)}' is no weight or bias of a linear layer; fold it into one, or leave it out and "
-                "give threshold and leak of the neurons"
+                f"'{printable(key)}' is not a weight or bias of a linear layer; fold it into one, or leave it out "
+                "and give threshold and leak of the neurons"
             )
     if not layers:
-        raise OpzoError("the state dict has no linear layer; its weights are to be named NAME.weight")
+        raise OpzoError("the state dict has no linear layer; name its weights NAME.weight")
     return layers
 
 
 def _array(state_dict: Mapping[str, Tensor], key: str) -> NDArray[np.float64]:
-    """Values of a tensor; OpzoError, naming it, where it has no plain numbers."""
+    """Values of a tensor; OpzoError, naming it, if it does not have plain numbers."""
     tensor, name = state_dict[key].detach(), printable(key)
     for refused, what in (
         (tensor.is_meta, "has no values (device meta); save the network after its weights are loaded"),
-        (tensor.is_quantized, "is quantised; write tensor.dequantize() in its place"),
+        (tensor.is_quantized, "is quantized; write tensor.dequantize() instead"),
         (tensor.is_nested, "is nested; write plain tensors"),
-        (tensor.layout is not torch.strided, "is sparse; write tensor.to_dense() in its place"),
+        (tensor.layout is not torch.strided, "is sparse; write tensor.to_dense() instead"),
         (tensor.is_complex(), "is complex; write real weights"),
         (tensor.dtype is torch.bool, "is of type bool; write numbers"),
     ):
@@ -167,14 +168,16 @@ def _array(state_dict: Mapping[str, Tensor], key: str) -> NDArray[np.float64]:
         array: NDArray[np.float64] = tensor.cpu().double().resolve_neg().numpy()
     except (RuntimeError, NotImplementedError, TypeError):
         raise OpzoError(
-            f"'{name}' is of type {tensor.dtype}, which has no plain numbers; write tensor.float()"
+            f"'{name}' is of type {tensor.dtype}, which is not a plain number type; write tensor.float()"
         ) from None
     return array
 
 
 def _positive(layer: FloatLayer, threshold: ArrayLike) -> NDArray[np.float64]:
-    """Threshold of a layer's neurons, checked."""
+    """Check the threshold of a layer's neurons."""
     theta = np.asarray(threshold, float)
     if not (np.isfinite(theta).all() and (theta > 0).all()) or theta.shape not in ((), layer.bias.shape):
-        raise OpzoError(f"the thresholds behind layer '{layer.name}' must be one, or one a neuron, and more than 0")
+        raise OpzoError(
+            f"the threshold after layer '{layer.name}' must be one number, or one per neuron, and more than 0"
+        )
     return theta

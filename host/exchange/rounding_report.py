@@ -1,4 +1,4 @@
-"""What it costs to round a float network to the chip's formats: in its weights, and in what it does."""
+"""Report on the rounding of a floating-point network to the chip's formats: weight errors and changed behavior."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ if TYPE_CHECKING:
     from opzo.host.data.events.event_samples import Events
 
 BATCH_VALUES = 2_000_000
-"""Signals of inputs and neurons, over all steps, that are run at once: some 100 MB of tensors."""
+"""Maximum number of input and neuron signals, over all steps, in a batch: about 100 MB of tensors."""
 
 
 @dataclass(frozen=True)
 class LayerRounding:
-    """Weights and biases of one layer before and after."""
+    """Rounding errors of the weights and biases of one layer."""
 
     name: str
     largest: float
-    """Largest absolute value before."""
+    """Largest absolute value before rounding."""
     saturated: float
-    """Share that is beyond the range of the format."""
+    """Fraction outside the range of the format."""
     error: float
-    """Root mean square of the error, relative to that of the weights."""
+    """Root mean square error, relative to the root mean square of the weights."""
 
     @classmethod
     def of(cls, name: str, exact: Floats, rounded: NDArray[np.int16], saturated: NDArray[np.bool_]) -> LayerRounding:
-        """Figures of matrices of one shape: in units of 1.0, and in Q3.12."""
+        """Compare exact weights in units of 1.0 with rounded weights in Q3.12."""
         size = float(np.sqrt(np.mean(exact**2)))
         error = float(np.sqrt(np.mean((rounded / WEIGHT.one - exact) ** 2)))
         return cls(name, float(abs(exact).max()), float(saturated.mean()), error / size if size else 0.0)
 
     @property
     def signal_to_noise(self) -> float | None:
-        """Signal to quantisation noise in dB; None where nothing was lost."""
+        """Signal to quantization noise ratio in dB; None if rounding was exact."""
         return -20 * log10(self.error) if self.error else None
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What the float network and its quantised twin do with the same samples."""
+    """Comparison of the floating-point and the rounded network on the same samples."""
 
     samples: int
     firing_rates: tuple[float, ...]
-    """Spikes a neuron and time step of the float network, by hidden layer."""
+    """Spikes per neuron and time step of the floating-point network, by hidden layer."""
     spikes_differ: tuple[float, ...]
-    """Share of neurons and time steps in which one spikes and the other does not, by hidden layer."""
+    """Fraction of neurons and time steps in which only one of the networks spikes, by hidden layer."""
     decisions_differ: float
-    """Share of the samples."""
+    """Fraction of samples with different decisions."""
     accuracy_before: float
     accuracy_after: float
 
 
 @dataclass(frozen=True)
 class RoundingReport:
-    """What rounding to the chip's formats costs."""
+    """Report on rounding a network to the chip's formats."""
 
     weight_bits: int
     layers: tuple[LayerRounding, ...]
@@ -75,17 +75,17 @@ class RoundingReport:
 
     @property
     def saturates(self) -> bool:
-        """Whether any weight is beyond the range of the format."""
+        """Whether any weight is outside the range of the format."""
         return any(layer.saturated for layer in self.layers)
 
     def figures(self) -> dict[str, Any]:
-        """For JSON."""
+        """All figures, ready for JSON."""
         layers = [asdict(layer) | {"signal_to_noise_db": layer.signal_to_noise} for layer in self.layers]
         facts: dict[str, Any] = {"weight_bits": self.weight_bits, "layers": layers}
         return facts | {"behaviour": None if self.behaviour is None else asdict(self.behaviour)}
 
     def table(self) -> str:
-        """For people: a line a layer, then what the networks do."""
+        """Text table: a line per layer, then the comparison of the networks."""
         width = max(5, *(len(layer.name) for layer in self.layers))
         lines = [f"{'layer':{width}}  largest  saturated  rms error  signal to noise"]
         for layer in self.layers:
@@ -111,7 +111,7 @@ class RoundingReport:
 def compare(
     network: Network, layers: Sequence[FloatLayer], weights: Sequence[NDArray[np.int16]], samples: Frames | Events
 ) -> Behaviour:
-    """Run a float network, in the chip's conventions, and the chip's weights on the same samples."""
+    """Run layers in the chip's conventions and the rounded weights on the same samples."""
     before, after = FloatNetwork.of(network, layers), ChipNetwork(network, weights)
     spikes, differ = np.zeros((2, len(network.hidden)))
     differing, correct_before, correct_after = 0, 0, 0

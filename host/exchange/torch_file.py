@@ -1,4 +1,4 @@
-"""Files of torch.save, read without running code of theirs, with messages of our own where that cannot be."""
+"""Reading of torch.save files without running code from them, with messages that say what to do."""
 
 import pickle
 import warnings
@@ -20,7 +20,7 @@ LFS = b"version https://git-lfs"
 def read_torch(path: Path, what: str, remedy: str, device: str = "cpu") -> Any:
     """Content of a file of torch.save: tensors and plain values.
 
-    Raises OpzoError where there is none: ``path``, ``what`` (such as "holds no state dict"), the reason, ``remedy``.
+    The OpzoError if that fails says ``path``, ``what`` (such as "is not a state dict"), the reason and ``remedy``.
     """
     if path.exists() and not path.is_file():
         raise OpzoError(f"{path} {what} (it is not a file); {remedy}")
@@ -62,17 +62,17 @@ def read_torch(path: Path, what: str, remedy: str, device: str = "cpu") -> Any:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """State dict of a ``.pt`` file; OpzoError where it holds none."""
-    content = read_torch(path, "holds no state dict", SAVE)
-    what = f"{path} holds no state dict of tensors"
+    """State dict of a ``.pt`` file; OpzoError if it is not one."""
+    content = read_torch(path, "is not a state dict", SAVE)
+    what = f"{path} is not a state dict of tensors"
     if not isinstance(content, dict):
-        raise OpzoError(f"{what}, but {type(content).__name__}; {SAVE}")
+        raise OpzoError(f"{what} but of type {type(content).__name__}; {SAVE}")
     for key, value in content.items():
         name = printable(key)
         if not isinstance(key, str):
-            raise OpzoError(f"{what}: its key {name} is no name of a tensor, such as 0.weight; {SAVE}")
+            raise OpzoError(f"{what}: its key {name} is not a tensor name such as 0.weight; {SAVE}")
         if isinstance(value, dict):
-            raise OpzoError(f"{what}: '{name}' in it holds others; write torch.save(content['{name}'], path)")
+            raise OpzoError(f"{what}: its entry '{name}' is a dictionary; write torch.save(content['{name}'], path)")
         if not isinstance(value, Tensor):
-            raise OpzoError(f"{what}: '{name}' in it is {type(value).__name__}; {SAVE}")
+            raise OpzoError(f"{what}: its entry '{name}' is of type {type(value).__name__}; {SAVE}")
     return content

@@ -241,11 +241,11 @@ def test_batches_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     ("tensors", "options", "message"),
     [
         ({"conv.weight": (4, 1, 3, 3)}, {}, r"layer 'conv' has weights of shape \(4, 1, 3, 3\); the chip has linear"),
-        ({"0.weight": (5, 6), "bn.running_mean": (5,)}, {}, "'bn.running_mean' is no weight or bias of a linear layer"),
+        ({"0.weight": (5, 6), "bn.running_mean": (5,)}, {}, "'bn.running_mean' is not a weight or bias of a linear layer"),
         ({"0.weight": (5, 6), "1.weight": (3, 4)}, {}, "layer '1' takes 4 inputs, but '0' before it has 5 neurons"),
         ({"0.weight": (5, 6), "0.bias": (4,), "1.weight": (3, 5)}, {}, r"5 neurons and a bias of shape \(4,\)"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"leak": 0.9}, "keep 0.9 of their potential a step, the chip's 0.5"),
-        ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"threshold": 0}, "thresholds behind layer '0' .* more than 0"),
+        ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"threshold": 0}, "threshold after layer '0' .* more than 0"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"threshold": [1, 1]}, "2 thresholds for 1 hidden layers"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"scaling": InputScaling(mean=[0, 1])}, "for each of the 6 inputs"),
         ({"0.weight": (5, 6), "1.weight": (2, 5)}, {}, "are those of 6-5-2, not of 6-5-3"),
@@ -320,7 +320,7 @@ def test_graph_without_a_time_step_needs_one(caplog: pytest.LogCaptureFixture) -
 def test_metadata_that_are_no_numbers_are_named(key: str) -> None:
     made = graph(A, neurons(5), B)
     made.metadata[key] = "soon"
-    with pytest.raises(OpzoError, match=f"'{key}' in the graph's metadata is soon, which is no number"):
+    with pytest.raises(OpzoError, match=f"'{key}' in the graph's metadata is soon, which is not a number"):
         from_nir(made)
 
 
@@ -344,8 +344,8 @@ def test_graph_that_is_no_chain() -> None:
 
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2), tmp_path / "module.pt")
-    with pytest.raises(OpzoError, match=r"holds no state dict .*torch.save\(model.state_dict\(\), path\)"):
+    with pytest.raises(OpzoError, match=r"is not a state dict .*torch.save\(model.state_dict\(\), path\)"):
         read_state_dict(tmp_path / "module.pt")
     torch.save({"state_dict": {}}, tmp_path / "nested.pt")
-    with pytest.raises(OpzoError, match="holds no state dict of tensors"):
+    with pytest.raises(OpzoError, match="is not a state dict of tensors"):
         read_state_dict(tmp_path / "nested.pt")

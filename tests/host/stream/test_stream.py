@@ -163,7 +163,7 @@ def test_wrong_steps_and_labels_are_told(device: Device) -> None:
             stream.step(np.array(addresses))
     with pytest.raises(OpzoError, match="give values where they are graded only"):
         stream.step(np.array([1]), np.array([2]))
-    with pytest.raises(OpzoError, match="label 3 is no class"):
+    with pytest.raises(OpzoError, match="label 3 is not a class"):
         stream.label = 3
     with pytest.raises(OpzoError, match=r"window must be in 0\.\.4095"):
         Stream(device, NETWORK, window=4096)

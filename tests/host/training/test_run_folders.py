@@ -124,7 +124,7 @@ def test_file_system_without_locks_is_one_line(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     message = error_of(["train", "--data", data, "--out", str(tmp_path / "r"), *SMALL], capsys)
-    assert "its file system cannot keep two processes apart: give a folder on another one" in message
+    assert "its file system does not support locks: give a folder on another file system" in message
     assert list(tmp_path.iterdir()) == []
 
 

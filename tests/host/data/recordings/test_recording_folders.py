@@ -138,9 +138,9 @@ def test_list_with_parts_and_folders_of_windows(tmp_path: Path) -> None:
         (b"a.dat,0,0,0\n", "line 1"),
         (b"a.dat,0,dev\n", "there is no part 'dev'"),
         (b"#\n\nb\x1b[31m.dat,0\n", r"line 3: there is no file 'b\\x1b\[31m\.dat' in "),
-        (b"a\0.dat,0\n", "is no text"),
+        (b"a\0.dat,0\n", "is not a text file"),
         (b"\xff\xfea", "damaged text at byte 2"),
-        (b"\x80\x02}q\x00", "is no text"),
+        (b"\x80\x02}q\x00", "is not a text file"),
     ],
 )
 def test_wrong_lists(tmp_path: Path, text: bytes, message: str) -> None:
