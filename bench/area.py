@@ -1,6 +1,6 @@
-"""What a chip costs in cells on a device family: python bench/area.py --board ulx3s-85f
+"""Measure the cells of a chip on a device family: python bench/area.py --board ulx3s-85f
 
-Synthesises small chips and prints the coefficients of ``opzo.boards.area``. Takes ten minutes a family.
+Synthesizes small chips and prints the coefficients of ``opzo.boards.area``. Takes ten minutes per family.
 """
 
 import argparse
@@ -21,7 +21,7 @@ EVENTS = 1024
 
 
 def measure(board: Board, limits: Limits) -> dict[str, int]:
-    """Cells of a chip, by name, without the row memory, whose block RAMs are known."""
+    """Cells of a chip by name, without the row memory, whose block RAMs are calculated."""
     with tempfile.TemporaryDirectory() as folder:
         cells = asdict(synthesise(Plan.of(board, limits), Path(folder)))
     cells["block_rams"] -= AREAS[board.family].row_memory(limits)
@@ -32,7 +32,7 @@ def measure(board: Board, limits: Limits) -> dict[str, int]:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--board", default="ulx3s-85f", help="a board of the family (default: %(default)s)")
+    parser.add_argument("--board", default="ulx3s-85f", help="any board of the family (default: %(default)s)")
     args = parser.parse_args()
 
     board = find_board(args.board)

@@ -1,8 +1,8 @@
-"""What every board with open tools gets: python bench/boards.py
+"""Build a chip for every board with open tools: python bench/boards.py
 
-Builds a chip for each of them, or says what is short, and prints the table of README as Markdown. The tools are those
-that `opzo build` takes: native ones where they are on PATH, which need two minutes a board, else those of the wheels,
-which need five to twenty.
+Prints the results, or what does not fit, as the Markdown table of the board figures. The tools are those of `opzo
+build`: native ones if they are on PATH, which need two minutes per board, else those of the wheels, which need five to
+twenty.
 """
 
 import argparse
@@ -21,20 +21,20 @@ from opzo.spec.network import Network
 
 
 def result(board: Board, network: Network, lanes: int, clock: float | None, out: Path) -> dict[str, Any]:
-    """What `opzo build --json` prints for a board, or {"error": why not}."""
+    """Output of `opzo build --json` for a board, or {"error": message}."""
 
-    def tell(stage: str) -> None:
+    def log(stage: str) -> None:
         print(f"{board.name}: {stage}", file=sys.stderr, flush=True)
 
     try:
         plan = Plan.of(board, choose(board, network, lanes), clock)
-        return build(plan, network, out / board.name, tell, tell)
+        return build(plan, network, out / board.name, log, log)
     except OpzoError as error:
         return {"error": str(error)}
 
 
 def row(board: Board, found: dict[str, Any]) -> str:
-    """Line of the table."""
+    """Row of the table."""
     if "error" in found:
         return f"| {board.title} (`{board.name}`) | {found['error'].partition(';')[0]} | |"
     cells = ", ".join(
@@ -42,7 +42,7 @@ def row(board: Board, found: dict[str, Any]) -> str:
         for name, available in asdict(board.device).items()
         if available
     )
-    clock = f"{found['clock_mhz']:.1f} MHz ({found['clock_required_mhz']:g} asked)"
+    clock = f"{found['clock_mhz']:.1f} MHz ({found['clock_required_mhz']:g} required)"
     return f"| {board.title} (`{board.name}`) | {cells} | {clock} |"
 
 
@@ -50,10 +50,10 @@ def main() -> int:
     """Build and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", default="64-16-10", help="neurons of each layer (default: %(default)s)")
-    parser.add_argument("--lanes", type=int, default=4, help="(default: %(default)s)")
-    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock of the core (default: the board's)")
-    parser.add_argument("--board", nargs="+", help="(default: all with open tools)")
-    parser.add_argument("--out", type=Path, default=Path("build"), help="(default: %(default)s)")
+    parser.add_argument("--lanes", type=int, default=4, help="lanes of the chip (default: %(default)s)")
+    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock of the core (default: that of the board)")
+    parser.add_argument("--board", nargs="+", help="boards to build (default: all with open tools)")
+    parser.add_argument("--out", type=Path, default=Path("build"), help="output folder (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
 

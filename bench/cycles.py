@@ -1,9 +1,8 @@
-"""Clock cycles of a sample against the cost model: python bench/cycles.py --json
+"""Clock cycles per sample compared with the cost model: python bench/cycles.py --json
 
-Trains on the simulated chip and compares its cycle counters with DESIGN's cost model, which the counters of row-words
-and feedback entries give exactly: what is above it is pipeline fill, error unit and waiting. A checkpoint to start from
-(--checkpoint) makes the firing rates those of a trained network. With data of events in time it also measures what a
-time step without events costs.
+Trains on the simulated chip and compares its cycle counters with the cost model of docs/machine.md, one cycle for each
+row-word and feedback entry as counted by the chip; the rest is pipeline fill, error unit and waiting. With --checkpoint
+the firing rates are those of a trained network. With event data, also measures the cost of a time step without events.
 """
 
 import argparse
@@ -29,11 +28,11 @@ from opzo.spec.registers import Counter
 from opzo.spec.rules import Input
 
 MODEL = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN)
-"""What moves a row-word or a feedback entry: a cycle each in the cost model."""
+"""Counters of row-words and feedback entries moved; each takes a cycle in the cost model."""
 
 
 def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dict[str, Any]:
-    """Run ``count`` samples; cycles a sample, the model's, their ratio, the model's parts and the words fired."""
+    """Run ``count`` samples; cycles per sample, those of the cost model and its parts, their ratio, words fired."""
     device.clear_counters()
     done = sum(1 for _ in device.run(islice(samples.samples(), count), train=train))
     counters = device.counters()
@@ -48,12 +47,12 @@ def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dic
 
 
 def measure_idle(device: Device, *, train: bool) -> dict[str, float]:
-    """Cycles and the model's of a time step without events: alone, and with its share of a run's start and end."""
+    """Cycles of a time step without events, counted and by the model: alone, and with its share of the run overhead."""
     totals = []
     for steps in (HISTORY_STEPS // 2, HISTORY_STEPS):
         payload = encode_steps(Chunk.of_steps([[]] * steps), graded=False)
         flags = RunFlag.TRAIN if train else RunFlag(0)
-        # The second run has no traces to look after.
+        # The second run has no traces to update.
         for fresh in (RunFlag.FRESH, RunFlag(0)):
             device.clear_counters()
             device.finish_run(device.start_run(payload, 0, flags | fresh))

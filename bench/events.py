@@ -1,10 +1,10 @@
-"""What the learning rules reach on events: python bench/events.py --data-root DIR --out DIR --json
+"""Accuracy of the learning rules on events: python bench/events.py --data-root DIR --out DIR --json
 
-Trains every rule on SYNTHETIC recordings of images (the simulated camera's; of MNIST they need --data-root) with every
-seed on the fast twin, several runs at a time, and prints a table: test accuracy (median of the seeds), firing rates,
-synaptic operations. Writes it as Markdown beside the runs. Runs that the folder holds already are not trained again, so
-a bench that was stopped goes on. Back-propagation with a surrogate gradient (PyTorch, floating point, minibatches of
-128), online or through time, stands beside the chip's rules: same data, network, initial weights, order, epochs.
+Trains each rule with each seed on synthetic recordings of images by the simulated camera (MNIST needs --data-root), on
+the compiled model, with several runs in parallel. Prints a table with test accuracy (median of the seeds), firing rates
+and synaptic operations, and writes it as Markdown to the folder. Runs already in the folder are not repeated, so an
+interrupted bench can be resumed. For comparison, back-propagation with a surrogate gradient (PyTorch, floating point,
+minibatches of 128), online and through time, with equal data, network, initial weights, order and epochs.
 """
 
 import argparse
@@ -43,9 +43,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 BP = {"bp, online (PyTorch)": "ottt", "bp, through time (PyTorch)": "bptt"}
 """Methods of `baselines.ottt` by name in the table."""
 BP_RATE = 0.002
-"""Step size at the start; chosen on 5,000 held-out training recordings."""
+"""Initial step size, chosen on 5,000 held-out training recordings."""
 LANES = 64
-"""Of the fast twin; synaptic operations of back-propagation are counted in words of as many neurons, too."""
+"""Lanes of the compiled model; synaptic operations of back-propagation are counted in words of as many neurons."""
 
 
 def main() -> int:
@@ -54,12 +54,12 @@ def main() -> int:
     parser.add_argument("--data-root", default="", help="folder of the MNIST files")
     parser.add_argument("--out", type=Path, default=Path("runs/events"), help="folder (default: %(default)s)")
     parser.add_argument("--data", nargs="+", default=list(RUNS), choices=list(RUNS), metavar="DATA")
-    parser.add_argument("--net", help="instead of each data set's own")
+    parser.add_argument("--net", help="neurons of each layer (default: by data set)")
     parser.add_argument("--variants", nargs="+", default=[*VARIANTS, *BP], choices=[*VARIANTS, *BP], metavar="VARIANT")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED")
-    parser.add_argument("--epochs", type=int, help="instead of each data set's own")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time (default: %(default)s)")
-    parser.add_argument("--tabulate", action="store_true", help="train nothing, only tabulate what is there")
+    parser.add_argument("--epochs", type=int, help="epochs (default: by data set)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="parallel runs (default: %(default)s)")
+    parser.add_argument("--tabulate", action="store_true", help="only tabulate existing runs, without training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
 
@@ -80,13 +80,13 @@ def main() -> int:
 
 
 def names(settings: dict[str, Any], variant: str, seed: int) -> dict[str, Any]:
-    """What tells a run from the others."""
+    """Settings that identify a run."""
     network = f"{settings['data']}, {settings['net']}"
     return {"network": network, "variant": variant, "epochs": settings["epochs"], "seed": seed}
 
 
 def file_name(swept: dict[str, Any]) -> str:
-    """Of a run's folder or file."""
+    """Name of a run's folder or file."""
     return ",".join(map(str, swept.values())).replace(" ", "")
 
 
@@ -106,7 +106,7 @@ def plan(settings: dict[str, Any], variants: Iterable[str], seeds: Iterable[int]
 def back_propagation(
     settings: dict[str, Any], variants: Iterable[str], seeds: Sequence[int], out: Path, jobs: int
 ) -> list[dict[str, Any]]:
-    """Rows of floating-point back-propagation; what ``out`` lacks is trained, ``jobs`` at a time, unless that is 0."""
+    """Rows of floating-point back-propagation; missing runs are trained, ``jobs`` in parallel, unless that is 0."""
     planned = []
     for variant in variants:
         for seed in seeds:
@@ -115,7 +115,7 @@ def back_propagation(
     missing = [(swept, method, path) for swept, method, path in planned if len(epochs_of(path)) < settings["epochs"]]
     if missing and jobs:
         out.mkdir(parents=True, exist_ok=True)
-        # Read once before the processes do: the recordings may have to be made.
+        # Load once before the processes start, because the recordings may have to be made.
         configure(settings)
         Parallel(n_jobs=jobs)(
             delayed(train_bp)(settings | {"seed": swept["seed"]}, method, path) for swept, method, path in missing
@@ -130,12 +130,12 @@ def back_propagation(
 
 
 def epochs_of(path: Path) -> list[dict[str, Any]]:
-    """Figures of a run's completed epochs, a line each; none where it was not begun."""
+    """Figures of a run's completed epochs; empty if it was not started."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def train_bp(settings: dict[str, Any], method: str, path: Path) -> None:
-    """Train by back-propagation on one thread; figures of each epoch as it ends, as a line of ``path``."""
+    """Train by back-propagation on one thread; write the figures of each epoch as a line of ``path``."""
     import torch
     from baselines.ottt import BaselineSettings, EventTrainer
 
@@ -169,7 +169,7 @@ def recordings(data: Data) -> tuple[Events, Events]:
 
 
 def synaptic_operations(network: Network, events: Events, rates: Sequence[float]) -> float:
-    """Operations of a forward pass, counted as the chip's: LANES for each word of an active row, bias rows too."""
+    """Operations of a forward pass, counted as on the chip: LANES per word of an active row, bias rows included."""
     neurons = zip(rates, network.hidden, strict=True)
     active = [len(events.addresses) / len(events), *(rate * n * network.steps for rate, n in neurons)]
     layers = network.layout(network.limits(LANES))

@@ -1,9 +1,9 @@
-"""What the learning rules reach on MNIST: python bench/learning.py --data-root DIR --out DIR --json
+"""Accuracy of the learning rules on MNIST: python bench/learning.py --data-root DIR --out DIR --json
 
-Trains every variant of every network with every seed on the fast twin, several runs at a time, and prints the table of
-docs/learning.md: test accuracy (median of the seeds), firing rates, synaptic operations, cycles. Writes it as Markdown
-and as a picture beside the runs. Runs that the folder holds already are not trained again, so a bench that was stopped
-goes on. Back-propagation with a surrogate gradient (PyTorch, floating point) stands beside the chip's rules.
+Trains each variant of each network with each seed on the compiled model, with several runs in parallel. Prints the
+table of docs/learning.md with test accuracy (median of the seeds), firing rates, synaptic operations and cycles, and
+writes it as Markdown and as a picture to the folder. Runs already in the folder are not repeated, so an interrupted
+bench can be resumed. For comparison, back-propagation with a surrogate gradient (PyTorch, floating point).
 """
 
 import argparse
@@ -18,20 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from opzo.host.cli.commands.sweep import train_runs
 from opzo.host.data.augment import Augmentation
-from opzo.host.data.data_sets import Data, load_data
+from opzo.host.data.data_sets import Data, Frames, load_data
 from opzo.host.driver.initial_weights import ORDER, generator
 from opzo.host.training.config import Config
 from opzo.host.training.configure import configure
 from opzo.host.training.sweep import PlannedRun, groups, table
+from opzo.spec.errors import OpzoError
 from opzo.system.atomic import write_atomically
 
 EPOCHS = {"784-256-256-10": 20, "784-800-800-10": 12, "784-100-100-100-10": 12}
-"""Networks, and epochs of all runs with them."""
+"""Number of epochs by network."""
 PLAIN = {"local": 0, "kappa": 10.0}
-"""No local learning, and the activity cost that goes with that."""
+"""No local learning, with the activity cost for that."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "opzo": PLAIN,
     "opzo, 12-bit weights": PLAIN | {"weight_bits": 12},
@@ -43,26 +45,34 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "zo, gentle": PLAIN | {"rule": "zo", "rate": 14, "kappa": 0.0},
     "readout": PLAIN | {"rule": "readout"},
 }
-"""Settings over the recipe."""
+"""Settings that replace those of the recipe."""
 BP = "bp (PyTorch)"
 BP_RATE = 0.002
-"""Step size at the start, per time step; chosen on 5,000 held-out training images."""
+"""Initial step size per time step, chosen on 5,000 held-out training images."""
 
 
 def main() -> int:
-    """Train, tabulate and draw."""
+    """Train, tabulate and draw; exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", required=True, help="folder of the MNIST files")
     parser.add_argument("--out", type=Path, default=Path("runs/learning"), help="folder (default: %(default)s)")
     parser.add_argument("--networks", nargs="+", default=list(EPOCHS), choices=list(EPOCHS), metavar="NET")
     parser.add_argument("--variants", nargs="+", default=[*VARIANTS, BP], choices=[*VARIANTS, BP], metavar="VARIANT")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED")
-    parser.add_argument("--epochs", type=int, help="instead of each network's own")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time (default: %(default)s)")
-    parser.add_argument("--tabulate", action="store_true", help="train nothing, only tabulate what is there")
+    parser.add_argument("--epochs", type=int, help="epochs (default: by network)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="parallel runs (default: %(default)s)")
+    parser.add_argument("--tabulate", action="store_true", help="only tabulate existing runs, without training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
+    try:
+        return bench(args)
+    except OpzoError as error:
+        print(f"opzo: error: {error}", file=sys.stderr)
+        return 2
 
+
+def bench(args: argparse.Namespace) -> int:
+    """Run the bench; exit code."""
     rows, failed = [], []
     for net in args.networks:
         epochs = args.epochs or EPOCHS[net]
@@ -103,16 +113,24 @@ def plan(
 def back_propagation(
     net: str, epochs: int, seeds: Sequence[int], data_root: str, out: Path, *, train: bool
 ) -> list[dict[str, Any]]:
-    """Rows of floating-point back-propagation, one a seed; where ``out`` lacks them it trains them, or has none."""
+    """Rows of floating-point back-propagation, one per seed.
+
+    Results in ``out`` are used if they come from the same data; otherwise, with ``train``, they are trained. OpzoError
+    if they come from other data, as results from earlier versions without a check sum may.
+    """
     path = out / f"{net},bp,{epochs},{'-'.join(map(str, seeds))}.json"
+    if not path.exists() and not train:
+        return []
+    data, config = configure({"data": "mnist", "data_root": data_root, "net": net, "epochs": epochs})
     if not path.exists():
-        if not train:
-            return []
         out.mkdir(parents=True, exist_ok=True)
-        config = configure({"data": "mnist", "data_root": data_root, "net": net, "epochs": epochs})[1]
-        results = train_bp(load_data("mnist", data_root), config, seeds, [BP_RATE] * len(seeds))
-        write_atomically(path, json.dumps(results).encode())
+        results = train_bp(data, config, seeds, [BP_RATE] * len(seeds))
+        write_atomically(path, json.dumps(results | {"data_digests": data.digests}).encode())
     results = json.loads(path.read_text())
+    if results.get("data_digests") != list(data.digests):
+        raise OpzoError(
+            f"{path} is not known to be from the data in {data_root}; give another --out, or remove the file"
+        )
     names = {"network": net, "variant": BP, "epochs": epochs}
     return [
         names
@@ -125,16 +143,19 @@ def back_propagation(
 
 
 def train_bp(data: Data, config: Config, seeds: Sequence[int], rates: Sequence[float]) -> dict[str, Any]:
-    """Back-propagation through time at batch size 1, the seeds side by side; figures by seed.
+    """Back-propagation through time at batch size 1, with all seeds in parallel; figures by seed.
 
-    Order and augmentation of the images are those of a chip's run with the same seed; the step size falls by cosine.
+    Order and augmentation of the images are those of a run of the chip with the same seed; the step size has a cosine
+    schedule.
     """
     import torch
     from baselines.bptt import Replicas
 
     torch.set_num_threads(1)
+    train = data.train
+    assert isinstance(train, Frames)
     replicas = Replicas(config.network, seeds)
-    count = len(data.train)
+    count = len(train)
     augmentation = Augmentation(config.rotate, config.zoom, config.shift)
     start, total = torch.tensor(rates), config.epochs * count
     test_x = torch.from_numpy(data.test.x.astype(np.float32) / 256)
@@ -144,9 +165,9 @@ def train_bp(data: Data, config: Config, seeds: Sequence[int], rates: Sequence[f
         draws = [augmentation.draw(seed, epoch, count) for seed in seeds]
         correct = torch.zeros(len(seeds))
         for n in range(count):
-            images = [augmentation.move(data.train.x[o[n]], d[n]) for o, d in zip(orders, draws, strict=True)]
+            images = [augmented(train, augmentation, o[n], d[n]) for o, d in zip(orders, draws, strict=True)]
             x = torch.from_numpy(np.stack(images).astype(np.float32) / 256)
-            y = torch.tensor([int(data.train.y[order[n]]) for order in orders])
+            y = torch.tensor([int(train.y[order[n]]) for order in orders])
             progress = (epoch * count + n) / total
             correct += replicas.train(x, y, start * (1 + cos(pi * progress)) / 2) == y
         tests = [replicas.test(replica, test_x, test_y) for replica in range(len(seeds))]
@@ -161,6 +182,13 @@ def train_bp(data: Data, config: Config, seeds: Sequence[int], rates: Sequence[f
     }
 
 
+def augmented(frames: Frames, augmentation: Augmentation, index: int, draw: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """One image of the frames, flat, transformed by a draw."""
+    (image,) = frames.planes(frames.x[index : index + 1])
+    flat: NDArray[np.uint8] = frames.flat(augmentation.move(image, draw)[None])[0]
+    return flat
+
+
 COLUMNS = (
     ("accuracy, %", "test_accuracy", "{:.2%}"),
     ("lowest, %", "test_accuracy_min", "{:.2%}"),
@@ -173,7 +201,7 @@ COLUMNS = (
 
 
 def markdown(merged: list[dict[str, Any]]) -> str:
-    """The table, a row a variant and network."""
+    """Markdown table with a row for each variant and network."""
     head = ["network", "epochs", "rule", "seeds", *(name for name, _, _ in COLUMNS[:3]), "firing rates"]
     head += [name for name, _, _ in COLUMNS[3:]]
     lines = [head, ["---"] * len(head)]
@@ -186,7 +214,7 @@ def markdown(merged: list[dict[str, Any]]) -> str:
 
 
 def picture(merged: list[dict[str, Any]]) -> bytes:
-    """Accuracy against synaptic operations of a forward pass, one part a network; bars span the seeds."""
+    """Plot of accuracy against synaptic operations of a forward pass for each network; bars span the seeds."""
     from io import BytesIO
 
     from matplotlib.figure import Figure

@@ -1,7 +1,8 @@
 """Train the paper's methods and compare them: python bench/reproduction.py --preset mnist-fc --data-root DIR
 
-Runs `opzo reference train` for each method and seed, several at a time, then `opzo reference table`. What was trained
-already is not trained again, and what was interrupted goes on: the same command finishes a stopped reproduction.
+Runs `opzo reference train` for each method and seed, several in parallel, then `opzo reference table`. Completed runs
+are not repeated and interrupted ones are resumed, so the same command continues an interrupted reproduction. Unknown
+options are passed to `opzo reference train`.
 """
 
 import argparse
@@ -20,7 +21,7 @@ CHECKPOINT = "checkpoint.pt"
 
 
 def train(folder: Path, options: list[str]) -> int:
-    """Begin or go on with one run; exit code of the command."""
+    """Start or resume one run; exit code of the command."""
     how = ["--resume", str(folder)] if (folder / CHECKPOINT).exists() else [*options, "--out", str(folder)]
     return opzo(["reference", "train", "--quiet", "--threads", "1", *how])
 
@@ -28,17 +29,17 @@ def train(folder: Path, options: list[str]) -> int:
 def main() -> int:
     """Train all, then write tables and pictures; exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", default="mnist-fc", help="(default: %(default)s)")
+    parser.add_argument("--preset", default="mnist-fc", help="preset of opzo reference train (default: %(default)s)")
     parser.add_argument(
         "--methods",
         nargs="+",
         default=METHODS,
         metavar="METHOD",
-        help="with -ll, -igl: local, intermediate global learning",
+        help="methods; -ll or -igl appended: with local or intermediate global learning (default: all without)",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, metavar="INT", help="(default: 2022 0 1)")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs/reproduction"), help="(default: %(default)s)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, metavar="INT", help="seeds (default: 2022 0 1)")
+    parser.add_argument("--jobs", type=int, default=2, help="parallel runs, one thread each (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs/reproduction"), help="folder (default: %(default)s)")
     args, options = parser.parse_known_args()
     runs = []
     for seed, method in product(args.seeds, args.methods):

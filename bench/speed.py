@@ -1,11 +1,11 @@
-"""Cycles of a sample, samples a second, and others beside: python bench/speed.py --data-root DIR --out DIR --json
+"""Cycles per sample and samples per second, with comparisons: python bench/speed.py --data-root DIR --out DIR --json
 
-Trains a network on the fast twin, without and with local learning (kept in the folder), then runs samples on the
-simulated chip, for each number of lanes: cycles of a training and an inference sample from the chip's counters against
-the cost model, and which share of them moves a row-word or a feedback entry. Samples a second stand at the clocks that
-place and route reached (--build, the output of `opzo build --json`) and at a nominal clock. Beside them PyTorch on one
-core with the same network, measured in the same run, and what is published of other chips that learn, or follows from
-it. Writes Markdown and a picture beside the network.
+Trains a network on the compiled model, without and with local learning (stored in the folder), then runs samples on the
+simulated chip for each number of lanes. Reports cycles per training and inference sample from the chip's counters, the
+cost model, and the fraction of cycles that move a row-word or feedback entry. Samples per second are given at the
+clocks reached by place and route (--build, output of `opzo build --json`) and at a nominal clock. For comparison:
+PyTorch with the same network on one CPU core, measured in the same run, and figures of other learning chips, published
+or derived. Writes Markdown and a picture to the folder.
 """
 
 import argparse
@@ -47,22 +47,31 @@ def main() -> int:
     """Measure, tabulate and draw; exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="mnist", help="data set or file of images (default: %(default)s)")
-    parser.add_argument("--data-root", default="", help="folder of the data set's files, where it has any")
+    parser.add_argument("--data-root", default="", help="folder of the data set's files, if it has any")
     parser.add_argument("--net", default="784-256-256-10", help="neurons of each layer (default: %(default)s)")
     parser.add_argument(
         "--lanes", type=int, nargs="+", default=[16, 32, 64, 128], metavar="P", help="lanes (default: 16 32 64 128)"
     )
     parser.add_argument(
-        "--local", type=int, nargs="+", default=[0, -1], metavar="N", help="hidden layers with local learning, -1 all"
+        "--local",
+        type=int,
+        nargs="+",
+        default=[0, -1],
+        metavar="N",
+        help="hidden layers with local learning, -1 is all (default: 0 -1)",
     )
-    parser.add_argument("--epochs", type=int, default=3, help="of training on the fast twin (default: %(default)s)")
-    parser.add_argument("--checkpoint", type=Path, help="network to measure with, instead of training one")
+    parser.add_argument(
+        "--epochs", type=int, default=3, help="epochs of training on the compiled model (default: %(default)s)"
+    )
+    parser.add_argument("--checkpoint", type=Path, help="network to measure instead of training one")
     parser.add_argument("--samples", type=int, default=200, help="samples of each kind (default: %(default)s)")
     parser.add_argument("--clock", type=float, default=100.0, help="nominal clock in MHz (default: %(default)s)")
     parser.add_argument(
         "--build", type=Path, nargs="+", default=[], metavar="FILE", help="reports of opzo build --json"
     )
-    parser.add_argument("--torch-seconds", type=float, default=5.0, help="for each PyTorch figure; 0 leaves them out")
+    parser.add_argument(
+        "--torch-seconds", type=float, default=5.0, help="seconds per PyTorch figure, 0: none (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/speed"), help="folder (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
@@ -78,7 +87,7 @@ def main() -> int:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """All figures; with one number of lanes and one network those of the chip are at the top as well."""
+    """All figures; for a single number of lanes and network, those of the chip also at the top level."""
     args.out.mkdir(parents=True, exist_ok=True)
     builds = [read_build(path) for path in args.build]
     data, networks = trained(args)
@@ -110,9 +119,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def trained(args: argparse.Namespace) -> tuple[Data, list[tuple[Config, Checkpoint]]]:
-    """Data, and the networks to measure with: that of the checkpoint, or trained now, or found in the folder."""
+    """Data, and the networks to measure: that of the checkpoint, or those in the folder, trained if missing."""
     if not isinstance(load_data(args.data, args.data_root).train, Frames):
-        raise OpzoError(f"{args.data} holds events; bench/cycles.py measures those")
+        raise OpzoError(f"{args.data} has events; use bench/cycles.py for those")
     settings = {"data": args.data, "data_root": args.data_root, "net": args.net, "epochs": args.epochs}
     settings |= {"device": "fast", "lanes": TRAINED_LANES}
     if args.checkpoint:
@@ -134,8 +143,8 @@ def trained(args: argparse.Namespace) -> tuple[Data, list[tuple[Config, Checkpoi
 
 
 def chip(data: Data, config: Config, checkpoint: Checkpoint, lanes: int, samples: int) -> dict[str, Any]:
-    """Figures of the simulated chip with ``lanes`` lanes, learning on in the middle of the schedule of ``config``."""
-    # Everything but the noise belongs to the network, not to the lanes it was trained with.
+    """Figures of the simulated chip with ``lanes`` lanes, trained from the middle of the schedule of ``config``."""
+    # Only the noise generators depend on the number of lanes.
     state = replace(checkpoint.state, lfsr=lane_states(config.seed, lanes))
     total = config.epochs * len(data.train)
     with open_device("rtl", config.network, lanes) as device:
@@ -164,31 +173,31 @@ def chip(data: Data, config: Config, checkpoint: Checkpoint, lanes: int, samples
 
 
 def parts(measured: dict[str, Any]) -> dict[str, float]:
-    """Where the cycles go: the cost model's parts, words fired from a stored current, all else."""
+    """Breakdown of the cycles: parts of the cost model, words fired from a stored current, and the rest."""
     named = {counter.name.lower(): measured[counter.name.lower()] for counter in (*MODEL, Counter.FIRE)}
     return named | {"other": round(measured["counted"] - sum(named.values()), 1)}
 
 
 def sent(device: Device, data: Data, samples: int, *, train: bool) -> tuple[dict[str, Any], float]:
-    """Cycles of samples, and the bytes each is on the link."""
+    """Cycles of samples, and bytes per sample on the link."""
     before = device.bytes_sent
     figures = measure(device, data.train if train else data.test, samples, train=train)
     return figures, round((device.bytes_sent - before) / figures["samples"], 1)
 
 
 def read_build(path: Path) -> dict[str, Any]:
-    """Board, lanes and clock of a build's report; OpzoError where it is none."""
+    """Board, lanes and clock of a build report; OpzoError if it is not one."""
     try:
         report = json.loads(path.read_text())
         return {"board": str(report["board"]), "lanes": int(report["lanes"]), "clock_mhz": float(report["clock_mhz"])}
     except OSError as error:
         raise OpzoError(f"cannot read {path}: {error.strerror}; give the output of opzo build --json") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise OpzoError(f"{path} is not a build's report ({error!r}); give the output of opzo build --json") from None
+        raise OpzoError(f"{path} is not a build report ({error!r}); give the output of opzo build --json") from None
 
 
 def clocks(lanes: int, nominal: float, builds: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Clocks of a chip with ``lanes`` lanes: those reached by its builds, then the nominal one."""
+    """Clocks of a chip with ``lanes`` lanes: those of the builds, then the nominal one."""
     reached = [{"clock": f"{build['board']}, routed", **build} for build in builds if build["lanes"] == lanes]
     return [*reached, {"clock": "nominal", "clock_mhz": nominal}]
 

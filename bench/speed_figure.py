@@ -1,4 +1,4 @@
-"""Picture of bench/speed.py: training samples a second, and a roofline of the weight memory."""
+"""Picture of bench/speed.py: training samples per second, and a roofline of the weight memory."""
 
 from io import BytesIO
 from typing import Any
@@ -19,7 +19,7 @@ def picture(figures: dict[str, Any]) -> bytes:
 
 
 def bars(part: Axes, figures: dict[str, Any]) -> None:
-    """Training samples a second, by chip and clock, PyTorch below."""
+    """Bars of training samples per second, by chip and clock, then of PyTorch."""
     found = [
         (f"P = {row['lanes']}{', LL' if row['local'] else ''}, {clock['clock']} {clock['clock_mhz']:g} MHz", speed)
         for row in figures["chips"]
@@ -43,11 +43,11 @@ def bars(part: Axes, figures: dict[str, Any]) -> None:
 
 
 def roofline(part: Axes, figures: dict[str, Any]) -> None:
-    """Weights moved a second at the nominal clock against lanes: what the memory gives, and what is used of it."""
+    """Weights moved per second at the nominal clock against lanes: limit of the memory, and measured use."""
     clock = figures["nominal_clock_mhz"] * 1e6
     chips = figures["chips"]
     lanes = sorted({row["lanes"] for row in chips})
-    part.plot(lanes, [clock * p for p in lanes], color="black", label="weight memory: a row-word a cycle")
+    part.plot(lanes, [clock * p for p in lanes], color="black", label="weight memory: one row-word per cycle")
     for marker, local in zip("os^v", sorted({row["local"] for row in chips}), strict=False):
         for colour, kind, share in (
             ("tab:blue", "training", "useful_share"),
@@ -71,6 +71,6 @@ def roofline(part: Axes, figures: dict[str, Any]) -> None:
     part.set_yscale("log")
     part.set_xticks(lanes, [str(p) for p in lanes])
     part.set_xlabel("lanes P")
-    part.set_ylabel(f"weights moved a second, at {figures['nominal_clock_mhz']:g} MHz")
+    part.set_ylabel(f"weights moved per second at {figures['nominal_clock_mhz']:g} MHz")
     part.grid(alpha=0.3)
     part.legend(fontsize="small")

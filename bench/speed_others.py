@@ -1,15 +1,15 @@
-"""Other chips that learn: what a sample costs them, published or derived, and on which assumption."""
+"""Cost of a sample on other learning chips, published or derived, with the assumptions."""
 
 from typing import Any
 
 from opzo.spec.network import Network
 
-ODIN_CYCLES_A_SYNAPSE = 2
+ODIN_CYCLES_PER_SYNAPSE = 2
 """A neuron spike event takes 512 cycles for the 256 synapses of a row (ODIN, doc/README.md, table of events)."""
 RECKON_NEURONS = 256
-"""Inputs, and recurrent neurons, at most (ReckOn, src/srnn.v, M = 8)."""
+"""Maximum number of inputs, and of recurrent neurons (ReckOn, src/srnn.v, M = 8)."""
 RECKON_BLOCK = 16
-"""Postsynaptic neurons whose weights are updated at once."""
+"""Postsynaptic neurons whose weights are updated in parallel."""
 
 
 def others(network: Network, chips: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -27,8 +27,8 @@ def others(network: Network, chips: list[dict[str, Any]]) -> list[dict[str, Any]
         {
             "chip": "ODIN (2019, 28 nm)",
             "network": f"load of {network}, which it cannot hold: 256 neurons, 64 k synapses",
-            "train": forward * ODIN_CYCLES_A_SYNAPSE,
-            "test": forward * ODIN_CYCLES_A_SYNAPSE,
+            "train": forward * ODIN_CYCLES_PER_SYNAPSE,
+            "test": forward * ODIN_CYCLES_PER_SYNAPSE,
             "basis": "derived",
             "assumption": f"2 cycles a synaptic operation, learning included, times the {forward:,} operations of a "
             "forward pass counted here; SDSP learns one layer, so nothing comes on top",

@@ -1,1 +1,1 @@
-"""The fast twin: the golden model's arithmetic, compiled; equal to it in every state after any number of samples."""
+"""The compiled model: the golden model's arithmetic in C++, with equal state after any number of samples."""

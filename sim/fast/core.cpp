@@ -1,8 +1,7 @@
-// The fast twin of the golden model: one run through a core, compiled for a number of lanes.
+// The compiled model: one run of a core, compiled for a number of lanes.
 //
-// Every function has the name and the arithmetic of its twin in sim/golden; the constants come from opzo.spec by way of
-// a generated header. Loops over lanes have fixed trip counts and 32-bit integers, so that the compiler makes vector
-// code of them.
+// Each function has the name and arithmetic of its counterpart in sim/golden; the constants come from opzo.spec through
+// a generated header. Loops over lanes have fixed trip counts and 32-bit integers, so that the compiler vectorizes them.
 
 #include <algorithm>
 #include <bit>
@@ -14,7 +13,7 @@
 #include "lanes.h"
 #include "traces.h"
 
-// State that stays from run to run; the arrays belong to Python.
+// State kept between runs; Python owns the arrays.
 struct State {
     int16_t* memory;         // (rows, P)
     uint32_t* lfsrs;         // (P)
@@ -34,7 +33,7 @@ struct State {
 struct Events {
     const uint16_t* addresses;
     const uint8_t* values;
-    const int32_t* ends;  // events up to the end of each time step, where the input is events
+    const int32_t* ends;  // number of events up to the end of each time step, for event input
     int32_t count, steps;
 };
 
@@ -56,7 +55,7 @@ class Engine {
     Events input;
     int kind, steps, classes, depth, label, rule, rate;
     bool train, noise, refresh;
-    // What stays from run to run beside State.
+    // State kept between runs in addition to State.
     Traces traces[MAX_HIDDEN], input_traces;
     bool begun = false;
     int last_steps = 0, phase = 0, bias_trace = 0, loss_sum = 0;
@@ -107,7 +106,7 @@ Layer Engine::layer(int slot) const {
             field(LAYER_FEEDBACK_BASE), field(LAYER_WORD_BASE),     field(LAYER_LOCAL_SHIFT), slot};
 }
 
-// Input current of one word of layer 1 from rows with values; whether a neuron's saturated.
+// Input current of one word of layer 1 from rows with values; returns whether it saturated for any neuron.
 bool Engine::integrate_values(const int* rows, const int* values, size_t count, int word, Word& current) const {
     const Layer& to = hidden[0].layer;
     const int16_t* base = row(to.weight_base + word * to.rows);
@@ -122,7 +121,7 @@ bool Engine::integrate_values(const int* rows, const int* values, size_t count, 
     return saturate_word<MEMBRANE_WIDTH>(sum, current, to.valid_lanes(word));
 }
 
-// Input current from the spikes of a step and the bias; whether a neuron's saturated.
+// Input current from the spikes of a step and the bias; returns whether it saturated for any neuron.
 bool Engine::integrate_spikes(const Layer& to, const int* list, size_t count, int word, Word& current) const {
     static_assert(SPIKE_INPUT >> PRODUCT_SHIFT == 1 << (ACCUMULATOR_FRAC - MEMBRANE_FRAC),
                   "a spike adds exactly the weight");
@@ -138,7 +137,7 @@ bool Engine::integrate_spikes(const Layer& to, const int* list, size_t count, in
     return saturate_word<MEMBRANE_WIDTH>(sum, current, to.valid_lanes(word));
 }
 
-// Input current of all steps; that it saturated is not counted.
+// Input current of all steps; its saturation is not counted.
 void Engine::integrate_frame() {
     const Layer& to = hidden[0].layer;
     rows.assign(input.addresses, input.addresses + input.count);
@@ -149,7 +148,7 @@ void Engine::integrate_frame() {
     count_work(COUNT_INTEGRATE, to.words * rows.size());
 }
 
-// Layer 1 in one step of a chunk.
+// One time step of layer 1 in a chunk.
 void Engine::fire_events(int step) {
     Hidden& h = hidden[0];
     const int begin = step ? input.ends[step - 1] : 0, end = input.ends[step];
@@ -177,7 +176,7 @@ void Engine::fire_events(int step) {
     count_work(COUNT_INTEGRATE, h.layer.words * (count + 1));
 }
 
-// A hidden layer in one step: the first from the frame's current, the others from the spikes below.
+// One time step of a hidden layer: the first one from the frame's current, others from the spikes of the layer below.
 void Engine::fire(int index, int step) {
     Hidden& h = hidden[index];
     draw_signs(h, step);
@@ -252,7 +251,7 @@ void Engine::read_out(int step) {
     }
 }
 
-// Error of a layer's own read-out.
+// Error of a layer's local readout.
 void Engine::local_read_out(int index, int step) {
     Hidden& h = hidden[index];
     int32_t o[MAX_CLASSES];
@@ -266,7 +265,7 @@ void Engine::local_read_out(int index, int step) {
     count_work(COUNT_FEEDBACK, h.layer.words * classes);
 }
 
-// The local read-out's part of the feedback sum of one word; learns its entries.
+// Contribution of the local readout to the feedback sum of one word; also updates its entries.
 Word Engine::local_feedback(Hidden& h, int step, int word) {
     Word total{};
     const auto& spikes = h.spikes[step * h.layer.words + word];
@@ -348,7 +347,7 @@ void Engine::filter(const std::vector<Word>& credits, int words, int word) {
         for (int j = 0; j < P; j++) filtered[k][j] = credits[k * words + word][j] + filtered[k + 1][j] / 2;
 }
 
-// Learn with the active rows below; the bias row spiked in every step.
+// Update the weights of the active rows below; the bias row spiked in every step.
 void Engine::learn_spikes(const Layer& to, const Traces& below, bool graded, const std::vector<Word>& credits) {
     const int decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
     uint64_t saturated = 0;

@@ -1,4 +1,4 @@
-"""A core whose runs are done by compiled code."""
+"""The core of the compiled model: a golden core whose runs are done in C++."""
 
 import ctypes
 
@@ -14,18 +14,18 @@ from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 
 REGISTERS = 256
 _CHANGED = (int(Reg.SAMPLES), *(layer_register(slot, LayerReg.FEEDBACK_SHIFT) for slot in range(MAX_HIDDEN)))
-"""Registers that a run may change."""
+"""Registers that a run can change."""
 
 
 class PlainLFSRs:
-    """States of the lanes' LFSRs, uint32 (lanes,), where compiled code draws from them."""
+    """LFSR states of the lanes, uint32 (lanes,), used by the compiled code."""
 
     def __init__(self, states: np.ndarray) -> None:
         self.states = np.array(states, np.uint32)
 
 
 class FastCore(GoldenCore):
-    """A `GoldenCore` in everything but speed. OpzoError where its code must be compiled and there is no compiler."""
+    """A faster `GoldenCore`. OpzoError if its code has to be compiled and there is no compiler."""
 
     lfsr_type = PlainLFSRs
 
@@ -50,7 +50,7 @@ class FastCore(GoldenCore):
         self._point()
 
     def _point(self) -> None:
-        """Tell the compiled code where the arrays are."""
+        """Pass the addresses of the arrays to the compiled code."""
         arrays = (
             *(self.memory, self.lfsrs.states, self.membrane, self.negative, self.trace, self.history),
             *(self.input_trace, self.input_history, self.last_outputs, self.output_sums),
@@ -59,7 +59,7 @@ class FastCore(GoldenCore):
         self._state = State(*(array.ctypes.data for array in arrays))
 
     def clear_traces(self) -> None:
-        """Forget all spikes."""
+        """Clear all spike histories."""
         super().clear_traces()
         self._library.opzo_fast_clear_traces(self._engine)
 

@@ -1,4 +1,4 @@
-// Error and loss of the read-outs of one time step.
+// Error and loss of the readouts of one time step.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Layers of weights, and what a hidden layer remembers during a run.
+// Layers of weights, and the state of a hidden layer during a run.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@ struct Layer {
     int valid_lanes(int word) const { return word == words - 1 ? tail : P; }
 };
 
-// What one hidden layer remembers during a run; by time step, then word.
+// State of one hidden layer during a run; by time step, then word.
 struct Hidden {
     Layer layer;
     std::vector<Word> v, current;
@@ -22,7 +22,7 @@ struct Hidden {
     std::vector<Word> credits;
     std::vector<int> listed[HISTORY_STEPS];  // rows that spiked in a step, ascending
     int32_t local_errors[HISTORY_STEPS][MAX_CLASSES];
-    int shift;                               // that comes into force after the run; -1: the old one
+    int shift;                               // takes effect after the run; -1: unchanged
 
     void begin(const Layer& of, int steps) {
         layer = of;

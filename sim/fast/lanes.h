@@ -1,4 +1,4 @@
-// What all lanes do together: random draws, row updates.
+// Operations on all lanes: random draws, row updates.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 #include "spec.h"
 
 constexpr int P = LANES;
-constexpr int ROW_SHIFT = LOW_BITS + UPDATE_FRAC_BITS;  // from an exact row to what the memory stores
+constexpr int ROW_SHIFT = LOW_BITS + UPDATE_FRAC_BITS;  // from an exact row to the stored row
 
 struct alignas(64) Word {
     std::array<int32_t, P> lane;
@@ -23,7 +23,7 @@ inline int32_t saturate(int32_t value) {
     return std::clamp(value, -top - 1, top);
 }
 
-// The same of all lanes; whether one of the first ``valid``, which hold neurons, saturated.
+// The same for all lanes; returns whether one of the first ``valid`` lanes, which have neurons, saturated.
 template <int Bits>
 inline bool saturate_word(const Word& exact, Word& result, int valid) {
     int32_t saturated = 0;
@@ -34,14 +34,14 @@ inline bool saturate_word(const Word& exact, Word& result, int valid) {
     return saturated;
 }
 
-// Rows that are used soon: at 800 neurons the memory is larger than the caches near the core.
+// Prefetch rows: at 800 neurons the weight memory is larger than the inner caches.
 inline void prefetch(const int16_t* row) {
     for (int j = 0; j < P; j += 32) __builtin_prefetch(row + j);
 }
 
 constexpr size_t AHEAD = 6;  // rows
 
-// The next 16 bits of every lane.
+// The next 16 random bits of each lane.
 inline Word draw(Word& lfsrs) {
     Word fresh;
     for (int j = 0; j < P; j++) {
@@ -53,7 +53,7 @@ inline Word draw(Word& lfsrs) {
     return fresh;
 }
 
-// Decay, stochastic rounding and saturation of one row; whether a lane saturated.
+// Decay, stochastic rounding and saturation of one row; returns whether a lane saturated.
 inline bool update_row(int16_t* row, const Word& update, int decay_shift, Word& lfsrs) {
     const Word fresh = draw(lfsrs);
     const int32_t half = decay_shift ? 1 << (decay_shift - 1) : 0;

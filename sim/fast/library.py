@@ -1,4 +1,4 @@
-"""The fast twin's C++ compiled to a shared library, once for each number of lanes and width of weights, then kept."""
+"""Compilation of the model's C++ to a shared library, once for each number of lanes and weight width; cached."""
 
 import ctypes
 import logging
@@ -24,7 +24,7 @@ FLAGS = ("-std=c++20", "-O3", "-fPIC", "-shared")
 
 
 class State(ctypes.Structure):
-    """Arrays of a core, by address."""
+    """Addresses of the arrays of a core."""
 
     _fields_ = tuple(
         (name, ctypes.c_void_p)
@@ -36,7 +36,7 @@ class State(ctypes.Structure):
 
 
 class Events(ctypes.Structure):
-    """Input of a run: arrays by address, and how long they are."""
+    """Input of a run: addresses and lengths of arrays."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("addresses", "values", "ends")),
@@ -45,7 +45,7 @@ class Events(ctypes.Structure):
 
 
 class Answer(ctypes.Structure):
-    """Answer to a run."""
+    """Result of a run."""
 
     _fields_ = (
         ("prediction", ctypes.c_int32),
@@ -56,7 +56,7 @@ class Answer(ctypes.Structure):
 
 @cache
 def load(lanes: int, weight_bits: int) -> ctypes.CDLL:
-    """Library for cores with ``lanes`` lanes; OpzoError where it cannot be built."""
+    """Library for cores with ``lanes`` lanes; OpzoError if it cannot be built."""
     library = load_library(_build(lanes, weight_bits))
     library.opzo_fast_new.restype = ctypes.c_void_p
     library.opzo_fast_new.argtypes = []

@@ -1,4 +1,4 @@
-// Spike histories, presynaptic traces and the list of active rows, of the inputs or of one hidden layer.
+// Spike histories, presynaptic traces and the list of active rows of the inputs or of one hidden layer.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@ inline int advance(int trace, int history, int steps) {
 
 struct Traces {
     uint8_t *trace, *history;
-    std::vector<int> active;  // rows of which one of both is not 0, in the order in which they became active
+    std::vector<int> active;  // rows with a nonzero history or trace, in order of activation
 
-    // After a run of some steps; a fresh one forgets all spikes before.
+    // Advance by the steps of a run; a fresh run clears earlier spikes.
     void begin(int steps, bool fresh, bool graded) {
         size_t kept = 0;
         for (const int i : active) {
@@ -26,7 +26,7 @@ struct Traces {
         active.resize(kept);
     }
 
-    // A row spiked; whether for the first time in the run.
+    // Add a spike of a row; returns whether it is the first one in the run.
     bool mark(int row, int step) {
         const bool first = !history[row];
         append(row);

@@ -1,4 +1,4 @@
-"""One chip, many networks: golden model, fast twin and gateware agree in all that can be read, whatever came before."""
+"""One chip, many networks: golden model, compiled model and gateware agree in all readable state."""
 
 import struct
 from collections.abc import Iterator
@@ -221,7 +221,7 @@ def fill_empty_lanes(core: GoldenCore, rng: np.random.Generator | None) -> None:
 
 
 def run_on_models(limits: Limits, seed: int, networks: int) -> None:
-    """The same steps on golden model and fast twin."""
+    """The same steps on golden model and compiled model."""
     golden, fast = GoldenCore(limits), FastCore(limits)
     sequence = Sequence(seed, limits)
     for number, step in enumerate(sequence):
@@ -235,7 +235,7 @@ def run_on_models(limits: Limits, seed: int, networks: int) -> None:
 
 @pytest.fixture
 def wires(request: pytest.FixtureRequest) -> Iterator[list[Wire]]:
-    """Golden model, fast twin and gateware of a chip."""
+    """Golden model, compiled model and gateware of a chip."""
     limits: Limits = request.param
     rtl = RtlTransport(limits)
     models = [Wire(name, ModelTransport(core(limits)), limits) for name, core in CORES.items()]

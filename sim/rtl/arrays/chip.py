@@ -1,4 +1,4 @@
-"""The whole chip with its groups of lanes as arrays."""
+"""The complete chip with its lane groups as arrays."""
 
 import json
 import re
@@ -53,19 +53,19 @@ def array_verilog(rtlil: str) -> str:
 
 
 def _check_alike(modules: dict[str, str], kind: str, numbered: re.Pattern[str]) -> None:
-    """ValueError where one of a kind does what the first one does not: by names without what tells them apart."""
+    """Raise ValueError if an instance differs from the first one of its kind, except for numbers in names."""
     statements: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for name, module in modules.items():
         if one := numbered.search(name):
             statements[int(one[1])].update(_NUMBERS.sub("", _HEADER.sub("", module)).splitlines())
     for number, found in statements.items():
-        # The first may do more: an output that nobody looks at falls away.
+        # The first one may have more: unused outputs of others are optimized away.
         if other := found - statements[0]:
             raise ValueError(f"{kind} {number} differs from {kind} 0: {min(other).strip()}")
 
 
 def _replace(module: str, netlist: Netlist, ports: dict[int, dict[str, str]]) -> str:
-    """The module around the groups with the array in their place, and the array's module behind it."""
+    """The module around the groups, with an instance of the array module instead of them, followed by that module."""
     by_name = {_plain(port): {number: each.get(port) for number, each in ports.items()} for port in ports[0]}
     aliases = dict(_ALIAS.findall(module))
     different = {port for port in netlist.inputs if len({_source(net, aliases) for net in by_name[port].values()}) > 1}
@@ -87,7 +87,7 @@ def _replace(module: str, netlist: Netlist, ports: dict[int, dict[str, str]]) ->
 
 
 def _plain(name: str) -> str:
-    """A name of Verilog as Yosys' JSON has it."""
+    """A Verilog name as in Yosys' JSON."""
     return name.removeprefix("\\").rstrip()
 
 

@@ -1,11 +1,11 @@
-"""Cells as expressions of Verilog."""
+"""Cells as Verilog expressions."""
 
 from collections.abc import Callable
 
 from opzo.sim.rtl.arrays.netlist import Bits, Cell
 
 Operand = Callable[[Bits], str]
-"""Text of some bits, as wide as they are, without a sign."""
+"""Function that returns the unsigned Verilog expression for some bits."""
 
 _BINARY = {
     "$add": "+",
@@ -41,7 +41,7 @@ _SHIFTS = {"$shl", "$shr", "$sshr"}
 
 
 def expression(cell: Cell, operand: Operand) -> str:
-    """What a cell of logic computes, to be assigned to as many bits as it has; ValueError for an unknown type."""
+    """Expression of a logic cell, to be assigned to its output bits; ValueError for an unknown type."""
     kind, connections = cell.kind, cell.connections
     if kind == "$mux":
         return f"{operand(connections['S'])} ? {operand(connections['B'])} : {operand(connections['A'])}"
@@ -55,7 +55,7 @@ def expression(cell: Cell, operand: Operand) -> str:
 
 
 def self_determined(cell: Cell) -> bool:
-    """Whether the expression alone is as wide as the cell's output, so that it can stand within another."""
+    """Whether the expression has the width of the cell's output, so that it can be nested in another expression."""
     width, connections = len(cell.output), cell.connections
     if cell.kind in _ONE_BIT:
         return width == 1

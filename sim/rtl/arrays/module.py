@@ -1,4 +1,4 @@
-"""Verilog of many equal modules at once: what differs between them is an array, and a loop goes over it."""
+"""Verilog for many copies of a module: signals that differ between the copies become arrays, processed in loops."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ _INDEX = "i"
 
 
 class ArrayModule:
-    """Module ``name`` that does what ``count`` copies of ``netlist`` do.
+    """Verilog module ``name``, equivalent to ``count`` copies of ``netlist``.
 
     What follows from inputs that all copies share is computed once. Of what the parts of a copy have, all copies and
     their parts are one array: the first parts of all copies, the second ones, and so on. Memories are kept apart:
@@ -36,29 +36,29 @@ class ArrayModule:
         self._inlined = self._find_inlined()
 
     def _size(self, item: Signal | Memory) -> int:
-        """Elements of the array of something that differs between copies; 0: does not differ."""
+        """Array length of a signal; 0 if it is equal in all copies."""
         return self._count * item.parts if item.name in self._varying else 0
 
     def _stored(self, signal: Signal) -> int:
-        """Bits of a signal as it is stored: in arrays at least 32, as vector instructions do not mix widths well."""
+        """Stored width of a signal: at least 32 in arrays, because vector instructions do not mix widths well."""
         inside = signal.name in self._varying and signal not in self._netlist.inputs.values()
         return max(signal.width, 32) if inside else signal.width
 
     def own(self, port: str) -> bool:
-        """Whether each copy has a port of its own: the module's port is an array then."""
+        """Whether each copy has its own port, so that the module's port is an array."""
         if port in self._netlist.inputs:
             return self._netlist.inputs[port].name in self._varying
         return self._varies(self._netlist.outputs[port])
 
     def port(self, port: str) -> tuple[str, int]:
-        """Name of a port in the module, and its width."""
+        """Name and width of a port of the module."""
         if port in self._netlist.inputs:
             signal = self._netlist.inputs[port]
             return signal.name, signal.width
         return f"o{list(self._netlist.outputs).index(port)}", len(self._netlist.outputs[port])
 
     def verilog(self) -> str:
-        """The module."""
+        """Verilog text of the module."""
         ports = [f"input {CLOCK}"]
         for direction, names in (("input", self._netlist.inputs), ("output", self._netlist.outputs)):
             ports += [f"{direction} {self._port(name)}" for name in names]
@@ -84,7 +84,7 @@ class ArrayModule:
             yield from _assign(self.port(name)[0], size, partial(self._operand, bits))
 
     def _driver(self, signal: Signal, cell: Cell) -> Iterator[str]:
-        """What drives a signal."""
+        """Statements that drive a signal."""
         size = self._size(signal)
         if cell.kind == REGISTER:
             yield from self._register(signal, cell)
@@ -120,7 +120,7 @@ class ArrayModule:
 
     def _clocked_read(self, signal: Signal, cell: Cell) -> Iterator[str]:
         if cell.parameters["TRANSPARENCY_MASK"] or not {*cell.connections["ARST"], *cell.connections["SRST"]} <= {"0"}:
-            raise ValueError(f"memory {cell.memory} has a reset, or hands through what is written")
+            raise ValueError(f"memory {cell.memory} has a reset, or is transparent")
         for copy in _copies(self._size(signal)):
             register = f"{signal.name}_{copy}"
             yield f"  {_declaration(register, signal.width, 0)};"
@@ -150,24 +150,24 @@ class ArrayModule:
         return f"  always @(posedge {CLOCK}) {_loop(size) if size else ''}{statement}"
 
     def _element(self, cell: Cell, copy: str) -> str:
-        """The word of a memory that a port of it is at."""
+        """Expression for the memory word addressed by a port."""
         memory = self._netlist.memories[cell.memory].name
         own = copy if memory in self._varying else ""
         return f"{memory}_{own}[{self._operand(cell.connections['ADDR'], copy)}]"
 
     def _logic(self, cell: Cell, copy: str) -> str:
-        """What a cell computes in a copy."""
+        """Expression of a cell in one copy."""
         return expression(cell, lambda bits: self._operand(bits, copy))
 
     def _operand(self, bits: Bits, copy: str) -> str:
-        """Text of bits in copy number ``copy``; of bits within the parts, in that one of all parts."""
+        """Expression for bits in copy ``copy``; for bits inside parts, ``copy`` counts all parts."""
         parts = [self._run(run, copy) for run in self._runs(bits)]
         if not parts:
             return "1'h0"
         return parts[0] if len(parts) == 1 else f"{{{', '.join(reversed(parts))}}}"
 
     def _runs(self, bits: Bits) -> list[Bits]:
-        """Bits in pieces that are next to each other in one signal, are all constant, or all the same."""
+        """Split bits into runs that are adjacent in one signal, all constant, or all the same bit."""
         runs: list[list[Bit]] = []
         for bit in bits:
             if runs and self._follows(runs[-1], bit):
@@ -197,7 +197,7 @@ class ArrayModule:
         if signal.name in self._inlined:
             return f"{{{self._logic(self._inlined[signal.name], copy)}}}"
         if signal.name in self._each and copy.isdigit() and place.part is None:
-            # What it is an element of may be the same in all copies.
+            # The signal may be equal in all copies.
             part, number = divmod(int(copy), self._count)
             bits = self._each[signal.name][part][place.bit : place.bit + len(run)]
             return f"{{{self._operand(bits, str(number))}}}"
@@ -209,18 +209,18 @@ class ArrayModule:
         return f"{name}[{place.bit + len(run) - 1}:{place.bit}]"
 
     def _in_part(self, part: int, copy: str) -> str:
-        """Number of a part of a copy among all parts."""
+        """Index of a part of a copy among all parts."""
         return f"{part * self._count} + {copy}"
 
     def _varies(self, bits: Bits) -> bool:
         return any(isinstance(bit, int) and self._netlist.where[bit].signal.name in self._varying for bit in bits)
 
     def _find_varying(self, own: set[str]) -> set[str]:
-        """Names of signals and memories that differ between copies."""
+        """Names of the signals and memories that differ between copies."""
         netlist = self._netlist
         varying = {netlist.inputs[port].name for port in own}
         varying |= {name for name, parts in self._each.items() if len(set(parts)) > 1}
-        # (what changes, what it depends on)
+        # (signal or memory, what it depends on)
         follows = [
             (
                 signal.name,
@@ -241,7 +241,7 @@ class ArrayModule:
         return varying
 
     def _find_inlined(self) -> dict[str, Cell]:
-        """Arrays that are looked at once and as a whole, with what drives them: they need not be kept."""
+        """Arrays that are read exactly once and completely, with their drivers; these are inlined."""
         netlist = self._netlist
         looked: Counter[str] = Counter()
         whole: Counter[str] = Counter()
@@ -263,7 +263,7 @@ class ArrayModule:
 
 
 def _repeated(run: Bits) -> bool:
-    """Whether a run is one bit several times."""
+    """Whether a run repeats one bit."""
     return len(run) > 1 and run[0] == run[1]
 
 
@@ -284,7 +284,7 @@ def _copies(size: int) -> list[str]:
 
 
 def _loop(count: int) -> str:
-    # Without a sign: g++ makes vector instructions of it.
+    # Unsigned, so that g++ vectorizes the loop.
     return f"for (int unsigned {_INDEX} = 0; {_INDEX} < {count}; {_INDEX}++) "
 
 

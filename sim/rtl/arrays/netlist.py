@@ -1,4 +1,4 @@
-"""A module as Yosys writes it in JSON, with the parts in it that are alike: cells, memories, who drives which bit."""
+"""A module from Yosys' JSON with its equal parts: cells, memories, and the driver of each bit."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,14 +14,14 @@ MEMORY_INIT, MEMORY_READ, MEMORY_WRITE = "$meminit_v2", "$memrd_v2", "$memwr_v2"
 REGISTER = "$dff"
 CHECK = "$check"
 EACH = "$each"
-"""What an input port of the parts takes: connection ``N`` in part N."""
+"""Connections of an input port of the parts: entry ``N`` is that of part N."""
 _NUMBER = re.compile(r"\$\d+")
 _OUTPUTS = ("Y", "Q", "DATA")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: type, parameters that are numbers, connections; name of its memory, or text of a check."""
+    """A cell: type, numeric parameters, connections; name of its memory, or text of an assertion."""
 
     kind: str
     parameters: Mapping[str, int]
@@ -31,14 +31,14 @@ class Cell:
 
     @property
     def output(self) -> Bits:
-        """What it drives; nothing where it only writes to a memory or checks something."""
+        """Driven bits; none for memory writes and assertions."""
         if self.kind in (MEMORY_INIT, MEMORY_WRITE, CHECK):
             return ()
         return next(self.connections[port] for port in _OUTPUTS if port in self.connections)
 
     @property
     def inputs(self) -> Iterator[Bits]:
-        """What it looks at; not the clock, nor what a read port does not have."""
+        """Bits it reads, without the clock and unused inputs of read ports."""
         output, clocked = self.output, self.parameters.get("CLK_ENABLE", 0)
         for port, bits in self.connections.items():
             unused = self.kind == MEMORY_READ and (port in ("ARST", "SRST") or (port == "EN" and not clocked))
@@ -48,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Signal:
-    """Bits that one cell or input port drives, in each of ``parts`` parts."""
+    """Bits driven by one cell or input port, in each of ``parts`` parts."""
 
     name: str
     width: int
@@ -57,7 +57,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Place:
-    """Bit ``bit`` of a signal, and of which part where that is looked at from outside of the parts."""
+    """Bit ``bit`` of a signal, and its part if it is read from outside the parts."""
 
     signal: Signal
     bit: int
@@ -66,7 +66,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Memory:
-    """``words`` words of ``width`` bits, 0 at first, in each of ``parts`` parts."""
+    """A memory of ``words`` words of ``width`` bits, initially 0, in each of ``parts`` parts."""
 
     name: str
     width: int
@@ -88,7 +88,7 @@ class _Scope:
 
 @dataclass
 class Netlist:
-    """A module with the parts in it that are alike, flat: what is in the parts is there once.
+    """A flattened module with equal parts, whose contents are stored once.
 
     Parameters
     ----------
@@ -138,11 +138,11 @@ class Netlist:
         return netlist
 
     def _connect(self, part: Mapping[str, Any], clock: str, scope: _Scope, parts: list[Mapping[str, Bits]]) -> None:
-        """Add what is in the parts, between their inputs and their outputs."""
+        """Add the contents of the parts, connected to their inputs and outputs."""
         names = [[_NUMBER.sub("", port) for port in connections] for connections in parts]
         if names.count(names[0]) != len(names):
             raise ValueError("the parts of a module have different ports")
-        # By place: some of their names have numbers, others in each part.
+        # By position, because some port names contain a number that differs between parts.
         outside = dict(zip(parts[0], zip(*(connections.values() for connections in parts), strict=True), strict=True))
         ports = {port: scope.bits(described["bits"]) for port, described in part["ports"].items() if port != clock}
         outputs = {port: inside for port, inside in ports.items() if part["ports"][port]["direction"] == "output"}
@@ -159,7 +159,7 @@ class Netlist:
                 self.where |= zip(bits, places, strict=True)
 
     def _read(self, module: Mapping[str, Any], clock: str, scope: _Scope) -> list[Mapping[str, Bits]]:
-        """Add what is in a module; connections of those of its cells that are modules."""
+        """Add the contents of a module; return the connections of its cells that are modules."""
         modules = []
         for name, size in module.get("memories", {}).items():
             memory = Memory(f"m{len(self.memories)}", size["width"], size["size"], scope.parts)
@@ -176,14 +176,14 @@ class Netlist:
         return modules
 
     def _add(self, cell: Cell, clock: Bits, parts: int) -> None:
-        """Check a cell and put it where it belongs."""
+        """Check a cell and add it."""
         pin = "TRG" if cell.kind == CHECK else "CLK"
         clocked = pin in cell.connections and cell.parameters.get(f"{pin}_ENABLE", 1)
         if clocked and (cell.connections[pin] != clock or not cell.parameters[f"{pin}_POLARITY"]):
             raise ValueError(f"a {cell.kind} has another clock")
         if cell.kind == MEMORY_INIT:
             if "1" in cell.connections["DATA"]:
-                raise ValueError(f"memory {cell.memory} does not begin with zeros")
+                raise ValueError(f"memory {cell.memory} is not initialized with zeros")
         elif cell.kind == MEMORY_WRITE:
             self.writes.append(cell)
         elif cell.kind == CHECK:
@@ -197,7 +197,7 @@ class Netlist:
         return signal
 
     def sources(self, cell: Cell) -> Iterator[Signal]:
-        """Signals that a cell looks at."""
+        """Signals that a cell reads."""
         for bits in cell.inputs:
             for bit in bits:
                 if isinstance(bit, int):

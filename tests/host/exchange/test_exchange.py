@@ -241,7 +241,7 @@ def test_batches_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     ("tensors", "options", "message"),
     [
         ({"conv.weight": (4, 1, 3, 3)}, {}, r"layer 'conv' has weights of shape \(4, 1, 3, 3\); the chip has linear"),
-        ({"0.weight": (5, 6), "bn.running_mean": (5,)}, {}, "'bn.running_mean' is not a weight or bias of a linear layer"),
+        ({"0.weight": (5, 6), "bn.running_mean": (5,)}, {}, "'bn.running_mean' is not a weight or bias of a linear"),
         ({"0.weight": (5, 6), "1.weight": (3, 4)}, {}, "layer '1' takes 4 inputs, but '0' before it has 5 neurons"),
         ({"0.weight": (5, 6), "0.bias": (4,), "1.weight": (3, 5)}, {}, r"5 neurons and a bias of shape \(4,\)"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"leak": 0.9}, "keep 0.9 of their potential a step, the chip's 0.5"),

@@ -74,7 +74,10 @@ def test_weights_of_any_real_kind_are_read(weight: Tensor, tmp_path: Path) -> No
         (lambda: {0: W, 1: V}, "its key 0 is not a tensor name"),
         (lambda: {("a", "b"): W}, r"its key \('a', 'b'\) is no name"),
         (lambda: {"epoch": 3, "model": {"0.weight": W}}, "'epoch' in it is int"),
-        (lambda: {"model": {"0.weight": W}}, r"its entry 'model' is a dictionary; write torch.save\(content\['model'\], path"),
+        (
+            lambda: {"model": {"0.weight": W}},
+            r"its entry 'model' is a dictionary; write torch.save\(content\['model'\], path",
+        ),
         (lambda: [W, V], "of tensors, but list"),
         (lambda: W, "of tensors, but Tensor"),
         (lambda: None, "of tensors, but NoneType"),

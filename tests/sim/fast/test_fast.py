@@ -1,4 +1,4 @@
-"""The fast twin: every state equals the golden model's after any number of samples."""
+"""The compiled model: every state equals the golden model's after any number of samples."""
 
 from dataclasses import dataclass
 from typing import Any
