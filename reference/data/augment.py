@@ -1,4 +1,4 @@
-"""Augmentation of batches of images: crops, flips, holes. Same state of the generator, same result."""
+"""Augmentation of batches of images: crops, flips, holes; determined by the state of the generator."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
-"""Makes new images (samples, channels, height, width) of such."""
+"""Function that transforms images (samples, channels, height, width)."""
 
 
 def crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Shift each image by up to ``padding`` pixels in both directions; what comes in is 0."""
+    """Shift each image by up to ``padding`` pixels in both directions, with 0 outside."""
     count, _, height, width = images.shape
     shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
     rows = shifts[:, :1] + torch.arange(height)
@@ -21,13 +21,13 @@ def crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
 
 
 def flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror half of the images, left to right."""
+    """Mirror each image horizontally with probability 1/2."""
     mirrored = torch.rand(len(images), generator=generator) < 0.5
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)
 
 
 def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Set a square of each image to 0 (DeVries & Taylor 2017); its middle is anywhere, it may reach over the border."""
+    """Set a square of each image to 0 (DeVries & Taylor 2017), centered anywhere, possibly across the border."""
     count, _, height, width = images.shape
     inside = []
     for length in (height, width):

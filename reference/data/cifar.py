@@ -23,19 +23,19 @@ FILES = {
 }
 """Folder, training and test files of both versions."""
 LABELS = {"cifar10": (b"labels", 1), "cifar100": (b"fine_labels", 2)}
-"""Key of the labels in a pickled file; bytes of labels before an image in a binary one, the last of them counts."""
+"""Key of the labels in a pickled file; label bytes before an image in a binary one, of which the last is used."""
 CLASSES = {"cifar10": 10, "cifar100": 100}
 
 
 def read_cifar(name: str, root: str) -> tuple[Arrays, Arrays]:
-    """Training and test images (count, 3, 32, 32) and labels (count,); OpzoError where files are missing or damaged.
+    """Training and test images (count, 3, 32, 32) and labels (count,); OpzoError if files are missing or damaged.
 
     ``root`` holds the folder of the files, or is that folder.
     """
     if not root:
         raise OpzoError(f"{name} needs the folder of its files; give --data-root DIR")
     for number, (folder, *parts) in enumerate(FILES[name]):
-        # Archives that are unpacked into a folder of their name have the folder twice.
+        # An archive unpacked into a folder of its name contains that folder again.
         places = [
             Path(root) / folder / folder,
             Path(root) / folder,
@@ -69,7 +69,7 @@ def _pickled(name: str, path: Path) -> Arrays:
         return _checked(name, path, pixels.values, np.array(labels, np.int64))
     except OpzoError:
         raise
-    # A damaged file can raise anything, says the documentation of pickle.
+    # According to the documentation of pickle, a damaged file can raise any exception.
     except Exception as error:
         raise OpzoError(f"{path} is no file of {name} ({reason(error)}); get it again") from None
 

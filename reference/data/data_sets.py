@@ -1,6 +1,6 @@
-"""Data sets for the reference: batches of tensors, from files on disk.
+"""Data sets for the reference, as batches of tensors, from files on disk.
 
-torchvision is not used: its wheels are made for one build of PyTorch and refuse the others, such as the CPU's.
+torchvision is not used, because its wheels work only with one build of PyTorch, which excludes the CPU build.
 """
 
 import zlib
@@ -14,11 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from opzo.host.data.data_sets import DATA_SETS as OF_HOST
-from opzo.host.data.data_sets import Frames, load_data
+from opzo.host.data.data_sets import DATA_SETS, Frames, load_data
 from opzo.host.data.events.event_samples import Events
-from opzo.host.data.events.recorded_data_sets import RECORDED_DATA_SETS as RECORDED
-from opzo.host.data.events.recorded_data_sets import load_recorded_data
+from opzo.host.data.events.recorded_data_sets import RECORDED_DATA_SETS, load_recorded_data
 from opzo.reference.data.augment import Augment, crop, cutout, flip
 from opzo.reference.data.cifar import CLASSES, read_cifar
 from opzo.reference.data.imagenet import CLASSES as IMAGENET_CLASSES
@@ -29,12 +27,12 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.messages import no_such
 
 PADDING = 4
-"""Pixels by which a random crop shifts at most."""
+"""Maximum shift of a random crop in pixels."""
 HOLES = {"cifar10": 16, "cifar100": 8}
-"""Sides of the holes of cutout (DeVries & Taylor 2017)."""
-DATA_SETS = (*OF_HOST, "patches", *CLASSES, "imagenet")
+"""Side length of the holes of cutout (DeVries & Taylor 2017)."""
+REFERENCE_DATA_SETS = (*DATA_SETS, "patches", *CLASSES, "imagenet")
 EVENT_SIZE = (48, 48)
-"""Of DVS-Gesture and CIFAR10-DVS (paper, appendix C.2.1)."""
+"""Size of DVS-Gesture and CIFAR10-DVS (paper, appendix C.2.1)."""
 Indices = NDArray[np.intp]
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Pixels (count, channels, height, width) and labels (count,)."""
@@ -44,17 +42,17 @@ class Part(Protocol):
     """Training or test samples."""
 
     def __len__(self) -> int:
-        """Samples."""
+        """Number of samples."""
 
     @property
     def digest(self) -> int:
-        """CRC-32 that tells whether a resumed run has the same samples."""
+        """CRC-32, compared when a run is resumed."""
 
     def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Inputs (samples, steps, channels, height, width) and labels int64 (samples,).
 
-        One step is an image, the same in all time steps. ``generator`` is what augmentation draws from; None: there is
-        none.
+        Images have one step, which is used in all time steps. Augmentation draws from ``generator``; None: no
+        augmentation.
         """
 
 
@@ -68,7 +66,7 @@ class DataSet:
     steps : int or None
         Time steps of a sample; None: images.
     mean, std : tuple of float
-        Of the training pixels, 0..255, by channel, where images are normalised: value = (pixel - mean) / std.
+        Mean and standard deviation of the training pixels 0..255 by channel; images: value = (pixel - mean) / std.
     """
 
     name: str
@@ -87,16 +85,16 @@ class DataSet:
 
 
 class Images:
-    """Images in memory, normalised by channel, augmented.
+    """Images in memory, normalized by channel and augmented.
 
     Parameters
     ----------
     pixels : uint8 (count, channels, height, width)
     labels : uint8 (count,)
     mean, std : float32 (channels, 1, 1)
-        Of the training pixels.
+        Mean and standard deviation of the training pixels.
     augment : callable
-        What becomes of training images (samples, channels, height, width), normalised.
+        Augmentation of normalized training images (samples, channels, height, width).
     """
 
     def __init__(
@@ -125,7 +123,7 @@ class Images:
 
 
 class Recordings:
-    """Recordings of events, as frames of what happened in each time step.
+    """Event samples as a frame for each time step.
 
     Parameters
     ----------
@@ -152,18 +150,18 @@ class Recordings:
         dense = self._events.dense(indices).reshape(len(indices), -1, *self._events.shape[1:])
         frames = (torch.from_numpy(dense).float() - self._mean) / self._std
         if generator is not None:
-            # All time steps of a sample move alike.
+            # The same crop for all time steps of a sample.
             frames = self._augment(frames, generator)
         labels = torch.from_numpy(self._events.y[indices].astype(np.int64))
         return frames.view(len(indices), self._events.steps, *self._events.shape), labels
 
 
 class Subset:
-    """Some samples of a part."""
+    """A subset of the samples of a part."""
 
     def __init__(self, part: Part, count: int) -> None:
         if not 0 < count <= len(part):
-            raise OpzoError(f"{count} samples asked for, of {len(part)}; give a number from 1 on, or none for all")
+            raise OpzoError(f"{count} samples requested of {len(part)}; give 1 to {len(part)}, or none for all")
         self._part, self._indices = part, np.random.default_rng(0).permutation(len(part))[:count]
 
     def __len__(self) -> int:
@@ -171,7 +169,7 @@ class Subset:
 
     @property
     def digest(self) -> int:
-        """That of all samples: which of them are taken follows from their number."""
+        """Digest of all samples; their number determines the subset."""
         return self._part.digest
 
     def batch(self, indices: Indices, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
@@ -180,19 +178,19 @@ class Subset:
 
 
 def load(name: str, root: str = "", *, train: int | None = None, test: int | None = None) -> DataSet:
-    """Data set by name; ``root`` is the folder of its files; ``train``, ``test``: so many samples only, drawn by lot.
+    """Load a data set by name; ``root`` is the folder of its files. ``train``, ``test``: sizes of random subsets.
 
-    Names: DATA_SETS, of which ``patches`` are cut out of scikit-learn's photographs; an ``.npz`` file of images or
-    events. OpzoError where there is none such, or files are missing.
+    Names are REFERENCE_DATA_SETS or an ``.npz`` file of images or events; ``patches`` are taken from the photographs of
+    scikit-learn. OpzoError if there is no such data set or if files are missing.
     """
     loaders: dict[str, Callable[[], DataSet]] = {
         **{cifar: partial(_cifar, cifar, root) for cifar in HOLES},
         "imagenet": partial(_imagenet, root),
         "patches": _patches,
-        **{recorded: partial(_recorded, recorded, root) for recorded in RECORDED},
+        **{recorded: partial(_recorded, recorded, root) for recorded in RECORDED_DATA_SETS},
     }
-    if name not in DATA_SETS and not name.endswith(".npz"):
-        raise no_such("data set", name, DATA_SETS, " or an .npz file")
+    if name not in REFERENCE_DATA_SETS and not name.endswith(".npz"):
+        raise no_such("data set", name, REFERENCE_DATA_SETS, " or an .npz file")
     data = loaders[name]() if name in loaders else _of_host(name, root)
     return replace(
         data,
@@ -202,7 +200,7 @@ def load(name: str, root: str = "", *, train: int | None = None, test: int | Non
 
 
 def _of_host(name: str, root: str) -> DataSet:
-    """Images and events of the driver's data sets."""
+    """Images and events from the data sets of the host."""
     data = load_data(name, root)
     if isinstance(data.train, Events) and isinstance(data.test, Events):
         return _events(name, data.train, data.test, normalised=False)
@@ -211,7 +209,7 @@ def _of_host(name: str, root: str) -> DataSet:
 
 
 def _pixels(frames: Frames | Events) -> Arrays:
-    """Frames as images with channels; as rows where their height and width are not known."""
+    """Frames as images with channels; as rows if their height and width are unknown."""
     assert isinstance(frames, Frames)
     images = frames.x[:, None, None] if frames.shape is None else np.ascontiguousarray(frames.planes(frames.x))
     return images, frames.y
@@ -233,12 +231,12 @@ def _patches() -> DataSet:
 
 
 def _images(name: str, train: Arrays, test: Arrays, augment: Augment, classes: int | None = None) -> DataSet:
-    """Data set of pixels and labels, normalised by the mean and the standard deviation of the training pixels."""
+    """Data set of pixels and labels, normalized by mean and standard deviation of the training pixels."""
     (pixels, labels), (_, test_labels) = train, test
     mean = pixels.mean((0, 2, 3), dtype=np.float64)[:, None, None]
     std = pixels.std((0, 2, 3), dtype=np.float64)[:, None, None]
     if not std.all():
-        raise OpzoError(f"the training images of {name} are all the same; give others")
+        raise OpzoError(f"all training pixels of {name} are equal; give other images")
     scale = (torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(std.astype(np.float32)))
     found = 1 + int(max(labels.max(), test_labels.max()))
     shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
@@ -253,7 +251,7 @@ def _imagenet(root: str) -> DataSet:
 
 
 def _recorded(name: str, root: str) -> DataSet:
-    binning = RECORDED[name].binning
+    binning = RECORDED_DATA_SETS[name].binning
     if binning.size:
         binning = replace(binning, size=EVENT_SIZE, counts=True)
     train, test = load_recorded_data(name, root, binning=binning)
@@ -261,7 +259,7 @@ def _recorded(name: str, root: str) -> DataSet:
 
 
 def _events(name: str, train: Events, test: Events, *, normalised: bool) -> DataSet:
-    """Data set of events; where normalised, training frames are cropped at random as well."""
+    """Data set of events; if normalized, training frames are also cropped at random."""
     mean, std = 0.0, 1.0
     if normalised:
         values = np.ones(len(train.addresses)) if train.values is None else train.values.astype(np.float64)

@@ -1,4 +1,4 @@
-"""ImageNet from its folder, ``train/CLASS/*`` and ``val/CLASS/*``, read image by image."""
+"""ImageNet from its folders ``train/CLASS/*`` and ``val/CLASS/*``, read image by image."""
 
 import logging
 import zlib
@@ -20,10 +20,10 @@ from opzo.system.litter import is_litter
 SIZE, RESIZED = 224, 256
 CLASSES = 1000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the training pixels, 0..1, by channel."""
+"""Mean and standard deviation of the training pixels, 0..1, by channel."""
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
-"""Share of the image that a random crop takes, and its width in heights."""
+"""Range of the area of a random crop, relative to the image, and of its aspect ratio."""
 ATTEMPTS = 10
 WORKERS = 8
 Box = tuple[float, float, float, float]
@@ -65,15 +65,15 @@ class ImageFolder:
 
     @property
     def digest(self) -> int:
-        """CRC-32 of the names of the images and of their classes; a million files are not read for it."""
+        """CRC-32 of the names of images and classes, without reading the million files."""
         return zlib.crc32(
             "".join(f"{path.parent.name}/{path.name}\n" for path, _ in self._files).encode(errors="surrogateescape")
         )
 
     def batch(self, indices: NDArray[np.intp], generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Images (samples, 1, 3, SIZE, SIZE), normalised, and labels."""
+        """Images (samples, 1, 3, SIZE, SIZE), normalized, and labels."""
         chosen = [self._files[index] for index in indices.tolist()]
-        # Drawn before the threads, so that their order does not matter.
+        # Drawn before the threads start, so that their order does not matter.
         draws = None if generator is None else torch.rand(len(chosen), 3 * ATTEMPTS + 2, generator=generator).tolist()
         with ThreadPoolExecutor(WORKERS) as pool:
             jobs = zip((path for path, _ in chosen), draws or [None] * len(chosen), strict=True)
@@ -84,9 +84,9 @@ class ImageFolder:
 
 
 def read_imagenet(root: str) -> tuple[ImageFolder, ImageFolder]:
-    """Training and test images; OpzoError where there are none, or not of the same classes."""
+    """Training and test images; OpzoError if there are none, or if their classes differ."""
     train, test = ImageFolder(root, "train"), ImageFolder(root, "val")
-    # A label is the place of its folder among all: with one missing, those behind it would change.
+    # A label is the index of its folder, so a missing folder would shift the later labels.
     if different := sorted(set(train.classes) ^ set(test.classes)):
         raise OpzoError(
             f"train and val in {root} must have the same classes, but only one of them has {', '.join(different[:5])}"
@@ -96,7 +96,7 @@ def read_imagenet(root: str) -> tuple[ImageFolder, ImageFolder]:
 
 
 def random_box(width: int, height: int, draws: list[float]) -> Box:
-    """Left, top, right, bottom of a random part of an image; the largest square in its middle where no draw fits."""
+    """Left, top, right, bottom of a random crop; the largest central square if no draw fits."""
     for attempt in range(ATTEMPTS):
         area, ratio, _ = draws[3 * attempt :][:3]
         area = width * height * (AREA[0] + (AREA[1] - AREA[0]) * area)
@@ -110,7 +110,7 @@ def random_box(width: int, height: int, draws: list[float]) -> Box:
 
 
 def middle_box(width: int, height: int, size: float) -> Box:
-    """Square of this size in the middle."""
+    """Central square of this size."""
     left, top = (width - size) / 2, (height - size) / 2
     return left, top, left + size, top + size
 
@@ -120,7 +120,7 @@ def _read(path: Path, draws: list[float] | None) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")
-    # A damaged file can raise nearly anything, by its format.
+    # Depending on its format, a damaged file can raise almost any exception.
     except Exception as error:
         raise OpzoError(f"cannot read the image {path} ({reason(error)}); get it again, or take it away") from None
     if draws is None:

@@ -1,4 +1,4 @@
-"""Real colour images on any machine: which region of scikit-learn's two photographs a patch is from."""
+"""Color images without a download: patches of scikit-learn's two photographs, with the region as class."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 SIZE = 32
 COLUMNS = 5
 REGIONS = 2 * COLUMNS
-"""Classes: five regions side by side of each photograph, a temple and a flower."""
+"""Classes: five adjacent regions of each photograph, a temple and a flower."""
 TRAIN, TEST = 2000, 500
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 

@@ -1,4 +1,4 @@
-"""Pickled plain data and arrays of bytes, read without making any object that a file chooses.
+"""Reading of pickled plain data and byte arrays, without creating objects chosen by the file.
 
 Python's unpickler calls what a file names, and even NumPy's own functions make arrays of pointers of its choosing. Here
 names stand for classes of this module, and only the operations that plain data need are there. It is Python's unpickler
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 
 class Array:
-    """Stands for ``numpy.ndarray``: takes arrays of unsigned bytes only.
+    """Replacement for ``numpy.ndarray`` that accepts only arrays of unsigned bytes.
 
     Attributes
     ----------
@@ -37,13 +37,13 @@ class Array:
 
 
 class _Kind:
-    """Stands for ``numpy.dtype``."""
+    """Replacement for ``numpy.dtype``."""
 
     def __init__(self, name: Any, *_: Any) -> None:
         self.name = name.decode("latin-1") if isinstance(name, bytes) else name
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and alignment: nothing to bytes."""
+        """Ignore byte order and alignment, which do not matter for bytes."""
 
 
 def _array(*_: Any) -> Array:
@@ -101,7 +101,7 @@ class _Unpickler(pickle._Unpickler):
 
     def load_build(self) -> None:
         state = self.stack.pop()
-        # Only the classes of this module have this method; Python's own way sets any attributes.
+        # Only the classes of this module have this method; the default would set arbitrary attributes.
         self.stack[-1].__setstate__(state)
 
     def load_setitem(self) -> None:
@@ -112,7 +112,7 @@ class _Unpickler(pickle._Unpickler):
         self._fill(self.pop_mark())
 
     def _fill(self, items: list[Any]) -> None:
-        # The hash of a tuple of tuples of tuples takes as long as its file wants.
+        # Hashing nested tuples could take arbitrarily long.
         if type(self.stack[-1]) is not dict or not {type(key) for key in items[::2]} <= {bytes, str, int}:
             raise pickle.UnpicklingError("it has keys that are no texts")
         self.stack[-1].update(zip(items[::2], items[1::2], strict=True))

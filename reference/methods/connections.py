@@ -1,4 +1,4 @@
-"""Synapses of a network, counted: what a spike costs, and what carrying errors back costs (paper, tables 5 and 7)."""
+"""Counts of synapses of a network, for the cost of spikes and of feedback (paper, tables 5 and 7)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +19,13 @@ class Synapses:
     Attributes
     ----------
     source : int or None
-        Layer of neurons whose spikes it gets; None: the network's input.
+        Layer of neurons that provides the input spikes; None: the network's input.
     weights : int
-        Numbers stored, without biases.
+        Number of stored weights, without biases.
     connections : int
-        Pairs of an input and a neuron that are connected: multiplications a time step with dense inputs.
+        Connected pairs of input and neuron, which is the number of multiplications per time step with dense inputs.
     inputs : int
-        Behind a pool those that are left.
+        Number of inputs, after pooling.
     """
 
     source: int | None
@@ -36,14 +36,14 @@ class Synapses:
 
 @dataclass(frozen=True)
 class Wiring:
-    """Neurons of each hidden layer, and all layers of synapses, of a network with outputs ``classes``."""
+    """Neurons of each hidden layer, and all layers of synapses, of a network with ``classes`` outputs."""
 
     neurons: tuple[int, ...]
     synapses: tuple[Synapses, ...]
     classes: int
 
     def operations(self, spikes: list[float]) -> float:
-        """Synaptic operations of so many spikes of each hidden layer: each reaches its mean fan-out.
+        """Synaptic operations for these numbers of spikes of the hidden layers, with the mean fan-out of each.
 
         The network's input, of real values, is not counted, as in the paper's table 7.
         """
@@ -56,16 +56,16 @@ class Wiring:
 
 @dataclass(frozen=True)
 class FeedbackCost:
-    """What bringing the error to all hidden layers takes (paper, table 5).
+    """Cost of bringing the error to all hidden layers (paper, table 5).
 
     Attributes
     ----------
     memory : int
-        Numbers to be kept beside the weights.
+        Stored numbers in addition to the weights.
     operations : int
-        Multiplications for a sample and time step.
+        Multiplications per sample and time step.
     learning : int
-        Multiplications for what is learned of the feedback itself, a sample and time step.
+        Multiplications per sample and time step for learning the feedback.
     """
 
     memory: int
@@ -74,7 +74,7 @@ class FeedbackCost:
 
 
 def wiring(network: SpikingNetwork, shape: tuple[int, int, int]) -> Wiring:
-    """Count the synapses of a network for inputs of this shape, in one time step of zeros."""
+    """Count the synapses of a network for inputs of this shape, by a time step of zeros."""
     neurons: list[int] = []
     found: list[Synapses] = []
 
@@ -82,7 +82,7 @@ def wiring(network: SpikingNetwork, shape: tuple[int, int, int]) -> Wiring:
         if isinstance(part, LIF):
             neurons.append(output[0].numel())
         elif isinstance(part, Traced):
-            # Modules run in the order of the signal: what a layer gets are the spikes of the neurons that ran last.
+            # Modules run in the order of the signal, so a layer gets the spikes of the neurons that ran last.
             source = len(neurons) - 1 if neurons else None
             found.append(Synapses(source, _weight(part).numel(), _connections(part, inputs[0]), inputs[0][0].numel()))
 
@@ -99,11 +99,11 @@ def wiring(network: SpikingNetwork, shape: tuple[int, int, int]) -> Wiring:
 
 
 def feedback_cost(counted: Wiring, method: str) -> FeedbackCost:
-    """Cost of a method's spatial credit assignment, where forward and backward synapses are not shared.
+    """Cost of a method's spatial credit assignment if forward and backward synapses are separate.
 
-    ``bp`` needs a copy of all weights but the first layer's, and goes back through every connection; ``dfa``, ``dkp``
-    and ``opzo`` have a matrix of classes x neurons for each layer, which the latter two update; ``zo`` sends one number
-    to all neurons, which multiply it with their noise.
+    ``bp`` needs a copy of all weights except those of the first layer, and uses every connection; ``dfa``, ``dkp`` and
+    ``opzo`` have a matrix of classes x neurons for each layer, which the latter two update; ``zo`` sends one number to
+    all neurons, which multiply it by their noise.
     """
     direct = counted.classes * sum(counted.neurons)
     if method == "bp":

@@ -1,6 +1,6 @@
-"""Spatial credit assignment: how the error of an output becomes the gradient of the spikes of hidden layers.
+"""Spatial credit assignment: computes the gradients of hidden layers' spikes from the output error.
 
-One class a method of the paper. The temporal part is the same for all: it is in the traces of the synapses.
+One class per method of the paper. The temporal part is the same for all; it is in the traces of the synapses.
 """
 
 from abc import ABC, abstractmethod
@@ -18,17 +18,17 @@ MOMENTUM = 0.99999
 
 
 class Credit(Stateful, ABC):
-    """Makes the gradients of hidden layers from what an output layer did in one time step.
+    """Computes the gradients of hidden layers from the output layer in one time step.
 
     Parameters
     ----------
     shapes : sequence of torch.Size
-        Neurons of each hidden layer, without samples.
+        Shape of each hidden layer, without the sample axis.
     classes : int
     """
 
     perturbs: ClassVar[bool] = False
-    """The method needs noise on the neurons."""
+    """Whether the method needs noise on the neurons."""
 
     def __init__(self, shapes: Sequence[torch.Size], classes: int) -> None:
         super().__init__()
@@ -38,21 +38,21 @@ class Credit(Stateful, ABC):
     def gradients(
         self, spikes: Sequence[Tensor], output: Tensor, error: Tensor, losses: Tensor, noise: Sequence[Tensor]
     ) -> list[Tensor]:
-        """Gradients of the mean loss by the spikes of each layer, (samples, ...), in one time step.
+        """Gradients of the mean loss with respect to the spikes of each layer, (samples, ...), in one time step.
 
         Parameters
         ----------
-        spikes : of the hidden layers, without noise
+        spikes : spikes of the hidden layers, without noise
         output : (samples, classes)
         error : (samples, classes)
-            Gradient of the mean loss by the output.
+            Gradient of the mean loss with respect to the output.
         losses : (samples,)
-            Loss of each sample, divided by the number of samples: error without the output's detail.
-        noise : of the layers, of variance 1; empty where the method needs none
+            Loss of each sample, divided by the number of samples.
+        noise : noise of the layers, with variance 1; empty if the method needs none
         """
 
     def reset(self) -> None:
-        """Forget the last sample."""
+        """Clear the state of the last sample."""
 
 
 class DFA(Credit):
@@ -61,11 +61,11 @@ class DFA(Credit):
     Attributes
     ----------
     feedback : ParameterList of (classes, neurons)
-        One a layer.
+        One matrix per layer.
     """
 
     trains: ClassVar[bool] = False
-    """The optimizer changes the matrices."""
+    """Whether the optimizer updates the matrices."""
 
     def __init__(self, shapes: Sequence[torch.Size], classes: int) -> None:
         super().__init__(shapes, classes)
@@ -78,7 +78,7 @@ class DFA(Credit):
     def gradients(
         self, spikes: Sequence[Tensor], output: Tensor, error: Tensor, losses: Tensor, noise: Sequence[Tensor]
     ) -> list[Tensor]:
-        """``B e`` of every layer."""
+        """``B e`` for each layer."""
         gradients: list[Tensor] = [
             torch.mm(error, matrix).view(len(error), *shape)
             for matrix, shape in zip(self.feedback, self.shapes, strict=True)
@@ -87,10 +87,10 @@ class DFA(Credit):
 
 
 class DKP(DFA):
-    """Direct Kolen-Pollack (Webster et al. 2020): the matrices are parameters and learn as weights to the output would.
+    """Direct Kolen-Pollack (Webster et al. 2020): the matrices learn as direct weights to the output would.
 
-    Their gradient is the product of the layer's trace and the error (paper, appendix D.4); optimizer and weight decay
-    are those of the weights.
+    Their gradient is the product of the layer's trace and the error (paper, appendix D.4); they
+    use the optimizer and weight decay of the weights.
     """
 
     trains = True
@@ -100,13 +100,13 @@ class DKP(DFA):
         self._traces: list[Tensor] = []
 
     def reset(self) -> None:
-        """Forget the last sample."""
+        """Clear the state of the last sample."""
         self._traces = []
 
     def gradients(
         self, spikes: Sequence[Tensor], output: Tensor, error: Tensor, losses: Tensor, noise: Sequence[Tensor]
     ) -> list[Tensor]:
-        """``B e``; the gradients of the matrices are added to their ``grad``."""
+        """``B e``; adds the gradients of the matrices to their ``grad``."""
         gradients = super().gradients(spikes, output, error, losses, noise)
         flat = [s.detach().flatten(1) for s in spikes]
         self._traces = [s + LEAK * a for s, a in zip(flat, self._traces, strict=True)] if self._traces else flat
@@ -117,9 +117,9 @@ class DKP(DFA):
 
 
 class ZO(Credit):
-    """Zeroth order, from one point: ``L z / alpha`` (paper eq. 4); the layer to the output has its own error.
+    """One-point zeroth order: ``L z / alpha`` (paper eq. 4); the output layer uses its own error.
 
-    The factor 1 / alpha is left out: with Adam, only its slow fall would be seen.
+    The factor 1 / alpha is omitted, because Adam cancels all of it but its slow change.
     """
 
     perturbs = True
@@ -127,14 +127,14 @@ class ZO(Credit):
     def gradients(
         self, spikes: Sequence[Tensor], output: Tensor, error: Tensor, losses: Tensor, noise: Sequence[Tensor]
     ) -> list[Tensor]:
-        """The noise of each layer, times the loss."""
+        """Noise of each layer times the loss."""
         return [z * losses.view(-1, *[1] * (z.dim() - 1)) for z in noise]
 
 
 class OPZO(DFA):
     """Online pseudo-zeroth order: momentum feedback ``M <- m M + (1 - m) mean(o z')``, gradients ``M e`` (eq. 7).
 
-    As in the paper's experiments the factor 1 / alpha is left out (appendix C.2.2).
+    As in the paper's experiments, the factor 1 / alpha is omitted (appendix C.2.2).
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class OPZO(DFA):
     def gradients(
         self, spikes: Sequence[Tensor], output: Tensor, error: Tensor, losses: Tensor, noise: Sequence[Tensor]
     ) -> list[Tensor]:
-        """``M e``, with the matrices as they are after this time step."""
+        """``M e``, with the matrices after the update of this time step."""
         share = (1 - self.momentum) / len(output)
         for matrix, z in zip(self.feedback, noise, strict=True):
             matrix.mul_(self.momentum).addmm_(output.T, z.flatten(1), alpha=share)
@@ -161,4 +161,4 @@ class OPZO(DFA):
 
 
 METHODS: dict[str, type[Credit] | None] = {"bp": None, "dfa": DFA, "dkp": DKP, "zo": ZO, "opzo": OPZO}
-"""Methods by name; ``bp`` is back-propagation through the layers of each time step, which needs no class."""
+"""Methods by name; ``bp`` is back-propagation through the layers in each time step, which needs no class."""

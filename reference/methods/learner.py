@@ -1,4 +1,4 @@
-"""Online training of a network with any spatial credit assignment, batch by batch."""
+"""Online training of a network, batch by batch, with any method of spatial credit assignment."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,30 +16,30 @@ from opzo.reference.networks.synapses import TracedLinear
 from opzo.spec.messages import no_such
 
 MSE_SHARE = 0.05
-"""Share of the mean square error in the loss, the rest is cross entropy (Xiao et al. 2022)."""
+"""Weight of the mean square error in the loss; the rest is cross entropy (Xiao et al. 2022)."""
 LOCAL_SCALE = 0.01
-"""Factor of the losses of local read-outs (paper, appendix C.2.2)."""
+"""Factor of the losses of local readouts (paper, appendix C.2.2)."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """What the learning depends on.
+    """Parameters of a learning method.
 
     Parameters
     ----------
     name : str
         A key of `opzo.reference.methods.credit.METHODS`.
     local : bool
-        Local learning: a read-out at each hidden layer, whose error goes to that layer alone.
+        Local learning: a readout at each hidden layer, whose error trains only that layer.
     intermediate : int or None
-        Intermediate global learning: hidden layer with a read-out whose error goes to it and to all before it.
+        Intermediate global learning: hidden layer with a readout whose error trains this and all earlier layers.
     noise : Noise
     under_noise : bool
-        All methods have the noise, and so have tests: the network is meant for noisy hardware (paper section 5.4).
+        Noise in all methods and in tests, for networks on noisy hardware (paper section 5.4).
     momentum : float
-        Of OPZO's feedback.
+        Momentum of OPZO's feedback.
 
-    OpzoError where there is no such method.
+    OpzoError if there is no such method.
     """
 
     name: str = "opzo"
@@ -55,7 +55,7 @@ class Method:
 
     @property
     def label(self) -> str:
-        """Name, what goes with it, and noise that is not the paper's default: ``opzo-ll-igl rademacher before``."""
+        """Name with options and any noise that is not the paper's default: ``opzo-ll-igl rademacher before``."""
         parts = [self.name + "-ll" * self.local + "-igl" * (self.intermediate is not None)]
         kind = METHODS[self.name]
         if self.under_noise or (kind is not None and kind.perturbs):
@@ -73,20 +73,20 @@ class Method:
 
 
 class Learner(nn.Module):
-    """A network, its read-outs along the way, and how credit comes to its layers.
+    """A network with the readouts of its hidden layers and its credit assignment.
 
     Parameters
     ----------
     network : SpikingNetwork
     shape : (channels, height, width)
-        Of the input.
+        Shape of the input.
     method : Method
 
     Attributes
     ----------
     layers : list of LIF
     shapes : list of torch.Size
-        Neurons of each layer.
+        Shape of each layer.
     branches : ModuleList of Branch
     credit : Credit or None
     """
@@ -108,7 +108,7 @@ class Learner(nn.Module):
             layer.cut = self.credit is not None
 
     def gradients(self, x: Tensor, y: Tensor, alpha: float = 0.0) -> Totals:
-        """Add the gradients of a batch to those of the parameters; what the network did with it.
+        """Add the gradients of a batch to those of the parameters; return the totals of the batch.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Learner(nn.Module):
 
     @torch.no_grad()
     def test(self, x: Tensor, y: Tensor, alpha: float = 0.0) -> Totals:
-        """What the network does with a batch; ``alpha`` is the amplitude of the noise if tests are under noise."""
+        """Totals of a batch without learning; ``alpha`` is the noise amplitude if tests are under noise."""
         return self._run(x, y, self._perturbation(alpha, learns=False))
 
     def _perturbation(self, alpha: float, *, learns: bool) -> Perturbation | None:
@@ -142,7 +142,7 @@ class Learner(nn.Module):
         perturbation: Perturbation | None,
         learn: Callable[[Tensor, Tensor], None] = lambda output, losses: None,
     ) -> Totals:
-        """Time steps of a batch; ``learn`` is called with outputs and losses of each."""
+        """Run the time steps of a batch; ``learn`` is called with the outputs and losses of each step."""
         reset(self)
         sums = StepSums(self.layers)
         try:
@@ -156,10 +156,10 @@ class Learner(nn.Module):
         finally:
             if perturbation is not None:
                 perturbation.end()
-        return sums.tally(y)
+        return sums.totals(y)
 
     def _backward(self, output: Tensor, losses: Tensor, y: Tensor, steps: int, noise: list[Tensor]) -> None:
-        """Gradients of one time step."""
+        """Add the gradients of one time step."""
         spikes = [layer.spikes for layer in self.layers]
         loss = losses.sum()
         ends: list[Tensor] = []
@@ -179,27 +179,28 @@ class Learner(nn.Module):
             loss.backward()  # type: ignore[no-untyped-call]
         else:
             _assign(self.credit, spikes, output, losses, noise, ends, starts)
-            # One call: the graphs of the layers have nothing in common.
+            # A single call, because the graphs of the layers are separate.
             torch.autograd.backward(ends, starts)
 
 
 class Branch(nn.Module):
-    """A read-out on the way, at hidden layer ``layer``.
+    """A readout at hidden layer ``layer``.
 
     Parameters
     ----------
     layer : int
     shape : torch.Size
-        Neurons of that layer.
+        Shape of that layer.
     scale : float
         Factor of its loss.
     credit : Credit or None
-        To the layers up to this one; None: back through the read-out, to this layer alone (with cut layers).
+        Credit assignment to the layers up to this one; None: back-propagation through the readout to this layer only.
     """
 
     def __init__(self, layer: int, shape: torch.Size, classes: int, scale: float, credit: Credit | None) -> None:
         super().__init__()
         self.layer, self.scale, self.credit = layer, scale, credit
+        # The name is part of checkpoints.
         self.read_out = TracedLinear(shape.numel(), classes)
 
     def forward(self, spikes: Tensor) -> Tensor:
@@ -224,7 +225,7 @@ def _assign(
     ends: list[Tensor],
     starts: list[Tensor | None],
 ) -> None:
-    """Append what to go back from, and with which gradients."""
+    """Append tensors to start back-propagation from, and their gradients."""
     (error,) = torch.autograd.grad(losses.sum(), output, retain_graph=True)
     with torch.no_grad():
         gradients = credit.gradients(spikes, output.detach(), error, losses.detach(), noise[: len(spikes)])
@@ -233,7 +234,7 @@ def _assign(
 
 
 def _shapes(network: SpikingNetwork, layers: list[LIF], shape: tuple[int, int, int]) -> tuple[list[torch.Size], int]:
-    """Neurons of each layer, and the classes: what one step of an input of zeros is made of."""
+    """Shape of each layer, and the number of classes, from one time step of zeros."""
     training = network.training
     network.eval()
     with torch.no_grad():

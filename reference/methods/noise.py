@@ -1,4 +1,4 @@
-"""Noise that perturbs the neurons, for zeroth-order estimates (paper section 4.4)."""
+"""Noise on the neurons for zeroth-order estimates (paper section 4.4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from opzo.spec.messages import no_such
 KINDS = ("gaussian", "rademacher")
 PLACES = ("after", "before")
 ALPHA_FIRST, ALPHA_LAST = 0.2, 0.01
-"""Amplitude at the start and at the end of the training (paper, appendix C.2.2)."""
+"""Noise amplitude at the start and at the end of the training (paper, appendix C.2.2)."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """How the neurons are perturbed.
+    """Type of the perturbation of neurons.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ class Noise:
     place : str
         ``after`` the neurons, on their spikes, or ``before`` them, on their currents.
     antithetic : bool
-        In every second time step the noise of the one before, negated.
+        Every second time step uses the negated noise of the previous one.
 
-    OpzoError where it is none of these.
+    OpzoError for other values.
     """
 
     kind: str = "gaussian"
@@ -41,7 +41,7 @@ class Noise:
                 raise no_such("noise", value, known)
 
     def draw(self, shape: torch.Size, like: Tensor) -> Tensor:
-        """Noise of variance 1, of the dtype and on the device of ``like``."""
+        """Noise of variance 1 with the dtype and device of ``like``."""
         if self.kind == "gaussian":
             return torch.randn(shape, dtype=like.dtype, device=like.device)
         return torch.randint(0, 2, shape, device=like.device).to(like.dtype).mul_(2).sub_(1)
@@ -52,12 +52,12 @@ GAUSSIAN = Noise()
 
 
 class Perturbation:
-    """The noise of one sample's time steps on layers of neurons.
+    """Applies noise to layers of neurons during the time steps of a batch.
 
     Attributes
     ----------
     z : list of Tensor (samples, ...)
-        Noise of the present time step, of variance 1, one a layer.
+        Noise of the present time step, of variance 1, by layer.
     """
 
     def __init__(self, noise: Noise, alpha: float, layers: Sequence[LIF], shapes: Sequence[torch.Size]) -> None:
@@ -65,7 +65,7 @@ class Perturbation:
         self.z: list[Tensor] = []
 
     def apply(self, step: int, like: Tensor) -> None:
-        """Perturb the layers in time step ``step``; ``like`` has their dtype and device."""
+        """Set the noise of the layers for time step ``step``; ``like`` has their dtype and device."""
         if self._noise.antithetic and step % 2:
             self.z = [-z for z in self.z]
         else:
@@ -74,6 +74,6 @@ class Perturbation:
             layer.noise, layer.noise_before = self._alpha * z, self._noise.place == "before"
 
     def end(self) -> None:
-        """Leave the layers without noise."""
+        """Remove the noise from the layers."""
         for layer in self._layers:
             layer.noise = None

@@ -1,4 +1,4 @@
-"""Test accuracies that the paper reports, in % as (mean, standard deviation over the seeds 2022, 0 and 1).
+"""Test accuracies reported by the paper, in % as (mean, standard deviation over the seeds 2022, 0 and 1).
 
 Tables 1, 2, 3 and 4, and DKP of table 8; by data set and network, then method.
 """

@@ -1,4 +1,4 @@
-"""What the paper trained, with its hyper-parameters (appendix C.2.2), by name."""
+"""Presets: the paper's data sets and networks with their hyperparameters (appendix C.2.2), by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -36,34 +36,34 @@ NETWORKS: dict[str, Callable[[tuple[int, int, int], int, float], SpikingNetwork]
     "conv9": _conv9,
     "resnet34": resnet34,
 }
-"""Networks by name: made of input shape, classes and dropout rate."""
+"""Functions that create networks, by name, from input shape, classes and dropout rate."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A data set, a network for it, and how to train it: AdamW, the step size falling by cosine to 0.
+    """A data set, a network, and the parameters of its training by AdamW with a cosine schedule of the step size.
 
     Parameters
     ----------
     data, network : str
     steps : int
-        Time steps of images; events bring their own.
+        Time steps for images; event data have their own.
     epochs, batch : int
     rate, zo_rate : float
-        Step size at the start, that of ZO.
+        Initial step size; that for ZO.
     decay : float
         Weight decay.
     dropout : float
-        Share of silent neurons; ZO has none.
+        Dropout rate; 0 for ZO.
     momentum : float
-        Of OPZO's feedback.
+        Momentum of OPZO's feedback.
     intermediate : int or None
-        Layer for intermediate global learning, where the network has one.
+        Layer for intermediate global learning, if the network has one.
     noise : Noise
     alpha_first, alpha_last : float
-        Amplitude of the noise in the first and in the last epoch.
+        Noise amplitude in the first and the last epoch.
     under_noise : bool
-        Fine-tuning for noisy hardware: all methods, and tests, have the noise.
+        Fine-tuning for noisy hardware, with noise in all methods and in tests.
     """
 
     data: str
@@ -109,7 +109,7 @@ PRESETS = {
     "dvs-gesture-conv5": _GESTURE,
     "dvs-gesture-conv9": replace(_GESTURE, network="conv9", intermediate=CONV9_INTERMEDIATE),
     "imagenet-resnet34": _IMAGENET,
-    # Small ones, of data that scikit-learn brings along.
+    # Small ones, with data from scikit-learn.
     "digits-fc": _DIGITS,
     "digits-conv5": replace(_DIGITS, network="conv5", epochs=10),
     "digits-conv9": replace(_DIGITS, network="conv9", epochs=10, intermediate=CONV9_INTERMEDIATE),

@@ -9,16 +9,16 @@ from opzo.reference.networks.synapses import TracedConv2d, TracedLinear
 CONV5 = (128, "pool", 256, "pool", 512, "pool", 512)
 CONV9 = (64, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512)
 CONV9_INTERMEDIATE = 3
-"""Layer of neurons, from 0, that intermediate global learning reads out: after the fourth convolution."""
+"""Layer of neurons, from 0, with the readout of intermediate global learning: after the fourth convolution."""
 
 
 class SampleDropout(Stateful):
-    """Dropout whose silent neurons are the same in all time steps of a sample.
+    """Dropout with the same mask in all time steps of a sample.
 
     Parameters
     ----------
     rate : float
-        Share of silent neurons.
+        Dropout rate.
     """
 
     def __init__(self, rate: float) -> None:
@@ -27,11 +27,11 @@ class SampleDropout(Stateful):
         self._mask: Tensor | None = None
 
     def reset(self) -> None:
-        """Forget the last sample."""
+        """Clear the state of the last sample."""
         self._mask = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mask, and scale what is left."""
+        """Mask and scale."""
         if not self.training or not self.rate:
             return x
         if self._mask is None:
@@ -40,13 +40,14 @@ class SampleDropout(Stateful):
 
 
 class SpikingNetwork(nn.Module):
-    """Hidden layers and a read-out without memory; one call is one time step.
+    """Hidden layers and a readout without memory; one call is one time step.
 
     Parameters
     ----------
     body : Module
-        From the input of a time step (samples, channels, height, width) to the input of the read-out.
+        Maps the input of a time step (samples, channels, height, width) to the input of the readout.
     read_out : TracedLinear
+        Its name is part of checkpoints.
     """
 
     def __init__(self, body: nn.Module, read_out: TracedLinear) -> None:
@@ -62,7 +63,7 @@ class SpikingNetwork(nn.Module):
 def fully_connected(
     shape: tuple[int, int, int], classes: int, hidden: tuple[int, ...], dropout: float
 ) -> SpikingNetwork:
-    """Fully connected layers of these sizes; dropout after each."""
+    """Fully connected layers of these sizes, with dropout after each."""
     parts: list[nn.Module] = [nn.Flatten()]
     n_in = torch.Size(shape).numel()
     for n in hidden:
@@ -74,7 +75,7 @@ def fully_connected(
 def convolutional(
     shape: tuple[int, int, int], classes: int, layers: tuple[int | str, ...], dropout: float
 ) -> SpikingNetwork:
-    """3x3 convolutions with so many filters each, and average pools of 2x2, then the read-out."""
+    """3x3 convolutions with these numbers of filters, 2x2 average pools, and the readout."""
     channels, height, width = shape
     parts: list[nn.Module] = []
     for layer in layers:

@@ -1,4 +1,4 @@
-"""Leaky integrate-and-fire neurons, one time step a call, with a surrogate derivative in the place of the spike's."""
+"""Leaky integrate-and-fire neurons, one time step per call, with a surrogate derivative of the spike."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 LEAK = 0.5
-"""Share of the membrane potential that is left after a time step, on the chip and in the paper (appendix C.2.2)."""
+"""Fraction of the membrane potential that remains after a time step, on the chip and in the paper (appendix C.2.2)."""
 THRESHOLD = 1.0
 WIDTH = 0.25
 """Width a of the surrogate derivative (1 / a) sigmoid'((u - 1) / a) (paper, appendix C.2.2)."""
@@ -28,21 +28,21 @@ class _Fire(torch.autograd.Function):
 
 
 def fire(u: Tensor) -> Tensor:
-    """Spikes 0 or 1 of potentials before the reset."""
+    """Spikes, 0 or 1, of membrane potentials before the reset."""
     spikes: Tensor = _Fire.apply(u)  # type: ignore[no-untyped-call]
     return spikes
 
 
 class Stateful(nn.Module):
-    """Remembers something of a sample from one time step to the next."""
+    """Module with state that lasts for the time steps of a sample."""
 
     def reset(self) -> None:
-        """Forget the last sample."""
+        """Clear the state of the last sample."""
         raise NotImplementedError
 
 
 def reset(module: nn.Module) -> None:
-    """Make all parts of ``module`` forget the last sample."""
+    """Clear the state of all parts of ``module``."""
     for part in module.modules():
         if isinstance(part, Stateful):
             part.reset()
@@ -51,21 +51,21 @@ def reset(module: nn.Module) -> None:
 class LIF(Stateful):
     """A layer of LIF neurons with soft reset: ``u[t] = leak (u[t-1] - threshold s[t-1]) + current[t]`` (paper eq. 1).
 
-    What is remembered from one time step to the next is cut off the graph: the temporal part of the gradient is in the
-    presynaptic traces (OTTT, Xiao et al. 2022).
+    The state is detached from the graph between time steps: the temporal part of the gradient is in the presynaptic
+    traces (OTTT, Xiao et al. 2022).
 
     Attributes
     ----------
     v : Tensor or None
         Membrane potential after the reset; None before a sample's first time step.
     spikes : Tensor
-        Of the last time step, without noise, with the graph down to the current.
+        Spikes of the last time step, without noise, with their graph from the current.
     noise : Tensor or None
-        Perturbation of the next time step (paper section 4.4), of the shape of one sample's or all samples' spikes.
+        Perturbation of the next time step (paper section 4.4), with the shape of the spikes with or without samples.
     noise_before : bool
-        The perturbation is added to the current, not to the spikes.
+        Whether the perturbation is added to the current instead of the spikes.
     cut : bool
-        What goes on to the next layer is cut off the graph: credit comes from outside.
+        Whether the output is detached from the graph, because gradients come from a credit assignment.
     """
 
     def __init__(self) -> None:
@@ -77,12 +77,12 @@ class LIF(Stateful):
         self.cut = False
 
     def reset(self) -> None:
-        """Forget the last sample."""
+        """Clear the state of the last sample."""
         self.v = None
         self.spikes = torch.empty(0)
 
     def forward(self, current: Tensor) -> Tensor:
-        """Spikes, perturbed where there is noise, of the currents (samples, ...) of one time step."""
+        """Spikes, with noise if there is any, of the currents (samples, ...) of one time step."""
         if self.noise is not None and self.noise_before:
             current = current + self.noise
         u = current if self.v is None else current + LEAK * self.v
@@ -94,5 +94,5 @@ class LIF(Stateful):
 
 
 def lif_layers(module: nn.Module) -> list[LIF]:
-    """All layers of neurons of a network, in the order in which they were defined."""
+    """All layers of neurons of a network, in order of definition."""
     return [part for part in module.modules() if isinstance(part, LIF)]

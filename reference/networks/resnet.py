@@ -1,7 +1,7 @@
-"""ResNet-34 without normaliser, of spiking neurons, for fine-tuning under noise (paper section 5.4).
+"""Normalizer-free ResNet-34 with spiking neurons, for fine-tuning under noise (paper section 5.4).
 
-Blocks keep the variance of the residual stream known instead of normalising it (Brock et al. 2021): what enters a
-block's branch is divided by the standard deviation that the stream has at the start of the training.
+Instead of normalization, blocks track the variance of the residual stream (Brock et al. 2021): the input of a block's
+branch is divided by the standard deviation of the stream at the start of the training.
 """
 
 from torch import Tensor, nn
@@ -13,20 +13,19 @@ from opzo.reference.networks.synapses import TracedConv2d, TracedLinear
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 """Filters and blocks of each stage."""
 BRANCH = 0.2
-"""Factor of what a block adds to the stream."""
+"""Factor of the branch that a block adds to the stream."""
 
 
 class Block(nn.Module):
-    """Two convolutions of spikes beside the stream of currents; the first of a stage halves the image.
+    """A branch with two convolutions of spikes, added to the stream of currents; the first of a stage halves the image.
 
-    With cut layers the stream is cut as well: a convolution learns from the neurons that it feeds in the next block,
-    not from all that follow.
+    With cut layers the stream is cut as well: a convolution learns only from the neurons in the next block.
 
     Parameters
     ----------
     channels_in, channels_out, stride : int
     variance : float
-        Of the stream at the block's start.
+        Variance of the stream at the start of the block.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, variance: float) -> None:
@@ -54,7 +53,7 @@ class Block(nn.Module):
 
 
 def resnet34(shape: tuple[int, int, int], classes: int, dropout: float = 0.0) -> SpikingNetwork:
-    """ResNet-34; images of 224 x 224 are what it was made for."""
+    """ResNet-34, designed for images of 224 x 224."""
     if dropout:
         raise ValueError("resnet34 has no dropout")
     channels, variance = STAGES[0][0], 1.0
@@ -63,7 +62,7 @@ def resnet34(shape: tuple[int, int, int], classes: int, dropout: float = 0.0) ->
         for block in range(blocks):
             first = block == 0 and stage > 0
             parts.append(Block(channels, filters, 2 if first else 1, variance))
-            # The stream begins anew with a shortcut that is a convolution.
+            # A convolution in the shortcut resets the variance of the stream.
             variance = (1.0 if first else variance) + BRANCH**2
             channels = filters
     parts += [LIF(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]

@@ -1,8 +1,8 @@
-"""Linear and convolutional synapses whose weights learn with the presynaptic trace, without a graph through time.
+"""Linear and convolutional synapses whose gradients use presynaptic traces, without a graph through time.
 
 The gradient of a weight is ``sum_t delta_j[t] a_i[t]`` with ``a[t] = leak a[t-1] + x[t]`` (paper eq. 8, OTTT), that of
-a bias the same with ``x = 1``; what comes in gets the gradient of this time step only. An average pool in front of a
-convolution needs no trace of its own: both are linear, so the trace of the pooled input is the pooled trace.
+a bias the same with ``x = 1``; the input gets the gradient of this time step only. An average pool before a convolution
+needs no trace of its own, because both are linear: the trace of the pooled input is the pooled trace.
 """
 
 from typing import Any
@@ -16,9 +16,9 @@ from opzo.reference.networks.neuron import LEAK, THRESHOLD, Stateful
 
 SPIKE_VARIANCE = 0.5 * (1 - torch.erf(torch.tensor(THRESHOLD / 2**0.5)).item())
 SPIKE_VARIANCE *= 1 - SPIKE_VARIANCE
-"""Variance of the spike of a neuron without memory whose current is normally distributed with variance 1."""
+"""Variance of the spikes of a neuron without memory and with a normally distributed current of variance 1."""
 EPSILON = 1e-4
-"""Added to the variance of the weights of a filter before the division by it."""
+"""Added to the variance of the weights of a filter before the division."""
 
 
 class _TracedLinear(torch.autograd.Function):
@@ -54,7 +54,7 @@ class _TracedConv(torch.autograd.Function):
 
 
 class Traced(Stateful):
-    """Keeps the presynaptic trace, of an input and of the constant 1 that the bias weighs.
+    """Keeps the presynaptic trace of the input and of the constant input 1 of the bias.
 
     In evaluation mode no trace is kept.
     """
@@ -100,17 +100,17 @@ class TracedLinear(Traced):
 
 
 class TracedConv2d(Traced):
-    """Convolution with scaled weight standardisation (Brock et al. 2021): no normalisation of activities is needed.
+    """Convolution with scaled weight standardization (Brock et al. 2021), which replaces normalization of activities.
 
     A filter's weights are ``gain (w - mean) / sqrt(n_in var)``; ``gain`` is learned, for each filter.
 
     Parameters
     ----------
     channels_in, channels_out, size : int
-        ``size`` is that of the kernel; the padding keeps the image's.
+        ``size`` is that of the kernel; padding keeps the image size.
     stride : int
     spikes_in : bool
-        The input are spikes, not numbers of variance 1: their variance is made up for by the initial gain.
+        Whether the inputs are spikes instead of numbers with variance 1; the initial gain compensates their variance.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class TracedConv2d(Traced):
         self.bias = nn.Parameter(torch.zeros(channels_out))
 
     def standardised(self) -> Tensor:
-        """Weights of the filters as they are used."""
+        """Effective weights of the filters."""
         variance, mean = torch.var_mean(self.weight, (1, 2, 3), correction=0, keepdim=True)
         n_in = self.weight[0].numel()
         return self.gain * (self.weight - mean) * torch.rsqrt(n_in * variance + EPSILON)

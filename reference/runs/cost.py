@@ -1,4 +1,4 @@
-"""Time and memory that a batch of each method takes on this machine (paper, table 6)."""
+"""Time and memory per batch of each method on this machine (paper, table 6)."""
 
 import json
 import subprocess
@@ -25,9 +25,9 @@ class Measured:
     Attributes
     ----------
     seconds : float
-        Gradients and a step of the optimizer, in the batch that was disturbed least: the fastest.
+        Time of gradients and optimizer step in the fastest batch, which was disturbed least.
     memory : int
-        Bytes at the peak, beyond those of the libraries.
+        Peak memory in bytes, without that of the libraries.
     """
 
     seconds: float
@@ -35,7 +35,7 @@ class Measured:
 
 
 class CostBenchmark:
-    """Batches of random inputs through a preset's network; what they show does not matter for the cost."""
+    """Runs batches of random inputs through the network of a preset."""
 
     def __init__(self, preset: Preset, shape: tuple[int, int, int], classes: int, method: Method, device: str) -> None:
         check_memory(f"a batch of {preset.batch}", 4 * preset.batch * prod(shape) * preset.steps)
@@ -47,7 +47,7 @@ class CostBenchmark:
         self._y = torch.arange(preset.batch, device=device) % classes
 
     def batch(self) -> float:
-        """One batch; seconds."""
+        """Run one batch; return the seconds."""
         if self._x.is_cuda:
             torch.cuda.synchronize()
         begin = time.perf_counter()
@@ -62,14 +62,14 @@ class CostBenchmark:
 def measure(
     preset: Preset, shape: tuple[int, int, int], classes: int, methods: Sequence[Method], batches: int, device: str
 ) -> list[Measured]:
-    """Cost of each method. Time: batches in turn, so that what disturbs one disturbs all.
+    """Cost of each method. Time: batches of the methods alternate, so that disturbances affect all alike.
 
-    Memory, on a CPU: the largest resident set of a process with that method alone, less that of one with the libraries
-    alone; on CUDA, what PyTorch allocated at most.
+    Memory on a CPU: the peak resident set of a process with only that method, minus that of a process with only the
+    libraries; on CUDA, the peak allocation of PyTorch.
     """
     memory = _memory(preset, shape, classes, methods, device)
-    trials = [CostBenchmark(preset, shape, classes, method, device) for method in methods]
-    times = [[trial.batch() for trial in trials] for _ in range(WARM_UP + batches)][WARM_UP:]
+    benchmarks = [CostBenchmark(preset, shape, classes, method, device) for method in methods]
+    times = [[benchmark.batch() for benchmark in benchmarks] for _ in range(WARM_UP + batches)][WARM_UP:]
     return [Measured(min(column), held) for column, held in zip(zip(*times, strict=True), memory, strict=True)]
 
 
@@ -84,14 +84,14 @@ def _memory(
     return [peak - libraries for peak in peaks]
 
 
-def _allocated(trial: CostBenchmark) -> int:
+def _allocated(benchmark: CostBenchmark) -> int:
     torch.cuda.reset_peak_memory_stats()
     for _ in range(WARM_UP):
-        trial.batch()
+        benchmark.batch()
     return torch.cuda.max_memory_allocated()
 
 
 def _resident(job: object) -> int:
-    """Largest resident set of a process that does the job, in bytes."""
+    """Peak resident set of a process that does the job, in bytes."""
     command = [sys.executable, "-m", "opzo.reference.runs.cost_process", json.dumps(job)]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)

@@ -16,9 +16,9 @@ STATUS = Path("/proc/self/status")
 
 
 def peak() -> int:
-    """Largest resident set of this process, in bytes."""
+    """Peak resident set of this process, in bytes."""
     if STATUS.exists():
-        # What getrusage tells begins, on Linux, with that of the process that started this one.
+        # On Linux, the value of getrusage includes that of the parent process.
         return 1024 * int(STATUS.read_text().partition("VmHWM:")[2].split()[0])
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else 1024 * used
@@ -30,7 +30,7 @@ if __name__ == "__main__":
         torch.set_num_threads(job["threads"])
         noise = Noise(**job["method"].pop("noise"))
         preset = Preset(**{**job["preset"], "noise": noise})
-        trial = CostBenchmark(preset, tuple(job["shape"]), job["classes"], Method(**job["method"], noise=noise), "cpu")
+        benchmark = CostBenchmark(preset, tuple(job["shape"]), job["classes"], Method(**job["method"], noise=noise), "cpu")
         for _ in range(WARM_UP):
-            trial.batch()
+            benchmark.batch()
     print(peak())

@@ -1,4 +1,4 @@
-"""Pictures of runs: training dynamics, gradient variance, angle to back-propagation (paper, figures 2 and 3)."""
+"""Figures of runs: training dynamics, gradient variance, angle to back-propagation (paper, figures 2 and 3)."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Of Okabe and Ito, which the colour-blind can tell apart."""
+"""Palette of Okabe and Ito, distinguishable by color-blind readers."""
 STYLES = ("-", "--", "-.", ":")
 
 
@@ -34,17 +34,17 @@ def dynamics_png(summaries: Sequence[Summary]) -> bytes:
 
 
 def variance_png(summaries: Sequence[Summary]) -> bytes | None:
-    """Variance of the batch gradients by epoch and layer of weights; None where no run was probed."""
+    """Variance of the batch gradients by epoch and layer of weights; None if no run was probed."""
     return _layers_png(summaries, "variance", "variance of batch gradients", log=True)
 
 
 def relative_variance_png(summaries: Sequence[Summary]) -> bytes | None:
-    """Variance relative to the squared mean gradient, by epoch and layer; None where no run was probed."""
+    """Variance relative to the squared mean gradient, by epoch and layer; None if no run was probed."""
     return _layers_png(summaries, "relative_variance", "variance / mean²", log=True)
 
 
 def cosine_png(summaries: Sequence[Summary]) -> bytes | None:
-    """Cosine between mean gradients and those of back-propagation; None where no run was probed."""
+    """Cosine between mean gradients and those of back-propagation; None if no run was probed."""
     return _layers_png(summaries, "cosine", "cosine to back-propagation", log=False)
 
 
@@ -87,7 +87,7 @@ def _count(summary: Summary, name: str) -> int:
 def _line(
     plot: "Axes", summary: Summary, number: int, column: str, scale: Callable[[Any], Any] = lambda values: values
 ) -> None:
-    """Mean over the seeds, as far as all runs came."""
+    """Plot the mean over the seeds, up to the last epoch that all runs have."""
     epochs = min(len(result.rows) for result in summary.results)
     values = np.array([[row[column] for row in result.rows[:epochs]] for result in summary.results])
     colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
@@ -96,6 +96,6 @@ def _line(
 
 
 def _png(rows: int, columns: int, draw: Callable[[Any], None]) -> bytes:
-    """Picture of plots in rows and columns, which ``draw`` fills."""
+    """Picture with rows and columns of plots, filled by ``draw``."""
     size = (5.5 * columns, 2.6 * rows)
     return picture_png(size, lambda figure: draw(figure.subplots(rows, columns, squeeze=False)), dpi=110)

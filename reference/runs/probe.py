@@ -1,4 +1,4 @@
-"""Gradients of a method against those of back-propagation: variance over batches, angle (paper section 5.2)."""
+"""Comparison of a method's gradients with those of back-propagation: variance and angle (paper section 5.2)."""
 
 import copy
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ Batches = Sequence[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Probe:
-    """Figures of each layer of weights, from the input to the read-out.
+    """Figures of each layer of weights, from the input to the readout.
 
     Attributes
     ----------
     variance : list of float
-        Mean over a layer's weights of the variance over batches of the batch gradient (paper, appendix C.2.2).
+        Variance of the gradient over batches, mean over the weights of a layer (paper, appendix C.2.2).
     relative_variance : list of float
-        Variance over the mean square of the true mean gradient, which is estimated from pairs of different batches: it
-        does not see the scale of the gradients, as Adam does not. Infinite where noise hides the mean gradient.
+        Variance divided by the mean square of the true mean gradient, which is estimated from pairs of different
+        batches. Like Adam, it is independent of the scale of the gradients. Infinite if noise hides the mean gradient.
     bp_variance, bp_relative_variance : list of float
-        The same of back-propagation.
+        The same for back-propagation.
     cosine : list of float
-        Between the gradients of both, each the mean over the batches.
+        Cosine between the mean gradients of both.
     batch_cosine : list of float
-        Between the gradients of both on the same batch, mean over the batches.
+        Cosine between the gradients of both on the same batch, mean over the batches.
     """
 
     variance: list[float]
@@ -50,9 +50,9 @@ class Probe:
 
 
 def probe(learner: Learner, batches: Batches, alpha: float) -> Probe:
-    """Compare the gradients of the learner's method with those of back-propagation, at its present weights.
+    """Compare the gradients of the learner's method with those of back-propagation at its present weights.
 
-    Both without dropout; back-propagation without noise. Neither weights nor feedback change.
+    Both are without dropout, and back-propagation is without noise. Weights and feedback do not change.
     """
     own = copy.deepcopy(learner)
     bp = copy.deepcopy(learner)
@@ -78,16 +78,16 @@ def _variance(gradients: Tensor) -> float:
 
 
 def relative_variance(gradients: Tensor) -> float:
-    """Variance over batches relative to the mean gradient, of gradients (batches, weights); without bias."""
+    """Unbiased variance over batches relative to the mean gradient, of gradients (batches, weights)."""
     count = len(gradients)
     squares = float((gradients**2).sum())
-    # Products of the gradients of different batches alone: in their own squares, noise would pass for a mean gradient.
+    # Only products of different batches: in the squares of single batches, noise would add to the mean gradient.
     mean_square = (float((gradients.sum(0) ** 2).sum()) - squares) / (count * (count - 1)) if count > 1 else 0.0
     return (squares / count - mean_square) / mean_square if mean_square > 0 else inf
 
 
 def batch_gradients(learner: Learner, batches: Batches, alpha: float) -> list[Tensor]:
-    """Gradients of the weights of each layer, without biases, on each batch: (batches, weights) a layer."""
+    """Gradients of the weights of each layer, without biases, on each batch: (batches, weights) per layer."""
     learner.train()
     for part in learner.modules():
         if isinstance(part, SampleDropout):

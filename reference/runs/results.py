@@ -1,4 +1,4 @@
-"""Runs of the reference side by side: accuracies beside the paper's, firing rates, synaptic operations."""
+"""Results of runs of the reference: accuracies compared with the paper, firing rates, synaptic operations."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from opzo.spec.messages import reason
 from opzo.spec.values import whole_number
 
 SIZE_MAX = 4096
-"""Of each axis of the inputs, and of classes and steps."""
+"""Maximum size of each axis of the inputs, and of classes and steps."""
 Rows = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
 class ReferenceResult:
-    """What a run's folder holds; OpzoError where it is none, or has no epoch yet.
+    """Result of one run; OpzoError if its folder is not a run, or has no completed epoch.
 
     Attributes
     ----------
@@ -52,10 +52,10 @@ class ReferenceResult:
             network = NETWORKS[run.recipe.network](shape, classes, 0.0)
         except (KeyError, TypeError, ValueError, OpzoError) as error:
             raise OpzoError(
-                f"{folder / CHECKPOINT} is no run of this version ({reason(error)}); start a new one"
+                f"{folder / CHECKPOINT} is not a run of this version ({reason(error)}); start a new one"
             ) from None
         if not rows:
-            raise OpzoError(f"the run in {folder} has no whole epoch; go on with it first")
+            raise OpzoError(f"the run in {folder} has no completed epoch; resume it first")
         counted = wiring(network, shape)
         if not all(f"firing_rate_{layer}" in rows[-1] for layer in range(1, len(counted.neurons) + 1)):
             raise OpzoError(f"{folder / CHECKPOINT} lacks the firing rates of its layers; start a new run")
@@ -63,12 +63,12 @@ class ReferenceResult:
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """Data set, network, method: runs that differ in the seed alone."""
+        """Data set, network and method, by which runs with different seeds are grouped."""
         return self.run.data, self.run.recipe.network, self.run.recipe.method.label
 
     @property
     def firing_rates(self) -> list[float]:
-        """Of the last epoch's test, by hidden layer."""
+        """Firing rates in the test of the last epoch, by hidden layer."""
         return [self.rows[-1][f"firing_rate_{layer}"] for layer in range(1, len(self.wiring.neurons) + 1)]
 
     @property
@@ -80,7 +80,7 @@ class ReferenceResult:
 
 @dataclass(frozen=True)
 class Summary:
-    """Runs of one method on one data set and network, of several seeds."""
+    """Runs of one method on one data set and network with several seeds."""
 
     data: str
     network: str
@@ -89,7 +89,7 @@ class Summary:
 
     @property
     def finished(self) -> bool:
-        """All runs have all their epochs."""
+        """Whether all runs have completed all epochs."""
         return all(result.rows[-1]["epoch"] >= result.run.recipe.epochs for result in self.results)
 
     @property
@@ -99,11 +99,11 @@ class Summary:
 
     @property
     def paper(self) -> tuple[float, float | None] | None:
-        """Mean and standard deviation of the paper."""
+        """Mean and standard deviation in the paper; None if it has no figure."""
         return ACCURACIES.get((self.data, self.network), {}).get(self.method)
 
     def figures(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """All figures, ready for JSON."""
         found, paper = self.accuracies, self.paper
         rates = [mean(layer) for layer in zip(*(result.firing_rates for result in self.results), strict=True)]
         spikes = [sum(result.spikes) for result in self.results]
@@ -130,7 +130,7 @@ class Summary:
 
 
 def summarise(results: Iterable[ReferenceResult]) -> list[Summary]:
-    """Results by data set, network and method, in the order in which they came."""
+    """Group results by data set, network and method, in order of appearance."""
     groups: dict[tuple[str, str, str], list[ReferenceResult]] = {}
     for result in results:
         groups.setdefault(result.group, []).append(result)
@@ -138,13 +138,13 @@ def summarise(results: Iterable[ReferenceResult]) -> list[Summary]:
 
 
 def markdown(summaries: Sequence[Summary]) -> str:
-    """Tables 1 and 7 of the paper, of these runs."""
+    """Tables 1 and 7 of the paper for these runs, in Markdown."""
     lines = [
         "| data, network | method | test accuracy (%) | paper | difference | seeds | epochs |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     rates = [
-        "| data, network | method | firing rates by layer | in all | synaptic operations a sample |",
+        "| data, network | method | firing rates by layer | in all | synaptic operations per sample |",
         "| --- | --- | --- | --- | --- |",
     ]
     for summary in summaries:

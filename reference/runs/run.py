@@ -1,4 +1,4 @@
-"""What a training run of the reference depends on."""
+"""Settings of a training run of the reference."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ WHOLE = (
     ("seed", 0, 2**63 - 1),
     ("probes", 0, 1_000_000),
 )
-"""Settings that are whole numbers, with the least and the largest."""
+"""Integer settings with their minimum and maximum."""
 REAL, REAL_MAX = ("rate", "decay", "alpha_first", "alpha_last"), 1e6
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a run's result depends on, beside data and machine.
+    """All settings that affect the result of a run, except data and machine.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ class Recipe:
         A key of `opzo.reference.methods.presets.NETWORKS`.
     method : Method
     steps, epochs, batch, rate, decay, dropout
-        As in `Preset`; ``rate`` is that of the method.
+        As in `Preset`; ``rate`` is the one for the method.
     alpha_first, alpha_last : float
-        Amplitude of the noise in the first and in the last epoch; it falls linearly.
+        Noise amplitude in the first and the last epoch, with linear interpolation.
     seed : int
     probes : int
-        Batches after each epoch on which gradients are compared; 0: none.
+        Number of batches for the comparison of gradients after each epoch; 0: none.
 
-    OpzoError where a value cannot be.
+    OpzoError if a value is invalid.
     """
 
     network: str
@@ -67,7 +67,7 @@ class Recipe:
                 raise OpzoError(f"{name} must be less than 1, not {value}")
 
     def alpha(self, epoch: int) -> float:
-        """Amplitude of the noise in ``epoch``, from 0."""
+        """Noise amplitude in ``epoch``, counted from 0."""
         return self.alpha_first + (self.alpha_last - self.alpha_first) * epoch / max(1, self.epochs - 1)
 
 
@@ -79,11 +79,11 @@ class ReferenceRun:
     ----------
     recipe : Recipe
     data, data_root : str
-        Arguments of `opzo.reference.data.data_sets.load`, as those that follow.
+        Arguments of `opzo.reference.data.data_sets.load`.
     train_samples, test_samples : int or None
-        Fewer samples than there are.
+        Number of samples to use; None: all.
     weights : str
-        Folder of a run whose network is the start; empty: none.
+        Folder of a run whose network is the starting point; empty: none.
     """
 
     recipe: Recipe
@@ -96,7 +96,7 @@ class ReferenceRun:
     def __post_init__(self) -> None:
         for name in ("data", "data_root", "weights"):
             if not isinstance(getattr(self, name), str):
-                raise OpzoError(f"{name} must be a text, not {shown(getattr(self, name))}")
+                raise OpzoError(f"{name} must be a string, not {shown(getattr(self, name))}")
         for name in ("train_samples", "test_samples"):
             if getattr(self, name) is not None:
                 whole_number(name, getattr(self, name), 1)
@@ -140,7 +140,7 @@ class ReferenceRun:
 
     @classmethod
     def restored(cls, values: Mapping[str, Any]) -> "ReferenceRun":
-        """Run of ``dataclasses.asdict``; KeyError, TypeError or ValueError where it is of another version."""
+        """Restore a run from ``dataclasses.asdict``; KeyError, TypeError or ValueError if it is from another version."""
         run = dict(values)
         recipe = dict(run.pop("recipe"))
         method = dict(recipe.pop("method"))

@@ -1,4 +1,4 @@
-"""Training runs of the reference: epochs, metrics, checkpoints that go on bit for bit."""
+"""Training runs of the reference: epochs, metrics, and checkpoints that resume to identical results."""
 
 import csv
 import io
@@ -26,15 +26,15 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.messages import reason, shown
 
 CHECKPOINT, METRICS, NETWORK = "checkpoint.pt", "metrics.csv", "network.pt"
-"""Files of a run: all that it needs to go on, a line an epoch, the state dict of the network alone."""
+"""Files of a run: state for resuming, a line of metrics per epoch, state dict of the network."""
 TEST_BATCH = 500
 NEEDED = ("train_accuracy", "test_accuracy", "seconds")
-"""Metrics of an epoch that tables are made of."""
+"""Metrics of an epoch that the tables need."""
 
 
 @dataclass
 class Epoch:
-    """What an epoch brought; firing rates in spikes a neuron and time step, by hidden layer."""
+    """Metrics of an epoch; firing rates are in spikes per neuron and time step, by hidden layer."""
 
     epoch: int
     alpha: float
@@ -47,7 +47,7 @@ class Epoch:
     probe: Probe | None = field(default=None)
 
     def row(self) -> dict[str, float]:
-        """One line of the metrics."""
+        """Columns of the metrics."""
         values: dict[str, float] = {
             name: value for name, value in asdict(self).items() if name not in ("firing_rates", "probe")
         }
@@ -56,23 +56,23 @@ class Epoch:
 
 
 class Training:
-    """A run, between two epochs.
+    """A run between two epochs.
 
     Parameters
     ----------
     run : ReferenceRun
     data : DataSet
-        That of the run, loaded.
+        Data of the run.
     device : str
-        Of torch: ``cpu``, ``cuda``, ...
+        Device of PyTorch: ``cpu``, ``cuda``, ...
 
     Attributes
     ----------
     learner : Learner
     epoch : int
-        Epochs done.
+        Completed epochs.
     rows : list of dict
-        Metrics of the epochs done.
+        Metrics of the completed epochs.
     """
 
     def __init__(self, run: ReferenceRun, data: DataSet, device: str = "cpu") -> None:
@@ -86,12 +86,12 @@ class Training:
         )
         self.epoch, self.rows = 0, list[dict[str, float]]()
 
-    def run_epoch(self, progress: Callable[[Totals], None] = lambda tally: None) -> Epoch:
-        """Train one epoch and test; ``progress`` is told after each batch."""
+    def run_epoch(self, progress: Callable[[Totals], None] = lambda totals: None) -> Epoch:
+        """Train one epoch and test; ``progress`` is called after each batch."""
         recipe, begin = self.recipe, time.perf_counter()
         alpha = recipe.alpha(self.epoch)
         order = torch.randperm(len(self.data.train)).numpy()
-        # As in the paper's loaders, an incomplete last batch is left out, unless it is the only one.
+        # As in the paper's loaders, an incomplete last batch is dropped unless it is the only one.
         count = max(1, len(order) // recipe.batch)
         trained = Totals()
         self.learner.train()
@@ -120,13 +120,13 @@ class Training:
         return result
 
     def test(self, alpha: float = 0.0) -> Totals:
-        """Test on all test samples; ``alpha`` is the amplitude of the noise if tests are under noise."""
-        tally = Totals()
+        """Test on all test samples; ``alpha`` is the noise amplitude if tests are under noise."""
+        totals = Totals()
         self.learner.eval()
         for begin in range(0, len(self.data.test), TEST_BATCH):
             indices = np.arange(begin, min(begin + TEST_BATCH, len(self.data.test)))
-            tally.add(self.learner.test(*self.batch(self.data.test, indices, augment=False), alpha))
-        return tally
+            totals.add(self.learner.test(*self.batch(self.data.test, indices, augment=False), alpha))
+        return totals
 
     def batch(self, part: Part, indices: Indices, *, augment: bool) -> tuple[Tensor, Tensor]:
         """Inputs (samples, steps, channels, height, width) and labels on the device."""
@@ -134,7 +134,7 @@ class Training:
         return x.to(self.device).expand(-1, self._steps, -1, -1, -1), y.to(self.device)
 
     def save(self, folder: Path) -> None:
-        """Write checkpoint, network and metrics, each whole or not at all."""
+        """Write checkpoint, network and metrics, each atomically."""
         for name, state in ((CHECKPOINT, self._state()), (NETWORK, self.learner.network.state_dict())):
             file = io.BytesIO()
             torch.save(state, file)
@@ -147,16 +147,16 @@ class Training:
         write_atomically(folder / METRICS, text.getvalue().encode())
 
     def take_network(self, state: Mapping[str, Any]) -> None:
-        """Take the weights of the network in another run's checkpoint; OpzoError where it is another network."""
+        """Load the network's weights from the checkpoint of another run; OpzoError if the networks differ."""
         prefix = "network."
         try:
             weights = {key.removeprefix(prefix): v for key, v in state["learner"].items() if key.startswith(prefix)}
             self.learner.network.load_state_dict(weights)
         except (RuntimeError, KeyError, TypeError, AttributeError):
-            raise OpzoError(f"--weights is of another network; give a run of {self.recipe.network}") from None
+            raise OpzoError(f"--weights is a run of another network; give one of {self.recipe.network}") from None
 
     def take(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint of this run; OpzoError where it is of another."""
+        """Load a checkpoint of this run; OpzoError if it does not fit."""
         try:
             self.learner.load_state_dict(state["learner"])
             self._optimizer.load_state_dict(state["optimizer"])
@@ -165,14 +165,14 @@ class Training:
             torch.set_rng_state(state["random"].cpu())
             if self.device.type == "cuda":
                 torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
-        # The texts of torch have several lines and are for programmers.
+        # The messages of PyTorch have several lines and are for programmers.
         except (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError):
             raise OpzoError("the checkpoint does not fit its run; start a new one") from None
 
     def _state(self) -> dict[str, Any]:
         state = {
             "run": asdict(self.run),
-            # What a table needs of the data, without the data.
+            # Facts about the data that the tables need.
             "shape": list(self.data.shape),
             "classes": self.data.classes,
             "steps": self._steps,
@@ -189,7 +189,7 @@ class Training:
 
     @property
     def samples(self) -> int:
-        """Training samples of an epoch."""
+        """Training samples per epoch."""
         return max(1, len(self.data.train) // self.recipe.batch) * min(self.recipe.batch, len(self.data.train))
 
     @cached_property
@@ -204,7 +204,7 @@ class Training:
         return self.recipe.rate * (1 + cos(pi * done)) / 2
 
     def _probe(self, alpha: float) -> Probe:
-        """Compare gradients on the first training samples; the training goes on as if it had not been."""
+        """Compare gradients on the first training samples, without an effect on the training."""
         size = self.recipe.batch
         with torch.random.fork_rng():
             torch.manual_seed(self.recipe.seed)
@@ -218,7 +218,7 @@ class Training:
 
 
 def start(run: ReferenceRun, device: str = "cpu") -> Training:
-    """Load a run's data and begin it."""
+    """Load the data of a run and initialize it."""
     training = _loaded(run, device)
     if run.weights:
         training.take_network(load_checkpoint(Path(run.weights), device))
@@ -226,15 +226,15 @@ def start(run: ReferenceRun, device: str = "cpu") -> Training:
 
 
 def load_run(folder: Path, device: str = "cpu") -> Training:
-    """Run in a folder, where its last checkpoint left it; OpzoError where there is none, or its data are missing."""
+    """Run in a folder at its last checkpoint; OpzoError if there is none or if its data are missing."""
     state = load_checkpoint(folder, device)
     run = run_of(state, folder)
     try:
         training = _loaded(run, device)
     except (TypeError, IndexError) as error:
-        raise OpzoError(f"{folder / CHECKPOINT} is no run of this version ({reason(error)}); start a new one") from None
+        raise OpzoError(f"{folder / CHECKPOINT} is not a run of this version ({reason(error)}); start a new one") from None
     known = state.get("digests")
-    # Older checkpoints do not know their data.
+    # Older checkpoints have no digests.
     if known is not None and not (isinstance(known, list) and known == list(training.data.digests)):
         raise OpzoError(
             f"{run.data} is not the data that {folder} was trained on; give the same files, or start a new run"
@@ -244,22 +244,22 @@ def load_run(folder: Path, device: str = "cpu") -> Training:
 
 
 def run_of(state: Mapping[str, Any], folder: Path) -> ReferenceRun:
-    """Run of a checkpoint in ``folder``; OpzoError where it is of another version."""
+    """Run of a checkpoint in ``folder``; OpzoError if it is from another version."""
     try:
         run = ReferenceRun.restored(state["run"])
         if run.recipe.network not in NETWORKS:
-            raise ValueError(f"it has no network '{run.recipe.network}'")
+            raise ValueError(f"there is no network '{run.recipe.network}'")
     except (KeyError, TypeError, ValueError, AttributeError, OpzoError) as error:
-        raise OpzoError(f"{folder / CHECKPOINT} is no run of this version ({reason(error)}); start a new one") from None
+        raise OpzoError(f"{folder / CHECKPOINT} is not a run of this version ({reason(error)}); start a new one") from None
     return run
 
 
 def rows_of(state: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Metrics of a checkpoint, one row an epoch; KeyError, TypeError or ValueError where they are not that."""
+    """Metrics of a checkpoint, one row per epoch; KeyError, TypeError or ValueError if they are invalid."""
     rows = [dict(row) for row in state["rows"]]
     for number, row in enumerate(rows, 1):
         if row["epoch"] != number or not all(type(value) in (int, float) for value in row.values()):
-            raise ValueError(f"its metrics of epoch {number} are wrong")
+            raise ValueError(f"its metrics of epoch {number} are invalid")
         for key in NEEDED:
             _ = row[key]
     return rows
@@ -270,10 +270,10 @@ def _loaded(run: ReferenceRun, device: str) -> Training:
 
 
 def torch_device(name: str) -> torch.device:
-    """Device of PyTorch; OpzoError where it has none such."""
+    """Device of PyTorch; OpzoError if it is not available."""
     try:
         device = torch.device(name)
-        # A device without values, as meta is, has none to give back either.
+        # Devices without values, such as meta, fail here.
         torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError, ValueError):
         raise OpzoError(f"PyTorch has no device {shown(name)} here; choose cpu or cuda") from None
@@ -281,11 +281,11 @@ def torch_device(name: str) -> torch.device:
 
 
 def load_checkpoint(folder: Path, device: str = "cpu") -> dict[str, Any]:
-    """Contents of a run's checkpoint; OpzoError where there is none, or a damaged one."""
+    """Contents of a run's checkpoint; OpzoError if it is missing or damaged."""
     path = folder / CHECKPOINT
     if not path.exists():
         raise OpzoError(f"there is no {path}; give the folder of a run of opzo reference train")
-    state = read_torch(path, "is no checkpoint of a run", "start a new one", device)
+    state = read_torch(path, "is not a checkpoint of a run", "start a new one", device)
     if not isinstance(state, dict):
-        raise OpzoError(f"{path} is no checkpoint of a run (it holds {type(state).__name__}); start a new one")
+        raise OpzoError(f"{path} is not a checkpoint of a run (it is of type {type(state).__name__}); start a new one")
     return state

@@ -208,7 +208,7 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(OpzoError, match="nmnist needs the folder"):
         load("nmnist")
     for count in (0, 2000):
-        with pytest.raises(OpzoError, match=f"{count} samples asked for, of 1438"):
+        with pytest.raises(OpzoError, match=f"{count} samples requested of 1438"):
             load("digits", train=count)
 
 

@@ -154,7 +154,7 @@ def test_folders_that_are_no_runs_are_named(tmp_path: Path, capsys: pytest.Captu
     assert "checkpoint.pt; give the folder of a run" in capsys.readouterr().err
     trained(tmp_path / "run", epochs=0)
     assert main(["reference", "table", str(tmp_path / "run")]) == 2
-    assert "has no whole epoch" in capsys.readouterr().err
+    assert "has no completed epoch" in capsys.readouterr().err
     state = load_checkpoint(tmp_path / "run")
     torch.save({**state, "run": {"recipe": 1}}, tmp_path / "run" / "checkpoint.pt")
     assert main(["reference", "table", str(tmp_path / "run")]) == 2

@@ -334,11 +334,11 @@ def test_settings_at_their_edges(
         ({"learner": 3}, "does not fit its run"),
         ({"optimizer": {}}, "does not fit its run"),
         ({"random": 3}, "does not fit its run"),
-        ({"recipe": {"network": "fc9"}}, "it has no network 'fc9'"),
+        ({"recipe": {"network": "fc9"}}, "there is no network 'fc9'"),
         ({"recipe": {"epochs": "many"}}, "epochs must be a whole number"),
         ({"recipe": {"rate": float("nan")}}, "rate must be"),
         ({"recipe": {"other": 1}}, "no run of this version"),
-        ({"plan": {"data": 3}}, "data must be a text"),
+        ({"plan": {"data": 3}}, "data must be a string"),
         ({"plan": {"train_samples": -1}}, "train_samples must be"),
     ],
 )
@@ -362,7 +362,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path, capsys: pyt
     whole = path.read_bytes()
     path.write_bytes(whole[:-200])
     assert main(["reference", "train", "--resume", str(tmp_path)]) == 2
-    assert "is no checkpoint of a run" in capsys.readouterr().err
+    assert "is not a checkpoint of a run" in capsys.readouterr().err
     path.write_bytes(whole)
     state = load_checkpoint(tmp_path)
     state["run"]["recipe"]["network"] = "conv5"
