@@ -240,15 +240,15 @@ def test_batches_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("tensors", "options", "message"),
     [
-        ({"conv.weight": (4, 1, 3, 3)}, {}, r"layer 'conv' has weights of shape \(4, 1, 3, 3\); the chip has linear"),
+        ({"conv.weight": (4, 1, 3, 3)}, {}, r"layer 'conv' has weights of shape \(4, 1, 3, 3\); the chip has only"),
         ({"0.weight": (5, 6), "bn.running_mean": (5,)}, {}, "'bn.running_mean' is not a weight or bias of a linear"),
         ({"0.weight": (5, 6), "1.weight": (3, 4)}, {}, "layer '1' takes 4 inputs, but '0' before it has 5 neurons"),
         ({"0.weight": (5, 6), "0.bias": (4,), "1.weight": (3, 5)}, {}, r"5 neurons and a bias of shape \(4,\)"),
-        ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"leak": 0.9}, "keep 0.9 of their potential a step, the chip's 0.5"),
+        ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"leak": 0.9}, "keep 0.9 of their potential per time step, those"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"threshold": 0}, "threshold after layer '0' .* more than 0"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"threshold": [1, 1]}, "2 thresholds for 1 hidden layers"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"scaling": InputScaling(mean=[0, 1])}, "for each of the 6 inputs"),
-        ({"0.weight": (5, 6), "1.weight": (2, 5)}, {}, "are those of 6-5-2, not of 6-5-3"),
+        ({"0.weight": (5, 6), "1.weight": (2, 5)}, {}, "the layers have sizes 6-5-2, not 6-5-3"),
         ({"0.weight": (5, 6), "1.weight": (3, 5, 0)}, {}, "layer '1' has weights of shape"),
         ({}, {}, "no linear layer"),
     ],
@@ -297,10 +297,10 @@ A, B = nir.Linear(np.ones((5, 6))), nir.Affine(np.ones((3, 5)), np.ones(3))
             (nir.Conv1d(5, np.ones((1, 1, 2)), 1, 0, 1, 1, np.ones(1)), neurons(5), B),
             "node 'conv1d' is Conv1d: the chip",
         ),
-        ((A, B), "node 'affine' is Affine where LIF neurons must be"),
-        ((A, neurons(5), neurons(5), B), "node 'lif_1' is LIF where a linear layer must be"),
+        ((A, B), "node 'affine' is Affine instead of LIF neurons"),
+        ((A, neurons(5), neurons(5), B), "node 'lif_1' is LIF instead of a linear layer"),
         ((A, neurons(5), B, neurons(3)), "does not end with a linear layer"),
-        ((A, neurons(5), B, nir.LI(*np.ones((3, 3)))), "node 'li' is LI: the chip's read-out has no memory"),
+        ((A, neurons(5), B, nir.LI(*np.ones((3, 3)))), "node 'li' is LI: the chip's readout has no memory"),
     ],
 )
 def test_graph_that_the_chip_cannot_compute(nodes: tuple[nir.NIRNode, ...], message: str) -> None:
@@ -310,7 +310,7 @@ def test_graph_that_the_chip_cannot_compute(nodes: tuple[nir.NIRNode, ...], mess
 
 def test_graph_without_a_time_step_needs_one(caplog: pytest.LogCaptureFixture) -> None:
     bare = graph(A, neurons(5), B, metadata={})
-    with pytest.raises(OpzoError, match=r"how long a time step is, .* node 'lif' is unknown; give --dt"):
+    with pytest.raises(OpzoError, match=r"length of a time step, .* node 'lif' is unknown; give --dt"):
         from_nir(bare)
     assert len(from_nir(bare, dt=1e-3).layers) == 2
     assert "node 'lif': NIR resets to v_reset, the chip subtracts" in caplog.text
