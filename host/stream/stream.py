@@ -83,7 +83,7 @@ class Stream:
         window = whole_number("window", window, 0, MAX_STEPS)
         if device.network != network:
             raise OpzoError(
-                f"{device.name} has {device.network or 'no network'}, not {network}; load the network first"
+                f"{device.name} holds {device.network or 'no network'}, not {network}; load the network first"
             )
         self._writes, self._turn = device.writes, 0
         self._device, self._network, self._window = device, network, window
