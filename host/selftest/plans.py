@@ -80,7 +80,7 @@ PLANS = (
     *_CHOSEN,
     *(Plan(rule, kind, 2, 0, 10) for rule, kind in product(Rule, Input) if (rule, kind) not in _COVERED),
 )
-"""Every rule with every kind of input."""
+"""All rules with all input kinds."""
 
 
 def experiment_of(

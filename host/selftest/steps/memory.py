@@ -83,9 +83,7 @@ def _patterns(
 
 def _fill(dut: DeviceUnderTest, space: Space, pattern: NDArray[np.uint16], random: np.random.Generator) -> None:
     """Write all rows in blocks of one frame each, in random order."""
-    block = (dut.device.identity.max_payload - REQUESTS[Command.WRITE_MEMORY].size) // (
-        ENTRY_BYTES * dut.limits.lanes
-    )
+    block = (dut.device.identity.max_payload - REQUESTS[Command.WRITE_MEMORY].size) // (ENTRY_BYTES * dut.limits.lanes)
     if space is Space.LFSR:
         block = 1
     for start in random.permutation(np.arange(0, len(pattern), block)).tolist():
