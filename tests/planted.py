@@ -144,8 +144,8 @@ EDITS = (
     (
         "RESET keeps events",
         "link",
-        "_require(not data, Status.BAD_LENGTH)\n        self._discard()",
-        "_require(not data, Status.BAD_LENGTH)",
+        "_fields(Command.RESET, data)\n        self._discard()",
+        "_fields(Command.RESET, data)",
     ),
     ("bad RUN keeps events", "link", "if frame.code == Command.RUN:\n                self._discard()", "pass"),
     ("labels out of range taken", "link", "_require(label < classes, Status.BAD_LABEL)", "label %= classes"),
@@ -160,10 +160,10 @@ EDITS = (
     (
         "rows behind the end are read",
         "link",
-        "_require(first + rows <= self._rows(space), Status.BAD_ADDRESS)\n        return",
-        "first %= max(1, self._rows(space))\n        return",
+        "_require(first + rows <= rows_of(space, self.core.limits), Status.BAD_ADDRESS)\n        return",
+        "first %= max(1, rows_of(space, self.core.limits))\n        return",
     ),
-    ("memories that are read-only are written", "link", "space in (Space.WEIGHTS, Space.LFSR)", "space < 5"),
+    ("memories that are read-only are written", "link", "_require(Space(space).writable,", "_require(space < 5,"),
     (
         "frames with a wrong crc are taken",
         "link",
