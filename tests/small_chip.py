@@ -1,5 +1,8 @@
 """The small chip that many tests simulate: one configuration, so that they share its compiled simulation."""
 
+from dataclasses import replace
+
 from opzo.spec.network import Limits
 
 SMALL_CHIP = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
+NARROW_CHIP = replace(SMALL_CHIP, weight_bits=12)

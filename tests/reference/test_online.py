@@ -1,7 +1,7 @@
 """Online training: gradients of the reference against autograd through time, and by hand."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,24 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear, normalize
 
-from opzo.reference.methods.credit import DFA, METHODS, OPZO, ZO
+from opzo.reference.methods.credit import METHODS, OPZO, ZO
 from opzo.reference.methods.learner import LOCAL_SCALE, Learner, Method, instantaneous_losses
 from opzo.reference.methods.noise import Noise
-from opzo.reference.networks.networks import SampleDropout, SpikingNetwork, convolutional, fully_connected
+from opzo.reference.networks.networks import SpikingNetwork, convolutional, fully_connected
 from opzo.reference.networks.neuron import LEAK, LIF, THRESHOLD, fire, lif_layers
-from opzo.reference.networks.resnet import BRANCH, Block, resnet34
-from opzo.reference.networks.synapses import SPIKE_VARIANCE, Traced, TracedConv2d, TracedLinear
+from opzo.reference.networks.resnet import BRANCH, Block
+from opzo.reference.networks.synapses import Traced, TracedConv2d, TracedLinear
+
+pytestmark = pytest.mark.usefixtures("double")
 
 SHAPE, CLASSES, STEPS = (2, 8, 8), 3, 4
-
-
-@pytest.fixture(autouse=True)
-def double() -> Iterator[None]:
-    """Exact comparisons need more than single precision."""
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(5)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def batch(steps: int = STEPS, samples: int = 5) -> tuple[Tensor, Tensor]:
@@ -373,37 +366,3 @@ def test_under_noise_tests_are_noisy_and_others_are_not() -> None:
         calm = Learner(noisy.network, SHAPE, Method(method))
         assert len({calm.test(x, y, 0.5).loss for _ in range(3)}) == 1
         assert len({noisy.test(x, y, 0.5).loss for _ in range(3)}) == 3
-
-
-def test_dropout_is_the_same_in_all_steps_of_a_sample() -> None:
-    dropout = SampleDropout(0.4)
-    ones = torch.ones(50, 40)
-    first = dropout(ones)
-    assert torch.equal(first, dropout(ones))
-    assert float((first == 0).double().mean()) == pytest.approx(0.4, abs=0.05)
-    assert float(first.mean()) == pytest.approx(1, abs=0.1)
-    dropout.reset()
-    assert not torch.equal(first, dropout(ones))
-    dropout.eval()
-    assert torch.equal(dropout(ones), ones)
-
-
-def test_filters_are_standardised_and_keep_the_variance() -> None:
-    synapses = TracedConv2d(16, 200)
-    weights = synapses.standardised().flatten(1)
-    torch.testing.assert_close(weights.mean(1), torch.zeros(200), atol=1e-9, rtol=0)
-    assert weights.pow(2).sum(1).mean().item() * SPIKE_VARIANCE == pytest.approx(1, abs=2e-3)
-    spikes = (torch.randn(20, 16, 12, 12) >= THRESHOLD).double()
-    assert float(spikes.var()) == pytest.approx(SPIKE_VARIANCE, rel=0.03)
-    assert synapses(spikes)[..., 1:-1, 1:-1].var(0).mean().item() == pytest.approx(1, abs=0.1)
-
-
-def test_resnet34_has_its_layers() -> None:
-    torch.set_default_dtype(torch.float32)
-    learner = Learner(resnet34((3, 64, 64), 1000), (3, 64, 64), Method("dfa"))
-    convolutions = [p for p in learner.network.modules() if isinstance(p, TracedConv2d)]
-    assert len([c for c in convolutions if c.weight.size(2) > 1]) + 1 == 34
-    assert len(learner.layers) == 33
-    assert isinstance(learner.credit, DFA)
-    learner.gradients(torch.randn(2, 1, 3, 64, 64), torch.tensor([1, 2]))
-    assert all(p.grad is not None for p in learner.network.parameters())

@@ -1,10 +1,9 @@
 """The golden model on events: its chunked sums and its training against floating point, and what cuts and flags do."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 from baselines.ottt import ottt_sum
+from chunked import CUTS, LENGTHS, core, cut, still
 
 from opzo.sim.golden.core import GoldenCore, RunResult
 from opzo.sim.golden.credit import filter_credit, spike_update, trace_update
@@ -15,8 +14,6 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import (
     CREDIT,
-    DELTA_SHIFT,
-    ERROR,
     FEEDBACK_ENTRY,
     HISTORY_STEPS,
     INPUT_BITS,
@@ -25,25 +22,9 @@ from opzo.spec.formats import (
     UPDATE_FRAC_BITS,
     WEIGHT,
 )
-from opzo.spec.lfsr import lane_states
-from opzo.spec.memories import Space
 from opzo.spec.network import Network
-from opzo.spec.registers import LayerReg, Reg, layer_register, network_registers
+from opzo.spec.registers import LayerReg, Reg, layer_register
 from opzo.spec.rules import Input, Rule
-
-LENGTHS = (1, 7, 8, 9, 16, 30, 100)
-CUTS = (*range(1, HISTORY_STEPS + 1), None)
-"""Steps of every chunk but the last; None: they differ."""
-
-
-def cut(steps: int, length: int | None = None, seed: int = 0) -> list[slice]:
-    """Chunks of ``length`` steps, fewer at the end, or of random lengths."""
-    rng, slices, begin = np.random.default_rng(seed), [], 0
-    while begin < steps:
-        end = min(steps, begin + (length or int(rng.integers(1, HISTORY_STEPS + 1))))
-        slices.append(slice(begin, end))
-        begin = end
-    return slices
 
 
 @pytest.mark.parametrize("scale", [20, 1 << (CREDIT.width - 1)])
@@ -101,25 +82,6 @@ def test_graded_sum_is_the_ottt_sum_up_to_stated_rounding(steps: int) -> None:
         bound += 0.5 + 2.0**-8 * np.abs(credits[step])
     exact = ottt_sum(credits, values / (1 << INPUT_BITS))
     assert (np.abs(total - exact) <= bound).all()
-
-
-def core(network: Network, rule: Rule, seed: int = 0) -> GoldenCore:
-    """A core with random weights, feedback matrices and LFSRs, and rates at which weights change."""
-    limits = network.limits(4)
-    golden = GoldenCore(limits)
-    rates = {Reg.ALPHA: 819, Reg.RATE: 200, Reg.ACTIVITY: 21, Reg.DECAY_SHIFT: 6, Reg.LEAK_SHIFT: 4}
-    for address, value in (network_registers(network, limits, rule) | rates).items():
-        golden.write_register(address, value)
-    rng = np.random.default_rng(seed)
-    *hidden, _ = layers = golden.layers()
-    for matrix, scale in [(golden.weights(one), 3000) for one in layers] + [
-        (golden.feedback(one), 900) for one in hidden
-    ]:
-        matrix[...] = rng.integers(-scale, scale + 1, matrix.shape)
-    states = lane_states(seed, limits.lanes)
-    for half in range(2):
-        golden.write_row(Space.LFSR, half, ((states >> np.uint32(16 * half)) & 0xFFFF).astype(np.uint16))
-    return golden
 
 
 NETWORK = Network((40, 13, 6, 3), 30, 0, Input.SPIKES)
@@ -229,13 +191,6 @@ def test_new_network_begins_fresh() -> None:
     np.testing.assert_array_equal(new.output_sums, told.output_sums)
 
 
-def still(golden: GoldenCore) -> None:
-    """Weights round down, do not decay, and the feedback shifts stay."""
-    golden.lfsrs = LaneLFSRs(np.zeros(golden.limits.lanes, np.uint32))
-    for register, value in ((Reg.DECAY_SHIFT, 0), (Reg.SAMPLES, 1)):
-        golden.write_register(register, value)
-
-
 def test_three_neurons_by_hand() -> None:
     """Two inputs, one hidden neuron, two classes: two chunks, every number by hand."""
     golden = core(Network((2, 1, 2), 8, 0, Input.SPIKES), Rule.DFA)
@@ -269,113 +224,6 @@ def test_three_neurons_by_hand() -> None:
     np.testing.assert_array_equal(readout[:2, :2], [[13, -14], [48, -49]])
     # Credit 2 x 128 x 127 x 128 / 512 = 8128, once and a quarter: 4.96; bias 1.875 times: 7.44.
     np.testing.assert_array_equal(hidden[:, 0], [0, 4086, -16])
-
-
-@dataclass
-class FloatNetwork:
-    """One hidden layer that learns by DFA and OTTT, in floating point, weights in thresholds.
-
-    Halved potentials round down to units of MEMBRANE: so they are the chip's, and no spike or surrogate is another one.
-
-    Attributes
-    ----------
-    w, readout : (n_in + 1, n_out)
-        The last row is the bias, a spike in every step.
-    feedback : (classes, n)
-    rate, activity : float
-        Step size, and the cost of a spike times the step size.
-    """
-
-    w: np.ndarray
-    readout: np.ndarray
-    feedback: np.ndarray
-    rate: float
-    activity: float
-    v: np.ndarray = field(init=False)
-    traces: list[np.ndarray] = field(init=False)
-
-    def fresh(self) -> None:
-        """Forget all spikes."""
-        self.v = np.zeros(self.w.shape[1])
-        self.traces = [np.zeros(len(w)) for w in (self.w, self.readout)]
-
-    def run(self, steps: np.ndarray, label: int) -> np.ndarray:
-        """Run (steps, inputs), then learn; spikes (steps, n)."""
-        spikes, updates = [], [np.zeros_like(w) for w in (self.w, self.readout)]
-        for x in steps:
-            signal = np.append(x, 1)
-            u = np.floor(self.v * MEMBRANE.one / 2) / MEMBRANE.one + signal @ self.w
-            s = (u >= 1).astype(float)
-            self.v = u - s
-            spikes.append(s)
-            o = np.append(s, 1) @ self.readout
-            error = np.exp(o) / np.exp(o).sum() - np.eye(len(o))[label]
-            distance = np.abs(u - 1)
-            surrogate = np.where(distance < 2, 2.0 ** -np.floor(4 * distance), 0)
-            credits = surrogate * (error @ self.feedback) * self.rate + s * self.activity, error * self.rate
-            self.traces = [a / 2 + b for a, b in zip(self.traces, (signal, np.append(s, 1)), strict=True)]
-            for update, trace, credit in zip(updates, self.traces, credits, strict=True):
-                update += np.outer(trace, credit)
-        self.w, self.readout = self.w - updates[0], self.readout - updates[1]
-        return np.array(spikes)
-
-
-@pytest.mark.parametrize("length", CUTS)
-def test_training_is_that_of_floating_point(length: int | None) -> None:
-    network = Network((3, 3, 2), 20, 0, Input.SPIKES)
-    golden = core(network, Rule.DFA, seed=2)
-    still(golden)
-    rate = 100
-    golden.write_register(Reg.RATE, rate)
-    golden.write_register(layer_register(0, LayerReg.FEEDBACK_SHIFT), 3)
-    layers = golden.layers()
-    entries = golden.feedback(layers[0])
-    entries &= -8
-    factors = entries[0, :, :3] / 8
-    # A weight moves by the credit in 2**-UPDATE_FRAC_BITS of a unit, which is error x rate for the read-outs, and what
-    # Feedback makes of that for the hidden neurons.
-    update_unit = 2.0**-UPDATE_FRAC_BITS / WEIGHT.one
-    ours = FloatNetwork(
-        w=golden.weights(layers[0])[0, :, :3] / WEIGHT.one,
-        readout=golden.weights(layers[1])[0, :, :2] / WEIGHT.one,
-        feedback=factors / (1 << DELTA_SHIFT),
-        rate=ERROR.one * rate * update_unit,
-        activity=golden[Reg.ACTIVITY] * update_unit,
-    )
-    golden.weights(layers[0])[0, :3] += 1500
-    spikes, moved = 0.0, [0.0, 0.0]
-    for label in (0, 1, 1, 0):
-        x = np.random.default_rng(10 + label).random((20, 3)) < 0.5
-        ours.fresh()
-        flags = RunFlag.TRAIN | RunFlag.FRESH
-        for part in cut(20, length):
-            # From the same weights, so that errors are those of one chunk.
-            ours.w, ours.readout = (
-                golden.weights(layer)[0, :, :n] / WEIGHT.one for layer, n in zip(layers, (3, 2), strict=True)
-            )
-            before = ours.w, ours.readout
-            fired = ours.run(x[part], label)
-            golden.run(Chunk.of_steps([np.flatnonzero(row).tolist() for row in x[part]]), label, flags)
-            flags = RunFlag.TRAIN
-            np.testing.assert_array_equal(golden.membrane[0, :3] / MEMBRANE.one, ours.v)
-            np.testing.assert_array_equal(golden.history[0, :3], (1 << np.arange(len(fired))) @ fired)
-            spikes += fired.sum()
-            steps = len(fired)
-            # Errors of the sum, as above, in 2**-UPDATE_FRAC_BITS of a unit; then the weight rounds down.
-            rounding = (steps + 1.5 + 2.0**-8 * (2 << (CREDIT.width - 1))) * 2.0**-UPDATE_FRAC_BITS + 1
-            # An error is off by 1.5 of its units: 1/2 for its rounding, and for two classes a quarter of what a power
-            # is off, 1/64 of an octave and a little for log2(e). Each step counts up to twice, by its trace.
-            readout_bound = rounding + 2 * steps * 1.5 * rate * 2.0**-UPDATE_FRAC_BITS
-            credit_error = 0.5 + 1.5 * rate * np.abs(factors).sum(0).max() / (1 << DELTA_SHIFT)
-            hidden_bound = rounding + 2 * steps * credit_error * 2.0**-UPDATE_FRAC_BITS
-            results = zip(layers, before, (ours.w, ours.readout), (hidden_bound, readout_bound), strict=True)
-            for k, (layer, old, exact, bound) in enumerate(results):
-                actual = golden.weights(layer)[0, :, : exact.shape[1]] / WEIGHT.one
-                assert np.abs(actual - exact).max() * WEIGHT.one <= bound
-                moved[k] += np.abs(exact - old).max() * WEIGHT.one / bound
-    assert 0.1 < spikes / (4 * 20 * 3) < 0.9
-    # What they moved, in bounds.
-    assert min(moved) > 100
 
 
 def test_graded_value_is_a_share_of_a_spike() -> None:
