@@ -1,5 +1,7 @@
 """The ``golden`` and ``fast`` devices: a model of the core behind the host's byte transport."""
 
+from collections.abc import Callable
+
 from opzo.sim.fast.core import FastCore
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.link import GoldenLink
@@ -15,6 +17,8 @@ class ModelTransport:
     core : GoldenCore
     clock_khz : int
         Clock to report.
+    link : callable
+        Makes the side of the link, for tests that plant a fault in it.
 
     Attributes
     ----------
@@ -26,9 +30,14 @@ class ModelTransport:
 
     busy = False
 
-    def __init__(self, core: GoldenCore, clock_khz: int = MODELLED) -> None:
+    def __init__(
+        self,
+        core: GoldenCore,
+        clock_khz: int = MODELLED,
+        link: Callable[[GoldenCore, int], GoldenLink] = GoldenLink,
+    ) -> None:
         self.core = core
-        self._link = GoldenLink(self.core, clock_khz)
+        self._link = link(self.core, clock_khz)
         self._replies = bytearray()
         self._closed = False
 

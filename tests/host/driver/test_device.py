@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from golden_device import GoldenDevice
 
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.link import Link
@@ -23,10 +24,9 @@ NETWORK = Network((30, 17, 16, 33, 5))
 
 
 def device_and_core(network: Network = NETWORK, lanes: int = 16) -> tuple[Device, GoldenCore]:
-    transport = ModelTransport(GoldenCore(network.limits(lanes)))
-    device = Device("golden", Link(Connection.over(transport, "golden")))
+    device = GoldenDevice(network.limits(lanes))
     device.configure(network, Rule.OPZO)
-    return device, transport.core
+    return device, device.core
 
 
 def random_matrix(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:

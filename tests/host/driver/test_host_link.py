@@ -243,7 +243,8 @@ def test_broken_transport_is_opened_again_within_the_session(monkeypatch: pytest
 def test_broken_transport_that_stays_away_ends_in_a_link_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "REOPEN_PAUSE", 0.0)
     core = fake_core()
-    lines = iter([Line(GoldenLink(core), to=clean, back=clean)])
+    line = Line(GoldenLink(core), to=clean, back=clean)
+    lines = iter([line])
 
     def open_line() -> Line:
         try:
@@ -256,7 +257,7 @@ def test_broken_transport_that_stays_away_ends_in_a_link_error(monkeypatch: pyte
     def unplug(data: bytes) -> bytes:
         raise OSError("unplugged")
 
-    link._transport.to = unplug  # type: ignore[attr-defined]
+    line.to = unplug
     with pytest.raises(LinkError, match=r"unplugged.*did not come back"):
         link.call(Command.RESET)
 

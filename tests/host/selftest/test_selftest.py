@@ -212,8 +212,7 @@ class RunsTwice(GoldenLink):
 
 @pytest.mark.usefixtures("quick")
 def test_link_that_runs_samples_twice_is_found() -> None:
-    transport = ModelTransport(GoldenCore(SMALL_CHIP))
-    transport._link = RunsTwice(transport.core)
+    transport = ModelTransport(GoldenCore(SMALL_CHIP), link=RunsTwice)
     with pytest.raises(MismatchError, match="with link faults"):
         link_step(dut_of(transport))
 

@@ -53,9 +53,7 @@ def reports(transport: ModelTransport) -> list[StepReport]:
 
 def transport_of(golden: SimpleNamespace, limits: Limits = LIMITS) -> ModelTransport:
     """A device of the modules of a golden model."""
-    transport = ModelTransport(golden.core.GoldenCore(limits))
-    transport._link = golden.link.GoldenLink(transport.core)
-    return transport
+    return ModelTransport(golden.core.GoldenCore(limits), link=golden.link.GoldenLink)
 
 
 WRAP = """

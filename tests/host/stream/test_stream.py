@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from golden_device import GoldenDevice
 
 from opzo.host.data.events.event_samples import Events, EventSample
 from opzo.host.driver.device import Device, open_device
@@ -12,7 +13,6 @@ from opzo.host.stream.stream import Stream
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.schedule_registers import schedule_registers
 from opzo.sim.golden.core import GoldenCore
-from opzo.sim.model_transport import ModelTransport
 from opzo.spec.commands import RunFlag
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import Chunk
@@ -29,7 +29,7 @@ def time_steps(count: int, seed: int = 0, inputs: int = 30) -> list[np.ndarray]:
     return [np.flatnonzero(rng.random(inputs) < rng.choice((0.0, 0.1, 1.0))) for _ in range(count)]
 
 
-def prepared(device: Device, network: Network = NETWORK) -> Device:
+def prepared(device: GoldenDevice, network: Network = NETWORK) -> GoldenDevice:
     device.configure(network, Rule.OPZO)
     State.initial(network, Rule.OPZO, 3, device.limits).write(device)
     device.write_registers(schedule_registers(HYPER, 0, 1))
@@ -37,21 +37,15 @@ def prepared(device: Device, network: Network = NETWORK) -> Device:
 
 
 @pytest.fixture
-def device() -> Iterator[Device]:
-    with open_device("golden", NETWORK, 4) as opened:
+def device() -> Iterator[GoldenDevice]:
+    with GoldenDevice(NETWORK.limits(4)) as opened:
         yield prepared(opened)
-
-
-def core_of(device: Device) -> GoldenCore:
-    transport = device._link._transport
-    assert isinstance(transport, ModelTransport)
-    return transport.core
 
 
 def run_by_hand(runs: list[tuple[list[np.ndarray], int, RunFlag]]) -> GoldenCore:
     """A golden core after runs of (time steps, label, flags)."""
-    with open_device("golden", NETWORK, 4) as other:
-        core = core_of(prepared(other))
+    with GoldenDevice(NETWORK.limits(4)) as other:
+        core = prepared(other).core
         for steps, label, flags in runs:
             core.run(Chunk.of_steps([step.tolist() for step in steps]), label, flags)
     return core
@@ -94,7 +88,7 @@ def test_runs_end_where_label_or_learning_change(device: Device) -> None:
                 part, flags = [], flags & learn
             part.append(step)
         expected.append((part, label, flags))
-    assert_same(core_of(device), run_by_hand(expected))
+    assert_same(device.core, run_by_hand(expected))
     assert (stream.steps, stream.events) == (24, sum(map(len, steps)))
     assert stream.lag <= 8 * 3
 
@@ -110,8 +104,8 @@ def test_cuts_do_not_matter_without_learning(device: Device) -> None:
     by_hand = run_by_hand(
         [([step], 0, RunFlag.FRESH if number == 0 else RunFlag(0)) for number, step in enumerate(steps)]
     )
-    np.testing.assert_array_equal(core_of(device).membrane, by_hand.membrane)
-    np.testing.assert_array_equal(core_of(device).output_sums, by_hand.output_sums)
+    np.testing.assert_array_equal(device.core.membrane, by_hand.membrane)
+    np.testing.assert_array_equal(device.core.output_sums, by_hand.output_sums)
     assert decision.steps == 30
     assert decision.prediction == by_hand.output_sums[:3].argmax()
     np.testing.assert_allclose(decision.outputs, by_hand.output_sums[:3] / 4096 / 30)
@@ -174,15 +168,15 @@ def test_wrong_steps_and_labels_are_told(device: Device) -> None:
 
 def test_graded_stream_has_a_run_a_step() -> None:
     network = Network((30, 12, 3), 20, 0, Input.GRADED)
-    with open_device("golden", network, 4) as device:
+    with GoldenDevice(network.limits(4)) as device:
         stream = Stream(prepared(device, network), network)
         stream.step(np.array([1, 4]), np.array([255, 3]))
         stream.step(np.array([2]), np.array([7]))
         with pytest.raises(OpzoError, match=r"a value in 1\.\.255"):
             stream.step(np.array([2]), np.array([0]))
         assert stream.decision().steps == 2
-        assert core_of(device).input_history.reshape(-1)[2] == 7
-        assert core_of(device).input_trace.reshape(-1)[[1, 4]].tolist() == [128, 2]
+        assert device.core.input_history.reshape(-1)[2] == 7
+        assert device.core.input_trace.reshape(-1)[[1, 4]].tolist() == [128, 2]
 
 
 @pytest.mark.parametrize("kind", [Input.SPIKES, Input.GRADED])
