@@ -36,6 +36,7 @@ def test_refuses_device_strings(device: str, message: str) -> None:
 
 def test_simulated_devices_cannot_be_opened_again() -> None:
     assert not connection("golden", LIMITS).reopens
+    assert isinstance(connection("golden", LIMITS).open(), ModelTransport)
     assert connection("serial:/dev/ttyUSB0").reopens
 
 
