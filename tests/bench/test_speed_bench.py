@@ -15,7 +15,7 @@ from baselines.ottt import METHODS, BaselineSettings, EventTrainer, Minibatch
 from opzo.spec.network import Network
 from opzo.spec.rules import Input
 
-BENCH = Path(__file__).parent.parent / "bench" / "speed.py"
+BENCH = Path(__file__).parents[2] / "bench" / "speed.py"
 TINY = ("--data", "digits", "--net", "64-16-10", "--lanes", "4", "--samples", "4", "--epochs", "1")
 
 

@@ -51,7 +51,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
         "test.ipynb",
         *patience,
     ]
-    source = str(Path(__file__).resolve().parents[1] / "src")
+    source = str(Path(__file__).resolve().parents[3] / "src")
     environment = os.environ | {"OPZO_CACHE": str(folder / "cache"), "PYTHONPATH": source}
     # The kernel of this environment, without what the user has set up.
     environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_DIR": str(folder), "IPYTHONDIR": str(folder)}

@@ -12,8 +12,8 @@ from opzo.host.cli.main import main
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.spec.registers import TIMING_COUNTERS
 
-MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
-"""The four IDX files, beside the checkout."""
+MNIST = Path(__file__).resolve().parents[4] / "shared" / "data" / "mnist"
+"""The four IDX files, next to the checkout."""
 # With 4 lanes the smallest usual chip, which other tests compile as well.
 SHORT = ["--net", "64-16-10", "--lanes", "4", "--epochs", "1"]
 
