@@ -31,7 +31,7 @@ def others(network: Network, chips: list[dict[str, Any]]) -> list[dict[str, Any]
             "test": forward * ODIN_CYCLES_PER_SYNAPSE,
             "basis": "derived",
             "assumption": f"2 cycles a synaptic operation, learning included, times the {forward:,} operations of a "
-            "forward pass counted here; SDSP learns one layer, so nothing comes on top",
+            "forward pass counted here; SDSP learns one layer, so there is no further cost",
             "source": "github.com/ChFrenkel/ODIN, doc/README.md, section 2.2.1 (event types and cycles)",
         },
         {
@@ -40,7 +40,7 @@ def others(network: Network, chips: list[dict[str, Any]]) -> list[dict[str, Any]
             "train": steps * (step + eprop),
             "test": steps * step,
             "basis": "derived",
-            "assumption": f"of its state machines, without any event: {step} cycles a step to look for events and to "
+            "assumption": f"from its state machines, without any event: {step} cycles a step to look for events and to "
             f"leak, {eprop:,} for e-prop (16 blocks of 16 neurons: 32 cycles, and 2 for each of 256 rows); each event "
             "costs 256 cycles more, so this is a lower bound",
             "source": "github.com/ChFrenkel/ReckOn, src/srnn.v (states PROP, STEP, EPROP; e_pre, e_post, neur256_cnt)",
@@ -51,8 +51,8 @@ def others(network: Network, chips: list[dict[str, Any]]) -> list[dict[str, Any]
             "train": steps * network.inputs,
             "test": steps * network.inputs,
             "basis": "derived",
-            "assumption": "one input a cycle for all neurons of a layer at once, spiking or not, layers side by side; "
-            "its trainers change the column of weights that is at hand; a lower bound, as hand-shakes are left out",
+            "assumption": "one input a cycle for all neurons of a layer at once, spiking or not, layers in parallel; "
+            "its trainers change the column of weights that is being read; a lower bound, without hand-shakes",
             "source": "github.com/smilies-polito/Spiker, spiker/vhdl/multi_input_cu.py; arXiv:2605.18003 says "
             "'sub-millisecond latency' and no cycles in what could be read of it",
         },
