@@ -103,7 +103,7 @@ def test_checkpoint_takes_the_place_of_training(figures: dict, folder: Path, tmp
         (("--data", "mnist"), "mnist needs the folder of its four IDX files; give --data-root DIR"),
         ((*TINY, "--build", "missing.json"), "cannot read missing.json: No such file or directory; give the output of"),
         ((*TINY, "--build", str(BENCH)), "is not a build report"),
-        (("--data", "saccade-digits", "--net", "2312-4-10", "--epochs", "1"), "holds events; bench/cycles.py"),
+        (("--data", "saccade-digits", "--net", "2312-4-10", "--epochs", "1"), "has events; use bench/cycles.py"),
     ],
 )
 def test_errors_name_the_remedy(options: tuple[str, ...], message: str, tmp_path: Path) -> None:
