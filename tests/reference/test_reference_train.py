@@ -255,8 +255,8 @@ def test_without_pytorch_it_says_how_to_get_it(
     command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The import that fails leaves a new, empty package there, which later tests must not find.
-    monkeypatch.setattr("opzo.sim.reference", sys.modules["opzo.sim.reference"])
-    for module in [name for name in sys.modules if name.startswith("opzo.sim.reference")]:
+    monkeypatch.setattr("opzo.reference", sys.modules["opzo.reference"])
+    for module in [name for name in sys.modules if name.startswith("opzo.reference")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert main(["reference", *command]) == 2
