@@ -1,6 +1,6 @@
-"""What a chip costs in cells, before it is synthesised.
+"""Estimate the cells that a chip needs before it is synthesised.
 
-``python bench/area.py`` measures the coefficients; a test compares them with a real build, so that they stay true.
+``python bench/area.py`` measures the coefficients; a test compares them with a real build.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from opzo.spec.network import Limits
 
 @dataclass(frozen=True)
 class Area:
-    """Cells of a chip.
+    """Cost model of a device family: coefficients of a chip's cells.
 
     Parameters
     ----------
     luts, flip_flops, multipliers : tuple
-        (fixed, a group of lanes, a lane).
+        (fixed, per group of lanes, per lane).
     block_rams : tuple
-        (fixed, for 1,024 events of a chunk, a group, a lane), without the row memory; at most, for in a small chip some
-        of these memories become look-up tables.
+        (fixed, per 1,024 events of a chunk, per group, per lane), without the row memory; an upper bound, because in a
+        small chip some of these memories are mapped to look-up tables.
     block_ram : tuple of (rows, bits)
         Shapes that a block RAM can have, deepest first.
     usable : float
-        Share of the look-up tables above which place and route takes long or finds no way.
+        Share of the look-up tables above which place and route takes long or fails.
     """
 
     luts: tuple[int, int, int]
@@ -52,7 +52,7 @@ class Area:
         )
 
     def row_memory(self, limits: Limits) -> int:
-        """Block RAMs of the groups' row memories: banks of BANK_ROWS rows, the last one only as deep as it must be."""
+        """Block RAMs of the groups' row memories: banks of BANK_ROWS rows, the last one only as deep as needed."""
         lanes = limits.lanes_per_group
         full, rest = divmod(limits.rows, BANK_ROWS)
         bank = self._block_rams(BANK_ROWS, lanes * limits.weight_bits)
@@ -60,13 +60,13 @@ class Area:
         return limits.lanes // lanes * (full * bank + last)
 
     def _block_rams(self, rows: int, bits: int) -> int:
-        """Least number of block RAMs, all of one shape, that make a memory."""
+        """Smallest number of block RAMs, all of one shape, that form a memory."""
         return min(-(-rows // depth) * -(-bits // width) for depth, width in self.block_ram)
 
 
 AREAS = {
     Family.ECP5: Area(
-        # 75 % were routed, 83 % were not.
+        # Designs that use 75 % route; designs that use 83 % do not.
         usable=0.8,
         luts=(8_622, 1_022, 665),
         flip_flops=(5_986, 1_020, 563),
@@ -89,4 +89,4 @@ AREAS = {
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
     ),
 }
-"""Of each family."""
+"""Cost model of each family that open tools support."""

@@ -1,4 +1,4 @@
-"""What a board is: device, clock, serial port, LEDs."""
+"""Description of a board: device, clock, serial port, LEDs."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -19,26 +19,26 @@ class Family(Enum):
 
     @property
     def open(self) -> bool:
-        """Whether open tools make its bitstreams; for the others `opzo build --prepare` writes a project."""
+        """Whether open tools build its bitstreams; for other families `opzo build --prepare` writes a project."""
         return self in (Family.ECP5, Family.ICE40, Family.GOWIN)
 
     @property
     def suffix(self) -> str:
-        """Ending of its bitstreams."""
+        """File name extension of its bitstreams."""
         return {"ecp5": ".bit", "ice40": ".bin", "gowin": ".fs", "xilinx": ".bit", "intel": ".sof"}[self.value]
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Cells of a device, or of a design.
+    """Cells of a device or a design.
 
     Parameters
     ----------
     luts : int
-        Look-up tables; on ECP5 every cell that carries, stores or looks up (TRELLIS_COMB), on iCE40 logic cells.
+        Look-up tables; on ECP5 all TRELLIS_COMB cells (logic, carry and distributed RAM), on iCE40 logic cells.
     flip_flops : int
     block_rams : int
-        Block RAMs of the device's own size.
+        Block RAMs, in units of the device's block RAM.
     sprams : int
         Single-port RAMs (iCE40 UltraPlus).
     multipliers : int
@@ -54,7 +54,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Light:
-    """An LED: resource of the platform, its number, and the colour of one that has several (``r``, ``g``, ``b``)."""
+    """An LED: platform resource, its number, and for an RGB LED the colour (``r``, ``g``, ``b``)."""
 
     resource: str
     number: int
@@ -63,33 +63,33 @@ class Light:
 
 @dataclass(frozen=True)
 class Board:
-    """A board that people own.
+    """A supported development board.
 
     Parameters
     ----------
     name, title : str
-        As on the command line, and as its maker writes it.
+        Name on the command line, and the maker's product name.
     family : Family
     platform_name : str
         ``module:class`` in amaranth-boards.
     device : Resources
-        What its FPGA has.
+        Resources of its FPGA.
     clock_mhz : float
-        Oscillator.
+        Oscillator frequency in MHz.
     core_mhz : float
-        Clock of the core unless the user wishes another.
+        Default clock of the core in MHz.
     baud : int
-        Highest rate that its USB bridge carries, in baud.
+        Highest rate of its USB bridge, in baud.
     bridge : str
-        USB bridge of the serial port; '' where the board has none and ``uart_pins`` need an adapter.
+        USB bridge of the serial port; '' if the board has none and ``uart_pins`` need an adapter.
     link, training, error : Light
-        LEDs.
+        Status LEDs.
     loader : tuple of str
-        Arguments by which openFPGALoader knows the board.
-    uart_pins : tuple of str
-        (rx, tx) as ``connector:pin``, seen from the FPGA, where the platform has no UART of its own.
+        Arguments that select the board in openFPGALoader.
+    uart_pins : tuple of str or None
+        (rx, tx) as ``connector:pin``, named from the FPGA's side; None if the platform has a UART resource.
     part_family : str or None
-        Name of the part's family for the tools, where the platform names another one.
+        Part family for the tools, if the platform names a wrong one.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Board:
         return self.name + self.family.suffix
 
     def platform(self) -> Any:
-        """New Amaranth platform of the board; OpzoError where amaranth-boards is missing."""
+        """Create the board's Amaranth platform; OpzoError if amaranth-boards is missing."""
         module, name = self.platform_name.split(":")
         try:
             factory = getattr(import_module(f"amaranth_boards.{module}"), name)

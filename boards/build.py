@@ -1,4 +1,4 @@
-"""Build a bitstream, or a project for a vendor's tool, and keep it by its content."""
+"""Build a bitstream, cached by the content of its sources, or a project for a vendor's tool."""
 
 import json
 import shutil
@@ -25,20 +25,20 @@ from opzo.spec.network import Limits, Network
 from opzo.system.cache import MANIFEST, cache_root, cached, content_hash
 
 ELABORATION = "gateware"
-"""Stage before those of the tools."""
+"""First stage, before those of the tools."""
 SOURCES = ("boards", "hw", "spec")
-"""Packages that decide what is built."""
+"""Packages whose sources determine the bitstream."""
 FULL = 0.6
-"""Share of a device's look-up tables from which on it counts as full."""
+"""Share of a device's look-up tables above which the device counts as full."""
 RESULT, CONFIGURATION = "result.json", "configuration.json"
 
 Tell = Callable[[str], None]
-"""Told each stage when it begins."""
+"""Callback that takes one line of progress, for instance the name of a stage when it begins."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to build.
+    """Parameters of a build.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Plan:
     baud : int
         Rate of the UART.
     seed : int
-        Of place and route.
+        Seed of place and route.
     """
 
     board: Board
@@ -60,9 +60,9 @@ class Plan:
 
     @classmethod
     def of(cls, board: Board, limits: Limits, clock_mhz: float | None = None, seed: int = 1) -> "Plan":
-        """Plan with the nearest clock that can be made at or below the wished one, and the fastest UART."""
+        """Plan with the highest available clock at or below ``clock_mhz`` (None: the board's) and the fastest UART."""
         pll = flow_of(board).pll.nearest(board.clock_mhz, clock_mhz or board.core_mhz)
-        # A divisor of the bridge's own highest rate, which every USB bridge can make.
+        # An integer fraction of the bridge's highest rate: every USB bridge can generate it.
         divisor = 1
         while board.baud // divisor * LEAST_CYCLES > pll.mhz * 1e6:
             divisor += 1
@@ -70,12 +70,12 @@ class Plan:
 
     @property
     def full(self) -> bool:
-        """Whether the chip leaves little room on the board."""
+        """Whether the chip is estimated to use more than FULL of the device's look-up tables."""
         return AREAS[self.board.family].estimate(self.limits).luts > FULL * self.board.device.luts
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """All that makes the build, for a reader."""
+        """All parameters of the build, as written to CONFIGURATION."""
         return {
             "version": opzo.__version__,
             "board": self.board.name,
@@ -88,10 +88,10 @@ class Plan:
 
 
 def build(plan: Plan, network: Network, out: Path, tell: Tell, note: Tell) -> dict[str, Any]:
-    """Build a bitstream for ``network`` into the folder ``out``; the result, as `opzo build --json` prints it.
+    """Build a bitstream for ``network`` into the folder ``out``; return the result, as `opzo build --json` prints it.
 
-    The same build again is a copy from the cache; else ``note`` gets an estimate of how long it will take. OpzoError
-    where a tool is missing; ToolError where one fails.
+    A build that was done before is copied from the cache; otherwise ``note`` gets an estimate of the duration.
+    OpzoError if a tool is missing; ToolError if one fails.
     """
     flow = flow_of(plan.board)
     assert isinstance(flow, OpenFlow)
@@ -117,7 +117,7 @@ def build(plan: Plan, network: Network, out: Path, tell: Tell, note: Tell) -> di
 
 
 def prepare(plan: Plan, out: Path, tell: Tell) -> dict[str, Any]:
-    """Write the project for the vendor's tool into ``out``; what was written, as `opzo build --json` prints it."""
+    """Write the project for the vendor's tool into ``out``; return its summary, as `opzo build --json` prints it."""
     flow = flow_of(plan.board)
     tell(ELABORATION)
     files = _elaborate(plan, flow)
@@ -140,7 +140,7 @@ def prepare(plan: Plan, out: Path, tell: Tell) -> dict[str, Any]:
 
 
 def synthesise(plan: Plan, folder: Path) -> Resources:
-    """Synthesise in the empty ``folder`` and go no further; resources that the chip will need."""
+    """Synthesise in the empty ``folder``, without place and route; return the resources that the chip will need."""
     flow = flow_of(plan.board)
     assert isinstance(flow, OpenFlow)
     files = _elaborate(plan, flow)
@@ -150,7 +150,7 @@ def synthesise(plan: Plan, folder: Path) -> Resources:
 
 
 def _cells(folder: Path) -> dict[str, int]:
-    """Cells that yosys counted, by type."""
+    """Number of cells by type, as counted by yosys."""
     cells: dict[str, int] = json.loads((folder / CELLS).read_text())["design"]["num_cells_by_type"]
     return cells
 
@@ -204,7 +204,7 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
 
 
 def critical_path(report: dict[str, Any]) -> list[str]:
-    """Cells along the slowest path within a clock domain, as nextpnr names them, with the delay so far in ns."""
+    """Cells along the slowest path within a clock domain: cumulative delay in ns, type, and nextpnr's name."""
     inside = [path for path in report["critical_paths"] if path["from"] == path["to"]]
     delay, cells = 0.0, []
     for part in max((path["path"] for path in inside), key=_delay, default=[]):
@@ -214,12 +214,12 @@ def critical_path(report: dict[str, Any]) -> list[str]:
 
 
 def _delay(path: list[dict[str, Any]]) -> float:
-    """Of a whole path, in ns."""
+    """Total delay of a path in ns."""
     return float(sum(part["delay"] for part in path))
 
 
 def _sources() -> str:
-    """Hash of the gateware's sources and of the packages that turn it into files."""
+    """Hash of the gateware's sources and of the versions of the packages that convert it."""
     root = Path(opzo.__file__).parent
     texts = [
         part

@@ -1,4 +1,4 @@
-"""Choose a chip for a board and a network, and say before synthesis what is short."""
+"""Choose a chip for a board and a network, and report before synthesis which resources are short."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -12,9 +12,9 @@ from opzo.spec.network import GROUPS, LANES, Limits, Network, words_for
 
 WEIGHT_BITS = (WEIGHT.width, 12)
 VENDOR_LANES = 16
-"""Lanes where nothing is known of what a lane costs."""
+"""Default number of lanes on families without a cost model."""
 ROW_STEP = 512
-"""Rows are rounded up to a multiple of the most shallow block RAM's depth."""
+"""Rows are rounded up to a multiple of the depth of the shallowest block RAM."""
 NAMES = {
     "luts": "look-up tables",
     "flip_flops": "flip-flops",
@@ -25,7 +25,7 @@ NAMES = {
 
 
 def tight_limits(network: Network, lanes: int, weight_bits: int = WEIGHT.width) -> Limits:
-    """Smallest device with ``lanes`` lanes that holds ``network``: rows in steps of ROW_STEP, words a power of two."""
+    """Smallest limits with ``lanes`` lanes that fit ``network``: rows in steps of ROW_STEP, words a power of two."""
     roomy = network.limits(lanes, weight_bits)
     last = network.layout(roomy)[-1]
     rows = last.weight_base + last.rows * last.words
@@ -40,12 +40,12 @@ def tight_limits(network: Network, lanes: int, weight_bits: int = WEIGHT.width) 
 
 
 def usable(board: Board) -> dict[str, int]:
-    """What of a board's device a design may use, by name."""
+    """Resources of a board's device that a design may use, by name."""
     return asdict(board.device) | {"luts": int(AREAS[board.family].usable * board.device.luts)}
 
 
 def shortage(board: Board, limits: Limits) -> str:
-    """What a board has too little of, as text with numbers; '' where a chip fits."""
+    """Resources that a board is short of, as text with numbers; '' if the chip fits."""
     have = usable(board)
     needed = asdict(AREAS[board.family].estimate(limits))
     short = [f"{needed[name]:,} {NAMES[name]} of {have[name]:,} usable" for name in needed if needed[name] > have[name]]
@@ -63,17 +63,17 @@ def choose(
 ) -> Limits:
     """Chip for a board and a network.
 
-    Where ``lanes`` is None they are no more than the board's link can feed at ``clock_mhz`` (None: the board's own
-    clock), or, with ``most``, the most that fit, up to the neurons of the widest hidden layer; where ``weight_bits`` is
-    None it is 16 where that fits with any lanes, else 12; groups are as small as fit.
+    If ``lanes`` is None, the number of lanes is limited to what the board's link can feed at ``clock_mhz`` (None: the
+    board's default clock); with ``most`` it is the largest that fits, up to the neurons of the widest hidden layer. If
+    ``weight_bits`` is None, it is 16 if that fits with any number of lanes, else 12. Groups are the smallest that fit.
 
-    OpzoError, with what is short and what would fit, where nothing fits; NetworkError for lanes that cannot be.
+    OpzoError, with the shortage and what would fit, if nothing fits; NetworkError for an invalid number of lanes.
     """
     if lanes is not None:
         tight_limits(network, lanes)
     if board.family not in AREAS:
         if most:
-            raise OpzoError(f"how many lanes fit on {board.name} only its vendor's tool knows; give --lanes a number")
+            raise OpzoError(f"only the vendor's tool knows how many lanes fit on {board.name}; give --lanes a number")
         return tight_limits(network, lanes or VENDOR_LANES, weight_bits or WEIGHT.width)
     cap = LANES[-1] if most else lanes_for_link(network, clock_mhz or board.core_mhz, board.baud, LANES)
     candidates = [limits for limits in _candidates(network, lanes, weight_bits) if lanes or limits.lanes <= cap]
@@ -88,25 +88,25 @@ def choose(
 
 
 def _worst(board: Board, limits: Limits) -> float:
-    """Largest share of what a board has that a chip needs."""
+    """Largest share of any of the board's resources that a chip needs."""
     have, needed = usable(board), asdict(AREAS[board.family].estimate(limits))
     return float(max(needed[name] / max(have[name], 0.5) for name in needed))
 
 
 def _candidates(network: Network, lanes: int | None, weight_bits: int | None) -> Iterator[Limits]:
-    """Chips that may be built, the best first, the smallest last."""
+    """Possible chips, the best first, the smallest last."""
     widest = max(max(network.hidden), network.classes)
     useful = [count for count in LANES[::-1] if count == LANES[0] or count < 2 * widest]
     for bits in WEIGHT_BITS if weight_bits is None else (weight_bits,):
         for count in useful if lanes is None else (lanes,):
-            # The fastest that fits.
+            # Most lanes first: the first that fits is the fastest.
             for group in GROUPS:
                 if group <= count:
                     yield replace(tight_limits(network, count, bits), lanes_per_group=group)
 
 
 def _advice(board: Board, network: Network, lanes: int | None, weight_bits: int | None) -> str:
-    """What would fit: fewer lanes, else a smaller network."""
+    """Suggestion that fits: fewer lanes, else a smaller network."""
     for limits in _candidates(network, None, weight_bits):
         if not shortage(board, limits):
             return f"the most that fits is --lanes {limits.lanes} --weight-bits {limits.weight_bits}"
@@ -118,7 +118,7 @@ def _advice(board: Board, network: Network, lanes: int | None, weight_bits: int 
 def largest_network(
     board: Board, network: Network, lanes: int | None = None, weight_bits: int | None = None
 ) -> Network | None:
-    """Network with the widest hidden layers, in the proportions of ``network``, that fits; None where none does."""
+    """Network with the widest hidden layers that fits, in the proportions of ``network``; None if none fits."""
 
     def scaled(share: float) -> Network:
         hidden = (max(1, int(neurons * share)) for neurons in network.hidden)

@@ -5,25 +5,25 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 SECONDS = 0.05
-"""Shortest time in seconds that a light is on; at most twice as long after a strobe."""
+"""Shortest time in seconds that an LED is on; after a strobe it is on for at most twice as long."""
 
 
 class Lights(wiring.Component):
-    """Stretch strobes.
+    """Stretch strobes to a visible length.
 
     Parameters
     ----------
     count : int
-        Lights.
+        Number of LEDs.
     cycles : int
-        Fewest clock cycles that a light is on.
+        Minimum number of clock cycles that an LED is on.
 
     Members
     -------
     strobe : In(count)
-        One bit a light.
+        One bit per LED.
     on : Out(count)
-        High for ``cycles`` to twice as many after the last strobe.
+        High for ``cycles`` to ``2 * cycles`` clock cycles after the last strobe.
     """
 
     strobe: Signal
@@ -31,7 +31,7 @@ class Lights(wiring.Component):
 
     def __init__(self, count: int, cycles: int) -> None:
         if cycles < 1:
-            raise ValueError(f"a light is on for 1 or more cycles, not {cycles}")
+            raise ValueError(f"cycles must be 1 or more, not {cycles}")
         self._count, self._cycles = count, cycles
         super().__init__({"strobe": In(count), "on": Out(count)})
 

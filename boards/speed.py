@@ -1,4 +1,4 @@
-"""How fast a board trains a network of frames, estimated before it exists."""
+"""Estimate how fast a board trains a network on frames, before it is built."""
 
 from math import ceil
 from typing import Any
@@ -7,22 +7,22 @@ from opzo.spec.network import Network
 from opzo.spec.protocol import BITS_A_BYTE
 
 ACTIVE = 150 / 784
-"""Share of the inputs that are not 0: mean of MNIST."""
+"""Mean share of non-zero inputs in MNIST."""
 FIRING, FIRED = 0.06, 0.09
-"""Spikes of a neuron and step, and neurons that fire in a sample at least once, in networks trained on it."""
+"""Spikes per neuron and step, and share of neurons that fire at least once in a sample, after training on MNIST."""
 WAITING, WAITING_LOCAL = 200, 450
-"""Cycles of a training sample in which no row moves, and how many more there are with local read-outs."""
+"""Cycles of a training sample without row transfers, and additional ones with local readouts."""
 FRAME_BYTES, EVENT_BYTES = 13, 2
-"""Of a sample on the link, with framing."""
+"""Bytes of a sample on the link, with framing."""
 MARGIN = 2.0
-"""How much faster than the link an engine is to be: it waits for nothing but the link then, also where more inputs are
+"""How much faster than the link the engine should be, so that it waits only for the link, even if more inputs are
 active or more neurons fire."""
 
 
 def training_cycles(network: Network, lanes: int) -> float:
     """Cycles of a training sample by the cost model of docs/machine.md, with the activity of networks trained on MNIST.
 
-    Within 5 % of what docs/performance.md counts for 784-256-256-10 on 16 to 128 lanes.
+    Within 5 % of the counts in docs/performance.md for 784-256-256-10 on 16 to 128 lanes.
     """
     words = [ceil(neurons / lanes) for neurons in network.hidden]
     above = [*words[1:], ceil(network.classes / lanes)]
@@ -36,12 +36,12 @@ def training_cycles(network: Network, lanes: int) -> float:
 
 
 def link_speed(network: Network, baud: int) -> float:
-    """Samples a second that the link carries."""
+    """Samples per second that the link can carry."""
     return baud / BITS_A_BYTE / (FRAME_BYTES + EVENT_BYTES * ACTIVE * network.inputs)
 
 
 def training_speed(network: Network, lanes: int, clock_mhz: float, baud: int) -> dict[str, Any]:
-    """Training samples a second of the engine, of the link, and of both: they work at the same time."""
+    """Training samples per second of the engine, of the link, and of both, which work in parallel."""
     engine, link = clock_mhz * 1e6 / training_cycles(network, lanes), link_speed(network, baud)
     return {
         "network": str(network),
@@ -54,7 +54,7 @@ def training_speed(network: Network, lanes: int, clock_mhz: float, baud: int) ->
 
 
 def lanes_for_link(network: Network, clock_mhz: float, baud: int, lanes: tuple[int, ...]) -> int:
-    """Fewest of ``lanes`` that the link can feed with MARGIN to spare; the most where none can."""
+    """Smallest of ``lanes`` whose engine is MARGIN times as fast as the link; the largest if none is."""
     wanted = MARGIN * link_speed(network, baud)
     enough = (n for n in sorted(lanes) if clock_mhz * 1e6 / training_cycles(network, n) >= wanted)
     return next(enough, max(lanes))

@@ -1,4 +1,4 @@
-"""Contents of the FPGA of a board: clock, serial port, accelerator, LEDs."""
+"""Top level of a board's FPGA: clock, serial port, accelerator, LEDs."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ from opzo.spec.network import Limits
 
 
 class BoardTop(Elaboratable):
-    """`Top` on a board: clock of a PLL, reset until it is locked, UART, LEDs.
+    """`Top` on a board: clock from a PLL, reset until it is locked, UART, LEDs.
 
-    LEDs: link (a complete frame came), training (a run with learning began), error (a byte without its stop
-    bit, a lost byte, or a NAK); each stays on for SECONDS or more.
+    LEDs: link (a complete frame arrived), training (a run with learning began), error (a byte without a stop bit, a
+    lost byte, or a NAK); each stays on for SECONDS or more.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class BoardTop(Elaboratable):
         m.d.comb += lights.strobe.eq(Cat(top.received, top.training, uart.framing | uart.overrun | top.refused))
         shown: dict[Light, Any] = {}
         for number, light in enumerate((self._board.link, self._board.training, self._board.error)):
-            # A light with two meanings shows either.
+            # An LED with two meanings shows either.
             shown[light] = shown.get(light, 0) | lights.on[number]
         self._show(m, platform, shown)
         return m

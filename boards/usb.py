@@ -1,4 +1,4 @@
-"""Which board is behind a USB serial port: by its ids and by what its USB chip calls itself."""
+"""Guess the board behind a USB serial port from the ids and the strings of its USB chip."""
 
 import re
 
@@ -10,9 +10,9 @@ _BRIDGES = {
     (0x0403, 0x6015): ("FT231X",),
     (0x1D50, 0x602B): ("iCELink",),
 }
-"""Serial bridges of boards by vendor and product id; the BL702 and BL616 of Sipeed pass for an FT2232."""
+"""Serial bridges of boards by vendor and product id; Sipeed's BL702 and BL616 use the ids of an FT2232."""
 TWO_CHANNELS = (0x0403, 0x6010)
-"""Bridge with two channels, of which boards use the first for programming and the second as a serial port."""
+"""Bridge with two channels; boards use the first for programming and the second as a serial port."""
 _NAMES = (
     (r"ULX3S.*12[KF]", ("ulx3s-12f",)),
     (r"ULX3S.*25[KF]", ("ulx3s-25f",)),
@@ -24,13 +24,13 @@ _NAMES = (
     (r"SIPEED|Sipeed", ("tang-nano-9k", "tang-primer-20k")),
     (r"MuseLab|Muse Lab|DAPLink", ("icesugar-pro",)),
 )
-"""What manufacturers and products call themselves, as a pattern, and the boards that may be; the first match counts."""
+"""Patterns of the manufacturer and product strings, and the boards that may have them; the first match counts."""
 
 
 def guess_boards(vid: int | None, pid: int | None, text: str) -> list[Board]:
-    """Boards that a port with these USB ids may belong to, the likeliest first; none where no board has such ids.
+    """Boards that a port with these USB ids may belong to, the most likely first; empty if no board has these ids.
 
-    ``text`` is what manufacturer and product call themselves.
+    ``text`` contains the manufacturer and product strings.
     """
     bridges = _BRIDGES.get((vid or 0, pid or 0), ())
     candidates = [board for board in BOARDS if board.bridge in bridges]
@@ -41,5 +41,5 @@ def guess_boards(vid: int | None, pid: int | None, text: str) -> list[Board]:
 
 
 def is_programming_channel(vid: int | None, pid: int | None, location: str | None) -> bool:
-    """Whether a port is the channel by which its board is programmed; ``location`` as Linux says it, ``1-2:1.0``."""
+    """Whether a port is the channel that programs its board; ``location`` in the form of Linux, ``1-2:1.0``."""
     return (vid, pid) == TWO_CHANNELS and (location or "").endswith(":1.0")

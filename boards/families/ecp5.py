@@ -16,7 +16,7 @@ from opzo.hw.lib.primitives import Primitives
 
 
 class ECP5Primitives(Primitives):
-    """Units of blocks and carry chains of the device."""
+    """Units built from the device's multiplier blocks and carry chains."""
 
     def multiplier(self) -> ECP5Multiplier:
         return ECP5Multiplier()
@@ -81,24 +81,24 @@ class ECP5(OpenFlow):
         )
 
     def spread_reset(self, m: Module, reset: Value, spread: Value) -> None:
-        # A net for clocks: in ordinary wires it took 18 ns across a chip of 64 lanes.
+        # A global clock net: on ordinary routing the reset took 18 ns across a chip with 64 lanes.
         m.submodules.spread_reset = Instance("DCCA", i_CLKI=reset, i_CE=Const(1), o_CLKO=spread)
 
     def floorplan(self, netlist: Path, device: Resources) -> None:
-        # Left alone, the placer puts some of a group's multipliers and block RAMs at the other end of the device.
+        # Without a floorplan, the placer puts some multipliers and block RAMs of a group at the far end of the device.
         die = DIES[device]
         floorplan(netlist, die.kinds, die.width, die.group_rows)
 
     def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
         step = super().route(step, pll, seed, full)
-        # The default router needs many times as long on a full device. There the default placer leaves wires a third
-        # longer, too many to be routed; elsewhere it reaches a higher clock.
+        # On a full device the default router takes many times as long, and the default placer makes the wires a third
+        # longer, too long to be routed; on other devices the default placer reaches a higher clock.
         placer = ("--placer", "static") if full else ()
         return Step(step.stage, step.tool, (*step.arguments, "--router", "router2", *placer))
 
     def counted(self, cells: dict[str, int]) -> Resources:
-        # A carry cell takes two places and a RAM six (four with data, two that its write port blocks); nextpnr adds
-        # some 5 % to get into and out of carry chains (seen: 15,478 for 14,598 and 39,429 for 37,431).
+        # A carry cell takes two sites and a RAM six (four for data, two blocked by its write port); nextpnr adds about
+        # 5 % for entering and leaving carry chains (measured: 15,478 for 14,598 and 39,429 for 37,431).
         places = cells["LUT4"] + 2 * cells["CCU2C"] + 6 * cells.get("TRELLIS_DPR16X4", 0)
         return Resources(
             luts=round(1.055 * places),

@@ -5,19 +5,19 @@ from amaranth import Cat, Const, Instance, Module, Signal
 from opzo.hw.lib.primitives import GatedAdder
 
 _SUM = 0xA96A
-"""Truth table of a bit: A xor what is added to it, which is B with C (add), not B with D (subtract), else nothing.
-Where the result is 0 both are A, so A is the carry: what the table says without C and D."""
+"""Truth table of a bit: A xor the other operand, which is B if C (add), not B if D (subtract), else 0. If the result is
+0, both operands equal A and A is the carry; it is the entry of the table without C and D."""
 
 
 class ECP5GatedAdder(GatedAdder):
-    """Gated adder in the carry chain, whose LUTs hold the gates too.
+    """Gated adder in a carry chain whose LUTs also contain the gates.
 
-    One CCU2C for two bits; synthesis would spend a LUT a bit in front of them.
+    One CCU2C for two bits; synthesis would spend an additional LUT per bit in front of the chain.
     """
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # A bit below the others makes the carry of a subtraction.
+        # An additional bit below the lowest generates the carry-in of a subtraction.
         width = len(self.o) + 1
         pairs = -(-width // 2)
         a, b, o = (Signal(2 * pairs, name=name) for name in ("a_bits", "b_bits", "o_bits"))

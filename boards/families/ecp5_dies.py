@@ -1,4 +1,4 @@
-"""Where multipliers and block RAMs lie on the dies of the ECP5 family, from Project Trellis' database."""
+"""Positions of multipliers and block RAMs on the dies of the ECP5 family, from Project Trellis' database."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from opzo.boards.registry import ECP5_25, ECP5_45, ECP5_85
 
 _MULTIPLIERS = ((0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5"))
 _BLOCK_RAMS = ((0, "EBR0"), (2, "EBR1"), (4, "EBR2"), (6, "EBR3"))
-"""Of a block: columns from its first one, and names."""
+"""Cells of a block: column offset and name."""
 
 
 @dataclass(frozen=True)
 class Die:
     """A die of ``width`` columns.
 
-    Multipliers and block RAMs come in blocks of four; blocks begin at ``columns`` in certain rows. ``group_rows`` lie
-    between a row of multipliers and one of block RAMs.
+    Multipliers and block RAMs are arranged in blocks of four, which begin at ``columns`` in certain rows.
+    ``group_rows`` lie between a row of multipliers and a row of block RAMs.
     """
 
     width: int

@@ -10,7 +10,7 @@ from opzo.hw.lib.multiplier import WIDTH, Multiplier
 class ECP5Multiplier(Multiplier):
     """`Multiplier` as one MULT18X18D with its input and output registers.
 
-    yosys finds the multiplier in ``*`` but leaves the registers outside, which costs a third of the clock.
+    yosys infers the multiplier from ``*`` but not its registers, which costs a third of the clock frequency.
     """
 
     def elaborate(self, platform: object) -> Module:

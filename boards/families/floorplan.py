@@ -1,4 +1,4 @@
-"""Floorplan of a full device: where the multipliers and block RAMs of each group of lanes lie."""
+"""Floorplan of a full device: positions of the multipliers and block RAMs of each group of lanes."""
 
 import json
 import math
@@ -13,12 +13,12 @@ from scipy.optimize import linear_sum_assignment
 _CELL = re.compile(r"\.group_(?P<group>\d+)\.(?:lane_(?P<lane>\d+)\.|memory\.bank_\d+\.\d+\.(?P<slice>\d+)$|)")
 
 Point = tuple[float, float]
-"""Column, row."""
+"""Position as (column, row)."""
 
 
 @dataclass(frozen=True)
 class Sites:
-    """Sites of a device for the cells of one type: name in nextpnr -> place."""
+    """Sites of a device for cells of one type: nextpnr's name -> position."""
 
     cell_type: str
     places: dict[str, Point]
@@ -26,7 +26,7 @@ class Sites:
 
 @dataclass(frozen=True)
 class GroupCell:
-    """A cell of a group: ``part`` tells where along the group's lanes, from 0 to 1."""
+    """A cell of a group; ``part`` is its position along the group's lanes, from 0 to 1."""
 
     name: str
     group: int
@@ -34,9 +34,10 @@ class GroupCell:
 
 
 def cells_of_groups(cells: dict[str, str], cell_type: str) -> list[GroupCell]:
-    """The cells of groups among ``cells`` (name -> type) that are of ``cell_type``.
+    """Cells among ``cells`` (name -> type) that belong to a group and have type ``cell_type``.
 
-    Those of a lane lie where the lane does, the slices of a bank of the row memory side by side, others in the middle.
+    Cells of a lane have the position of the lane, slices of a bank of the row memory are adjacent, others are in the
+    middle.
     """
     found = []
     for name, type_ in cells.items():
@@ -51,9 +52,9 @@ def cells_of_groups(cells: dict[str, str], cell_type: str) -> list[GroupCell]:
 
 
 def group_places(groups: int, width: int, rows: Sequence[int]) -> list[Point]:
-    """Middles of the groups on a device that is ``width`` columns wide: in a grid of ``rows``.
+    """Centres of the groups, in a grid of ``rows`` on a device of ``width`` columns.
 
-    They follow one another around the cell in the middle, which is the core's.
+    Consecutive groups are neighbours on a path around the centre of the grid, which is left to the core.
     """
     columns = _columns(groups, rows)
     grid = [((column + 0.5) * width / columns, row) for column in range(columns) for row in rows]
@@ -63,12 +64,12 @@ def group_places(groups: int, width: int, rows: Sequence[int]) -> list[Point]:
 
 
 def _columns(groups: int, rows: Sequence[int]) -> int:
-    """Of the grid of groups and core."""
+    """Number of columns of the grid of groups and core."""
     return -(-(groups + 1) // len(rows))
 
 
 def assign(cells: Sequence[GroupCell], sites: Sites, width: int, rows: Sequence[int]) -> dict[str, str]:
-    """Site of each of ``cells``: the squared distances to where they belong add up to least."""
+    """Site of each of ``cells``, with the smallest sum of squared distances to their target positions."""
     groups = 1 + max(cell.group for cell in cells)
     middles, group_width = group_places(groups, width, rows), width / _columns(groups, rows)
     wanted = np.array(
@@ -80,10 +81,10 @@ def assign(cells: Sequence[GroupCell], sites: Sites, width: int, rows: Sequence[
 
 
 def floorplan(netlist: Path, kinds: Sequence[Sites], width: int, rows: Sequence[int]) -> dict[str, str]:
-    """Fix the cells of the groups of lanes in ``netlist``, yosys' JSON, to sites of ``kinds``; the sites, by cell.
+    """Fix the cells of the groups of lanes in ``netlist`` (yosys' JSON) to sites of ``kinds``; return them by cell.
 
-    The device is ``width`` columns wide; the groups are to lie around ``rows``. A kind of which there are too few sites
-    is left to the placer, which will tell.
+    The device has ``width`` columns; the groups are placed around ``rows``. A kind with too few sites is left to the
+    placer, which reports the error.
     """
     design = json.loads(netlist.read_text())
     (module,) = (module for module in design["modules"].values() if "top" in module["attributes"])
@@ -92,7 +93,7 @@ def floorplan(netlist: Path, kinds: Sequence[Sites], width: int, rows: Sequence[
     for sites in kinds:
         found = cells_of_groups(cells, sites.cell_type)
         if not found:
-            raise AssertionError(f"no {sites.cell_type} is one of a group: are groups called something else now?")
+            raise AssertionError(f"no {sites.cell_type} belongs to a group: have the groups been renamed?")
         if len(found) <= len(sites.places):
             fixed |= assign(found, sites, width, rows)
     for name, site in fixed.items():

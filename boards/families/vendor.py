@@ -1,4 +1,4 @@
-"""AMD/Xilinx and Intel: projects for the vendor's own tool, which makes the bitstream."""
+"""AMD/Xilinx and Intel: projects for the vendor's own tool, which builds the bitstream."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class Xilinx(Flow):
     """Vivado, 7 series."""
 
     tools = ("Vivado",)
-    # Of the slowest speed grade.
+    # Limits of the slowest speed grade.
     pll = PllRange(
         references=range(1, 57),
         feedbacks=range(2, 65),
@@ -46,7 +46,7 @@ class Intel(Flow):
     """Quartus, Cyclone V."""
 
     tools = ("Quartus",)
-    # Quartus finds the dividers itself, for a frequency that these can make.
+    # Quartus chooses the dividers itself; this range only limits the frequency to a possible one.
     pll = PllRange(
         references=range(1, 11),
         feedbacks=range(6, 33),

@@ -158,12 +158,12 @@ def test_failed_tool_leaves_no_build_behind(tools, tmp_path, capsys, monkeypatch
     fake = tools()
 
     def fail(step, folder):
-        raise ToolError("synthesis: yosys ended with 1")
+        raise ToolError("synthesis: yosys failed with exit code 1")
 
     monkeypatch.setattr(build_module, "run_step", fail)
     arguments = ["build", "--board", "ulx3s-85f", *NET]
     assert main(arguments) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "opzo: error: synthesis: yosys ended with 1"
+    assert capsys.readouterr().err.splitlines()[-1] == "opzo: error: synthesis: yosys failed with exit code 1"
     assert not (tmp_path / "build").exists()
     monkeypatch.setattr(build_module, "run_step", fake.run)
     assert main([*arguments, "--clock", "60"]) == 0

@@ -112,7 +112,9 @@ def test_the_board_command_of_the_readme_builds_what_the_link_can_feed(monkeypat
 
 def test_only_the_vendor_knows_the_most_lanes_of_other_boards():
     assert choose(find_board("arty-a7-35"), Network.parse("64-16-4")).lanes == 16
-    with pytest.raises(OpzoError, match="only its vendor's tool knows; give --lanes a number"):
+    with pytest.raises(
+        OpzoError, match="only the vendor's tool knows how many lanes fit on arty-a7-35; give --lanes a number"
+    ):
         choose(find_board("arty-a7-35"), Network.parse("64-16-4"), most=True)
 
 

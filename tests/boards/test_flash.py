@@ -17,7 +17,7 @@ FAILURES = {
     "libraries": (
         127,
         "openFPGALoader: error while loading shared libraries: libusb-1.0.so.0: cannot open shared object file",
-        "the system lacks libusb-1.0.so.0; install them (Debian: sudo apt install libusb-1.0-0)",
+        "missing libraries libusb-1.0.so.0; install them (Debian: sudo apt install libusb-1.0-0)",
     ),
     "other libraries": (
         127,
@@ -27,12 +27,12 @@ FAILURES = {
     "unknown libraries": (
         127,
         "openFPGALoader: error while loading shared libraries: libodd.so.3: cannot open shared object file",
-        "the system lacks libodd.so.3; install",
+        "missing libraries libodd.so.3; install",
     ),
     "libraries of macOS": (
         134,
         "dyld[1]: Library not loaded: /opt/homebrew/lib/libftdi1.2.dylib\n  Referenced from: x",
-        "the system lacks libftdi1.2.dylib",
+        "missing libraries libftdi1.2.dylib",
     ),
     "permission": (
         1,
@@ -49,7 +49,7 @@ FAILURES = {
     "board": (
         1,
         "Open file: DONE\nmismatch between target's idcode and bitstream idcode\n\tbitstream has 0x41111043",
-        "the FPGA is another one than that of Radiona ULX3S 85F",
+        "the FPGA found is not the one of Radiona ULX3S 85F",
     ),
 }
 
@@ -147,7 +147,7 @@ def test_other_failures_are_passed_on(folder: Path, capsys: pytest.CaptureFixtur
         folder, output="Erase: 40%\rErase: 50%\n\x1b[31mVerification failed at 1024\x1b[0m\nFail\x1b[0m\nbye\n", code=3
     )
     assert main(["flash", "--board", "ulx3s-85f", "--persist"]) == 1
-    assert error(capsys) == "openFPGALoader failed with exit code 3 and said: Fail"
+    assert error(capsys) == "openFPGALoader failed with exit code 3: Fail"
 
 
 def test_what_is_missing_is_named(
@@ -178,7 +178,7 @@ def test_silent_tool_is_given_up(
     path.write_text(f"#!{PYTHON}\nimport time\ntime.sleep(60)\n")
     path.chmod(0o755)
     assert main(["flash", "--board", "ulx3s-85f"]) == 1
-    assert "said nothing for 0.3 s" in error(capsys)
+    assert "no output from openFPGALoader for 0.3 s" in error(capsys)
 
 
 def test_all_libraries_that_are_missing_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,7 +192,7 @@ def test_all_libraries_that_are_missing_are_named(folder: Path, capsys: pytest.C
     (folder / "bin" / "ldd").chmod(0o755)
     assert main(["flash", "--board", "ulx3s-85f"]) == 2
     assert error(capsys) == (
-        "openFPGALoader does not start: the system lacks libusb-1.0.so.0, libftdi1.so.2; install them "
+        "openFPGALoader does not start: missing libraries libusb-1.0.so.0, libftdi1.so.2; install them "
         "(Debian: sudo apt install libusb-1.0-0 libftdi1-2)"
     )
 

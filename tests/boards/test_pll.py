@@ -54,7 +54,7 @@ def test_known_settings():
 
 def test_errors_name_what_is_reachable():
     with pytest.raises(
-        OpzoError, match=r"no clock of 500 MHz can be made of the board's 25 MHz; choose 3.125 to 400 MHz"
+        OpzoError, match=r"a clock of 500 MHz cannot be generated from the board's 25 MHz; choose 3.125 to 400 MHz"
     ):
         ECP5.pll.nearest(25, 500)
     with pytest.raises(OpzoError, match=r"choose 16.12 to 275 MHz"):
