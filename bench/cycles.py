@@ -32,7 +32,7 @@ MODEL = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN)
 
 
 def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dict[str, Any]:
-    """Run ``count`` samples; cycles per sample, those of the cost model and its parts, their ratio, words fired."""
+    """Run ``count`` samples; return cycles per sample, those of the cost model, its parts, the ratio, words fired."""
     device.clear_counters()
     done = sum(1 for _ in device.run(islice(samples.samples(), count), train=train))
     counters = device.counters()
@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("--local", type=int, default=0, help="hidden layers with a local readout (default: none)")
     parser.add_argument("--lanes", type=int, default=16, help="lanes of the chip (default: %(default)s)")
     parser.add_argument("--data", default="digits", help="data set or file (default: %(default)s)")
-    parser.add_argument("--data-root", default="", help="folder of the data set's files, where it has any")
+    parser.add_argument("--data-root", default="", help="folder of the data set's files, if it has any")
     parser.add_argument("--checkpoint", type=Path, help="network to start from (default: an untrained one)")
     parser.add_argument("--samples", type=int, default=1000, help="samples of each kind (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

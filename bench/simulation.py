@@ -1,8 +1,8 @@
-"""How fast the simulated chip runs: python bench/simulation.py --lanes 16 --json
+"""Measure the speed of the simulated chip: python bench/simulation.py --lanes 16 --json
 
-Trains on digits (or on images of noise of the size of the network's input) and prints clock cycles a second of the rtl
-device, driver included and without it (CPU time), samples a second, and the time until the chip was there: compiled, or
-in a fraction of a second where it was kept.
+Trains on digits (or on noise images of the network's input size) and prints clock cycles per second of the rtl device,
+with and without the driver (CPU time), samples per second, and the time to load the chip: that of compiling it, or a
+fraction of a second if it is in the cache.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from opzo.spec.network import Network
 
 DIGITS_INPUTS = 64
 NOISE_DENSITY = 0.19
-"""Share of pixels that are not 0, as in MNIST."""
+"""Share of non-zero pixels, as in MNIST."""
 
 
 class TimedTransport(RtlTransport):
-    """Chip that counts the CPU time it takes, apart from the driver's."""
+    """Simulated chip that measures its own CPU time, without the driver's."""
 
     seconds = 0.0
 
@@ -42,7 +42,7 @@ class TimedTransport(RtlTransport):
 
 
 def samples(network: Network, count: int) -> Iterator[Sample]:
-    """Training samples that suit the network."""
+    """Training samples for the network's inputs and classes."""
     if network.inputs == DIGITS_INPUTS and network.classes >= 10:
         train = load_data("digits").train
         for index in range(count):

@@ -15,7 +15,7 @@ RECKON_BLOCK = 16
 def others(network: Network, chips: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of the comparison: ``chip``, ``cycles``, ``network``, ``basis`` (published or derived), ``source``.
 
-    ``chips`` are the figures of ours: the derived rows take the synaptic operations that were counted there.
+    ``chips`` are the figures of opzo: the derived rows use the synaptic operations counted there.
     """
     first = chips[0]
     forward = round(first["test"]["integrate"] * first["lanes"])

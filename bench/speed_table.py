@@ -5,7 +5,7 @@ from typing import Any
 
 
 def markdown(figures: dict[str, Any]) -> str:
-    """Tables: cycles, samples a second, others."""
+    """Tables: cycles, samples per second, bytes on the link, PyTorch, other chips."""
     chips = figures["chips"]
     parts = [
         f"Network {figures['network']}, {figures['data']}, {figures['samples']} samples of each kind.\n",
@@ -85,7 +85,7 @@ BAUDS = ("1000000", "3000000", "12000000")
 
 
 def cost(counted: float, model: float, share: float) -> list[str]:
-    """Cells of cycles, the model's, and the share that moves a row-word."""
+    """Table cells: counted cycles, cycles of the cost model, and the share that moves a row-word."""
     return [f"{counted:,.0f}", f"{model:,.0f}", f"{share:.1%}"]
 
 

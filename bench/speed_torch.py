@@ -1,7 +1,7 @@
-"""PyTorch on one core: samples a second of back-propagation through time and of OTTT on frames, floating point.
+"""PyTorch on one core: samples per second of back-propagation through time and OTTT on frames, in floating point.
 
-Seconds are of CPU time, so that other work on the machine does not count; a second core could at best double a figure
-of large batches, and does not help single samples.
+Times are CPU times, so other work on the machine does not count. A second core could at best double the figures of
+large batches and does not speed up single samples.
 """
 
 import time
@@ -27,19 +27,19 @@ RATE = 0.002
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """Images in the place of the reference's minibatch of events: integrated once, constant over the steps."""
+    """Minibatch of images with the interface of a minibatch of events: integrated once, constant over the steps."""
 
     x: Tensor
-    """(samples, inputs), 0..1."""
+    """Pixels (samples, inputs) in 0..1."""
     y: Tensor
     steps: int
 
     def currents(self, weights: Tensor) -> Tensor:
-        """Input currents (samples, steps, n) of weights (inputs, n)."""
+        """Input currents (samples, steps, n) for weights (inputs, n)."""
         return (self.x @ weights)[:, None].repeat(1, self.steps, 1)
 
     def gradient(self, credits: Tensor) -> Tensor:
-        """Gradient of the weights, (inputs, n), of credits (samples, steps, n) that carry the trace."""
+        """Gradient of the weights, (inputs, n), from credits (samples, steps, n) that include the trace."""
         return self.x.T @ credits.sum(1)
 
 
@@ -56,7 +56,7 @@ def torch_figures(network: Network, data: Data, seconds: float) -> list[dict[str
             trainer = EventTrainer(network, weights, BaselineSettings(method, batch=size))
             train, name = (lambda b, t=trainer: t.train(b, 0.5)), f"{method.upper()}, AdamW"
             if (method, size) == ("bptt", 1):
-                # The yardstick for single samples: plain gradient descent, which touches the weights once.
+                # Fastest method for single samples: plain gradient descent, which accesses each weight once.
                 replicas, rates = Replicas(network, [0]), torch.tensor([RATE])
                 train, name = (lambda b, r=replicas, s=rates: r.train(b.x, b.y, s)), "BPTT, SGD"
             rows.append(
@@ -71,7 +71,7 @@ def torch_figures(network: Network, data: Data, seconds: float) -> list[dict[str
 
 
 def rate(work: Callable[[FrameBatch], object], batches: list[FrameBatch], size: int, seconds: float) -> int:
-    """Samples a second of CPU time of ``work``, over at least ``seconds``."""
+    """Samples per second of CPU time of ``work``, over at least ``seconds``."""
     whole = cycle([batch for batch in batches if len(batch.y) == size])
     work(next(whole))
     done, begin = 0, time.process_time()

@@ -10,7 +10,7 @@ from opzo.spec.protocol import MODELLED
 
 
 class ModelTransport:
-    """A core and its side of the link, in this process.
+    """A model of the core and its end of the link, in this process.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ class ModelTransport:
     clock_khz : int
         Clock to report.
     link : callable
-        Makes the side of the link, for tests that plant a fault in it.
+        Creates the core's end of the link; tests replace it to plant a fault.
 
     Attributes
     ----------
@@ -66,5 +66,5 @@ def golden(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:
 
 
 def fast(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:
-    """The compiled model built for ``limits``; OpzoError where it must be compiled and there is no compiler."""
+    """The compiled model built for ``limits``; OpzoError if it must be compiled and no compiler is found."""
     return ModelTransport(FastCore(limits), clock_khz)

@@ -1,8 +1,8 @@
-"""Back-propagation through time with a surrogate gradient, one sample at a time, for several runs at once.
+"""Back-propagation through time with a surrogate gradient, at batch size 1, for several runs at once.
 
-The runs are independent replicas of one network, each with its own seed, order of samples and step size; they share
-nothing but the calls to PyTorch, whose overhead is most of the cost at batch size 1. The gradient is written out rather
-than recorded: for a feed-forward network each layer's time steps can be computed together. A test compares it with
+The runs are independent replicas of one network, each with its own seed, sample order and step size; they share only
+the calls to PyTorch, whose overhead dominates the cost at batch size 1. The gradient is written out instead of recorded
+by autograd: in a feed-forward network all time steps of a layer can be computed together. A test compares it with
 autograd.
 """
 
@@ -16,11 +16,11 @@ from opzo.reference.networks.neuron import WIDTH
 from opzo.spec.network import Network
 
 SCALES = (1.5, 3.0, 1.0)
-"""Initial weights are uniform in +-scale / sqrt(n_in): of the first layer, between hidden layers, of the read-out."""
+"""Initial weights are uniform in +-scale / sqrt(n_in); scales of the first layer, other hidden layers, the readout."""
 
 
 def fire(current: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Potentials before the reset and spikes, (replicas, steps, n), of currents (replicas, steps or 1, n)."""
+    """Potentials before the reset and spikes, (replicas, steps, n), from currents (replicas, steps or 1, n)."""
     u = torch.zeros_like(current[:, 0])
     s = torch.zeros_like(u)
     potentials, spikes = [], []
@@ -33,14 +33,14 @@ def fire(current: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 
 def fire_backward(u: Tensor, spikes_gradient: Tensor, width: float) -> Tensor:
-    """Gradient of the currents, given that of the spikes; the reset is part of the graph."""
+    """Gradient of the currents from that of the spikes; the reset is part of the graph."""
     sigmoid = torch.sigmoid((u - 1.0) / width)
     surrogate = sigmoid * (1.0 - sigmoid) / width
     gradient = torch.zeros_like(u[:, 0])
     gradients = []
     for back in range(u.size(1)):
         t = u.size(1) - 1 - back
-        # u[t + 1] holds u[t] - s[t], halved.
+        # u[t + 1] contains (u[t] - s[t]) / 2.
         gradient = 0.5 * gradient + (spikes_gradient[:, t] - 0.5 * gradient) * surrogate[:, t]
         gradients.append(gradient)
     gradients.reverse()
@@ -48,18 +48,18 @@ def fire_backward(u: Tensor, spikes_gradient: Tensor, width: float) -> Tensor:
 
 
 class Replicas:
-    """Replicas of a network in training, batch size 1, plain gradient descent on the cross entropy of every time step.
+    """Train replicas of a network at batch size 1 by plain gradient descent on the cross entropy of every time step.
 
     Parameters
     ----------
     network : Network
     seeds : sequence of int
-        One a replica.
+        One per replica.
 
     Attributes
     ----------
     weights : list of Tensor (replicas, n_in + 1, n_out)
-        The last row is the bias.
+        Weights by layer; the last row is the bias.
     """
 
     def __init__(self, network: Network, seeds: Sequence[int]) -> None:
@@ -73,7 +73,7 @@ class Replicas:
             self.weights.append(torch.cat([torch.stack(drawn), torch.zeros(len(seeds), 1, n_out)], 1))
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Potentials of the hidden layers and inputs of every layer of weights, the read-outs at its end.
+        """Potentials of the hidden layers, and inputs of every layer of weights followed by the readouts.
 
         ``x``: (replicas, inputs) in 0..1.
         """
@@ -88,7 +88,7 @@ class Replicas:
         return potentials, inputs
 
     def gradients(self, x: Tensor, y: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Gradients of the weights of the cross entropy summed over the steps, and the summed read-outs.
+        """Gradients by the weights of the cross entropy summed over the steps, and the summed readouts.
 
         ``x``: (replicas, inputs), ``y``: int (replicas,).
         """
@@ -107,14 +107,17 @@ class Replicas:
         return gradients[::-1], o.sum(1)
 
     def train(self, x: Tensor, y: Tensor, rates: Tensor) -> Tensor:
-        """One step of gradient descent on one sample a replica; predictions before it. ``rates``: (replicas,)."""
+        """Do one gradient descent step on one sample per replica and return the predictions before the step.
+
+        ``rates``: step sizes (replicas,).
+        """
         gradients, outputs = self.gradients(x, y)
         for weights, gradient in zip(self.weights, gradients, strict=True):
             weights.addcmul_(gradient, -rates[:, None, None].expand_as(gradient))
         return outputs.argmax(1)
 
     def test(self, replica: int, x: Tensor, y: Tensor, batch: int = 250) -> tuple[float, list[float]]:
-        """Accuracy of one replica on images (count, inputs) in 0..1 of classes (count,); firing rates by layer."""
+        """Accuracy of one replica on images (count, inputs) in 0..1 of classes (count,), and firing rates by layer."""
         one = Replicas.__new__(Replicas)
         one.network = self.network
         correct, spikes = 0, torch.zeros(len(self.network.hidden))

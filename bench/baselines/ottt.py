@@ -1,9 +1,9 @@
 """Online training through time (OTTT, Xiao et al. 2022) and back-propagation through time (BPTT) on event samples.
 
 Floating point, in minibatches, with a surrogate gradient, written out. The gradient of a weight in OTTT is
-``sum_t delta_j[t] a_i[t]`` with the presynaptic trace ``a[t] = a[t-1] / 2 + s[t]``; with the trace moved to the other
-side, as on the chip, it is ``sum_t s_i[t] E_j[t]`` with ``E[t] = delta[t] + E[t+1] / 2``. So the methods differ only in
-how a layer's credits are made, and events stay sparse on their way up and down.
+``sum_t delta_j[t] a_i[t]`` with the presynaptic trace ``a[t] = a[t-1] / 2 + s[t]``; with the trace moved to the
+postsynaptic side, as on the chip, it is ``sum_t s_i[t] E_j[t]`` with ``E[t] = delta[t] + E[t+1] / 2``. The methods
+therefore differ only in how a layer's credits are computed, and events stay sparse in the forward pass and the update.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def ottt_sum(credits: NDArray[Any], inputs: NDArray[Any]) -> NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Minibatch:
-    """Event samples as a sparse matrix, moments (samples times steps) by inputs, in both orders.
+    """Event samples as a sparse matrix of moments (samples x steps) by inputs, in row and column order.
 
     Attributes
     ----------
     y : int64 (samples,)
     addresses, begins : int (events,), int (moments,)
-        Addresses by moment, and where each moment's begin.
+        Addresses ordered by moment, and the index of each moment's first.
     moments, address_begins : int (events,), int (inputs,)
-        Moments by address, and where each address's begin.
+        Moments ordered by address, and the index of each address's first.
     values, values_by_address : (events,) or None
         Values of graded events, 0..1, in the order of ``addresses`` and of ``moments``.
     """
@@ -72,12 +72,12 @@ class Minibatch:
 
     @classmethod
     def of(cls, events: Events, samples: NDArray[np.intp], dtype: torch.dtype) -> Minibatch:
-        """Minibatch of the samples with these indices; ``dtype`` is that of the values."""
+        """Minibatch of the samples with the given indices; ``dtype`` is the type of the values."""
         offsets = events.offsets[samples]
         parts = [slice(begin, end) for begin, end in offsets[:, [0, -1]].tolist()]
         addresses = np.concatenate([events.addresses[part] for part in parts])
         counts = np.diff(offsets, axis=1).reshape(-1)
-        # Stable, and so a radix sort.
+        # A stable sort of integers is a radix sort, which is faster.
         order = np.argsort(addresses, kind="stable")
         moments = np.repeat(np.arange(counts.size, dtype=np.int32), counts)
         values = values_by_address = None
@@ -95,12 +95,12 @@ class Minibatch:
         )
 
     def currents(self, weights: Tensor) -> Tensor:
-        """Input currents (samples, steps, n) of weights (inputs, n)."""
+        """Input currents (samples, steps, n) for weights (inputs, n)."""
         summed = embedding_bag(self.addresses, weights, self.begins, mode="sum", per_sample_weights=self.values)
         return summed.view(len(self.y), -1, weights.size(1))
 
     def gradient(self, credits: Tensor) -> Tensor:
-        """Gradient of the weights, (inputs, n), of credits (samples, steps, n) that carry the trace."""
+        """Gradient of the weights, (inputs, n), from credits (samples, steps, n) that include the trace."""
         return embedding_bag(
             self.moments,
             credits.reshape(-1, credits.size(2)),
@@ -121,7 +121,7 @@ def surrogate(u: Tensor) -> Tensor:
 
 
 def filter_back(credits: Tensor) -> Tensor:
-    """Credits that carry the presynaptic trace, ``E[t] = c[t] + E[t+1] / 2``: (samples, steps, n)."""
+    """Credits that include the presynaptic trace, ``E[t] = c[t] + E[t+1] / 2``: (samples, steps, n)."""
     filtered = credits.clone()
     for t in range(credits.size(1) - 2, -1, -1):
         filtered[:, t].add_(filtered[:, t + 1], alpha=0.5)
@@ -129,9 +129,9 @@ def filter_back(credits: Tensor) -> Tensor:
 
 
 def ottt_credits(u: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:
-    """Credits of a hidden layer: what goes on to the layer below, and what the layer's weights see.
+    """Credits of a hidden layer: those passed to the layer below, and those for the update of the layer's weights.
 
-    OTTT: each step's error goes down at that step, through the surrogate alone.
+    In OTTT the error of a step is propagated within that step, through the surrogate derivative only.
 
     Parameters
     ----------
@@ -145,11 +145,11 @@ def ottt_credits(u: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def bptt_credits(u: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:
-    """As ``ottt_credits``, back-propagated through potential and reset: gradient of the currents, twice."""
+    """Like ``ottt_credits``, but back-propagated through potential and reset: both are the gradient of the currents."""
     derivative, credits = surrogate(u), back.clone()
     credits[:, -1].mul_(derivative[:, -1])
     for t in range(u.size(1) - 2, -1, -1):
-        # u[t + 1] holds u[t] - s[t], halved.
+        # u[t + 1] contains (u[t] - s[t]) / 2.
         later = credits[:, t + 1] * 0.5
         credits[:, t].sub_(later).mul_(derivative[:, t]).add_(later)
     return credits, credits
@@ -160,18 +160,18 @@ METHODS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {"ottt":
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """How to train: AdamW, the step size falling by cosine to 0 (paper, appendix C.2.2).
+    """Training settings: AdamW with a step size that decays by cosine to 0 (paper, appendix C.2.2).
 
     Parameters
     ----------
     method : str
         A key of METHODS.
     rate : float
-        Step size at the start.
+        Initial step size.
     decay : float
         Weight decay.
     dropout : float
-        Share of the hidden neurons that are silent for a training sample.
+        Share of the hidden neurons that are silenced for a training sample.
     """
 
     method: str = "ottt"
@@ -184,30 +184,31 @@ class BaselineSettings:
 
 @dataclass(frozen=True)
 class Tested:
-    """What a network does on samples."""
+    """Test results of a network."""
 
     accuracy: float
     loss: float
     """Cross entropy in nats, mean over samples and time steps."""
     firing_rates: list[float]
-    """Spikes a neuron and time step, by hidden layer."""
+    """Spikes per neuron and time step, by hidden layer."""
 
 
 class EventTrainer:
-    """A network in training on event samples.
+    """Train a network on event samples.
 
-    The chip's neurons: leak 1/2, soft reset, threshold 1, bias as a spike in every step, read-outs without memory. The
-    loss is the cross entropy of the read-outs of every step, averaged; the decision is the largest summed read-out.
+    The neurons are those of the chip: leak 1/2, soft reset, threshold 1, bias as a spike in every step, memoryless
+    readouts. The loss is the mean over the steps of the cross entropy of the readouts; the decision is the class with
+    the largest summed readout.
 
     Parameters
     ----------
     network : Network
-        Its ``input`` are events.
+        Network whose ``input`` is events.
     weights : sequence of arrays (n_in + 1, n_out)
-        Where to start; the last row is the bias.
+        Initial weights; the last row is the bias.
     recipe : BaselineSettings
     seed : int
-        Of the dropout.
+        Seed of the dropout.
 
     Attributes
     ----------
@@ -224,9 +225,9 @@ class EventTrainer:
         self._generator = torch.Generator().manual_seed(seed)
 
     def forward(self, batch: Minibatch, masks: list[Tensor] | None = None) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Potentials and spikes (samples, steps, n) of the hidden layers, read-outs (samples, steps, classes).
+        """Potentials and spikes (samples, steps, n) of the hidden layers, and readouts (samples, steps, classes).
 
-        ``masks`` (samples, 1, n) multiply the spikes on their way to the next layer.
+        ``masks`` (samples, 1, n) multiply the spikes that the next layer receives.
         """
         potentials, spikes = [], []
         current = batch.currents(self.weights[0][:-1]).add_(self.weights[0][-1])
@@ -238,7 +239,7 @@ class EventTrainer:
         return potentials, spikes, current
 
     def gradients(self, batch: Minibatch, masks: list[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
-        """Gradients of the weights of the mean cross entropy, and the summed read-outs (samples, classes)."""
+        """Gradients of the mean cross entropy by the weights, and the summed readouts (samples, classes)."""
         potentials, spikes, o = self.forward(batch, masks)
         instant = torch.softmax(o, 2)
         instant[torch.arange(len(batch.y)), :, batch.y] -= 1.0
@@ -256,7 +257,7 @@ class EventTrainer:
         return gradients[::-1], o.sum(1)
 
     def train(self, batch: Minibatch, progress: float) -> int:
-        """One step of AdamW, ``progress`` (0..1) into the training; samples that were right before it."""
+        """Do one AdamW step at ``progress`` (0..1) of the training; return the number correct before the step."""
         masks = None
         if self.recipe.dropout:
             keep = 1 - self.recipe.dropout
@@ -274,12 +275,12 @@ class EventTrainer:
         return int((outputs.argmax(1) == batch.y).sum())
 
     def batches(self, events: Events, order: NDArray[np.intp], size: int) -> Iterator[Minibatch]:
-        """The samples in this order of indices; the last minibatch may be smaller."""
+        """Minibatches of the samples in the given order; the last one may be smaller."""
         ends = [*range(0, len(order), size), len(order)]
         return (Minibatch.of(events, order[begin:end], self.weights[0].dtype) for begin, end in pairwise(ends))
 
     def train_epoch(self, events: Events, order: NDArray[np.intp], epoch: int) -> float:
-        """Train on all samples in this order, as epoch ``epoch`` (from 0); training accuracy."""
+        """Train on all samples in the given order, as epoch ``epoch`` (from 0); return the training accuracy."""
         done = correct = 0
         for batch in self.batches(events, order, self.recipe.batch):
             correct += self.train(batch, (epoch + done / len(order)) / self.recipe.epochs)

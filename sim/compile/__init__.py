@@ -1,1 +1,1 @@
-"""Verilog and C++ to native libraries."""
+"""Compile Verilog and C++ to native libraries."""

@@ -18,10 +18,10 @@ from opzo.system.cache import cache_root, content_hash
 from opzo.system.child import run_child
 
 TUNINGS = (("-march=native", "-fvect-cost-model=unlimited"), ("-march=native",), ())
-"""Options for what must be fast on this machine, the best first: all of the processor's instructions, and vector
-instructions wherever they are possible."""
+"""Options for code that must be fast on this machine, the best first: all of the processor's instructions, and vector
+instructions wherever possible."""
 PATIENCE = 60.0
-"""Seconds in which a compiler must say its version."""
+"""Seconds within which a compiler must answer when it is asked for its version."""
 FULL = os.strerror(errno.ENOSPC)
 _WITHOUT = "--device golden works without it"
 
@@ -34,9 +34,9 @@ class Compiler:
     ----------
     command : tuple of str
     tuning : tuple of str
-        The first of TUNINGS that the compiler knows.
+        The first of TUNINGS that the compiler accepts.
     key : str
-        Tells apart what other versions would build, or the same one for other processors: machines may share a cache.
+        Identifies compiler version and target processor, because machines may share a cache.
     """
 
     command: tuple[str, ...]
@@ -48,7 +48,7 @@ class Compiler:
 def find_cxx() -> Compiler:
     """Compiler of this machine: ``$CXX``, else g++ or clang++, else the ``ziglang`` wheel.
 
-    Raises OpzoError, with the remedy, where there is none.
+    Raises OpzoError, with a fix, if there is none.
     """
     try:
         command = tuple(shlex.split(os.environ.get("CXX", "")))
@@ -67,7 +67,7 @@ def find_cxx() -> Compiler:
     told = _ask(command, "--version")
     for tuning in TUNINGS:
         try:
-            # What it predefines tells for which processor it compiles, and that it compiles C++.
+            # Its predefined macros show the target processor, and that it compiles C++.
             macros = _ask(command, *tuning, "-Werror", "-dM", "-E", "-x", "c++", os.devnull)
         except OpzoError:
             if tuning == TUNINGS[-1]:
@@ -80,7 +80,7 @@ def find_cxx() -> Compiler:
 
 
 def _ask(command: Sequence[str], *options: str) -> bytes:
-    """What a compiler prints for some options; OpzoError where it fails."""
+    """Output of a compiler for some options; OpzoError if it fails."""
     try:
         return subprocess.run(
             [*command, *options], check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE
@@ -95,7 +95,7 @@ def _ask(command: Sequence[str], *options: str) -> bytes:
 
 
 class BuildError(OpzoError):
-    """A tool failed on a design; ``output`` is all that it said."""
+    """A tool failed on a design; ``output`` is its complete output."""
 
     def __init__(self, command: Sequence[str], reason: str, output: str = "") -> None:
         remedy = "set CXX to another C++ compiler (C++20), or " if tuple(command[:1]) == find_cxx().command[:1] else ""
@@ -106,9 +106,9 @@ class BuildError(OpzoError):
 
 
 def run_tool(command: Sequence[str], cwd: Path, **env: str) -> None:
-    """Run a build step; BuildError where it fails, OSError where the disk is full."""
+    """Run a build step; BuildError if it fails, OSError if the disk is full."""
     try:
-        # Messages in English, which the reason is looked for in.
+        # Messages in English, because the reason is extracted from them.
         code, told = run_child(command, cwd, env={"LC_ALL": "C", **env})
     except OSError as error:
         raise BuildError(command, error.strerror or str(error)) from error
@@ -117,27 +117,27 @@ def run_tool(command: Sequence[str], cwd: Path, **env: str) -> None:
         if FULL in output:
             raise OSError(errno.ENOSPC, FULL, str(cwd))
         lines = [line.strip() for line in output.splitlines() if line.strip()]
-        default = lines[-1] if lines else f"it ended with {code} and without a message"
+        default = lines[-1] if lines else f"exit code {code} without a message"
         raise BuildError(command, next((line for line in lines if "error" in line.lower()), default), output)
 
 
 def check_executable(folder: Path) -> None:
-    """Raise OpzoError where programs in ``folder`` may not run, before the work of building one."""
+    """Raise OpzoError if programs in ``folder`` may not run, before building one."""
     if os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):
         raise OpzoError(
-            f"programs in {cache_root()} may not run, because its file system is mounted noexec; "
-            f"set OPZO_CACHE to a folder on another one ({_WITHOUT})"
+            f"programs in {cache_root()} cannot be run, because its file system is mounted noexec; "
+            f"set OPZO_CACHE to a folder on another file system ({_WITHOUT})"
         )
 
 
 def load_library(path: Path) -> ctypes.CDLL:
-    """Load a library that `find_cxx`'s compiler made; OpzoError where the system does not."""
+    """Load a library built by the compiler of `find_cxx`; OpzoError if it cannot be loaded."""
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         check_executable(path.parent)
-        # A compiler for C leaves the C++ library out.
+        # A C compiler does not link the C++ library.
         raise OpzoError(
-            f"what '{shlex.join(find_cxx().command)}' built does not load ({error}); set CXX to a C++ compiler, "
-            f"such as g++ ({_WITHOUT})"
+            f"the library built by '{shlex.join(find_cxx().command)}' cannot be loaded ({error}); "
+            f"set CXX to a C++ compiler, such as g++ ({_WITHOUT})"
         ) from error

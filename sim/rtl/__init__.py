@@ -1,1 +1,1 @@
-"""The simulated chip: Verilog of the whole chip, compiled, behind the host's byte transport."""
+"""The simulated chip: compiled Verilog of the complete chip behind the host's byte transport."""

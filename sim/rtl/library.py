@@ -1,6 +1,6 @@
-"""The chip's Verilog compiled to a shared library, once for each kind of device and then kept.
+"""Compile the chip's Verilog to a shared library, once for each set of limits, and cache it.
 
-With everything kept, nothing of Amaranth is imported and the library is there in well under a second.
+If everything is in the cache, Amaranth is not imported and the library is available in well under a second.
 """
 
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 CHIP = "opzo_top"
 HARNESS = Path(__file__).with_name("harness.cpp")
-# Loops over groups of lanes stay loops.
+# Loops over groups of lanes are not unrolled.
 OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", "--unroll-count", "0")
 FLAGS = ("-fvisibility=hidden",)
 OPTIMISE = ("-O3",)
@@ -29,12 +29,12 @@ LINK = ("-shared",)
 LIBRARY = "libopzo.so"
 VERILOG = "top.v"
 
-# A failed check ends the run, not the process: the harness keeps its text, and the transport raises an error.
+# A failed check ends the run, not the process: the harness stores the text, and the transport raises an error.
 FAILED_CHECK = re.compile(r"\$fatal\(1, (.*)\);")
 REPORT = 'import "DPI-C" function void opzo_check_failed(input string text);\n'
 
-# A fresh simulation starts from the initial values, which are those of reset: without it the logic for it falls away.
-# Verilator spells a double underscore otherwise in C++, so the wrapper has single ones.
+# A new simulation starts from the initial values, which equal those after reset: with the reset tied low, its logic is
+# optimised away. Verilator mangles double underscores in C++ names, so the wrapper uses single ones.
 WRAPPER = f"""
 module top(input clk, input [7:0] rx_payload, input rx_valid, output rx_ready,
            output [7:0] tx_payload, output tx_valid, input tx_ready, output busy);
@@ -45,7 +45,7 @@ endmodule
 
 
 def chip_library(limits: Limits) -> Path:
-    """Library of a device with ``limits``; OpzoError where it cannot be built: a tool is missing, the disk is full."""
+    """Library of a device with ``limits``; OpzoError if it cannot be built (a tool is missing, the disk is full)."""
     return build_library(_chip_verilog(limits))
 
 
@@ -63,7 +63,7 @@ def _chip_verilog(limits: Limits) -> str:
         from opzo.hw.top import Top
         from opzo.sim.rtl.arrays.chip import array_verilog
 
-        logger.info("writing the chip with %d lanes as Verilog; done once", limits.lanes)
+        logger.info("converting the chip with %d lanes to Verilog; done once", limits.lanes)
         (work / VERILOG).write_text(array_verilog(to_rtlil(Top(limits), CHIP)))
 
     folder = cached(cache_root() / f"verilog-{key}", convert)

@@ -1,4 +1,4 @@
-"""The ``rtl`` device: the Verilog of the whole chip, cycle for cycle, behind the host's byte transport."""
+"""The ``rtl`` device: cycle-accurate simulation of the complete chip's Verilog behind the host's byte transport."""
 
 import ctypes
 import time
@@ -11,9 +11,9 @@ from opzo.sim.rtl.library import chip_library
 from opzo.spec.network import Limits
 
 SLICE = 1 << 16
-"""Cycles between two looks at the clock, and at Ctrl-C."""
+"""Clock cycles between two checks of the timeout and of Ctrl-C."""
 OUTPUT = 1 << 16
-"""Bytes that one call can bring."""
+"""Maximum number of bytes that one call returns."""
 
 
 class Stop(IntEnum):
@@ -27,23 +27,23 @@ class Stop(IntEnum):
 
 
 class RtlTransport:
-    """A simulated chip; time passes in it only while `read` waits.
+    """A simulated chip; its time advances only while `read` waits.
 
-    Raises OpzoError where the chip must be compiled and a tool is missing.
+    Raises OpzoError if the chip must be compiled and a tool is missing.
 
     Parameters
     ----------
     limits : Limits
-        What the chip is built for.
+        Limits of the chip.
     library : path or None
-        Compiled chip, if not that for ``limits``.
+        Compiled chip to use instead of the cached one for ``limits``.
 
     Attributes
     ----------
     cycles : int
         Clock cycles that the chip has run.
     busy : bool
-        Whether it has something to do, or bytes that it has not taken.
+        Whether the chip is busy or has not taken all bytes.
     """
 
     def __init__(self, limits: Limits, *, library: Path | None = None) -> None:
@@ -60,9 +60,9 @@ class RtlTransport:
         self.busy |= bool(data)
 
     def read(self, timeout: float) -> bytes:
-        """Run until a frame has come out, at most ``timeout`` seconds; b"" at once if the chip is idle.
+        """Run until the chip has sent a frame, at most ``timeout`` seconds; b"" immediately if the chip is idle.
 
-        AssertionError, with the unit and what went wrong, once an assertion in the gateware has failed.
+        AssertionError, with the unit and the check, if an assertion in the gateware fails.
         """
         deadline = time.monotonic() + timeout
         while True:

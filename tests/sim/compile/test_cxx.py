@@ -76,8 +76,8 @@ def test_messages_that_are_not_text(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("exit 3", "it ended with 3 and without a message"),
-        ("kill -9 $$", "it ended with -9 and without a message"),
+        ("exit 3", "exit code 3 without a message"),
+        ("kill -9 $$", "exit code -9 without a message"),
         ("echo one; echo 'x: error: two'; echo three; exit 1", "x: error: two"),
         ("echo one; echo three; exit 1", "three"),
         ('echo "$LC_ALL"; exit 1', "C"),
@@ -102,7 +102,8 @@ def test_compiler_of_c_leaves_the_cxx_library_out(tmp_path: Path, monkeypatch: p
     (tmp_path / "x.cpp").write_text(source)
     run_tool([*find_cxx().command, "-shared", "-fPIC", "-o", "x.so", "x.cpp"], tmp_path)
     with pytest.raises(
-        OpzoError, match=r"what 'gcc' built does not load \(.*undefined symbol.*\); set CXX to a C\+\+ compiler"
+        OpzoError,
+        match=r"library built by 'gcc' cannot be loaded \(.*undefined symbol.*\); set CXX to a C\+\+ compiler",
     ):
         load_library(tmp_path / "x.so")
 
@@ -114,7 +115,7 @@ def test_folder_where_programs_may_not_run_is_named(tmp_path: Path, monkeypatch:
     check_executable(tmp_path)
     monkeypatch.setattr(cxx.os, "statvfs", lambda path: Mounted)
     monkeypatch.setenv("OPZO_CACHE", "/the/cache")
-    with pytest.raises(OpzoError, match=r"programs in /the/cache may not run, .* noexec; set OPZO_CACHE"):
+    with pytest.raises(OpzoError, match=r"programs in /the/cache cannot be run, .* noexec; set OPZO_CACHE"):
         check_executable(tmp_path)
     with pytest.raises(OpzoError, match="mounted noexec"):
         load_library(tmp_path / "absent.so")
