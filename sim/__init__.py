@@ -1,1 +1,1 @@
-"""Golden model, simulated devices, cocotb benches."""
+"""Golden model, simulated devices, cocotb testbenches."""

@@ -1,4 +1,4 @@
-"""Runs of the golden core cut into chunks."""
+"""Golden core runs split into chunks."""
 
 import numpy as np
 
@@ -13,11 +13,11 @@ from opzo.spec.rules import Rule
 
 LENGTHS = (1, 7, 8, 9, 16, 30, 100)
 CUTS = (*range(1, HISTORY_STEPS + 1), None)
-"""Steps of every chunk but the last; None: they differ."""
+"""Time steps of every chunk except the last; None: random lengths."""
 
 
 def cut(steps: int, length: int | None = None, seed: int = 0) -> list[slice]:
-    """Chunks of ``length`` steps, fewer at the end, or of random lengths."""
+    """Slices of ``length`` steps (the last may be shorter), or of random lengths."""
     rng, slices, begin = np.random.default_rng(seed), [], 0
     while begin < steps:
         end = min(steps, begin + (length or int(rng.integers(1, HISTORY_STEPS + 1))))
@@ -27,7 +27,7 @@ def cut(steps: int, length: int | None = None, seed: int = 0) -> list[slice]:
 
 
 def core(network: Network, rule: Rule, seed: int = 0) -> GoldenCore:
-    """A core with random weights, feedback matrices and LFSRs, and rates at which weights change."""
+    """A core with random weights, feedback matrices and LFSRs, and rates large enough to change weights."""
     limits = network.limits(4)
     golden = GoldenCore(limits)
     rates = {Reg.ALPHA: 819, Reg.RATE: 200, Reg.ACTIVITY: 21, Reg.DECAY_SHIFT: 6, Reg.LEAK_SHIFT: 4}
@@ -46,7 +46,7 @@ def core(network: Network, rule: Rule, seed: int = 0) -> GoldenCore:
 
 
 def still(golden: GoldenCore) -> None:
-    """Weights round down, do not decay, and the feedback shifts stay."""
+    """Disable stochastic rounding (weights round down), weight decay and changes of the feedback shifts."""
     golden.lfsrs = LaneLFSRs(np.zeros(golden.limits.lanes, np.uint32))
     for register, value in ((Reg.DECAY_SHIFT, 0), (Reg.SAMPLES, 1)):
         golden.write_register(register, value)

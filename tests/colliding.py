@@ -1,11 +1,11 @@
-"""Memory for tests of what synthesis is told: that nobody uses what is read while it is written."""
+"""Memory for tests of the declaration to synthesis that a word read while it is written is never used."""
 
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
 
 class CollidingMemory(Memory):
-    """Gives nonsense for a word that is written in the cycle in which it is read, as block RAM may."""
+    """Return garbage for a word that is written in the cycle in which it is read, as block RAM may."""
 
     def elaborate(self, platform):
         m = Module()

@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""Helpers for tests of the command line."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ SMALL = ["--device", "golden", "--net", NET, "--lanes", "4", "--epochs", "2"]
 
 
 def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) -> str:
-    """The one line of an error; checks that there is nothing else."""
+    """The error line; checks that it is the only one, the last on stderr, and not preceded by a traceback."""
     assert main([*arguments]) == code
     captured = capsys.readouterr()
     lines = [line for line in captured.err.splitlines() if line.startswith("opzo: error: ")]

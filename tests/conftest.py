@@ -1,4 +1,4 @@
-"""Fixtures of several test modules; time limits; signals."""
+"""Fixtures shared by test modules; time limits; signals."""
 
 import shutil
 import signal
@@ -12,7 +12,7 @@ from opzo.host.cli.main import main
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let slow tests take their time."""
+    """Remove the time limit of slow tests."""
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(0))
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def usual_signals() -> None:
-    """Undo what nohup does: signals that are ignored would be ignored by the programs that tests start, too."""
+    """Restore the default signal handlers: programs started by tests would inherit signals ignored by nohup."""
     for number, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
@@ -45,5 +45,5 @@ def finished(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Path:
-    """A finished run."""
+    """Copy of a finished run."""
     return Path(shutil.copytree(finished, tmp_path / "run"))

@@ -1,4 +1,4 @@
-"""A golden link at a desk: frames by hand in, replies out."""
+"""A golden link to which tests send single frames."""
 
 from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.benches.traffic import TEST_LIMITS, frames
@@ -12,7 +12,7 @@ NONE = RunFlag(0)
 
 
 class Desk:
-    """A golden link in session, and frames in order to it."""
+    """A golden link; `begin` opens a session, `call` sends the next frame in order."""
 
     def __init__(self) -> None:
         self.core = FakeCore(TEST_LIMITS)

@@ -1,4 +1,4 @@
-"""The self-test on a device with a planted fault."""
+"""Run the self-test on a device with a planted fault."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def dut_of(transport: Transport) -> DeviceUnderTest:
 
 
 def failure(step: Callable[[DeviceUnderTest], str], core: GoldenCore) -> tuple[str, str, str]:
-    """Where a step failed on a core, what it expected and what it got."""
+    """Failure of a self-test step on a core: place, expected and actual value."""
     with pytest.raises(MismatchError) as caught:
         step(dut_of(ModelTransport(core)))
     return caught.value.where, caught.value.expected, caught.value.got

@@ -1,4 +1,4 @@
-"""A device over a golden core that a test can look into."""
+"""A device on a golden core that tests can inspect."""
 
 from opzo.host.driver.device import Device
 from opzo.host.driver.link import Link

@@ -1,4 +1,4 @@
-"""Events, and the groups of an HDF5 file that has them."""
+"""HDF5 files with events for tests."""
 
 from pathlib import Path
 from typing import Any

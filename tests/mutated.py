@@ -1,4 +1,4 @@
-"""Damaged files for tests: what transfers, editors, other programs and bad will do to the bytes of a good one."""
+"""Damaged files for tests: changes to a good file as made by transfers, editors, other programs or with bad intent."""
 
 from collections.abc import Callable, Iterator
 
@@ -24,7 +24,7 @@ Change = Callable[[bytes, np.random.Generator], bytes]
 
 
 def _place(content: bytes, rng: np.random.Generator) -> int:
-    # The head of a file, where counts and sizes stand, as often as all the rest.
+    # The head of a file, which contains counts and sizes, is chosen as often as the rest.
     return int(rng.integers(0, min(len(content), 200 if rng.random() < 0.5 else 1 << 30) + 1))
 
 
@@ -70,12 +70,12 @@ def _insert(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _junk(content: bytes, rng: np.random.Generator) -> bytes:
-    """A head as it should be, and bytes of any kind behind it."""
+    """A valid head followed by random bytes."""
     return content[: _place(content, rng)] + rng.bytes(int(rng.integers(0, 400)))
 
 
 def _text_mode(content: bytes, rng: np.random.Generator) -> bytes:
-    """As transfers of text change line ends."""
+    """Change line ends as text mode transfers do."""
     return content.replace(b"\n", b"\r\n") if rng.random() < 0.5 else content.replace(b"\r\n", b"\n")
 
 
@@ -83,7 +83,7 @@ CHANGES: tuple[Change, ...] = (_truncate, _flip, _extreme, _swap, _repeat, _remo
 
 
 def mutated(content: bytes, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """``count`` damaged copies of ``content``, with the names of what was done to them."""
+    """``count`` damaged copies of ``content``, each with the names of its changes."""
     rng = np.random.default_rng(seed)
     for number in range(count):
         changes = [CHANGES[int(index)] for index in rng.integers(len(CHANGES), size=int(rng.integers(1, 3)))]

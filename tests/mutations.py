@@ -1,7 +1,7 @@
-"""Damages small files at random and reads them: ``python mutations.py SEED COUNT [FORMAT...]``.
+"""Damage small files at random and read them: ``python mutations.py SEED COUNT [FORMAT...]``.
 
-Each format's reader must end with a result or an OpzoError, soon, and without taking memory by numbers in the file.
-What ends otherwise is printed, with the mutation, and the exit code is 1.
+Each format's reader must return a result or raise OpzoError, quickly, and without allocating memory according to
+numbers in the file. Failures are printed with the mutation, and the exit code is 1.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ from opzo.reference.runs.training import load_run, start
 from opzo.spec.errors import OpzoError
 
 SECONDS, MEMORY = 20, 6 << 30
-"""Bounds of one reading, and of the process; far above what the files need, far below what they may declare."""
+"""Limits for one read, and for the process; far above the needs of the files, far below what they may declare."""
 RNG = np.random.default_rng(0)
 
 
@@ -102,13 +102,13 @@ def graph(folder: Path) -> Path:
 
 
 def damaged(content: bytes, seed: int) -> bytes:
-    """``content`` after a mutation or two."""
+    """``content`` after one or two mutations."""
     ((_, changed),) = mutated(content, 1, seed)
     return changed
 
 
 def inside(path: Path, seed: int) -> bytes:
-    """A whole .zip file of which one member is damaged, so that checksums do not find it."""
+    """A valid .zip file with one damaged member, so that the damage is not detected by checksums."""
     file = io.BytesIO()
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(file, "w", archive.infolist()[0].compress_type) as result:
         entries = archive.infolist()
@@ -163,7 +163,7 @@ FORMATS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
 
 
 def fuzz(name: str, seed: int, count: int) -> int:
-    """Failures among ``count`` mutations of one format."""
+    """Number of failures among ``count`` mutations of one format."""
     write, read = FORMATS[name]
     failures = 0
     with tempfile.TemporaryDirectory() as folder:

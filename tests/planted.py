@@ -1,4 +1,4 @@
-"""Faults to plant in a golden model: (what, module, good source, bad source)."""
+"""Faults to plant in a golden model: (description, module, good source, bad source)."""
 
 EDITS = (
     # Learning rules.
@@ -172,5 +172,5 @@ EDITS = (
     ),
 )
 
-# Found by the step `long`, which takes longer than those before it together.
+# Found by the step `long`, which takes longer than all previous steps together.
 SLOW = ("loss wraps", "loss sum of 20 bits", "read-out sum of 30 bits")

@@ -1,4 +1,4 @@
-"""What tests of the reference's data draw at random."""
+"""Random generators for tests of the reference's data."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Recordings for tests: written into files, read back as plain events, or refused."""
+"""Recordings for tests: written to files, read back as plain events, or rejected."""
 
 import re
 import struct
@@ -26,7 +26,7 @@ def events(recording: Recording) -> list[Event]:
 
 
 def refused(path: Path, message: str, sensor: tuple[int, int] | None = None, camera: str | None = None) -> None:
-    """The message names the file, and ends with a remedy after a semicolon."""
+    """Check that reading fails with ``message``, which names the file and ends with a fix after a semicolon."""
     with pytest.raises(OpzoError, match=message) as caught:
         read_recording(path, sensor, camera)
     assert str(path) in str(caught.value)
@@ -39,5 +39,5 @@ EVENTS_DAT = [(0, 639, 0, 1), (0, 0, 479, 0), (70_000, 5, 7, 1)]
 
 
 def dat(*given: Event, head: bytes = b"\x0c\x08") -> bytes:
-    """A file in Prophesee's format DAT."""
+    """Contents of a file in Prophesee's DAT format."""
     return HEADER_DAT + head + b"".join(struct.pack("<II", t, p << 28 | y << 14 | x) for t, x, y, p in given)

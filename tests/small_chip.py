@@ -1,4 +1,4 @@
-"""The small chip that many tests simulate: one configuration, so that they share its compiled simulation."""
+"""Small chip simulated by many tests: a single configuration, so that they share the compiled simulation."""
 
 from dataclasses import replace
 

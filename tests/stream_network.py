@@ -1,4 +1,4 @@
-"""A small network for events, and the names of its classes."""
+"""Small network for events, and the names of its classes."""
 
 from opzo.spec.network import Network
 from opzo.spec.rules import Input

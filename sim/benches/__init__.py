@@ -1,1 +1,1 @@
-"""cocotb testbenches and what they share; not in the wheel."""
+"""cocotb testbenches and their shared drivers; not part of the wheel."""

@@ -1,6 +1,6 @@
-"""Run a cocotb testbench against an Amaranth component, compiled by Verilator.
+"""Run a cocotb testbench on an Amaranth component compiled by Verilator.
 
-A pytest test calls `run_bench`; the testbench, in the simulator's process, calls `parameters`, `seed` and `start`.
+A pytest test calls `run_bench`; the testbench calls `parameters`, `seed` and `start` in the simulator's process.
 """
 
 import json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TOP = "top"
 DEFAULT_SEED = 1
 LOG_LINES = 60
-"""Last lines of the testbench's log that a failure shows."""
+"""Number of last lines of the testbench's log shown with a failure."""
 
 
 def run_bench(
@@ -40,26 +40,26 @@ def run_bench(
 ) -> None:
     """Convert ``component`` to Verilog, compile it and run the cocotb tests of ``test_module`` on it.
 
-    Builds are kept by content under ``sim_build/`` of the repository (``$OPZO_CACHE`` where that is set). Raises
-    AssertionError, with the seed and the end of the log, where a test fails. With ``$OPZO_WAVES`` set, all signals are
-    written to ``sim_build/NAME.vcd``, whether a test fails or not.
+    Builds are cached by content under ``sim_build/`` of the repository (under ``$OPZO_CACHE`` if that is set). Raises
+    AssertionError, with the seed and the end of the log, if a test fails. If ``$OPZO_WAVES`` is set, all signals are
+    written to ``sim_build/NAME.vcd``, whether or not a test fails.
 
     Parameters
     ----------
     name : str
-        Names the build's folder.
+        Name of the build's folder.
     parameters : dict or None
-        What the testbench gets from `parameters`; must survive JSON.
+        Value returned by `parameters` in the testbench; must be preserved by JSON.
     seed : int or None
-        What the testbench gets from `seed`; ``$OPZO_SEED``, else 1, if None.
+        Value returned by `seed` in the testbench; None: ``$OPZO_SEED``, else 1.
     testcase : str, sequence of str or None
-        Run only these tests of the module.
+        Run only these tests of the module; None: all.
     public : bool
-        Give the testbench all inner signals and memories too, not only the ports; slower.
+        Let the testbench access all internal signals and memories, not only the ports; slower.
     models : sequence of Path
         Verilog of modules that ``component`` instantiates: models of a vendor's primitives.
     """
-    # Only here, because the testbench imports this module too and needs neither of them.
+    # Imported here, because the testbench also imports this module and needs neither.
     from opzo.hw.export.convert import convert
 
     text = convert(component, TOP) + "".join(model.read_text() for model in models)
@@ -70,20 +70,20 @@ def run_bench(
 
 
 def parameters() -> dict[str, Any]:
-    """Parameters that the running testbench was given."""
+    """Parameters of the running testbench."""
     result: dict[str, Any] = json.loads(os.environ["OPZO_BENCH_PARAMETERS"])
     return result
 
 
 def seed() -> int:
-    """Seed that the running testbench was given."""
+    """Seed of the running testbench."""
     return int(os.environ["OPZO_BENCH_SEED"])
 
 
 async def start(dut: Any, period_ns: int = 10) -> None:
     """Start the clock ``clk``, reset, and return at a falling edge with reset released.
 
-    Create the stream endpoints before, so that their ``valid`` and ``ready`` are low in reset.
+    Create the stream endpoints before calling it, so that their ``valid`` and ``ready`` are low during reset.
     """
     from cocotb.clock import Clock
     from cocotb.triggers import FallingEdge
@@ -96,7 +96,7 @@ async def start(dut: Any, period_ns: int = 10) -> None:
 
 
 def bench_root() -> Path:
-    """Folder of the testbenches' builds."""
+    """Folder of the testbench builds."""
     repository = Path(__file__).resolve().parents[2]
     if "OPZO_CACHE" not in os.environ and (repository / "pyproject.toml").is_file():
         return repository / "sim_build"
@@ -171,10 +171,10 @@ def _run(
             extra_env={"OPZO_BENCH_PARAMETERS": json.dumps(parameters), "OPZO_BENCH_SEED": str(seed)},
         )
     except SystemExit as error:
-        problem = f"the simulator ended with {error.code}"
+        problem = f"the simulator failed with exit code {error.code}"
     except RuntimeError as error:
-        # What a failed check of the gateware ends in; the log has its text.
-        problem = f"the simulation did not end well: {error}"
+        # Raised if a check in the gateware fails; the log contains its text.
+        problem = f"the simulation failed: {error}"
     if waves is not None and (folder / "dump.vcd").exists():
         (folder / "dump.vcd").replace(waves)
     try:
@@ -184,7 +184,7 @@ def _run(
     if problem is None and failed:
         problem = f"{failed} of {tests} tests failed"
     if problem is None and tests == 0:
-        problem = f"no test ran{'' if testcase is None else f' of the name {testcase}'}"
+        problem = f"no test ran{'' if testcase is None else f' with the name {testcase}'}"
     if problem is not None:
         written = "" if waves is None else f"; waveform in {waves}"
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]) if log.exists() else ""

@@ -1,4 +1,4 @@
-"""Comparison of simulated with expected arrays that tells where they part."""
+"""Compare simulated with expected arrays and report the first difference."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,14 +7,14 @@ from numpy.typing import ArrayLike
 def assert_equal(
     actual: ArrayLike, expected: ArrayLike, *, what: str, seed: int | None = None, cycle: int | None = None
 ) -> None:
-    """AssertionError unless both have equal shapes and values; it names seed, cycle and the first differing index.
+    """Raise AssertionError, with seed, cycle and the first differing index, unless shapes and values are equal.
 
     Parameters
     ----------
     actual, expected : array_like
         Integers; for weights and per-lane state indices are (row, lane).
     what : str
-        What is compared, as in ``weights after sample 3``.
+        Description of the arrays, for instance ``weights after sample 3``.
     """
     a, e = np.asarray(actual), np.asarray(expected)
     where = "".join(f", {name} {value}" for name, value in (("seed", seed), ("cycle", cycle)) if value is not None)

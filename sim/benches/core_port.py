@@ -1,4 +1,4 @@
-"""A core for the testbench of the link: answers ``CoreSignature`` from a fake core, with random delays."""
+"""A core for the testbench of the link: drives ``CoreSignature`` from a fake core, with random delays."""
 
 from collections import deque
 from random import Random
@@ -41,7 +41,7 @@ def flags_of(run: dict[str, int]) -> RunFlag:
 
 
 class CorePort:
-    """Behavioural core at the port ``core`` of the link; checks that the link obeys the rules of ``docs/machine.md``.
+    """Behavioural core at the link's port ``core``; checks that the link follows the rules in ``docs/machine.md``.
 
     Parameters
     ----------
@@ -50,16 +50,16 @@ class CorePort:
     core : FakeCore
         Executes the commands.
     rng : random.Random
-        Decides delays.
+        Source of the delays.
     stall : float
         Probability of a stall on each stream and cycle.
     sample_cycles : int
-        Most cycles that a run takes.
+        Maximum number of cycles of a run.
 
     Attributes
     ----------
     held : bool
-        While it is set, no run finishes.
+        While True, no run finishes.
     """
 
     def __init__(self, dut: Any, core: FakeCore, rng: Random, stall: float = 0.0, sample_cycles: int = 0) -> None:
@@ -67,7 +67,7 @@ class CorePort:
         self.held = False
         self._dut, self._rng, self._stall, self._sample_cycles = dut, rng, stall, sample_cycles
         self._items: Items = []
-        # Runs whose half of the buffer is closed, and rows in progress.
+        # Runs whose half of the event buffer is closed, and rows in progress.
         self._closed: deque[tuple[Chunk, dict[str, int]]] = deque()
         self._rows = 0
         self._wake = Event()
@@ -89,7 +89,7 @@ class CorePort:
 
     @property
     def idle(self) -> bool:
-        """No run is queued or in progress (a run ends after its result was taken), and no memory row."""
+        """Whether no run (until its result is taken) and no memory row is queued or in progress."""
         return not self._closed and self._rows == 0
 
     async def _ports(self) -> None:
@@ -110,15 +110,15 @@ class CorePort:
             if dut.core__discard.value:
                 assert len(self._closed) < CREDITS, "discard while no half is being filled"
                 await self._fetch_events()
-                assert self._items, "discard of nothing"
+                assert self._items, "discard without any item received"
                 self._items = []
 
     async def _fetch_events(self) -> None:
         sink = self._sinks["event"]
         self._items += await sink.receive_all(len(sink))
         chunk = chunk_of(self._items)
-        assert len(chunk.addresses) <= self.core.limits.events, "more events than the core has room for"
-        assert len(chunk.ends) <= self.core.limits.steps, "more time steps than the core can do"
+        assert len(chunk.addresses) <= self.core.limits.events, "more events than the limits of the core"
+        assert len(chunk.ends) <= self.core.limits.steps, "more time steps than the limits of the core"
 
     async def _collect(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""State of a simulated core in a cocotb testbench: memories and registers by their paths in the hierarchy."""
+"""State of a simulated core in a cocotb testbench: memories and registers accessed by their paths in the hierarchy."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from opzo.spec.network import Limits
 
 
 class CoreState:
-    """State of the core ``dut`` (built with ``public=True``), read and written without spending cycles.
+    """State of the core ``dut`` (built with ``public=True``), read and written without using clock cycles.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class CoreState:
         return np.array([int(state.value) for state in self._lfsrs], np.uint32)
 
     def membranes(self, words: int) -> np.ndarray:
-        """Potentials of the first ``words`` hidden words: int64 (words, lanes)."""
+        """Membrane potentials of the first ``words`` hidden words: int64 (words, lanes)."""
         value = self._neurons(words) & ((1 << MEMBRANE.width) - 1)
         return np.where(value > MEMBRANE.max, value - (1 << MEMBRANE.width), value)
 
     def negatives(self, words: int) -> np.ndarray:
-        """Signs of the noise in their last even step: bool (words, lanes)."""
+        """Whether the noise was negative in the last even step, for the same words: bool (words, lanes)."""
         negative: np.ndarray = self._neurons(words) >> MEMBRANE.width != 0
         return negative
 
@@ -76,7 +76,7 @@ class CoreState:
         return self._read(self._entries[0], words)
 
     def input_traces(self) -> np.ndarray:
-        """The same for the inputs, as in Space.INPUT_HISTORY: uint16 (inputs / lanes, lanes)."""
+        """Traces and histories of the inputs, as in Space.INPUT_HISTORY: uint16 (inputs / lanes, lanes)."""
         return self._read(self._entries[1], self._limits.input_words)
 
     def _read(self, entries: Any, words: int) -> np.ndarray:
@@ -84,7 +84,7 @@ class CoreState:
         return np.array([int(entries[n].value) for n in range(words * lanes)], np.uint16).reshape(words, lanes)
 
     def write_rows(self, rows: np.ndarray, first: int = 0) -> None:
-        """Set rows of the weight memory, from ``first`` on: int (count, lanes)."""
+        """Set rows of the weight memory, starting at ``first``: int (count, lanes)."""
         size, bits = self._size, self._limits.weight_bits
         words = rows >> self._limits.low_bits
         each = (words[:, :, None] >> np.arange(bits) & 1).astype(np.uint8)
@@ -95,7 +95,7 @@ class CoreState:
 
 
 def child(handle: Any, name: str, kind: type[Any]) -> Any:
-    """Member ``name`` of a handle that is of ``kind``; the Verilog writer keeps equal names apart by a suffix."""
+    """Member ``name`` of a handle that has type ``kind``; the Verilog writer makes equal names unique by a suffix."""
     for item in handle:
         if isinstance(item, kind) and item._name.strip("\\ ").split("$")[0] == name:
             return item

@@ -1,4 +1,4 @@
-"""A core without neurons, whose state shows the tests of the link that a command had exactly the right effect."""
+"""A core without neurons, for tests of the link: its state shows whether each command had exactly its effect."""
 
 import zlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from opzo.spec.rules import Input
 
 @dataclass(frozen=True)
 class FakeResult:
-    """Answer to one run."""
+    """Result of one run."""
 
     prediction: int
     loss: int
@@ -24,18 +24,18 @@ class FakeResult:
 
 @dataclass(frozen=True)
 class FakeRun:
-    """A run as the core received it."""
+    """A run as received by the core."""
 
     events: tuple[tuple[int, int], ...]
     """Address and value."""
     label: int
     flags: RunFlag
     ends: tuple[int, ...] = ()
-    """Those of a Chunk; empty for a frame, which has none."""
+    """Ends of the time steps, as in Chunk; empty for a frame, which has none."""
 
 
 class FakeCore:
-    """Core whose answers are hashes of its history, so that a lost, repeated or moved run changes all later ones.
+    """Core whose results are hashes of its history, so that a lost, repeated or reordered run changes all later ones.
 
     Attributes
     ----------
@@ -52,17 +52,17 @@ class FakeCore:
         self._registers = {int(register): 0 for register in STORED}
         shapes = {space: space.rows(limits) for space in Space}
         index = np.arange(max(shapes.values()) * limits.lanes, dtype=np.uint32)
-        # END and ESC are frequent in what is read, so that replies are full of escapes.
+        # END and ESC are frequent in the data, so that replies contain many escapes.
         content = np.where(index % 3 == 0, 0xC0DB, index * 40503 >> 5).astype(np.uint16).reshape(-1, limits.lanes)
         self._memories = {space: content[:rows] + np.uint16(space) for space, rows in shapes.items()}
         self._state = 1
 
     def read_register(self, address: int) -> int:
-        """Register; 0 where nothing is."""
+        """Value of a register; 0 if there is no register at the address."""
         return self._registers.get(address, 0)
 
     def write_register(self, address: int, value: int) -> None:
-        """Write a register; ignored where nothing is."""
+        """Write a register; ignored if there is no register at the address."""
         self.writes.append(("register", address, value.to_bytes(4, "little")))
         if address in self._registers:
             self._registers[address] = value & ((1 << Reg(address).bits) - 1)
@@ -78,7 +78,7 @@ class FakeCore:
         self._memories[space][row] = data
 
     def run(self, chunk: Chunk, label: int, flags: RunFlag) -> FakeResult:
-        """Run once; learning adds to every weight of one row and to SAMPLES."""
+        """Execute a run; with learning, increment every weight of one row and SAMPLES."""
         inputs = tuple(zip(chunk.addresses.tolist(), chunk.values.tolist(), strict=True))
         events = Input.of_register(self._registers[Reg.INPUT]).events
         run = FakeRun(inputs, label, RunFlag(flags), tuple(chunk.ends.tolist()) if events else ())

@@ -1,4 +1,4 @@
-"""Golden models with a fault: a second copy of the modules of `opzo.sim.golden`, some lines of which are changed."""
+"""Golden models with a fault: a second copy of the modules of `opzo.sim.golden` with some changed lines."""
 
 import sys
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ MODULES = (
     *("saturate", "lfsr", "counters", "credit", "error", "feedback", "fire", "integrate", "local_readout", "scale"),
     *("traces", "update", "run", "core", "link"),
 )
-"""Each imports only what stands before it."""
+"""Modules in import order: each imports only earlier ones."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of the source of a module: ``good``, which must occur there, becomes ``bad`` at all places."""
+    """A change to the source of a module: all occurrences of ``good``, at least one, are replaced by ``bad``."""
 
     module: str
     good: str
@@ -25,9 +25,9 @@ class Edit:
 
 
 def golden_copy(edits: Iterable[Edit] = ()) -> SimpleNamespace:
-    """Modules of the golden model by name, as copies with ``edits``; the originals stay as they are.
+    """Copies of the modules of the golden model, by name, with ``edits``; the originals are not changed.
 
-    Raises ValueError where an edit does not fit the source.
+    Raises ValueError if an edit does not apply to the source.
     """
     sources = {name: _path(name).read_text("utf-8") for name in MODULES}
     for edit in edits:
@@ -38,7 +38,7 @@ def golden_copy(edits: Iterable[Edit] = ()) -> SimpleNamespace:
 
 
 def copy_of_sources(sources: dict[str, str]) -> SimpleNamespace:
-    """Modules of these sources, in the order in which they import each other."""
+    """Modules executed from ``sources``, which are in import order."""
     names = [f"{PACKAGE}.{name}" for name in sources]
     originals = {name: sys.modules[name] for name in names if name in sys.modules}
     copies = {}

@@ -1,4 +1,4 @@
-"""Driver of pipelines: units that take inputs in every cycle, with ports at different stages."""
+"""Driver for pipelined units, which accept inputs in every cycle and have ports at different stages."""
 
 from collections.abc import Iterable, Mapping
 from random import Random
@@ -14,7 +14,7 @@ from opzo.sim.benches.streams import unpack
 
 
 def _shape(signature: Signature, name: str) -> Any:
-    """Shape of a port; ``group__port`` is one of a group."""
+    """Shape of a port; ``group__port`` is a port in a group."""
     group, _, port = name.partition("__")
     return _shape(signature.members[group].signature, port) if port else signature.members[group].shape
 
@@ -22,8 +22,8 @@ def _shape(signature: Signature, name: str) -> Any:
 class PipelinedUnit:
     """Send vectors, with one value per port, through a unit and collect its outputs.
 
-    Inputs change at falling edges. Outputs are read after that in the same cycle, so a combinational unit has latency
-    0. A port is random in cycles without a vector.
+    Inputs change at falling edges. Outputs are read later in the same cycle, so a combinational unit has latency 0.
+    Inputs are random in cycles without a vector.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class PipelinedUnit:
     signature : amaranth Signature
         Signature of the unit, for the shapes of its outputs.
     inputs, outputs : dict of str to int
-        Ports, and the cycles from the start of a vector to its value at the port. Other inputs are not driven.
+        Latency of each port: cycles from the start of a vector to its value at the port. Other inputs are not driven.
     rng : random.Random
         Source of gaps, and of inputs in cycles without a vector.
     """
@@ -49,8 +49,8 @@ class PipelinedUnit:
     async def run(self, vectors: Mapping[str, ArrayLike], stall: float = 0.0) -> dict[str, np.ndarray]:
         """Send ``vectors`` (name of an input -> values) and return the values of each output.
 
-        ``stall`` is the probability of a cycle without a vector before each vector, and of each further one; 0 is back
-        to back.
+        ``stall`` is the probability of an idle cycle before each vector, and of each further one; 0 sends the vectors
+        back to back.
         """
         columns = {name: np.asarray(values).tolist() for name, values in vectors.items()}
         starts: dict[int, int] = {}
@@ -83,7 +83,7 @@ class PipelinedUnit:
         seed: int,
         stalls: Iterable[float] = (0.0, 0.5),
     ) -> None:
-        """Send ``vectors`` once for each of ``stalls`` and compare; the message shows the first wrong vector."""
+        """Send ``vectors`` once for each of ``stalls`` and compare; an error shows the first wrong vector."""
         for stall in stalls:
             results = await self.run(vectors, stall)
             for name, values in expected.items():

@@ -1,7 +1,7 @@
-"""Random sequences on one chip: networks, settings and runs that follow each other, and input that is given up.
+"""Random sequences on one chip: successive networks, settings and runs, and abandoned input.
 
-What one network, rule, kind of input or run leaves behind must not matter to the next. Memories keep what was in them
-or are filled with noise, lanes that hold no neuron included, and settings are at their extremes.
+State left by one network, rule, kind of input or run must not affect the next. Memories keep their contents or are
+filled with noise, including lanes without a neuron, and settings take their extreme values.
 """
 
 from collections.abc import Iterator
@@ -28,21 +28,21 @@ from opzo.spec.rules import Input, Rule
 RATES = (Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT, Reg.SAMPLES)
 USUAL = {Reg.ALPHA: 819, Reg.RATE: 84, Reg.ACTIVITY: 21, Reg.DECAY_SHIFT: 6, Reg.LEAK_SHIFT: 4, Reg.MSE_SHIFT: 7}
 KINDS = (Input.FRAME, Input.SPIKES, Input.GRADED, 3)
-"""Values of register INPUT; 3 acts like SPIKES."""
+"""Values of register INPUT; 3 is equivalent to SPIKES."""
 SCALES = (1500, 5000, 32767)
-"""Largest entries of memories."""
+"""Largest magnitudes of entries in the memories."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Registers to be written in ascending order of address."""
+    """Registers to write, in ascending order of address."""
 
     values: dict[int, int]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a memory to be written."""
+    """Rows of a memory to write."""
 
     space: Space
     first: int
@@ -52,7 +52,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Run:
-    """A run, of ``kind`` as register INPUT says."""
+    """A run with input of ``kind``, the value of register INPUT."""
 
     kind: Input
     chunk: Chunk
@@ -61,13 +61,13 @@ class Run:
 
     @property
     def payload(self) -> bytes:
-        """Input as it travels."""
+        """Input as encoded on the link."""
         return encoded(self.kind, self.chunk)
 
 
 @dataclass(frozen=True)
 class GivenUp:
-    """Input that is sent in part, or that no run follows."""
+    """Abandoned input: sent only in part, or not followed by a run."""
 
     payload: bytes
 
@@ -76,7 +76,7 @@ Step = Settings | Rows | Run | GivenUp
 
 
 def encoded(kind: Input, chunk: Chunk) -> bytes:
-    """Input of a run as it travels."""
+    """Input of a run as encoded on the link."""
     if kind is Input.FRAME:
         return encode_frame_pairs(chunk.addresses, chunk.values)
     return encode_steps(chunk, graded=kind is Input.GRADED)
@@ -88,9 +88,9 @@ class Sequence:
     Attributes
     ----------
     network : Network
-        Present one.
+        Current network.
     networks : int
-        How many there were.
+        Number of networks so far.
     """
 
     network: Network
@@ -107,7 +107,7 @@ class Sequence:
                 yield from self._go_on()
 
     def _go_on(self) -> Iterator[Step]:
-        """A step with the present network."""
+        """A step with the current network."""
         rng = self._rng
         what = rng.choice(("run", "settings", "ways", "memory", "give up"), p=(0.72, 0.09, 0.09, 0.04, 0.06))
         if what == "run":
@@ -123,7 +123,7 @@ class Sequence:
             yield GivenUp(payload[: int(rng.integers(len(payload) + 1))])
 
     def run(self) -> Run:
-        """A run of the present network."""
+        """A run of the current network."""
         rng, limits = self._rng, self._limits
         kind = Input(self._kind) if self._kind != KINDS[-1] else Input.SPIKES
         sizes, steps = self.network.sizes, self.network.steps
@@ -132,7 +132,7 @@ class Sequence:
         return Run(kind, chunk, int(rng.integers(self.network.classes)), flags)
 
     def _configure(self) -> Iterator[Step]:
-        """Another network."""
+        """Steps that configure another network."""
         rng, limits = self._rng, self._limits
         self.network = self._draw_network()
         self.networks += 1
@@ -147,7 +147,7 @@ class Sequence:
         yield from self._memories()
 
     def _draw_network(self) -> Network:
-        """A network that fits, often with a layer that just fills its words, or is one more or less."""
+        """A network that fits, often with a layer that exactly fills its words or has one neuron more or less."""
         rng, limits = self._rng, self._limits
         while True:
             hidden = [self._size(limits.lanes * limits.words) for _ in range(int(rng.integers(1, MAX_HIDDEN + 1)))]
@@ -161,7 +161,7 @@ class Sequence:
             return network
 
     def _size(self, most: int) -> int:
-        """Neurons of a layer, or inputs."""
+        """Number of neurons of a layer, or of inputs."""
         rng, lanes = self._rng, self._limits.lanes
         words = int(rng.integers(1, 4)) * lanes
         choices = (1, lanes - 1, words - 1, words, words + 1, int(rng.integers(1, 3 * lanes)), most)
@@ -172,12 +172,12 @@ class Sequence:
         return int(self._rng.choice((0, 1, top, int(self._rng.integers(top + 1)))))
 
     def _rates(self) -> dict[int, int]:
-        """Rates and shifts: the usual ones, or their extremes."""
+        """Rates and shifts: usual or extreme values."""
         rng = self._rng
         extreme = rng.choice((0.0, 0.3, 1.0))
         values = {int(register): self._setting(register.bits) for register in RATES if rng.random() < extreme}
         usual = {int(register): value for register, value in USUAL.items()}
-        # The feedback shifts are chosen anew in every 64th run with learning.
+        # The feedback shifts are chosen again in every 64th run with learning.
         values |= {int(Reg.SAMPLES): int(rng.choice((0, 62, 63, (1 << Reg.SAMPLES.bits) - 1)))}
         for slot in range(len(self.network.hidden)):
             values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = self._setting(LayerReg.FEEDBACK_SHIFT.bits)
@@ -188,7 +188,7 @@ class Sequence:
         return usual | values
 
     def _ways(self) -> Settings:
-        """Another rule, kind of input or number of steps, in the middle."""
+        """Change rule, kind of input or number of steps of the current network."""
         rng, values = self._rng, {}
         if rng.random() < 0.5:
             values[int(Reg.RULE)] = int(rng.integers(len(Rule)))
@@ -200,7 +200,7 @@ class Sequence:
         return Settings(values)
 
     def _memories(self) -> Iterator[Step]:
-        """All rows, those of the network's neurons alone, or none; states of the LFSRs, some of them 0 or all ones."""
+        """All rows, only those of the network's neurons, or none; LFSR states, some of them 0 or all ones."""
         rng, limits = self._rng, self._limits
         what = rng.choice(("all", "neurons", "nothing"), p=(0.3, 0.5, 0.2))
         scale = int(rng.choice(SCALES))

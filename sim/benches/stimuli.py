@@ -1,4 +1,4 @@
-"""Random inputs of runs, for tests of golden model, fast twin and gateware alike."""
+"""Random inputs of runs, for tests of the golden model, the compiled model and the gateware."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from opzo.spec.network import Network
 from opzo.spec.rules import Input
 
 DENSITIES = (0.0, 0.02, 0.3, 1.0)
-"""Share of the inputs that have a value, or an event in a time step."""
+"""Share of the inputs with a non-zero value, or with an event in a time step."""
 
 
 def draw_chunk(
     rng: np.random.Generator, network: Network, most: int | None = None, most_steps: int = HISTORY_STEPS
 ) -> Chunk:
-    """Input of one run: steps and events from none to as many as there can be (``most_steps``, and ``most`` events)."""
+    """Input of one run: from no steps and events to the maximum (``most_steps`` steps and ``most`` events)."""
     if network.input is Input.FRAME:
         lit = np.flatnonzero(rng.random(network.inputs) < rng.choice(DENSITIES))
         return Chunk(lit, rng.choice((1, 255, int(rng.integers(1, 256))), len(lit)))
@@ -32,7 +32,7 @@ def draw_chunk(
 
 
 def draw_flags(rng: np.random.Generator) -> RunFlag:
-    """Mostly learning, now and then anew."""
+    """Flags of a run: usually with learning, sometimes a fresh start."""
     flags = RunFlag(0)
     for flag, share in ((RunFlag.TRAIN, 0.8), (RunFlag.FRESH, 0.2), (RunFlag.DECISION, 0.1)):
         if rng.random() < share:

@@ -1,12 +1,12 @@
-"""cocotb drivers of Amaranth streams, with random stalls.
+"""cocotb drivers for Amaranth streams, with random stalls.
 
-At the top of the Verilog a stream member ``i`` has the ports ``i__payload``, ``i__valid`` and ``i__ready``; one that is
-member ``event`` of an interface ``link`` has ``link__event__payload`` and so on. A payload with a layout is still one
-port: give the layout as ``shape``, and payloads are dicts (structures), lists (arrays) and ints.
+In the top module of the Verilog, a stream member ``i`` has the ports ``i__payload``, ``i__valid`` and ``i__ready``;
+member ``event`` of an interface ``link`` has ``link__event__payload`` and so on. A payload with a layout is one port:
+pass the layout as ``shape``, and payloads are dicts (structures), lists (arrays) and ints.
 
-Everything happens at falling edges: inputs change there, and what the next rising edge will see is read once all has
-settled. So no result depends on the order in which a simulator runs things at the rising edge. The endpoints sleep
-while nothing is to be sent or received.
+The drivers act at falling edges: inputs change there, and the values for the next rising edge are read once all signals
+have settled. No result depends on the order in which a simulator evaluates a rising edge. The endpoints sleep while
+there is nothing to send or receive.
 """
 
 from collections import deque
@@ -20,24 +20,24 @@ from amaranth.lib import data
 from cocotb.triggers import Event, FallingEdge, ReadOnly, RisingEdge, with_timeout
 
 TIMEOUT_US = 10_000
-"""Simulated time after which waiting for a stream fails: a million cycles of 10 ns."""
+"""Simulated time after which waiting for a stream fails: a million cycles at 10 ns."""
 
 
 class StreamSource:
     """Send payloads into a stream of the design.
 
-    Once ``valid`` is up it stays so, with its payload, until ``ready``; while it is low the payload is random.
+    Once ``valid`` is high, it and the payload are held until ``ready``; while it is low, the payload is random.
 
     Parameters
     ----------
     dut, clk : cocotb handles
         Design and its clock.
     prefix : str
-        Name of the stream, as in ``i`` or ``link__event``.
+        Name of the stream, for instance ``i`` or ``link__event``.
     rng : random.Random
-        Decides the stalls.
+        Source of the stalls.
     stall : float
-        Probability of another idle cycle before a payload, 0 to less than 1; may be changed while running.
+        Probability of each further idle cycle before a payload, 0 to less than 1; may be changed while running.
     shape : amaranth shape or None
         Layout or shape of the payload; None for unsigned.
     """
@@ -56,18 +56,18 @@ class StreamSource:
         self._task = cocotb.start_soon(self._drive())
 
     def put(self, payload: Any) -> Event:
-        """Queue ``payload``; the event is set once it was taken."""
+        """Queue ``payload``; the event is set once it has been taken."""
         taken = Event()
         self._queue.append((pack(self._shape, payload) & ((1 << self._width) - 1), taken))
         self._wake.set()
         return taken
 
     async def send(self, payload: Any) -> None:
-        """Queue ``payload`` and wait until it, and all before it, was taken."""
+        """Queue ``payload`` and wait until it, and all before it, have been taken."""
         await with_timeout(self.put(payload).wait(), TIMEOUT_US, "us")
 
     async def send_all(self, payloads: Iterable[Any]) -> None:
-        """Queue ``payloads``, back to back where nothing stalls, and wait until the last was taken."""
+        """Queue ``payloads``, back to back if there are no stalls, and wait until the last has been taken."""
         events = [self.put(payload) for payload in payloads]
         if events:
             await with_timeout(events[-1].wait(), TIMEOUT_US, "us")
@@ -101,10 +101,10 @@ class StreamSource:
 
 
 class StreamSink:
-    """Receive payloads from a stream of the design and check that it keeps the stream rules.
+    """Receive payloads from a stream of the design and check that it follows the stream rules.
 
-    Payloads are collected all the time, whether or not `receive` waits for them. AssertionError in the test that
-    waits, where ``valid`` or the payload changes before ``ready``.
+    Payloads are always collected, whether or not `receive` waits for them. If ``valid`` or the payload changes before
+    ``ready``, AssertionError is raised in the waiting test.
 
     Parameters are those of `StreamSource`; ``stall`` is the probability that ``ready`` is low in a cycle. With a stall
     of 1 nothing is received.
@@ -128,7 +128,7 @@ class StreamSink:
         return len(self._queue)
 
     def clear(self) -> None:
-        """Forget the payloads received so far."""
+        """Discard the payloads received so far."""
         self._queue.clear()
 
     async def receive(self) -> Any:
@@ -161,7 +161,7 @@ class StreamSink:
             held = None if ready else payload
             if payload is None:
                 await RisingEdge(self._valid)
-                # With the clock low it rose from an input that changed at this falling edge.
+                # A rise while the clock is low follows from an input that changed at this falling edge.
                 if self._clk.value:
                     await FallingEdge(self._clk)
                 continue
@@ -172,7 +172,7 @@ class StreamSink:
 
 
 def pack(shape: Any, value: Any) -> int:
-    """Bits of a payload; the top ones of a negative int are not cut."""
+    """Convert a payload to bits; a negative int is not truncated to its width."""
     if not isinstance(shape, data.Layout):
         return int(value)
     bits = 0
@@ -182,7 +182,7 @@ def pack(shape: Any, value: Any) -> int:
 
 
 def unpack(shape: Any, bits: int) -> Any:
-    """Payload of its bits."""
+    """Convert bits to a payload."""
     if isinstance(shape, data.Layout):
         values = {key: unpack(f.shape, bits >> f.offset & ((1 << f.width) - 1)) for key, f in shape}
         return list(values.values()) if isinstance(shape, data.ArrayLayout) else values

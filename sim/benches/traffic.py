@@ -1,4 +1,4 @@
-"""Random traffic of a host for tests of the link: frames of all commands, right and wrong, complete and damaged."""
+"""Random host traffic for tests of the link: frames of all commands, valid and invalid, complete and damaged."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from opzo.spec.registers import COUNTER, Reg
 from opzo.spec.rules import Input
 
 TEST_LIMITS = Limits(lanes=4, rows=70, inputs=301, words=5, classes=6, steps=7)
-"""Limits that are not powers of two, so that an error of one in a bound shows."""
+"""Limits that are not powers of two, so that an off-by-one error in a bound is detected."""
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """Bytes from the host and the bytes that a golden link answers."""
+    """Bytes from the host, and the reply of a golden link."""
 
     sent: bytes
     answered: bytes
@@ -33,9 +33,9 @@ class Traffic:
     Parameters
     ----------
     rng : random.Random
-        Decides everything.
+        Source of all random choices.
     limits : Limits
-        Of the device.
+        Limits of the device.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Traffic:
         self._recent: deque[bytes] = deque(maxlen=REPLAY + 2)
 
     def exchange(self, sent: bytes) -> Exchange:
-        """Exchange of given bytes."""
+        """Exchange for the given bytes."""
         return Exchange(sent, self.link.feed(sent))
 
     def begin(self) -> list[Exchange]:
@@ -63,13 +63,13 @@ class Traffic:
         return exchanges
 
     def ordinary(self) -> Exchange:
-        """Next frame in order, undamaged; most of them events and runs."""
+        """Next frame, in order and undamaged; usually events or a run."""
         wire = self._random_frame().encode()
         self._recent.append(wire)
         return self.exchange(wire)
 
     def hostile(self) -> Exchange:
-        """Anything: most of it in order, the rest damaged, repeated, out of order, or noise."""
+        """Arbitrary bytes: usually a frame in order, otherwise damaged, repeated, out of order, or noise."""
         rng = self._rng
         dice = rng.random()
         if dice < 0.7:
@@ -135,7 +135,7 @@ class Traffic:
         return frame
 
     def _set_input(self, kind: int) -> Frame:
-        """Set the kind of input; 3 is one that has no name."""
+        """Set the kind of input; 3 is valid but has no name."""
         return self._write(Reg.INPUT, kind)
 
     def _write(self, address: int, *values: int) -> Frame:
@@ -144,13 +144,13 @@ class Traffic:
         return self._frame(Command.WRITE_REGISTERS, head + b"".join(value.to_bytes(4, "little") for value in values))
 
     def _input(self, last: bool) -> bytes:
-        """Pairs or codes; where inputs are events, the ``last`` part mostly ends a time step."""
+        """Pairs or codes; if inputs are events, the ``last`` part usually ends a time step."""
         kind = self.core.read_register(Reg.INPUT)
         if kind == Input.FRAME:
             return self._pairs()
         rng = self._rng
         if rng.random() < 0.08:
-            # More events than a chunk can have, or the most.
+            # The maximum number of events of a chunk, or more.
             codes = bytes(100) + bytes((END_STEPS,))
             codes *= rng.choice((1, 4, 5, 5))
         else:
@@ -169,7 +169,7 @@ class Traffic:
         return pairs
 
     def _codes(self, most_ends: int) -> bytes:
-        """Codes of events, mostly near each other, and of up to so many ends."""
+        """Codes of events, usually close to each other, and of up to ``most_ends`` ends of time steps."""
         rng = self._rng
         count = rng.choice((0, 1, 2, 10, 40))
         top = rng.choice((2, 10, 10, SKIP)) if count < 40 else 6
@@ -208,7 +208,7 @@ class Traffic:
 
     def _write_registers(self) -> Frame:
         rng = self._rng
-        # Mostly not the registers that bound events and labels.
+        # Usually not the registers that bound events and labels.
         address = rng.choice((Reg.RULE, Reg.SAMPLES, 254, rng.randrange(4, 256), Reg.INPUTS))
         values = [rng.choice((1, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(rng.randrange(4))]
         if address == Reg.INPUTS and values and rng.random() < 0.8:
@@ -216,7 +216,7 @@ class Traffic:
         return self._write(address, *values)
 
     def _place(self, rows: int) -> tuple[int, int]:
-        """Space and first row for ``rows`` rows, now and then just beyond the end."""
+        """Space and first row for ``rows`` rows, sometimes just beyond the end."""
         rng = self._rng
         space = rng.choice((*Space, 5, 255)) if rng.random() < 0.4 else Space.WEIGHTS
         end = rows_of(space, self._limits)
@@ -238,7 +238,7 @@ class Traffic:
 
 
 def frames(wire: bytes) -> list[Frame]:
-    """Frames in what a device sent; ValueError where one is malformed or bytes remain."""
+    """Frames in the bytes from a device; ValueError if one is malformed or bytes remain."""
     bodies = Unescape().feed(wire)
     result = [None if body is None else Frame.decode(body) for body in bodies]
     if None in result or (wire and wire[-1] != END):
@@ -248,16 +248,16 @@ def frames(wire: bytes) -> list[Frame]:
 
 @dataclass(frozen=True)
 class ChunkCase:
-    """Input of a run in parts, where register INPUT is ``kind``: all but the last part as EVENTS, the last with RUN."""
+    """Input of a run in parts if register INPUT is ``kind``: the last part is sent with RUN, the others as EVENTS."""
 
     kind: int
     parts: tuple[bytes, ...]
     label: int
     status: Status
-    """Status of the reply to RUN; EVENTS are answered OK."""
+    """Expected status of the reply to RUN; EVENTS are answered with OK."""
 
     def commands(self) -> list[tuple[Command, bytes]]:
-        """Commands with their payloads, parts that are too long in several."""
+        """Commands with their payloads; parts that are too long are split."""
         pieces = [part[n : n + 600] for part in self.parts for n in range(0, max(1, len(part)), 600)]
         run = bytes((RunFlag.TRAIN | RunFlag.DECISION, self.label)) + pieces.pop()
         return [*((Command.EVENTS, piece) for piece in pieces), (Command.RUN, run)]
@@ -272,7 +272,7 @@ def chunk_cases(limits: Limits) -> list[ChunkCase]:
     end, ends, fewer = (bytes((END_STEPS + steps - 1,)) for steps in (1, limits.steps, limits.steps - 1))
     most_ends, far = bytes((END_STEPS + MOST_ENDS - 1,)), bytes((END_STEPS - 1,))
     last, beyond = _first_event(inputs - 1), _first_event(inputs)
-    # As many events as a chunk can have, and one more.
+    # The maximum number of events of a chunk, and one more.
     whole = (bytes(inputs) + end) * (most // inputs)
     full, more = (whole + bytes(most % inputs + one) + end for one in (0, 1))
     cases = [
@@ -307,7 +307,7 @@ def chunk_cases(limits: Limits) -> list[ChunkCase]:
         ((far * 9, b"\0" + end), good, Status.BAD_EVENT),
         ((far * 19 + b"\0" + end,), good, Status.BAD_EVENT),
         ((beyond + end,), good, Status.BAD_EVENT),
-        # A bad event is followed by another one, which must not look like a good one.
+        # A bad event is followed by another one, which must not be accepted as a good one.
         ((last, b"\0\0", end), good, Status.BAD_EVENT),
         ((beyond + end + last + end,), good, Status.BAD_EVENT),
         ((beyond,), bad, Status.BAD_EVENT),
@@ -336,7 +336,7 @@ def chunk_cases(limits: Limits) -> list[ChunkCase]:
 
 
 def _first_event(address: int) -> bytes:
-    """Codes of an event where the address is 0."""
+    """Codes of an event if the current address is 0."""
     units, rest = divmod(address, SKIP)
     whole, units = divmod(units, END_STEPS - SKIP)
     return bytes((END_STEPS - 1,)) * whole + (bytes((SKIP + units - 1,)) if units else b"") + bytes((rest,))
@@ -347,5 +347,5 @@ def _graded(codes: bytes, value: int) -> bytes:
 
 
 def is_run_reply(frame: Frame) -> bool:
-    """Whether ``frame`` carries the result of a run, which alone may come late."""
+    """Whether ``frame`` contains the result of a run, the only reply that may be delayed."""
     return frame.code == Command.RUN | REPLY and frame.data[0] == Status.OK

@@ -84,7 +84,7 @@ def test_inner_signals_when_public():
 
 
 def test_missing_test_is_an_error():
-    with pytest.raises(AssertionError, match="no test ran of the name absent"):
+    with pytest.raises(AssertionError, match="no test ran with the name absent"):
         run_bench(Stage(), name="bench", test_module="opzo.sim.benches.self.bench", testcase="absent")
 
 

@@ -1,4 +1,4 @@
-"""Testbench of the event decoder: what the core gets, and what is wrong with it, against ``opzo.spec.events``."""
+"""Testbench of the event decoder: items sent to the core and errors reported, against ``opzo.spec.events``."""
 
 from random import Random
 from typing import Any
@@ -20,11 +20,11 @@ from opzo.spec.network import Limits
 from opzo.spec.rules import Input
 
 KINDS = (*map(int, Input), 3)
-"""Values of register INPUT; 3 acts like SPIKES."""
+"""Values of register INPUT; 3 is equivalent to SPIKES."""
 
 
 class Expected:
-    """What golden link and codes make of a run's input, part by part."""
+    """Expected items and errors for a run's input, part by part, from the golden link and codec."""
 
     def __init__(self, limits: Limits, kind: int, inputs: int) -> None:
         self._limits, self._kind = limits, kind
@@ -47,7 +47,7 @@ class Expected:
             part, self._position = decode_steps(data, graded=graded, position=self._position)
         good = (part.addresses < self._inputs) & (part.values != 0)
         self.bad_event |= bool((~good).any())
-        # Only what can be is passed on, and not more than a chunk may have.
+        # Only valid events are passed on, and no more than a chunk may have.
         passed = good & (self._count + np.arange(len(good)) < self._limits.events)
         before = np.concatenate([[0], np.cumsum(passed)]) + len(self._addresses)
         self._all_ends += (part.ends + self._count).tolist()
@@ -58,7 +58,7 @@ class Expected:
         self._values += part.values[passed].tolist()
 
     def _pass_ends(self, codes: bytes, places: list[int]) -> None:
-        """Pass on the ends of all codes up to the first that ends too many time steps."""
+        """Pass on the ends of time steps, up to the first code that ends too many steps."""
         for code in codes:
             number = max(0, code - END_STEPS + 1)
             self._fits &= len(self._ends) + number <= self._limits.steps
@@ -68,23 +68,23 @@ class Expected:
 
     @property
     def chunk(self) -> Chunk:
-        """What the core gets."""
+        """Input that the core receives."""
         return Chunk(*(np.array(part, np.int64) for part in (self._addresses, self._values, self._ends)))
 
     @property
     def full(self) -> bool:
-        """Whether there were more events than a chunk may have."""
+        """Whether the input had more events than a chunk may have."""
         return self._count > self._limits.events
 
     @property
     def bad_steps(self) -> bool:
-        """Whether no run can have these time steps."""
+        """Whether the time steps are invalid for a run."""
         most = 1 if self._kind == Input.GRADED else self._limits.steps
         return not 1 <= len(self._all_ends) <= most or self._all_ends[-1] != self._count
 
 
 class Driver:
-    """Send inputs of runs, and compare what comes out."""
+    """Send inputs of runs and compare the outputs."""
 
     def __init__(self, dut: Any, rng: Random) -> None:
         self.dut, self.rng = dut, rng
@@ -99,11 +99,11 @@ class Driver:
         dut = self.dut
         dut.bound.value, dut.bound_en.value = inputs, 1
         await FallingEdge(dut.clk)
-        # What is there without the strobe is for nobody.
+        # Without the strobe the value must be ignored.
         dut.bound.value, dut.bound_en.value = self.rng.getrandbits(32), 0
 
     async def run(self, kind: int, parts: list[bytes], inputs: int) -> Expected:
-        """Send the input of one run, restarting before it."""
+        """Restart, then send the input of one run."""
         dut = self.dut
         expected = Expected(self.limits, kind, inputs)
         await self.set_bound(inputs)
@@ -116,7 +116,7 @@ class Driver:
             await self.source.send_all(part)
             expected.append(part)
             await self.drained()
-            # Between commands INPUT may be read again.
+            # INPUT may be read again between commands.
             dut.kind.value = self.rng.getrandbits(2)
             await FallingEdge(dut.clk)
         dut.kind.value = kind
@@ -125,7 +125,7 @@ class Driver:
         return expected
 
     async def drained(self) -> None:
-        """Wait until everything has come out."""
+        """Wait until all outputs have been received."""
         dut = self.dut
         while True:
             await ReadOnly()
@@ -149,17 +149,17 @@ class Driver:
         await FallingEdge(dut.clk)
 
     def stall(self) -> None:
-        """Choose how slow both sides are."""
+        """Choose the stall probabilities of both sides."""
         self.source.stall, self.sink.stall = (self.rng.choice((0, 0, 0.3, 0.8)) for _ in range(2))
 
     def cut(self, kind: int, data: bytes) -> list[bytes]:
-        """Cut between codes, in up to three parts."""
+        """Split between codes into up to three parts."""
         size = 1 if kind in (Input.SPIKES, 3) else 2
         places = sorted(size * self.rng.randint(0, len(data) // size) for _ in range(self.rng.randrange(3)))
         return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
     def random_chunk(self, kind: int) -> bytes:
-        """Codes of a chunk that can be, at times with too many steps, or events behind the last."""
+        """Codes of a valid chunk; sometimes with too many steps, or with events after the last step."""
         rng, limits = self.rng, self.limits
         numbers = np.random.default_rng(rng.getrandbits(32))
         steps = rng.choice((1, limits.steps, rng.randint(0, 20))) if kind != Input.GRADED else rng.choice((1, 1, 2))
@@ -175,7 +175,7 @@ class Driver:
         return data + rng.choice((b"", b"", b"", b"\1\1"))
 
     def random_codes(self, kind: int) -> bytes:
-        """Any codes, with many of the rare ones."""
+        """Arbitrary codes, with many of the rare ones."""
         rng = self.rng
         count = rng.choice((1, 5, 40))
         first = rng.choice((0, SKIP, END_STEPS))
@@ -256,7 +256,7 @@ async def reset_forgets_everything(dut: Any) -> None:
         await driver.run(kind, [driver.random_codes(kind)], driver.limits.inputs)
         dut.kind.value = kind
         await FallingEdge(dut.clk)
-        # In the middle of a code, too.
+        # Also in the middle of a code.
         await driver.source.send_all(driver.random_codes(kind)[: rng.randint(1, 9)])
         dut.rst.value = 1
         await FallingEdge(dut.clk)
@@ -265,7 +265,7 @@ async def reset_forgets_everything(dut: Any) -> None:
         assert dut.busy.value == 0
         kind = rng.choice(KINDS)
         data = driver.random_codes(kind)
-        # Restart is not needed: nothing is left.
+        # No restart is needed, because no state is left.
         await driver.set_bound(driver.limits.inputs)
         dut.kind.value = kind
         await FallingEdge(dut.clk)

@@ -1,4 +1,4 @@
-"""Testbenches of frames: what is received, sent and arbitrated, against ``opzo.spec.protocol``."""
+"""Testbenches of frame receiver, sender and arbiter, against ``opzo.spec.protocol``."""
 
 import zlib
 from random import Random
@@ -22,7 +22,7 @@ def body_of(frame: Frame) -> bytes:
 
 
 def bodies(rng: Random) -> list[tuple[bytes, bool]]:
-    """Bodies to receive, and whether an invalid escape makes each corrupt."""
+    """Bodies to receive, and for each whether it contains an invalid escape."""
     sizes = [0, 1, 2, 3, 4, 5, MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1, MAX_PAYLOAD + 4, 2030, 2043, 2044, 2100]
     frames = [Frame(rng.randrange(256), rng.randrange(256), rng.randbytes(size)) for size in sizes]
     frames += [Frame(rng.randrange(256), rng.randrange(256), rng.randbytes(rng.randrange(40))) for _ in range(60)]
@@ -43,7 +43,7 @@ def bodies(rng: Random) -> list[tuple[bytes, bool]]:
 
 
 def with_size(body: bytes, size: int) -> bytes:
-    """``body`` with another length and a crc that is right for it."""
+    """``body`` with another length field and a matching CRC."""
     changed = (size % (1 << 16)).to_bytes(2, "little") + body[2 : -CRC.size]
     return changed + CRC.pack(zlib.crc32(changed))
 
@@ -53,7 +53,7 @@ async def receives_only_whole_frames(dut: Any) -> None:
     stall = parameters()["stall"]
     rng = Random(seed())
     source = StreamSource(dut, dut.clk, "i", rng, stall, shape=DECODED)
-    # Takes a frame only when the payload has been read.
+    # Takes a frame only after its payload has been read.
     taker = StreamSink(dut, dut.clk, "frame", rng, 1.0, shape=RECEIVED)
     payload = StreamSink(dut, dut.clk, "payload", rng, stall)
     await start(dut)
@@ -75,7 +75,7 @@ async def receives_only_whole_frames(dut: Any) -> None:
             assert (offered["size"], offered["seq"], offered["code"]) == (len(frame.data), frame.seq, frame.code)
             assert bytes(await payload.receive_all(len(frame.data))) == frame.data
         await ClockCycles(dut.clk, 10)
-        assert len(payload) == 0, "more payload than the frame has"
+        assert len(payload) == 0, "more payload than in the frame"
         taker.stall = 0.0
         await taker.receive()
         taker.stall = 1.0
@@ -94,7 +94,7 @@ async def sends_frames(dut: Any) -> None:
     for size in sizes:
         frame = Frame(rng.randrange(256), rng.randrange(256), rng.randbytes(size))
         taken = header.put({"size": size, "seq": frame.seq, "code": frame.code})
-        # The payload may come late, or be there before the header.
+        # The payload may arrive later than the header, or before it.
         for byte in frame.data:
             payload.put(byte)
         items = await sink.receive_all(size + OVERHEAD)
@@ -107,7 +107,7 @@ async def sends_frames(dut: Any) -> None:
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def keeps_frames_of_two_sources_apart(dut: Any) -> None:
-    """A sender made here takes frames from the arbiter; each is complete and each source keeps its order."""
+    """A sender in the testbench takes frames from the arbiter; each is complete and each source keeps its order."""
     stall = parameters()["stall"]
     rng = Random(seed())
     frames: dict[str, list[bytes]] = {}
@@ -139,7 +139,7 @@ async def keeps_frames_of_two_sources_apart(dut: Any) -> None:
         assert header["size"] == len(expected)
         data = b""
         while len(data) < len(expected):
-            # One byte at a time, lest the sink takes those of the next frame.
+            # One byte at a time, so that the sink does not take bytes of the next frame.
             payload_sink.stall = 0.0
             data += bytes((await payload_sink.receive(),))
             payload_sink.stall = 1.0

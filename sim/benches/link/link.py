@@ -1,4 +1,4 @@
-"""Testbench of the link: its replies and what reaches the core, against the golden link."""
+"""Testbench of the link: its replies and its commands to the core, against the golden link."""
 
 from collections import Counter
 from random import Random
@@ -19,14 +19,14 @@ from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
 
 SETTLE_CYCLES = 3000
-"""Cycles without a reply, and the core idle, after which nothing more can come: a longest frame with stalls."""
+"""Cycles without a reply and with an idle core after which no reply can follow: the longest frame with stalls."""
 
 BUSY_CYCLES = 100_000
-"""Cycles that a frame may take: the longest reply, or waiting for two runs, with stalls."""
+"""Maximum cycles for a frame: the longest reply, or a wait for two runs, with stalls."""
 
 
 class Host:
-    """The link with a host and a core, and the traffic that the golden link has answered already."""
+    """The link with a host and a core, and traffic with the replies of the golden link."""
 
     def __init__(self, dut: Any, stall: float = 0.0, sample_cycles: int = 0) -> None:
         self.dut = dut
@@ -39,8 +39,8 @@ class Host:
         self.port = CorePort(dut, self.core, Random(rng.random()), stall, sample_cycles)
 
     async def in_step(self, exchange: Exchange) -> None:
-        """Send, and wait for exactly the golden bytes; when the link is no longer busy, all have come."""
-        # The first byte may end a frame that lacked only its END; its run must be done before a repeat of it comes.
+        """Send, and wait for exactly the golden bytes; all must have arrived once the link is no longer busy."""
+        # The first byte may complete a frame without END; its run must finish before the frame is repeated.
         for part in (exchange.sent[:1], exchange.sent[1:]):
             await self.rx.send_all(part)
             for _ in range(BUSY_CYCLES):
@@ -54,7 +54,7 @@ class Host:
         )
 
     async def settle(self) -> bytes:
-        """All that still comes."""
+        """Wait until no more replies follow, and return the bytes received."""
         answered = b""
         while True:
             await ClockCycles(self.dut.clk, SETTLE_CYCLES)
@@ -63,7 +63,7 @@ class Host:
             answered += bytes(await self.tx.receive_all(len(self.tx)))
 
     async def finish(self) -> None:
-        """Nothing more comes, and the same reached the core as the golden one."""
+        """Check that no more replies follow, and that the core received the same commands as the golden one."""
         assert await self.settle() == b""
         assert not self.dut.busy.value
         self.check_core()
@@ -73,7 +73,7 @@ class Host:
         assert self.core.writes == self.traffic.core.writes
 
     async def recover(self) -> None:
-        """A session can be begun and works, whatever was before."""
+        """Check that a session can be started and works, independent of earlier traffic."""
         for exchange in self.traffic.begin():
             await self.in_step(exchange)
         runs = len(self.core.runs)
@@ -135,7 +135,7 @@ async def strobes_tell_frames_refusals_and_training(dut: Any) -> None:
     cocotb.start_soon(count())
 
     async def strobes(sent: bytes) -> tuple[int, int, int]:
-        """Strobes (received, refused, training) until all is answered."""
+        """Number of strobes (received, refused, training) until all frames are answered."""
         counts.clear()
         await host.in_step(host.traffic.exchange(sent))
         await host.settle()
@@ -149,7 +149,7 @@ async def strobes_tell_frames_refusals_and_training(dut: Any) -> None:
         for _ in range(2):
             run = Frame(link.expected, Command.RUN, bytes((flags, 0)) + events).encode()
             assert await strobes(run) == (1, 0, training)
-            # A repeat is answered from the store and trains nothing.
+            # A repeated frame is answered from the reply store, without training.
             assert await strobes(run) == (1, 0, 0)
     damaged = bytearray(Frame(link.expected, Command.RUN, bytes((RunFlag.TRAIN, 0)) + events).encode())
     damaged[3] ^= 1
@@ -185,11 +185,11 @@ async def bounds_are_those_of_the_device_too(dut: Any) -> None:
             (inputs - 1, 255, Status.BAD_LABEL),
             (inputs, 255, Status.BAD_EVENT),
         ):
-            # A bad event is followed by another one, which must not look like a good one.
+            # A bad event is followed by another one, which must not be accepted as a good one.
             pairs = encode_events([(0, 7), (top, 9)]) + bytes((0, 3)) * (expected == Status.BAD_EVENT)
             assert await status(Command.EVENTS, pairs[:64]) == Status.OK
             assert await status(Command.RUN, bytes((RunFlag.TRAIN, label)) + pairs[64:]) == expected
-    # Skipping beyond the end is no event, however far it goes.
+    # Skipping any distance beyond the last address is not an event.
     skips = bytes((255, 0)) * 40
     assert await status(Command.RUN, b"\x00\x00" + bytes((3, 1)) + skips) == Status.OK
     await host.finish()
@@ -213,7 +213,7 @@ async def chunks_at_their_bounds(dut: Any) -> None:
         for code, data in case.commands():
             expected = case.status if code == Command.RUN else Status.OK
             assert await status(code, data) == expected, f"{case}"
-        # The next input begins afresh after any of these; in some of them there is nothing to discard.
+        # After each of these the next input starts without leftovers; for some of them there is nothing to discard.
         end = b"\xf0\0" if case.kind == Input.GRADED else b"\xf0"
         assert await status(Command.RUN, bytes((RunFlag.FRESH, 1)) + end) == Status.OK
         await host.in_step(host.traffic.exchange(Frame(0, Command.SYNC, b"").encode()))
@@ -252,7 +252,7 @@ async def only_spikes_may_have_an_odd_size(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def inputs_of_two_kinds(dut: Any) -> None:
-    """INPUT is written between EVENTS and RUN: what was received stays, and the rules are those of the last kind."""
+    """INPUT is written between EVENTS and RUN: received events stay, and the rules of the last kind apply."""
     host = Host(dut, **parameters())
     await start(dut)
     for exchange in host.traffic.begin():
@@ -304,7 +304,7 @@ async def a_discarded_input_leaves_nothing(dut: Any) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def runs_overlap(dut: Any) -> None:
-    """The input of the next run is received during one; a frame that came twice meanwhile is answered once."""
+    """The input of the next run is received during a run; a frame received twice during it is answered once."""
     host = Host(dut, sample_cycles=0)
     await start(dut)
     for exchange in host.traffic.begin():
@@ -346,12 +346,12 @@ async def a_result_and_a_repeat_may_meet_in_any_cycle(dut: Any) -> None:
 
 
 def compare_late(answered: list[Frame], golden: list[Frame]) -> None:
-    """Compare replies to a flood with the golden ones.
+    """Compare the replies to a flood of frames with the golden ones.
 
-    Whether the repeat of a RUN finds its reply ready, and behind which replies that of a RUN comes, depends on time.
-    So: all but the results of runs are the same in the same order; the results come each in the golden order, at
-    least once and at most as often as golden; and before a reply for which the engine had to be idle have come exactly
-    the results that golden has there.
+    Timing decides whether the reply to a repeated RUN is ready, and after which replies the reply to a RUN follows.
+    Therefore all replies except the results of runs must be equal and in the same order. The results must be in the
+    golden order, each at least once and at most as often as in the golden replies. Before a reply that requires an idle
+    engine, exactly the results that precede it in the golden replies must have been received.
     """
     assert [f for f in answered if not is_run_reply(f)] == [f for f in golden if not is_run_reply(f)]
     assert list(dict.fromkeys(results(answered))) == list(dict.fromkeys(results(golden)))

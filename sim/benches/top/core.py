@@ -1,4 +1,4 @@
-"""Testbench of the core: every bit of its state against the golden model after every run."""
+"""Testbench of the core: compares its complete state with the golden model after every run."""
 
 from random import Random
 from typing import Any
@@ -25,11 +25,11 @@ from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter, LayerReg, Reg
 from opzo.spec.rules import Input, Rule
 
 RESETS = 8
-"""Cases in whose first sample the core is reset."""
+"""Number of cases with a reset of the core during the first sample."""
 
 
 def event_stream(chunk: Chunk, rng: Random) -> list[dict[str, int]]:
-    """Items of the core's stream ``event``; ends of steps come one by one or several at once."""
+    """Items of the core's stream ``event``; ends of steps are sent one by one or several at once."""
     items: list[dict[str, int]] = []
     begin = 0
     values = list(zip(chunk.addresses.tolist(), chunk.values.tolist(), strict=True))
@@ -55,7 +55,7 @@ def run_request(flags: RunFlag, label: int, tag: int) -> dict[str, int]:
 
 
 class CoreBench:
-    """A simulated core and its golden twin, with the same input."""
+    """A simulated core and its golden twin, driven with the same input."""
 
     def __init__(self, dut: Any, limits: Limits, rng: Random, stall: float) -> None:
         self.dut, self.limits, self.rng = dut, limits, rng
@@ -71,7 +71,7 @@ class CoreBench:
             getattr(dut, f"link__{name}").value = 0
 
     async def write_register(self, address: int, value: int) -> None:
-        """Write a register of both."""
+        """Write a register of both models."""
         dut = self.dut
         self.golden.write_register(address, value)
         dut.link__register_addr.value, dut.link__register_w_data.value = address, value
@@ -87,7 +87,7 @@ class CoreBench:
         return int(self.dut.link__register_r_data.value)
 
     async def write_row(self, space: Space, row: int, values: np.ndarray) -> None:
-        """Write a memory row of both, through the memory port."""
+        """Write a memory row of both models, in the gateware through the memory port."""
         self.golden.write_row(space, row, values)
         await self.commands.send({"space": space, "address": row, "write": 1})
         await self.words_in.send_all(int(value) for value in values)
@@ -107,7 +107,7 @@ class CoreBench:
             await FallingEdge(self.dut.clk)
 
     async def configure(self, network: Network, rule: Rule, settings: dict[str, int]) -> None:
-        """Set registers, random weights, LFSRs and, for DFA, feedback entries of both."""
+        """Set registers, random weights, LFSRs and, for DFA, feedback entries of both models."""
         rng = np.random.default_rng(self.rng.getrandbits(32))
         for address, value in network_registers(network, self.limits, rule).items():
             await self.write_register(address, value)
@@ -117,7 +117,7 @@ class CoreBench:
             await self.write_register(layer_register(slot, LayerReg.FEEDBACK_SHIFT), 0)
         golden = self.golden
         golden.memory[...] = 0
-        # What the memory keeps of a row entry.
+        # Row entries as stored in the memory.
         low, bits = self.limits.low_bits, self.limits.weight_bits
         top = (1 << (bits + low - 1)) - 1
         for layer in golden.layers():
@@ -138,7 +138,7 @@ class CoreBench:
             await self.write_row(Space.LFSR, row, ((states >> np.uint32(16 * row)) & 0xFFFF).astype(np.uint16))
 
     async def run(self, chunk: Chunk, label: int, flags: RunFlag, what: str) -> None:
-        """Run a frame or a chunk on both; compare the answers."""
+        """Run a frame or a chunk on both models; compare the results."""
         tag = self.rng.randrange(4)
         outputs = bool(flags & RunFlag.OUTPUTS)
         await self.events.send_all(event_stream(chunk, self.rng))
@@ -154,7 +154,7 @@ class CoreBench:
         assert_equal(data[2:], expected.outputs if outputs else (), what=f"{where}readouts", seed=bench.seed())
 
     async def forget(self) -> None:
-        """Replace the golden twin after a reset, keeping what the gateware's memories keep."""
+        """Replace the golden twin after a reset, with the contents that the gateware's memories keep."""
         golden, state = GoldenCore(self.limits), self.state
         golden.memory[...] = state.rows(self.limits.rows)
         golden.membrane[...] = state.membranes(self.limits.words)
@@ -174,13 +174,13 @@ class CoreBench:
         await self.forget()
 
     async def discard(self) -> None:
-        """Discard the input that was sent."""
+        """Discard the input sent so far."""
         self.dut.link__discard.value = 1
         await FallingEdge(self.dut.clk)
         self.dut.link__discard.value = 0
 
     async def do(self, step: Step, what: str) -> None:
-        """A step of a sequence on both, and comparison of all state."""
+        """Execute a step of a sequence on both models and compare the complete state."""
         if isinstance(step, Settings):
             await self.idle()
             for address in sorted(step.values):
@@ -199,7 +199,7 @@ class CoreBench:
             await self.compare(what)
 
     async def compare(self, what: str, *, everything: bool = False) -> None:
-        """Compare the state of the network, or of all memories."""
+        """Compare the state used by the network, or with ``everything`` all memories."""
         golden, state, seed = self.golden, self.state, bench.seed()
         hidden = golden.layers()[:-1]
         words = self.limits.words if everything else sum(layer.words for layer in hidden)
@@ -220,7 +220,7 @@ class CoreBench:
         assert await self.read_register(Reg.SAMPLES) == golden[Reg.SAMPLES], f"SAMPLES {what}"
 
     async def compare_counters(self, what: str) -> None:
-        """Compare the statistics, but for cycles."""
+        """Compare the statistics counters, except those of cycles."""
         await self.idle()
         for counter in Counter:
             if counter not in TIMING_COUNTERS:
@@ -231,7 +231,7 @@ class CoreBench:
 
 
 async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
-    """Runs with and without learning; equal state after each of them."""
+    """Do runs with and without learning and compare the state after each."""
     network = case_network(case)
     stimuli = np.random.default_rng(core.rng.getrandbits(32))
     name = f"{network}, {network.input.name}, T = {network.steps}, {case['rule']}, local {network.local}, "
@@ -266,14 +266,14 @@ def case_network(case: dict[str, Any]) -> Network:
 
 
 def core_bench(dut: Any) -> CoreBench:
-    """Core and golden twin with the limits and stalls of the bench's parameters."""
+    """Core and golden twin with the limits and stalls in the bench's parameters."""
     parameters = bench.parameters()
     return CoreBench(dut, Limits(**parameters["limits"]), Random(bench.seed()), parameters["stall"])
 
 
 @cocotb.test()
 async def matches_golden(dut: Any) -> None:
-    """Every case of the parameters."""
+    """Run all cases in the parameters."""
     core = core_bench(dut)
     await bench.start(dut)
     for case in bench.parameters()["cases"]:
@@ -282,7 +282,7 @@ async def matches_golden(dut: Any) -> None:
 
 @cocotb.test()
 async def starts_again_after_a_reset_in_the_middle(dut: Any) -> None:
-    """Reset at a random cycle of a run; then a case as after power-up."""
+    """Reset at a random cycle of a run, then run a case as after power-up."""
     core = core_bench(dut)
     await bench.start(dut)
     for case in bench.parameters()["cases"][:RESETS]:
@@ -299,7 +299,7 @@ async def starts_again_after_a_reset_in_the_middle(dut: Any) -> None:
 
 @cocotb.test()
 async def is_busy_until_a_register_has_taken_effect(dut: Any) -> None:
-    """``idle`` stays low from the write of a register, through what it starts, until that has ended."""
+    """``idle`` stays low from the write of a register until the operation that it starts has ended."""
     core = core_bench(dut)
     await bench.start(dut)
     limits = core.limits
@@ -319,7 +319,7 @@ async def is_busy_until_a_register_has_taken_effect(dut: Any) -> None:
 
 @cocotb.test()
 async def counts_dropped_events(dut: Any) -> None:
-    """Events beyond the room for a run are counted."""
+    """Events that exceed the limit of a run are counted."""
     core = core_bench(dut)
     await bench.start(dut)
     await core.idle()
@@ -332,7 +332,7 @@ async def counts_dropped_events(dut: Any) -> None:
 
 @cocotb.test()
 async def agrees_whatever_came_before(dut: Any) -> None:
-    """Sequences of networks on one core, with input that is given up and resets in the middle of runs."""
+    """Sequences of networks on one core, with abandoned input and resets in the middle of runs."""
     networks = bench.parameters().get("networks", 0)
     core = core_bench(dut)
     await bench.start(dut)
@@ -358,5 +358,5 @@ async def agrees_whatever_came_before(dut: Any) -> None:
         await core.events.send_all(event_stream(run.chunk, core.rng))
         await core.runs.send(run_request(run.flags, run.label, 0))
         await core.reset(core.rng.choice((40, 400, 2000)))
-        # There is no network any more.
+        # No network is configured any more.
         skipped = sequence.networks

@@ -15,7 +15,7 @@ MOST = (1 << INCREMENT_BITS) - 1
 
 
 class Driver:
-    """The unit next to its model."""
+    """The unit and its model."""
 
     def __init__(self, dut: Any) -> None:
         self.dut, self.model = dut, Counters()
@@ -23,7 +23,7 @@ class Driver:
             getattr(dut, name).value = 0
 
     async def count(self, amounts: list[int], clear: bool = False) -> None:
-        """One cycle."""
+        """Drive one clock cycle."""
         self.dut.increment.value = sum(amount << INCREMENT_BITS * n for n, amount in enumerate(amounts))
         self.dut.clear.value = clear
         await FallingEdge(self.dut.clk)
@@ -36,7 +36,7 @@ class Driver:
         assert self.dut.busy.value or not (clear or any(amounts))
 
     async def check(self) -> None:
-        """Wait until all is settled, as long as it takes, and compare all counters."""
+        """Wait until the counters have settled, within SETTLE_CYCLES, then compare all of them."""
         cycles = 1
         while self.dut.busy.value:
             await FallingEdge(self.dut.clk)
@@ -56,7 +56,7 @@ async def matches_golden(dut: Any) -> None:
     driver = Driver(dut)
     await bench.start(dut)
     await driver.check()
-    # One alone at each place of the round, all, all at most for several rounds.
+    # A single counter at each position of the round; all counters; all at their maximum for several rounds.
     for counter in Counter:
         for _ in range(2):
             await driver.count([int(n == counter) for n in range(len(Counter))])
@@ -94,7 +94,7 @@ async def carries_into_the_high_half(dut: Any) -> None:
     await driver.count([0] * len(Counter), clear=True)
     await driver.check()
     for start in ((1 << 32) - 2, (1 << 48) - 2, (1 << 47) - 1):
-        # In reset nothing else is written.
+        # During reset there are no other writes.
         dut.rst.value = 1
         await FallingEdge(dut.clk)
         for counter in Counter:

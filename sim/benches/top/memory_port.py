@@ -1,4 +1,4 @@
-"""Testbench of the memory port, with a model of what the lanes and the traces do for it."""
+"""Testbench of the memory port, with a model of the lanes and traces that it accesses."""
 
 from random import Random
 from typing import Any
@@ -25,8 +25,8 @@ STORES = ("store_row", "store_low", "store_high")
 
 
 class ChainModel:
-    """The state of a core, reached through the chain as the lanes do it: a pipeline of commands, and a shift that comes
-    two cycles late, what is shifted in one.
+    """The state of a core, accessed through a chain with the timing of the lanes: a pipeline of commands; the shift is
+    two cycles late, the data shifted in one cycle.
     """
 
     def __init__(self, dut: Any, core: GoldenCore) -> None:
@@ -37,9 +37,9 @@ class ChainModel:
         self._shifts, self._chain_in = [False, False], 0
         self._size = core.limits.lanes_per_group
         self._potentials: list[np.ndarray | None] = []
-        """Potentials that enter the chain at the end of each group, by clock edges from now on; None: none."""
+        """Membrane potentials that enter the chain at the end of each group, by clock edges from now; None: none."""
         self.stored = 0
-        """Rows written."""
+        """Number of rows written."""
         self._traces = [
             (dut.neuron_trace, core.trace.reshape(-1), core.history.reshape(-1)),
             (dut.input_trace, core.input_trace.reshape(-1), core.input_history.reshape(-1)),
@@ -52,7 +52,7 @@ class ChainModel:
             await ReadOnly()
             command = self._unpack(int(dut.lane_command.value))
             assert sum(command[name] for name in SHIFT_CHAIN_FIELDS) <= int(dut.rows__busy.value)
-            # Asked for one beyond the last only when the answer does not matter.
+            # A word beyond the last is requested only if the result is ignored.
             index = int(dut.trace_index.value)
             answers = [
                 (
@@ -73,7 +73,7 @@ class ChainModel:
                 port.value = entry
 
     def _step(self, chain_in: int) -> None:
-        """One clock edge in the lanes."""
+        """Do one clock edge in the lanes."""
         core, chain = self._core, self._chain
         row, summed, result = (self._stages[stage] for stage in (ROW, ACCUMULATED, RESULT))
         if result["store_row"]:
@@ -91,7 +91,7 @@ class ChainModel:
         if summed["load_membrane"]:
             self._potentials = [None, *core.membrane[summed["word"]].reshape(-1, self._size).T]
         if summed["load_row"]:
-            # The row itself, as the sum of one spike.
+            # The row itself, read as the sum for one spike.
             assert (summed["integrate"], summed["first"], summed["operand"]) == (1, 1, SPIKE_INPUT)
             self._chain = core.read_row(Space.WEIGHTS, summed["address"]).tolist()
         for half, name in enumerate(("load_low", "load_high")):
@@ -107,7 +107,7 @@ class ChainModel:
 
 
 class Driver:
-    """Move rows through the port; a golden core holds what must come, another one what the model of the lanes has."""
+    """Transfer rows through the port; one golden core contains the expected state, another that of the lane model."""
 
     def __init__(self, dut: Any, rng: Random) -> None:
         self.dut, self.rng = dut, rng
@@ -133,7 +133,7 @@ class Driver:
         dut.rows__enable.value = 1
 
     def rows(self, space: Space) -> int:
-        """Rows of a space."""
+        """Number of rows in a space."""
         return space.rows(self.limits)
 
     def command(self, space: Space, row: int, write: int) -> Event:
@@ -147,7 +147,7 @@ class Driver:
         assert_equal(words, self.golden.read_row(space, row), what=f"row {row} of {space.name}", seed=bench.seed())
 
     async def write(self, space: Space, row: int) -> None:
-        """Write random words to a row; returns once all were taken."""
+        """Write random words to a row; return once all have been taken."""
         ends = (0, 1, 0x7FFF, 0x8000, 0xFFFF)
         words = [self.rng.choice((*ends, self.rng.getrandbits(16))) for _ in range(self.limits.lanes)]
         self.golden.write_row(space, row, np.array(words, np.uint16))
@@ -155,7 +155,7 @@ class Driver:
         await self.write_words.send_all(words)
 
     async def idle(self) -> None:
-        """Wait until the port is idle; all must be in the memories then."""
+        """Wait until the port is idle; all data must be in the memories by then."""
         await FallingEdge(self.dut.clk)
         cycles = 0
         while self.dut.rows__busy.value:
@@ -164,7 +164,7 @@ class Driver:
             await FallingEdge(self.dut.clk)
 
     def compare(self) -> None:
-        """Compare all memories that can be written."""
+        """Compare all writable memories."""
         seed = bench.seed()
         assert_equal(self.lanes.memory, self.golden.memory, what="rows", seed=seed)
         assert_equal(self.lanes.lfsrs.states, self.golden.lfsrs.states, what="LFSRs", seed=seed)
@@ -195,7 +195,7 @@ async def writes_and_reads_rows_under_stalls(dut: Any) -> None:
             await driver.write(space, row)
             writes += 1
             if rng.random() < 0.5:
-                # Read at once what was written.
+                # Read the written row immediately.
                 await driver.read(space, row)
             else:
                 await driver.idle()
@@ -224,7 +224,7 @@ async def begins_only_when_enabled(dut: Any) -> None:
             assert dut.rows__busy.value == 0
         dut.rows__enable.value = 1
         await with_timeout(taken.wait(), TIMEOUT_US, "us")
-        # A row that has begun is not stopped; the next one must wait.
+        # A row in progress is completed; the next one must wait.
         dut.rows__enable.value = 0
         assert dut.rows__busy.value == 1
         waiting = driver.command(Space.LFSR, 0, 0)
@@ -246,7 +246,7 @@ async def reset_ends_the_row(dut: Any) -> None:
         for words in range(driver.limits.lanes):
             driver.command(Space.WEIGHTS, 3, write)
             if write:
-                # One word is missing, so nothing is stored.
+                # One word is missing, so the row is not stored.
                 await driver.write_words.send_all([rng.getrandbits(16) for _ in range(words)])
             else:
                 await driver.read_words.receive_all(words)

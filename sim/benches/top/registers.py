@@ -28,7 +28,7 @@ class Driver:
             getattr(dut, name).value = 0
 
     async def write(self, address: int, value: int) -> None:
-        """Write to both; a strobe comes two cycles later, and only with its register."""
+        """Write to both; the register's strobe, and no other, follows two cycles later."""
         dut = self.dut
         dut.address.value, dut.write_data.value, dut.write_en.value = address, value, 1
         await FallingEdge(dut.clk)
@@ -42,7 +42,7 @@ class Driver:
         assert dut.clear_traces.value == 0
 
     async def check(self) -> None:
-        """Compare all addresses, read one a cycle, and the registers as the engine sees them."""
+        """Compare all addresses, read at one per cycle, and the register values at the engine's ports."""
         dut, registers = self.dut, self.golden.registers
         order = list(range(ADDRESSES))
         self.rng.shuffle(order)
@@ -67,14 +67,14 @@ async def keeps_what_was_written(dut: Any) -> None:
     await bench.start(dut)
     await driver.check()
     for value in (DATA_MASK, 0, 0x55555555, 0xAAAAAAAA):
-        # All addresses, those without a register too.
+        # All addresses, including those without a register.
         for address in range(ADDRESSES):
             await driver.write(address, value)
         await driver.check()
     for address in range(ADDRESSES):
         await driver.write(address, rng.getrandbits(32))
     await driver.check()
-    # One register after the other, to see that no other one moves.
+    # One register after the other, to check that no other one changes.
     for address in driver.golden.registers:
         await driver.write(address, rng.getrandbits(32))
         await driver.check()

@@ -1,4 +1,4 @@
-"""Testbench of the results."""
+"""Testbench of ``Results``, which sends the results of runs."""
 
 from random import Random
 from typing import Any
@@ -13,7 +13,7 @@ from opzo.spec.formats import LOSS_SUM_BITS, OUTPUT_SUM
 
 
 class Driver:
-    """Give results, answer what the unit asks for, and check the words."""
+    """Provide results, answer the unit's requests for sums, and check the words sent."""
 
     def __init__(self, dut: Any, rng: Random) -> None:
         self.dut, self.rng = dut, rng
@@ -23,7 +23,7 @@ class Driver:
         cocotb.start_soon(self._answer())
 
     def give(self, classes: int, outputs: int, prediction: int, loss: int, sums: list[int]) -> list[dict[str, int]]:
-        """Set a sample's results and strobe start in this cycle; returns the words that must come."""
+        """Set a sample's results and strobe ``start`` in this cycle; return the expected words."""
         dut, rng = self.dut, self.rng
         sample = unpack(RUN, rng.getrandbits(RUN.size)) | {"outputs": outputs}
         self.sums = [*sums, *(rng.randrange(OUTPUT_SUM.min, 0) for _ in range(64 - classes))]
@@ -36,7 +36,7 @@ class Driver:
         ]
 
     async def sample(self, *results: Any) -> None:
-        """Give a sample's results and receive them all."""
+        """Provide a sample's results and receive all words."""
         dut = self.dut
         expected = self.give(*results)
         await FallingEdge(dut.clk)
@@ -49,7 +49,7 @@ class Driver:
         await FallingEdge(dut.clk)
 
     def random(self) -> tuple[Any, ...]:
-        """Some results."""
+        """Random results of a sample."""
         rng = self.rng
         classes = rng.choice((2, 64, rng.randint(2, 64)))
         ends = (OUTPUT_SUM.min, -1, 0, OUTPUT_SUM.max)

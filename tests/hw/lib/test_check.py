@@ -46,7 +46,7 @@ def test_check_that_is_met_or_in_reset_does_nothing() -> None:
 
 def test_failed_check_fails_the_bench_with_unit_and_cause() -> None:
     with pytest.raises(
-        AssertionError, match=r"(?s)the simulation did not end well.*top\.counter\.check_range: the counter wraps"
+        AssertionError, match=r"(?s)the simulation failed.*top\.counter\.check_range: the counter wraps"
     ):
         run("counts_too_far")
 
