@@ -17,7 +17,7 @@ from opzo.hw.lanes.lanes import Lanes
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.memory_port import MemoryPort, RowPortSignature
-from opzo.hw.neurons.credits import error_command
+from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.registers import LAYERS, FeedbackShiftSignature
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.issue import Issue

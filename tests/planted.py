@@ -20,7 +20,7 @@ EDITS = (
     ("feedback shift every 128", "run", "% FEEDBACK_REFRESH == 0", "% 128 == 0"),
     ("feedback shift every 32", "run", "% FEEDBACK_REFRESH == 0", "% 32 == 0"),
     ("feedback shift of all lanes", "run", "feedback_shift(entries[:, :, 0])", "feedback_shift(entries)"),
-    ("feedback shift one too small", "scale", "total >> shift >= limit", "total >> shift > limit * 2"),
+    ("feedback shift one too small", "feedback_scale", "total >> shift >= limit", "total >> shift > limit * 2"),
     ("local read-out never learns", "run", "if local:", "if False:"),
     ("local error not scaled", "run", "error * core[Reg.RATE]", "error * 100"),
     ("activity cost for silent neurons", "feedback", "scaled + spikes * activity", "scaled + activity"),

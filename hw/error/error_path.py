@@ -7,13 +7,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.counters import counted
-from opzo.hw.error.error import CLOSING_CYCLES, ErrorUnit
+from opzo.hw.error.error_unit import CLOSING_CYCLES, ErrorUnit
 from opzo.hw.error.local_readout import LocalReadout
 from opzo.hw.error.ports import AnswerSignature, ErrorProgressSignature, ErrorReadSignature
 from opzo.hw.error.readout_shifter import ReadoutShifter
 from opzo.hw.lanes.lane_command import SUM
 from opzo.hw.lib.saturate import Saturate
-from opzo.hw.neurons.credits import error_command
+from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.registers import LAYERS
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import tag_layout

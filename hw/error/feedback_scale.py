@@ -18,8 +18,9 @@ from opzo.spec.network import MAX_HIDDEN, Limits
 class ScaleEstimator(wiring.Component):
     """Find the smallest shift k with ``sum(abs(entry)) >> k < FEEDBACK_MEAN_MAX * entries``.
 
-    Golden twin: ``opzo.sim.golden.scale.feedback_shift``. ``done`` comes 3 + 2 k cycles after ``finish`` (k at most
-    10 where there was an entry), one entry a cycle before that, the last one up to the cycle of ``finish``.
+    Golden twin: ``opzo.sim.golden.feedback_scale.feedback_shift``. ``done`` comes 3 + 2 k cycles after
+    ``finish`` (k at most 10 where there was an entry), one entry a cycle before that, the last one up to the cycle of
+    ``finish``.
 
     Parameters
     ----------

@@ -21,8 +21,8 @@ from opzo.hw.lib.add_tree import add_tree
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.record import record
 from opzo.hw.lib.row_memory import RowMemory
-from opzo.hw.neurons.credits import error_command
 from opzo.hw.neurons.neurons import SETTINGS, Neurons
+from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.timing import ACCUMULATED, HISTORY, RESULT, ROW, UPDATE
 from opzo.spec.network import Limits
 

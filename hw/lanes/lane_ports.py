@@ -8,8 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lanes.lane_command import SUM, filter_command
-from opzo.hw.neurons.credits import error_command
 from opzo.hw.neurons.neurons import SETTINGS
+from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.neurons.word_results import WordResultsSignature
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import Limits

@@ -9,7 +9,7 @@ from opzo.hw.lanes.lane_group import LaneGroup, instance_index
 from opzo.hw.lanes.lane_ports import LanePorts
 from opzo.hw.lib.add_tree import add_tree
 from opzo.hw.lib.record import record
-from opzo.hw.neurons.credits import error_command
+from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.timing import STAGES
 from opzo.spec.network import Limits
 

@@ -7,7 +7,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.neurons.filter import filtered_credit
+from opzo.hw.neurons.credit_filter import filtered_credit
 from opzo.hw.timing import EXISTS_CYCLES
 from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
 from opzo.spec.network import Limits

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lib.record import record
-from opzo.hw.neurons.filter import CreditFilter, filtered_credit
+from opzo.hw.neurons.credit_filter import CreditFilter, filtered_credit
 from opzo.hw.neurons.neuron_state import StateSignatures
 from opzo.spec.formats import CREDIT
 from opzo.spec.network import Limits

@@ -9,12 +9,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from opzo.hw.lanes.lane_command import SUM, filter_command
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
-from opzo.hw.neurons.credits import FeedbackCredits, ReadoutCredits, error_command
-from opzo.hw.neurons.filter import filtered_credit
+from opzo.hw.neurons.credit_filter import filtered_credit
 from opzo.hw.neurons.filtered_credits import FilteredCredits
 from opzo.hw.neurons.neuron_state import NeuronState, StateSignatures
 from opzo.hw.neurons.time_step import TimeStep
 from opzo.hw.neurons.walk import LaneWalk, WordSignature
+from opzo.hw.neurons.word_credits import FeedbackCredits, ReadoutCredits, error_command
 from opzo.hw.neurons.word_results import WordResults, WordResultsSignature
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, MEMBRANE
 from opzo.spec.network import Limits

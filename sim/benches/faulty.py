@@ -9,8 +9,8 @@ from types import ModuleType, SimpleNamespace
 
 PACKAGE = "opzo.sim.golden"
 MODULES = (
-    *("saturate", "lfsr", "counters", "credit", "error", "feedback", "fire", "integrate", "local_readout", "scale"),
-    *("traces", "update", "run", "core", "link"),
+    *("saturate", "lfsr", "counters", "credit", "error", "feedback", "fire", "integrate", "local_readout"),
+    *("feedback_scale", "traces", "update", "run", "core", "link"),
 )
 """Modules in import order: each imports only earlier ones."""
 

@@ -13,11 +13,11 @@ import numpy as np
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
 from opzo.sim.golden.error import error_step
 from opzo.sim.golden.feedback import credit, feedback_sum
+from opzo.sim.golden.feedback_scale import feedback_shift
 from opzo.sim.golden.fire import fire
 from opzo.sim.golden.integrate import integrate
 from opzo.sim.golden.local_readout import local_readout
 from opzo.sim.golden.saturate import saturate
-from opzo.sim.golden.scale import feedback_shift
 from opzo.sim.golden.traces import Traces
 from opzo.sim.golden.update import update_rows
 from opzo.spec.commands import RunFlag

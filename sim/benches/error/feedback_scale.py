@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge
 
 from opzo.sim.benches import bench
-from opzo.sim.golden.scale import feedback_shift
+from opzo.sim.golden.feedback_scale import feedback_shift
 from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_MEAN_MAX
 
 MOST_CYCLES = 30

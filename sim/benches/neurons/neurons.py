@@ -10,10 +10,10 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from opzo.hw.lanes.accumulator import SUM_SHIFT
 from opzo.hw.lanes.lane_command import SUM, AfterWord, filter_command, word_command
-from opzo.hw.neurons.credits import error_command
-from opzo.hw.neurons.filter import filtered_credit
+from opzo.hw.neurons.credit_filter import filtered_credit
 from opzo.hw.neurons.neuron_state import signs, word_step_address
 from opzo.hw.neurons.neurons import SETTINGS
+from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.timing import NEURON_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack

@@ -12,7 +12,7 @@ from opzo.host.driver.initial_weights import feedback_shift, initial_feedback, i
 from opzo.host.driver.state import State
 from opzo.host.training.config import Config, Hyperparameters, checked, read_toml
 from opzo.host.training.schedule_registers import BLOCK, decay_shift, schedule_registers
-from opzo.sim.golden import scale
+from opzo.sim.golden import feedback_scale
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.network import Network
 from opzo.spec.registers import Reg
@@ -149,7 +149,7 @@ def test_feedback_shift_of_a_random_matrix_is_what_the_chip_would_choose(lanes: 
         words = np.zeros((10, -(-100 // lanes) * lanes), np.int16)
         words[:, :100] = matrix
         lane = words.reshape(10, -1, lanes)[:, :, 0].T
-        assert feedback_shift(matrix, lanes) == scale.feedback_shift(lane)
+        assert feedback_shift(matrix, lanes) == feedback_scale.feedback_shift(lane)
     means = (0, 63, 64, 127, 128, 32767)
     assert [feedback_shift(np.full((10, 100), mean, np.int16), lanes) for mean in means] == [0, 0, 1, 1, 2, 9]
 

@@ -3,7 +3,7 @@ import pytest
 
 from opzo.hw.error.feedback_scale import ScaleEstimator
 from opzo.sim.benches.bench import run_bench
-from opzo.sim.golden.scale import feedback_shift
+from opzo.sim.golden.feedback_scale import feedback_shift
 from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_SHIFT_MAX
 from opzo.spec.network import Limits
 

@@ -7,8 +7,8 @@ from chunked import CUTS, LENGTHS, core, cut, still
 
 from opzo.sim.golden.core import GoldenCore, RunResult
 from opzo.sim.golden.credit import filter_credit, spike_update, trace_update
+from opzo.sim.golden.feedback_scale import feedback_shift
 from opzo.sim.golden.lfsr import LaneLFSRs
-from opzo.sim.golden.scale import feedback_shift
 from opzo.sim.golden.traces import Traces
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk

@@ -8,7 +8,7 @@ import numpy as np
 from amaranth.hdl import signed
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from opzo.hw.error.error import CLOSING_CYCLES
+from opzo.hw.error.error_unit import CLOSING_CYCLES
 from opzo.hw.error.ports import CLASS_BITS
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal

@@ -3,7 +3,7 @@ from math import exp, log2
 import numpy as np
 import pytest
 
-from opzo.hw.error.error import ErrorUnit
+from opzo.hw.error.error_unit import ErrorUnit
 from opzo.hw.lib import reciprocal
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.golden.error import error_step
@@ -20,7 +20,7 @@ def test_unit_matches_golden(device, classes):
     run_bench(
         ErrorUnit(limits(device)),
         name=f"error-{device}",
-        test_module="opzo.sim.benches.error.error",
+        test_module="opzo.sim.benches.error.error_unit",
         parameters={"classes": classes, "samples": 300 if classes < 64 else 100},
     )
 

@@ -5,9 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lanes.selector import SUM_WIDTH, CreditSelector, TableSums, tables
-from opzo.hw.neurons.filter import CreditFilter
+from opzo.hw.neurons.credit_filter import CreditFilter
 from opzo.sim.benches.bench import run_bench
-from opzo.sim.benches.neurons.filter import LANES
+from opzo.sim.benches.neurons.credit_filter import LANES
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
 from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, TRACE_FRAC_BITS
 from opzo.spec.network import Limits
@@ -77,7 +77,7 @@ def test_unit_matches_golden(steps):
     run_bench(
         FilterAndSelect(steps),
         name=f"filter-{steps}",
-        test_module="opzo.sim.benches.neurons.filter",
+        test_module="opzo.sim.benches.neurons.credit_filter",
         parameters={"steps": steps},
     )
 
