@@ -158,7 +158,7 @@ def test_folders_that_are_no_runs_are_named(tmp_path: Path, capsys: pytest.Captu
     state = load_checkpoint(tmp_path / "run")
     torch.save({**state, "run": {"recipe": 1}}, tmp_path / "run" / "checkpoint.pt")
     assert main(["reference", "table", str(tmp_path / "run")]) == 2
-    assert "no run of this version" in capsys.readouterr().err
+    assert "not a run of this version" in capsys.readouterr().err
 
 
 def test_labels_tell_what_differs_from_the_papers_default() -> None:

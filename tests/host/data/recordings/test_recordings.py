@@ -237,7 +237,7 @@ def test_more_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     path = written(tmp_path, "a.bin", nmnist(*EVENTS_NMNIST) * 1000)
     for room, file in ((25_000_000, raw), (100_000, path)):
         monkeypatch.setattr("opzo.system.bounds.free_memory", lambda room=room: room)
-        refused(file, "of memory, and .* can be used for it")
+        refused(file, "of memory, but only .* are available")
 
 
 def test_packets_that_unpack_to_more_than_memory(tmp_path: Path) -> None:
