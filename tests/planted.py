@@ -21,7 +21,7 @@ EDITS = (
     ("feedback shift every 32", "run", "% FEEDBACK_REFRESH == 0", "% 32 == 0"),
     ("feedback shift of all lanes", "run", "feedback_shift(entries[:, :, 0])", "feedback_shift(entries)"),
     ("feedback shift one too small", "feedback_scale", "total >> shift >= limit", "total >> shift > limit * 2"),
-    ("local read-out never learns", "run", "if local:", "if False:"),
+    ("local readout never learns", "run", "if local:", "if False:"),
     ("local error not scaled", "run", "error * core[Reg.RATE]", "error * 100"),
     ("activity cost for silent neurons", "feedback", "scaled + spikes * activity", "scaled + activity"),
     ("decay rounds down", "update", "rows + (1 << (decay_shift - 1))", "rows"),
@@ -105,7 +105,7 @@ EDITS = (
     ("DECISION keeps the loss", "core", "self.output_sums[...] = self.loss_sum = 0", "self.output_sums[...] = 0"),
     ("loss sum of 20 bits", "run", "% (1 << LOSS_SUM_BITS)", "% (1 << 20)"),
     ("loss sum of 27 bits", "run", "% (1 << LOSS_SUM_BITS)", "% (1 << 27)"),
-    ("read-out sum of 30 bits", "run", "1 << (OUTPUT_SUM.width - 1)", "1 << 29"),
+    ("readout sum of 30 bits", "run", "1 << (OUTPUT_SUM.width - 1)", "1 << 29"),
     (
         "SAMPLES carries no further than bit 15",
         "run",
@@ -150,7 +150,7 @@ EDITS = (
     ("bad RUN keeps events", "link", "if frame.code == Command.RUN:\n                self._discard()", "pass"),
     ("labels out of range taken", "link", "_require(label < classes, Status.BAD_LABEL)", "label %= classes"),
     ("last label refused", "link", "label < classes", "label < classes - 1"),
-    ("SYNC sent again begins anew", "link", "if nonce != self.nonce:", "if True:"),
+    ("SYNC sent again starts a new session", "link", "if nonce != self.nonce:", "if True:"),
     ("SYNC keeps events", "link", "self._executed.clear()\n            self._discard()", "self._executed.clear()"),
     ("SYNC keeps replies", "link", "self._executed.clear()\n", "pass\n"),
     ("events behind the inputs taken", "link", "(part.addresses >= inputs)", "(part.addresses >= 1 << 20)"),
@@ -173,4 +173,4 @@ EDITS = (
 )
 
 # Found by the step `long`, which takes longer than all previous steps together.
-SLOW = ("loss wraps", "loss sum of 20 bits", "read-out sum of 30 bits")
+SLOW = ("loss wraps", "loss sum of 20 bits", "readout sum of 30 bits")

@@ -1,4 +1,4 @@
-"""From gateware to bitstream: what differs between device families."""
+"""Build flows from gateware to bitstream, with the steps that differ between device families."""
 
 import json
 from abc import ABC, abstractmethod
