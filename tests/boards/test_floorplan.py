@@ -135,5 +135,5 @@ def test_the_gateware_has_such_names():
 def test_unknown_names_are_noticed(tmp_path):
     cells = {name.replace("group_", "bundle_"): kind for name, kind in netlist().items()}
     assert cells_of_groups(cells, "DP16KD") == []
-    with pytest.raises(AssertionError, match="no MULT18X18D is one of a group"):
+    with pytest.raises(AssertionError, match="no MULT18X18D belongs to a group"):
         planned(tmp_path, cells)
