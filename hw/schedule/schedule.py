@@ -33,6 +33,73 @@ CANDIDATE = data.StructLayout(
 ``local`` one, the layer has a local readout."""
 
 
+class Slot(wiring.Component):
+    """Layer, delay and conditions of a slot of a macro step. Combinational.
+
+    Members
+    -------
+    number : In
+        Number of the slot, 0 to SLOTS - 1.
+    depth : In
+        Hidden layers of the network.
+    feedback : In(1)
+        Whether the hidden layers learn in this run.
+    layer : Out
+        Layer of weights; READOUT_LAYER in slot READOUT_SLOT.
+    offset : Out
+        Macro steps by which the slot is behind the first slot.
+    enabled : Out(1)
+        Whether the network has the layer and, after the readout, whether its hidden layers learn.
+    after_readout, local : Out(1)
+        Whether it comes after the readout, and is a local readout; after the readout the others are feedback.
+    """
+
+    number: In(range(SLOTS))
+    depth: In(CONFIG["hidden_layers"].shape)
+    feedback: In(1)
+    layer: Out(range(MAX_HIDDEN + 1))
+    offset: Out(range(HISTORY_STEPS + MAX_HIDDEN + 2))
+    enabled: Out(1)
+    after_readout: Out(1)
+    local: Out(1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        number, depth = self.number, self.depth
+        number_after = Signal.like(number)
+        m.d.comb += [
+            number_after.eq(number - LOCAL_SLOT),
+            self.after_readout.eq(number >= LOCAL_SLOT),
+            self.local.eq(self.after_readout & ~number_after[0]),
+        ]
+        with m.If(self.after_readout):
+            m.d.comb += [
+                self.layer.eq(number_after >> 1),
+                self.enabled.eq(self.feedback & (self.layer < depth)),
+                self.offset.eq(Mux(self.local, self.layer, depth) + 1),
+            ]
+        with m.Elif(number == READOUT_SLOT):
+            m.d.comb += [self.offset.eq(depth), self.layer.eq(READOUT_LAYER), self.enabled.eq(1)]
+        with m.Else():
+            m.d.comb += [self.layer.eq(number), self.offset.eq(number), self.enabled.eq(self.layer < depth)]
+        return m
+
+
+def derive_pass(m: Module, chosen: data.View, candidate: data.View, config: data.View, layers: data.View) -> None:
+    """Derive the pass ``chosen`` from a candidate and the settings of its layer; combinational."""
+    readout = candidate.layer == READOUT_LAYER
+    m.d.comb += [
+        chosen.kind.eq(candidate.kind),
+        chosen.layer.eq(candidate.layer),
+        chosen.readout.eq(readout),
+        chosen.below.eq(Mux(readout, config.hidden_layers - 1, candidate.layer - 1)),
+        chosen.below_base.eq(Array(layers[n].word_base for n in range(MAX_HIDDEN))[chosen.below]),
+        chosen.step.eq(candidate.step),
+        chosen.last.eq(candidate.last),
+        chosen.settings.eq(Array(layers[n] for n in range(MAX_HIDDEN + 1))[candidate.layer]),
+    ]
+
+
 class Schedule(wiring.Component):
     """Emit the passes of one run (``docs/machine.md``, Schedule).
 
@@ -59,9 +126,7 @@ class Schedule(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth, steps = self.config.hidden_layers, self.config.steps
-        frozen, frame = Signal(), Signal()
-        feedback = Signal()
-        train = Signal()
+        frozen, frame, feedback, train = Signal(), Signal(), Signal(), Signal()
         macro = Signal(range(HISTORY_STEPS + MAX_HIDDEN + 2))
         slot = Signal(range(SLOTS))
         free = Signal()
@@ -79,32 +144,18 @@ class Schedule(wiring.Component):
             m.d.sync += [self.passes.p.eq(next_pass), self.passes.valid.eq(1), found.eq(0)]
 
         # The candidate of this cycle: layer of the slot, and its time step if that exists.
-        slot_after = Signal.like(slot)
-        after_readout, is_local, is_feedback = Signal(), Signal(), Signal()
-        m.d.comb += [
-            slot_after.eq(slot - LOCAL_SLOT),
-            after_readout.eq(slot >= LOCAL_SLOT),
-            is_local.eq(after_readout & ~slot_after[0]),
-            is_feedback.eq(after_readout & slot_after[0]),
-        ]
         candidate, taken = record(CANDIDATE, "candidate"), record(CANDIDATE, "taken")
-        offset = Signal.like(macro)
-        with m.If(after_readout):
-            m.d.comb += [
-                candidate.layer.eq(slot_after >> 1),
-                candidate.enabled.eq(feedback & (candidate.layer < depth)),
-                candidate.local.eq(is_local),
-                offset.eq(Mux(is_local, candidate.layer, depth) + 1),
-            ]
-        with m.Elif(slot == READOUT_SLOT):
-            m.d.comb += [offset.eq(depth), candidate.layer.eq(READOUT_LAYER), candidate.enabled.eq(1)]
-        with m.Else():
-            m.d.comb += [
-                candidate.layer.eq(slot),
-                offset.eq(slot),
-                candidate.enabled.eq(candidate.layer < depth),
-            ]
-        m.d.comb += [candidate.step.eq(macro - offset), candidate.begun.eq(macro >= offset)]
+        m.submodules.place = place = Slot()
+        m.d.comb += [
+            place.number.eq(slot),
+            place.depth.eq(depth),
+            place.feedback.eq(feedback),
+            candidate.layer.eq(place.layer),
+            candidate.enabled.eq(place.enabled),
+            candidate.local.eq(place.local),
+            candidate.step.eq(macro - place.offset),
+            candidate.begun.eq(macro >= place.offset),
+        ]
 
         # The last macro step, known long before the slot that needs it.
         last_macro, is_last_macro = Signal.like(macro), Signal()
@@ -125,8 +176,8 @@ class Schedule(wiring.Component):
             with m.State("STEP"):
                 first = Mux(frame, Kind.FIRE.value, Kind.INPUT.value)
                 m.d.comb += [candidate.valid.eq(1), candidate.kind.eq(Mux(slot == 0, first, Kind.SPIKES.value))]
-                with m.If(after_readout):
-                    m.d.comb += candidate.kind.eq(Mux(is_local, Kind.LOCAL.value, Kind.FEEDBACK.value))
+                with m.If(place.after_readout):
+                    m.d.comb += candidate.kind.eq(Mux(place.local, Kind.LOCAL.value, Kind.FEEDBACK.value))
                 # The last step of the readout.
                 final = (slot == READOUT_SLOT) & ~train & is_last_macro
                 m.d.comb += candidate.last.eq(final)
@@ -158,16 +209,7 @@ class Schedule(wiring.Component):
 
         # In the next cycle the settings of its layer decide whether there is such a pass.
         chosen = record(PASS, "chosen")
-        m.d.comb += [
-            chosen.kind.eq(taken.kind),
-            chosen.layer.eq(taken.layer),
-            chosen.readout.eq(taken.layer == READOUT_LAYER),
-            chosen.below.eq(Mux(taken.layer == READOUT_LAYER, depth - 1, taken.layer - 1)),
-            chosen.below_base.eq(Array(self.layers[n].word_base for n in range(MAX_HIDDEN))[chosen.below]),
-            chosen.step.eq(taken.step),
-            chosen.last.eq(taken.last),
-            chosen.settings.eq(Array(self.layers[n] for n in range(MAX_HIDDEN + 1))[taken.layer]),
-        ]
+        derive_pass(m, chosen, taken, self.config, self.layers)
         has_local = Array(self.layers[n].local_shift != 0 for n in range(MAX_HIDDEN + 1))[taken.layer]
         with m.If(free):
             m.d.sync += [
