@@ -164,7 +164,7 @@ class Layer:
     Row ``i`` of word ``w`` is row-word ``weight_base + w * rows + i``; the bias is the last row. Entry ``k`` of
     the feedback matrix for word ``w`` is row-word ``feedback_base + w * classes + k``. Where the layer has a local
     readout (``local``), both it and the feedback matrix are ``2 * classes`` row-words a word: first the readout's
-    entries, then those of the matrix. ``word_base`` is the layer's first word in the per-lane memories (membrane,
+    entries, then those of the matrix. ``word_base`` is the layer's first word in the memories of the lanes (membrane,
     surrogate, credit).
     """
 

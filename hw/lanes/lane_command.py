@@ -191,7 +191,7 @@ def filter_command(limits: Limits) -> data.StructLayout:
     """Layout of a command to the credit filters: filter one credit of lane ``lane`` of each group.
 
     - ``valid``: there is a command.
-    - ``read_out``: ``word`` is a word of readout neurons, not of hidden ones.
+    - ``readout``: ``word`` is a word of readout neurons, not of hidden ones.
     - ``lane``, ``word``, ``step``: place of the credit. The steps of a lane come in descending order.
     - ``first``: the first command of a lane, that of its last time step.
     - ``frame``: the presynaptic rows of the word are values of a frame, not spikes.
@@ -201,7 +201,7 @@ def filter_command(limits: Limits) -> data.StructLayout:
             "valid": 1,
             "first": 1,
             "frame": 1,
-            "read_out": 1,
+            "readout": 1,
             "lane": range(limits.lanes_per_group),
             "word": max(limits.word_bits, limits.class_bits),
             "step": range(HISTORY_STEPS),

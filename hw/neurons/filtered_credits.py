@@ -58,7 +58,7 @@ class FilteredCredits(wiring.Component):
             asked.eq(self.command),
             read.eq(asked),
             arrived.eq(read),
-            credit.eq(Mux(read.read_out, self.readout_credit.data, self.credit.data)),
+            credit.eq(Mux(read.readout, self.readout_credit.data, self.credit.data)),
             self.filtered.valid.eq(arrived.valid),
             self.filtered.lane.eq(arrived.lane),
             self.filtered.step.eq(arrived.step),

@@ -141,8 +141,8 @@ class Neurons(wiring.Component):
             self.potential.eq(state.membrane.read.data.v),
         ]
         for name, ports, reads in (
-            ("credit", state.credit, self.filter.valid & ~self.filter.read_out),
-            ("readout_credit", state.readout_credit, self.filter.valid & self.filter.read_out),
+            ("credit", state.credit, self.filter.valid & ~self.filter.readout),
+            ("readout_credit", state.readout_credit, self.filter.valid & self.filter.readout),
         ):
             same = ports.read.address.as_value() == ports.write.address.as_value()
             check(m, name, ~(reads & ports.write.en & same), "a credit is read in the cycle in which it is written")

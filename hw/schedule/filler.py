@@ -89,7 +89,7 @@ class FilterFiller(wiring.Component):
             last_word.eq(word == words - 1),
             next_step.eq(step - 1),
             self.command.valid.eq(valid),
-            self.command.read_out.eq(readout),
+            self.command.readout.eq(readout),
             self.command.word.eq(base + word),
             self.command.step.eq(step),
             self.command.lane.eq(lane),

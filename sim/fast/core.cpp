@@ -90,8 +90,8 @@ class Engine {
     void fire(int index, int step);
     void draw_signs(Hidden& h, int step);
     void fire_word(Hidden& h, int step, int word, const Word& current, bool saturated);
-    void read_out(int step);
-    void local_read_out(int index, int step);
+    void sum_readouts(int step);
+    void local_readout(int index, int step);
     void feedback(int index, int step);
     Word local_feedback(Hidden& h, int step, int word);
     void filter(const std::vector<Word>& credits, int words, int word);
@@ -236,7 +236,7 @@ void Engine::fire_word(Hidden& h, int step, int word, const Word& current, bool 
     if (saturated || current_saturated) count(COUNT_MEMBRANE_SATURATIONS, 1);
 }
 
-void Engine::read_out(int step) {
+void Engine::sum_readouts(int step) {
     const auto& list = hidden[depth - 1].listed[step];
     for (int w = 0; w < readout.words; w++) {
         Word current;
@@ -252,7 +252,7 @@ void Engine::read_out(int step) {
 }
 
 // Error of a layer's local readout.
-void Engine::local_read_out(int index, int step) {
+void Engine::local_readout(int index, int step) {
     Hidden& h = hidden[index];
     int32_t o[MAX_CLASSES];
     for (int k = 0; k < classes; k++) {
@@ -448,9 +448,9 @@ void Engine::forward() {
         }
         for (int index = 1; index < depth; index++)
             if (exists(macro - index)) fire(index, macro - index);
-        if (exists(macro - depth)) read_out(macro - depth);
+        if (exists(macro - depth)) sum_readouts(macro - depth);
         for (int index = 0; feeds_back && index < depth; index++) {
-            if (hidden[index].layer.local_shift && exists(macro - index - 1)) local_read_out(index, macro - index - 1);
+            if (hidden[index].layer.local_shift && exists(macro - index - 1)) local_readout(index, macro - index - 1);
             if (macro > depth) feedback(index, macro - depth - 1);
         }
     }

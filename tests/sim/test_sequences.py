@@ -212,10 +212,10 @@ def do(core: GoldenCore, step: Step) -> RunResult | None:
 
 def fill_empty_lanes(core: GoldenCore, rng: np.random.Generator | None) -> None:
     """Noise, or 0, in the memories' lanes that hold no neuron of the network."""
-    *hidden, read_out = core.layers()
-    for layer in (*hidden, read_out):
+    *hidden, readout = core.layers()
+    for layer in (*hidden, readout):
         empty = np.arange(layer.words * core.limits.lanes).reshape(layer.words, 1, -1) >= layer.neurons
-        for rows in [core.weights(layer), *([] if layer is read_out else [core.entries(layer)])]:
+        for rows in [core.weights(layer), *([] if layer is readout else [core.entries(layer)])]:
             places = np.broadcast_to(empty, rows.shape)
             rows[places] = 0 if rng is None else rng.integers(-32768, 32768, places.sum())
 

@@ -96,7 +96,7 @@ def test_what_is_no_network_is_refused(sizes: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("value", [2.0, "2", True, None, -1, HUGE])
-def test_steps_and_local_read_outs_are_whole_numbers(value: Any) -> None:
+def test_steps_and_local_readouts_are_whole_numbers(value: Any) -> None:
     for key in ("steps", "local"):
         with pytest.raises(opzo.NetworkError, match=f"{key} must be "):
             opzo.Network((4, 4, 4), **{key: value})

@@ -51,8 +51,8 @@ class Group:
         by_step = (words, HISTORY_STEPS, self.size)
         self.surrogate, self.spiked = np.zeros(by_step, np.int64), np.zeros(by_step, bool)
         self.negatives, self.credit = np.zeros(by_step, bool), np.zeros(by_step, np.int64)
-        self.read_out_words = self.limits.readout_words
-        self.error = np.zeros((self.read_out_words, HISTORY_STEPS, self.size), np.int64)
+        self.readout_words = self.limits.readout_words
+        self.error = np.zeros((self.readout_words, HISTORY_STEPS, self.size), np.int64)
         self.alpha, self.activity = rng.choice((0, 819, (1 << ALPHA_BITS) - 1)), rng.choice((0, 21, 4095))
         for name in ("word__start", "word__load", "word__command", "sum", "error", "filter", "signs__address"):
             getattr(dut, name).value = 0
@@ -205,17 +205,17 @@ class Group:
                 if rng.random() < 0.2:
                     await FallingEdge(dut.clk)
 
-    async def check_filter(self, *, read_out: int, word: int, steps: int, frame: int) -> None:
+    async def check_filter(self, *, readout: int, word: int, steps: int, frame: int) -> None:
         """Read and compare the filtered credits of a word."""
         dut = self.dut
-        source = (self.error if read_out else self.credit)[word, :steps]
+        source = (self.error if readout else self.credit)[word, :steps]
         filtered = filter_credit(source[:, None, :])[:, 0, :]
         total = np.clip(filtered.sum(axis=0), FRAME_CREDIT.min, FRAME_CREDIT.max)
         commands = [(lane, step) for lane in range(self.size) for step in reversed(range(steps))]
         for cycle in range(len(commands) + FILTER_CYCLES):
             if cycle < len(commands):
                 lane, step = commands[cycle]
-                values = {"valid": 1, "first": step == steps - 1, "frame": frame, "read_out": read_out}
+                values = {"valid": 1, "first": step == steps - 1, "frame": frame, "readout": readout}
                 dut.filter.value = pack(self.filter, values | {"lane": lane, "word": word, "step": step})
             else:
                 dut.filter.value = self.rng.getrandbits(len(dut.filter)) & ~1
@@ -253,10 +253,10 @@ async def matches_golden(dut: Any) -> None:
     await group.give_errors()
     await FallingEdge(dut.clk)
     for _ in range(60):
-        read_out = rng.getrandbits(1)
-        words = group.read_out_words if read_out else group.limits.words
+        readout = rng.getrandbits(1)
+        words = group.readout_words if readout else group.limits.words
         await group.check_filter(
-            read_out=read_out, word=rng.randrange(words), steps=rng.randint(1, HISTORY_STEPS), frame=rng.getrandbits(1)
+            readout=readout, word=rng.randrange(words), steps=rng.randint(1, HISTORY_STEPS), frame=rng.getrandbits(1)
         )
 
 

@@ -51,7 +51,7 @@ class Sample:
                     "first": step == steps - 1,
                     "frame": slot == 0 and config["input"] == Input.FRAME,
                     "lane": lane,
-                    "read_out": slot == READOUT_LAYER,
+                    "readout": slot == READOUT_LAYER,
                     "word": word + (0 if slot == READOUT_LAYER else layers[slot]["word_base"]),
                     "step": step,
                 }
@@ -83,7 +83,7 @@ class Sample:
                 cycles += 1
                 assert dut.fill__filled.value == 0, where
                 command = unpack(self.layout, int(dut.command.value))
-                may_come = commands[0]["read_out"] or bool(dut.fill__hidden_ready.value)
+                may_come = commands[0]["readout"] or bool(dut.fill__hidden_ready.value)
                 if sent:
                     lane, step = commands[sent]["lane"], commands[sent]["step"]
                     due = cycles == begin + ENTRIES * lane + steps - 1 - step

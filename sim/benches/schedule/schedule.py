@@ -79,9 +79,9 @@ class Run:
     def check(self, number: int, got: dict[str, Any]) -> None:
         """Compare all fields of a pass that mean something."""
         kind, layer, step = self.expected[number]
-        read_out = layer == self.depth
-        slot = READOUT_LAYER if read_out else layer
-        want: dict[str, Any] = {"kind": kind.value, "readout": read_out, "layer": slot}
+        readout = layer == self.depth
+        slot = READOUT_LAYER if readout else layer
+        want: dict[str, Any] = {"kind": kind.value, "readout": readout, "layer": slot}
         want |= {"settings": self.layers[slot], "last": number == len(self.expected) - 1}
         if kind in TIMED or (kind is Kind.INPUT and self.events):
             want["step"] = step
