@@ -126,7 +126,7 @@ class PassGate(wiring.Component):
             start.may_start.eq(may_start & settled & ~start.taken),
             start.ops.eq(ops),
         ]
-        check(m, "early", ~start.taken | ~settled | may_start, "a pass starts before its inputs are complete")
+        check(m, "early", ~start.taken | (settled & may_start), "a pass starts before its inputs are complete")
         monitor(m, "permission", self._watch_permission)
         return m
 
