@@ -118,8 +118,8 @@ class Settings:
         if item["last"]:
             fired = AfterWord.READOUT if item["readout"] else AfterWord.FIRE
             stored = AfterWord.STORE if self.frame else AfterWord.FIRE
-            posts = {Kind.INPUT: stored, Kind.FIRE: AfterWord.FIRE, Kind.SPIKES: fired, Kind.FEEDBACK: AfterWord.CREDIT}
-            after_word = posts.get(kind, AfterWord.NONE)
+            uses = {Kind.INPUT: stored, Kind.FIRE: AfterWord.FIRE, Kind.SPIKES: fired, Kind.FEEDBACK: AfterWord.CREDIT}
+            after_word = uses.get(kind, AfterWord.NONE)
         strobes = set()
         if kind in INTEGRATE:
             strobes.add("integrate")
