@@ -47,7 +47,7 @@ def test_row_words_hold_neuron_j_in_lane_j_mod_p_of_word_j_div_p(rows: int, neur
     np.testing.assert_array_equal(unpack_rows(packed, neurons), matrix)
 
 
-def test_local_read_outs_and_feedback_lie_side_by_side() -> None:
+def test_local_readouts_and_feedback_lie_side_by_side() -> None:
     network = Network((6, 9, 5, 3), local=1)
     device, core = device_and_core(network, lanes=4)
     rng = np.random.default_rng(2)

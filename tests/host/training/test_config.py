@@ -186,7 +186,7 @@ def test_network_errors_are_opzo_errors() -> None:
     assert issubclass(NetworkError, OpzoError)
 
 
-def test_local_read_outs_are_counted_from_the_first_layer_or_all() -> None:
+def test_local_readouts_are_counted_from_the_first_layer_or_all() -> None:
     assert [Config(net="9-8-7-3", local=local).network.local for local in (0, 1, 2, -1)] == [0, 1, 2, 2]
     with pytest.raises(NetworkError, match="local is 3 hidden layers with a local readout; 9-8-7-3 has 2"):
         Config(net="9-8-7-3", local=3)

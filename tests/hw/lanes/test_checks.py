@@ -86,7 +86,7 @@ START, LOAD = (1, 0, {}, {}), (0, 1, {}, {})
         ([START, START], "before the last lane"),
         ([START, LOAD], "before the last lane"),
         ([START, IDLE, START], "while a new one is computed"),
-        ([(0, 0, {"valid": 1, "read_out": 1}, {"valid": 1})], "read in the cycle in which it is written"),
+        ([(0, 0, {"valid": 1, "readout": 1}, {"valid": 1})], "read in the cycle in which it is written"),
     ],
 )
 def test_words_that_come_too_early(cycles, text):
