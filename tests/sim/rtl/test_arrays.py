@@ -285,9 +285,9 @@ class Backwards(wiring.Component):
 
 
 def test_what_is_not_translated_is_refused():
-    with pytest.raises(ValueError, match="memory store does not begin with zeros"):
+    with pytest.raises(ValueError, match="memory store is not initialized with zeros"):
         netlist_of(Store(init=[0, 5]))
-    with pytest.raises(ValueError, match=r"memory store has a reset, or hands through what is written"):
+    with pytest.raises(ValueError, match=r"memory store has a reset, or is transparent"):
         ArrayModule("groups", netlist_of(Store(through=True)), 2, {"address"}).verilog()
     with pytest.raises(ValueError, match=r"a \$dff has another clock"):
         netlist_of(Backwards())
