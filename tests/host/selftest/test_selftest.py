@@ -121,7 +121,7 @@ def test_register_faults_are_found() -> None:
         *("register ACTIVITY at 0x07, bit 7, 0x80 written", "0x80", "0x0"),
     )
     where, expected, got = failure(registers_step, SharedRegister(SMALL_CHIP))
-    assert where.startswith("register WORD_BASE of layer 3 at 0x26, bit ")
+    assert where.startswith("register LAYER_3_WORD_BASE at 0x26, bit ")
     assert expected != got
     assert failure(registers_step, StickyCounter(SMALL_CHIP)) == ("counter STEPS after a clear", "0", "2")
 
@@ -191,7 +191,7 @@ def test_fault_in_training_is_found_at_its_first_sample() -> None:
 
 def test_fault_of_one_time_is_told_as_such() -> None:
     where, expected, got = failure(training_step, WrongOnce(SMALL_CHIP))
-    assert where == "after test sample 220 of 220, and not when it was repeated: loss of sample 100"
+    assert where == "after test sample 220 of 220, but not when repeated: loss of sample 100"
     assert int(got) == int(expected) + 1
 
 
