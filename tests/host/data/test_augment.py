@@ -65,7 +65,7 @@ def test_images_of_unknown_height_and_width_are_not_moved(shape: tuple[int, ...]
     frames = Frames.of(np.full((2, *shape), 99), [0, 1])
     assert frames.shape is None
     pixels = np.prod(shape)
-    with pytest.raises(OpzoError, match=f"the training data has {pixels} pixels per frame, and its array does not say"):
+    with pytest.raises(OpzoError, match=f"the training data has {pixels} pixels per frame, but no height and width"):
         Augmentation(5, 0, 0).check(frames, "the training data")
     Augmentation(0, 0, 0).check(frames, "the training data")
     with pytest.raises(OpzoError, match="cannot transform"):
