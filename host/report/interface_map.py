@@ -33,8 +33,9 @@ def registers_page() -> str:
         "This page is generated from `spec/registers.py` by `opzo registers --format md`. Change the table there, not "
         "the page. `--format json` and `--format c` give the same map to other programs.",
         "READ_REGISTERS and WRITE_REGISTERS ([protocol.md](protocol.md)) move registers of 32 bits at addresses of 8 "
-        "bits. A register keeps as many low bits as the table says, and its other bits read 0. All registers and "
-        "counters are 0 after a reset. The host writes registers only while the engine is idle.",
+        "bits. A register keeps as many low bits as the table says, and its other bits read 0. All registers are 0 "
+        "after a reset. Counters are 0 after configuration of the FPGA; a reset does not clear them. The host writes "
+        "registers only while the engine is idle.",
         "## Single registers",
         _table(
             ("address", "name", "bits", "access", "meaning"),
