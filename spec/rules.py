@@ -220,7 +220,10 @@ class Input(IntEnum):
     @classmethod
     def of_register(cls, content: int) -> "Input":
         """Kind for the content of register INPUT; a content that is no kind acts like SPIKES."""
-        return cls(content) if content in tuple(cls) else cls.SPIKES
+        try:
+            return cls(content)
+        except ValueError:
+            return cls.SPIKES
 
     @classmethod
     def parse(cls, name: "Input | str") -> "Input":
