@@ -14,6 +14,13 @@ def columns(given: list[Event]) -> dict[str, Any]:
     return dict(zip("txyp", np.array(given, np.int64).T, strict=True))
 
 
+def structured(given: list[Event]) -> Any:
+    table = np.zeros(len(given), [("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
+    for name, values in columns(given).items():
+        table[name] = values
+    return table
+
+
 def datasets(path: Path, where: str, arrays: dict[str, Any], **attributes: Any) -> Path:
     with h5py.File(path, "w") as file:
         group = file.require_group(where)

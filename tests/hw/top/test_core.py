@@ -26,7 +26,7 @@ USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT
 LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
 STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "SAMPLES": 60}
 RATES = (USUAL, STILL, LARGEST)
-SAMPLES = {4: 25, 8: 25, 16: 12}
+SAMPLES = {4: 20, 8: 16, 16: 6}
 """Samples of a case by lanes: a wide core simulates slowly, and has nothing that a narrow one lacks but lanes."""
 
 
@@ -144,7 +144,7 @@ def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch, sizes, lanes,
     monkeypatch.setattr(primitives, "GENERIC", Colliding())
     monkeypatch.setattr(NeuronState, "add_memory", colliding_ports)
     cases = [
-        case(sizes, 6, Rule.OPZO, local, USUAL, SAMPLES[lanes], kind)
+        case(sizes, 6, Rule.OPZO, local, USUAL, SAMPLES[lanes] // 2, kind)
         for local in (0, 2)
         for kind in (Input.FRAME, Input.SPIKES)
     ]

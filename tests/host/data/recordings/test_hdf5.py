@@ -7,17 +7,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hdf5_files import EVENTS_HDF5, columns, datasets
-from recorded import Event, events, refused
+from hdf5_files import EVENTS_HDF5, columns, datasets, structured
+from recorded import events, refused
 
 from opzo.host.data.recordings.readers import read_recording
-
-
-def structured(given: list[Event]) -> Any:
-    table = np.zeros(len(given), [("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
-    for name, values in columns(given).items():
-        table[name] = values
-    return table
 
 
 @pytest.mark.parametrize("where", ["events", "/"])

@@ -12,21 +12,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hdf5_files import EVENTS_HDF5, columns, structured
 from mutated import mutated
 from recorded import EVENTS_DAT, dat, written
 from test_prophesee import BEGIN3, EVT2, HEADER_EVT2, HEADER_EVT3, words2, words3
 from test_recordings import (
     EVENTS,
     EVENTS4,
-    EVENTS_HDF5,
     EVENTS_NMNIST,
     HEADER3,
     HEADER4,
-    columns,
     nmnist,
     packet3,
     packet4,
-    structured,
 )
 
 from opzo.host.data.events.binning import Binning
