@@ -1,21 +1,29 @@
-// Operations on all lanes: random draws, row updates.
+// Operations on all lanes. Loops over lanes have fixed trip counts, so that the compiler vectorizes them.
 #pragma once
 
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "spec.h"
 
 constexpr int P = LANES;
-constexpr int ROW_SHIFT = LOW_BITS + UPDATE_FRAC_BITS;  // from an exact row to the stored row
 
-struct alignas(64) Word {
-    std::array<int32_t, P> lane;
-    int32_t& operator[](int j) { return lane[j]; }
-    const int32_t& operator[](int j) const { return lane[j]; }
+// One value a lane; at least eight, so that spikes can be read as 64-bit integers.
+template <typename T>
+struct alignas(64) Lanes {
+    T lane[P < 8 ? 8 : P];
+    T& operator[](int j) { return lane[j]; }
+    const T& operator[](int j) const { return lane[j]; }
 };
+
+using Word = Lanes<int32_t>;
+using Spikes = Lanes<uint8_t>;  // 0 or 1
+
+// Product of two fractions of 15 bits, rounded half up; one instruction on most processors.
+inline int16_t multiply_round(int16_t a, int16_t b) { return ((a * b >> 14) + 1) >> 1; }
 
 template <int Bits>
 inline int32_t saturate(int32_t value) {
@@ -23,15 +31,33 @@ inline int32_t saturate(int32_t value) {
     return std::clamp(value, -top - 1, top);
 }
 
-// The same for all lanes; returns whether one of the first ``valid`` lanes, which have neurons, saturated.
+// The same for all lanes; returns whether a ``valid`` lane, one that has a neuron, saturated.
 template <int Bits>
-inline bool saturate_word(const Word& exact, Word& result, int valid) {
+inline bool saturate_word(const Word& exact, Word& result, const Word& valid) {
     int32_t saturated = 0;
     for (int j = 0; j < P; j++) {
         result[j] = saturate<Bits>(exact[j]);
-        saturated |= j < valid ? result[j] ^ exact[j] : 0;
+        saturated |= (result[j] ^ exact[j]) & valid[j];
     }
     return saturated;
+}
+
+// Call ``use(lane)`` for each lane that spiked, in ascending order; returns their number.
+template <typename Use>
+inline int for_each_spike(const Spikes& spikes, Use use) {
+    constexpr uint64_t gather = 0x0102040810204080;  // moves the lowest bits of eight bytes to the highest byte
+    int count = 0;
+    for (int block = 0; block < P; block += 64) {
+        uint64_t mask = 0;
+        for (int j = block; j < std::min(P, block + 64); j += 8) {
+            uint64_t eight;
+            std::memcpy(&eight, &spikes.lane[j], sizeof eight);
+            mask |= (eight * gather >> 56) << (j - block);
+        }
+        count += std::popcount(mask);
+        for (; mask; mask &= mask - 1) use(block + std::countr_zero(mask));
+    }
+    return count;
 }
 
 // Prefetch rows: at 800 neurons the weight memory is larger than the inner caches.
@@ -40,33 +66,3 @@ inline void prefetch(const int16_t* row) {
 }
 
 constexpr size_t AHEAD = 6;  // rows
-
-// The next 16 random bits of each lane.
-inline Word draw(Word& lfsrs) {
-    Word fresh;
-    for (int j = 0; j < P; j++) {
-        const uint32_t s = lfsrs[j];
-        const uint32_t bits = (s ^ s >> LFSR_TAP_1 ^ s >> LFSR_TAP_2 ^ s >> LFSR_TAP_3) & 0xFFFF;
-        fresh[j] = bits;
-        lfsrs[j] = s >> DRAW_BITS | bits << DRAW_BITS;
-    }
-    return fresh;
-}
-
-// Decay, stochastic rounding and saturation of one row; returns whether a lane saturated.
-inline bool update_row(int16_t* row, const Word& update, int decay_shift, Word& lfsrs) {
-    const Word fresh = draw(lfsrs);
-    const int32_t half = decay_shift ? 1 << (decay_shift - 1) : 0;
-    const int32_t decays = decay_shift ? -1 : 0;
-    int32_t saturated = 0;
-    for (int j = 0; j < P; j++) {
-        const int32_t old = row[j];
-        const int32_t exact = (old << UPDATE_FRAC_BITS) + (fresh[j] >> (DRAW_BITS - ROW_SHIFT)) - update[j] -
-                              ((old + half >> decay_shift) & decays);
-        const int32_t stored = exact >> ROW_SHIFT;
-        const int32_t result = saturate<WEIGHT_BITS>(stored);
-        saturated |= result ^ stored;
-        row[j] = static_cast<int16_t>(result << LOW_BITS);
-    }
-    return saturated;
-}

@@ -18,9 +18,8 @@ from opzo.system.cache import cache_root, cached, content_hash
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
-SOURCE = FOLDER / "core.cpp"
 LIBRARY = "libopzofast.so"
-FLAGS = ("-std=c++20", "-O3", "-fPIC", "-shared")
+FLAGS = ("-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-shared")
 
 
 class State(ctypes.Structure):
@@ -75,14 +74,15 @@ def load(lanes: int, weight_bits: int) -> ctypes.CDLL:
 def _build(lanes: int, weight_bits: int) -> Path:
     cxx = find_cxx()
     header = spec_header(lanes, weight_bits)
-    sources = [path.read_bytes() for path in sorted([SOURCE, *FOLDER.glob("*.h")])]
-    key = content_hash(*sources, header, FLAGS, cxx.key)
+    sources = sorted(FOLDER.glob("*.cpp"))
+    texts = [path.read_bytes() for path in (*sources, *sorted(FOLDER.glob("*.h")))]
+    key = content_hash(*texts, header, FLAGS, cxx.key)
 
     def build(work: Path) -> None:
         logger.info("compiling the fast model for %d lanes; done once, takes a few seconds", lanes)
         check_executable(work)
         (work / "spec.h").write_text(header)
-        run_tool([*cxx.command, *FLAGS, *cxx.tuning, "-I.", f"-I{FOLDER}", "-o", LIBRARY, str(SOURCE)], work)
+        run_tool([*cxx.command, *FLAGS, *cxx.tuning, "-I.", f"-I{FOLDER}", "-o", LIBRARY, *map(str, sources)], work)
         load_library(work / LIBRARY)
 
     return cached(cache_root() / f"fast-{key}", build) / LIBRARY

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "spec.h"
+#include "lanes.h"
 
 inline int advance(int trace, int history, int steps) {
     return trace >> steps | (history << (HISTORY_STEPS - steps) & ((1 << HISTORY_STEPS) - 1));
@@ -26,17 +26,30 @@ struct Traces {
         active.resize(kept);
     }
 
-    // Add a spike of a row; returns whether it is the first one in the run.
-    bool mark(int row, int step) {
-        const bool first = !history[row];
+    // Add a spike of a row.
+    void mark(int row, int step) {
         append(row);
         history[row] |= 1 << step;
-        return first;
     }
 
     void mark_graded(int row, int value) {
         append(row);
         history[row] = value;
+    }
+
+    // Add the spikes of a word of rows; returns how many are the first ones in the run.
+    int mark_word(int word, const Spikes& spikes, int step) {
+        uint8_t* __restrict of_run = history + word * P;
+        const uint8_t* __restrict before = trace + word * P;
+        const uint8_t bit = 1 << step;
+        Spikes first{}, appended{};
+        for (int j = 0; j < P; j++) {
+            first[j] = spikes[j] & (of_run[j] == 0);
+            appended[j] = first[j] & (before[j] == 0);
+            of_run[j] |= spikes[j] ? bit : 0;
+        }
+        for_each_spike(appended, [&](int lane) { active.push_back(word * P + lane); });
+        return for_each_spike(first, [](int) {});
     }
 
   private:

@@ -1,0 +1,85 @@
+// Feedback: the credits of the hidden neurons, and the updates of feedback matrices and local readouts.
+
+#include "engine.h"
+
+#include <algorithm>
+
+#include "error.h"
+#include "feedback.h"
+#include "update.h"
+
+// Error of a layer's local readout.
+void Engine::local_readout(int index, int step) {
+    Hidden& h = hidden[index];
+    int32_t o[MAX_CLASSES];
+    for (int k = 0; k < classes; k++) {
+        int64_t total = 0;
+        for (const int i : h.listed[step]) total += row(h.layer.feedback_base + i / P * 2 * classes + k)[i % P];
+        o[k] = static_cast<int32_t>(std::clamp(total, int64_t{-MEMBRANE_MAX - 1}, int64_t{MEMBRANE_MAX}));
+    }
+    error_step(o, classes, label, mse_shift(), h.local_errors[step]);
+    for (int k = 0; k < classes; k++) h.local_errors[step][k] *= rate;
+    count_work(COUNT_FEEDBACK, h.layer.words * classes);
+}
+
+// Contribution of the local readout to the feedback sum of one word; also updates its entries.
+Word Engine::local_feedback(Hidden& h, int step, int word) {
+    Word total{};
+    const auto& spikes = h.spikes[step * h.layer.words + word];
+    int16_t* entry = row(h.layer.feedback_base + word * 2 * classes);
+    for (int k = 0; k < classes; k++, entry += P) {
+        const int32_t error = h.local_errors[step][k];
+        Word update;
+        add_feedback(total, entry, h.layer.local_shift, error);
+        for (int j = 0; j < P; j++) update[j] = spikes[j] ? error : 0;
+        if (update_row(entry, update, 0, lfsrs.draw())) count(COUNT_FEEDBACK_SATURATIONS, 1);
+    }
+    count_work(COUNT_FEEDBACK, classes);
+    return total;
+}
+
+void Engine::feedback(int index, int step) {
+    Hidden& h = hidden[index];
+    const int shift = static_cast<int>(reg(LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT));
+    const int turn = odd(step) ? -1 : 1;
+    const int activity = static_cast<int>(reg(REG_ACTIVITY));
+    const bool momentum = rule_has(RULES_MOMENTUM) && odd(step), from_loss = rule_has(RULES_FROM_LOSS);
+    int64_t size = 0;
+    for (int w = 0; w < h.layer.words; w++) {
+        const Word& valid = h.layer.valid(w);
+        const Word& sign = h.signs[step * h.layer.words + w];
+        const bool local = h.layer.local_shift;
+        Word total = local ? local_feedback(h, step, w) : Word{};
+        if (from_loss) {
+            const int32_t loss = std::min(losses[step] >> ZO_LOSS_SHIFT, ERROR_MAX) * rate;
+            for (int j = 0; j < P; j++) total[j] += turn * sign[j] * ZO_FACTOR * loss;
+        } else {
+            int16_t* entry = row(h.layer.feedback_base + (local ? 2 * w + 1 : w) * classes);
+            Word direction;
+            for (int j = 0; j < P; j++) direction[j] = -sign[j] & valid[j];
+            for (int k = 0; k < classes; k++, entry += P) {
+                const int32_t error = errors[step][k];
+                add_feedback(total, entry, shift, error);
+                if (refresh && step == 0) size += entry[0] < 0 ? -entry[0] : entry[0];
+                if (!momentum) continue;
+                // M += z (o[t-1] - o[t]) (paper eq. 7), z of the even step.
+                const int32_t before = step ? outputs[step - 1][k] : static_cast<int32_t>(core->last_outputs[k]);
+                const int32_t difference = (before - outputs[step][k]) << DIFFERENCE_SHIFT;
+                Word update;
+                for (int j = 0; j < P; j++) update[j] = direction[j] * difference;
+                if (update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT)), lfsrs.draw()))
+                    count(COUNT_FEEDBACK_SATURATIONS, 1);
+            }
+        }
+        const auto& spikes = h.spikes[step * h.layer.words + w];
+        const auto& surrogate = h.surrogate[step * h.layer.words + w];
+        const bool saturated = credit(total, surrogate, spikes, activity, valid, h.credits[step * h.layer.words + w]);
+        if (saturated) count(COUNT_CREDIT_SATURATIONS, 1);
+    }
+    const int entries = h.layer.words * (from_loss ? 1 : classes);
+    count_work(COUNT_FEEDBACK, entries);
+    if (!from_loss && refresh && step == 0) {
+        h.shift = 0;
+        while (size >> h.shift >= int64_t{FEEDBACK_MEAN_MAX} * entries && h.shift < FEEDBACK_SHIFT_MAX) h.shift++;
+    }
+}

@@ -1,0 +1,68 @@
+// Updates of the weights at the end of a run.
+
+#include "engine.h"
+
+#include "update.h"
+
+// Update the weights of the active rows below; the bias row spiked in every step.
+void Engine::learn_spikes(const Layer& to, const Traces& below, bool graded, const std::vector<Word>& credits) {
+    const int decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
+    uint64_t saturated = 0;
+    for (int w = 0; w < to.words; w++) {
+        filtered.filter(&credits[w], to.words, steps);
+        spike_updates.fill(filtered);
+        int16_t* base = row(to.weight_base + w * to.rows);
+        auto learn = [&](int i, unsigned spiked, int trace) {
+            Word update;
+            spike_updates.update(spiked, update);
+            if (trace) add_scaled(filtered.steps[0], trace, update);
+            saturated += update_row(base + i * P, update, decay_shift, lfsrs.draw());
+        };
+        for (size_t n = 0; n < below.active.size(); n++) {
+            const int i = below.active[n];
+            if (n + AHEAD < below.active.size()) prefetch(base + below.active[n + AHEAD] * P);
+            if (graded)
+                learn(i, 0, below.trace[i] + below.history[i]);
+            else
+                learn(i, below.history[i], below.trace[i]);
+        }
+        learn(to.rows - 1, (1u << steps) - 1, bias_trace);
+    }
+    count_work(COUNT_LEARN, to.words * (below.active.size() + 1));
+    count(COUNT_WEIGHT_SATURATIONS, saturated);
+}
+
+void Engine::learn_frame(const Hidden& h) {
+    const Layer& to = h.layer;
+    const int decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
+    uint64_t saturated = 0;
+    for (int w = 0; w < to.words; w++) {
+        filtered.filter(&h.credits[w], to.words, steps);
+        Word total;
+        frame_credit(filtered, total);
+        int16_t* base = row(to.weight_base + w * to.rows);
+        for (size_t n = 0; n < rows.size(); n++) {
+            if (n + AHEAD < rows.size()) prefetch(base + rows[n + AHEAD] * P);
+            Word update{};
+            add_scaled(total, values[n], update);
+            saturated += update_row(base + rows[n] * P, update, decay_shift, lfsrs.draw());
+        }
+    }
+    count_work(COUNT_LEARN, to.words * rows.size());
+    count(COUNT_WEIGHT_SATURATIONS, saturated);
+}
+
+void Engine::learn() {
+    learn_spikes(readout, traces[depth - 1], false, readout_credits);
+    for (int index = rule_has(RULES_LEARNS_HIDDEN) ? depth - 1 : -1; index >= 0; index--) {
+        const Hidden& h = hidden[index];
+        if (index)
+            learn_spikes(h.layer, traces[index - 1], false, h.credits);
+        else if (!kind_has(INPUTS_EVENTS))
+            learn_frame(h);
+        else
+            learn_spikes(h.layer, input_traces, kind_has(INPUTS_GRADED), h.credits);
+        if (h.shift >= 0) core->registers[LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT] = h.shift;
+    }
+    core->registers[REG_SAMPLES] = (reg(REG_SAMPLES) + 1) & 0xFFFFFFFF;
+}
