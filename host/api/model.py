@@ -36,7 +36,7 @@ from opzo.system.paths import expanded
 ELSEWHERE = {
     **dict.fromkeys(("net", "steps", "local", "input"), "opzo.Network(...)"),
     **dict.fromkeys(("device", "lanes", "weight_bits"), "opzo.connect(...)"),
-    **dict.fromkeys(("data", "data_root"), "opzo.load_data(...)"),
+    **dict.fromkeys(("data", "data_root", "crop", "contrast"), "opzo.load_data(...)"),
 }
 """Settings of the command line that other functions of the Python API take."""
 
@@ -53,12 +53,16 @@ def connect(
         return open_device(device, network, lanes, weight_bits)
 
 
-def load_data(name: str | Path, root: str | Path = "") -> Data:
+def load_data(name: str | Path, root: str | Path = "", *, crop: int = 0, contrast: bool | None = None) -> Data:
     """Load a data set by name; ``root`` is the folder of its files, if it has any.
 
-    ``digits``; ``mnist`` (four IDX files, gzipped or not); the synthetic recordings ``saccade-digits`` and
-    ``saccade-mnist`` (of the same files); the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz``
-    file of images or of events.
+    ``digits``; ``mnist`` and ``fashion-mnist`` (four IDX files, gzipped or not); ``cifar10`` (its python or binary
+    version); the synthetic recordings ``saccade-digits`` and ``saccade-mnist`` (of the same files); the recordings
+    ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz`` file of images or of events.
+
+    ``crop`` uses only so many pixels, in both directions, in the middle of the sensor of a named recorded data set.
+    ``contrast`` makes two channels of each colour of images, above and below its mean over the training images; None:
+    only for ``cifar10``.
     """
     if not isinstance(name, str | Path):
         raise OpzoError(
@@ -66,7 +70,7 @@ def load_data(name: str | Path, root: str | Path = "") -> Data:
             f"choose {', '.join(data_sets.DATA_SETS)} or a file"
         )
     with messages():
-        return data_sets.load_data(str(name), root)
+        return data_sets.load_data(str(name), root, crop=crop, contrast=contrast)
 
 
 class Model:

@@ -1,4 +1,4 @@
-"""Augmentation: rotates, zooms and shifts each training image by small random amounts, new ones in each epoch."""
+"""Augmentation: rotates, zooms, shifts and mirrors each training image at random, differently in each epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from opzo.host.data.events.event_samples import Events
-from opzo.host.data.images.frames import Frames, encode_frame
+from opzo.host.data.images.frames import SHAPE_REMEDY, Frames, encode_frame
 from opzo.host.driver.initial_weights import AUGMENTATION, generator
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
@@ -18,6 +18,9 @@ from opzo.spec.errors import OpzoError
 class Augmentation:
     """Largest change of an image in either direction; the changes are drawn uniformly for each image and epoch.
 
+    All channels of an image are changed alike. Images of several channels that are not rotated or zoomed move by whole
+    pixels, without interpolation, if ``shift`` is a whole number.
+
     Parameters
     ----------
     rotate : float
@@ -26,32 +29,38 @@ class Augmentation:
         Maximum zoom in or out, as a fraction of the image size.
     shift : float
         Maximum shift in pixels, horizontally and vertically.
+    flip : bool
+        Mirror half of the images, left to right.
     """
 
     rotate: float
     zoom: float
     shift: float
+    flip: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.rotate or self.zoom or self.shift)
+        return bool(self.rotate or self.zoom or self.shift or self.flip)
 
     def check(self, samples: Frames | Events, name: str) -> None:
         """Raise OpzoError if the samples are not images of known height and width."""
         if not self:
             return
-        remedy = "set rotate, zoom and shift to 0"
+        remedy = "set rotate, zoom, shift and flip to 0"
         if not isinstance(samples, Frames):
             raise OpzoError(f"{name} has events, which cannot be augmented; {remedy}")
         if samples.shape is None:
             raise OpzoError(
-                f"{name} has {samples.inputs} pixels per frame, but no height and width; store images as (count, "
-                "height, width) or (count, channels, height, width), or add an array shape=(channels, height, width) "
-                f"to the .npz file, or {remedy}"
+                f"{name} has {samples.inputs} pixels per frame, but no height and width; {SHAPE_REMEDY}, or {remedy}"
             )
 
     def draw(self, seed: int, epoch: int, count: int) -> NDArray[np.float64]:
-        """Random draws of one epoch, (count, 4) in -1..1: a row for each image, in training order."""
-        return generator(seed, AUGMENTATION, epoch).uniform(-1, 1, (count, 4))
+        """Random draws of one epoch, (count, 5) in -1..1: a row for each image, in training order.
+
+        The columns are rotation, zoom, vertical and horizontal shift, and whether to mirror (below 0).
+        """
+        source = generator(seed, AUGMENTATION, epoch)
+        # Mirrors are drawn last, so that the other draws are the same without them.
+        return np.hstack([source.uniform(-1, 1, (count, 4)), source.uniform(-1, 1, (count, 1))])
 
     def samples(self, frames: Frames, order: NDArray[np.intp], draws: NDArray[np.float64]) -> Iterator[Sample]:
         """Samples in this order of indices, each transformed by its row of ``draws``."""
@@ -61,21 +70,38 @@ class Augmentation:
             yield Sample((encode_frame(moved),), int(frames.y[index]))
 
     def move(self, image: NDArray[np.uint8], draw: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Rotate and zoom an image (height, width) or (channels, height, width) about its center, then shift it.
+        """Mirror an image (height, width) or (channels, height, width), rotate and zoom it about its center, shift it.
 
-        Bilinear interpolation; the same transform for all channels. OpzoError for a flat image, whose height and width
-        are unknown.
+        ``draw`` is a row of `draw`. Bilinear interpolation, except for shifts by whole pixels; 0 comes in from outside.
+        OpzoError for a flat image, whose height and width are unknown.
         """
         if image.ndim not in (2, 3):
             raise OpzoError(
                 f"cannot transform an image of shape {image.shape}; give one of shape (height, width) or "
                 "(channels, height, width)"
             )
+        if self.flip and draw[4] < 0:
+            image = image[..., ::-1]
+        if image.ndim == 3 and len(image) > 1 and not (self.rotate or self.zoom) and self.shift == int(self.shift):
+            most = int(self.shift)
+            # Each of the 2 most + 1 shifts is as likely as any other.
+            down, across = (min(most, int((1 + x) / 2 * (2 * most + 1)) - most) for x in draw[2:4].tolist())
+            return _shifted(image, down, across)
         angle, zoom = np.deg2rad(self.rotate * draw[0]), 1 + self.zoom * draw[1]
         matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
         center = (np.array(image.shape[-2:]) - 1) / 2
-        offset = center - matrix @ center + self.shift * draw[2:]
+        offset = center - matrix @ center + self.shift * draw[2:4]
         moved = np.empty(image.shape, np.uint8)
         for index in np.ndindex(image.shape[:-2]):
             affine_transform(image[index], matrix, offset, output=moved[index], order=1)
         return moved
+
+
+def _shifted(image: NDArray[np.uint8], down: int, across: int) -> NDArray[np.uint8]:
+    """Image (..., height, width) whose pixel (y, x) is pixel (y + down, x + across) of ``image``, 0 outside of it."""
+    moved = np.zeros_like(image)
+    height, width = image.shape[-2:]
+    part = image[..., max(0, down) : max(0, height + down), max(0, across) : max(0, width + across)]
+    top, left = max(0, -down), max(0, -across)
+    moved[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
+    return moved

@@ -3,30 +3,26 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from opzo.host.data.class_names import class_text, names_of_data
+from opzo.host.data.class_names import class_text
 from opzo.host.data.data_set import Data
-from opzo.host.data.events.dense import dense_events
-from opzo.host.data.events.event_files import is_event_file, load_events
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.events.recorded_data_sets import load_recorded_data
 from opzo.host.data.events.saccade import record_images
 from opzo.host.data.events.saccade_camera import SaccadeCamera
-from opzo.host.data.images.frames import PIXEL_MAX, Frames, Shape, check_pixels, encode_frame
-from opzo.host.data.images.mnist import MNIST_FILES, WHERE, load_mnist
-from opzo.host.data.npz import load_arrays
+from opzo.host.data.images.cifar import CIFAR10_NAMES, read_cifar
+from opzo.host.data.images.contrast import Contrast
+from opzo.host.data.images.frames import PIXEL_MAX, SHAPE_REMEDY, Frames, check_pixels, encode_frame
+from opzo.host.data.images.mnist import FASHION_FOLDERS, FASHION_NAMES, MNIST_FILES, WHERE, load_mnist
+from opzo.host.data.npz_data_set import load_npz
 from opzo.spec.errors import OpzoError
-from opzo.spec.messages import no_such, printable
-from opzo.spec.rules import Input
+from opzo.spec.messages import no_such
 from opzo.system.paths import DATA_ROOT, expanded
 
 __all__ = ["DATA_SETS", "MNIST_FILES", "Data", "Frames", "check_pixels", "encode_frame", "load_data"]
 
-NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 DIGITS_PIXEL_MAX = 16
 DIGITS_TEST_EVERY = 5
 DIGITS = tuple("0123456789")
@@ -34,29 +30,46 @@ SYNTHETIC = "saccade-"
 """Prefix of data sets that a simulated event camera makes from images."""
 RECORDED = ("nmnist", "dvs-gesture", "cifar10-dvs")
 """Data sets recorded by event cameras, read from disk."""
-DATA_SETS = ("digits", "mnist", "saccade-digits", "saccade-mnist", *RECORDED)
+CIFAR10 = "cifar10"
+DATA_SETS = ("digits", "mnist", "fashion-mnist", CIFAR10, "saccade-digits", "saccade-mnist", *RECORDED)
 LISTED_MAX = 5
 """Maximum number of classes that a message lists."""
 
 logger = logging.getLogger(__name__)
 
 
-def load_data(name: str, root: str | Path = "") -> Data:
+def load_data(name: str, root: str | Path = "", *, crop: int = 0, contrast: Contrast | bool | None = None) -> Data:
     """Load a data set by name or from an ``.npz`` file of images or events.
 
-    Names are ``digits``; ``mnist`` (four IDX files, gzipped or not); ``saccade-digits`` and ``saccade-mnist``,
-    synthetic recordings of those images; and the recordings ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``. ``root``
-    is the folder of the data set's files, if it has any.
+    Names are ``digits``; ``mnist`` and ``fashion-mnist`` (four IDX files, gzipped or not); ``cifar10`` (its python or
+    binary version); ``saccade-digits`` and ``saccade-mnist``, synthetic recordings of those images; and the recordings
+    ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``. OpzoError if an option does not apply to the data set.
+
+    Parameters
+    ----------
+    name : str
+    root : str or Path
+        Folder of the data set's files, if it has any.
+    crop : int
+        Use only the ``crop`` x ``crop`` pixels in the middle of the sensor of a named recorded data set; 0: all.
+    contrast : Contrast, bool or None
+        Whether to code each colour of images by two channels (`opzo.host.data.images.contrast`), with the statistics of
+        the training images, or with the given ones. None: only for ``cifar10``.
     """
     if root:
         root = expanded(str(root))
     is_file = name.lower().endswith(".npz")
+    if crop and name not in RECORDED:
+        raise OpzoError(f"crop is for {', '.join(RECORDED)}, not for {name}; leave it out (--crop 0)")
     # A file may be called saccade-x.npz.
     if name.startswith(SYNTHETIC) and not is_file:
-        return Data(name, *load_saccade(name, root))
-    data = _npz(expanded(name)) if is_file else _load(name, root)
-    _warn_of_classes(data)
-    return data
+        data = Data(name, *load_saccade(name, root))
+    else:
+        data = load_npz(expanded(name)) if is_file else _load(name, root, crop)
+        _warn_of_classes(data)
+    if contrast is None:
+        contrast = name == CIFAR10
+    return _by_contrast(data, contrast) if contrast else data
 
 
 def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None = None) -> tuple[Events, Events]:
@@ -72,19 +85,49 @@ def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None 
     return record_images(data.train, data.test, data.name, camera or SaccadeCamera())
 
 
-def _load(name: str, root: str | Path) -> Data:
+def _by_contrast(data: Data, contrast: Contrast | bool) -> Data:
+    """Data whose images have two channels a colour, by statistics of the training images or by those given."""
+    if not (isinstance(data.train, Frames) and isinstance(data.test, Frames)):
+        raise OpzoError(f"{data.name} has events, which have no colours; leave contrast out (--contrast 0)")
+    names = [f"{data.name} ({part})" for part in ("training", "test")]
+    if not isinstance(contrast, Contrast):
+        if data.train.shape is None:
+            raise OpzoError(
+                f"{names[0]} has images without height and width, whose colours are unknown; {SHAPE_REMEDY}"
+            )
+        contrast = Contrast.of(data.train.planes(data.train.x), names[0])
+    parts = (part.by_contrast(contrast, name) for part, name in zip((data.train, data.test), names, strict=True))
+    return Data(data.name, *parts)
+
+
+def _load(name: str, root: str | Path, crop: int) -> Data:
     if name == "digits":
         return _digits()
     if name in RECORDED:
-        return Data(name, *load_recorded_data(name, root))
-    if name == "mnist":
+        return Data(name, *load_recorded_data(name, root, crop=crop))
+    if name == CIFAR10:
+        pairs = zip(read_cifar(name, root), ("training images", "test images"), strict=True)
+        return Data(name, *(replace(Frames.of(x, y, what), names=CIFAR10_NAMES) for (x, y), what in pairs))
+    if name in ("mnist", "fashion-mnist"):
         if not root:
-            raise OpzoError(f"mnist needs the folder of its four IDX files; give {DATA_ROOT}; {WHERE}")
+            raise OpzoError(f"{name} needs the folder of its four IDX files; give {DATA_ROOT}; {WHERE}")
+        if name == "fashion-mnist":
+            return Data(name, *map(_fashion, load_mnist(Path(root), FASHION_FOLDERS)))
         parts = load_mnist(Path(root))
         # EMNIST comes in files of the same names, with letters.
         names = DIGITS if max(part.y.max() for part in parts) < len(DIGITS) else ()
         return Data(name, *(replace(part, names=names) for part in parts))
     raise no_such("data set", name, DATA_SETS, " or an .npz file")
+
+
+def _fashion(part: Frames) -> Frames:
+    """Images with the class names of Fashion-MNIST."""
+    if part.y.max() >= len(FASHION_NAMES):
+        raise OpzoError(
+            f"label {part.y.max()} is not a class of Fashion-MNIST, which has {len(FASHION_NAMES)}; give its files, or "
+            "read others with --data mnist"
+        )
+    return replace(part, names=FASHION_NAMES)
 
 
 def _warn_of_classes(data: Data) -> None:
@@ -110,82 +153,3 @@ def _digits() -> Data:
     test = np.arange(len(pixels)) % DIGITS_TEST_EVERY == DIGITS_TEST_EVERY - 1
     parts = (Frames.of(pixels[part], digits.target[part]) for part in (~test, test))
     return Data("digits", *(replace(part, names=DIGITS) for part in parts))
-
-
-def _npz(path: Path) -> Data:
-    """Images or events of an ``.npz`` file.
-
-    Besides NPZ_ARRAYS the file may have ``shape``, three numbers (channels, height, width) for flat images, and
-    ``input``: 'frame' accepts pixels of only 0 and 1 as they are; with 'spikes' or 'graded' the arrays x are events
-    (count, steps, inputs), as for `opzo.host.data.events.dense.dense_events`.
-    """
-    remedy = f"write it with numpy.savez, as arrays {', '.join(NPZ_ARRAYS)}"
-    arrays = load_arrays(path, remedy)
-    if is_event_file(arrays):
-        events_train, events_test, _ = load_events(path)
-        return Data(path.name, events_train, events_test)
-    missing = [name for name in NPZ_ARRAYS if name not in arrays]
-    if missing:
-        found = f" (it has {', '.join(list(arrays)[:8])})" if arrays else ""
-        raise OpzoError(f"{path} lacks {', '.join(missing)}{found}; {remedy}")
-    x_train, y_train, x_test, y_test = (arrays[name] for name in NPZ_ARRAYS)
-    names = [f"{name} in {path}" for name in NPZ_ARRAYS]
-    kind = _kind(arrays, path)
-    train: Frames | Events
-    test: Frames | Events
-    if kind in (Input.SPIKES, Input.GRADED):
-        train = dense_events(x_train, y_train, kind, names[0], names[1])
-        test = dense_events(x_test, y_test, kind, names[2], names[3])
-        if (train.shape, train.steps) != (test.shape, test.steps):
-            raise OpzoError(f"{path}: {_shapes_differ(x_train, x_test)}")
-        return _named(path, train, test, arrays, remedy)
-    shape = _shape(arrays, path)
-    train = Frames.of(x_train, y_train, names[0], names[1], shape=shape, as_is=kind is Input.FRAME)
-    test = Frames.of(x_test, y_test, names[2], names[3], shape=shape, as_is=kind is Input.FRAME)
-    if train.inputs != test.inputs:
-        raise OpzoError(f"{path}: training frames have {train.inputs} pixels, test frames {test.inputs}")
-    # Flat images take the shape of the other part.
-    if test.shape is None:
-        test = replace(test, shape=train.shape, channels_last=train.channels_last)
-    elif train.shape is None:
-        train = replace(train, shape=test.shape, channels_last=test.channels_last)
-    if (train.shape, train.channels_last) != (test.shape, test.channels_last):
-        raise OpzoError(f"{path}: {_shapes_differ(x_train, x_test)}")
-    return _named(path, train, test, arrays, remedy)
-
-
-def _shapes_differ(x_train: NDArray[Any], x_test: NDArray[Any]) -> str:
-    return f"x_train has shape {x_train.shape}, x_test {x_test.shape}; only the number of samples may differ"
-
-
-def _named(
-    path: Path, train: Frames | Events, test: Frames | Events, arrays: dict[str, NDArray[Any]], remedy: str
-) -> Data:
-    """Data with the class names of the file."""
-    known = names_of_data(arrays, path, remedy)
-    largest = max(train.y.max(), test.y.max())
-    if known and largest >= len(known):
-        raise OpzoError(f"{path} has label {largest} but only {len(known)} class names; {remedy}")
-    return Data(path.name, replace(train, names=known), replace(test, names=known))
-
-
-def _kind(arrays: dict[str, NDArray[Any]], path: Path) -> Input | None:
-    """Input kind of the samples; None if the file does not give it."""
-    given = arrays.get("input")
-    if given is None:
-        return None
-    names = [kind.name.lower() for kind in Input]
-    if given.shape != () or str(given) not in names:
-        raise OpzoError(f"{path}: input is {printable(given)}; expected {', '.join(names)}")
-    return Input.parse(str(given))
-
-
-def _shape(arrays: dict[str, NDArray[Any]], path: Path) -> Shape | None:
-    """Shape of one image; None if the file does not give it."""
-    given = arrays.get("shape")
-    if given is None:
-        return None
-    if given.shape != (3,) or given.dtype.kind not in "iu" or (given < 1).any():
-        raise OpzoError(f"{path}: shape is {printable(given)}; expected three whole numbers: channels, height, width")
-    channels, height, width = given.tolist()
-    return channels, height, width

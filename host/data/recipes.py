@@ -25,6 +25,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         **{"net": "784-256-256-10", "epochs": 20, "local": -1, "kappa": 16.0},
         **{"rotate": 7.0, "zoom": 0.07, "shift": 0.7},
     },
+    "cifar10": {
+        **{"net": "6x32x32-16c3-p2-32c3-p2-64c3-p2-10", "epochs": 20, "local": -1},
+        **{"contrast": 1, "flip": 1, "shift": 4.0},
+    },
 }
 """Defaults by data set, which replace those of Config."""
 RECIPE_KEYS = ("net", *sorted({key for values in RECIPES.values() for key in values} - {"net"}))
@@ -40,8 +44,10 @@ def recipe(data: "Data") -> dict[str, Any]:
     found = RECIPES.get(data.name, {})
     if "net" in found:
         # Files of a data set may have other images and more classes, for example EMNIST in place of MNIST.
-        _, *hidden, usual = found["net"].split("-")
-        found = found | {"net": "-".join([str(data.train.inputs), *hidden, str(max(int(usual), classes))])}
+        first, *hidden, usual = found["net"].split("-")
+        shape = data.train.shape if "x" in first else None
+        inputs = "x".join(map(str, shape)) if shape else str(data.train.inputs)
+        found = found | {"net": "-".join([inputs, *hidden, str(max(int(usual), classes))])}
     if classes > MAX_LOCAL_CLASSES and found.get("local"):
         text = "%d classes are too many for local learning (at most %d): using --local 0"
         logger.info(text, classes, MAX_LOCAL_CLASSES)

@@ -66,6 +66,8 @@ class Sources:
         Camera of a file with several.
     reset : bool
         Whether each recording starts with a reset.
+    crop : int
+        Side of the square in the middle of the sensor that is used; 0: all. For recordings and named data sets.
     """
 
     network: Network
@@ -78,6 +80,7 @@ class Sources:
     sensor: tuple[int, int] | None
     camera: str | None
     reset: bool
+    crop: int = 0
 
     def items(self, source: str) -> Items:
         """Time steps and changes of a source; the user can interrupt the reading of a file."""
@@ -93,7 +96,7 @@ class Sources:
                 return self._recording(read_recording(Path(source), self.sensor, self.camera), source)
             if Path(source).suffix.lower() == ".npz":
                 return self._recordings(load_events(Path(source), labels=False)[1], source)
-            return self._recordings(load_data(source, self.data_root).test, source)
+            return self._recordings(load_data(source, self.data_root, crop=self.crop).test, source)
 
     def _stop(self) -> bool:
         return self.interrupt.requested
@@ -115,13 +118,13 @@ class Sources:
     def _recording(self, recording: Recording, name: str) -> Items:
         """One recording of an event camera, in blocks of time steps."""
         network = self.network
-        binning = Binning(BLOCK, self.bin_us, 0, size=self.size, counts=network.input.graded)
+        binning = Binning(BLOCK, self.bin_us, 0, size=self.size, counts=network.input.graded, crop=self.crop)
         shape = binning.shape(recording.width, recording.height)
         # Binning rejects recordings without a sensor size.
         if recording.named and prod(shape) != network.inputs:
             raise OpzoError(
                 f"{name} has {' x '.join(map(str, shape))} addresses; network {network} has {network.inputs} inputs: "
-                "reduce the sensor with --size WxH"
+                "reduce the sensor with --size WxH or --crop N"
             )
         recording = self._without_gaps(recording, name)
         return self._blocks(recording, binning)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import opzo
 from opzo.host.data.class_names import Names, names_of_array
 from opzo.host.data.fields import Fields
+from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.npz import load_arrays
 from opzo.host.driver.row_layout import round_entries
 from opzo.host.driver.state import State
@@ -57,6 +58,8 @@ class Checkpoint:
         ``Data.digests`` of the data; 0 if unknown.
     class_names : tuple of str
         Names of the classes; empty if unknown, as in files of earlier releases.
+    contrast : Contrast or None
+        Statistics by which the colours of the training images were coded; None if they were not.
     made_by : str
         ``made_by()`` of the program that wrote it; empty if unknown.
     """
@@ -72,6 +75,7 @@ class Checkpoint:
     class_names: Names = ()
     test_digest: int = 0
     made_by: str = field(default_factory=made_by)
+    contrast: Contrast | None = None
 
     @property
     def lanes(self) -> int:
@@ -142,6 +146,8 @@ class Checkpoint:
         }
         if self.class_names:
             arrays["class_names"] = self.class_names
+        if self.contrast is not None:
+            arrays |= {"contrast_mean": self.contrast.mean, "contrast_std": self.contrast.std}
         arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(state.weights, 1)}
         arrays |= {f"feedback_{layer}": matrix for layer, matrix in enumerate(state.feedback, 1)}
         arrays |= {f"local_{layer}": matrix for layer, matrix in enumerate(state.local, 1)}
@@ -182,6 +188,7 @@ def _checkpoint(file: Fields) -> Checkpoint:
         _class_names(file, network.classes),
         file.integer("test_digest", 0, CRC_MAX) if "test_digest" in file else 0,
         file.text("made_by") if "made_by" in file else "",
+        _contrast(file),
     )
 
 
@@ -190,6 +197,17 @@ def _class_names(file: Fields, classes: int) -> Names:
     if "class_names" not in file:
         return ()
     return names_of_array(file.given("class_names"), "class_names", range(classes, classes + 1))
+
+
+def _contrast(file: Fields) -> Contrast | None:
+    """Statistics of the coding of colours; ValueError if they are not those of images."""
+    if "contrast_mean" not in file:
+        return None
+    mean, std = (file.given(name) for name in ("contrast_mean", "contrast_std"))
+    for name, array in (("contrast_mean", mean), ("contrast_std", std)):
+        if array.ndim != 1 or array.dtype != np.float64:
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; expected a list of floats")
+    return Contrast(tuple(mean.tolist()), tuple(std.tolist()))
 
 
 def _state(file: Fields, network: Network, rule: Rule, limits: Limits) -> State:

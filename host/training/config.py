@@ -91,6 +91,7 @@ class Hyperparameters:
     rotate: float = setting("augmentation of training images", 0.0, "max rotation, in degrees", 0, 180)
     zoom: float = setting("augmentation of training images", 0.0, "max zoom, as a fraction of image size", 0, 0.9)
     shift: float = setting("augmentation of training images", 0.0, "max shift, in pixels", 0, 1000)
+    flip: int = setting("augmentation of training images", 0, "1: mirror half of the images left to right", 0, 1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rule", Rule.parse(self.rule).name.lower())
@@ -112,6 +113,8 @@ class Config(Hyperparameters):
         "data", "digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events", metavar="DATA"
     )
     data_root: str = setting("data", "", "folder of the data set's files, if it has any", metavar="DIR")
+    crop: int = setting("data", 0, "use only the N x N middle pixels of the sensor of a named data set; 0: all", 0)
+    contrast: int = setting("data", 0, "1: two channels a colour of images, above and below its training mean", 0, 1)
     device: str = setting("device", "rtl", device_choices(), metavar="DEVICE")
     lanes: int = setting("device", 16, "lanes of a simulated or new chip, 4..128")
     weight_bits: int = setting("device", 16, "bits per weight of a simulated or new chip, 16 or 12")

@@ -1,28 +1,45 @@
 """Configuration of a run on a data set: the recipe of the data set, and what the user gave."""
 
-from collections.abc import Callable
-from dataclasses import asdict, fields
-from typing import Any
+from dataclasses import fields
+from textwrap import wrap
+from typing import Any, Protocol
 
 from opzo.host.data.augment import Augmentation
 from opzo.host.data.data_set import Data
 from opzo.host.data.data_sets import DATA_SETS, load_data
+from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.recipes import OTHER_HIDDEN, RECIPE_KEYS, RECIPES, recipe
 from opzo.host.training.config import Config, Hyperparameters
 from opzo.system.paths import absolute
 
 
-def configure(values: dict[str, Any], load: Callable[[str, str], Data] = load_data) -> tuple[Data, Config]:
+class Load(Protocol):
+    """Function like `load_data`."""
+
+    def __call__(self, name: str, root: str, /, *, crop: int, contrast: Contrast | bool | None) -> Data:
+        """Load a data set."""
+
+
+def configure(values: dict[str, Any], load: Load = load_data) -> tuple[Data, Config]:
     """Data, and the configuration from their recipe overridden by ``values``, with absolute paths."""
     config = Config.of(values, "the settings")
-    data = load(config.data, config.data_root)
+    contrast = bool(config.contrast) if "contrast" in values else None
+    data = load(config.data, config.data_root, crop=config.crop, contrast=contrast)
     paths = {"data_root": absolute(config.data_root)}
     if config.data not in DATA_SETS:
         paths["data"] = absolute(config.data)
     config = Config.of(recipe(data) | values | paths, "the settings")
     # Checked here, before a run folder is created.
-    Augmentation(config.rotate, config.zoom, config.shift).check(data.train, f"{data.name} (training)")
+    Augmentation(config.rotate, config.zoom, config.shift, bool(config.flip)).check(
+        data.train, f"{data.name} (training)"
+    )
     return data, config
+
+
+def data_of(config: Config, contrast: Contrast | None = None) -> Data:
+    """Data of a run; images coded by contrast have the statistics ``contrast`` of their run, if these are known."""
+    coding = (contrast or True) if config.contrast else False
+    return load_data(config.data, config.data_root, crop=config.crop, contrast=coding)
 
 
 def learning_recipe(data_set: str) -> dict[str, Any]:
@@ -32,12 +49,15 @@ def learning_recipe(data_set: str) -> dict[str, Any]:
 
 
 def recipe_table() -> str:
-    """Defaults that depend on the data set, as a table for ``--help``: a column for each data set, one for others."""
-    columns = [*((name, asdict(Config()) | values) for name, values in RECIPES.items()), ("other", asdict(Config()))]
-    columns[-1][1]["net"] = f"-{OTHER_HIDDEN}-"
-    rows = [["", *(name for name, _ in columns)]]
-    rows.append(["hidden layers", *("-".join(values["net"].split("-")[1:-1]) for _, values in columns)])
-    rows += [[f"--{key}", *(f"{values[key]:g}" for _, values in columns)] for key in RECIPE_KEYS if key != "net"]
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(f"  {line.rstrip()}" for line in lines)
+    """Defaults that depend on the data set, as text for ``--help``: the usual ones, then what differs by data set."""
+    usual = {key: getattr(Config, key) for key in RECIPE_KEYS} | {"net": f"N-{OTHER_HIDDEN}-N"}
+    rows = [("all others", usual)]
+    for name, values in RECIPES.items():
+        hidden = "-".join(["N", *values["net"].split("-")[1:-1], "N"])
+        rows.append((name, {key: value for key, value in values.items() if value != usual[key]} | {"net": hidden}))
+    lines = []
+    for name, values in rows:
+        # 0 bytes stand for spaces that are not broken.
+        options = " ".join(f"--{key}\0{values[key]}".removesuffix(".0") for key in RECIPE_KEYS if key in values)
+        lines += wrap(f"{name:16}{options}", 76, subsequent_indent=" " * 16, break_on_hyphens=False)
+    return "\n".join(f"  {line}" for line in lines).replace("\0", " ")

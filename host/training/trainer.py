@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from opzo.host.data.augment import Augmentation
 from opzo.host.data.class_names import Names, padded
-from opzo.host.data.data_sets import Frames
+from opzo.host.data.images.contrast import Contrast
+from opzo.host.data.images.frames import Frames
 from opzo.host.driver.device import Device
 from opzo.host.driver.initial_weights import ORDER, generator
 from opzo.host.driver.row_layout import round_entries
@@ -52,15 +53,16 @@ class Trainer:
     ) -> None:
         self._device, self.network, self.hyper = device, network, hyper
         self.rule = Rule.parse(hyper.rule)
-        self._augmentation = Augmentation(hyper.rotate, hyper.zoom, hyper.shift)
+        self._augmentation = _augmentation(hyper)
         self.epoch = self.position = 0
         self.tally = Tally()
         self.class_names: Names = ()
+        self.contrast: Contrast | None = None
         state = State.initial(network, self.rule, hyper.seed, device.limits)
         if checkpoint is not None:
             checkpoint.check(network, self.rule)
             self.epoch, self.position, state = checkpoint.epoch, checkpoint.position, checkpoint.state
-            self.class_names = checkpoint.class_names
+            self.class_names, self.contrast = checkpoint.class_names, checkpoint.contrast
             self.tally.add_tally(checkpoint.tally)
         # Before anything is written: a device that cannot take this state keeps its own.
         state.check(device)
@@ -101,7 +103,7 @@ class Trainer:
     def restart(self, hyper: Hyperparameters) -> None:
         """Restart the schedules with the current state; rule and seed are kept."""
         self.hyper = replace(hyper, rule=self.hyper.rule, seed=self.hyper.seed)
-        self._augmentation = Augmentation(hyper.rotate, hyper.zoom, hyper.shift)
+        self._augmentation = _augmentation(hyper)
         self.epoch = self.position = 0
         self.tally = Tally()
 
@@ -115,6 +117,7 @@ class Trainer:
             settings=settings or {},
             data_digest=data_digest,
             class_names=self.class_names,
+            contrast=self.contrast,
         )
 
     def fit(
@@ -128,6 +131,7 @@ class Trainer:
         # Others may have written them in the meantime.
         self._registers = {}
         self.class_names = padded(train.names, self.network.classes) or self.class_names
+        self.contrast = train.contrast if isinstance(train, Frames) else None
         self._augmentation.check(train, "the training data")
         while self.epoch < self.hyper.epochs:
             begin = time.monotonic(), self.position
@@ -202,3 +206,7 @@ class Trainer:
             self.position += 1
         self.tally.sent += self.device.bytes_sent - sent
         self.tally.add_counters(before, counter_array(self.device.counters()))
+
+
+def _augmentation(hyper: Hyperparameters) -> Augmentation:
+    return Augmentation(hyper.rotate, hyper.zoom, hyper.shift, bool(hyper.flip))

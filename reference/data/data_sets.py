@@ -17,8 +17,8 @@ from torch import Tensor
 from opzo.host.data.data_sets import DATA_SETS, Frames, load_data
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.events.recorded_data_sets import RECORDED_DATA_SETS, load_recorded_data
+from opzo.host.data.images.cifar import CLASSES, read_cifar
 from opzo.reference.data.augment import Augment, crop, cutout, flip
-from opzo.reference.data.cifar import CLASSES, read_cifar
 from opzo.reference.data.imagenet import CLASSES as IMAGENET_CLASSES
 from opzo.reference.data.imagenet import SIZE as IMAGENET_SIZE
 from opzo.reference.data.imagenet import read_imagenet
@@ -30,7 +30,7 @@ PADDING = 4
 """Maximum shift of a random crop in pixels."""
 HOLES = {"cifar10": 16, "cifar100": 8}
 """Side length of the holes of cutout (DeVries & Taylor 2017)."""
-REFERENCE_DATA_SETS = (*DATA_SETS, "patches", *CLASSES, "imagenet")
+REFERENCE_DATA_SETS = (*DATA_SETS, "patches", "cifar100", "imagenet")
 EVENT_SIZE = (48, 48)
 """Size of DVS-Gesture and CIFAR10-DVS (paper, appendix C.2.1)."""
 Indices = NDArray[np.intp]

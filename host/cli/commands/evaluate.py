@@ -10,9 +10,9 @@ import numpy as np
 from opzo.host.cli.options import AS_TRAINED, add_config, add_output, given_settings
 from opzo.host.cli.output import print_json
 from opzo.host.data.class_names import class_text, other_names, padded
-from opzo.host.data.data_sets import load_data
 from opzo.host.driver.device import open_device
 from opzo.host.training.checkpoint import Checkpoint
+from opzo.host.training.configure import data_of
 from opzo.host.training.evaluation import evaluate
 from opzo.host.training.run_folder import checkpoint_path
 from opzo.spec.errors import OpzoError
@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("run", type=Path, help="run folder or checkpoint of opzo train")
     parser.add_argument("--set", choices=("test", "train"), default="test", help="part of the data set (default: test)")
-    keys = ("data", "data_root", "device", "lanes", "weight_bits")
+    keys = ("data", "data_root", "crop", "contrast", "device", "lanes", "weight_bits")
     add_config(parser, keys, **dict.fromkeys(keys, AS_TRAINED))
     add_output(parser)
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     if "data" not in checkpoint.settings | given_settings(arguments):
         raise OpzoError(f"{arguments.run} does not state its training data; give --data")
     config = checkpoint.config(given_settings(arguments), str(arguments.run))
-    data = load_data(config.data, config.data_root)
+    data = data_of(config, checkpoint.contrast)
     samples = data.test if arguments.set == "test" else data.train
     samples.check(network, config.data)
     names = checkpoint.class_names or padded(data.names, network.classes)

@@ -11,10 +11,11 @@ from opzo.host.cli.commands.export import check_suffix, missing
 from opzo.host.cli.option_types import number, positive
 from opzo.host.cli.options import add_config, add_output, given_settings
 from opzo.host.cli.output import log, print_facts
-from opzo.host.data.data_sets import load_data
+from opzo.host.data.data_sets import CIFAR10
 from opzo.host.driver.state import State
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config
+from opzo.host.training.configure import data_of
 from opzo.spec.errors import OpzoError
 from opzo.spec.rules import Rule
 from opzo.system.atomic import check_output
@@ -23,7 +24,7 @@ from opzo.system.paths import absolute
 if TYPE_CHECKING:
     from opzo.host.exchange.pytorch import FloatModel
 
-KEYS = ("net", "steps", "input", "data", "data_root", "rule", "seed", "lanes", "weight_bits")
+KEYS = ("net", "steps", "input", "data", "data_root", "crop", "contrast", "rule", "seed", "lanes", "weight_bits")
 NEURON_OPTIONS = {"threshold": ".pt", "neuron_leak": ".pt", "dt": ".nir"}
 """Options for properties of neurons, and the kind of file that does not contain them."""
 
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     config, settings = _settings(arguments, model)
     limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
-    samples = load_data(config.data, config.data_root).test if "data" in settings else None
+    samples = data_of(config).test if "data" in settings else None
     network = config.network
     weights, report = to_chip(model.layers, network, weight_bits=config.weight_bits, samples=samples)
     rule = Rule.parse(config.rule)
@@ -142,7 +143,8 @@ def _settings(arguments: argparse.Namespace, model: FloatModel) -> tuple[Config,
         in_file["steps"] = model.steps
     if model.input is not None:
         in_file["input"] = model.input.name.lower()
-    values = in_file | given_settings(arguments)
+    given = given_settings(arguments)
+    values = in_file | {"contrast": int(given.get("data") == CIFAR10)} | given
     if "data_root" in values:
         values["data_root"] = absolute(values["data_root"])
     if values.get("data", "").lower().endswith(".npz"):

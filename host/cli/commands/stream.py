@@ -77,7 +77,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save", type=Path, metavar="FILE", help="checkpoint (.npz) to write at the end (default: none)"
     )
-    keys = ("data_root", "device", "lanes", "weight_bits")
+    keys = ("data_root", "crop", "device", "lanes", "weight_bits")
     add_config(parser, keys, **dict.fromkeys(keys, AS_TRAINED))
     add_time_clock(parser)
     add_output(parser)
@@ -114,6 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
             *(network, counts, interrupt, config.data_root),
             *(arguments.bin_us, arguments.max_gap, arguments.size, arguments.sensor, arguments.camera),
             reset=arguments.reset,
+            crop=config.crop,
         )
         measured = _Measurement(device)
         session = Session(stream, network, names, counts, interrupt, shows=not arguments.quiet)

@@ -16,13 +16,13 @@ from opzo.host.cli.options import (
     group,
 )
 from opzo.host.cli.train_session import TrainSession, draw_curve, print_figures
-from opzo.host.data.data_sets import Data, load_data
+from opzo.host.data.data_sets import Data
 from opzo.host.data.recipes import RECIPE_KEYS
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.statistics import Tally
 from opzo.host.training.checkpoint import Checkpoint, made_by
 from opzo.host.training.config import Config, checked
-from opzo.host.training.configure import configure, recipe_table
+from opzo.host.training.configure import configure, data_of, recipe_table
 from opzo.host.training.run_folder import CHECKPOINT, CONFIG, CURVE, RunFolder, folder_name, run_path
 from opzo.host.training.stored_settings import check_named
 from opzo.spec.errors import OpzoError
@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     run_options.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings; options override it")
     run_options.add_argument("--out", type=Path, metavar="DIR", help=f"run folder (default: a new one in {RUNS}/)")
     run_options.add_argument("--resume", type=Path, metavar="DIR", help="resume the run in this folder")
-    add_config(parser, **dict.fromkeys((*RECIPE_KEYS, "data_root"), ""))
+    add_config(parser, **dict.fromkeys((*RECIPE_KEYS, "data_root", "crop"), ""))
     add_time_clock(parser)
     add_output(parser)
     parser.epilog = f"defaults that depend on the data set (as do inputs and classes of --net):\n{recipe_table()}"
@@ -76,7 +76,7 @@ def _resume(arguments: argparse.Namespace, values: dict[str, Any]) -> int:
         folder, checkpoint = RunFolder.reopen(path)
         built = {"lanes": checkpoint.lanes, "weight_bits": checkpoint.state.weight_bits}
         config = checkpoint.config(built | values, str(path))
-        data = load_data(config.data, config.data_root)
+        data = data_of(config, checkpoint.contrast)
         _check_data(checkpoint, data, path)
         data.check(config.network)
         if checkpoint.epoch > config.epochs or checkpoint.position > len(data.train):

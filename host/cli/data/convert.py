@@ -80,6 +80,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="factor by which width and height are reduced (default: 1)",
     )
     parser.add_argument(
+        "--crop",
+        type=integer(1, SIDE_MAX),
+        metavar="N",
+        help="use only the N x N pixels in the middle of the sensor (default: all)",
+    )
+    parser.add_argument(
         "--counts",
         action="store_true",
         help="make graded events, whose value is the number of events (default: spikes)",
@@ -139,7 +145,7 @@ def _converted(arguments: argparse.Namespace) -> tuple[Events, Events, str]:
 def _binning(arguments: argparse.Namespace, default: Binning) -> Binning:
     """Binning of the options; those of ``default`` that are not given stay, but for those which they stand in for."""
     names = {"steps": "steps", "bin_us": "bin_us", "start_us": "start_us", "duration": "duration_us", "split": "split"}
-    names |= {"size": "size", "reduce": "reduce"}
+    names |= {"size": "size", "reduce": "reduce", "crop": "crop"}
     given = {field: getattr(arguments, option) for option, field in names.items()}
     given = {field: value for field, value in given.items() if value is not None}
     if "bin_us" in given:

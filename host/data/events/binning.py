@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import numpy as np
@@ -45,6 +45,9 @@ class Binning:
         Size to which the sensor is downscaled; None: keep its size.
     reduce : int
         Factor by which both sides of the sensor are reduced, rounding up. Excludes ``size``.
+    crop : int
+        Use only the ``crop`` x ``crop`` pixels in the middle of the sensor, before it is reduced; 0: all. The other
+        events are dropped first, so they do not count for start, duration and split.
     counts : bool
         Make graded events with value min(255, events of the address in the step) instead of spikes.
     """
@@ -57,6 +60,7 @@ class Binning:
     size: tuple[int, int] | None = None
     reduce: int = 1
     counts: bool = False
+    crop: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.steps <= STEPS_MAX:
@@ -75,9 +79,18 @@ class Binning:
             )
         if self.reduce < 1 or (self.size and (self.reduce > 1 or min(self.size) < 1)):
             raise OpzoError(f"size {self.size} and reduction by {self.reduce}: give only one of them, 1 or more")
+        if self.crop < 0:
+            raise OpzoError(f"a crop to {self.crop} pixels: give 1 or more, or 0 for the complete sensor")
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Shape (channels, height, width) of the samples from a sensor of this size."""
+        if self.crop > min(width, height):
+            raise OpzoError(
+                f"a sensor of {width} x {height} pixels cannot be cropped to {self.crop} x {self.crop}; give a smaller "
+                "crop"
+            )
+        if self.crop:
+            width = height = self.crop
         if self.size and (self.size[0] > width or self.size[1] > height):
             raise OpzoError(
                 f"a sensor of {width} x {height} pixels cannot be reduced to {self.size[0]} x {self.size[1]}; give a "
@@ -99,6 +112,8 @@ class Binning:
                 "give it with --sensor WxH"
             )
         _, rows, columns = self.shape(recording.width, recording.height)
+        if self.crop:
+            recording = middle(recording, self.crop)
         bounds = self._bounds(recording.t)
         kept = slice(int(bounds[0]), int(bounds[-1]))
         step = np.repeat(np.arange(self.steps), np.diff(bounds))
@@ -135,11 +150,28 @@ class Binning:
         return np.searchsorted(t, np.array(begins, np.int64))
 
 
+def middle(recording: Recording, side: int) -> Recording:
+    """The ``side`` x ``side`` pixels in the middle of the sensor; an odd margin is larger on the right and below."""
+    left, top = (recording.width - side) // 2, (recording.height - side) // 2
+    x, y = recording.x.astype(np.int64) - left, recording.y.astype(np.int64) - top
+    kept = np.flatnonzero((x >= 0) & (x < side) & (y >= 0) & (y < side))
+    return replace(
+        recording,
+        t=recording.t[kept],
+        x=x[kept].astype(np.uint16),
+        y=y[kept].astype(np.uint16),
+        polarity=recording.polarity[kept],
+        width=side,
+        height=side,
+    )
+
+
 def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning, name: str) -> Events:
     """Convert labelled recordings to events; all sensors must have the same size. ``name`` is for messages."""
     samples: list[EventSample] = []
     sensor: tuple[int, int] | None = None
     empty, latest_empty = 0, ""
+    total = inside = 0
     reported = monotonic()
     for recording, label in recordings:
         found = recording.width, recording.height
@@ -150,6 +182,9 @@ def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning
             )
         sensor = found
         samples.append(binning.sample(recording, label))
+        if binning.crop:
+            total += len(recording)
+            inside += len(middle(recording, binning.crop))
         if not len(samples[-1].addresses):
             empty += 1
             latest_empty = f"{recording.name} starts at {recording.t[0]} us on its clock"
@@ -168,4 +203,7 @@ def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning
             len(samples),
             printable(latest_empty),
         )
+    if binning.crop:
+        share, pixels = 100 * (total - inside) / total, f"{binning.crop} x {binning.crop}"
+        logger.info("%s: %.2f %% of the events are outside the middle %s pixels and dropped", name, share, pixels)
     return Events.of(samples, binning.shape(*sensor), name)

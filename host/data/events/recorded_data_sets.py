@@ -110,16 +110,19 @@ RECORDED_DATA_SETS = {
 """Data sets by name, with the paper's binning (appendix C.2.1)."""
 
 
-def load_recorded_data(name: str, root: str | Path, *, binning: Binning | None = None) -> tuple[Events, Events]:
+def load_recorded_data(
+    name: str, root: str | Path, *, binning: Binning | None = None, crop: int = 0
+) -> tuple[Events, Events]:
     """Training and test part of the data set ``name`` of RECORDED_DATA_SETS, from the files in the folder ``root``.
 
-    Nothing is downloaded. ``binning`` replaces that of the paper.
+    Nothing is downloaded. ``binning`` replaces that of the paper; ``crop`` that of the binning, if it is not 0.
     """
     if name not in RECORDED_DATA_SETS:
         raise no_such("event data set", name, RECORDED_DATA_SETS)
     if not root:
         raise OpzoError(f"{name} needs the folder of its recordings; give {DATA_ROOT}")
     folder, chosen = Path(root), binning or RECORDED_DATA_SETS[name].binning
+    chosen = replace(chosen, crop=crop or chosen.crop)
     files, parts = _parts(name, folder)
     # Includes ctime, because programs that copy or edit a file may restore its mtime.
     status = [(path, path.stat()) for path in files]

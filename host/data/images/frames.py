@@ -3,13 +3,14 @@
 import logging
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.data.class_names import Names
+from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.labels import check_labels, labels_of
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
@@ -26,6 +27,11 @@ SPIKES = (
     "; for spikes (count, steps, inputs), add an array input='spikes' to the .npz file, or convert them with "
     "opzo.host.data.events.dense.dense_events(x, y)"
 )
+SHAPE_REMEDY = (
+    "store images as (count, height, width) or (count, channels, height, width), or add an array "
+    "shape=(channels, height, width) to the .npz file"
+)
+"""What to do where height and width of images are unknown."""
 Shape = tuple[int, int, int]
 
 logger = logging.getLogger(__name__)
@@ -47,6 +53,8 @@ class Frames:
         Whether the pixels of an image are in the order (height, width, channels) instead.
     names : tuple of str
         Class names in order of label; empty if unknown.
+    contrast : Contrast or None
+        Statistics by which the colours became two channels each; None: the channels are the original ones.
     """
 
     x: NDArray[np.uint8]
@@ -54,6 +62,7 @@ class Frames:
     shape: Shape | None = None
     channels_last: bool = False
     names: Names = ()
+    contrast: Contrast | None = None
     data_set: str = field(default="", init=False, compare=False)
     """Name of the data set that the frames are part of, which selects its recipe; '' for none."""
     input: ClassVar[Input] = Input.FRAME
@@ -129,6 +138,24 @@ class Frames:
         """Flatten images (count, channels, height, width) to (count, inputs); the inverse of ``planes``."""
         ordered = np.moveaxis(planes, 1, -1) if self.channels_last else planes
         return ordered.reshape(len(planes), -1)
+
+    def by_contrast(self, contrast: Contrast, name: str) -> "Frames":
+        """The same images with two channels a colour; OpzoError, naming ``name``, if the colours are not those."""
+        colours = len(contrast.mean)
+        if self.shape is None or self.shape[0] != colours or self.contrast is not None:
+            found = f"{' x '.join(map(str, self.shape))} pixels" if self.shape else "no height and width"
+            raise OpzoError(
+                f"{name} has images of {found}, which are not coded by the contrast of {colours} colours; give images "
+                f"(count, {colours}, height, width)"
+            )
+        coded = contrast.code(self.planes(self.x))
+        return replace(
+            self,
+            x=coded.reshape(len(self), -1),
+            shape=(2 * colours, *self.shape[1:]),
+            channels_last=False,
+            contrast=contrast,
+        )
 
     def check(self, network: Network, name: str) -> None:
         """Raise OpzoError if ``network`` does not fit the frames."""

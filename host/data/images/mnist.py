@@ -12,21 +12,36 @@ from opzo.system.litter import is_litter
 MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 WHERE = (
     "get train-images-idx3-ubyte.gz and the other three from a mirror of MNIST, such as "
-    "https://ossci-datasets.s3.amazonaws.com/mnist, or with torchvision.datasets.MNIST(DIR, download=True)"
+    "https://ossci-datasets.s3.amazonaws.com/mnist, or with torchvision.datasets.MNIST(DIR, download=True); those of "
+    "Fashion-MNIST are in data/fashion of https://github.com/zalandoresearch/fashion-mnist"
 )
-FOLDERS = (("",), ("raw",), ("MNIST/raw",), ("MNIST",), ("gzip",), ("FashionMNIST/raw", "KMNIST/raw", "EMNIST/raw"))
+Folders = tuple[tuple[str, ...], ...]
+FOLDERS: Folders = (
+    ("",),
+    ("raw",),
+    ("MNIST/raw",),
+    ("MNIST",),
+    ("gzip",),
+    ("FashionMNIST/raw", "KMNIST/raw", "EMNIST/raw"),
+)
 """Subfolders to search, those of torchvision and NIST included; the first one with the files is used."""
+FASHION_FOLDERS = (("FashionMNIST/raw",), ("fashion-mnist",), ("data/fashion",), ("",), ("raw",))
+"""Subfolders to search for Fashion-MNIST, those of torchvision and of its own repository included."""
+FASHION_NAMES = (
+    *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+)
 _TRAINING_IMAGES = re.compile(r"(.*?)train-images[-.]idx3-ubyte(\.gz)?")
 """Name of the file of training images; EMNIST has a prefix, as in ``emnist-balanced-train-images-idx3-ubyte.gz``."""
 
 
-def load_mnist(root: Path) -> tuple[Frames, Frames]:
-    """Training and test images from the four files in or below ``root``.
+def load_mnist(root: Path, folders: Folders = FOLDERS) -> tuple[Frames, Frames]:
+    """Training and test images from the four files in ``root`` or in one of the subfolders ``folders`` of it.
 
     ``root`` is a folder; if that contains several data sets, append the prefix of the file names, as in
     ``EMNIST/raw/emnist-letters``. OpzoError if a file is missing or damaged, or if the choice is ambiguous.
     """
-    folder, prefix = _find(root)
+    folder, prefix = _find(root, folders)
     arrays = [
         read_idx(_file(folder, prefix, name), dimensions)
         for name, dimensions in zip(MNIST_FILES, (3, 1, 3, 1), strict=True)
@@ -40,11 +55,11 @@ def load_mnist(root: Path) -> tuple[Frames, Frames]:
     return Frames.of(x_train, y_train, *MNIST_FILES[:2]), Frames.of(x_test, y_test, *MNIST_FILES[2:])
 
 
-def _find(root: Path) -> tuple[Path, str]:
+def _find(root: Path, tiers: Folders) -> tuple[Path, str]:
     """Folder of the files, and the prefix of their names."""
     base, wanted = (root, None) if root.is_dir() else (root.parent, root.name)
     found: list[tuple[Path, str]] = []
-    for folders in FOLDERS:
+    for folders in tiers:
         held = [(base / folder, prefix) for folder in folders for prefix in _prefixes(base / folder)]
         found = found or [
             (place, prefix) for place, prefix in held if wanted is None or prefix.rstrip("-") == wanted.rstrip("-")

@@ -346,10 +346,10 @@ def test_help_of_train_has_the_defaults_of_each_data_set(
         main(["train", "--help"])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    table = [line.split() for line in lines[-10:]]
-    assert table[0] == ["digits", "saccade-digits", "saccade-mnist", "mnist", "other"]
-    assert ["--kappa", "10", "5", "10", "16", "10"] in table
-    assert ["hidden", "layers", "64-64", "64-64", "800-800", "256-256", "128-128"] in table
+    table = [line.split() for line in lines[-12:]]
+    assert ["digits", "--net", "N-64-64-N", "--mse", "7"] in table
+    assert ["all", "others", "--net", "N-128-128-N", "--contrast", "0", "--epochs", "30", "--flip", "0"] in table
+    assert ["--flip", "1", "--local", "-1", "--shift", "4"] in table
 
 
 def test_verbose_tells_the_registers_of_the_schedules(

@@ -9,7 +9,7 @@ from opzo.host.cli.main import main
 from opzo.host.data.augment import Augmentation
 from opzo.host.data.images.frames import Frames, encode_frame
 from opzo.host.driver.device import open_device
-from opzo.host.driver.initial_weights import ORDER, generator
+from opzo.host.driver.initial_weights import AUGMENTATION, ORDER, generator
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
@@ -38,7 +38,9 @@ def test_moves_by_hand() -> None:
 def test_draws_belong_to_seed_and_epoch() -> None:
     augmentation = Augmentation(5, 0.1, 1)
     draws = augmentation.draw(3, 1, 50)
-    assert draws.shape == (50, 4)
+    assert draws.shape == (50, 5)
+    # Those of runs before there were mirrors.
+    np.testing.assert_array_equal(draws[:, :4], generator(3, AUGMENTATION, 1).uniform(-1, 1, (50, 4)))
     assert np.abs(draws).max() <= 1
     np.testing.assert_array_equal(draws, augmentation.draw(3, 1, 50))
     assert (draws != augmentation.draw(3, 2, 50)).all()
@@ -58,6 +60,47 @@ def test_every_channel_is_moved_for_itself() -> None:
         assert frames.shape == (4, 6, 9)
         for sample, planes in zip(augmentation.samples(frames, order, draws), expected, strict=True):
             assert sample.runs[0] == encode_frame(np.moveaxis(planes, 0, axis if axis < 0 else 0).reshape(-1))
+
+
+COLOUR = np.random.default_rng(2).integers(1, 256, (3, 5, 7), np.uint8)
+
+
+def test_channels_are_mirrored_alike() -> None:
+    augmentation = Augmentation(0, 0, 0, True)
+    assert augmentation
+    np.testing.assert_array_equal(augmentation.move(COLOUR, np.array([0, 0, 0, 0, -0.1])), COLOUR[..., ::-1])
+    np.testing.assert_array_equal(augmentation.move(COLOUR, np.array([0, 0, 0, 0, 0.1])), COLOUR)
+    np.testing.assert_array_equal(augmentation.move(IMAGE, np.array([0, 0, 0, 0, -1])), IMAGE[:, ::-1])
+    mirrored = augmentation.draw(0, 0, 1000)[:, 4] < 0
+    assert 450 < mirrored.sum() < 550
+
+
+def test_several_channels_move_by_whole_pixels() -> None:
+    augmentation = Augmentation(0, 0, 2)
+    padded = np.pad(COLOUR, ((0, 0), (2, 2), (2, 2)))
+    seen = set()
+    for draw in augmentation.draw(1, 0, 500):
+        result = augmentation.move(COLOUR, draw)
+        found = [(y, x) for y, x in np.ndindex(5, 5) if np.array_equal(result, padded[:, y : y + 5, x : x + 7])]
+        assert len(found) == 1
+        seen.add(found[0])
+        # Towards the same side as with interpolation; each of five shifts is a fifth of the draws.
+        assert np.abs(np.array(found[0]) - 2 - 2.5 * draw[2:4]).max() <= 0.5
+    assert len(seen) == 25
+    assert (Augmentation(0, 0, 9).move(COLOUR, np.array([0, 0, 1.0, 0, 0])) == 0).all()
+    np.testing.assert_array_equal(
+        Augmentation(0, 0, 2, True).move(COLOUR, np.array([0, 0, -1, 0, -1])),
+        augmentation.move(COLOUR[..., ::-1], np.array([0, 0, -1.0, 0, 1])),
+    )
+
+
+def test_other_shifts_are_interpolated() -> None:
+    half = np.array([0, 0, 0, 0.5, 0])
+    for shift, image in ((1.0, IMAGE), (1.0, IMAGE[None]), (1.5, COLOUR)):
+        result = Augmentation(0, 0, shift).move(image, half)
+        whole = [np.roll(image, -x, axis=-1) for x in range(3)]
+        assert not any(np.array_equal(result, one) for one in whole)
+    assert Augmentation(0, 0, 1).move(IMAGE, half)[3, 2:4].tolist() == [100, 100]
 
 
 @pytest.mark.parametrize("shape", [(256,), (64,), (8,), (1, 64), (64, 1), (1, 1, 64), (6, 8, 8), (3, 4, 4)])

@@ -192,7 +192,7 @@ def test_npy_renamed_to_npz(tmp_path: Path) -> None:
 def test_absent_file_and_unknown_name() -> None:
     with pytest.raises(OpzoError, match=r"there is no file nowhere.npz"):
         load_data("nowhere.npz")
-    with pytest.raises(OpzoError, match=r"no data set 'cifar' \(did you mean 'cifar10-dvs'\?\); choose digits, mnist"):
+    with pytest.raises(OpzoError, match=r"no data set 'cifar' \(did you mean 'cifar10'\?\); choose digits, mnist"):
         load_data("cifar")
 
 

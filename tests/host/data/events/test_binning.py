@@ -55,6 +55,29 @@ def test_events_of_one_address_and_step_are_one_spike_or_counted() -> None:
     assert counted.tolist() == [255]
 
 
+def test_middle_of_the_sensor_is_used() -> None:
+    # Of 4 x 3 pixels, columns 1 and 2 and rows 0 and 1 remain: (159, 1, 1, OFF) and (160, 2, 0, ON).
+    cropped = Binning(2, bin_us=20, start_us=140, crop=2)
+    assert cropped.shape(4, 3) == (2, 2, 2)
+    assert steps(cropped) == [[2], [5]]
+    # The time starts with the first event that is left, and steps of equal numbers count only those.
+    assert steps(Binning(2, bin_us=1, crop=2)) == [[2], [5]]
+    assert steps(Binning(2, split="number", crop=2)) == [[2], [5]]
+    # First the crop, then the reduction.
+    assert steps(Binning(1, size=(1, 1), crop=2)) == [[0, 1]]
+    with pytest.raises(OpzoError, match="a sensor of 4 x 3 pixels cannot be cropped to 4 x 4"):
+        steps(Binning(1, crop=4))
+    with pytest.raises(OpzoError, match="a crop to -1 pixels"):
+        Binning(1, crop=-1)
+
+
+def test_share_of_events_outside_the_crop_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="opzo"):
+        events = bin_recordings([(HAND, 0), (HAND, 1)], Binning(2, crop=2), "hand")
+    assert events.shape == (2, 2, 2)
+    assert "hand: 66.67 % of the events are outside the middle 2 x 2 pixels and dropped" in caplog.text
+
+
 def test_sensor_is_reduced_to_a_size_or_by_a_factor() -> None:
     assert Binning(1, size=(2, 3)).shape(4, 3) == (2, 3, 2)
     # Column 3 of 4 is 1 of 2.

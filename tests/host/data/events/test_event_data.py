@@ -125,6 +125,35 @@ def test_nmnist_is_read_from_its_files_with_the_papers_preprocessing(tmp_path: P
     assert graded[0].values.tolist() == [2, 1, 1]
 
 
+def test_middle_of_the_sensor_of_nmnist_is_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = nmnist(tmp_path)
+    data = load_data("nmnist", root, crop=32)
+    assert (data.train.shape, data.train.inputs, data.train.steps) == ((2, 32, 32), 2048, 30)
+    # The edge of one pixel is left out: (2, 1) is now (1, 0), and (33, 33) is outside, as is column 0 of class 0.
+    assert [sample.addresses.tolist() for sample in data.train] == [[], [0], [1]]
+    assert load_data("nmnist", root).train.shape == (2, 34, 34)
+    for name in ("digits", "set.npz"):
+        with pytest.raises(OpzoError, match=f"crop is for nmnist, dvs-gesture, cifar10-dvs, not for {name}; leave it"):
+            load_data(name, root, crop=32)
+    out = str(tmp_path / "out.npz")
+    assert main(["data", "convert", "nmnist", "--data-root", str(root), "--crop", "32", "--out", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["shape"] == [2, 32, 32]
+    assert load_events(Path(out))[0].digest == data.train.digest
+
+
+def test_crop_is_kept_with_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, run = str(nmnist(tmp_path)), str(tmp_path / "run")
+    small = ["--net", "2048-4-10", "--epochs", "1", "--device", "golden", "--lanes", "4", "--quiet"]
+    assert main(["train", "--data", "nmnist", "--data-root", root, "--crop", "32", "--out", run, *small]) == 0
+    assert main(["eval", run]) == 0
+    assert main(["train", "--resume", run, "--quiet"]) == 0
+    for source in ("nmnist", str(tmp_path / "NMNIST" / "Test" / "1" / "00001.bin")):
+        assert main(["stream", run, source, "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["eval", run, "--crop", "0"]) == 2
+    assert "2 x 34 x 34" in capsys.readouterr().err
+
+
 def test_converted_data_is_kept_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = nmnist(tmp_path)
     first, _ = load_recorded_data("nmnist", root)

@@ -87,6 +87,24 @@ def test_one_of_several_data_sets_is_chosen(tmp_path: Path) -> None:
     assert len(load_data("mnist", tmp_path).train) == 8
 
 
+@pytest.mark.parametrize("folder", ["", "FashionMNIST/raw", "fashion-mnist", "data/fashion"])
+def test_fashion_mnist_has_its_class_names(folder: str, tmp_path: Path) -> None:
+    write(tmp_path / folder, [f"{name}.gz" for name in PLAIN], packed=True)
+    if folder:
+        write(tmp_path / "MNIST/raw", PLAIN, classes=7)
+    data = load_data("fashion-mnist", tmp_path)
+    assert (data.name, len(data.train), data.train.shape) == ("fashion-mnist", 10, (1, 28, 28))
+    assert (data.names[0], data.test.names[9]) == ("T-shirt/top", "ankle boot")
+
+
+def test_other_files_are_not_fashion_mnist(tmp_path: Path) -> None:
+    with pytest.raises(OpzoError, match=r"fashion-mnist needs the folder .*zalandoresearch/fashion-mnist"):
+        load_data("fashion-mnist")
+    write(tmp_path, PLAIN, classes=26)
+    with pytest.raises(OpzoError, match=r"label 25 is not a class of Fashion-MNIST, which has 10; .*--data mnist"):
+        load_data("fashion-mnist", tmp_path)
+
+
 def test_missing_files_are_told_with_where_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(OpzoError, match=r"four IDX files; give --data-root DIR .*; get train-images"):
         load_data("mnist")

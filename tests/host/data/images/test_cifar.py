@@ -1,4 +1,4 @@
-"""CIFAR of the reference: pickles and binaries, read without executing anything."""
+"""CIFAR, for the chip and for the reference: pickles and binaries, read without executing anything."""
 
 import os
 import pickle
@@ -11,6 +11,9 @@ import torch
 from numpy.typing import NDArray
 from random_draws import RNG, draws
 
+from opzo.host.data.data_sets import load_data
+from opzo.host.data.images.cifar import CIFAR10_NAMES
+from opzo.host.data.images.contrast import Contrast
 from opzo.reference.data.data_sets import load
 from opzo.spec.errors import OpzoError
 
@@ -69,6 +72,27 @@ def test_cifar_is_read_and_normalised(name: str, write: Any, tmp_path: Path) -> 
     first, second, other = (data.train.batch(np.arange(6), draws(seed))[0] for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("write", [cifar_pickles, cifar_binaries])
+def test_chip_gets_two_channels_a_colour_by_the_contrast_of_the_training_images(write: Any, tmp_path: Path) -> None:
+    files = write(tmp_path, "cifar10")
+    *train, (test, test_labels) = files.values()
+    pixels = np.concatenate([images for images, _ in train]).reshape(-1, 3, 32, 32)
+    train_labels = [label for _, labels in train for label in labels]
+    data = load_data("cifar10", tmp_path)
+    contrast = Contrast.of(pixels, "training")
+    for part, planes, labels in (
+        (data.train, pixels, train_labels),
+        (data.test, test.reshape(-1, 3, 32, 32), test_labels),
+    ):
+        assert (part.shape, part.inputs, part.contrast) == ((6, 32, 32), 6144, contrast)
+        assert (part.y.tolist(), part.names) == (labels, CIFAR10_NAMES)
+        np.testing.assert_array_equal(part.planes(part.x), contrast.code(planes))
+    raw = load_data("cifar10", tmp_path, contrast=False)
+    assert raw.train.shape == (3, 32, 32)
+    np.testing.assert_array_equal(raw.train.x, pixels.reshape(-1, 3072))
+    assert raw.train.digest != data.train.digest
 
 
 class Evil:
@@ -172,7 +196,7 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path: Path) -> None:
     for name in ("cifar10", "cifar100"):
         with pytest.raises(OpzoError, match="give --data-root DIR"):
             load(name)
-        with pytest.raises(OpzoError, match="from Alex Krizhevsky's page, unpack it there"):
+        with pytest.raises(OpzoError, match="from Alex Krizhevsky's page, and unpack it there"):
             load(name, str(tmp_path))
     cifar_pickles(tmp_path, "cifar10")
     batch = tmp_path / "cifar-10-batches-py" / "data_batch_3"
@@ -191,7 +215,7 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(OpzoError, match="put ImageNet-1K there, train/n01440764"):
         load("imagenet", str(tmp_path))
     with pytest.raises(
-        OpzoError, match=r"there is no data set 'nope'; choose digits, mnist, .*patches, cifar10, .*image"
+        OpzoError, match=r"there is no data set 'nope'; choose digits, mnist, .*cifar10, .*patches, cifar100, image"
     ):
         load("nope")
     with pytest.raises(OpzoError, match="nmnist needs the folder"):

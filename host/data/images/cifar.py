@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.reference.data.plain_pickle import Array, read_pickle
+from opzo.host.data.plain_pickle import Array, read_pickle
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import reason
 from opzo.system.bounds import check_memory
+from opzo.system.paths import DATA_ROOT
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -25,15 +26,17 @@ FILES = {
 LABELS = {"cifar10": (b"labels", 1), "cifar100": (b"fine_labels", 2)}
 """Key of the labels in a pickled file; label bytes before an image in a binary one, of which the last is used."""
 CLASSES = {"cifar10": 10, "cifar100": 100}
+CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+WHERE = "'python version' or 'binary version', from Alex Krizhevsky's page"
 
 
-def read_cifar(name: str, root: str) -> tuple[Arrays, Arrays]:
+def read_cifar(name: str, root: str | Path) -> tuple[Arrays, Arrays]:
     """Training and test images (count, 3, 32, 32) and labels (count,); OpzoError if files are missing or damaged.
 
     ``root`` holds the folder of the files, or is that folder.
     """
     if not root:
-        raise OpzoError(f"{name} needs the folder of its files; give --data-root DIR")
+        raise OpzoError(f"{name} needs the folder of its files; give {DATA_ROOT}; get {name}, {WHERE}")
     for number, (folder, *parts) in enumerate(FILES[name]):
         # An archive unpacked into a folder of its name contains that folder again.
         places = [
@@ -47,9 +50,7 @@ def read_cifar(name: str, root: str) -> tuple[Arrays, Arrays]:
             train, test = ([read(name, base / file) for file in files] for files in parts)
             return _joined(train), _joined(test)
     folders = " or ".join(folder for folder, *_ in FILES[name])
-    raise OpzoError(
-        f"there is no {folders} in {root}; get {name}, 'python version', from Alex Krizhevsky's page, unpack it there"
-    )
+    raise OpzoError(f"there is no {folders} in {root}; get {name}, {WHERE}, and unpack it there")
 
 
 def _joined(parts: list[Arrays]) -> Arrays:
