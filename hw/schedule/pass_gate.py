@@ -86,6 +86,8 @@ class PassGate(wiring.Component):
         fired_last = Array(fired >= step for fired in progress.fired_steps)
         fired_this = Array(fired > step for fired in progress.fired_steps)
         local_errors = Array(steps > step for steps in progress.local_steps)
+        # Entries that the layer's last step updates must be written before they are read again.
+        entries_written = progress.feedback_quiet.bit_select(layer, 1)
         may_start = Signal()
         ops = Signal.like(start.ops)
         with m.Switch(waiting.kind):
@@ -103,18 +105,15 @@ class PassGate(wiring.Component):
                 m.d.comb += may_start.eq(fired_this[below] & ready)
                 m.d.comb += ops.eq(spikes + 1)
             with m.Case(Kind.FEEDBACK):
-                # Entries that the last step updates must be written before they are read again.
                 m.d.comb += may_start.eq(
-                    (progress.error_steps > step)
-                    & (~local | local_errors[layer])
-                    & ((waiting.layer != 0) | progress.feedback_quiet)
+                    (progress.error_steps > step) & (~local | local_errors[layer]) & entries_written
                 )
                 m.d.comb += ops.eq(
                     Mux(decode_rule(self.config.rule).from_loss, 1, self.config.classes)
                     + Mux(local, self.config.classes, 0)
                 )
             with m.Case(Kind.LOCAL):
-                m.d.comb += may_start.eq(fired_this[layer] & ~progress.reading_out & progress.feedback_quiet)
+                m.d.comb += may_start.eq(fired_this[layer] & ~progress.reading_out & entries_written)
                 m.d.comb += ops.eq(waiting.settings.words)
             with m.Case(Kind.LEARN_SPIKES):
                 m.d.comb += may_start.eq((progress.error_steps == self.config.steps) & rows.lists_done)

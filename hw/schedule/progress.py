@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Module, Signal
+from amaranth import Array, Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
@@ -28,8 +28,10 @@ class ProgressSignature(Signature):
         A readout, the network's or a local one, is on its way through the error unit, which takes one at a time.
     quiet : Out(1)
         Rows of all ops are written, and their commands have left the lanes.
-    feedback_quiet : Out(1), credits_written : Out(1)
-        The same for ops of FEEDBACK; their credits are written, too.
+    feedback_quiet : Out(MAX_HIDDEN)
+        Rows of all ops of FEEDBACK are written, by hidden layer.
+    credits_written : Out(1)
+        Credits of all of them are written.
     """
 
     def __init__(self) -> None:
@@ -41,7 +43,7 @@ class ProgressSignature(Signature):
                 "local_steps": Out(data.ArrayLayout(steps, MAX_HIDDEN)),
                 "reading_out": Out(1),
                 "quiet": Out(1),
-                "feedback_quiet": Out(1),
+                "feedback_quiet": Out(MAX_HIDDEN),
                 "credits_written": Out(1),
             }
         )
@@ -123,20 +125,25 @@ class RunProgress(wiring.Component):
                     source = error.source[: len(self.finished.layer)]
                     m.d.sync += local_steps[source].eq(local_steps[source] + 1)
 
-        written = credits_written(self._limits)
-        since_op = Signal(range(QUIET_CYCLES + 1), init=QUIET_CYCLES)
-        since_feedback = Signal(range(written + 1), init=written)
-        for since, restart, most in (
-            (since_op, self.op.valid, QUIET_CYCLES),
-            (since_feedback, self.op.valid & (self.op.kind == Kind.FEEDBACK), written),
-        ):
-            with m.If(restart):
-                m.d.sync += since.eq(0)
-            with m.Elif(since != most):
-                m.d.sync += since.eq(since + 1)
+        written, feedback = credits_written(self._limits), self.op.valid & (self.op.kind == Kind.FEEDBACK)
+        since_op = _count_since(m, "op", self.op.valid, QUIET_CYCLES)
+        since_feedback = [
+            _count_since(m, f"feedback_{layer}", feedback & (self.op.layer == layer), written)
+            for layer in range(MAX_HIDDEN)
+        ]
         m.d.comb += [
             progress.quiet.eq(since_op == QUIET_CYCLES),
-            progress.feedback_quiet.eq(since_feedback >= QUIET_CYCLES),
-            progress.credits_written.eq(since_feedback == written),
+            progress.feedback_quiet.eq(Cat(since >= QUIET_CYCLES for since in since_feedback)),
+            progress.credits_written.eq(Cat(since == written for since in since_feedback).all()),
         ]
         return m
+
+
+def _count_since(m: Module, name: str, op: Value, most: int) -> Signal:
+    """Cycles since ``op``, at most ``most``."""
+    since = Signal(range(most + 1), name=f"since_{name}", init=most)
+    with m.If(op):
+        m.d.sync += since.eq(0)
+    with m.Elif(since != most):
+        m.d.sync += since.eq(since + 1)
+    return since

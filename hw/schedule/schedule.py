@@ -13,10 +13,12 @@ from opzo.spec.network import MAX_HIDDEN
 from opzo.spec.registers import READOUT_LAYER
 
 SLOTS = 3 * MAX_HIDDEN + 1
-"""Most passes of a macro step: fire layer 1, integrate layers 2 and 3, read out, and local readout and feedback of each
-of three layers."""
-READOUT_SLOT = MAX_HIDDEN
-LOCAL_SLOT = MAX_HIDDEN + 1
+"""Most passes of a macro step: fire layer 1, its local readout, integrate layers 2 and 3, read out, feedback of layer
+1, local readout and feedback of layers 2 and 3."""
+LOCAL_SLOT = 1
+"""Local readout of layer 1: as far as possible from the readout, so that both do not wait for the error unit."""
+READOUT_SLOT = MAX_HIDDEN + 1
+FEEDBACK_SLOT = READOUT_SLOT + 1
 CANDIDATE = data.StructLayout(
     {
         "valid": 1,
@@ -50,8 +52,9 @@ class Slot(wiring.Component):
         Macro steps by which the slot is behind the first slot.
     enabled : Out(1)
         Whether the network has the layer and, after the readout, whether its hidden layers learn.
-    after_readout, local : Out(1)
-        Whether it comes after the readout, and is a local readout; after the readout the others are feedback.
+    local, integrates : Out(1)
+        Whether it is a local readout, and whether it integrates spikes. Of the others the first one fires layer 1, the
+        rest are feedback.
     """
 
     number: In(range(SLOTS))
@@ -60,28 +63,35 @@ class Slot(wiring.Component):
     layer: Out(range(MAX_HIDDEN + 1))
     offset: Out(range(HISTORY_STEPS + MAX_HIDDEN + 2))
     enabled: Out(1)
-    after_readout: Out(1)
     local: Out(1)
+    integrates: Out(1)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         number, depth = self.number, self.depth
+        # Feedback of layer 1, then local readout and feedback of the others.
         number_after = Signal.like(number)
-        m.d.comb += [
-            number_after.eq(number - LOCAL_SLOT),
-            self.after_readout.eq(number >= LOCAL_SLOT),
-            self.local.eq(self.after_readout & ~number_after[0]),
-        ]
-        with m.If(self.after_readout):
+        m.d.comb += number_after.eq(number - FEEDBACK_SLOT)
+        with m.If(number == 0):
+            m.d.comb += self.enabled.eq(1)
+        with m.Elif(number == LOCAL_SLOT):
+            m.d.comb += [self.local.eq(1), self.offset.eq(1), self.enabled.eq(self.feedback)]
+        with m.Elif(number < READOUT_SLOT):
             m.d.comb += [
-                self.layer.eq(number_after >> 1),
-                self.enabled.eq(self.feedback & (self.layer < depth)),
-                self.offset.eq(Mux(self.local, self.layer, depth) + 1),
+                self.integrates.eq(1),
+                self.layer.eq(number - 1),
+                self.offset.eq(number - 1),
+                self.enabled.eq(self.layer < depth),
             ]
         with m.Elif(number == READOUT_SLOT):
-            m.d.comb += [self.offset.eq(depth), self.layer.eq(READOUT_LAYER), self.enabled.eq(1)]
+            m.d.comb += [self.integrates.eq(1), self.layer.eq(READOUT_LAYER), self.offset.eq(depth), self.enabled.eq(1)]
         with m.Else():
-            m.d.comb += [self.layer.eq(number), self.offset.eq(number), self.enabled.eq(self.layer < depth)]
+            m.d.comb += [
+                self.local.eq(number_after[0]),
+                self.layer.eq((number_after + 1) >> 1),
+                self.offset.eq(Mux(self.local, self.layer, depth) + 1),
+                self.enabled.eq(self.feedback & (self.layer < depth)),
+            ]
         return m
 
 
@@ -174,10 +184,13 @@ class Schedule(wiring.Component):
                 with m.If(free):
                     m.next = "STEP"
             with m.State("STEP"):
-                first = Mux(frame, Kind.FIRE.value, Kind.INPUT.value)
-                m.d.comb += [candidate.valid.eq(1), candidate.kind.eq(Mux(slot == 0, first, Kind.SPIKES.value))]
-                with m.If(place.after_readout):
-                    m.d.comb += candidate.kind.eq(Mux(place.local, Kind.LOCAL.value, Kind.FEEDBACK.value))
+                m.d.comb += [candidate.valid.eq(1), candidate.kind.eq(Kind.FEEDBACK)]
+                with m.If(slot == 0):
+                    m.d.comb += candidate.kind.eq(Mux(frame, Kind.FIRE.value, Kind.INPUT.value))
+                with m.If(place.local):
+                    m.d.comb += candidate.kind.eq(Kind.LOCAL)
+                with m.If(place.integrates):
+                    m.d.comb += candidate.kind.eq(Kind.SPIKES)
                 # The last step of the readout.
                 final = (slot == READOUT_SLOT) & ~train & is_last_macro
                 m.d.comb += candidate.last.eq(final)

@@ -109,13 +109,15 @@ class _Run:
         for macro in range(self.steps + depth + 1):
             if macro < self.steps:
                 self._fire(0, macro, *(self._integrate_events(macro) if frame is None else frame))
+            if feedback:
+                self._local_readout(0, macro - 1)
             for index in range(1, depth):
                 if 0 <= macro - index < self.steps:
                     self._fire(index, macro - index, *self._integrate_spikes(index, macro - index))
             if 0 <= macro - depth < self.steps:
                 self._readout(macro - depth)
             for index in range(depth if feedback else 0):
-                if self.hidden[index].layer.local and 0 <= macro - index - 1 < self.steps:
+                if index:
                     self._local_readout(index, macro - index - 1)
                 if macro > depth:
                     self._feedback(index, macro - depth - 1)
@@ -228,8 +230,10 @@ class _Run:
         self.readout_credits[step].reshape(-1)[: self.classes] = credits
 
     def _local_readout(self, index: int, step: int) -> None:
-        """Error of a layer's local readout (paper appendix C.1)."""
+        """Error of a layer's local readout (paper appendix C.1), if the layer has one and the run has ``step``."""
         hidden, core = self.hidden[index], self.core
+        if not hidden.layer.local or not 0 <= step < self.steps:
+            return
         output = local_readout(core.local(hidden.layer), hidden.spikes[step])
         self._work(Counter.FEEDBACK, hidden.layer.words * self.classes)
         error, _ = error_step(output, self.label, mse_shift=core[Reg.MSE_SHIFT])

@@ -38,9 +38,11 @@ def expected_passes(
     passes = [] if events else [(Kind.INPUT, 0, 0)]
     for macro in range(steps + depth + (1 if feedback else 0)):
         candidates = [(Kind.INPUT if events else Kind.FIRE, 0, macro)]
+        if feedback and 0 in local:
+            candidates.append((Kind.LOCAL, 0, macro - 1))
         candidates += [(Kind.SPIKES, layer, macro - layer) for layer in range(1, depth + 1)]
         for layer in range(depth if feedback else 0):
-            if layer in local:
+            if layer and layer in local:
                 candidates.append((Kind.LOCAL, layer, macro - layer - 1))
             candidates.append((Kind.FEEDBACK, layer, macro - depth - 1))
         passes += [candidate for candidate in candidates if 0 <= candidate[2] < steps]
