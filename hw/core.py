@@ -13,7 +13,7 @@ from opzo.hw.register_space import RegisterSpace
 from opzo.hw.results import Results
 from opzo.hw.run_control import RunControl
 from opzo.spec.network import Limits
-from opzo.spec.registers import Counter
+from opzo.spec.registers import Counter, counters_of
 
 
 class Core(wiring.Component):
@@ -35,7 +35,7 @@ class Core(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         limits, link = self.limits, self.link
-        m.submodules.registers = registers = RegisterSpace()
+        m.submodules.registers = registers = RegisterSpace(limits)
         m.submodules.events = events = EventBuffer(limits)
         m.submodules.control = control = RunControl()
         m.submodules.engine = engine = Engine(limits)
@@ -101,7 +101,7 @@ class Core(wiring.Component):
         increments = {Counter.DROPPED: events.dropped}
         for unit in (control, engine, error_path):
             increments |= {Counter[name.upper()]: unit.counted[name] for name, _ in unit.counted.shape()}
-        if set(increments) != set(Counter):
+        if set(increments) != set(counters_of(limits)):
             raise AssertionError("every counter is counted by one unit")
         m.d.sync += [registers.increment[counter].eq(amount) for counter, amount in increments.items()]
         return m

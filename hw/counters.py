@@ -9,7 +9,7 @@ from amaranth.utils import bits_for
 from opzo.spec.registers import COUNTER_BITS, Counter
 
 INCREMENT_BITS = 2
-INDEX_BITS = 5
+INDEX_BITS = 6
 HALF_BITS = 32
 INCREMENTS = data.ArrayLayout(INCREMENT_BITS, len(Counter))
 SETTLE_CYCLES = len(Counter) + 3
@@ -34,7 +34,7 @@ class Counters(wiring.Component):
         Added in every cycle, 0 to 3 for each counter.
     clear : In(1)
         Strobe: set all counters to 0; increments of the same cycle are lost.
-    index : In(5), half : In(1)
+    index : In(6), half : In(1)
         Counter, and half: 0 for its low 32 bits, 1 for the rest. ``data`` is valid one cycle later, exact while not
         ``busy``; 0 for an index that is no counter.
     busy : Out(1)

@@ -18,22 +18,20 @@ from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.memory_port import MemoryPort, RowPortSignature
 from opzo.hw.neurons.word_credits import error_command
-from opzo.hw.registers import LAYERS, FeedbackShiftSignature
+from opzo.hw.registers import FeedbackShiftSignature, layers_layout
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.issue import Issue
 from opzo.hw.schedule.passes import Kind, tag_layout
 from opzo.hw.schedule.row_order import check_local_rows
 from opzo.hw.schedule.sequencer import Sequencer
 from opzo.hw.timing import ACCUMULATED, RESULT, ROW, local_stage, word_stage
-from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import Counter
+from opzo.spec.network import Limits
+from opzo.spec.registers import Counter, layer_counters
 
 _COUNTED = (
     *(Counter.INTEGRATE, Counter.FIRE, Counter.FEEDBACK, Counter.LEARN, Counter.EVENTS),
     *(Counter.MEMBRANE_SATURATIONS, Counter.CREDIT_SATURATIONS),
     *(Counter.WEIGHT_SATURATIONS, Counter.FEEDBACK_SATURATIONS),
-    *(Counter(Counter.SPIKES_1 + layer) for layer in range(MAX_HIDDEN)),
-    *(Counter(Counter.ACTIVE_1 + layer) for layer in range(MAX_HIDDEN)),
 )
 
 
@@ -46,7 +44,7 @@ class Engine(wiring.Component):
 
     Members
     -------
-    run : In(RunSignature), layers : In(LAYERS)
+    run : In(RunSignature), layers : In(layers_layout)
         Run in progress; settings of the layers.
     clear_traces : In(1)
         Strobe.
@@ -90,7 +88,7 @@ class Engine(wiring.Component):
         super().__init__(
             {
                 "run": In(RunSignature()),
-                "layers": In(LAYERS),
+                "layers": In(layers_layout(limits)),
                 "clear_traces": In(1),
                 "event_counts": In(EventCountSignature(limits)),
                 "events": Out(EventReadSignature(limits)),
@@ -98,12 +96,12 @@ class Engine(wiring.Component):
                 "sums": Out(LaneSumsSignature(limits)),
                 "shift": In(1),
                 "error": In(error_command(limits)),
-                "error_progress": In(ErrorProgressSignature()),
-                "error_read": Out(ErrorReadSignature()),
-                "feedback_shifts": Out(FeedbackShiftSignature()),
+                "error_progress": In(ErrorProgressSignature(limits)),
+                "error_read": Out(ErrorReadSignature(limits)),
+                "feedback_shifts": Out(FeedbackShiftSignature(limits)),
                 "rows_busy": Out(1),
                 "done": Out(1),
-                "counted": Out(counted(*_COUNTED)),
+                "counted": Out(counted(*_COUNTED, *layer_counters(limits.layers))),
             }
         )
 

@@ -1,17 +1,24 @@
 """Register space: settings and counters, as the host addresses them."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.counters import INCREMENTS, Counters
-from opzo.hw.registers import CONFIG, LAYERS, FeedbackShiftSignature, RegisterFile
+from opzo.hw.registers import CONFIG, FeedbackShiftSignature, RegisterFile, layers_layout
 from opzo.hw.timing import REGISTER_CYCLES
+from opzo.spec.network import Limits
 from opzo.spec.registers import COUNTER
 
 
 class RegisterSpace(wiring.Component):
     """Register file and counters behind one address.
+
+    Parameters
+    ----------
+    limits : Limits
 
     Members
     -------
@@ -24,7 +31,7 @@ class RegisterSpace(wiring.Component):
         Something was written in one of the last two cycles, and is just taking effect.
     counting : Out(1)
         Counters are not exact yet.
-    config : Out(CONFIG), layers : Out(LAYERS)
+    config : Out(CONFIG), layers : Out(layers_layout)
     clear_traces : Out(1)
         Strobe: HIDDEN_LAYERS was written.
     sample_done : In(1)
@@ -35,22 +42,41 @@ class RegisterSpace(wiring.Component):
         Increments of the counters.
     """
 
-    address: In(8)
-    write_data: In(32)
-    write_en: In(1)
-    read_data: Out(32)
-    writing: Out(1)
-    counting: Out(1)
-    config: Out(CONFIG)
-    layers: Out(LAYERS)
-    clear_traces: Out(1)
-    sample_done: In(1)
-    feedback_shifts: In(FeedbackShiftSignature())
-    increment: In(INCREMENTS)
+    address: Signal
+    write_data: Signal
+    write_en: Signal
+    read_data: Signal
+    writing: Signal
+    counting: Signal
+    config: data.View
+    layers: data.View
+    clear_traces: Signal
+    sample_done: Signal
+    feedback_shifts: Any
+    increment: data.View
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(
+            {
+                "address": In(8),
+                "write_data": In(32),
+                "write_en": In(1),
+                "read_data": Out(32),
+                "writing": Out(1),
+                "counting": Out(1),
+                "config": Out(CONFIG),
+                "layers": Out(layers_layout(limits)),
+                "clear_traces": Out(1),
+                "sample_done": In(1),
+                "feedback_shifts": In(FeedbackShiftSignature(limits)),
+                "increment": In(INCREMENTS),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.file = file = RegisterFile()
+        m.submodules.file = file = RegisterFile(self._limits)
         m.submodules.counters = counters = Counters()
         addresses = [Signal(8, name=f"address_{n}", reset_less=True) for n in range(REGISTER_CYCLES)]
         m.d.sync += [after.eq(before) for after, before in zip(addresses, [self.address, *addresses], strict=False)]
@@ -68,9 +94,9 @@ class RegisterSpace(wiring.Component):
             file.write_en.eq(self.write_en),
             counters.clear.eq(file.clear_counters),
             counters.half.eq(addresses[0][0]),
-            counters.index.eq(addresses[0][1:]),
+            counters.index.eq(addresses[0][1:7]),
             counters.increment.eq(self.increment),
-            self.read_data.eq(Mux(addresses[-1][6:] == COUNTER >> 6, counter, file.read_data)),
+            self.read_data.eq(Mux(addresses[-1][7:] == COUNTER >> 7, counter, file.read_data)),
             self.writing.eq(writing.any()),
             self.counting.eq(counters.busy),
             self.config.eq(file.config),

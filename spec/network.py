@@ -14,10 +14,10 @@ from opzo.spec.messages import shown
 from opzo.spec.rules import Input
 from opzo.spec.values import whole_number
 
-MAX_HIDDEN = 3
+MAX_HIDDEN = 5
 """Hidden layers that the register map has room for."""
-
-
+USUAL_HIDDEN = 3
+"""Hidden layers that a device has room for unless it is built for more."""
 MAX_INPUTS = 4096
 MAX_ROWS = 1 << 20
 """Row-words that the link can address."""
@@ -56,6 +56,8 @@ class Limits:
         Largest number of time steps of a chunk (a frame sample is one).
     weight_bits : int
         Bits of a row entry (weight or feedback) in memory: 16 or 12.
+    layers : int
+        Largest number of hidden layers.
     lanes_per_group : int
         Lanes that share row memory, neuron units and command registers: 2, 4 or 8. Fewer need fewer cycles where words
         are short, more make a smaller chip. Nothing else depends on it, so `Identity` does not report it.
@@ -68,6 +70,7 @@ class Limits:
     classes: int
     steps: int = HISTORY_STEPS
     weight_bits: int = WEIGHT.width
+    layers: int = USUAL_HIDDEN
     lanes_per_group: int = 2
 
     def __post_init__(self) -> None:
@@ -84,6 +87,7 @@ class Limits:
             ("words", self.words, 1024),
             ("classes", self.classes, MAX_CLASSES),
             ("steps", self.steps, HISTORY_STEPS),
+            ("layers", self.layers, MAX_HIDDEN),
         ):
             object.__setattr__(self, name, whole_number(name, value, 1, top, error=NetworkError))
 
@@ -185,7 +189,7 @@ class Network:
     Parameters
     ----------
     sizes : sequence of int, or str
-        Neurons of each layer: inputs, 1 to 3 hidden layers, classes; ``(64, 64, 10)`` or ``"64-64-10"``.
+        Neurons of each layer: inputs, 1 to 5 hidden layers, classes; ``(64, 64, 10)`` or ``"64-64-10"``.
     steps : int
         Time steps T a sample.
     local : int
@@ -268,6 +272,7 @@ class Network:
         needed = layers[-1].weight_base + layers[-1].rows * layers[-1].words
         for what, value, limit in (
             ("inputs", self.inputs, limits.inputs),
+            ("hidden layers", len(self.hidden), limits.layers),
             ("classes", self.classes, limits.classes),
             ("time steps", self._steps_a_run, limits.steps),
             (f"words of {limits.lanes} hidden neurons", words, limits.words),
@@ -296,6 +301,7 @@ class Network:
             words=max(8, 1 << (sum(layer.words for layer in layers[:-1]) - 1).bit_length()),
             classes=16 if self.classes <= 16 else 64,
             weight_bits=weight_bits,
+            layers=max(USUAL_HIDDEN, len(self.hidden)),
         )
 
     def _place(self, lanes: int) -> tuple[Layer, ...]:

@@ -48,7 +48,7 @@ from opzo.spec.commands import Field, Payload
 from opzo.spec.frames import MAX_PAYLOAD
 from opzo.spec.network import Limits
 
-VERSION = 3
+VERSION = 4
 """Version of protocol and register map; host and device must agree."""
 MAGIC = 0x4F5A504F
 """'OPZO' read as a little-endian word."""
@@ -72,6 +72,7 @@ IDENTITY = Payload(
         Field("words", "u16", "words (of as many neurons as lanes) of all hidden layers"),
         Field("rows", "u32", "rows of the weight memory"),
         Field("weight_bits", "u16", "bits of a weight in memory, 16 or 12"),
+        Field("layers", "u16", "most hidden layers"),
         Field("max_payload", "u16", "longest payload towards the device"),
         Field("credits", "u16", "RUN frames that may be unanswered"),
         Field(
@@ -98,6 +99,7 @@ class Identity:
     words: int
     rows: int
     weight_bits: int
+    layers: int
     max_payload: int
     credits: int
     clock_khz: int
@@ -115,6 +117,7 @@ class Identity:
             words=limits.words,
             rows=limits.rows,
             weight_bits=limits.weight_bits,
+            layers=limits.layers,
             max_payload=MAX_PAYLOAD,
             credits=CREDITS,
             clock_khz=clock_khz,
@@ -133,7 +136,16 @@ class Identity:
     @property
     def limits(self) -> Limits:
         """Limits of the device."""
-        return Limits(self.lanes, self.rows, self.inputs, self.words, self.classes, self.steps, self.weight_bits)
+        return Limits(
+            self.lanes,
+            self.rows,
+            self.inputs,
+            self.words,
+            self.classes,
+            self.steps,
+            self.weight_bits,
+            self.layers,
+        )
 
     def pack(self) -> bytes:
         """Bytes as sent."""

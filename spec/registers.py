@@ -1,8 +1,9 @@
 """Register map: 32-bit registers at 8-bit addresses, and the statistics counters.
 
-Addresses below LAYER are single settings. LAYER + LAYER_STRIDE * l + field is a setting of weight layer l: l = 0, 1, 2
-are the layers into the hidden layers, l = 3 (READOUT_LAYER) is always the readout. Counter c is read at COUNTER + 2 * c
-(low 32 bits) and COUNTER + 2 * c + 1 (high 16 bits).
+Addresses below LAYER are single settings. LAYER + LAYER_STRIDE * l + field is a setting of weight layer l: l = 0 to
+MAX_HIDDEN - 1 are the layers into the hidden layers, l = MAX_HIDDEN (READOUT_LAYER) is always the readout. A device has
+the registers and counters of as many hidden layers as it was built for (``Limits.layers``). Counter c is read at
+COUNTER + 2 * c (low 32 bits) and COUNTER + 2 * c + 1 (high 16 bits).
 
 The gateware, the models, the driver, the self-test and the documentation (``opzo registers``) use these tables.
 """
@@ -20,8 +21,8 @@ from opzo.spec.rules import Input, Rule
 
 READOUT_LAYER = MAX_HIDDEN
 LAYER = 0x10
-LAYER_STRIDE = 8
-COUNTER = 0x40
+LAYER_STRIDE = 16
+COUNTER = 0x80
 COUNTER_BITS = 48
 REGISTER_BITS = 32
 """Bits of a register as it travels."""
@@ -46,9 +47,9 @@ class Reg(_Stored):
 
     HIDDEN_LAYERS = (
         0x00,
-        2,
-        "Hidden layers, 1 to 3. Writing it also clears all spike histories and presynaptic traces, and makes the next "
-        "run a fresh one.",
+        MAX_HIDDEN.bit_length(),
+        f"Hidden layers, 1 to {MAX_HIDDEN}. Writing it also clears all spike histories and presynaptic traces, and "
+        "makes the next run a fresh one.",
     )
     STEPS = 0x01, 4, "Time steps of a frame sample. A chunk of events carries its own."
     CLASSES = 0x02, 7, "Classes."
@@ -127,28 +128,48 @@ class Counter(Described):
     SPIKES_1 = 9, "Spikes of hidden layer 1."
     SPIKES_2 = 10, "Spikes of hidden layer 2."
     SPIKES_3 = 11, "Spikes of hidden layer 3."
-    ACTIVE_1 = 12, "Neurons of hidden layer 1 that spiked at least once in a run, summed over the runs with learning."
-    ACTIVE_2 = 13, "The same of hidden layer 2."
-    ACTIVE_3 = 14, "The same of hidden layer 3."
+    SPIKES_4 = 12, "Spikes of hidden layer 4."
+    SPIKES_5 = 13, "Spikes of hidden layer 5."
+    ACTIVE_1 = 14, "Neurons of hidden layer 1 that spiked at least once in a run, summed over the runs with learning."
+    ACTIVE_2 = 15, "The same of hidden layer 2."
+    ACTIVE_3 = 16, "The same of hidden layer 3."
+    ACTIVE_4 = 17, "The same of hidden layer 4."
+    ACTIVE_5 = 18, "The same of hidden layer 5."
     MEMBRANE_SATURATIONS = (
-        15,
+        19,
         "Words and time steps in which the membrane potential of some neuron, the readout of some class, or its input "
         "current from spikes saturated.",
     )
-    CREDIT_SATURATIONS = 16, "Hidden words and time steps in which the credit of some neuron saturated."
-    WEIGHT_SATURATIONS = 17, "Row-words of weights written in which some lane saturated."
-    FEEDBACK_SATURATIONS = 18, "Row-words of feedback matrices or local readouts written in which some lane saturated."
-    STEPS = 19, "Time steps run."
-    DROPPED = 20, "Events that found the event buffer full. The link refuses such chunks, so this stays 0."
+    CREDIT_SATURATIONS = 20, "Hidden words and time steps in which the credit of some neuron saturated."
+    WEIGHT_SATURATIONS = 21, "Row-words of weights written in which some lane saturated."
+    FEEDBACK_SATURATIONS = 22, "Row-words of feedback matrices or local readouts written in which some lane saturated."
+    STEPS = 23, "Time steps run."
+    DROPPED = 24, "Events that found the event buffer full. The link refuses such chunks, so this stays 0."
 
 
 TIMING_COUNTERS = (Counter.TRAIN_CYCLES, Counter.TEST_CYCLES)
 """Counters of clock cycles."""
 
 
+def layer_counters(layers: int) -> tuple[Counter, ...]:
+    """SPIKES_n and ACTIVE_n of the first ``layers`` hidden layers."""
+    return tuple(Counter(first + layer) for first in (Counter.SPIKES_1, Counter.ACTIVE_1) for layer in range(layers))
+
+
+def counters_of(limits: Limits) -> tuple[Counter, ...]:
+    """Counters of a device with ``limits``; those of hidden layers beyond its limit read 0."""
+    missing = set(layer_counters(MAX_HIDDEN)) - set(layer_counters(limits.layers))
+    return tuple(counter for counter in Counter if counter not in missing)
+
+
 def layer_register(layer: int, field: LayerReg) -> int:
-    """Address of a layer's register; ``layer`` 0..2 hidden, READOUT_LAYER the readout."""
+    """Address of a layer's register; ``layer`` 0 to MAX_HIDDEN - 1 hidden, READOUT_LAYER the readout."""
     return LAYER + LAYER_STRIDE * layer + field
+
+
+def layer_slots(limits: Limits) -> tuple[int, ...]:
+    """Layers whose registers a device with ``limits`` has: its hidden layers, then READOUT_LAYER."""
+    return (*range(limits.layers), READOUT_LAYER)
 
 
 @dataclass(frozen=True)
@@ -195,8 +216,12 @@ REGISTERS = {register.address: register for register in _map()}
 """Every register, by address."""
 STORED = tuple(register for register in Reg if register.bits)
 """Single registers that keep what is written."""
-STORED_BITS = {register.address: register.bits for register in REGISTERS.values() if register.access == "rw"}
-"""Bits of each register that keeps what is written, by address."""
+
+
+def stored_bits(limits: Limits) -> dict[int, int]:
+    """Bits of each register of a device with ``limits`` that keeps what is written, by address."""
+    layers = {layer_register(slot, field): field.bits for slot in layer_slots(limits) for field in LayerReg}
+    return {register.value: register.bits for register in STORED} | layers
 
 
 def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int, int]:

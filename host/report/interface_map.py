@@ -43,8 +43,9 @@ def registers_page() -> str:
         ),
         "## Layers",
         f"Each layer of weights has {LAYER_STRIDE} registers, at 0x{LAYER:02x} + {LAYER_STRIDE} x layer + offset. "
-        f"Layers 0, 1 and 2 lead into the hidden layers, layer {registers.READOUT_LAYER} is always the readout. All of "
-        "them can be read and written.",
+        f"Layers 0 to {registers.READOUT_LAYER - 1} lead into the hidden layers, layer {registers.READOUT_LAYER} is "
+        "always the readout. All of them can be read and written. A device has those of the readout and of as many "
+        "hidden layers as it was built for (`layers` in Identity); registers and counters of other layers read 0.",
         _table(
             ("offset", "name", "bits", "meaning"),
             ((field.value, f"`{field.name}`", field.bits, field.meaning) for field in LayerReg),

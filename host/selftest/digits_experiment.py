@@ -81,7 +81,7 @@ def largest_network(limits: Limits, depth: int, kind: Input) -> Network:
     most_side = isqrt(limits.inputs)
     least_side = min(DIGIT_SIDE, most_side)
     for sides in (range(most_side, least_side - 1, -1), range(least_side - 1, 0, -1)):
-        for layers in range(min(depth, limits.words), 0, -1):
+        for layers in range(min(depth, limits.layers, limits.words), 0, -1):
             for local in (layers, 0):
                 fitting = [
                     network

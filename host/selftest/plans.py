@@ -11,7 +11,7 @@ from opzo.host.selftest.runs_experiment import RunsExperiment
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import MAX_CLASSES, MAX_LOCAL_CLASSES, Limits, Network
+from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN, MAX_LOCAL_CLASSES, Limits, Network
 from opzo.spec.rules import Input, Rule
 
 MOST_ROWS = 256
@@ -31,7 +31,7 @@ class Plan:
     rule : Rule
     input : Input
     depth : int
-        Hidden layers.
+        Hidden layers, limited to those of the device.
     local : int
         Hidden layers with a local readout.
     classes : int
@@ -56,17 +56,17 @@ class Plan:
 
 _CHOSEN = (
     Plan(Rule.OPZO, Input.FRAME, 2, 0, MAX_CLASSES),
-    Plan(Rule.DFA, Input.FRAME, 3, 0, 11),
+    Plan(Rule.DFA, Input.FRAME, MAX_HIDDEN, 0, 11),
     Plan(Rule.ZO, Input.FRAME, 2, 0, 3),
     Plan(Rule.READOUT, Input.FRAME, 1, 0, 10),
-    Plan(Rule.OPZO, Input.SPIKES, 3, 1, 6),
+    Plan(Rule.OPZO, Input.SPIKES, MAX_HIDDEN, 1, 6),
     Plan(Rule.DFA, Input.SPIKES, 1, 0, MAX_CLASSES),
-    Plan(Rule.ZO, Input.SPIKES, 3, 0, 12),
+    Plan(Rule.ZO, Input.SPIKES, MAX_HIDDEN, 0, 12),
     Plan(Rule.READOUT, Input.SPIKES, 2, 0, MAX_CLASSES),
     Plan(Rule.OPZO, Input.GRADED, 1, 1, MAX_LOCAL_CLASSES),
     Plan(Rule.DFA, Input.GRADED, 2, 2, 5),
     Plan(Rule.ZO, Input.GRADED, 1, 0, 13),
-    Plan(Rule.READOUT, Input.GRADED, 3, 0, 2),
+    Plan(Rule.READOUT, Input.GRADED, MAX_HIDDEN, 0, 2),
     Plan(Rule.OPZO, Input.FRAME, 2, 2, 14, Regime.EXTREME),
     Plan(Rule.OPZO, Input.SPIKES, 1, 0, MAX_CLASSES, Regime.EXTREME),
     Plan(Rule.ZO, Input.GRADED, 2, 0, 9, Regime.EXTREME),
@@ -87,7 +87,7 @@ def experiment_of(
     plan: Plan, number: int, limits: Limits, random: np.random.Generator
 ) -> tuple[RunsExperiment | None, list[str]]:
     """Experiment of a plan, None if no network fits, and the properties that the device is too small for."""
-    wanted = replace(plan, classes=min(plan.classes, limits.classes))
+    wanted = replace(plan, classes=min(plan.classes, limits.classes), depth=min(plan.depth, limits.layers))
     for fitting in _smaller(wanted):
         if (network := _network(fitting, limits, random)) is not None:
             break
@@ -96,7 +96,7 @@ def experiment_of(
     missing = [
         text
         for text, want, have in (
-            (f"{plan.depth} hidden layers", wanted.depth, fitting.depth),
+            (f"{wanted.depth} hidden layers", wanted.depth, fitting.depth),
             ("local readouts", wanted.local > 0, fitting.local > 0),
             (f"{wanted.classes} classes", wanted.classes, fitting.classes),
         )

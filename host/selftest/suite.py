@@ -135,5 +135,5 @@ def describe(identity: Identity) -> str:
     return (
         f"protocol {identity.version}; {limits.lanes} lanes, {limits.rows:,} rows = {limits.rows * limits.lanes:,} "
         f"weights of {limits.weight_bits} bits; up to {limits.inputs:,} inputs, {limits.words * limits.lanes:,} hidden "
-        f"neurons, {limits.classes} classes, {limits.steps} time steps a run; {clock}"
+        f"neurons in {limits.layers} layers, {limits.classes} classes, {limits.steps} time steps a run; {clock}"
     )

@@ -33,6 +33,8 @@ FORMAT_VERSION = 3
 EPOCHS_MAX = 100_000
 SAMPLES_MAX = CRC_MAX = 2**32 - 1
 """The device counts training samples in 32 bits."""
+LATER_COUNTERS = (Counter.SPIKES_4, Counter.SPIKES_5, Counter.ACTIVE_4, Counter.ACTIVE_5)
+"""Counters that checkpoints of earlier releases, for up to three hidden layers, do not have."""
 
 
 def made_by() -> str:
@@ -238,7 +240,17 @@ def _tally(file: Fields, position: int) -> Tally:
         raise ValueError(f"tally counts {samples} samples, position is {position}")
     if correct > samples:
         raise ValueError(f"tally counts {correct} correct samples out of {samples}")
-    return Tally(samples, correct, loss, sent, file.array("counters", np.int64, (len(Counter),), 0))
+    return Tally(samples, correct, loss, sent, _counters(file))
+
+
+def _counters(file: Fields) -> NDArray[np.int64]:
+    """Counters; files of earlier releases lack LATER_COUNTERS, which are 0."""
+    known = [counter for counter in Counter if counter not in LATER_COUNTERS]
+    if file.given("counters").shape != (len(known),):
+        known = list(Counter)
+    counts = np.zeros(len(Counter), np.int64)
+    counts[known] = file.array("counters", np.int64, (len(known),), 0)
+    return counts
 
 
 def _settings(file: Fields, network: Network, rule: Rule) -> dict[str, Any]:

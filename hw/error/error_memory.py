@@ -7,8 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
-from opzo.hw.error.ports import SOURCE, ErrorReadSignature
+from opzo.hw.error.ports import ErrorReadSignature, sources
 from opzo.spec.formats import HISTORY_STEPS, SCALED_ERROR
+from opzo.spec.network import Limits
 
 
 class ErrorMemory(wiring.Component):
@@ -18,8 +19,7 @@ class ErrorMemory(wiring.Component):
 
     Parameters
     ----------
-    class_bits : int
-        Bits of a class.
+    limits : Limits
 
     Members
     -------
@@ -38,16 +38,16 @@ class ErrorMemory(wiring.Component):
     write_loss: data.View
     read: Any
 
-    def __init__(self, class_bits: int) -> None:
-        self._class_bits = class_bits
+    def __init__(self, limits: Limits) -> None:
+        self._class_bits = class_bits = limits.class_bits
         error = signed(SCALED_ERROR.width)
         super().__init__(
             {
-                "source": In(SOURCE),
+                "source": In(sources(limits)),
                 "step": In(range(HISTORY_STEPS)),
                 "write": In(data.StructLayout({"valid": 1, "class_": class_bits, "value": error})),
                 "write_loss": In(data.StructLayout({"valid": 1, "value": SCALED_ERROR.width})),
-                "read": In(ErrorReadSignature()),
+                "read": In(ErrorReadSignature(limits)),
             }
         )
 

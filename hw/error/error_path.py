@@ -14,13 +14,13 @@ from opzo.hw.error.readout_shifter import ReadoutShifter
 from opzo.hw.lanes.lane_command import SUM
 from opzo.hw.lib.saturate import Saturate
 from opzo.hw.neurons.word_credits import error_command
-from opzo.hw.registers import LAYERS
+from opzo.hw.registers import layers_layout
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import tag_layout
 from opzo.hw.timing import ACCUMULATED, ISSUE_CYCLES, READOUT_RESTART, require
 from opzo.spec.formats import MEMBRANE, WEIGHT
-from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import READOUT_LAYER, Counter
+from opzo.spec.network import Limits
+from opzo.spec.registers import Counter
 
 
 class LaneSumsSignature(Signature):
@@ -59,7 +59,7 @@ class ErrorPath(wiring.Component):
 
     Members
     -------
-    run : In(RunSignature), layers : In(LAYERS)
+    run : In(RunSignature), layers : In(layers_layout)
     sums : In(LaneSumsSignature), shift : Out(1)
         ``shift`` moves the lanes' chain on.
     error : Out(error_command)
@@ -85,12 +85,12 @@ class ErrorPath(wiring.Component):
         super().__init__(
             {
                 "run": In(RunSignature()),
-                "layers": In(LAYERS),
+                "layers": In(layers_layout(limits)),
                 "sums": In(LaneSumsSignature(limits)),
                 "shift": Out(1),
                 "error": Out(error_command(limits)),
-                "progress": Out(ErrorProgressSignature()),
-                "read": In(ErrorReadSignature()),
+                "progress": Out(ErrorProgressSignature(limits)),
+                "read": In(ErrorReadSignature(limits)),
                 "answer": Out(AnswerSignature()),
                 "counted": Out(counted(Counter.STEPS)),
             }
@@ -103,7 +103,7 @@ class ErrorPath(wiring.Component):
             "the next readout reaches the error unit before it has closed",
         )
         m = Module()
-        run, tag, local_tag = self.run, self.sums.tag, self.sums.local_tag
+        limits, run, tag, local_tag = self._limits, self.run, self.sums.tag, self.sums.local_tag
         m.submodules.error = error = ErrorUnit(self._limits)
         m.submodules.local = local = LocalReadout(self._limits)
         m.submodules.shifter = shifter = ReadoutShifter(self._limits)
@@ -115,7 +115,7 @@ class ErrorPath(wiring.Component):
         local_start = local_tag.local & local_tag.first & local_tag.first_word
         m.d.comb += [
             shifter.soon.eq(self.sums.soon),
-            shifter.lanes.eq(Mux(tag.last_word, self.layers[MAX_HIDDEN].tail, self._limits.lanes)),
+            shifter.lanes.eq(Mux(tag.last_word, self.layers[limits.layers].tail, limits.lanes)),
             self.shift.eq(shifter.shift),
             saturate.i.eq(self.sums.chain),
             local.valid.eq(local_tag.local),
@@ -123,7 +123,7 @@ class ErrorPath(wiring.Component):
             local.last.eq(local_tag.last),
             local.sum.eq(self.sums.local_sum),
             error.step.start.eq((shifter.load & tag.first_word) | local_start),
-            error.step.source.eq(Mux(local_start, local_tag.layer, READOUT_LAYER)),
+            error.step.source.eq(Mux(local_start, local_tag.layer, limits.layers)),
             error.step.step.eq(Mux(local_start, local_tag.step, tag.step)),
             error.step.last.eq(tag.step + 1 == run.config.steps),
             error.step.odd.eq(tag.step[0] ^ run.phase),
@@ -136,7 +136,7 @@ class ErrorPath(wiring.Component):
             self.error.class_.eq(error.error.class_),
             self.error.value.eq(error.error.value),
             self.error.step.eq(step),
-            self.counted.steps.eq(error.step.start & (error.step.source == READOUT_LAYER)),
+            self.counted.steps.eq(error.step.start & (error.step.source == limits.layers)),
         ]
         # Constant during a run, and far away: not within the cycle.
         m.d.sync += [

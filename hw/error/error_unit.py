@@ -31,7 +31,6 @@ from opzo.hw.lib.check import check
 from opzo.hw.lib.exponential import POWER_CYCLES
 from opzo.spec.formats import ERROR, ZO_LOSS_SHIFT
 from opzo.spec.network import Limits
-from opzo.spec.registers import READOUT_LAYER
 
 # Stages of a walk over the classes: in stage 0 the readout is asked for, in stage 2 it is valid.
 _READOUT = 2
@@ -48,7 +47,8 @@ class ErrorUnit(wiring.Component):
     one walk over the classes sums their powers, one scales them with the reciprocal of the sum. Without ``learn`` there
     is only the first, and no errors: C + 12 cycles.
 
-    The readouts are the network's (source READOUT_LAYER) or the local ones of a hidden layer, which have errors only.
+    The readouts are the network's (source ``limits.layers``) or the local ones of a hidden layer, which have errors
+    only.
 
     Parameters
     ----------
@@ -81,11 +81,11 @@ class ErrorUnit(wiring.Component):
         super().__init__(
             {
                 "settings": In(ErrorSettingsSignature()),
-                "step": In(ReadoutStepSignature()),
+                "step": In(ReadoutStepSignature(limits)),
                 "readout": In(ReadoutSignature()),
-                "progress": Out(ErrorProgressSignature()),
+                "progress": Out(ErrorProgressSignature(limits)),
                 "error": Out(ERROR_STROBE),
-                "read": In(ErrorReadSignature()),
+                "read": In(ErrorReadSignature(limits)),
                 "answer": Out(AnswerSignature()),
             }
         )
@@ -101,7 +101,7 @@ class ErrorUnit(wiring.Component):
         m.submodules.scaler = scaler = ErrorScaler()
         m.submodules.loss = loss_unit = LossUnit(softmax.total_bits)
         m.submodules.loss_sum = loss_sum = LossSum()
-        m.submodules.errors = errors = ErrorMemory(bits)
+        m.submodules.errors = errors = ErrorMemory(self.limits)
         # The second walk is in the stage that multiplies with the quotient when the quotient is valid.
         m.submodules.control = control = ErrorControl(reciprocal.CYCLES - _READOUT - 1, loss.CYCLES)
         wiring.connect(m, wiring.flipped(self.readout), intake.readout)
@@ -109,7 +109,7 @@ class ErrorUnit(wiring.Component):
 
         settings, read, numbered = self.settings, self.read, intake.numbered
         step = {name: Signal.like(getattr(self.step, name)) for name in ("source", "step", "last", "odd", "restart")}
-        network = step["source"] == READOUT_LAYER
+        network = step["source"] == self.limits.layers
         last_class, is_label = Signal(bits, reset_less=True), Signal(reset_less=True)
         m.d.sync += [
             last_class.eq(settings.classes - 1),

@@ -12,7 +12,7 @@ from opzo.hw.registers import FeedbackShiftSignature
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import tag_layout
 from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, FEEDBACK_SHIFT_MAX, WEIGHT
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.network import Limits
 
 
 class ScaleEstimator(wiring.Component):
@@ -137,7 +137,7 @@ class FeedbackScales(wiring.Component):
                 "row": In(signed(WEIGHT.width)),
                 "measure": Out(1),
                 "done": Out(1),
-                "feedback_shifts": Out(FeedbackShiftSignature()),
+                "feedback_shifts": Out(FeedbackShiftSignature(limits)),
             }
         )
 
@@ -147,8 +147,8 @@ class FeedbackScales(wiring.Component):
         due = config.samples % FEEDBACK_REFRESH == 0
         with m.If(run.start):
             m.d.sync += self.measure.eq(run.train & due & decode_rule(config.rule).feedback)
-        pending = Signal(MAX_HIDDEN)
-        for layer in range(MAX_HIDDEN):
+        pending = Signal(self._limits.layers)
+        for layer in range(self._limits.layers):
             m.submodules[f"scale_{layer}"] = scale = ScaleEstimator(self._limits)
             measured = tag.measure & (tag.layer == layer)
             m.d.comb += [

@@ -13,7 +13,7 @@ from opzo.spec.formats import (
     RATE_BITS,
     SCALED_ERROR,
 )
-from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN
+from opzo.spec.network import MAX_CLASSES, Limits
 from opzo.spec.registers import Reg
 
 CLASS_BITS = exact_log2(MAX_CLASSES)
@@ -21,8 +21,11 @@ CLASS_BITS = exact_log2(MAX_CLASSES)
 CLASS_COUNT_BITS = CLASS_BITS + 1
 """Bits of the number of classes."""
 DIFFERENCE_BITS = MEMBRANE.width + 1
-SOURCE = range(MAX_HIDDEN + 1)
-"""Whose readouts: those of a hidden layer (local readout), or READOUT_LAYER, the network's."""
+
+
+def sources(limits: Limits) -> range:
+    """Whose readouts: those of a hidden layer (local readout), or the network's, source ``limits.layers``."""
+    return range(limits.layers + 1)
 
 
 class ErrorSettingsSignature(Signature):
@@ -64,11 +67,11 @@ class ReadoutStepSignature(Signature):
         The sums over the steps begin with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         super().__init__(
             {
                 "start": Out(1),
-                "source": Out(SOURCE),
+                "source": Out(sources(limits)),
                 "step": Out(range(HISTORY_STEPS)),
                 "last": Out(1),
                 "odd": Out(1),
@@ -90,8 +93,8 @@ class ErrorProgressSignature(Signature):
         Source of the step, from the cycle after ``start`` until the next one.
     """
 
-    def __init__(self) -> None:
-        super().__init__({"busy": Out(1), "closing": Out(1), "source": Out(SOURCE)})
+    def __init__(self, limits: Limits) -> None:
+        super().__init__({"busy": Out(1), "closing": Out(1), "source": Out(sources(limits))})
 
 
 ERROR_STROBE = data.StructLayout({"valid": 1, "class_": CLASS_BITS, "value": signed(SCALED_ERROR.width)})
@@ -113,10 +116,10 @@ class ErrorReadSignature(Signature):
         rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max) of the last step as odd or even as ``step``; in the same cycle.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         super().__init__(
             {
-                "source": Out(SOURCE),
+                "source": Out(sources(limits)),
                 "step": Out(range(HISTORY_STEPS)),
                 "class_": Out(CLASS_BITS),
                 "error": In(signed(SCALED_ERROR.width)),

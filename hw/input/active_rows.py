@@ -9,21 +9,16 @@ from amaranth.utils import exact_log2
 
 from opzo.hw.counters import counted
 from opzo.hw.decode import decode_input
-from opzo.hw.input.scanner import FINISHED, fired_layout
-from opzo.hw.input.spike_encoder import LIST, SpikeEncoder
+from opzo.hw.input.scanner import finished_layout, fired_layout
+from opzo.hw.input.spike_encoder import SpikeEncoder, list_layout
 from opzo.hw.input.spike_lists import counts_layout
 from opzo.hw.input.traces import ENTRY, Traces
 from opzo.hw.lib.check import check
-from opzo.hw.registers import LAYERS
+from opzo.hw.registers import layers_layout
 from opzo.hw.run_control import RunSignature
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import Counter
-
-_COUNTED = (
-    *(Counter(Counter.SPIKES_1 + layer) for layer in range(MAX_HIDDEN)),
-    *(Counter(Counter.ACTIVE_1 + layer) for layer in range(MAX_HIDDEN)),
-)
+from opzo.spec.network import Limits
+from opzo.spec.registers import layer_counters
 
 
 def event_mark(limits: Limits) -> data.StructLayout:
@@ -36,7 +31,7 @@ class RowListSignature(Signature):
 
     Members
     -------
-    step_list : Out(LIST), below_base : Out, index : Out
+    step_list : Out(list_layout), below_base : Out, index : Out
         Which step list; first word of the layer whose active neurons are asked for; entry.
     step_row, active_row, input_row : In
         Neuron that spiked in the time step, neuron that was active in this run or before, input that was.
@@ -45,7 +40,7 @@ class RowListSignature(Signature):
     def __init__(self, limits: Limits) -> None:
         super().__init__(
             {
-                "step_list": Out(LIST),
+                "step_list": Out(list_layout(limits)),
                 "below_base": Out(limits.word_bits),
                 "index": Out(limits.row_bits),
                 "step_row": In(limits.neuron_bits),
@@ -76,7 +71,7 @@ class RowProgressSignature(Signature):
     -------
     step_counts, active_counts, input_count : Out
         Entries of the lists of spikes, of active neurons by layer, of active inputs.
-    finished : Out(FINISHED)
+    finished : Out(finished_layout)
         Strobe: the step list of this layer and step is complete.
     lists_done, traces_ready : Out(1)
         All lists are complete; the traces of hidden neurons are those before this run.
@@ -86,9 +81,9 @@ class RowProgressSignature(Signature):
         super().__init__(
             {
                 "step_counts": Out(counts_layout(limits)),
-                "active_counts": Out(data.ArrayLayout(limits.row_bits, MAX_HIDDEN)),
+                "active_counts": Out(data.ArrayLayout(limits.row_bits, limits.layers)),
                 "input_count": Out(limits.row_bits),
-                "finished": Out(FINISHED),
+                "finished": Out(finished_layout(limits)),
                 "lists_done": Out(1),
                 "traces_ready": Out(1),
             }
@@ -104,7 +99,7 @@ class ActiveRows(wiring.Component):
 
     Members
     -------
-    run : In(RunSignature), layers : In(LAYERS)
+    run : In(RunSignature), layers : In(layers_layout)
     clear : In(1)
         Strobe: all traces and histories become 0.
     fired : In(stream of fired_layout)
@@ -136,7 +131,7 @@ class ActiveRows(wiring.Component):
         super().__init__(
             {
                 "run": In(RunSignature()),
-                "layers": In(LAYERS),
+                "layers": In(layers_layout(limits)),
                 "clear": In(1),
                 "fired": In(stream.Signature(fired_layout(limits))),
                 "mark": In(event_mark(limits)),
@@ -144,7 +139,7 @@ class ActiveRows(wiring.Component):
                 "traces": In(TraceSignature(limits)),
                 "progress": Out(RowProgressSignature(limits)),
                 "busy": Out(1),
-                "counted": Out(counted(*_COUNTED)),
+                "counted": Out(counted(*layer_counters(limits.layers))),
             }
         )
 
@@ -155,7 +150,7 @@ class ActiveRows(wiring.Component):
         # Room for a row of the memory port, even if there are fewer inputs than lanes.
         input_bits = max(exact_log2(limits.events), lane)
         m.submodules.encoder = encoder = SpikeEncoder(limits)
-        m.submodules.traces = traces = Traces(limits.neuron_bits, MAX_HIDDEN)
+        m.submodules.traces = traces = Traces(limits.neuron_bits, limits.layers)
         m.submodules.inputs = inputs = Traces(input_bits, 1)
         # Events wait here until the traces of the inputs have been advanced; all events of a run have room. A FIFO of
         # less than three entries does not accept one in every cycle.
@@ -173,8 +168,8 @@ class ActiveRows(wiring.Component):
         lists, read, progress, spike = self.lists, self.traces, self.progress, encoder.spike
         m.d.comb += [
             encoder.clear.eq(self.run.start),
-            [encoder.word_base[n].eq(self.layers[n].word_base) for n in range(MAX_HIDDEN)],
-            [traces.base[n].eq(self.layers[n].word_base << lane) for n in range(MAX_HIDDEN)],
+            [encoder.word_base[n].eq(self.layers[n].word_base) for n in range(limits.layers)],
+            [traces.base[n].eq(self.layers[n].word_base << lane) for n in range(limits.layers)],
             traces.mark.valid.eq(spike.valid),
             traces.mark.layer.eq(spike.layer),
             traces.mark.row.eq(spike.row),
@@ -196,7 +191,7 @@ class ActiveRows(wiring.Component):
             read.neuron_entry.eq(traces.entry),
             read.input_entry.eq(inputs.entry),
             progress.step_counts.eq(encoder.step_counts),
-            [progress.active_counts[n].eq(traces.counts[n]) for n in range(MAX_HIDDEN)],
+            [progress.active_counts[n].eq(traces.counts[n]) for n in range(limits.layers)],
             progress.input_count.eq(inputs.counts[0]),
             progress.finished.eq(encoder.finished),
             progress.traces_ready.eq(~traces.walking),
@@ -212,7 +207,7 @@ class ActiveRows(wiring.Component):
         check(m, "marks", ~marks.w_en | marks.w_rdy, "an event finds the queue of marks full")
         check(m, "start", ~self.run.start | ~self.busy, "a run starts while traces are busy")
         first = traces.first
-        for layer in range(MAX_HIDDEN):
+        for layer in range(limits.layers):
             m.d.comb += [
                 self.counted[f"spikes_{layer + 1}"].eq(spike.valid & (spike.layer == layer)),
                 self.counted[f"active_{layer + 1}"].eq(first.valid & (first.layer == layer) & self.run.sample.train),

@@ -6,8 +6,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from opzo.hw.lib.record import record
+from opzo.hw.registers import hidden_layers
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.network import Limits
 
 GROUP = 8
 """Lanes that are encoded at once."""
@@ -17,7 +18,7 @@ def fired_layout(limits: Limits) -> data.StructLayout:
     """Spikes of one word at one time step; ``last``: the layer's last word of this step."""
     return data.StructLayout(
         {
-            "layer": range(MAX_HIDDEN),
+            "layer": hidden_layers(limits),
             "parity": 1,
             "step": range(HISTORY_STEPS),
             "word": limits.word_bits,
@@ -27,8 +28,9 @@ def fired_layout(limits: Limits) -> data.StructLayout:
     )
 
 
-FINISHED = data.StructLayout({"valid": 1, "layer": range(MAX_HIDDEN), "step": range(HISTORY_STEPS)})
-"""Strobe: all spikes of this layer and time step have been emitted."""
+def finished_layout(limits: Limits) -> data.StructLayout:
+    """Strobe: all spikes of this layer and time step have been emitted."""
+    return data.StructLayout({"valid": 1, "layer": hidden_layers(limits), "step": range(HISTORY_STEPS)})
 
 
 def spike_layout(limits: Limits) -> data.StructLayout:
@@ -36,7 +38,7 @@ def spike_layout(limits: Limits) -> data.StructLayout:
     return data.StructLayout(
         {
             "valid": 1,
-            "layer": range(MAX_HIDDEN),
+            "layer": hidden_layers(limits),
             "parity": 1,
             "step": range(HISTORY_STEPS),
             "row": limits.neuron_bits,
@@ -77,7 +79,7 @@ class SpikeScanner(wiring.Component):
         Words.
     spike : Out(spike_layout)
         Strobe. The first one of a word comes 6 cycles after it was taken by an empty queue.
-    finished : Out(FINISHED)
+    finished : Out(finished_layout)
         Strobe in the cycle of the last ``spike`` of a ``last`` word, or when that would have been.
     pending : Out(1)
         Something is under way; rises the cycle after a word was taken, falls with the last ``spike`` or ``finished``.
@@ -96,7 +98,7 @@ class SpikeScanner(wiring.Component):
             {
                 "fired": In(stream.Signature(fired_layout(limits))),
                 "spike": Out(spike_layout(limits)),
-                "finished": Out(FINISHED),
+                "finished": Out(finished_layout(limits)),
                 "pending": Out(1),
             }
         )
@@ -105,7 +107,7 @@ class SpikeScanner(wiring.Component):
         m = Module()
         fired = fired_layout(self.limits)
         lanes = data.ArrayLayout(self.group_lanes, self.groups)
-        tags = data.StructLayout({"layer": range(MAX_HIDDEN), "parity": 1, "step": range(HISTORY_STEPS)})
+        tags = data.StructLayout({"layer": hidden_layers(self.limits), "parity": 1, "step": range(HISTORY_STEPS)})
         words = self.limits.word_bits
 
         # Which groups have spikes is found before the queue, where there is time for it.
@@ -132,7 +134,7 @@ class SpikeScanner(wiring.Component):
         lane = lowest(bits)
         picked = _select(pick, word_spikes)
         # Marks travel with the last word of a layer: with the word, then with its bits, then with the spike.
-        word_mark, group_mark = (record(FINISHED, f"{name}_mark") for name in ("word", "group"))
+        word_mark, group_mark = (record(finished_layout(self.limits), f"{name}_mark") for name in ("word", "group"))
 
         word_free, head_free = Signal(), Signal()
         m.d.comb += [

@@ -4,12 +4,15 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from opzo.hw.input.scanner import FINISHED, SpikeScanner, fired_layout, spike_layout
+from opzo.hw.input.scanner import SpikeScanner, finished_layout, fired_layout, spike_layout
 from opzo.hw.input.spike_lists import SpikeLists, counts_layout
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.hw.registers import hidden_layers
+from opzo.spec.network import Limits
 
-LIST = data.StructLayout({"layer": range(MAX_HIDDEN), "parity": 1})
-"""A step list: that of a layer's even or odd time steps."""
+
+def list_layout(limits: Limits) -> data.StructLayout:
+    """A step list: that of a layer's even or odd time steps."""
+    return data.StructLayout({"layer": hidden_layers(limits), "parity": 1})
 
 
 class SpikeEncoder(wiring.Component):
@@ -28,7 +31,7 @@ class SpikeEncoder(wiring.Component):
     fired : In(stream of fired_layout)
         Words of a layer and step in ascending order. The word 0 empties the step list of its layer and parity when it
         is taken; words of that list that came before must have been encoded by then.
-    word_base : In(array of MAX_HIDDEN)
+    word_base : In(array by hidden layer)
         First word of each layer; constant while not ``done``.
     done : Out(1)
         Nothing pending: all lists and counts are complete and the last ``finished`` was strobed. Falls the cycle after
@@ -37,7 +40,7 @@ class SpikeEncoder(wiring.Component):
         Entry of a step list, whose ``step_row`` is there one cycle later.
     spike : Out(spike_layout)
         Strobe for each spike.
-    finished : Out(FINISHED)
+    finished : Out(finished_layout)
         Strobe: the step list of this layer and step can be read from the next cycle on.
     step_counts : Out
         Entries of every list, by layer and number (parity) of the list; they can be read from the next cycle on.
@@ -61,13 +64,13 @@ class SpikeEncoder(wiring.Component):
             {
                 "clear": In(1),
                 "fired": In(stream.Signature(fired_layout(limits))),
-                "word_base": In(data.ArrayLayout(limits.word_bits, MAX_HIDDEN)),
+                "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
                 "done": Out(1),
-                "step_list": In(LIST),
+                "step_list": In(list_layout(limits)),
                 "step_index": In(row),
                 "step_row": Out(row),
                 "spike": Out(spike_layout(limits)),
-                "finished": Out(FINISHED),
+                "finished": Out(finished_layout(limits)),
                 "step_counts": Out(counts_layout(limits)),
             }
         )

@@ -8,12 +8,13 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.input.scanner import spike_layout
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.hw.registers import hidden_layers
+from opzo.spec.network import Limits
 
 
 def counts_layout(limits: Limits) -> data.ArrayLayout:
     """Entries of two lists for each hidden layer."""
-    return data.ArrayLayout(data.ArrayLayout(range(limits.words * limits.lanes + 1), 2), MAX_HIDDEN)
+    return data.ArrayLayout(data.ArrayLayout(range(limits.words * limits.lanes + 1), 2), limits.layers)
 
 
 class SpikeLists(wiring.Component):
@@ -28,7 +29,7 @@ class SpikeLists(wiring.Component):
 
     Members
     -------
-    word_base : In(array of MAX_HIDDEN)
+    word_base : In(array by hidden layer)
         First word of each layer.
     spike : In(spike_layout)
         Strobe: append ``row`` to a list; it is written one cycle later.
@@ -38,7 +39,7 @@ class SpikeLists(wiring.Component):
         Strobe: all lists become empty.
     layer, parity, index : In
         Entry that is ``row`` one cycle later.
-    counts : Out(array of MAX_HIDDEN arrays of 2)
+    counts : Out(array by hidden layer arrays of 2)
         Entries of every list; they can be read from the next cycle on.
     """
 
@@ -57,11 +58,11 @@ class SpikeLists(wiring.Component):
         row = limits.neuron_bits
         super().__init__(
             {
-                "word_base": In(data.ArrayLayout(limits.word_bits, MAX_HIDDEN)),
+                "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
                 "spike": In(spike_layout(limits)),
-                "empty": In(data.StructLayout({"valid": 1, "layer": range(MAX_HIDDEN), "parity": 1})),
+                "empty": In(data.StructLayout({"valid": 1, "layer": hidden_layers(limits), "parity": 1})),
                 "clear": In(1),
-                "layer": In(range(MAX_HIDDEN)),
+                "layer": In(hidden_layers(limits)),
                 "parity": In(1),
                 "index": In(row),
                 "row": Out(row),
@@ -79,7 +80,7 @@ class SpikeLists(wiring.Component):
         count_shape = range(self.limits.words * self.limits.lanes + 1)
         counts = Array(
             Array(Signal(count_shape, name=f"count_{layer}_{number}") for number in range(2))
-            for layer in range(MAX_HIDDEN)
+            for layer in range(self.limits.layers)
         )
 
         def address(layer: Value, parity: Value, index: Value) -> Value:
@@ -105,7 +106,7 @@ class SpikeLists(wiring.Component):
         check(m, "room", ~appends | (fill < room), "a list of spikes overflows")
         emptied_list = (self.empty.layer == self.spike.layer) & (self.empty.parity == self.spike.parity)
         check(m, "empty", ~appends | ~self.empty.valid | ~emptied_list, "a list is emptied while a spike is appended")
-        for layer in range(MAX_HIDDEN):
+        for layer in range(self.limits.layers):
             for number in range(2):
                 count = counts[layer][number]
                 m.d.comb += self.counts[layer][number].eq(count)

@@ -9,11 +9,10 @@ from amaranth.lib.wiring import In, Out, Signature
 from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
-from opzo.hw.registers import CONFIG, LAYERS
+from opzo.hw.registers import CONFIG, layers_layout
 from opzo.hw.timing import FILLED_CYCLES, TABLE_CYCLES, require
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.network import Limits
 
 
 class FillSignature(Signature):
@@ -51,11 +50,11 @@ class FilterFiller(wiring.Component):
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._size = limits.lanes_per_group
+        self._limits, self._size = limits, limits.lanes_per_group
         super().__init__(
             {
                 "config": In(CONFIG),
-                "layers": In(LAYERS),
+                "layers": In(layers_layout(limits)),
                 "fill": In(FillSignature()),
                 "command": Out(filter_command(limits)),
             }
@@ -69,12 +68,12 @@ class FilterFiller(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         require(ENTRIES == TABLE_CYCLES, "a lane's tables are not filled in TABLE_CYCLES cycles")
         m = Module()
-        fill = self.fill
+        fill, readout_layer = self.fill, self._limits.layers
         depth = self.config.hidden_layers
-        learning = Signal(range(MAX_HIDDEN + 1))
+        learning = Signal(range(readout_layer + 1))
         readout = Signal()
-        layer = Signal(range(MAX_HIDDEN + 1))
-        settings = Array(self.layers[n] for n in range(MAX_HIDDEN + 1))[layer]
+        layer = Signal(range(readout_layer + 1))
+        settings = Array(self.layers[n] for n in range(readout_layer + 1))[layer]
         # Settings of the layer that the filler waits for.
         words, base, frame = Signal.like(settings.words), Signal.like(self.command.word), Signal()
         valid, last_step = Signal(), Signal(range(HISTORY_STEPS))
@@ -85,7 +84,7 @@ class FilterFiller(wiring.Component):
         last_layer = Signal()
         m.d.comb += [
             readout.eq(learning == depth),
-            layer.eq(Mux(readout, READOUT_LAYER, learning)),
+            layer.eq(Mux(readout, readout_layer, learning)),
             last_word.eq(word == words - 1),
             next_step.eq(step - 1),
             self.command.valid.eq(valid),

@@ -12,11 +12,11 @@ from opzo.hw.input.active_rows import RowListSignature, TraceSignature, event_ma
 from opzo.hw.input.event_buffer import EventReadSignature
 from opzo.hw.lanes.lane_command import AfterWord, lane_command
 from opzo.hw.lib.record import record
+from opzo.hw.registers import hidden_layers
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import Kind, is_learn, op_layout, tag_layout
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, SPIKE_INPUT
-from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.network import Limits
 
 _INPUT_KIND = data.StructLayout({"frame": 1, "graded": 1})
 _TRACED = data.StructLayout({"neuron": 1, "input": 1, "value": 1, "bias": 1})
@@ -69,13 +69,13 @@ class Issue(wiring.Component):
         super().__init__(
             {
                 "op": In(op_layout(limits)),
-                "below": In(range(MAX_HIDDEN)),
+                "below": In(hidden_layers(limits)),
                 "event_begin": In(limits.row_bits),
                 "run": In(RunSignature()),
                 "measure": In(1),
                 "events": Out(EventReadSignature(limits)),
                 "lists": Out(RowListSignature(limits)),
-                "errors": Out(ErrorReadSignature()),
+                "errors": Out(ErrorReadSignature(limits)),
                 "traces": Out(TraceSignature(limits)),
                 "mark": Out(event_mark(limits)),
                 "load": Out(1),
@@ -120,7 +120,7 @@ class Issue(wiring.Component):
             lists.below_base.eq(op.below_base),
             lists.index.eq(op.index),
             errors.class_.eq(op.index),
-            errors.source.eq(Mux(op.local, op.layer, READOUT_LAYER)),
+            errors.source.eq(Mux(op.local, op.layer, self._limits.layers)),
             errors.step.eq(op.step),
         ]
 

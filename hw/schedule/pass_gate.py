@@ -12,11 +12,11 @@ from opzo.hw.input.event_buffer import EventCountSignature
 from opzo.hw.lib.check import check, monitor
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG
-from opzo.hw.schedule.passes import PASS, Kind
+from opzo.hw.schedule.passes import Kind, pass_layout
 from opzo.hw.schedule.progress import ProgressSignature
 from opzo.hw.schedule.runner import StartSignature
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.network import Limits
 
 
 class PassGate(wiring.Component):
@@ -28,7 +28,7 @@ class PassGate(wiring.Component):
     -------
     config : In(CONFIG)
         Settings of the run.
-    waiting : In(1), next_pass : In(PASS), running : In(1)
+    waiting : In(1), next_pass : In(pass_layout), running : In(1)
         Whether a pass waits, and which; whether one is running.
     start : Out(StartSignature)
         Permission for the runner.
@@ -54,12 +54,12 @@ class PassGate(wiring.Component):
             {
                 "config": In(CONFIG),
                 "waiting": In(1),
-                "next_pass": In(PASS),
+                "next_pass": In(pass_layout(limits)),
                 "running": In(1),
                 "start": Out(StartSignature(limits)),
                 "events": In(EventCountSignature(limits)),
                 "rows": In(RowProgressSignature(limits)),
-                "progress": In(ProgressSignature()),
+                "progress": In(ProgressSignature(limits)),
                 "event_begin": Out(limits.row_bits),
             }
         )
@@ -72,7 +72,7 @@ class PassGate(wiring.Component):
 
         # Stage 1. The counts are complete when the pass may start, and stay.
         spikes, actives, inputs, events = self._count_ops(m, frame)
-        waiting, settled = record(PASS, "waiting_pass", reset_less=True), Signal()
+        waiting, settled = record(pass_layout(self._limits), "waiting_pass", reset_less=True), Signal()
         local = Signal(reset_less=True)
         m.d.sync += [
             waiting.eq(self.next_pass),
@@ -131,7 +131,7 @@ class PassGate(wiring.Component):
 
     def _watch_permission(self, m: Module) -> None:
         """The permission is two cycles old when the runner uses it; it must not be for the pass before."""
-        seen = [Signal(PASS.size, name=f"seen_{n}") for n in range(2)]
+        seen = [Signal(self.next_pass.shape().size, name=f"seen_{n}") for n in range(2)]
         m.d.sync += [seen[0].eq(self.next_pass), seen[1].eq(seen[0])]
         same = (seen[0] == self.next_pass.as_value()) & (seen[1] == self.next_pass.as_value())
         check(m, "same", ~self.start.taken | same, "a pass starts with the permission of the pass before it")
@@ -152,8 +152,8 @@ class PassGate(wiring.Component):
         m.d.sync += [
             begin.eq(begins[step]),
             end.eq(ends[step]),
-            spikes.eq(Array(rows.step_counts[n] for n in range(MAX_HIDDEN))[below][step[0]]),
-            actives.eq(Array(rows.active_counts[n] for n in range(MAX_HIDDEN))[below]),
+            spikes.eq(Array(rows.step_counts[n] for n in range(self._limits.layers))[below][step[0]]),
+            actives.eq(Array(rows.active_counts[n] for n in range(self._limits.layers))[below]),
             inputs.eq(Mux(frame, events.count, rows.input_count)),
         ]
         with m.If(self.start.taken):

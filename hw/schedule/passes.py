@@ -6,9 +6,9 @@ from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
 from opzo.hw.lanes.lane_command import AfterWord
-from opzo.hw.registers import LAYER
+from opzo.hw.registers import LAYER, hidden_layers
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.network import Limits
 
 
 class Kind(hdl_enum.Enum, shape=3):
@@ -36,23 +36,24 @@ def is_learn(kind: ValueLike) -> Value:
     return result
 
 
-PASS = data.StructLayout(
-    {
-        "kind": Kind,
-        "readout": 1,
-        "layer": range(MAX_HIDDEN + 1),
-        "below": range(MAX_HIDDEN),
-        "below_base": LAYER["word_base"].shape,
-        "step": range(HISTORY_STEPS),
-        "last": 1,
-        "settings": LAYER,
-    }
-)
-"""One pass; ``last``: the last one of a run.
+def pass_layout(limits: Limits) -> data.StructLayout:
+    """One pass; ``last``: the last one of a run.
 
-``layer`` is the register slot, ``below`` the hidden layer below, whose spikes the rows are, ``below_base`` the first
-word of that layer.
-"""
+    ``layer`` is the layer of weights, ``limits.layers`` the readout, ``below`` the hidden layer below, whose spikes the
+    rows are, ``below_base`` the first word of that layer.
+    """
+    return data.StructLayout(
+        {
+            "kind": Kind,
+            "readout": 1,
+            "layer": range(limits.layers + 1),
+            "below": hidden_layers(limits),
+            "below_base": LAYER["word_base"].shape,
+            "step": range(HISTORY_STEPS),
+            "last": 1,
+            "settings": LAYER,
+        }
+    )
 
 
 def op_layout(limits: Limits) -> data.StructLayout:
@@ -68,7 +69,7 @@ def op_layout(limits: Limits) -> data.StructLayout:
             "kind": Kind,
             "readout": 1,
             "local": 1,
-            "layer": range(MAX_HIDDEN + 1),
+            "layer": range(limits.layers + 1),
             "step": range(HISTORY_STEPS),
             "first": 1,
             "last": 1,
@@ -93,7 +94,7 @@ def tag_layout(limits: Limits) -> data.StructLayout:
     return data.StructLayout(
         {
             "after_word": AfterWord,
-            "layer": range(MAX_HIDDEN + 1),
+            "layer": range(limits.layers + 1),
             "step": range(HISTORY_STEPS),
             "word": word,
             "first_word": 1,

@@ -7,12 +7,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.error.ports import ErrorProgressSignature
-from opzo.hw.input.scanner import FINISHED
-from opzo.hw.schedule.passes import PASS, Kind, op_layout
+from opzo.hw.input.scanner import finished_layout
+from opzo.hw.schedule.passes import Kind, op_layout, pass_layout
 from opzo.hw.timing import QUIET_CYCLES, credits_written
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.network import Limits
 
 
 class ProgressSignature(Signature):
@@ -20,30 +19,30 @@ class ProgressSignature(Signature):
 
     Members
     -------
-    fired_steps : Out(array of MAX_HIDDEN)
+    fired_steps : Out(array by hidden layer)
         Time steps whose spikes are complete, by hidden layer.
-    error_steps : Out, local_steps : Out(array of MAX_HIDDEN)
+    error_steps : Out, local_steps : Out(array by hidden layer)
         Time steps whose errors are complete: of the network's readout, and of the local readout of each layer.
     reading_out : Out(1)
         A readout, the network's or a local one, is on its way through the error unit, which takes one at a time.
     quiet : Out(1)
         Rows of all ops are written, and their commands have left the lanes.
-    feedback_quiet : Out(MAX_HIDDEN)
-        Rows of all ops of FEEDBACK are written, by hidden layer.
+    feedback_quiet : Out(array by hidden layer)
+        Rows of all ops of FEEDBACK are written.
     credits_written : Out(1)
         Credits of all of them are written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         steps = range(HISTORY_STEPS + 1)
         super().__init__(
             {
-                "fired_steps": Out(data.ArrayLayout(steps, MAX_HIDDEN)),
+                "fired_steps": Out(data.ArrayLayout(steps, limits.layers)),
                 "error_steps": Out(steps),
-                "local_steps": Out(data.ArrayLayout(steps, MAX_HIDDEN)),
+                "local_steps": Out(data.ArrayLayout(steps, limits.layers)),
                 "reading_out": Out(1),
                 "quiet": Out(1),
-                "feedback_quiet": Out(MAX_HIDDEN),
+                "feedback_quiet": Out(limits.layers),
                 "credits_written": Out(1),
             }
         )
@@ -56,11 +55,11 @@ class RunProgress(wiring.Component):
     -------
     start : In(1)
         Strobe: a run begins.
-    taken : In(1), next_pass : In(PASS)
+    taken : In(1), next_pass : In(pass_layout)
         Strobe: the runner takes ``next_pass``.
     op : In(op_layout)
         From the runner.
-    finished : In(FINISHED)
+    finished : In(finished_layout)
         From the spike encoder.
     error : In(ErrorProgressSignature)
     progress : Out(ProgressSignature)
@@ -80,11 +79,11 @@ class RunProgress(wiring.Component):
             {
                 "start": In(1),
                 "taken": In(1),
-                "next_pass": In(PASS),
+                "next_pass": In(pass_layout(limits)),
                 "op": In(op_layout(limits)),
-                "finished": In(FINISHED),
-                "error": In(ErrorProgressSignature()),
-                "progress": Out(ProgressSignature()),
+                "finished": In(finished_layout(limits)),
+                "error": In(ErrorProgressSignature(limits)),
+                "progress": Out(ProgressSignature(limits)),
             }
         )
 
@@ -93,12 +92,12 @@ class RunProgress(wiring.Component):
         progress, error = self.progress, self.error
         steps = range(HISTORY_STEPS + 1)
         fired_steps, local_steps = (
-            Array(Signal(steps, name=f"{name}_{n}") for n in range(MAX_HIDDEN))
+            Array(Signal(steps, name=f"{name}_{n}") for n in range(self._limits.layers))
             for name in ("fired_steps", "local_steps")
         )
         m.d.comb += [
-            *(progress.fired_steps[n].eq(fired_steps[n]) for n in range(MAX_HIDDEN)),
-            *(progress.local_steps[n].eq(local_steps[n]) for n in range(MAX_HIDDEN)),
+            *(progress.fired_steps[n].eq(fired_steps[n]) for n in range(self._limits.layers)),
+            *(progress.local_steps[n].eq(local_steps[n]) for n in range(self._limits.layers)),
         ]
         # The error unit takes the next readout if that arrives CLOSING_CYCLES after ``closing``, see READOUT_RESTART.
         error_was_busy = Signal()
@@ -119,7 +118,7 @@ class RunProgress(wiring.Component):
             with m.If(self.finished.valid):
                 m.d.sync += fired_steps[self.finished.layer].eq(self.finished.step + 1)
             with m.If(error_was_busy & ~error.busy):
-                with m.If(error.source == READOUT_LAYER):
+                with m.If(error.source == self._limits.layers):
                     m.d.sync += progress.error_steps.eq(progress.error_steps + 1)
                 with m.Else():
                     source = error.source[: len(self.finished.layer)]
@@ -129,7 +128,7 @@ class RunProgress(wiring.Component):
         since_op = _count_since(m, "op", self.op.valid, QUIET_CYCLES)
         since_feedback = [
             _count_since(m, f"feedback_{layer}", feedback & (self.op.layer == layer), written)
-            for layer in range(MAX_HIDDEN)
+            for layer in range(self._limits.layers)
         ]
         m.d.comb += [
             progress.quiet.eq(since_op == QUIET_CYCLES),

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG
-from opzo.hw.schedule.passes import PASS, Kind, is_learn, op_layout
+from opzo.hw.schedule.passes import Kind, is_learn, op_layout, pass_layout
 from opzo.spec.network import Limits
 
 
@@ -51,12 +51,12 @@ class PassRunner(wiring.Component):
 
     Members
     -------
-    passes : In(stream of PASS)
+    passes : In(stream of pass_layout)
     classes : In
         Classes of the network.
     start : In(StartSignature), words : In(WordSignature)
         Permissions.
-    current : Out(PASS)
+    current : Out(pass_layout)
         Pass of ``op``, where that is valid.
     op : Out(op_layout)
         Combinational; the lists are to be read at its ``index``.
@@ -76,11 +76,11 @@ class PassRunner(wiring.Component):
         self._limits = limits
         super().__init__(
             {
-                "passes": In(stream.Signature(PASS)),
+                "passes": In(stream.Signature(pass_layout(limits))),
                 "classes": In(CONFIG["classes"].shape),
                 "start": In(StartSignature(limits)),
                 "words": In(WordSignature()),
-                "current": Out(PASS),
+                "current": Out(pass_layout(limits)),
                 "op": Out(op_layout(limits)),
                 "running": Out(1),
             }
@@ -109,7 +109,11 @@ class PassRunner(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        current, position, plan = record(PASS, "current"), record(self._position, "at"), record(self._plan, "plan")
+        current, position, plan = (
+            record(self.current.shape(), "current"),
+            record(self._position, "at"),
+            record(self._plan, "plan"),
+        )
         last_class = Signal.like(self.classes)
         go, load, last_op, may_go, next_ends_word = Signal(), Signal(), Signal(), Signal(), Signal()
         start, words = self.start, self.words

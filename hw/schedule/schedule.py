@@ -6,48 +6,69 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.lib.record import record
-from opzo.hw.registers import CONFIG, LAYERS
-from opzo.hw.schedule.passes import PASS, Kind
+from opzo.hw.registers import CONFIG, layers_layout
+from opzo.hw.schedule.passes import Kind, pass_layout
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN
-from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.network import Limits
 
-SLOTS = 3 * MAX_HIDDEN + 1
-"""Most passes of a macro step: fire layer 1, its local readout, integrate layers 2 and 3, read out, feedback of layer
-1, local readout and feedback of layers 2 and 3."""
 LOCAL_SLOT = 1
 """Local readout of layer 1: as far as possible from the readout, so that both do not wait for the error unit."""
-READOUT_SLOT = MAX_HIDDEN + 1
-FEEDBACK_SLOT = READOUT_SLOT + 1
-CANDIDATE = data.StructLayout(
-    {
-        "valid": 1,
-        "kind": Kind,
-        "layer": range(MAX_HIDDEN + 1),
-        "enabled": 1,
-        "begun": 1,
-        "step": range(HISTORY_STEPS + MAX_HIDDEN + 2),
-        "local": 1,
-        "last": 1,
-    }
-)
-"""A slot of a macro step. It is a pass if it is ``enabled``, its layer has ``begun``, the run has ``step`` and, for a
-``local`` one, the layer has a local readout."""
+
+
+def slots(limits: Limits) -> int:
+    """Most passes of a macro step: fire layer 1, its local readout, integrate the other hidden layers, read out,
+    feedback of layer 1, local readout and feedback of the other hidden layers.
+    """
+    return 3 * limits.layers + 1
+
+
+def readout_slot(limits: Limits) -> int:
+    """Slot of the readout; the feedback of layer 1 is the next one."""
+    return limits.layers + 1
+
+
+def macro_steps(limits: Limits) -> range:
+    """Shape of the number of a macro step."""
+    return range(HISTORY_STEPS + limits.layers + 2)
+
+
+def candidate_layout(limits: Limits) -> data.StructLayout:
+    """A slot of a macro step.
+
+    It is a pass if it is ``enabled``, its layer has ``begun``, the run has ``step`` and, for a ``local`` one, the layer
+    has a local readout.
+    """
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "kind": Kind,
+            "layer": range(limits.layers + 1),
+            "enabled": 1,
+            "begun": 1,
+            "step": macro_steps(limits),
+            "local": 1,
+            "last": 1,
+        }
+    )
 
 
 class Slot(wiring.Component):
     """Layer, delay and conditions of a slot of a macro step. Combinational.
 
+    Parameters
+    ----------
+    limits : Limits
+
     Members
     -------
     number : In
-        Number of the slot, 0 to SLOTS - 1.
+        Number of the slot, 0 to slots(limits) - 1.
     depth : In
         Hidden layers of the network.
     feedback : In(1)
         Whether the hidden layers learn in this run.
     layer : Out
-        Layer of weights; READOUT_LAYER in slot READOUT_SLOT.
+        Layer of weights; ``limits.layers`` in the slot of the readout.
     offset : Out
         Macro steps by which the slot is behind the first slot.
     enabled : Out(1)
@@ -57,34 +78,54 @@ class Slot(wiring.Component):
         rest are feedback.
     """
 
-    number: In(range(SLOTS))
-    depth: In(CONFIG["hidden_layers"].shape)
-    feedback: In(1)
-    layer: Out(range(MAX_HIDDEN + 1))
-    offset: Out(range(HISTORY_STEPS + MAX_HIDDEN + 2))
-    enabled: Out(1)
-    local: Out(1)
-    integrates: Out(1)
+    number: Signal
+    depth: Signal
+    feedback: Signal
+    layer: Signal
+    offset: Signal
+    enabled: Signal
+    local: Signal
+    integrates: Signal
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(
+            {
+                "number": In(range(slots(limits))),
+                "depth": In(CONFIG["hidden_layers"].shape),
+                "feedback": In(1),
+                "layer": Out(range(limits.layers + 1)),
+                "offset": Out(macro_steps(limits)),
+                "enabled": Out(1),
+                "local": Out(1),
+                "integrates": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        number, depth = self.number, self.depth
+        number, depth, readout = self.number, self.depth, readout_slot(self._limits)
         # Feedback of layer 1, then local readout and feedback of the others.
         number_after = Signal.like(number)
-        m.d.comb += number_after.eq(number - FEEDBACK_SLOT)
+        m.d.comb += number_after.eq(number - (readout + 1))
         with m.If(number == 0):
             m.d.comb += self.enabled.eq(1)
         with m.Elif(number == LOCAL_SLOT):
             m.d.comb += [self.local.eq(1), self.offset.eq(1), self.enabled.eq(self.feedback)]
-        with m.Elif(number < READOUT_SLOT):
+        with m.Elif(number < readout):
             m.d.comb += [
                 self.integrates.eq(1),
                 self.layer.eq(number - 1),
                 self.offset.eq(number - 1),
                 self.enabled.eq(self.layer < depth),
             ]
-        with m.Elif(number == READOUT_SLOT):
-            m.d.comb += [self.integrates.eq(1), self.layer.eq(READOUT_LAYER), self.offset.eq(depth), self.enabled.eq(1)]
+        with m.Elif(number == readout):
+            m.d.comb += [
+                self.integrates.eq(1),
+                self.layer.eq(self._limits.layers),
+                self.offset.eq(depth),
+                self.enabled.eq(1),
+            ]
         with m.Else():
             m.d.comb += [
                 self.local.eq(number_after[0]),
@@ -97,16 +138,17 @@ class Slot(wiring.Component):
 
 def derive_pass(m: Module, chosen: data.View, candidate: data.View, config: data.View, layers: data.View) -> None:
     """Derive the pass ``chosen`` from a candidate and the settings of its layer; combinational."""
-    readout = candidate.layer == READOUT_LAYER
+    readout_layer = layers.shape().length - 1
+    readout = candidate.layer == readout_layer
     m.d.comb += [
         chosen.kind.eq(candidate.kind),
         chosen.layer.eq(candidate.layer),
         chosen.readout.eq(readout),
         chosen.below.eq(Mux(readout, config.hidden_layers - 1, candidate.layer - 1)),
-        chosen.below_base.eq(Array(layers[n].word_base for n in range(MAX_HIDDEN))[chosen.below]),
+        chosen.below_base.eq(Array(layers[n].word_base for n in range(readout_layer))[chosen.below]),
         chosen.step.eq(candidate.step),
         chosen.last.eq(candidate.last),
-        chosen.settings.eq(Array(layers[n] for n in range(MAX_HIDDEN + 1))[candidate.layer]),
+        chosen.settings.eq(Array(layers[n] for n in range(readout_layer + 1))[candidate.layer]),
     ]
 
 
@@ -117,30 +159,48 @@ class Schedule(wiring.Component):
     one cycle, hidden behind the running pass.
     Golden twin: the loops of ``opzo.sim.golden.run``.
 
+    Parameters
+    ----------
+    limits : Limits
+
     Members
     -------
     config, layers : In
         Settings, constant during a run; ``steps`` of the run.
     start, train : In(1)
         Strobe: the run begins; whether it is learned from.
-    passes : Out(stream of PASS)
+    passes : Out(stream of pass_layout)
         ``last`` marks the last one.
     """
 
-    config: In(CONFIG)
-    layers: In(LAYERS)
-    start: In(1)
-    train: In(1)
-    passes: Out(stream.Signature(PASS))
+    config: data.View
+    layers: data.View
+    start: Signal
+    train: Signal
+    passes: stream.Interface
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(
+            {
+                "config": In(CONFIG),
+                "layers": In(layers_layout(limits)),
+                "start": In(1),
+                "train": In(1),
+                "passes": Out(stream.Signature(pass_layout(limits))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        limits = self._limits
+        readout_layer, last_slot = limits.layers, slots(limits) - 1
         depth, steps = self.config.hidden_layers, self.config.steps
         frozen, frame, feedback, train = Signal(), Signal(), Signal(), Signal()
-        macro = Signal(range(HISTORY_STEPS + MAX_HIDDEN + 2))
-        slot = Signal(range(SLOTS))
+        macro = Signal(macro_steps(limits))
+        slot = Signal(range(last_slot + 1))
         free = Signal()
-        found, next_pass = Signal(), record(PASS, "next_pass", reset_less=True)
+        found, next_pass = Signal(), record(pass_layout(limits), "next_pass", reset_less=True)
         m.d.comb += [
             frozen.eq(~decode_rule(self.config.rule).learns_hidden),
             frame.eq(~decode_input(self.config.input).events),
@@ -154,8 +214,8 @@ class Schedule(wiring.Component):
             m.d.sync += [self.passes.p.eq(next_pass), self.passes.valid.eq(1), found.eq(0)]
 
         # The candidate of this cycle: layer of the slot, and its time step if that exists.
-        candidate, taken = record(CANDIDATE, "candidate"), record(CANDIDATE, "taken")
-        m.submodules.place = place = Slot()
+        candidate, taken = (record(candidate_layout(limits), name) for name in ("candidate", "taken"))
+        m.submodules.place = place = Slot(limits)
         m.d.comb += [
             place.number.eq(slot),
             place.depth.eq(depth),
@@ -170,7 +230,7 @@ class Schedule(wiring.Component):
         # The last macro step, known long before the slot that needs it.
         last_macro, is_last_macro = Signal.like(macro), Signal()
         m.d.sync += [last_macro.eq(steps + depth - ~train), is_last_macro.eq(macro == last_macro)]
-        learning, learns_readout = Signal(range(MAX_HIDDEN + 1)), Signal()
+        learning, learns_readout = Signal(range(readout_layer + 1)), Signal()
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [macro.eq(0), slot.eq(0), train.eq(self.train)]
@@ -192,15 +252,15 @@ class Schedule(wiring.Component):
                 with m.If(place.integrates):
                     m.d.comb += candidate.kind.eq(Kind.SPIKES)
                 # The last step of the readout.
-                final = (slot == READOUT_SLOT) & ~train & is_last_macro
+                final = (slot == readout_slot(limits)) & ~train & is_last_macro
                 m.d.comb += candidate.last.eq(final)
                 with m.If(free):
                     m.d.sync += slot.eq(slot + 1)
-                    with m.If(slot == SLOTS - 1):
+                    with m.If(slot == last_slot):
                         m.d.sync += [slot.eq(0), macro.eq(macro + 1)]
                     with m.If(final):
                         m.next = "IDLE"
-                    with m.Elif(train & is_last_macro & (slot == SLOTS - 1)):
+                    with m.Elif(train & is_last_macro & (slot == last_slot)):
                         m.d.sync += [learning.eq(depth), learns_readout.eq(1)]
                         m.next = "LEARN"
             with m.State("LEARN"):
@@ -210,7 +270,7 @@ class Schedule(wiring.Component):
                     candidate.enabled.eq(1),
                     candidate.begun.eq(1),
                     candidate.local.eq(0),
-                    candidate.layer.eq(Mux(learns_readout, READOUT_LAYER, learning)),
+                    candidate.layer.eq(Mux(learns_readout, readout_layer, learning)),
                     candidate.kind.eq(Mux(learning == 0, Kind.LEARN_INPUT.value, Kind.LEARN_SPIKES.value)),
                     candidate.step.eq(0),
                     candidate.last.eq(frozen | (learning == 0)),
@@ -221,9 +281,9 @@ class Schedule(wiring.Component):
                         m.next = "IDLE"
 
         # In the next cycle the settings of its layer decide whether there is such a pass.
-        chosen = record(PASS, "chosen")
+        chosen = record(pass_layout(limits), "chosen")
         derive_pass(m, chosen, taken, self.config, self.layers)
-        has_local = Array(self.layers[n].local_shift != 0 for n in range(MAX_HIDDEN + 1))[taken.layer]
+        has_local = Array(self.layers[n].local_shift != 0 for n in range(readout_layer + 1))[taken.layer]
         with m.If(free):
             m.d.sync += [
                 taken.eq(candidate),

@@ -11,7 +11,7 @@ from opzo.hw.input.active_rows import RowProgressSignature
 from opzo.hw.input.event_buffer import EventCountSignature
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lib.check import check_stream
-from opzo.hw.registers import LAYERS
+from opzo.hw.registers import hidden_layers, layers_layout
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.filler import FilterFiller
 from opzo.hw.schedule.pass_gate import PassGate
@@ -20,7 +20,7 @@ from opzo.hw.schedule.progress import RunProgress
 from opzo.hw.schedule.runner import PassRunner
 from opzo.hw.schedule.schedule import Schedule
 from opzo.hw.schedule.word_gate import WordGate
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.network import Limits
 
 
 class Sequencer(wiring.Component):
@@ -28,7 +28,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    run : In(RunSignature), layers : In(LAYERS)
+    run : In(RunSignature), layers : In(layers_layout)
         Run in progress; settings of the layers.
     events : In(EventCountSignature), rows : In(RowProgressSignature), error : In(ErrorProgressSignature)
         How far the inputs of the passes are.
@@ -58,13 +58,13 @@ class Sequencer(wiring.Component):
         super().__init__(
             {
                 "run": In(RunSignature()),
-                "layers": In(LAYERS),
+                "layers": In(layers_layout(limits)),
                 "events": In(EventCountSignature(limits)),
                 "rows": In(RowProgressSignature(limits)),
-                "error": In(ErrorProgressSignature()),
+                "error": In(ErrorProgressSignature(limits)),
                 "op": Out(op_layout(limits)),
                 "filter": Out(filter_command(limits)),
-                "below": Out(range(MAX_HIDDEN)),
+                "below": Out(hidden_layers(limits)),
                 "event_begin": Out(limits.row_bits),
                 "done": Out(1),
             }
@@ -73,7 +73,7 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         limits, run = self._limits, self.run
-        m.submodules.schedule = schedule = Schedule()
+        m.submodules.schedule = schedule = Schedule(limits)
         m.submodules.runner = runner = PassRunner(limits)
         m.submodules.filler = filler = FilterFiller(limits)
         m.submodules.progress = progress = RunProgress(limits)

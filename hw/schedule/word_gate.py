@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.lib.check import check
 from opzo.hw.registers import CONFIG
 from opzo.hw.schedule.filler import FillSignature
-from opzo.hw.schedule.passes import PASS, Kind, is_learn, op_layout
+from opzo.hw.schedule.passes import Kind, is_learn, op_layout, pass_layout
 from opzo.hw.schedule.progress import ProgressSignature
 from opzo.hw.schedule.runner import WordSignature
 from opzo.spec.network import Limits
@@ -22,7 +22,7 @@ class WordGate(wiring.Component):
     -------
     start, train : In(1), steps : In
         Strobe: a run begins; whether it is learned from, and its time steps.
-    waiting : In(1), next_pass : In(PASS), taken : In(1)
+    waiting : In(1), next_pass : In(pass_layout), taken : In(1)
         Whether a pass waits, which, and a strobe in the cycle in which it is taken.
     op : In(op_layout)
         From the runner.
@@ -52,10 +52,10 @@ class WordGate(wiring.Component):
                 "train": In(1),
                 "steps": In(CONFIG["steps"].shape),
                 "waiting": In(1),
-                "next_pass": In(PASS),
+                "next_pass": In(pass_layout(limits)),
                 "taken": In(1),
                 "op": In(op_layout(limits)),
-                "progress": In(ProgressSignature()),
+                "progress": In(ProgressSignature(limits)),
                 "words": Out(WordSignature()),
                 "fill": Out(FillSignature()),
             }

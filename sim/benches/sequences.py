@@ -14,7 +14,7 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.memories import Space
-from opzo.spec.network import MAX_HIDDEN, MAX_LOCAL_CLASSES, Limits, Network
+from opzo.spec.network import MAX_LOCAL_CLASSES, Limits, Network
 from opzo.spec.registers import (
     READOUT_LAYER,
     STORED,
@@ -150,7 +150,7 @@ class Sequence:
         """A network that fits, often with a layer that exactly fills its words or has one neuron more or less."""
         rng, limits = self._rng, self._limits
         while True:
-            hidden = [self._size(limits.lanes * limits.words) for _ in range(int(rng.integers(1, MAX_HIDDEN + 1)))]
+            hidden = [self._size(limits.lanes * limits.words) for _ in range(int(rng.integers(1, limits.layers + 1)))]
             sizes = (self._size(limits.inputs), *hidden, max(2, self._size(limits.classes)))
             local = int(rng.integers(len(hidden) + 1)) if sizes[-1] <= MAX_LOCAL_CLASSES else 0
             network = Network(sizes, int(rng.integers(1, limits.steps + 1)), local)

@@ -9,12 +9,10 @@ from opzo.sim.golden.core import GoldenCore, RunResult
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.memories import Space
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.network import Limits
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 
 REGISTERS = 256
-_CHANGED = (int(Reg.SAMPLES), *(layer_register(slot, LayerReg.FEEDBACK_SHIFT) for slot in range(MAX_HIDDEN)))
-"""Registers that a run can change."""
 
 
 class PlainLFSRs:
@@ -36,6 +34,9 @@ class FastCore(GoldenCore):
         self.memory = np.zeros((limits.rows, limits.lanes), np.int16)
         self._registers = np.zeros(REGISTERS, np.int64)
         self._addresses = np.array(list(self.registers))
+        shifts = (layer_register(slot, LayerReg.FEEDBACK_SHIFT) for slot in range(limits.layers))
+        self._changed = (int(Reg.SAMPLES), *shifts)
+        """Registers that a run can change."""
         self._counts = np.zeros(len(Counter), np.uint64)
         self._answer = Answer()
         self._point()
@@ -72,7 +73,7 @@ class FastCore(GoldenCore):
         answer = self._answer
         self._library.opzo_fast_run(self._engine, self._state, events, label, flags, ctypes.byref(answer))
         if flags & RunFlag.TRAIN:
-            for address in _CHANGED:
+            for address in self._changed:
                 self.registers[address] = int(self._registers[address])
         for counter, amount in enumerate(self._counts.tolist()):
             self.counters.add(counter, amount)

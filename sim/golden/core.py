@@ -17,10 +17,10 @@ from opzo.spec.network import Layer, Limits
 from opzo.spec.registers import (
     COUNTER,
     READOUT_LAYER,
-    STORED_BITS,
     LayerReg,
     Reg,
     layer_register,
+    stored_bits,
 )
 from opzo.spec.rules import Rule
 
@@ -71,7 +71,8 @@ class GoldenCore:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.registers = dict.fromkeys(STORED_BITS, 0)
+        self._bits = stored_bits(limits)
+        self.registers = dict.fromkeys(self._bits, 0)
         self.memory = np.zeros((limits.rows, limits.lanes), np.int32)
         self.lfsrs = self.lfsr_type(np.zeros(limits.lanes, np.uint32))
         self.membrane = np.zeros((limits.words, limits.lanes), np.int64)
@@ -143,7 +144,7 @@ class GoldenCore:
         if address == Reg.CLEAR_COUNTERS:
             self.counters.clear()
         elif address in self.registers:
-            self.registers[address] = value & ((1 << STORED_BITS[address]) - 1)
+            self.registers[address] = value & ((1 << self._bits[address]) - 1)
         if address == Reg.HIDDEN_LAYERS:
             self.clear_traces()
 

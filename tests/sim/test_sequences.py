@@ -22,12 +22,12 @@ from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter
 """The chip that other tests have compiled."""
 MODELS = [
     SMALL_CHIP,
-    Limits(lanes=16, rows=600, inputs=9, words=3, classes=40, steps=6, weight_bits=12),
+    Limits(lanes=16, rows=600, inputs=9, words=3, classes=40, steps=6, weight_bits=12, layers=5),
 ]
 CHIPS = [
     SMALL_CHIP,
-    Limits(lanes=4, rows=300, inputs=3, words=5, classes=10, steps=7, weight_bits=12, lanes_per_group=4),
-    Limits(lanes=8, rows=400, inputs=2, words=4, classes=64, steps=8, weight_bits=16, lanes_per_group=8),
+    Limits(lanes=4, rows=300, inputs=3, words=5, classes=10, steps=7, weight_bits=12, layers=5, lanes_per_group=4),
+    Limits(lanes=8, rows=400, inputs=2, words=4, classes=64, steps=8, weight_bits=16, layers=1, lanes_per_group=8),
     Limits(lanes=16, rows=500, inputs=40, words=4, classes=20, steps=5, weight_bits=16, lanes_per_group=4),
     Limits(lanes=32, rows=300, inputs=20, words=3, classes=64, steps=8, weight_bits=12, lanes_per_group=8),
     Limits(lanes=64, rows=200, inputs=7, words=3, classes=64, steps=3, weight_bits=16, lanes_per_group=8),

@@ -1,6 +1,6 @@
 """Tables of the specification: layouts, memories, registers and rules, against values by hand."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -8,7 +8,7 @@ from opzo.spec.commands import ANSWERS, NAK_PAYLOAD, REQUESTS, Command, RunFlag,
 from opzo.spec.memories import Space, rows_of
 from opzo.spec.network import Limits
 from opzo.spec.protocol import IDENTITY, Identity
-from opzo.spec.registers import REGISTERS, STORED_BITS, Counter, LayerReg, Reg
+from opzo.spec.registers import REGISTERS, Counter, LayerReg, Reg, counters_of, stored_bits
 from opzo.spec.rules import INPUT_TRAITS, RULE_TRAITS, Input, Rule, RuleEntry, Teaching, names
 
 LIMITS = Limits(lanes=4, rows=70, inputs=301, words=5, classes=6, steps=7)
@@ -29,7 +29,7 @@ def test_layouts_of_payloads() -> None:
     assert {command: payload.size for command, payload in ANSWERS.items() if payload.size} == {Command.RUN: 5}
     assert ANSWERS[Command.RUN].struct.format == "<BI"
     assert NAK_PAYLOAD.pack(2, 9) == b"\2\x09"
-    assert IDENTITY.struct.format == "<IHHHHHHIHHHI"
+    assert IDENTITY.struct.format == "<IHHHHHHIHHHHI"
     assert [field.name for field in IDENTITY.fields] == [field.name for field in fields(Identity)]
     assert set(ANSWERS) == set(REQUESTS) == set(Command)
 
@@ -53,13 +53,22 @@ def test_rows_of_memories() -> None:
 
 
 def test_every_register_once() -> None:
-    assert len(REGISTERS) == len(Reg) + 4 * len(LayerReg) + 2 * len(Counter)
+    assert len(REGISTERS) == len(Reg) + 6 * len(LayerReg) + 2 * len(Counter)
     assert len({register.name for register in REGISTERS.values()}) == len(REGISTERS)
-    assert REGISTERS[0x2D].name == "READOUT_FEEDBACK_SHIFT"
-    assert (REGISTERS[0x19].name, REGISTERS[0x19].bits) == ("LAYER_2_WORDS", 11)
-    assert (REGISTERS[0x45].name, REGISTERS[0x45].bits) == ("COUNTER_TRAIN_CYCLES_HIGH", 16)
-    assert sum(STORED_BITS.values()) == 2 + 4 + 7 + 13 + 2 + 12 + 8 + 12 + 4 + 4 + 4 + 32 + 2 + 4 * 90
-    assert Reg.CLEAR_COUNTERS not in STORED_BITS
+    assert REGISTERS[0x65].name == "READOUT_FEEDBACK_SHIFT"
+    assert (REGISTERS[0x21].name, REGISTERS[0x21].bits) == ("LAYER_2_WORDS", 11)
+    assert (REGISTERS[0x85].name, REGISTERS[0x85].bits) == ("COUNTER_TRAIN_CYCLES_HIGH", 16)
+    assert Reg.CLEAR_COUNTERS not in stored_bits(LIMITS)
+
+
+def test_registers_and_counters_of_a_device() -> None:
+    single = 3 + 4 + 7 + 13 + 2 + 12 + 8 + 12 + 4 + 4 + 4 + 32 + 2
+    for layers in (1, 3, 5):
+        limits = replace(LIMITS, layers=layers)
+        assert sum(stored_bits(limits).values()) == single + (layers + 1) * 90
+        assert set(stored_bits(limits)) < set(REGISTERS)
+        assert len(counters_of(limits)) == len(Counter) - 2 * (5 - layers)
+        assert (Counter.ACTIVE_5 in counters_of(limits)) == (Counter.SPIKES_5 in counters_of(limits)) == (layers == 5)
 
 
 def test_rules_and_inputs() -> None:

@@ -69,6 +69,7 @@ def _work(dut: DeviceUnderTest) -> dict[str, NDArray[Any]]:
     part = Limits(
         **{"lanes": limits.lanes, "rows": min(SMALL_ROWS, limits.rows), "inputs": min(SMALL_INPUTS, limits.inputs)},
         **{"words": min(SMALL_WORDS, limits.words), "classes": limits.classes, "steps": limits.steps},
+        layers=limits.layers,
     )
     network = largest_network(part, 2, Input.FRAME)
     prepare(device, network, Rule.OPZO, dut.seed)

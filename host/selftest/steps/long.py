@@ -15,7 +15,7 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_steps
 from opzo.spec.formats import MAX_STEPS, WEIGHT
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import MAX_HIDDEN, Limits, Network
+from opzo.spec.network import Limits, Network
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 from opzo.spec.rules import Input, Rule
 
@@ -76,7 +76,7 @@ def _put(image: np.ndarray, row: int, matrix: np.ndarray, limits: Limits) -> Non
 def _networks(limits: Limits) -> Iterator[Network]:
     """Networks in order of decreasing layers and neurons, with most neurons in the last layer."""
     inputs = min(MOST_INPUTS, limits.inputs)
-    for depth in range(min(MAX_HIDDEN, limits.words), 0, -1):
+    for depth in range(min(limits.layers, limits.words), 0, -1):
         for words in range(limits.words - depth + 1, 0, -1):
             hidden = (limits.lanes,) * (depth - 1) + (words * limits.lanes,)
             for classes in dict.fromkeys((min(CLASSES, limits.classes), 2)):

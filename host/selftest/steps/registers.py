@@ -5,7 +5,16 @@ import numpy as np
 from opzo.host.selftest.device_under_test import DeviceUnderTest
 from opzo.host.selftest.mismatch import MismatchError
 from opzo.host.selftest.steps.lfsr import infer_once, prepare_smallest, train_once
-from opzo.spec.registers import COUNTER, REGISTER_BITS, REGISTERS, STORED_BITS, TIMING_COUNTERS, Counter, Reg
+from opzo.spec.registers import (
+    COUNTER,
+    REGISTER_BITS,
+    REGISTERS,
+    TIMING_COUNTERS,
+    Counter,
+    Reg,
+    counters_of,
+    stored_bits,
+)
 
 
 def registers_step(dut: DeviceUnderTest) -> str:
@@ -22,13 +31,15 @@ def registers_step(dut: DeviceUnderTest) -> str:
     for counter, got in dut.device.counters().items():
         _compare_counter(counter, "after a clear", 0, got)
     _count_samples(dut)
-    dut.details |= {"registers": len(STORED_BITS), "bits": sum(STORED_BITS.values()), "counters": len(Counter)}
-    return f"{len(STORED_BITS)} registers of {sum(STORED_BITS.values())} bits, {len(Counter)} counters"
+    stored, counters = stored_bits(dut.limits), len(counters_of(dut.limits))
+    dut.details |= {"registers": len(stored), "bits": sum(stored.values()), "counters": counters}
+    return f"{len(stored)} registers of {sum(stored.values())} bits, {counters} counters"
 
 
 def _write_and_compare(dut: DeviceUnderTest, written: list[int]) -> None:
     dut.device.write_registers(dict(enumerate(written)))
-    expected = [value & (1 << STORED_BITS.get(address, 0)) - 1 for address, value in enumerate(written)]
+    stored = stored_bits(dut.limits)
+    expected = [value & (1 << stored.get(address, 0)) - 1 for address, value in enumerate(written)]
     got = dut.device.read_registers(0, COUNTER)
     different = np.flatnonzero(np.array(expected) ^ np.array(got))
     if len(different):

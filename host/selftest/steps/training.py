@@ -19,10 +19,10 @@ def training_step(dut: DeviceUnderTest) -> str:
 
 
 def events_step(dut: DeviceUnderTest) -> str:
-    """Train and test with spikes in time, in chunks, three hidden layers; skipped if chunks are too short."""
+    """Train and test with spikes in time, in chunks, all hidden layers; skipped if chunks are too short."""
     if dut.limits.steps < HISTORY_STEPS:
         return f"not done: the device takes {dut.limits.steps} time steps a run, events need {HISTORY_STEPS}"
-    return _step(dut, largest_network(dut.limits, 3, Input.SPIKES), EVENT_TRAINED, EVENT_TESTED)
+    return _step(dut, largest_network(dut.limits, dut.limits.layers, Input.SPIKES), EVENT_TRAINED, EVENT_TESTED)
 
 
 def _step(dut: DeviceUnderTest, network: Network, trained: int, tested: int) -> str:

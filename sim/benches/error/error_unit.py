@@ -28,8 +28,10 @@ from opzo.spec.formats import (
     SCALED_ERROR,
     ZO_LOSS_SHIFT,
 )
-from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.network import USUAL_HIDDEN
 
+NETWORK = USUAL_HIDDEN
+"""Source of the network's readouts in a usual device."""
 EXPONENT_SHIFT = LOG2E_FRAC_BITS + MEMBRANE.frac_bits - EXP2_FRAC_BITS
 BUSY_CYCLES, INFERENCE_CYCLES = 30, 12
 """Cycles beyond 2 C from the last readout to the fall of busy; without learning beyond C."""
@@ -88,7 +90,7 @@ class Driver:
         local_errors: dict[tuple[int, int], np.ndarray] = {}
         for step, o in enumerate(outputs):
             while learn and self.rng.random() < local:
-                source, at = self.rng.randrange(READOUT_LAYER), self.rng.randrange(HISTORY_STEPS)
+                source, at = self.rng.randrange(NETWORK), self.rng.randrange(HISTORY_STEPS)
                 own = np.array(random_outputs(self.rng, self.classes))
                 flags = (bool(self.rng.getrandbits(1)) for _ in range(3))
                 await self.step(own, source, at, *flags, stall=stall)
@@ -97,14 +99,14 @@ class Driver:
                 local_errors[source, at] = error_step(own, label, mse_shift=mse_shift)[0] * rate
             odd = bool((step + phase) % 2)
             assert self.answer in (None, self._answer()), "the last run's answer changed before the end of this one"
-            await self.step(o, READOUT_LAYER, step, step == len(outputs) - 1, odd, restart and step == 0, stall=stall)
+            await self.step(o, NETWORK, step, step == len(outputs) - 1, odd, restart and step == 0, stall=stall)
             error, loss = error_step(o, label, mse_shift=mse_shift)
             self._add(o, loss, restart=restart and step == 0)
             what = f"step {step}, label {label}, rate {rate}, mse_shift {mse_shift}, odd {odd}, o {o.tolist()}"
             if learn:
                 self.scaled_losses[step % 2] = rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max)
                 assert_equal(self.errors, error * rate, what=f"strobed errors, {what}", seed=bench.seed())
-                local_errors[READOUT_LAYER, step] = error * rate
+                local_errors[NETWORK, step] = error * rate
                 for (source, at), expected in local_errors.items():
                     errors = await self.read_errors(source, at)
                     where = f"errors of source {source}, step {at}, {what}"
@@ -312,7 +314,7 @@ async def sums_the_longest_decision(dut: Any) -> None:
         for number in range(longest + 10):
             last = number in (longest - 1, longest + 9)
             step = number % HISTORY_STEPS
-            await driver.step(outputs, READOUT_LAYER, step, last, bool(step % 2), number == 0, stall=0)
+            await driver.step(outputs, NETWORK, step, last, bool(step % 2), number == 0, stall=0)
             driver._add(outputs, loss, restart=number == 0)
             if last:
                 await driver.check_answer()
@@ -363,13 +365,13 @@ async def the_step_before_stays_readable(dut: Any) -> None:
     await bench.start(dut)
     dut.settings__label.value, dut.settings__rate.value, dut.settings__learn.value = 1, 200, 1
     steps = [np.array(random_outputs(rng, classes)) for _ in range(20)]
-    dut.read__source.value = READOUT_LAYER
-    await driver.step(steps[0], READOUT_LAYER, 0, False, False, True, stall=0)
+    dut.read__source.value = NETWORK
+    await driver.step(steps[0], NETWORK, 0, False, False, True, stall=0)
     for t in range(1, len(steps)):
         dut.read__step.value = (t - 1) % HISTORY_STEPS
         others = error_step(steps[t - 1], 1, mse_shift=0)[0] * 200
         step = t % HISTORY_STEPS
-        await driver.step(steps[t], READOUT_LAYER, step, False, bool(t % 2), False, stall=0.3, others=others)
+        await driver.step(steps[t], NETWORK, step, False, bool(t % 2), False, stall=0.3, others=others)
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -381,7 +383,7 @@ async def recovers_from_reset_anywhere(dut: Any) -> None:
     for cycles in range(2, 3 * classes + BUSY_CYCLES, max(1, classes // 8)):
         dut.settings__learn.value = rng.getrandbits(1)
         outputs = np.array(random_outputs(rng, classes))
-        running = cocotb.start_soon(driver.step(outputs, READOUT_LAYER, 1, False, True, False, stall=0))
+        running = cocotb.start_soon(driver.step(outputs, NETWORK, 1, False, True, False, stall=0))
         for _ in range(cycles):
             await FallingEdge(dut.clk)
         running.cancel()

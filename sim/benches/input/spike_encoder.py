@@ -8,14 +8,14 @@ import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly, with_timeout
 from cocotb.utils import get_sim_time
 
-from opzo.hw.input.scanner import FINISHED, fired_layout, spike_layout
-from opzo.hw.input.spike_encoder import LIST
+from opzo.hw.input.scanner import finished_layout, fired_layout, spike_layout
+from opzo.hw.input.spike_encoder import list_layout
 from opzo.hw.input.spike_lists import counts_layout
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import StreamSource, pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.network import Limits
 
 FILL_CYCLES = 12
 """From the first word to done, beyond one cycle a spike."""
@@ -29,10 +29,12 @@ class Encoder:
         p = bench.parameters()
         self.dut, self.rng = dut, rng
         self.lanes, self.words = p["lanes"], p["layers"]
-        self.limits = limits = Limits(lanes=self.lanes, rows=1024, inputs=256, words=p["words"], classes=16)
+        self.limits = limits = Limits(
+            lanes=self.lanes, rows=1024, inputs=256, words=p["words"], classes=16, layers=len(p["layers"])
+        )
         self.bases = [sum(self.words[:layer]) for layer in range(len(self.words))]
         self.source = StreamSource(dut, dut.clk, "fired", rng, stall, shape=fired_layout(limits))
-        base_bits = len(dut.word_base) // MAX_HIDDEN
+        base_bits = len(dut.word_base) // limits.layers
         dut.word_base.value = sum(base << base_bits * layer for layer, base in enumerate(self.bases))
         self.clear_inputs()
         cocotb.start_soon(self._count())
@@ -93,7 +95,7 @@ class Encoder:
         for layer in range(len(self.words)):
             for parity in range(2):
                 expected = self.step_lists.get((layer, parity), EMPTY)
-                dut.step_list.value = pack(LIST, {"layer": layer, "parity": parity})
+                dut.step_list.value = pack(list_layout(self.limits), {"layer": layer, "parity": parity})
                 rows = await self.read(dut.step_index, dut.step_row, len(expected))
                 assert self.step_counts()[layer][parity] == len(expected), f"step list {layer}, {parity}"
                 assert_equal(rows, expected, what=f"step list {layer}, {parity}", seed=bench.seed())
@@ -123,10 +125,13 @@ class Encoder:
                 layer, parity, whole = complete.pop()
             limit = self.words[layer] * self.lanes
             index = rng.randrange(limit)
-            dut.step_list.value, dut.step_index.value = pack(LIST, {"layer": layer, "parity": parity}), index
+            dut.step_list.value, dut.step_index.value = (
+                pack(list_layout(self.limits), {"layer": layer, "parity": parity}),
+                index,
+            )
             # Bit 0 is valid. The list is the expected one now; in the next cycle another may have been sent.
             if int(dut.finished.value) & 1:
-                strobe = unpack(FINISHED, int(dut.finished.value))
+                strobe = unpack(finished_layout(self.limits), int(dut.finished.value))
                 key = strobe["layer"], strobe["step"] % 2
                 complete.append((*key, self.step_lists[key]))
             count = steps_before[layer][parity]
@@ -152,7 +157,7 @@ class Encoder:
             # Bit 0 of both is valid. A spike beside ``finished`` is of a later step.
             if int(self.dut.finished.value) & 1:
                 assert self.dut.done.value == 0, "done before the last step list was finished"
-                finished = unpack(FINISHED, int(self.dut.finished.value))
+                finished = unpack(finished_layout(self.limits), int(self.dut.finished.value))
                 self.finished.append((finished["layer"], finished["step"], len(self.spikes)))
             if int(self.dut.spike.value) & 1:
                 assert self.dut.done.value == 0, "done before the last spike"

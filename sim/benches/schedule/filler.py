@@ -9,13 +9,12 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
-from opzo.hw.registers import CONFIG, LAYERS
+from opzo.hw.registers import CONFIG, layers_layout
 from opzo.hw.timing import FILLED_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import READOUT_LAYER
 from opzo.spec.rules import Input, Rule
 
 RULES = (Rule.OPZO, Rule.READOUT)
@@ -35,15 +34,16 @@ class Sample:
         self.depth, steps, rule = case
         limits = Limits(**bench.parameters()["limits"])
         self.layout = filter_command(limits)
-        layers = unpack(LAYERS, rng.getrandbits(LAYERS.size))
+        layout, readout = layers_layout(limits), limits.layers
+        layers = unpack(layout, rng.getrandbits(layout.size))
         words = bench.parameters()["limits"]["words"]
         for layer in layers:
             layer["words"] = rng.randint(1, 4)
             layer["word_base"] = rng.randrange(words - layer["words"])
         config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
         config |= {"hidden_layers": self.depth, "steps": steps, "rule": int(rule)}
-        dut.config.value, dut.layers.value = pack(CONFIG, config), pack(LAYERS, layers)
-        slots = [READOUT_LAYER, *reversed(range(self.depth if rule.learns_hidden else 0))]
+        dut.config.value, dut.layers.value = pack(CONFIG, config), pack(layout, layers)
+        slots = [readout, *reversed(range(self.depth if rule.learns_hidden else 0))]
         self.words = [
             [
                 {
@@ -51,8 +51,8 @@ class Sample:
                     "first": step == steps - 1,
                     "frame": slot == 0 and config["input"] == Input.FRAME,
                     "lane": lane,
-                    "readout": slot == READOUT_LAYER,
-                    "word": word + (0 if slot == READOUT_LAYER else layers[slot]["word_base"]),
+                    "readout": slot == readout,
+                    "word": word + (0 if slot == readout else layers[slot]["word_base"]),
                     "step": step,
                 }
                 for lane in range(limits.lanes_per_group)

@@ -6,7 +6,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from opzo.hw.schedule.passes import PASS, Kind, op_layout
+from opzo.hw.schedule.passes import Kind, op_layout, pass_layout
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSource, unpack
 from opzo.spec.network import MAX_INPUTS, Limits
@@ -24,8 +24,8 @@ class Driver:
     def __init__(self, dut: Any, rng: Random) -> None:
         self.dut, self.rng = dut, rng
         self.limits = Limits(**bench.parameters()["limits"])
-        self.layout = op_layout(self.limits)
-        self.source = StreamSource(dut, dut.clk, "passes", rng, shape=PASS)
+        self.layout, self.passes = op_layout(self.limits), pass_layout(self.limits)
+        self.source = StreamSource(dut, dut.clk, "passes", rng, shape=self.passes)
         self.classes = rng.randint(2, self.limits.classes)
         for name in ("start__may_start", "start__ops", "words__ready", "words__chain_free"):
             getattr(dut, name).value = 0
@@ -34,7 +34,7 @@ class Driver:
     def random_pass(self, kind: Kind, items: int, words: int) -> dict[str, Any]:
         """A pass of some layer that fits the device."""
         rng, limits = self.rng, self.limits
-        values: dict[str, Any] = unpack(PASS, rng.getrandbits(PASS.size))
+        values: dict[str, Any] = unpack(self.passes, rng.getrandbits(self.passes.size))
         rows = rng.randint(items, max(items, 40))
         settings = values["settings"]
         settings |= {"rows": rows, "words": words, "tail": rng.randint(1, limits.lanes)}
@@ -109,7 +109,9 @@ class Driver:
                 values, row = want[done]
                 row = {name: item[name] if value is None else value for name, value in row.items()}
                 assert item == row, f"seed {bench.seed()}: item {done}"
-                assert unpack(PASS, int(dut.current.value)) == values, f"seed {bench.seed()}: pass of item {done}"
+                assert unpack(self.passes, int(dut.current.value)) == values, (
+                    f"seed {bench.seed()}: pass of item {done}"
+                )
                 assert dut.running.value == 1
                 posts, learns = values["kind"] in POSTS, values["kind"] in LEARNS
                 assert dut.words__learns.value == learns

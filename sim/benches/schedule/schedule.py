@@ -7,14 +7,13 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from opzo.hw.registers import CONFIG, LAYERS
-from opzo.hw.schedule.passes import PASS, Kind
-from opzo.hw.schedule.schedule import SLOTS
+from opzo.hw.registers import CONFIG, layers_layout
+from opzo.hw.schedule.passes import Kind, pass_layout
+from opzo.hw.schedule.schedule import slots
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSink, pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import MAX_HIDDEN
-from opzo.spec.registers import READOUT_LAYER
+from opzo.spec.network import Limits
 from opzo.spec.rules import Input, Rule
 
 TIMED = (Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK, Kind.LOCAL)
@@ -23,8 +22,16 @@ LISTED = (Kind.SPIKES, Kind.LEARN_SPIKES)
 """Kinds whose rows come from the layer below."""
 INPUTS = (*map(int, Input), 3)
 """Values of register INPUT; 3 acts like SPIKES."""
-CASES = tuple(product(range(1, MAX_HIDDEN + 1), range(1, HISTORY_STEPS + 1), Rule, (0, 1), INPUTS))
-"""Hidden layers, time steps, rule, train, input."""
+
+
+def bench_limits() -> Limits:
+    """Limits of the unit."""
+    return Limits(**bench.parameters()["limits"])
+
+
+def cases() -> tuple[tuple[int, int, Rule, int, int], ...]:
+    """Hidden layers, time steps, rule, train, input."""
+    return tuple(product(range(1, bench_limits().layers + 1), range(1, HISTORY_STEPS + 1), Rule, (0, 1), INPUTS))
 
 
 def expected_passes(
@@ -60,8 +67,10 @@ class Run:
     def __init__(self, dut: Any, rng: Random, case: tuple[int, int, Rule, int, int]) -> None:
         self.depth, self.steps, self.rule, self.train, self.input = case
         self._dut, self._rng = dut, rng
-        self.layers = unpack(LAYERS, rng.getrandbits(LAYERS.size))
-        local = tuple(layer for layer in range(MAX_HIDDEN) if rng.random() < 0.5)
+        self._limits = bench_limits()
+        layout = layers_layout(self._limits)
+        self.layers = unpack(layout, rng.getrandbits(layout.size))
+        local = tuple(layer for layer in range(self._limits.layers) if rng.random() < 0.5)
         for number, layer in enumerate(self.layers):
             layer["local_shift"] = rng.randrange(1, 16) if number in local else 0
         self.config = unpack(CONFIG, rng.getrandbits(CONFIG.size))
@@ -72,7 +81,8 @@ class Run:
     async def start(self) -> None:
         """Set everything and strobe start."""
         dut = self._dut
-        dut.config.value, dut.layers.value = pack(CONFIG, self.config), pack(LAYERS, self.layers)
+        dut.config.value = pack(CONFIG, self.config)
+        dut.layers.value = pack(layers_layout(self._limits), self.layers)
         dut.train.value, dut.start.value = self.train, 1
         await FallingEdge(dut.clk)
         # Taken with start.
@@ -82,7 +92,7 @@ class Run:
         """Compare all fields of a pass that mean something."""
         kind, layer, step = self.expected[number]
         readout = layer == self.depth
-        slot = READOUT_LAYER if readout else layer
+        slot = self._limits.layers if readout else layer
         want: dict[str, Any] = {"kind": kind.value, "readout": readout, "layer": slot}
         want |= {"settings": self.layers[slot], "last": number == len(self.expected) - 1}
         if kind in TIMED or (kind is Kind.INPUT and self.events):
@@ -99,56 +109,57 @@ class Run:
 @cocotb.test(timeout_time=100, timeout_unit="ms")
 async def matches_the_loops(dut: Any) -> None:
     rng = Random(bench.seed())
-    sink = StreamSink(dut, dut.clk, "passes", rng, shape=PASS)
+    sink = StreamSink(dut, dut.clk, "passes", rng, shape=pass_layout(bench_limits()))
     dut.start.value = 0
     await bench.start(dut)
     for stall in (0.0, 0.3, 0.9):
         sink.stall = stall
-        for case in CASES if stall < 0.5 else rng.sample(CASES, 20):
+        for case in cases() if stall < 0.5 else rng.sample(cases(), 20):
             run = Run(dut, rng, case)
             await run.start()
             for number in range(len(run.expected)):
                 run.check(number, await sink.receive())
             # The next run may start at once; or nothing more comes.
-            for _ in range(rng.choice((0, 4 * SLOTS))):
+            for _ in range(rng.choice((0, 4 * slots(bench_limits())))):
                 await FallingEdge(dut.clk)
             assert len(sink) == 0, f"a pass too many with {case}"
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def needs_a_cycle_for_each_candidate_and_pass(dut: Any) -> None:
-    # A macro step is SLOTS candidates, however few of them are passes.
-    rng = Random(bench.seed())
-    sink = StreamSink(dut, dut.clk, "passes", rng, shape=PASS)
+    # A macro step is slots(limits) candidates, however few of them are passes.
+    rng, limits = Random(bench.seed()), bench_limits()
+    sink = StreamSink(dut, dut.clk, "passes", rng, shape=pass_layout(limits))
     dut.start.value = 0
     await bench.start(dut)
-    for case in CASES:
+    for case in cases():
         run = Run(dut, rng, case)
         await run.start()
         begin = cocotb.utils.get_sim_time("ns")
         await sink.receive_all(len(run.expected))
         cycles = (cocotb.utils.get_sim_time("ns") - begin) / 10
-        assert cycles <= (run.steps + run.depth + 1) * SLOTS + len(run.expected) + MAX_HIDDEN + 4, case
+        most = (run.steps + run.depth + 1) * slots(limits) + len(run.expected) + limits.layers + 4
+        assert cycles <= most, case
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def reset_ends_the_run(dut: Any) -> None:
     rng = Random(bench.seed())
-    sink = StreamSink(dut, dut.clk, "passes", rng, 0.3, shape=PASS)
+    sink = StreamSink(dut, dut.clk, "passes", rng, 0.3, shape=pass_layout(bench_limits()))
     dut.start.value = 0
     await bench.start(dut)
     for _ in range(60):
-        run = Run(dut, rng, rng.choice(CASES))
+        run = Run(dut, rng, rng.choice(cases()))
         await run.start()
         await sink.receive_all(rng.randrange(len(run.expected)))
         dut.rst.value = 1
         await FallingEdge(dut.clk)
         dut.rst.value = 0
         await sink.receive_all(len(sink))
-        for _ in range(2 * SLOTS):
+        for _ in range(2 * slots(bench_limits())):
             await FallingEdge(dut.clk)
         assert len(sink) == 0
-        run = Run(dut, rng, rng.choice(CASES))
+        run = Run(dut, rng, rng.choice(cases()))
         await run.start()
         for number in range(len(run.expected)):
             run.check(number, await sink.receive())

@@ -6,7 +6,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from opzo.hw.counters import INCREMENT_BITS, SETTLE_CYCLES
+from opzo.hw.counters import INCREMENT_BITS, INDEX_BITS, SETTLE_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.golden.counters import Counters
 from opzo.spec.registers import Counter
@@ -42,7 +42,7 @@ class Driver:
             await FallingEdge(self.dut.clk)
             cycles += 1
         assert cycles <= SETTLE_CYCLES
-        for index in range(32):
+        for index in range(1 << INDEX_BITS):
             for half in range(2):
                 self.dut.index.value, self.dut.half.value = index, half
                 await FallingEdge(self.dut.clk)

@@ -6,13 +6,13 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from opzo.hw.registers import CONFIG, LAYERS, SHIFTS
+from opzo.hw.registers import CONFIG, layers_layout, shifts_layout
 from opzo.hw.timing import REGISTER_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.core import GoldenCore
-from opzo.spec.network import MAX_HIDDEN, Limits
-from opzo.spec.registers import STORED, LayerReg, Reg, layer_register
+from opzo.spec.network import Limits
+from opzo.spec.registers import STORED, LayerReg, Reg, layer_register, layer_slots
 
 ADDRESSES = 256
 DATA_MASK = 0xFFFFFFFF
@@ -23,7 +23,8 @@ class Driver:
 
     def __init__(self, dut: Any, rng: Random) -> None:
         self.dut, self.rng = dut, rng
-        self.golden = GoldenCore(Limits(lanes=4, rows=1, inputs=1, words=1, classes=2))
+        self.limits = Limits(**bench.parameters()["limits"])
+        self.golden = GoldenCore(self.limits)
         for name in ("address", "write_data", "write_en", "sample_done", "feedback_shifts__valid"):
             getattr(dut, name).value = 0
 
@@ -55,7 +56,8 @@ class Driver:
                 assert int(dut.read_data.value) == value, f"seed {bench.seed()}: address {address:#x}"
         config = unpack(CONFIG, int(dut.config.value))
         assert config == {register.name.lower(): registers[int(register)] for register in STORED}
-        for slot, layer in enumerate(unpack(LAYERS, int(dut.layers.value))):
+        layers = unpack(layers_layout(self.limits), int(dut.layers.value))
+        for slot, layer in zip(layer_slots(self.limits), layers, strict=True):
             expected = {field.name.lower(): registers[layer_register(slot, field)] for field in LayerReg}
             assert layer == expected, f"slot {slot}"
 
@@ -118,15 +120,16 @@ async def takes_new_feedback_shifts(dut: Any) -> None:
     await bench.start(dut)
     for address in driver.golden.registers:
         await driver.write(address, rng.getrandbits(32))
+    limits = driver.limits
     for en in (0, 1):
-        for mask in range(1 << MAX_HIDDEN):
-            shifts = [rng.randrange(16) for _ in range(MAX_HIDDEN)]
-            dut.feedback_shifts__values.value = pack(SHIFTS, shifts)
+        for mask in range(1 << limits.layers):
+            shifts = [rng.randrange(16) for _ in range(limits.layers)]
+            dut.feedback_shifts__values.value = pack(shifts_layout(limits), shifts)
             dut.feedback_shifts__mask.value, dut.feedback_shifts__valid.value = mask, en
             await FallingEdge(dut.clk)
             dut.feedback_shifts__valid.value = 0
             dut.feedback_shifts__values.value = rng.getrandbits(len(dut.feedback_shifts__values))
-            for slot in range(MAX_HIDDEN):
+            for slot in range(limits.layers):
                 if en and mask >> slot & 1:
                     driver.golden.registers[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = shifts[slot]
             await driver.check()

@@ -85,7 +85,7 @@ def test_wrong_use_is_an_opzo_error(images: tuple[np.ndarray, np.ndarray], tmp_p
         one.predict(x * 2)
     with pytest.raises(opzo.OpzoError, match="there is no file"):
         opzo.Model.load(tmp_path / "none.npz", "golden")
-    with pytest.raises(opzo.NetworkError, match="1 to 3 hidden layers"):
+    with pytest.raises(opzo.NetworkError, match="1 to 5 hidden layers"):
         opzo.Network((9, 3))
 
 

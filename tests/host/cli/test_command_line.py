@@ -134,7 +134,7 @@ def test_info_of_device_and_checkpoint(run: Path, capsys: pytest.CaptureFixture[
         ([], "required: COMMAND"),
         (["train", "--rule", "backprop"], "choose opzo, dfa, zo, readout; see opzo train --help"),
         (["train", "--rate", "300"], "--rate must be in 0..255, not 300"),
-        (["train", "--net", "64-10"], "1 to 3 hidden layers"),
+        (["train", "--net", "64-10"], "1 to 5 hidden layers"),
         (["train", "--net", "64-0-10"], "neurons of layer 1 must be in"),
         (["train", "--steps", "0"], "steps must be in 1..4095, not 0"),
         (["train", "--steps", "9", "--device", "golden"], "needs 9 time steps; the device has 8"),
@@ -258,7 +258,7 @@ def test_device_of_another_version_busy_or_too_small(
     monkeypatch.setattr(Identity, "of", lambda limits, clock_khz=0: _other_version(real(limits, clock_khz)))
     with PtyDevice(ModelTransport(GoldenCore(limits))) as served:
         message = error_of(["info", "--device", f"serial:{served.path}"], capsys)
-        assert "speaks protocol version 9, this opzo 3" in message
+        assert "speaks protocol version 9, this opzo 4" in message
 
 
 def _other_version(identity: Identity) -> Identity:

@@ -185,7 +185,7 @@ def test_other_devices_are_told_apart(listed: list[ListPortInfo], monkeypatch: p
         (port,) = find_ports()
         answer = probe(port.path, port.bauds)
         assert (answer.baud, answer.identity) == (3_000_000, None)
-        assert answer.text.startswith(f"{served.path} speaks protocol version 9, this opzo 3; program the device")
+        assert answer.text.startswith(f"{served.path} speaks protocol version 9, this opzo 4; program the device")
 
 
 def test_absent_port_and_file_are_no_trouble(listed: list[ListPortInfo], tmp_path: Path) -> None:

@@ -53,6 +53,16 @@ def test_everything_reads_back(path: Path, rule: Rule) -> None:
     np.testing.assert_array_equal(loaded.state.feedback_shift, saved.state.feedback_shift)
 
 
+def test_counters_of_three_hidden_layers_keep_their_names(path: Path) -> None:
+    saved = checkpoint()
+    later = [Counter.SPIKES_4, Counter.SPIKES_5, Counter.ACTIVE_4, Counter.ACTIVE_5]
+    arrays = saved._arrays()
+    np.savez(path, **arrays | {"counters": np.delete(np.arange(len(Counter)), later)})
+    expected = np.arange(len(Counter))
+    expected[later] = 0
+    np.testing.assert_array_equal(Checkpoint.load(path).tally.counters, expected)
+
+
 def test_arrays_have_names_that_say_what_they_are(path: Path) -> None:
     checkpoint().save(path)
     with np.load(path, allow_pickle=False) as file:
@@ -89,7 +99,7 @@ def change(path: Path, **changes: Any) -> None:
         ({"sizes": np.array([20.0, 13, 7, 3])}, "sizes is float64"),
         ({"sizes": np.array([20, 13, 7, 2**40])}, "sizes contains 1099511627776"),
         ({"sizes": np.array([20, 13, 7, 100]), "local": 0}, "needs 100 classes; the device has 64"),
-        ({"sizes": np.array([20])}, "1 to 3 hidden layers"),
+        ({"sizes": np.array([20])}, "1 to 5 hidden layers"),
         ({"steps": np.array(-5)}, "steps is -5; expected a whole number in 1..4095"),
         ({"local": np.array(3)}, "local"),
         ({"input": np.array(["frame"])}, "input is <U5"),

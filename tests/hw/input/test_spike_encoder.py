@@ -7,12 +7,18 @@ from opzo.spec.network import Limits
 
 @pytest.mark.parametrize(
     ("lanes", "words", "layers", "samples"),
-    [(4, 1, [1], 100), (4, 6, [3, 2, 1], 60), (8, 8, [3, 5], 40), (16, 8, [8], 40), (128, 8, [4, 3, 1], 15)],
+    [
+        (4, 1, [1], 100),
+        (4, 6, [3, 2, 1], 60),
+        (8, 8, [3, 5], 40),
+        (16, 8, [2, 1, 3, 1, 1], 40),
+        (128, 8, [4, 3, 1], 15),
+    ],
 )
 def test_encoder_matches_golden(lanes, words, layers, samples):
     run_bench(
-        SpikeEncoder(Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=16)),
-        name=f"spikes-{lanes}-{words}",
+        SpikeEncoder(Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=16, layers=len(layers))),
+        name=f"spikes-{lanes}-{words}-{len(layers)}",
         test_module="opzo.sim.benches.input.spike_encoder",
         parameters={"lanes": lanes, "words": words, "layers": layers, "samples": samples},
     )

@@ -1,12 +1,24 @@
+from dataclasses import asdict
+
+import pytest
+
 from opzo.hw.schedule.passes import Kind
 from opzo.hw.schedule.schedule import Schedule
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.benches.schedule.schedule import expected_passes
+from opzo.spec.network import Limits
 from opzo.spec.rules import Rule
 
 
-def test_unit_matches_the_loops():
-    run_bench(Schedule(), name="schedule", test_module="opzo.sim.benches.schedule.schedule")
+@pytest.mark.parametrize("layers", [1, 3, 5])
+def test_unit_matches_the_loops(layers):
+    limits = Limits(lanes=4, rows=64, inputs=16, words=2, classes=4, layers=layers)
+    run_bench(
+        Schedule(limits),
+        name="schedule",
+        test_module="opzo.sim.benches.schedule.schedule",
+        parameters={"limits": asdict(limits)},
+    )
 
 
 def test_loops_by_hand():

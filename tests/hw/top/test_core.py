@@ -16,11 +16,12 @@ from opzo.spec.rules import Input, Rule
 
 NETWORKS = [
     ((64, 64, 64, 10), 16, 16, 2),
-    ((20, 13, 7, 3), 8, 16, 8),
+    ((20, 13, 7, 5, 9, 4, 3), 8, 16, 8),
     ((9, 5, 2), 4, 12, 4),
     ((30, 17, 16, 33, 5), 16, 12, 4),
 ]
-"""Sizes, lanes, bits of a weight, and lanes of a group."""
+"""Sizes, lanes, bits of a weight, and lanes of a group. A chip has room for three hidden layers, or for as many
+as the network has."""
 STEPS = (1, 2, 6, 8)
 USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT": 4, "MSE_SHIFT": 7, "SAMPLES": 0}
 LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
