@@ -190,7 +190,7 @@ def test_local_readouts_are_counted_from_the_first_layer_or_all() -> None:
     assert [Config(net="9-8-7-3", local=local).network.local for local in (0, 1, 2, -1)] == [0, 1, 2, 2]
     with pytest.raises(NetworkError, match="local is 3 hidden layers with a local readout; 9-8-7-3 has 2"):
         Config(net="9-8-7-3", local=3)
-    with pytest.raises(OpzoError, match=r"local must be in -1..3, not -2"):
+    with pytest.raises(OpzoError, match=r"local must be in -1..5, not -2"):
         Config(net="9-8-7-3", local=-2)
     with pytest.raises(NetworkError, match="has 33 classes; local learning allows 32"):
         Config(net="9-8-33", local=1)
