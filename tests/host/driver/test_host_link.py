@@ -301,7 +301,7 @@ def identity_reply(identity: Identity) -> Callable[[Frame], bytes]:
         ),
         (
             lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + Identity.of(LIMITS).pack()[:-1]).encode(),
-            "identity of 29 bytes instead of 30",
+            "identity of 31 bytes instead of 32",
         ),
         (lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"").encode(), "not an opzo device"),
         (lambda frame: b"login: ", "answers, but not as an opzo device"),
