@@ -60,7 +60,7 @@ def load_data(name: str | Path, root: str | Path = "", *, crop: int = 0, contras
     version); the synthetic recordings ``saccade-digits`` and ``saccade-mnist`` (of the same files); the recordings
     ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz`` file of images or of events.
 
-    ``crop`` uses only so many pixels, in both directions, in the middle of the sensor of a named recorded data set.
+    ``crop`` uses only the events of so many pixels, in both directions, in the middle of the sensor.
     ``contrast`` makes two channels of each colour of images, above and below its mean over the training images; None:
     only for ``cifar10``.
     """

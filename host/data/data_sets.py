@@ -51,7 +51,8 @@ def load_data(name: str, root: str | Path = "", *, crop: int = 0, contrast: Cont
     root : str or Path
         Folder of the data set's files, if it has any.
     crop : int
-        Use only the ``crop`` x ``crop`` pixels in the middle of the sensor of a named recorded data set; 0: all.
+        Use only the events of the ``crop`` x ``crop`` pixels in the middle of the sensor, before the sensor of a
+        recorded data set is reduced; 0: all.
     contrast : Contrast, bool or None
         Whether to code each colour of images by two channels (`opzo.host.data.images.contrast`), with the statistics of
         the training images, or with the given ones. None: only for ``cifar10``.
@@ -59,14 +60,14 @@ def load_data(name: str, root: str | Path = "", *, crop: int = 0, contrast: Cont
     if root:
         root = expanded(str(root))
     is_file = name.lower().endswith(".npz")
-    if crop and name not in RECORDED:
-        raise OpzoError(f"crop is for {', '.join(RECORDED)}, not for {name}; leave it out (--crop 0)")
     # A file may be called saccade-x.npz.
     if name.startswith(SYNTHETIC) and not is_file:
         data = Data(name, *load_saccade(name, root))
     else:
         data = load_npz(expanded(name)) if is_file else _load(name, root, crop)
         _warn_of_classes(data)
+    if crop and name not in RECORDED:
+        data = _cropped(data, crop)
     if contrast is None:
         contrast = name == CIFAR10
     return _by_contrast(data, contrast) if contrast else data
@@ -83,6 +84,13 @@ def load_saccade(name: str, root: str | Path = "", camera: SaccadeCamera | None 
     if not (isinstance(data.train, Frames) and isinstance(data.test, Frames)):
         raise OpzoError(f"{data.name} has events, not images; choose saccade-digits or saccade-mnist")
     return record_images(data.train, data.test, data.name, camera or SaccadeCamera())
+
+
+def _cropped(data: Data, side: int) -> Data:
+    """Data with the events of the middle of the sensor."""
+    if not (isinstance(data.train, Events) and isinstance(data.test, Events)):
+        raise OpzoError(f"{data.name} has images; crop is for events of a sensor: leave it out (--crop 0)")
+    return Data(data.name, data.train.middle(side), data.test.middle(side))
 
 
 def _by_contrast(data: Data, contrast: Contrast | bool) -> Data:

@@ -67,7 +67,7 @@ class Sources:
     reset : bool
         Whether each recording starts with a reset.
     crop : int
-        Side of the square in the middle of the sensor that is used; 0: all. For recordings and named data sets.
+        Side of the square in the middle of the sensor that is used; 0: all. Live sources are not cropped.
     """
 
     network: Network
@@ -95,7 +95,8 @@ class Sources:
             if Path(source).suffix.lower() in SUFFIXES:
                 return self._recording(read_recording(Path(source), self.sensor, self.camera), source)
             if Path(source).suffix.lower() == ".npz":
-                return self._recordings(load_events(Path(source), labels=False)[1], source)
+                events = load_events(Path(source), labels=False)[1]
+                return self._recordings(events.middle(self.crop) if self.crop else events, source)
             return self._recordings(load_data(source, self.data_root, crop=self.crop).test, source)
 
     def _stop(self) -> bool:

@@ -113,7 +113,7 @@ class Config(Hyperparameters):
         "data", "digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events", metavar="DATA"
     )
     data_root: str = setting("data", "", "folder of the data set's files, if it has any", metavar="DIR")
-    crop: int = setting("data", 0, "use only the N x N middle pixels of the sensor of a named data set; 0: all", 0)
+    crop: int = setting("data", 0, "use only the N x N middle pixels of the sensor of events; 0: all", 0)
     contrast: int = setting("data", 0, "1: two channels a colour of images, above and below its training mean", 0, 1)
     device: str = setting("device", "rtl", device_choices(), metavar="DEVICE")
     lanes: int = setting("device", 16, "lanes of a simulated or new chip, 4..128")

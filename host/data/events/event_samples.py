@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,30 @@ class Events:
             steps = np.repeat(np.arange(self.steps), np.diff(sample.offsets))
             values[steps, sample.addresses] = SPIKE if sample.values is None else sample.values
         return dense
+
+    def middle(self, side: int) -> "Events":
+        """The events of the ``side`` x ``side`` pixels in the middle; OpzoError if there are not so many.
+
+        An odd margin is larger on the right and below, as in `opzo.host.data.events.binning.middle`.
+        """
+        channels, height, width = self.shape
+        if not 0 < side <= min(height, width):
+            raise OpzoError(
+                f"{self.name} has {height} x {width} pixels, which cannot be cropped to {side} x {side}; give a "
+                "smaller crop"
+            )
+        channel, position = np.divmod(self.addresses.astype(np.int64), height * width)
+        y, x = np.divmod(position, width)
+        y, x = y - (height - side) // 2, x - (width - side) // 2
+        kept = (y >= 0) & (y < side) & (x >= 0) & (x < side)
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
+        return replace(
+            self,
+            addresses=((channel * side + y) * side + x)[kept].astype(np.uint16),
+            offsets=before[self.offsets],
+            shape=(channels, side, side),
+            values=None if self.values is None else self.values[kept],
+        )
 
     def check(self, network: Network, name: str) -> None:
         """Raise OpzoError if ``network`` does not fit the samples."""

@@ -22,7 +22,7 @@ from opzo.system.cache import cache_root, cached, content_hash
 from opzo.system.paths import DATA_ROOT
 
 CHIP_SIZE = (45, 45)
-"""Slightly less than the paper's 48 x 48, which exceed the chip's 4,096 inputs with two channels."""
+"""Less than the paper's 48 x 48, so that two channels have no more than 4,096 addresses."""
 CIFAR_TEST_SHARE = 10
 """One in this many recordings of each class is a test recording: 1000 of 10000."""
 GESTURE_SENSOR = (128, 128)

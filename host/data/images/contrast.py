@@ -21,6 +21,8 @@ from opzo.spec.errors import OpzoError
 PIXELS = 256
 VALUE_MAX = 255
 SCALE = VALUE_MAX / 2
+BLOCK = 1000
+"""Images that are converted together: NumPy makes indices of eight bytes from each pixel."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Contrast:
         """
         means, stds = [], []
         for colour in range(planes.shape[1]):
-            counts = np.bincount(planes[:, colour].reshape(-1), minlength=PIXELS).tolist()
+            parts = (planes[begin : begin + BLOCK, colour] for begin in range(0, len(planes), BLOCK))
+            counts = np.sum([np.bincount(part.reshape(-1), minlength=PIXELS) for part in parts], axis=0).tolist()
             # Python's integers: the sums have more bits than a float.
             pixels = sum(counts)
             total = sum(value * count for value, count in enumerate(counts))
@@ -67,8 +70,10 @@ class Contrast:
         pixels = np.asarray(planes, np.uint8)
         count, colours, *sides = pixels.shape
         coded = np.empty((count, 2 * colours, *sides), np.uint8)
-        for channel, table in enumerate(self._tables()):
-            coded[:, channel] = table[pixels[:, channel // 2]]
+        tables = self._tables()
+        for begin in range(0, count, BLOCK):
+            for channel, table in enumerate(tables):
+                coded[begin : begin + BLOCK, channel] = table[pixels[begin : begin + BLOCK, channel // 2]]
         return coded
 
     def _tables(self) -> NDArray[np.uint8]:

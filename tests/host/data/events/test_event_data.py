@@ -132,13 +132,26 @@ def test_middle_of_the_sensor_of_nmnist_is_an_option(tmp_path: Path, capsys: pyt
     # The edge of one pixel is left out: (2, 1) is now (1, 0), and (33, 33) is outside, as is column 0 of class 0.
     assert [sample.addresses.tolist() for sample in data.train] == [[], [0], [1]]
     assert load_data("nmnist", root).train.shape == (2, 34, 34)
-    for name in ("digits", "set.npz"):
-        with pytest.raises(OpzoError, match=f"crop is for nmnist, dvs-gesture, cifar10-dvs, not for {name}; leave it"):
-            load_data(name, root, crop=32)
+    with pytest.raises(OpzoError, match=r"digits has images; crop is for events of a sensor: leave it out"):
+        load_data("digits", crop=32)
     out = str(tmp_path / "out.npz")
     assert main(["data", "convert", "nmnist", "--data-root", str(root), "--crop", "32", "--out", out, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["shape"] == [2, 32, 32]
     assert load_events(Path(out))[0].digest == data.train.digest
+
+
+def test_middle_of_events_is_that_of_their_recordings(tmp_path: Path) -> None:
+    for graded in (False, True):
+        path = str(tmp_path / "set.npz")
+        parts = events(4, graded=graded), events(2, graded=graded)
+        save_events(Path(path), *parts, "by hand")
+        for part, cropped in zip(parts, (load_data(path, crop=2).train, load_data(path, crop=2).test), strict=True):
+            # Columns 1 and 2 of 4, rows 0 and 1 of 3.
+            pixels = part.dense(np.arange(len(part))).reshape(len(part), 3, 2, 3, 4)[..., :2, 1:3]
+            assert (cropped.shape, cropped.graded) == ((2, 2, 2), graded)
+            np.testing.assert_array_equal(cropped.dense(np.arange(len(part))), pixels.reshape(len(part), 3, 8))
+        with pytest.raises(OpzoError, match="has 3 x 4 pixels, which cannot be cropped to 4 x 4"):
+            load_data(path, crop=4)
 
 
 def test_crop_is_kept_with_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +160,9 @@ def test_crop_is_kept_with_the_run(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["train", "--data", "nmnist", "--data-root", root, "--crop", "32", "--out", run, *small]) == 0
     assert main(["eval", run]) == 0
     assert main(["train", "--resume", run, "--quiet"]) == 0
-    for source in ("nmnist", str(tmp_path / "NMNIST" / "Test" / "1" / "00001.bin")):
+    file = str(tmp_path / "full.npz")
+    assert main(["data", "convert", "nmnist", "--data-root", root, "--out", file]) == 0
+    for source in ("nmnist", str(tmp_path / "NMNIST" / "Test" / "1" / "00001.bin"), file):
         assert main(["stream", run, source, "--quiet"]) == 0
     capsys.readouterr()
     assert main(["eval", run, "--crop", "0"]) == 2
