@@ -2,15 +2,19 @@
 
 import ctypes
 
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from opzo.sim.fast.library import Answer, Events, State, load
 from opzo.sim.golden.core import GoldenCore, RunResult
+from opzo.sim.golden.counters import Counters
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.memories import Space
 from opzo.spec.network import Limits
-from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
+from opzo.spec.registers import COUNTER_BITS, Counter, LayerReg, Reg, layer_register
 
 REGISTERS = 256
 
@@ -20,6 +24,44 @@ class PlainLFSRs:
 
     def __init__(self, states: np.ndarray) -> None:
         self.states = np.array(states, np.uint32)
+
+
+class SharedRegisters(dict[int, int]):
+    """Registers by address, with a copy of their values for the compiled code: int64 (REGISTERS,)."""
+
+    def __init__(self, values: dict[int, int]) -> None:
+        super().__init__(values)
+        self.shared = np.zeros(REGISTERS, np.int64)
+
+    def __setitem__(self, address: int, value: int) -> None:
+        super().__setitem__(address, value)
+        self.shared[address] = value
+
+    def update_from_shared(self, addresses: Iterable[int]) -> None:
+        """Take over what a run may have changed."""
+        for address in addresses:
+            super().__setitem__(address, int(self.shared[address]))
+
+
+class SharedCounters(Counters):
+    """Counters in an array that the compiled code adds to: uint64 (counters,)."""
+
+    def __init__(self) -> None:
+        self.shared: NDArray[np.uint64] = np.zeros(len(Counter), np.uint64)
+
+    def __len__(self) -> int:
+        return len(self.shared)
+
+    def __getitem__(self, counter: int) -> int:
+        return int(self.shared[counter]) % (1 << COUNTER_BITS)
+
+    def add(self, counter: int, amount: int) -> None:
+        """Add ``amount``."""
+        self.shared[counter] += np.uint64(amount)
+
+    def clear(self) -> None:
+        """Set all to 0."""
+        self.shared[:] = 0
 
 
 class FastCore(GoldenCore):
@@ -32,12 +74,15 @@ class FastCore(GoldenCore):
         self._engine = self._library.opzo_fast_new()
         super().__init__(limits)
         self.memory = np.zeros((limits.rows, limits.lanes), np.int16)
-        self._registers = np.zeros(REGISTERS, np.int64)
-        self._addresses = np.array(list(self.registers))
+        self.registers: SharedRegisters = SharedRegisters(self.registers)
         shifts = (layer_register(slot, LayerReg.FEEDBACK_SHIFT) for slot in range(limits.layers))
         self._changed = (int(Reg.SAMPLES), *shifts)
         """Registers that a run can change."""
-        self._counts = np.zeros(len(Counter), np.uint64)
+        self.counters: SharedCounters = SharedCounters()
+        self._addresses = np.zeros(limits.events, np.uint16)
+        self._values = np.zeros(limits.events, np.uint8)
+        self._ends = np.zeros(limits.steps, np.int32)
+        self._events = Events(*(array.ctypes.data for array in (self._addresses, self._values, self._ends)))
         self._answer = Answer()
         self._point()
 
@@ -55,7 +100,7 @@ class FastCore(GoldenCore):
         arrays = (
             *(self.memory, self.lfsrs.states, self.membrane, self.negative, self.trace, self.history),
             *(self.input_trace, self.input_history, self.last_outputs, self.output_sums),
-            *(self._registers, self._counts),
+            *(self.registers.shared, self.counters.shared),
         )
         self._state = State(*(array.ctypes.data for array in arrays))
 
@@ -66,15 +111,12 @@ class FastCore(GoldenCore):
 
     def run(self, chunk: Chunk, label: int, flags: RunFlag) -> RunResult:
         """Run a frame or a chunk of events, as register INPUT says."""
-        arrays = (chunk.addresses.astype(np.uint16), chunk.values.astype(np.uint8), chunk.ends.astype(np.int32))
-        events = Events(*(array.ctypes.data for array in arrays), len(arrays[0]), len(arrays[2]))
-        self._registers[self._addresses] = list(self.registers.values())
-        self._counts[:] = 0
-        answer = self._answer
-        self._library.opzo_fast_run(self._engine, self._state, events, label, flags, ctypes.byref(answer))
+        events, answer = self._events, self._answer
+        events.count, events.steps = len(chunk.addresses), len(chunk.ends)
+        self._addresses[: events.count] = chunk.addresses
+        self._values[: events.count] = chunk.values
+        self._ends[: events.steps] = chunk.ends
+        self._library.opzo_fast_run(self._engine, self._state, events, label, flags, answer)
         if flags & RunFlag.TRAIN:
-            for address in self._changed:
-                self.registers[address] = int(self._registers[address])
-        for counter, amount in enumerate(self._counts.tolist()):
-            self.counters.add(counter, amount)
+            self.registers.update_from_shared(self._changed)
         return RunResult(answer.prediction, answer.loss, tuple(answer.outputs[: self[Reg.CLASSES]]))

@@ -12,7 +12,7 @@ class Counters:
     def __len__(self) -> int:
         return len(self._counts)
 
-    def __getitem__(self, counter: Counter) -> int:
+    def __getitem__(self, counter: int) -> int:
         return self._counts[counter]
 
     def add(self, counter: int, amount: int) -> None:
@@ -25,4 +25,4 @@ class Counters:
 
     def word(self, counter: int, high: int) -> int:
         """Low 32 bits (``high`` 0) or the rest (``high`` 1) of a counter."""
-        return (self._counts[counter] >> 32) if high else self._counts[counter] & 0xFFFFFFFF
+        return (self[counter] >> 32) if high else self[counter] & 0xFFFFFFFF
