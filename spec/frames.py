@@ -17,7 +17,9 @@ import zlib
 from dataclasses import dataclass
 
 END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
-_ESCAPED = {bytes([ESC_END]): bytes([END]), bytes([ESC_ESC]): bytes([ESC])}
+_END, _ESC = bytes([END]), bytes([ESC])
+_ESCAPED = {bytes([ESC_END]): _END, bytes([ESC_ESC]): _ESC}
+_ESCAPED_END, _ESCAPED_ESC = bytes([ESC, ESC_END]), bytes([ESC, ESC_ESC])
 
 LAYOUT = (
     ("0-1", "len", "bytes of payload"),
@@ -47,8 +49,7 @@ class Frame:
         """Bytes on the wire, END to END."""
         body = HEADER.pack(len(self.data), self.seq, self.code) + self.data
         body += CRC.pack(zlib.crc32(body))
-        body = body.replace(bytes([ESC]), bytes([ESC, ESC_ESC])).replace(bytes([END]), bytes([ESC, ESC_END]))
-        return bytes([END]) + body + bytes([END])
+        return _END + body.replace(_ESC, _ESCAPED_ESC).replace(_END, _ESCAPED_END) + _END
 
     @classmethod
     def decode(cls, body: bytes) -> "Frame | None":
@@ -78,12 +79,12 @@ class Unescape:
 
     def feed(self, data: bytes) -> list[bytes | None]:
         """Bodies that end in ``data``, None for a corrupt one; empty ones are dropped."""
-        *complete, rest = (self._rest + data).split(bytes([END]))
+        *complete, rest = (self._rest + data).split(_END)
         self._rest = rest[: self._max_rest]
         return [self._unescape(escaped) for escaped in complete if escaped]
 
     def _unescape(self, escaped: bytes) -> bytes | None:
-        first, *others = escaped.split(bytes([ESC]))
+        first, *others = escaped.split(_ESC)
         parts = [first]
         for part in others:
             if part[:1] not in _ESCAPED:

@@ -220,10 +220,9 @@ class Input(IntEnum):
     @classmethod
     def of_register(cls, content: int) -> "Input":
         """Kind for the content of register INPUT; a content that is no kind acts like SPIKES."""
-        try:
-            return cls(content)
-        except ValueError:
-            return cls.SPIKES
+        kind = cls._value2member_map_.get(content, cls.SPIKES)
+        assert isinstance(kind, cls)
+        return kind
 
     @classmethod
     def parse(cls, name: "Input | str") -> "Input":

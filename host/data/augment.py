@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from opzo.host.data.events.event_samples import Events
-from opzo.host.data.images.frames import SHAPE_REMEDY, Frames, encode_frame
+from opzo.host.data.images.frames import AT_ONCE, SHAPE_REMEDY, Frames
 from opzo.host.driver.initial_weights import AUGMENTATION, generator
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
+from opzo.spec.events import encode_frames
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,13 @@ class Augmentation:
 
     def samples(self, frames: Frames, order: NDArray[np.intp], draws: NDArray[np.float64]) -> Iterator[Sample]:
         """Samples in this order of indices, each transformed by its row of ``draws``."""
-        for index, draw in zip(order, draws, strict=True):
-            (image,) = frames.planes(frames.x[index : index + 1])
-            (moved,) = frames.flat(self.move(image, draw)[None])
-            yield Sample((encode_frame(moved),), int(frames.y[index]))
+        for begin in range(0, len(order), AT_ONCE):
+            block = slice(begin, begin + AT_ONCE)
+            images = frames.planes(frames.x[order[block]])
+            moves = zip(images, draws[block], *self._transforms(draws[block], images.shape[-2:]), strict=True)
+            moved = np.stack([self._move(*move) for move in moves])
+            for payload, label in zip(encode_frames(frames.flat(moved)), frames.y[order[block]].tolist(), strict=True):
+                yield Sample((payload,), label)
 
     def move(self, image: NDArray[np.uint8], draw: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Mirror an image (height, width) or (channels, height, width), rotate and zoom it about its center, shift it.
@@ -80,6 +84,26 @@ class Augmentation:
                 f"cannot transform an image of shape {image.shape}; give one of shape (height, width) or "
                 "(channels, height, width)"
             )
+        ((matrix,), (offset,)) = self._transforms(draw[None], image.shape[-2:])
+        return self._move(image, draw, matrix, offset)
+
+    def _transforms(
+        self, draws: NDArray[np.float64], size: tuple[int, ...]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Matrices (n, 2, 2) and offsets (n, 2) from places in moved images of a height and width to those before."""
+        angle, zoom = np.deg2rad(self.rotate * draws[:, 0]), 1 + self.zoom * draws[:, 1]
+        cosine, sine = np.cos(angle), np.sin(angle)
+        matrices = (np.array([[cosine, -sine], [sine, cosine]]) / zoom).transpose(2, 0, 1)
+        center = (np.array(size) - 1) / 2
+        return matrices, center - matrices @ center + self.shift * draws[:, 2:4]
+
+    def _move(
+        self,
+        image: NDArray[np.uint8],
+        draw: NDArray[np.float64],
+        matrix: NDArray[np.float64],
+        offset: NDArray[np.float64],
+    ) -> NDArray[np.uint8]:
         if self.flip and draw[4] < 0:
             image = image[..., ::-1]
         if image.ndim == 3 and len(image) > 1 and not (self.rotate or self.zoom) and self.shift == int(self.shift):
@@ -87,10 +111,6 @@ class Augmentation:
             # Each of the 2 most + 1 shifts is as likely as any other.
             down, across = (min(most, int((1 + x) / 2 * (2 * most + 1)) - most) for x in draw[2:4].tolist())
             return _shifted(image, down, across)
-        angle, zoom = np.deg2rad(self.rotate * draw[0]), 1 + self.zoom * draw[1]
-        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
-        center = (np.array(image.shape[-2:]) - 1) / 2
-        offset = center - matrix @ center + self.shift * draw[2:4]
         moved = np.empty(image.shape, np.uint8)
         for index in np.ndindex(image.shape[:-2]):
             affine_transform(image[index], matrix, offset, output=moved[index], order=1)

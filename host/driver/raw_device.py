@@ -23,6 +23,7 @@ from opzo.spec.registers import COUNTER, Counter, Reg
 READ_BYTES = 8192
 """Bytes of a reply to READ_MEMORY on a clean line: about a tenth of a second at 1 Mbaud."""
 RESULT = ANSWERS[Command.RUN]
+NO_OUTPUTS = np.zeros(0, np.int32)
 SETTINGS = frozenset(
     {Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT, Reg.CLEAR_COUNTERS}
 )
@@ -151,12 +152,11 @@ class RawDevice:
                 if last:
                     yield result
 
+        first, others = flags | RunFlag.FRESH, flags
         for sample in samples:
-            fresh = RunFlag.FRESH
             for number, payload in enumerate(sample.runs, 1):
-                request = self._link.start_run(flags | fresh, sample.label, payload)
+                request = self._link.start_run(first if number == 1 else others, sample.label, payload)
                 underway.append((request, number == len(sample.runs)))
-                fresh = RunFlag(0)
                 yield from answers(self.identity.credits - 1)
         yield from answers(0)
 
@@ -213,6 +213,8 @@ class RawDevice:
         if len(data) < RESULT.size:
             raise LinkError(f"{self.name} answered a sample with {len(data)} bytes; at least {RESULT.size} expected")
         prediction, loss = RESULT.unpack(data)
+        if not outputs and len(data) == RESULT.size:
+            return Result(prediction, loss, NO_OUTPUTS)
         sums = self._array(data[RESULT.size :], "<i4", self._classes if outputs else 0)
         return Result(prediction, loss, sums.astype(np.int32))
 

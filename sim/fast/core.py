@@ -1,7 +1,5 @@
 """The core of the compiled model: a golden core whose runs are done in C++."""
 
-import ctypes
-
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,6 +15,7 @@ from opzo.spec.network import Limits
 from opzo.spec.registers import COUNTER_BITS, Counter, LayerReg, Reg, layer_register
 
 REGISTERS = 256
+_TRAIN = int(RunFlag.TRAIN)
 
 
 class PlainLFSRs:
@@ -117,6 +116,6 @@ class FastCore(GoldenCore):
         self._values[: events.count] = chunk.values
         self._ends[: events.steps] = chunk.ends
         self._library.opzo_fast_run(self._engine, self._state, events, label, flags, answer)
-        if flags & RunFlag.TRAIN:
+        if int(flags) & _TRAIN:
             self.registers.update_from_shared(self._changed)
         return RunResult(answer.prediction, answer.loss, tuple(answer.outputs[: self[Reg.CLASSES]]))

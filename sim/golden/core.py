@@ -134,10 +134,10 @@ class GoldenCore:
 
     def read_register(self, address: int) -> int:
         """Register or half of a counter; 0 at an unused address."""
+        if (value := self.registers.get(address)) is not None:
+            return value
         counter, high = divmod(address - COUNTER, 2)
-        if 0 <= counter < len(self.counters):
-            return self.counters.word(counter, high)
-        return self.registers.get(address, 0)
+        return self.counters.word(counter, high) if 0 <= counter < len(self.counters) else 0
 
     def write_register(self, address: int, value: int) -> None:
         """Write the implemented bits of a register; addresses that are not writable are ignored."""

@@ -19,6 +19,7 @@ from opzo.spec.protocol import REPLAY, Identity
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
 
+_RUN_FLAGS = sum(RunFlag)
 _MAX_REPLY = 0xFFFF
 """Payload that the length field of a reply can say."""
 
@@ -232,17 +233,17 @@ class GoldenLink:
         else:
             part, self._position = decode_steps(data, graded=kind.graded, position=self._position)
         inputs = min(self.core.read_register(Reg.INPUTS), self.core.limits.inputs)
-        self._bad_event |= bool(((part.addresses >= inputs) | (part.values == 0)).any())
-        begin = sum(len(addresses) for addresses in self._addresses)
-        self._addresses.append(part.addresses)
-        self._values.append(part.values)
-        self._ends.append(part.ends + begin)
+        if len(part.addresses):
+            # The addresses of a frame ascend, and its values are not 0.
+            last = part.addresses.max() if kind.events else part.addresses[-1]
+            self._bad_event |= bool(last >= inputs) or (kind.graded and bool((part.values == 0).any()))
+        self._parts.append(part)
         return b""
 
     def _run(self, data: bytes) -> bytes:
         (flags, label), events = _split(Command.RUN, data)
         self._append(events)
-        chunk = Chunk(*(np.concatenate(parts) for parts in (self._addresses, self._values, self._ends)))
+        chunk = Chunk.joined(self._parts)
         _require(not self._bad_event, Status.BAD_EVENT)
         _require(len(chunk.addresses) <= self.core.limits.events, Status.FULL)
         kind = self._input()
@@ -251,7 +252,7 @@ class GoldenLink:
             _require(1 <= len(chunk.ends) <= most and chunk.ends[-1] == len(chunk.addresses), Status.BAD_STEPS)
         classes = min(self.core.read_register(Reg.CLASSES), self.core.limits.classes)
         _require(label < classes, Status.BAD_LABEL)
-        result = self.core.run(chunk, label, RunFlag(flags & sum(RunFlag)))
+        result = self.core.run(chunk, label, RunFlag(flags & _RUN_FLAGS))
         self._discard()
         reply = ANSWERS[Command.RUN].pack(result.prediction, result.loss)
         if flags & RunFlag.OUTPUTS:
@@ -264,7 +265,7 @@ class GoldenLink:
         return b""
 
     def _discard(self) -> None:
-        self._addresses: list[np.ndarray] = [np.zeros(0, np.int64)]
-        self._values, self._ends = list(self._addresses), list(self._addresses)
+        self._parts: list[Chunk] = []
+        """Input of the next run so far, the ends of each part counted from its first event."""
         self._position = 0
         self._bad_event = False

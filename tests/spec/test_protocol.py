@@ -1,11 +1,12 @@
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opzo.spec.commands import Command
-from opzo.spec.events import decode_frame_pairs, encode_events
+from opzo.spec.events import Chunk, decode_frame_pairs, encode_events, encode_frames
 from opzo.spec.frames import END, ESC, ESC_END, ESC_ESC, MAX_PAYLOAD, OVERHEAD, Frame, Unescape
 from opzo.spec.network import Limits
 from opzo.spec.protocol import CREDITS, Identity
@@ -109,6 +110,22 @@ def test_events_survive_encoding(values: dict[int, int]) -> None:
     first, position = decoded(pairs[:half])
     second, _ = decoded(pairs[half:], position)
     assert first + second == events
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 1999), st.integers(1, 255), max_size=9), max_size=5))
+def test_frames_encoded_together_are_those_encoded_alone(frames: list[dict[int, int]]) -> None:
+    pixels = np.zeros((len(frames), 2000), np.uint8)
+    for row, frame in zip(pixels, frames, strict=True):
+        row[list(frame)] = list(frame.values())
+    assert encode_frames(pixels) == [encode_events(sorted(frame.items())) for frame in frames]
+
+
+@given(st.lists(st.lists(st.lists(st.integers(0, 99), max_size=3), max_size=3), max_size=4))
+def test_joined_chunks_are_the_chunk_of_all_steps(parts: list[list[list[int]]]) -> None:
+    joined = Chunk.joined([Chunk.of_steps(part) for part in parts])
+    expected = Chunk.of_steps([step for part in parts for step in part])
+    for name in ("addresses", "values", "ends"):
+        assert getattr(joined, name).tolist() == getattr(expected, name).tolist()
 
 
 def test_events_by_hand() -> None:

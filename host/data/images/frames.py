@@ -14,13 +14,15 @@ from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.labels import check_labels, labels_of
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
-from opzo.spec.events import encode_frame_pairs
+from opzo.spec.events import encode_frames
 from opzo.spec.network import Network
 from opzo.spec.rules import Input
 
 PIXEL_MAX = 255
 DARK = 32
 """Images without a pixel brighter than this are nearly black to the network; they may have a different scale."""
+AT_ONCE = 64
+"""Images encoded at once, which is faster than one by one."""
 CHANNELS_MAX = 4
 """An axis of this length or shorter is taken for channels if the axis at the other end is longer."""
 SPIKES = (
@@ -119,8 +121,11 @@ class Frames:
 
     def samples(self, order: NDArray[np.intp] | None = None) -> Iterator[Sample]:
         """Samples, in this order of indices."""
-        for index in range(len(self)) if order is None else order:
-            yield Sample((encode_frame(self.x[index]),), int(self.y[index]))
+        for begin in range(0, len(self) if order is None else len(order), AT_ONCE):
+            block = slice(begin, begin + AT_ONCE)
+            some = block if order is None else order[block]
+            for payload, label in zip(encode_frames(self.x[some]), self.y[some].tolist(), strict=True):
+                yield Sample((payload,), label)
 
     def dense(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Values of the images with these indices, (count, inputs)."""
@@ -179,8 +184,8 @@ class Frames:
 
 def encode_frame(frame: NDArray[np.uint8]) -> bytes:
     """Encode the nonzero pixels as pairs, in ascending order of address."""
-    addresses = np.flatnonzero(frame)
-    return encode_frame_pairs(addresses, frame[addresses])
+    (payload,) = encode_frames(frame[None])
+    return payload
 
 
 def check_pixels(x: ArrayLike, name: str = "x", *, as_is: bool = False) -> NDArray[np.uint8]:
