@@ -47,8 +47,8 @@ ROW_LOW_BITS = {16: 0, 12: 2}
 12-bit weights are Q1.10. Outside the memory every row entry is a multiple of 2**low bits in the units of WEIGHT."""
 MEMBRANE = Fixed(7, 12)
 """Membrane potentials, input currents and readout values ``o``; saturating."""
-ACCUMULATOR = Fixed(16, 16)
-"""Sum of weight x input; wide enough for 4,097 rows, so that it never wraps."""
+ACCUMULATOR = Fixed(18, 16)
+"""Sum of weight x input; wide enough for 16,385 rows, so that it never wraps."""
 THRESHOLD = MEMBRANE.one
 """Firing threshold: 1.0 in MEMBRANE."""
 
@@ -81,6 +81,9 @@ FEEDBACK_FACTOR_BITS = 9
 """M as used: entry >> feedback shift, saturated to this many bits, sign included."""
 LOCAL_SHIFT = 4
 """Right shift of the entries of a local readout (WEIGHT) in Feedback; those of M have the feedback shift."""
+BLOCK_SUM = Fixed(6, 11)
+"""Feedback sum of a block of a convolution, without its BLOCK_SUM_SHIFT lowest bits; saturating."""
+BLOCK_SUM_SHIFT = 8
 FEEDBACK_SHIFT_MAX = 15
 FEEDBACK_REFRESH = 64
 """Training runs between updates of the feedback shifts."""
@@ -97,6 +100,17 @@ FILTERED = Fixed(6, 11)
 """Credit filtered backwards in time, E[k] = delta[k] + E[k+1] / 2, the half rounded towards 0; never saturates."""
 FRAME_CREDIT = FILTERED
 """Sum of E over the sample, for inputs that are constant over the sample; saturating."""
+GRADIENT = Fixed(20, 11)
+"""Gradient accumulator of a weight of a convolution: updates of all positions and runs of a batch; saturating."""
+GRADIENT_STEP = Fixed(9, 11)
+"""A gradient as it changes a weight: shifted right and rounded; saturating."""
+GRADIENT_SHIFT_MAX = 31
+"""Largest right shift of a gradient."""
+MAGNITUDE_BITS = 32
+"""Running sum of abs(gradient) of lane 0, in units of 2**MAGNITUDE_UNIT_BITS, times 2**MAGNITUDE_DECAY_BITS."""
+MAGNITUDE_UNIT_BITS = 8
+MAGNITUDE_DECAY_BITS = 6
+"""The running sum forgets 2**-MAGNITUDE_DECAY_BITS of itself a batch."""
 DELTA_SHIFT = 9
 """Credit = Feedback sum >> (DELTA_SHIFT + surrogate code), rounded half up."""
 SURROGATE_OFF = 8

@@ -1,8 +1,8 @@
 """Network description, the limits of a device, and where a network lies in the device's memories."""
 
-import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS, MAX_STEPS, ROW_LOW_BITS, WEIGHT
+from opzo.spec.geometry import block_count
+from opzo.spec.layers import BLOCKS, Convolution, Dense, LayerShape, Map, Part, Pool, of_sizes, parse, shapes
 from opzo.spec.messages import shown
 from opzo.spec.rules import Input
 from opzo.spec.values import whole_number
@@ -18,7 +20,7 @@ MAX_HIDDEN = 5
 """Hidden layers that the register map has room for."""
 USUAL_HIDDEN = 3
 """Hidden layers that a device has room for unless it is built for more."""
-MAX_INPUTS = 4096
+MAX_INPUTS = 16384
 MAX_ROWS = 1 << 20
 """Row-words that the link can address."""
 LANES = (4, 8, 16, 32, 64, 128)
@@ -27,8 +29,10 @@ GROUPS = (2, 4, 8)
 MAX_CLASSES = 64
 MAX_LOCAL_CLASSES = 32
 """Classes with local learning: two sums over so many never leave the accumulator."""
-MAX_NEURONS = 1 << 20
-"""Neurons of one layer, far beyond any device."""
+MAX_WORDS = 8192
+"""Words of all hidden layers together."""
+USUAL_BLOCK = 2
+"""Block of a convolution's feedback; exact where an average pool follows."""
 
 
 def chunk_events(inputs: int) -> int:
@@ -61,6 +65,8 @@ class Limits:
     lanes_per_group : int
         Lanes that share row memory, neuron units and command registers: 2, 4 or 8. Fewer need fewer cycles where words
         are short, more make a smaller chip. Nothing else depends on it, so `Identity` does not report it.
+    gradients : int
+        Row-words of the gradient accumulators of convolutions (P each); 0: a device without convolution.
     """
 
     lanes: int
@@ -72,6 +78,7 @@ class Limits:
     weight_bits: int = WEIGHT.width
     layers: int = USUAL_HIDDEN
     lanes_per_group: int = 2
+    gradients: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lanes", _choice("lanes", self.lanes, LANES, "a power of two from 4 to 128"))
@@ -84,12 +91,14 @@ class Limits:
         for name, value, top in (
             ("rows", self.rows, MAX_ROWS),
             ("inputs", self.inputs, MAX_INPUTS),
-            ("words", self.words, 1024),
+            ("words", self.words, MAX_WORDS),
             ("classes", self.classes, MAX_CLASSES),
             ("steps", self.steps, HISTORY_STEPS),
             ("layers", self.layers, MAX_HIDDEN),
         ):
             object.__setattr__(self, name, whole_number(name, value, 1, top, error=NetworkError))
+        gradients = whole_number("gradients", self.gradients, 0, MAX_ROWS, error=NetworkError)
+        object.__setattr__(self, "gradients", gradients)
 
     @property
     def events(self) -> int:
@@ -165,11 +174,30 @@ class Limits:
 class Layer:
     """One layer of weights: where it lies, and the shape of its postsynaptic words.
 
-    Row ``i`` of word ``w`` is row-word ``weight_base + w * rows + i``; the bias is the last row. Entry ``k`` of
-    the feedback matrix for word ``w`` is row-word ``feedback_base + w * classes + k``. Where the layer has a local
-    readout (``local``), both it and the feedback matrix are ``2 * classes`` row-words a word: first the readout's
-    entries, then those of the matrix. ``word_base`` is the layer's first word in the memories of the lanes (membrane,
-    surrogate, credit).
+    Neuron c of position p belongs to lane ``c mod P`` of word ``p * words + c div P`` of the layer; a dense layer has
+    one position. Row ``i`` of word ``w`` is row-word ``weight_base + w * rows + i``, the same for all positions; the
+    bias is the last row. Entry ``k`` of the feedback matrix for word ``w`` of block ``q`` is row-word
+    ``feedback_base + (q * words + w) * classes + k``; a dense layer is one block. Where the layer has a local readout
+    (``local``), both it and the feedback matrix are ``2 * classes`` row-words: first the readout's entries, then those
+    of the matrix. ``word_base`` is the layer's first word in the memories of the neurons (membrane, surrogate, credit).
+    A convolution has gradient accumulators, laid out as the weights, from ``gradient_base`` on.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of weights, the bias included.
+    neurons : int
+        Neurons of a position: the channels of a convolution, all neurons of a dense layer.
+    words : int
+        Words of a position.
+    tail : int
+        Lanes in use in the last word of a position.
+    shape : LayerShape
+        What the layer sees, and its map.
+    cells : bool
+        Whether an average pool follows, so that positions are numbered cell by cell (`opzo.spec.geometry`).
+    block : int
+        Height and width of the blocks that share feedback entries.
     """
 
     rows: int
@@ -179,7 +207,31 @@ class Layer:
     weight_base: int
     feedback_base: int
     word_base: int
+    shape: LayerShape
     local: bool = False
+    cells: bool = False
+    block: int = 1
+    gradient_base: int = 0
+
+    @property
+    def convolution(self) -> bool:
+        """Whether positions share weights, so that gradients are summed before they change a weight."""
+        return self.shape.kernel > 0
+
+    @property
+    def positions(self) -> int:
+        """Positions of the map."""
+        return self.shape.map.positions
+
+    @property
+    def all_words(self) -> int:
+        """Words of all positions."""
+        return self.positions * self.words
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that share feedback entries."""
+        return block_count(self.shape.map, self.block)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -188,40 +240,57 @@ class Network:
 
     Parameters
     ----------
-    sizes : sequence of int, or str
-        Neurons of each layer: inputs, 1 to 5 hidden layers, classes; ``(64, 64, 10)`` or ``"64-64-10"``.
+    sizes : str or sequence
+        Inputs, layers and pools as text (``opzo.spec.layers``), ``"64-64-10"`` or ``"1x28x28-8c3-p2-16c3-p2-10"``; or
+        the neurons of each layer, ``(64, 64, 10)``, with maps, convolutions and pools as objects. There are 1 to
+        MAX_HIDDEN hidden layers; the last layer has one neuron a class.
     steps : int
         Time steps T a sample.
     local : int
         Hidden layers, from the first on, with a local readout (local learning).
     input : Input or str
         What samples consist of: ``frame``, ``spikes`` or ``graded``.
+    block : int
+        Height and width of the blocks of positions of a convolution that share feedback entries: 1, 2, 4, ... 32.
     """
 
-    sizes: tuple[int, ...]
+    sizes: tuple[int | Map | Convolution | Pool, ...]
     steps: int
     local: int
     input: Input
+    block: int
 
     def __init__(
         self,
-        sizes: Sequence[int] | NDArray[np.integer] | str,
+        sizes: Sequence[Any] | NDArray[np.integer] | str,
         steps: int = 6,
         local: int = 0,
         input: Input | str = Input.FRAME,
+        block: int = USUAL_BLOCK,
     ) -> None:
-        fields = {"sizes": _sizes(sizes), "steps": steps, "local": local, "input": Input.parse(input)}
+        inputs, parts = _parts(sizes)
+        if parts and isinstance(parts[0], Dense):
+            # A dense layer does not see how its inputs are arranged.
+            inputs = Map(inputs.neurons)
+        first = inputs.channels if inputs.positions == 1 and not _convolves(parts[:1]) else inputs
+        written = (first, *(part.neurons if isinstance(part, Dense) else part for part in parts))
+        fields = {"sizes": written, "steps": steps, "local": local, "input": Input.parse(input)}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
-        if not 3 <= len(self.sizes) <= MAX_HIDDEN + 2:
+        if not parts or not isinstance(parts[-1], Dense):
+            raise NetworkError(f"'{self}' must end with a dense layer, one neuron a class")
+        hidden = len(self.layers) - 1
+        if not 1 <= hidden <= MAX_HIDDEN:
             raise NetworkError(
                 f"a network has 1 to {MAX_HIDDEN} hidden layers, written inputs-hidden-...-classes; "
-                f"'{self}' has {max(len(self.sizes) - 2, 0)}"
+                f"'{self}' has {max(hidden, 0)}"
             )
         if self.classes < 2:
             raise NetworkError(f"{self} has {self.classes} class; the least is 2")
         object.__setattr__(self, "steps", whole_number("steps", steps, 1, MAX_STEPS, error=NetworkError))
         object.__setattr__(self, "local", whole_number("local", local, 0, MAX_HIDDEN, error=NetworkError))
+        block = _choice("block", block, BLOCKS, "1, 2, 4, 8, 16 or 32")
+        object.__setattr__(self, "block", block if _convolves(parts) else USUAL_BLOCK)
         if self.local > len(self.hidden):
             raise NetworkError(
                 f"local is {self.local} hidden layers with a local readout; {self} has {len(self.hidden)}"
@@ -238,27 +307,64 @@ class Network:
     def __repr__(self) -> str:
         local = f", local={self.local}" if self.local else ""
         kind = f", input='{self.input.name.lower()}'" if self.input.events else ""
-        return f"Network('{self}', steps={self.steps}{local}{kind})"
+        block = f", block={self.block}" if self.block != USUAL_BLOCK else ""
+        return f"Network('{self}', steps={self.steps}{local}{kind}{block})"
 
     @classmethod
     def parse(cls, text: str, steps: int = 6, local: int = 0, input: Input | str = Input.FRAME) -> "Network":
         """Network from a text like ``784-256-256-10``."""
         return cls(text, steps, local, input)
 
+    @cached_property
+    def layers(self) -> tuple[LayerShape, ...]:
+        """Layers of weights, the readout last."""
+        return tuple(shapes(*of_sizes(self.sizes)))
+
+    @property
+    def input_map(self) -> Map | None:
+        """How a convolution sees the inputs; None where the first layer is dense."""
+        return self.layers[0].below if self.layers[0].kernel else None
+
+    @property
+    def convolutions(self) -> tuple[LayerShape, ...]:
+        """Layers that are convolutions; they are the first hidden layers."""
+        return tuple(layer for layer in self.layers if layer.kernel)
+
+    @property
+    def neurons(self) -> tuple[int, ...]:
+        """Inputs, neurons of each hidden layer, classes."""
+        return (self.layers[0].below.neurons, *(layer.map.neurons for layer in self.layers))
+
+    @property
+    def weight_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shape of each matrix of weights: (n_in + 1, n_out), where a convolution has n_out channels."""
+        return tuple((layer.rows, layer.map.channels) for layer in self.layers)
+
+    @property
+    def feedback_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shape of each hidden layer's feedback matrix and local readout: (classes, n).
+
+        A convolution has n = blocks x channels, block by block.
+        """
+        return tuple(
+            (self.classes, layer.map.channels * (block_count(layer.map, self.block) if layer.kernel else 1))
+            for layer in self.layers[:-1]
+        )
+
     @property
     def inputs(self) -> int:
         """Input addresses n_0."""
-        return self.sizes[0]
+        return self.neurons[0]
 
     @property
     def hidden(self) -> tuple[int, ...]:
         """Neurons of each hidden layer."""
-        return self.sizes[1:-1]
+        return self.neurons[1:-1]
 
     @property
     def classes(self) -> int:
         """Classes C."""
-        return self.sizes[-1]
+        return self.neurons[-1]
 
     @property
     def _steps_a_run(self) -> int:
@@ -267,16 +373,17 @@ class Network:
 
     def check(self, limits: Limits) -> None:
         """Raise NetworkError, which names the limit, if a device with ``limits`` is too small for the network."""
-        words = sum(map(limits.words_for, self.hidden))
         layers = self._place(limits.lanes)
-        needed = layers[-1].weight_base + layers[-1].rows * layers[-1].words
+        if self.convolutions and not limits.gradients:
+            raise NetworkError(f"{self} has convolutions; the device was built without")
         for what, value, limit in (
             ("inputs", self.inputs, limits.inputs),
             ("hidden layers", len(self.hidden), limits.layers),
             ("classes", self.classes, limits.classes),
             ("time steps", self._steps_a_run, limits.steps),
-            (f"words of {limits.lanes} hidden neurons", words, limits.words),
-            (f"row-words of {limits.lanes} weights", needed, limits.rows),
+            (f"words of {limits.lanes} hidden neurons", _words(layers), limits.words),
+            (f"row-words of {limits.lanes} weights", _rows(layers), limits.rows),
+            (f"row-words of {limits.lanes} gradients", _gradients(layers), limits.gradients),
         ):
             if value > limit:
                 raise NetworkError(f"{self} needs {value} {what}; the device has {limit}")
@@ -293,40 +400,44 @@ class Network:
         """Smallest usual device with ``lanes`` lanes that holds the network, sizes rounded up so that builds recur."""
         lanes = _choice("lanes", lanes, LANES, "a power of two from 4 to 128")
         layers = self._place(lanes)
-        rows = layers[-1].weight_base + layers[-1].rows * layers[-1].words
         return Limits(
             lanes=lanes,
-            rows=-(-rows // 1024) * 1024,
+            rows=-(-_rows(layers) // 1024) * 1024,
             inputs=min(MAX_INPUTS, max(256, 1 << self.inputs.bit_length())),
-            words=max(8, 1 << (sum(layer.words for layer in layers[:-1]) - 1).bit_length()),
+            words=max(8, 1 << (_words(layers) - 1).bit_length()),
             classes=16 if self.classes <= 16 else 64,
             weight_bits=weight_bits,
             layers=max(USUAL_HIDDEN, len(self.hidden)),
+            gradients=-(-_gradients(layers) // 256) * 256,
         )
 
     def _place(self, lanes: int) -> tuple[Layer, ...]:
-        layers: list[Layer] = []
-        address = word = 0
-        for rows, neurons in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+        placed: list[Layer] = []
+        address = word = gradient = 0
+        for index, shape in enumerate(self.layers):
+            last = index == len(self.layers) - 1
+            neurons = shape.map.channels
             words = words_for(neurons, lanes)
-            last = len(layers) == len(self.hidden)
-            local = len(layers) < self.local
-            feedback = 0 if last else self.classes * words * (1 + local)
-            layers.append(
-                Layer(
-                    rows=rows + 1,
-                    neurons=neurons,
-                    words=words,
-                    tail=neurons - (words - 1) * lanes,
-                    weight_base=address + feedback,
-                    feedback_base=address,
-                    word_base=0 if last else word,
-                    local=local,
-                )
+            layer = Layer(
+                rows=shape.rows,
+                neurons=neurons,
+                words=words,
+                tail=neurons - (words - 1) * lanes,
+                weight_base=0,
+                feedback_base=address,
+                word_base=0 if last else word,
+                shape=shape,
+                local=index < self.local,
+                cells=not last and self.layers[index + 1].pool,
+                block=self.block if shape.kernel else 1,
+                gradient_base=gradient if shape.kernel else 0,
             )
-            address += feedback + (rows + 1) * words
-            word += words
-        return tuple(layers)
+            feedback = 0 if last else self.classes * words * layer.blocks * (1 + layer.local)
+            placed.append(replace(layer, weight_base=address + feedback))
+            address += feedback + layer.rows * words
+            word += layer.all_words
+            gradient += layer.rows * words if layer.convolution else 0
+        return tuple(placed)
 
 
 def words_for(neurons: int, lanes: int) -> int:
@@ -346,21 +457,30 @@ def _choice(name: str, value: Any, choices: Collection[int], words: str) -> int:
     return int(value)
 
 
-def _sizes(given: Sequence[int] | NDArray[np.integer] | str) -> tuple[int, ...]:
-    """Neurons of each layer, from a text or from numbers; NetworkError if they are not those of a network."""
+def _parts(given: Sequence[Any] | NDArray[np.integer] | str) -> tuple[Map, tuple[Part, ...]]:
+    """Inputs, layers and pools, from a text or a sequence; NetworkError if they are not those of a network."""
     if isinstance(given, str):
-        parts = given.strip().split("-")
-        # More digits are refused by Python itself.
-        if not all(part.isascii() and part.isdigit() and len(part) < 1000 for part in parts):
-            meant = re.sub(r"\s*[\s,;x*/_-]\s*", "-", given.strip().lower())
-            hint = f" (did you mean {shown(meant)}?)" if re.fullmatch("[0-9]+(-[0-9]+)+", meant) else ""
-            raise NetworkError(f"{shown(given)} is not a network{hint}; write it like 64-64-64-10")
-        sizes: Sequence[Any] = [int(part) for part in parts]
-    elif isinstance(given, bytes | bytearray) or not isinstance(given, Sequence | np.ndarray):
+        return parse(given)
+    if isinstance(given, bytes | bytearray) or not isinstance(given, Sequence | np.ndarray):
         raise NetworkError(f"{shown(given)} is not a network; give its layers, like (64, 64, 10) or '64-64-10'")
-    else:
-        sizes = list(np.atleast_1d(given)) if isinstance(given, np.ndarray) else given
-    return tuple(
-        whole_number(f"neurons of layer {layer}", size, 1, MAX_NEURONS, error=NetworkError)
-        for layer, size in enumerate(sizes)
-    )
+    return of_sizes(list(np.atleast_1d(given)) if isinstance(given, np.ndarray) else given)
+
+
+def _convolves(parts: Sequence[Part]) -> bool:
+    """Whether there is a convolution among ``parts``."""
+    return any(isinstance(part, Convolution) for part in parts)
+
+
+def _words(layers: Sequence[Layer]) -> int:
+    """Words of all hidden neurons."""
+    return sum(layer.all_words for layer in layers[:-1])
+
+
+def _rows(layers: Sequence[Layer]) -> int:
+    """Row-words of weights and feedback entries."""
+    return layers[-1].weight_base + layers[-1].rows * layers[-1].words
+
+
+def _gradients(layers: Sequence[Layer]) -> int:
+    """Row-words of gradients."""
+    return sum(layer.rows * layer.words for layer in layers if layer.convolution)

@@ -73,6 +73,7 @@ IDENTITY = Payload(
         Field("rows", "u32", "rows of the weight memory"),
         Field("weight_bits", "u16", "bits of a weight in memory, 16 or 12"),
         Field("layers", "u16", "most hidden layers"),
+        Field("gradients", "u32", "row-words of the gradient accumulators; 0: a device without convolution"),
         Field("max_payload", "u16", "longest payload towards the device"),
         Field("credits", "u16", "RUN frames that may be unanswered"),
         Field(
@@ -100,6 +101,7 @@ class Identity:
     rows: int
     weight_bits: int
     layers: int
+    gradients: int
     max_payload: int
     credits: int
     clock_khz: int
@@ -118,6 +120,7 @@ class Identity:
             rows=limits.rows,
             weight_bits=limits.weight_bits,
             layers=limits.layers,
+            gradients=limits.gradients,
             max_payload=MAX_PAYLOAD,
             credits=CREDITS,
             clock_khz=clock_khz,
@@ -145,6 +148,7 @@ class Identity:
             self.steps,
             self.weight_bits,
             self.layers,
+            gradients=self.gradients,
         )
 
     def pack(self) -> bytes:

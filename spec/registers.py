@@ -20,7 +20,7 @@ from opzo.spec.network import MAX_HIDDEN, Limits, Network
 from opzo.spec.rules import Input, Rule
 
 READOUT_LAYER = MAX_HIDDEN
-LAYER = 0x10
+LAYER = 0x20
 LAYER_STRIDE = 16
 COUNTER = 0x80
 COUNTER_BITS = 48
@@ -53,7 +53,7 @@ class Reg(_Stored):
     )
     STEPS = 0x01, 4, "Time steps of a frame sample. A chunk of events carries its own."
     CLASSES = 0x02, 7, "Classes."
-    INPUTS = 0x03, 13, "Inputs."
+    INPUTS = 0x03, 15, "Inputs."
     RULE = (
         0x04,
         max(Rule).bit_length(),
@@ -86,28 +86,53 @@ class Reg(_Stored):
         2,
         "Kind of input: " + ", ".join(f"{kind.value} {kind.name}" for kind in Input) + ". Other values act as SPIKES.",
     )
+    BATCH = (
+        0x0E,
+        8,
+        "Runs with learning after which the gradients of convolutions change the weights. 0 acts as 1.",
+    )
+    PENDING = (
+        0x0F,
+        8,
+        "Runs with learning whose gradients have not changed the weights of convolutions yet. The device counts it.",
+    )
+    INPUT_HEIGHT = 0x10, 8, "Height of the input map where the first layer is a convolution."
+    INPUT_WIDTH = 0x11, 8, "Width of it."
 
 
 class LayerReg(_Stored):
     """Registers of one layer of weights, at LAYER + LAYER_STRIDE * layer + value. All are 0 after a reset."""
 
-    ROWS = 0, 13, "Rows: presynaptic neurons and the bias."
-    WORDS = 1, 11, "Words of postsynaptic neurons."
-    TAIL = 2, 8, "Lanes in use in the last word."
+    ROWS = 0, 15, "Rows: presynaptic neurons of a window and the bias."
+    WORDS = 1, 11, "Words of postsynaptic neurons: of a dense layer, or of a position of a convolution."
+    TAIL = 2, 8, "Lanes in use in the last of these words."
     WEIGHT_BASE = 3, 20, "First row-word of the weights: row i of word w is WEIGHT_BASE + w x ROWS + i, the bias last."
     FEEDBACK_BASE = (
         4,
         20,
-        "First row-word of the feedback entries: entry k of word w is FEEDBACK_BASE + w x CLASSES + k. With a local "
-        "readout a word has 2 x CLASSES: first those of the local readout, then those of the feedback matrix.",
+        "First row-word of the feedback entries: entry k of word w is FEEDBACK_BASE + w x CLASSES + k; the words of "
+        "block q of a convolution are w = q x WORDS to q x WORDS + WORDS - 1. With a local readout a word has "
+        "2 x CLASSES: first those of the local readout, then those of the feedback matrix.",
     )
     FEEDBACK_SHIFT = (
         5,
         4,
         f"Shift of the feedback matrix as used. The device rewrites it every {formats.FEEDBACK_REFRESH} training runs.",
     )
-    WORD_BASE = 6, 10, "First word in the memories of neurons."
+    WORD_BASE = 6, 13, "First word in the memories of neurons."
     LOCAL_SHIFT = 7, 4, "Shift of the entries of the local readout where they feed back. 0: no local readout."
+    KERNEL = 8, 3, "Height and width of the kernel of a convolution: 1, 3 or 5. 0: a dense layer."
+    HEIGHT = 9, 8, "Height of the map of a convolution."
+    WIDTH = 10, 8, "Width of it."
+    POOL = 11, 1, "1: an average pool of 2 x 2 lies between the layer below and this layer."
+    BLOCK_SHIFT = 12, 3, "Log2 of height and width of the blocks of a convolution that share feedback entries."
+    GRADIENT_BASE = 13, 20, "First row-word of the gradient accumulators of a convolution, laid out as the weights."
+    MAGNITUDE = (
+        14,
+        formats.MAGNITUDE_BITS,
+        "Running sum of the gradients of lane 0 of a convolution, which decides how far they are shifted right. The "
+        "device rewrites it with every change of the weights.",
+    )
 
 
 class Counter(Described):
@@ -145,6 +170,8 @@ class Counter(Described):
     FEEDBACK_SATURATIONS = 22, "Row-words of feedback matrices or local readouts written in which some lane saturated."
     STEPS = 23, "Time steps run."
     DROPPED = 24, "Events that found the event buffer full. The link refuses such chunks, so this stays 0."
+    ACCUMULATE = 25, "Row-words of gradient accumulators read and written."
+    GRADIENT_SATURATIONS = 26, "Row-words of gradient accumulators written in which some lane saturated."
 
 
 TIMING_COUNTERS = (Counter.TRAIN_CYCLES, Counter.TEST_CYCLES)
@@ -157,8 +184,9 @@ def layer_counters(layers: int) -> tuple[Counter, ...]:
 
 
 def counters_of(limits: Limits) -> tuple[Counter, ...]:
-    """Counters of a device with ``limits``; those of hidden layers beyond its limit read 0."""
+    """Counters of a device with ``limits``; those of hidden layers beyond its limit, and of convolutions, read 0."""
     missing = set(layer_counters(MAX_HIDDEN)) - set(layer_counters(limits.layers))
+    missing |= set() if limits.gradients else {Counter.ACCUMULATE, Counter.GRADIENT_SATURATIONS}
     return tuple(counter for counter in Counter if counter not in missing)
 
 
@@ -214,14 +242,20 @@ def _map() -> Iterator[Register]:
 
 REGISTERS = {register.address: register for register in _map()}
 """Every register, by address."""
-STORED = tuple(register for register in Reg if register.bits)
-"""Single registers that keep what is written."""
+CONVOLUTION_REGISTERS = (Reg.BATCH, Reg.PENDING, Reg.INPUT_HEIGHT, Reg.INPUT_WIDTH)
+CONVOLUTION_FIELDS = tuple(field for field in LayerReg if field >= LayerReg.KERNEL)
+"""Registers, single ones and those of a layer, that a device without convolution (``Limits.gradients``) lacks."""
 
 
 def stored_bits(limits: Limits) -> dict[int, int]:
     """Bits of each register of a device with ``limits`` that keeps what is written, by address."""
-    layers = {layer_register(slot, field): field.bits for slot in layer_slots(limits) for field in LayerReg}
-    return {register.value: register.bits for register in STORED} | layers
+    kept = [register for register in Reg if register.bits]
+    fields = list(LayerReg)
+    if not limits.gradients:
+        kept = [register for register in kept if register not in CONVOLUTION_REGISTERS]
+        fields = [field for field in fields if field not in CONVOLUTION_FIELDS]
+    layers = {layer_register(slot, field): field.bits for slot in layer_slots(limits) for field in fields}
+    return {register.value: register.bits for register in kept} | layers
 
 
 def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int, int]:
@@ -236,6 +270,8 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
         int(Reg.INPUTS): network.inputs,
         int(Reg.RULE): int(rule),
         int(Reg.INPUT): int(network.input),
+        int(Reg.INPUT_HEIGHT): network.layers[0].below.height,
+        int(Reg.INPUT_WIDTH): network.layers[0].below.width,
     }
     layers = network.layout(limits)
     for index, layer in enumerate(layers):
@@ -248,6 +284,13 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
             (LayerReg.FEEDBACK_BASE, layer.feedback_base),
             (LayerReg.WORD_BASE, layer.word_base),
             (LayerReg.LOCAL_SHIFT, LOCAL_SHIFT if layer.local else 0),
+            (LayerReg.KERNEL, layer.shape.kernel),
+            (LayerReg.HEIGHT, layer.shape.map.height),
+            (LayerReg.WIDTH, layer.shape.map.width),
+            (LayerReg.POOL, layer.shape.pool),
+            (LayerReg.BLOCK_SHIFT, layer.block.bit_length() - 1),
+            (LayerReg.GRADIENT_BASE, layer.gradient_base),
         ):
             values[layer_register(slot, field)] = value
-    return values
+    stored = stored_bits(limits)
+    return {address: value for address, value in values.items() if address in stored}

@@ -64,7 +64,7 @@ class Replicas:
 
     def __init__(self, network: Network, seeds: Sequence[int]) -> None:
         self.network = network
-        sizes = list(zip(network.sizes[:-1], network.sizes[1:], strict=True))
+        sizes = [(rows - 1, neurons) for rows, neurons in network.weight_shapes]
         scales = [SCALES[0], *[SCALES[1]] * (len(sizes) - 2), SCALES[2]]
         self.weights = []
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]

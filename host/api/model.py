@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +237,7 @@ def _path(path: str | Path) -> Path:
 
 def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArray[np.int16]]:
     """Weights of each layer in Q3.12; OpzoError where they do not fit ``network``."""
-    shapes = [(n_in + 1, n_out) for n_in, n_out in pairwise(network.sizes)]
+    shapes = network.weight_shapes
     if len(matrices) != len(shapes):
         raise OpzoError(f"{network} has {len(shapes)} matrices of weights, not {len(matrices)}")
     raw = []

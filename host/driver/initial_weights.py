@@ -29,9 +29,10 @@ def initial_weights(network: Network, seed: int) -> list[NDArray[np.int16]]:
     random = generator(seed, _WEIGHTS)
     weights = []
     first = EVENT_SCALE if network.input.events else INPUT_SCALE
-    for layer, (n_in, n_out) in enumerate(zip(network.sizes[:-1], network.sizes[1:], strict=True)):
+    for layer, (rows, n_out) in enumerate(network.weight_shapes):
+        n_in = rows - 1
         scale = first if layer == 0 else READOUT_SCALE if layer == len(network.hidden) else HIDDEN_SCALE
-        matrix = np.zeros((n_in + 1, n_out), np.int16)
+        matrix = np.zeros((rows, n_out), np.int16)
         matrix[:-1] = _uniform(random, scale / sqrt(n_in), (n_in, n_out))
         weights.append(matrix)
     return weights
@@ -40,7 +41,8 @@ def initial_weights(network: Network, seed: int) -> list[NDArray[np.int16]]:
 def initial_local(network: Network, seed: int) -> list[NDArray[np.int16]]:
     """Entries of the local readouts, (classes, n) in Q3.12."""
     random = generator(seed, _LOCAL)
-    return [_uniform(random, LOCAL_SCALE / sqrt(n), (network.classes, n)) for n in network.hidden[: network.local]]
+    shapes = network.feedback_shapes[: network.local]
+    return [_uniform(random, LOCAL_SCALE / sqrt(shape[1]), shape) for shape in shapes]
 
 
 def _uniform(random: np.random.Generator, bound: float, shape: tuple[int, int]) -> NDArray[np.int16]:
@@ -53,7 +55,7 @@ def initial_feedback(network: Network, rule: Rule, seed: int) -> list[NDArray[np
     if not rule.feedback:
         return []
     random = generator(seed, _FEEDBACK)
-    shapes = [(network.classes, n) for n in network.hidden]
+    shapes = network.feedback_shapes
     if not rule.entry.random_matrix:
         return [np.zeros(shape, np.int16) for shape in shapes]
     return [random.integers(-FEEDBACK_RANGE, FEEDBACK_RANGE, shape, np.int16, endpoint=True) for shape in shapes]

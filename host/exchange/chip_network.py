@@ -48,7 +48,7 @@ class ChipNetwork(nn.Module):
 
     def __init__(self, network: Network, weights: Sequence[NDArray[np.int16]]) -> None:
         super().__init__()
-        shapes = [(n_in + 1, n_out) for n_in, n_out in zip(network.sizes[:-1], network.sizes[1:], strict=True)]
+        shapes = list(network.weight_shapes)
         if [matrix.shape for matrix in weights] != shapes:
             raise ValueError(f"weights of {network} have shapes {shapes}, not {[matrix.shape for matrix in weights]}")
         self.network = network
@@ -60,7 +60,7 @@ class ChipNetwork(nn.Module):
 
         Spikes are 0 or 1, graded events 0 (none) to 255. All results are integers in double precision.
         """
-        first, *weights = (self.get_buffer(f"weights_{layer}") for layer in range(len(self.network.sizes) - 1))
+        first, *weights = (self.get_buffer(f"weights_{layer}") for layer in range(len(self.network.layers)))
         if self.network.input is Input.SPIKES:
             current = _integrate_spikes(x.double(), first)
         elif self.network.input is Input.GRADED:

@@ -34,7 +34,7 @@ class FloatNetwork(nn.ModuleList):
     """
 
     def __init__(self, network: Network) -> None:
-        super().__init__(nn.Linear(*shape) for shape in zip(network.sizes[:-1], network.sizes[1:], strict=True))
+        super().__init__(nn.Linear(rows - 1, neurons) for rows, neurons in network.weight_shapes)
         self.network = network
 
     @classmethod

@@ -115,7 +115,7 @@ def compare(
     before, after = FloatNetwork.of(network, layers), ChipNetwork(network, weights)
     spikes, differ = np.zeros((2, len(network.hidden)))
     differing, correct_before, correct_after = 0, 0, 0
-    size = max(1, BATCH_VALUES // (network.steps * sum(network.sizes)))
+    size = max(1, BATCH_VALUES // (network.steps * sum(network.neurons)))
     for begin in range(0, len(samples), size):
         some = np.arange(begin, min(begin + size, len(samples)))
         values = torch.from_numpy(samples.dense(some))

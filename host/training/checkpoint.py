@@ -220,13 +220,12 @@ def _state(file: Fields, network: Network, rule: Rule, limits: Limits) -> State:
             raise ValueError(f"{name} holds {wrong[0]}, which is not a value of {limits.weight_bits} bits")
         return array
 
-    classes, hidden = network.classes, network.hidden
-    shapes = zip(network.sizes[:-1], network.sizes[1:], strict=True)
+    entries = network.feedback_shapes
     return State(
-        [rows(f"weights_{layer}", (n_in + 1, n_out)) for layer, (n_in, n_out) in enumerate(shapes, 1)],
-        [rows(f"feedback_{layer}", (classes, n)) for layer, n in enumerate(hidden if rule.feedback else (), 1)],
-        [rows(f"local_{layer}", (classes, n)) for layer, n in enumerate(hidden[: network.local], 1)],
-        file.array("feedback_shift", np.uint8, (len(hidden),), 0, FEEDBACK_SHIFT_MAX),
+        [rows(f"weights_{layer}", shape) for layer, shape in enumerate(network.weight_shapes, 1)],
+        [rows(f"feedback_{layer}", shape) for layer, shape in enumerate(entries if rule.feedback else (), 1)],
+        [rows(f"local_{layer}", shape) for layer, shape in enumerate(entries[: network.local], 1)],
+        file.array("feedback_shift", np.uint8, (len(entries),), 0, FEEDBACK_SHIFT_MAX),
         # An LFSR with state 0 never leaves it.
         file.array("lfsr", np.uint32, (limits.lanes,), 1),
         file.integer("samples", 0, SAMPLES_MAX),

@@ -12,6 +12,7 @@ from opzo.sim.golden.traces import Traces, advance
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, WEIGHT
+from opzo.spec.layers import LayerShape, Map
 from opzo.spec.memories import Space
 from opzo.spec.network import Layer, Limits
 from opzo.spec.registers import (
@@ -55,6 +56,8 @@ class GoldenCore:
         The same for the inputs.
     traces, input_traces : list of Traces, Traces
         Views of these arrays by hidden layer, with their lists of active rows.
+    gradients : int32 (gradients, lanes)
+        Gradient accumulators of convolutions, GRADIENT.
     bias_trace : int
         Trace of the bias rows.
     begun : bool
@@ -74,6 +77,7 @@ class GoldenCore:
         self._bits = stored_bits(limits)
         self.registers = dict.fromkeys(self._bits, 0)
         self.memory = np.zeros((limits.rows, limits.lanes), np.int32)
+        self.gradients = np.zeros((limits.gradients, limits.lanes), np.int32)
         self.lfsrs = self.lfsr_type(np.zeros(limits.lanes, np.uint32))
         self.membrane = np.zeros((limits.words, limits.lanes), np.int64)
         self.negative = np.zeros((limits.words, limits.lanes), bool)
@@ -94,43 +98,67 @@ class GoldenCore:
 
     def layers(self) -> tuple[Layer, ...]:
         """Weight layers as the registers describe them, the readout last."""
+        below = Map(self[Reg.INPUTS])
         slots = (*range(self[Reg.HIDDEN_LAYERS]), READOUT_LAYER)
-        return tuple(self._layer(slot) for slot in slots)
+        if self._field(slots[0], LayerReg.KERNEL):
+            height, width = self[Reg.INPUT_HEIGHT], self[Reg.INPUT_WIDTH]
+            below = Map(self[Reg.INPUTS] // (height * width), height, width)
+        layers: list[Layer] = []
+        for slot, above in zip(slots, (*slots[1:], None), strict=True):
+            layers.append(self._layer(slot, above, below))
+            below = layers[-1].shape.map
+        return tuple(layers)
 
-    def _layer(self, slot: int) -> Layer:
-        rows, words, tail, weights, feedback, word, local = (
-            self.registers[layer_register(slot, field)]
-            for field in (
-                LayerReg.ROWS,
-                LayerReg.WORDS,
-                LayerReg.TAIL,
-                LayerReg.WEIGHT_BASE,
-                LayerReg.FEEDBACK_BASE,
-                LayerReg.WORD_BASE,
-                LayerReg.LOCAL_SHIFT,
-            )
-        )
+    def _layer(self, slot: int, above: int | None, below: Map) -> Layer:
+        """Layer of a slot of the register map; ``above`` is the slot of the next layer."""
+        words, tail, kernel = (self._field(slot, field) for field in (LayerReg.WORDS, LayerReg.TAIL, LayerReg.KERNEL))
         neurons = (words - 1) * self.limits.lanes + tail
-        return Layer(rows, neurons, words, tail, weights, feedback, word, local=local != 0)
+        sides = (self._field(slot, field) if kernel else 1 for field in (LayerReg.HEIGHT, LayerReg.WIDTH))
+        return Layer(
+            rows=self._field(slot, LayerReg.ROWS),
+            neurons=neurons,
+            words=words,
+            tail=tail,
+            weight_base=self._field(slot, LayerReg.WEIGHT_BASE),
+            feedback_base=self._field(slot, LayerReg.FEEDBACK_BASE),
+            word_base=self._field(slot, LayerReg.WORD_BASE),
+            shape=LayerShape(below, Map(neurons, *sides), kernel, self._field(slot, LayerReg.POOL) != 0),
+            local=self._field(slot, LayerReg.LOCAL_SHIFT) != 0,
+            cells=above is not None and self._field(above, LayerReg.POOL) != 0,
+            block=1 << self._field(slot, LayerReg.BLOCK_SHIFT),
+            gradient_base=self._field(slot, LayerReg.GRADIENT_BASE),
+        )
+
+    def _field(self, slot: int, field: LayerReg) -> int:
+        """Register of a layer."""
+        return self.registers[layer_register(slot, field)]
 
     def weights(self, layer: Layer) -> np.ndarray:
         """View of a layer's weights: (words, rows, lanes)."""
         block = self.memory[layer.weight_base : layer.weight_base + layer.words * layer.rows]
         return block.reshape(layer.words, layer.rows, -1)
 
+    def layer_gradients(self, layer: Layer) -> np.ndarray:
+        """View of a convolution's gradient accumulators: (words, rows, lanes)."""
+        block = self.gradients[layer.gradient_base : layer.gradient_base + layer.words * layer.rows]
+        return block.reshape(layer.words, layer.rows, -1)
+
     def feedback(self, layer: Layer) -> np.ndarray:
-        """View of a hidden layer's feedback matrix: (words, classes, lanes)."""
+        """View of a hidden layer's feedback matrix: (blocks x words, classes, lanes)."""
         return self.entries(layer)[:, -self[Reg.CLASSES] :]
 
     def local(self, layer: Layer) -> np.ndarray:
-        """View of a hidden layer's local readout: (words, classes, lanes)."""
+        """View of a hidden layer's local readout: (blocks x words, classes, lanes)."""
         return self.entries(layer)[:, : self[Reg.CLASSES]]
 
     def entries(self, layer: Layer) -> np.ndarray:
-        """View of a hidden layer's local readout (where it has one) and feedback matrix: (words, entries, lanes)."""
-        entries = self[Reg.CLASSES] * (1 + layer.local)
-        block = self.memory[layer.feedback_base : layer.feedback_base + layer.words * entries]
-        return block.reshape(layer.words, entries, -1)
+        """Views of a hidden layer's local readout (where it has one) and feedback matrix.
+
+        (blocks x words, entries, lanes)
+        """
+        entries, words = self[Reg.CLASSES] * (1 + layer.local), layer.blocks * layer.words
+        block = self.memory[layer.feedback_base : layer.feedback_base + words * entries]
+        return block.reshape(words, entries, -1)
 
     def read_register(self, address: int) -> int:
         """Register or half of a counter; 0 at an unused address."""
@@ -160,7 +188,7 @@ class GoldenCore:
         """Advance the traces, or forget them (``fresh``); forget the sums of the decision (``decision``)."""
         if not self.begun:
             self.begun = True
-            words = [slice(layer.word_base, layer.word_base + layer.words) for layer in self.layers()[:-1]]
+            words = [slice(layer.word_base, layer.word_base + layer.all_words) for layer in self.layers()[:-1]]
             self.traces = [Traces(self.trace[some].reshape(-1), self.history[some].reshape(-1)) for some in words]
         for traces in self.traces:
             traces.begin(self._last_steps, fresh=fresh)

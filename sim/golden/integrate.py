@@ -4,9 +4,10 @@ import numpy as np
 
 from opzo.sim.golden.saturate import saturate
 from opzo.spec.formats import ACCUMULATOR, MEMBRANE, PRODUCT_SHIFT
+from opzo.spec.geometry import CELL_BITS
 
 
-def integrate(weights: np.ndarray, values: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+def integrate(weights: np.ndarray, values: np.ndarray | int, *, pool: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Input current of each neuron (paper eq. 1, ``W s + b``).
 
     Parameters
@@ -14,7 +15,9 @@ def integrate(weights: np.ndarray, values: np.ndarray | int) -> tuple[np.ndarray
     weights : int (words, rows, lanes)
         Rows of the active presynaptic neurons, bias included; WEIGHT.
     values : int (rows,) or int
-        Input values 0..256 (256 is a spike), one a row or the same for all.
+        Input values 0..256 (256 is a spike), one a row or the same for all. With a pool the bias has 1024.
+    pool : bool
+        Whether the inputs are averages of CELL neurons, each of which has a row: a quarter of the sum.
 
     Returns
     -------
@@ -24,4 +27,4 @@ def integrate(weights: np.ndarray, values: np.ndarray | int) -> tuple[np.ndarray
     """
     products = weights * (values if isinstance(values, int) else values[:, None])
     total = (products >> PRODUCT_SHIFT).sum(axis=1)
-    return saturate(total >> (ACCUMULATOR.frac_bits - MEMBRANE.frac_bits), MEMBRANE.width)
+    return saturate(total >> (ACCUMULATOR.frac_bits - MEMBRANE.frac_bits + CELL_BITS * pool), MEMBRANE.width)

@@ -62,7 +62,7 @@ async def matches_golden(dut: Any) -> None:
             for name, value in row.items():
                 vectors[name].append(int(value))
             valid.append(int(row["last"]))
-        expected.append(int(local_readout(entries[:, None, :], spikes)[0]))
+        expected.append(int(local_readout(entries[:, None, :], spikes, 0)[0]))
     results = await unit.run(vectors)
     assert_equal(results["o_valid"], valid, what="strobes by cycle", seed=bench.seed())
     got = [o for o, strobe in zip(results["o"], results["o_valid"], strict=True) if strobe]
