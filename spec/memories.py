@@ -100,6 +100,16 @@ class Space(IntEnum):
         ),
     )
 
+    GRADIENTS = (
+        5,
+        Memory(
+            lambda limits: 2 * limits.gradients,
+            "2 x gradients",
+            "Gradient accumulators of convolutions, row-word g. Row 2 g: low 16 bits. Row 2 g + 1: high 16 bits.",
+            writable=True,
+        ),
+    )
+
     def __new__(cls, value: int, *columns: Memory) -> Self:
         """Space with its memory; calls with the value alone find a space."""
         space = int.__new__(cls, value)

@@ -11,7 +11,19 @@ from numpy.typing import NDArray
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS, MAX_STEPS, ROW_LOW_BITS, WEIGHT
 from opzo.spec.geometry import block_count
-from opzo.spec.layers import BLOCKS, Convolution, Dense, LayerShape, Map, Part, Pool, of_sizes, parse, shapes
+from opzo.spec.layers import (
+    BLOCK_CHOICES,
+    BLOCKS,
+    Convolution,
+    Dense,
+    LayerShape,
+    Map,
+    Part,
+    Pool,
+    of_sizes,
+    parse,
+    shapes,
+)
 from opzo.spec.messages import shown
 from opzo.spec.rules import Input
 from opzo.spec.values import whole_number
@@ -289,7 +301,7 @@ class Network:
             raise NetworkError(f"{self} has {self.classes} class; the least is 2")
         object.__setattr__(self, "steps", whole_number("steps", steps, 1, MAX_STEPS, error=NetworkError))
         object.__setattr__(self, "local", whole_number("local", local, 0, MAX_HIDDEN, error=NetworkError))
-        block = _choice("block", block, BLOCKS, "1, 2, 4, 8, 16 or 32")
+        block = _choice("block", block, BLOCKS, BLOCK_CHOICES)
         object.__setattr__(self, "block", block if _convolves(parts) else USUAL_BLOCK)
         if self.local > len(self.hidden):
             raise NetworkError(

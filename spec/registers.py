@@ -94,7 +94,8 @@ class Reg(_Stored):
     PENDING = (
         0x0F,
         8,
-        "Runs with learning whose gradients have not changed the weights of convolutions yet. The device counts it.",
+        "Runs with learning whose gradients have not changed the weights of convolutions yet. The device counts it "
+        "where the network has any.",
     )
     INPUT_HEIGHT = 0x10, 8, "Height of the input map where the first layer is a convolution."
     INPUT_WIDTH = 0x11, 8, "Width of it."
@@ -272,6 +273,7 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
         int(Reg.INPUT): int(network.input),
         int(Reg.INPUT_HEIGHT): network.layers[0].below.height,
         int(Reg.INPUT_WIDTH): network.layers[0].below.width,
+        int(Reg.PENDING): 0,
     }
     layers = network.layout(limits)
     for index, layer in enumerate(layers):
@@ -290,6 +292,8 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
             (LayerReg.POOL, layer.shape.pool),
             (LayerReg.BLOCK_SHIFT, layer.block.bit_length() - 1),
             (LayerReg.GRADIENT_BASE, layer.gradient_base),
+            # Steps are small until the device knows the magnitude of gradients.
+            (LayerReg.MAGNITUDE, (1 << formats.MAGNITUDE_BITS) - 1 if layer.convolution else 0),
         ):
             values[layer_register(slot, field)] = value
     stored = stored_bits(limits)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from opzo.host.driver.devices import connection, is_simulated
 from opzo.host.driver.link import Link
+from opzo.host.driver.position_order import by_position, pad_channels, without_padding
 from opzo.host.driver.raw_device import RawDevice
 from opzo.host.driver.row_layout import pack_rows, unpack_rows
 from opzo.spec.errors import OpzoError
@@ -38,9 +39,14 @@ class Device(RawDevice):
         self.network = network
         self.writes += 1
         self.write_registers(network_registers(network, self.limits, rule))
+        for layer, shape in enumerate(network.weight_shapes[: len(network.convolutions)]):
+            self.write_gradients(layer, np.zeros(shape, np.int32))
 
     def read_weights(self, layer: int) -> NDArray[np.int16]:
-        """Weights of layer ``layer`` (0 = the first): (n_in + 1, n_out), last row the bias; 12 fraction bits."""
+        """Weights of layer ``layer`` (0 = the first): (n_in + 1, n_out), last row the bias; 12 fraction bits.
+
+        A convolution has n_in = kernel x kernel x channels below, in this order, and n_out channels.
+        """
         place = self._layer(layer)
         return self._read_matrix(place.weight_base, place.rows, place)
 
@@ -50,7 +56,10 @@ class Device(RawDevice):
         self._write_matrix(place.weight_base, place.rows, place, weights)
 
     def read_feedback(self, layer: int) -> NDArray[np.int16]:
-        """Feedback matrix of hidden layer ``layer``: (classes, n); 1 fraction bit."""
+        """Feedback matrix of hidden layer ``layer``: (classes, n); 1 fraction bit.
+
+        A convolution has n = blocks x channels; blocks are numbered row by row.
+        """
         place = self._layer(layer)
         return self._read_entries(place, self._classes if place.local else 0)
 
@@ -80,6 +89,40 @@ class Device(RawDevice):
             {layer_register(layer, LayerReg.FEEDBACK_SHIFT): int(shift) for layer, shift in enumerate(shifts)}
         )
 
+    def read_gradients(self, layer: int) -> NDArray[np.int32]:
+        """Gradient accumulators of layer ``layer``, a convolution: (n_in + 1, n_out), as the weights; 23 more
+        fraction bits than an integer, that is 11 below the least bit of a weight."""
+        place = self._convolution(layer)
+        rows = self.read_memory(Space.GRADIENTS, 2 * place.gradient_base, 2 * place.rows * place.words)
+        return unpack_rows(_joined(rows), place.neurons)
+
+    def write_gradients(self, layer: int, gradients: NDArray[np.int32]) -> None:
+        """Write what ``read_gradients`` reads."""
+        place = self._convolution(layer)
+        if gradients.shape != (place.rows, place.neurons):
+            raise OpzoError(f"gradients have shape {gradients.shape}; this layer needs {(place.rows, place.neurons)}")
+        packed = pack_rows(gradients, self.limits.lanes).view(np.uint32)
+        halves = np.stack([packed & 0xFFFF, packed >> 16], axis=1).astype(np.uint16)
+        self.write_memory(Space.GRADIENTS, 2 * place.gradient_base, halves.reshape(-1, self.limits.lanes))
+
+    def read_magnitudes(self) -> NDArray[np.uint32]:
+        """Running sum of the gradients of each convolution, from which the device derives their shift."""
+        layers = range(len(self._layers))
+        return np.array(
+            [
+                self.read_registers(layer_register(layer, LayerReg.MAGNITUDE))[0]
+                for layer in layers
+                if self._layers[layer].convolution
+            ],
+            np.uint32,
+        )
+
+    def write_magnitudes(self, magnitudes: NDArray[np.uint32]) -> None:
+        """Write what ``read_magnitudes`` reads."""
+        self.write_registers(
+            {layer_register(layer, LayerReg.MAGNITUDE): int(value) for layer, value in enumerate(magnitudes)}
+        )
+
     def read_lfsr(self) -> NDArray[np.uint32]:
         """LFSR states: (lanes,)."""
         halves = self.read_memory(Space.LFSR, 0, Space.LFSR.rows(self.limits)).astype(np.uint32)
@@ -99,11 +142,13 @@ class Device(RawDevice):
         self.write_registers({Reg.SAMPLES: samples})
 
     def read_membranes(self, layer: int) -> NDArray[np.int32]:
-        """Membrane potentials of hidden layer ``layer`` after the last sample: (n,); 12 fraction bits."""
+        """Membrane potentials of hidden layer ``layer`` after the last sample: (n,); 12 fraction bits.
+
+        Those of a convolution are in the order (height, width, channels).
+        """
         place = self._layer(layer)
-        rows = self.read_memory(Space.MEMBRANE, 2 * place.word_base, 2 * place.words)
-        values = rows[0::2].astype(np.int32) | (rows[1::2].view(np.int16).astype(np.int32) << 16)
-        return values.reshape(-1)[: place.neurons]
+        rows = self.read_memory(Space.MEMBRANE, 2 * place.word_base, 2 * place.all_words)
+        return by_position(_joined(rows), place, self.limits.lanes)
 
     def read_histories(self, layer: int) -> NDArray[np.uint8]:
         """Spike histories of hidden layer ``layer`` in the last run: (n,); bit t = spike in step t."""
@@ -115,7 +160,14 @@ class Device(RawDevice):
 
     def _read_traces(self, layer: int) -> NDArray[np.uint16]:
         place = self._layer(layer)
-        return self.read_memory(Space.HISTORY, place.word_base, place.words).reshape(-1)[: place.neurons]
+        rows = self.read_memory(Space.HISTORY, place.word_base, place.all_words)
+        return by_position(rows, place, self.limits.lanes)
+
+    def _convolution(self, layer: int) -> Layer:
+        place = self._layer(layer)
+        if not place.convolution:
+            raise OpzoError(f"layer {layer} of {self.network} is no convolution; it has no gradient accumulators")
+        return place
 
     def _layer(self, layer: int) -> Layer:
         if not 0 <= layer < len(self._layers):
@@ -127,29 +179,35 @@ class Device(RawDevice):
         """Matrix (classes, n) of a hidden layer; ``offset`` is its first row among the entries of each word."""
         classes = self._classes
         words = [self.read_memory(Space.WEIGHTS, base + offset, classes) for base in self._entry_bases(place)]
-        return unpack_rows(np.concatenate(words).view(np.int16), place.neurons)
+        entries = np.concatenate(words).view(np.int16)
+        return without_padding(unpack_rows(entries, entries.size // classes), place, self.limits.lanes)
 
     def _write_entries(self, place: Layer, offset: int, entries: NDArray[np.int16]) -> None:
         """Write what ``_read_entries`` reads."""
         classes = self._classes
-        rows = self._pack(entries, classes, place)
+        shape = (classes, place.blocks * place.neurons)
+        if entries.shape != shape:
+            raise OpzoError(f"the matrix has shape {entries.shape}; this layer needs {shape}")
+        rows = pack_rows(pad_channels(entries, place, self.limits.lanes), self.limits.lanes).view(np.uint16)
         for word, base in enumerate(self._entry_bases(place)):
             self.write_memory(Space.WEIGHTS, base + offset, rows[word * classes : (word + 1) * classes])
 
     def _entry_bases(self, place: Layer) -> range:
         stride = self._classes * (1 + place.local)
-        return range(place.feedback_base, place.feedback_base + place.words * stride, stride)
+        return range(place.feedback_base, place.feedback_base + place.blocks * place.words * stride, stride)
 
     def _read_matrix(self, base: int, rows: int, place: Layer) -> NDArray[np.int16]:
         return unpack_rows(self.read_memory(Space.WEIGHTS, base, rows * place.words).view(np.int16), place.neurons)
 
     def _write_matrix(self, base: int, rows: int, place: Layer, matrix: NDArray[np.int16]) -> None:
-        self.write_memory(Space.WEIGHTS, base, self._pack(matrix, rows, place))
-
-    def _pack(self, matrix: NDArray[np.int16], rows: int, place: Layer) -> NDArray[np.uint16]:
         if matrix.shape != (rows, place.neurons):
             raise OpzoError(f"the matrix has shape {matrix.shape}; this layer needs {(rows, place.neurons)}")
-        return pack_rows(matrix, self.limits.lanes).view(np.uint16)
+        self.write_memory(Space.WEIGHTS, base, pack_rows(matrix, self.limits.lanes).view(np.uint16))
+
+
+def _joined(rows: NDArray[np.uint16]) -> NDArray[np.int32]:
+    """Values of 32 bits, signed, from rows of low and of high halves by turns."""
+    return rows[0::2].astype(np.int32) | (rows[1::2].view(np.int16).astype(np.int32) << 16)
 
 
 def open_device(name: str, network: Network | None = None, lanes: int = 16, weight_bits: int = WEIGHT.width) -> Device:

@@ -62,7 +62,7 @@ def initial_feedback(network: Network, rule: Rule, seed: int) -> list[NDArray[np
 
 
 def feedback_shift(feedback: NDArray[np.int16], lanes: int) -> int:
-    """Shift of a feedback matrix (classes, n) as the device chooses it: from the neurons of lane 0."""
+    """Shift of the feedback entries (any, channels) of a layer as the device chooses it: from those of lane 0."""
     lane = np.abs(feedback[:, ::lanes].astype(np.int64))
     shift = 0
     while shift < FEEDBACK_SHIFT_MAX and lane.sum() >= FEEDBACK_MEAN_MAX * lane.size << shift:

@@ -1,22 +1,26 @@
 """Conversion between matrices and the row-words of a device's memory (docs/machine.md)."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import words_for
 
+T = TypeVar("T", bound=np.generic)
 
-def pack_rows(array: NDArray[np.int16], lanes: int) -> NDArray[np.int16]:
+
+def pack_rows(array: NDArray[T], lanes: int) -> NDArray[T]:
     """Row-words (words x rows, lanes) of a matrix (rows, neurons), word by word; 0 in lanes without a neuron."""
     rows, neurons = array.shape
     words = words_for(neurons, lanes)
-    padded = np.zeros((rows, words * lanes), np.int16)
+    padded = np.zeros((rows, words * lanes), array.dtype)
     padded[:, :neurons] = array
     return padded.reshape(rows, words, lanes).transpose(1, 0, 2).reshape(words * rows, lanes)
 
 
-def unpack_rows(memory: NDArray[np.int16], neurons: int) -> NDArray[np.int16]:
+def unpack_rows(memory: NDArray[T], neurons: int) -> NDArray[T]:
     """Matrix (rows, neurons) from row-words (words x rows, lanes)."""
     lanes = memory.shape[1]
     words = words_for(neurons, lanes)

@@ -10,8 +10,10 @@ from opzo.host.driver.device import Device
 from opzo.host.driver.initial_weights import feedback_shift, initial_feedback, initial_local, initial_weights
 from opzo.host.driver.row_layout import round_entries
 from opzo.spec.errors import OpzoError
+from opzo.spec.formats import MAGNITUDE_BITS
 from opzo.spec.lfsr import lane_states
 from opzo.spec.network import Limits, Network
+from opzo.spec.registers import Reg
 from opzo.spec.rules import Rule
 
 
@@ -33,6 +35,12 @@ class State:
         Training samples since the seed was set.
     weight_bits : int
         Bits per weight in the device's memory.
+    gradients : list of int32 (n_in + 1, n_out)
+        Gradient accumulators of the convolutions.
+    magnitudes : uint32 (convolutions,)
+        Running sums of the gradients (register MAGNITUDE).
+    pending : int
+        Training runs whose gradients have not changed the weights of convolutions yet.
     """
 
     weights: list[NDArray[np.int16]]
@@ -42,6 +50,9 @@ class State:
     lfsr: NDArray[np.uint32]
     samples: int
     weight_bits: int
+    gradients: list[NDArray[np.int32]]
+    magnitudes: NDArray[np.uint32]
+    pending: int = 0
 
     @classmethod
     def initial(cls, network: Network, rule: Rule, seed: int, limits: Limits) -> Self:
@@ -49,7 +60,10 @@ class State:
         low = limits.low_bits
         # A narrow memory has less range; its feedback shift makes up for the smaller entries of a random matrix.
         feedback = [round_entries(matrix >> low, low) for matrix in initial_feedback(network, rule, seed)]
-        shifts = [feedback_shift(matrix, limits.lanes) for matrix in feedback] or [0] * len(network.hidden)
+        channels = [layer.map.channels for layer in network.layers]
+        shifts = [
+            feedback_shift(matrix.reshape(-1, n), limits.lanes) for matrix, n in zip(feedback, channels, strict=False)
+        ] or [0] * len(network.hidden)
         return cls(
             [round_entries(matrix, low) for matrix in initial_weights(network, seed)],
             feedback,
@@ -58,6 +72,8 @@ class State:
             lane_states(seed, limits.lanes),
             samples=0,
             weight_bits=limits.weight_bits,
+            gradients=[np.zeros((layer.rows, layer.map.channels), np.int32) for layer in network.convolutions],
+            magnitudes=np.full(len(network.convolutions), (1 << MAGNITUDE_BITS) - 1, np.uint32),
         )
 
     @classmethod
@@ -73,6 +89,9 @@ class State:
             device.read_lfsr(),
             device.read_samples(),
             device.limits.weight_bits,
+            [device.read_gradients(layer) for layer in range(len(device.network.convolutions))],
+            device.read_magnitudes(),
+            device.read_registers(Reg.PENDING)[0],
         )
 
     def check(self, device: Device) -> None:
@@ -98,6 +117,10 @@ class State:
         device.write_feedback_shifts(self.feedback_shift)
         device.write_lfsr(self.lfsr)
         device.write_samples(self.samples)
+        for layer, gradients in enumerate(self.gradients):
+            device.write_gradients(layer, gradients)
+        device.write_magnitudes(self.magnitudes)
+        device.write_registers({Reg.PENDING: self.pending})
 
     def write_weights(self, device: Device) -> None:
         """Write only the weights, which inference needs, to a configured device; rounded to its bits per weight."""

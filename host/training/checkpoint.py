@@ -22,15 +22,17 @@ from opzo.host.training.old_names import stored_renamed
 from opzo.host.training.stored_settings import check_named
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import FEEDBACK_SHIFT_MAX, MAX_STEPS, WEIGHT
+from opzo.spec.layers import BLOCKS
 from opzo.spec.lfsr import MAX_LANES
 from opzo.spec.messages import printable
-from opzo.spec.network import MAX_HIDDEN, MAX_INPUTS, Limits, Network
-from opzo.spec.registers import Counter
+from opzo.spec.network import MAX_HIDDEN, MAX_INPUTS, USUAL_BLOCK, Limits, Network
+from opzo.spec.registers import Counter, Reg
 from opzo.spec.rules import Input, Rule
 from opzo.system.atomic import write_atomically
 
 FORMAT_VERSION = 3
 EPOCHS_MAX = 100_000
+BATCH_MAX = (1 << Reg.BATCH.bits) - 1
 SAMPLES_MAX = CRC_MAX = 2**32 - 1
 """The device counts training samples in 32 bits."""
 LATER_COUNTERS = (Counter.SPIKES_4, Counter.SPIKES_5, Counter.ACTIVE_4, Counter.ACTIVE_5)
@@ -120,14 +122,14 @@ class Checkpoint:
         if (self.network, self.rule) != (network, rule):
             raise OpzoError(
                 f"the checkpoint is of {_describe(self.network, self.rule)}, not {_describe(network, rule)}; "
-                "leave --net, --steps, --input, --local and --rule out, or start a new run"
+                "leave --net, --steps, --input, --local, --block and --rule out, or start a new run"
             )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         state, tally = self.state, self.tally
         arrays: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
-            "sizes": self.network.sizes,
+            **_written(self.network),
             "steps": self.network.steps,
             "rule": self.rule.name.lower(),
             "local": self.network.local,
@@ -153,13 +155,24 @@ class Checkpoint:
         arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(state.weights, 1)}
         arrays |= {f"feedback_{layer}": matrix for layer, matrix in enumerate(state.feedback, 1)}
         arrays |= {f"local_{layer}": matrix for layer, matrix in enumerate(state.local, 1)}
+        if self.network.convolutions:
+            arrays |= {f"gradients_{layer}": matrix for layer, matrix in enumerate(state.gradients, 1)}
+            arrays |= {"magnitudes": state.magnitudes, "pending": state.pending}
         return {name: np.asarray(value) for name, value in arrays.items()}
 
 
 def _describe(network: Network, rule: Rule) -> str:
     local = f", {network.local} local readouts" if network.local else ""
     kind = network.input.name.lower()
-    return f"{network} with {network.steps} steps, {kind} input{local} and rule {rule.name.lower()}"
+    block = f", blocks of {network.block}" if network.convolutions else ""
+    return f"{network} with {network.steps} steps, {kind} input{local}{block} and rule {rule.name.lower()}"
+
+
+def _written(network: Network) -> dict[str, Any]:
+    """A dense network as earlier releases wrote and read it; one with convolutions as text."""
+    if not network.convolutions:
+        return {"sizes": network.neurons}
+    return {"net": str(network), "block": network.block}
 
 
 def _checkpoint(file: Fields) -> Checkpoint:
@@ -167,10 +180,11 @@ def _checkpoint(file: Fields) -> Checkpoint:
     lanes, weight_bits = file.integer("lanes", 1, MAX_LANES), file.integer("weight_bits", 1, WEIGHT.width)
     try:
         network = Network(
-            file.integers("sizes", 0, MAX_INPUTS),
+            file.text("net") if "net" in file else file.integers("sizes", 0, MAX_INPUTS),
             file.integer("steps", 1, MAX_STEPS),
             file.integer("local", 0, MAX_HIDDEN),
             Input.parse(file.text("input")),
+            file.integer("block", 1, max(BLOCKS)) if "block" in file else USUAL_BLOCK,
         )
         rule = Rule.parse(file.text("rule"))
         limits = network.limits(lanes, weight_bits)
@@ -221,6 +235,7 @@ def _state(file: Fields, network: Network, rule: Rule, limits: Limits) -> State:
         return array
 
     entries = network.feedback_shapes
+    convolutions = network.weight_shapes[: len(network.convolutions)]
     return State(
         [rows(f"weights_{layer}", shape) for layer, shape in enumerate(network.weight_shapes, 1)],
         [rows(f"feedback_{layer}", shape) for layer, shape in enumerate(entries if rule.feedback else (), 1)],
@@ -230,6 +245,9 @@ def _state(file: Fields, network: Network, rule: Rule, limits: Limits) -> State:
         file.array("lfsr", np.uint32, (limits.lanes,), 1),
         file.integer("samples", 0, SAMPLES_MAX),
         limits.weight_bits,
+        [file.array(f"gradients_{layer}", np.int32, shape) for layer, shape in enumerate(convolutions, 1)],
+        file.array("magnitudes", np.uint32, (len(convolutions),)) if convolutions else np.zeros(0, np.uint32),
+        file.integer("pending", 0, BATCH_MAX) if convolutions else 0,
     )
 
 

@@ -15,8 +15,9 @@ from opzo.host.driver.devices import device_choices
 from opzo.host.training.old_names import accepts_old_names
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAX_STEPS
+from opzo.spec.layers import BLOCK_CHOICES
 from opzo.spec.messages import did_you_mean, printable, shown
-from opzo.spec.network import MAX_HIDDEN, Network
+from opzo.spec.network import MAX_HIDDEN, USUAL_BLOCK, Network
 from opzo.spec.rules import Input, Rule, names
 from opzo.spec.values import real_number, whole_number
 
@@ -31,11 +32,11 @@ OTHER_NAMES = {
     **dict.fromkeys(("timesteps", "time_steps", "num_steps", "t"), "steps"),
     **dict.fromkeys(("dataset", "data_set"), "data"),
     **dict.fromkeys(("network", "layers", "hidden", "sizes"), "net"),
+    **dict.fromkeys(("batch_size", "batchsize", "bs", "minibatch"), "batch"),
 }
 """Names of settings in other programs, and their keys here."""
 SETTINGS = "the settings"
 """Source of values from the command line, for messages."""
-BATCH_SIZE = ("batch_size", "batch", "batchsize", "bs", "minibatch")
 
 TOML_MAX = 1_000_000
 """Maximum size of a configuration file in bytes; a larger file is something else."""
@@ -52,8 +53,6 @@ def setting(
 def meant(key: str, known: Iterable[str]) -> str:
     """Hint at the key of ``known`` that an unknown ``key`` may mean; "" if there is none."""
     name = key.lower().replace("-", "_")
-    if name in BATCH_SIZE:
-        return " (samples are learned one at a time, without batches)"
     return did_you_mean(OTHER_NAMES.get(name, name), known)
 
 
@@ -87,6 +86,7 @@ class Hyperparameters:
     kappa: float = setting("learning", 10.0, "cost of a spike; higher means fewer spikes, 0 is off", 0, 500)
     decay: int = setting("learning", 23, "weight decay, 2^-N x step size; 0 is off", 0, 40)
     feedback_leak: int = setting("learning", 17, "decay of the feedback matrices, 2^-N per two steps; 0 is off", 0, 26)
+    batch: int = setting("learning", 1, "samples (or chunks of events) a change of a convolution's weights", 1, 255)
     mse: int = setting("learning", 0, "weight 2^-N of the squared error; 0 is off", 0, 15)
     rotate: float = setting("augmentation of training images", 0.0, "max rotation, in degrees", 0, 180)
     zoom: float = setting("augmentation of training images", 0.0, "max zoom, as a fraction of image size", 0, 0.9)
@@ -105,10 +105,11 @@ class Hyperparameters:
 class Config(Hyperparameters):
     """Hyper-parameters, network, data and device of a training run."""
 
-    net: str = setting("network", "64-64-64-10", "neurons of each layer, inputs first", metavar="N-N-...")
+    net: str = setting("network", "64-64-64-10", "inputs and layers: 64-64-10, 1x28x28-8c3-p2-10", metavar="N-N-...")
     steps: int = setting("network", 6, "time steps per sample", 1, MAX_STEPS)
     input: str = setting("network", "frame", "input encoding: frame, spikes, graded", metavar="KIND")
     local: int = setting("network", 0, "the first N hidden layers learn locally; -1 is all", -1, MAX_HIDDEN)
+    block: int = setting("network", USUAL_BLOCK, f"side of a block of feedback in convolutions: {BLOCK_CHOICES}")
     data: str = setting(
         "data", "digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events", metavar="DATA"
     )
@@ -128,7 +129,7 @@ class Config(Hyperparameters):
     @property
     def network(self) -> Network:
         """The network that ``net``, ``steps``, ``local`` and ``input`` describe."""
-        network = Network.parse(self.net, self.steps, input=Input.parse(self.input))
+        network = Network(self.net, self.steps, input=self.input, block=self.block)
         return replace(network, local=len(network.hidden) if self.local == -1 else self.local)
 
     @classmethod

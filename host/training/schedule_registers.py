@@ -37,6 +37,7 @@ def schedule_registers(hyper: Hyperparameters, sample: int, total: int) -> dict[
         Reg.DECAY_SHIFT: decay_shift(hyper.decay, rate),
         Reg.LEAK_SHIFT: min(hyper.feedback_leak - UPDATE_FRAC_BITS, SHIFT_MAX) if hyper.feedback_leak else 0,
         Reg.MSE_SHIFT: hyper.mse,
+        Reg.BATCH: hyper.batch,
     }
 
 

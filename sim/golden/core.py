@@ -213,6 +213,8 @@ class GoldenCore:
             values = self.lfsrs.states >> np.uint32(row * LFSR_BITS // 2)
         elif space == Space.MEMBRANE:
             values = self.membrane[row // 2] >> (16 * (row % 2))
+        elif space == Space.GRADIENTS:
+            values = self.gradients[row // 2] >> (16 * (row % 2))
         else:
             trace, history = (
                 (self.trace, self.history) if space == Space.HISTORY else (self.input_trace, self.input_history)
@@ -221,12 +223,15 @@ class GoldenCore:
         return np.asarray(values).astype(np.uint16)
 
     def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
-        """Write one row of WEIGHTS or LFSR: uint16 (lanes,). The address must exist."""
+        """Write one row of WEIGHTS, LFSR or GRADIENTS: uint16 (lanes,). The address must exist."""
         if space == Space.WEIGHTS:
             # The memory has weight_bits bits above the low ones that it leaves out.
             low = self.limits.low_bits
             top = WEIGHT.width - low - self.limits.weight_bits
             self.memory[row] = (data << top).astype(np.int16) >> (top + low) << low
+        elif space == Space.GRADIENTS:
+            halves = self.gradients.view(np.uint16).reshape(len(self.gradients), -1, 2)
+            halves[row // 2, :, row % 2] = data
         else:
             shift = np.uint32(row * LFSR_BITS // 2)
             kept = self.lfsrs.states & ~(np.uint32(0xFFFF) << shift)

@@ -25,7 +25,8 @@ def learn(run: Run) -> None:
     core, depth = run.core, len(run.hidden)
     pending = core[Reg.PENDING] + 1
     full = pending >= core[Reg.BATCH]
-    core.registers[int(Reg.PENDING)] = 0 if full else pending
+    if any(hidden.layer.convolution for hidden in run.hidden):
+        core.registers[int(Reg.PENDING)] = 0 if full else pending
     _learn_layer(run, depth, run.readout, run.readout_credits)
     for index in range(depth - 1, -1, -1) if run.rule.learns_hidden else ():
         hidden = run.hidden[index]
