@@ -9,12 +9,12 @@ from amaranth.lib.wiring import In, Out, Signature
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.spec.network import Limits
-from opzo.spec.registers import STORED, LayerReg, Reg, layer_register, layer_slots
+from opzo.spec.registers import LAYER_FIELDS, STORED, LayerReg, Reg, layer_register, layer_slots
 
 CONFIG = data.StructLayout({register.name.lower(): register.bits for register in STORED})
-"""One field for each Reg that has content."""
-LAYER = data.StructLayout({field.name.lower(): field.bits for field in LayerReg})
-"""One field for each LayerReg."""
+"""One field for each of STORED."""
+LAYER = data.StructLayout({field.name.lower(): field.bits for field in LAYER_FIELDS})
+"""One field for each of LAYER_FIELDS."""
 GROUP_BITS = 3
 """Low bits of an address: which register of a group."""
 
@@ -110,7 +110,7 @@ class RegisterFile(wiring.Component):
         by_layer = {
             layer_register(slot, field): layers[number][field.name.lower()]
             for number, slot in enumerate(layer_slots(self._limits))
-            for field in LayerReg
+            for field in LAYER_FIELDS
         }
         top = 1 + max(*single, *by_layer)
         values = single | by_layer

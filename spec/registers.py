@@ -246,15 +246,16 @@ REGISTERS = {register.address: register for register in _map()}
 CONVOLUTION_REGISTERS = (Reg.BATCH, Reg.PENDING, Reg.INPUT_HEIGHT, Reg.INPUT_WIDTH)
 CONVOLUTION_FIELDS = tuple(field for field in LayerReg if field >= LayerReg.KERNEL)
 """Registers, single ones and those of a layer, that a device without convolution (``Limits.gradients``) lacks."""
+STORED = tuple(register for register in Reg if register.bits and register not in CONVOLUTION_REGISTERS)
+LAYER_FIELDS = tuple(field for field in LayerReg if field not in CONVOLUTION_FIELDS)
+"""Registers that keep what is written, single ones and those of a layer, of every device."""
 
 
 def stored_bits(limits: Limits) -> dict[int, int]:
     """Bits of each register of a device with ``limits`` that keeps what is written, by address."""
-    kept = [register for register in Reg if register.bits]
-    fields = list(LayerReg)
-    if not limits.gradients:
-        kept = [register for register in kept if register not in CONVOLUTION_REGISTERS]
-        fields = [field for field in fields if field not in CONVOLUTION_FIELDS]
+    kept, fields = STORED, LAYER_FIELDS
+    if limits.gradients:
+        kept, fields = kept + CONVOLUTION_REGISTERS, fields + CONVOLUTION_FIELDS
     layers = {layer_register(slot, field): field.bits for slot in layer_slots(limits) for field in fields}
     return {register.value: register.bits for register in kept} | layers
 

@@ -17,6 +17,7 @@ from opzo.spec.memories import Space
 from opzo.spec.network import MAX_LOCAL_CLASSES, Limits, Network
 from opzo.spec.registers import (
     READOUT_LAYER,
+    LAYER_FIELDS,
     STORED,
     LayerReg,
     Reg,
@@ -139,7 +140,7 @@ class Sequence:
         if rng.random() < 0.2:
             noise = {int(register): self._setting(register.bits) for register in STORED}
             for slot in range(READOUT_LAYER + 1):
-                noise |= {layer_register(slot, field): self._setting(field.bits) for field in LayerReg}
+                noise |= {layer_register(slot, field): self._setting(field.bits) for field in LAYER_FIELDS}
             yield Settings(noise)
         self._kind = int(rng.choice(KINDS))
         values = network_registers(self.network, limits, Rule(int(rng.integers(len(Rule)))))

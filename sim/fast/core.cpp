@@ -7,11 +7,39 @@
 
 #include <algorithm>
 
-Layer Engine::layer(int slot) const {
-    const int64_t* r = core->registers + LAYER_REGISTERS + LAYER_STRIDE * slot;
-    auto field = [r](int n) { return static_cast<int>(r[n]); };
-    return Layer(slot, field(LAYER_ROWS), field(LAYER_WORDS), field(LAYER_TAIL), field(LAYER_WEIGHT_BASE),
-                 field(LAYER_FEEDBACK_BASE), field(LAYER_WORD_BASE), field(LAYER_LOCAL_SHIFT));
+// Weight layer ``index``, after those below it; the readout for index = depth.
+Layer Engine::layer(int index) {
+    const auto field = [this](int index, int n) {
+        return static_cast<int>(reg(LAYER_REGISTERS + LAYER_STRIDE * (index < depth ? index : MAX_HIDDEN) + n));
+    };
+    const auto of = [&](int n) { return field(index, n); };
+    Layer found;
+    found.slot = index < depth ? index : MAX_HIDDEN;
+    found.rows = of(LAYER_ROWS), found.position_words = found.words = of(LAYER_WORDS), found.tail = of(LAYER_TAIL);
+    found.weight_base = of(LAYER_WEIGHT_BASE), found.feedback_base = of(LAYER_FEEDBACK_BASE);
+    found.word_base = of(LAYER_WORD_BASE), found.local_shift = of(LAYER_LOCAL_SHIFT);
+    found.kernel = of(LAYER_KERNEL), found.gradient_base = of(LAYER_GRADIENT_BASE), found.geometry = nullptr;
+    found.block_shift = found.kernel ? of(LAYER_BLOCK_SHIFT) : 0;
+    found.begin();
+    Shape shape;
+    if (index) {
+        const Layer& below = hidden[index - 1].layer;
+        shape.below.channels = (below.position_words - 1) * P + below.tail;
+        if (below.kernel) shape.below.height = field(index - 1, LAYER_HEIGHT), shape.below.width = field(index - 1, LAYER_WIDTH);
+    } else {
+        if (found.kernel)
+            shape.below.height = static_cast<int>(reg(REG_INPUT_HEIGHT)), shape.below.width = static_cast<int>(reg(REG_INPUT_WIDTH));
+        shape.below.channels = static_cast<int>(reg(REG_INPUTS)) / shape.below.positions();
+    }
+    shape.kernel = found.kernel, shape.words = found.words, shape.block_shift = found.block_shift;
+    shape.pool = of(LAYER_POOL), shape.cells = index < depth && field(index + 1, LAYER_POOL);
+    if (found.kernel) shape.map.height = of(LAYER_HEIGHT), shape.map.width = of(LAYER_WIDTH);
+    if (found.kernel || shape.pool || shape.below.positions() > 1) {
+        geometries[index].of(shape);
+        found.geometry = &geometries[index];
+        found.words *= shape.map.positions();
+    }
+    return found;
 }
 
 void Engine::clear_traces() {
@@ -42,7 +70,7 @@ void Engine::begin(bool fresh, bool decision) {
         loss_sum = 0;
         for (int k = 0; k < classes; k++) core->output_sums[k] = 0;
     }
-    readout = layer(MAX_HIDDEN);
+    readout = layer(depth);
     readout_credits.assign(steps * readout.words, Word{});
     lfsrs.begin(core->lfsrs);
 }

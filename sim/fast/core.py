@@ -74,8 +74,10 @@ class FastCore(GoldenCore):
         super().__init__(limits)
         self.memory = np.zeros((limits.rows, limits.lanes), np.int16)
         self.registers: SharedRegisters = SharedRegisters(self.registers)
-        shifts = (layer_register(slot, LayerReg.FEEDBACK_SHIFT) for slot in range(limits.layers))
-        self._changed = (int(Reg.SAMPLES), *shifts)
+        changed = [int(Reg.SAMPLES), int(Reg.PENDING)]
+        for field in (LayerReg.FEEDBACK_SHIFT, LayerReg.MAGNITUDE):
+            changed += [layer_register(slot, field) for slot in range(limits.layers)]
+        self._changed = [address for address in changed if address in self.registers]
         """Registers that a run can change."""
         self.counters: SharedCounters = SharedCounters()
         self._addresses = np.zeros(limits.events, np.uint16)
@@ -99,7 +101,7 @@ class FastCore(GoldenCore):
         arrays = (
             *(self.memory, self.lfsrs.states, self.membrane, self.negative, self.trace, self.history),
             *(self.input_trace, self.input_history, self.last_outputs, self.output_sums),
-            *(self.registers.shared, self.counters.shared),
+            *(self.registers.shared, self.counters.shared, self.gradients),
         )
         self._state = State(*(array.ctypes.data for array in arrays))
 

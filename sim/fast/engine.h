@@ -32,6 +32,7 @@ class Engine {
     int last_steps = 0, phase = 0, bias_trace = 0, loss_sum = 0;
     Hidden hidden[MAX_HIDDEN];
     Layer readout;
+    Geometry geometries[MAX_HIDDEN + 1];
     std::vector<int> rows, values;  // of a frame
     int32_t outputs[HISTORY_STEPS][MAX_CLASSES];
     int32_t errors[HISTORY_STEPS][MAX_CLASSES];
@@ -41,6 +42,11 @@ class Engine {
     SpikeUpdates spike_updates;
     LaneLFSRs lfsrs;
     uint64_t work;
+    // Of layers that see a map, or share feedback.
+    Windows windows;
+    std::vector<int> neurons;
+    std::vector<Word> currents, spike_sums, sign_sums, masked, shared;
+    std::vector<uint8_t> saturations;
 
     int64_t reg(int address) const { return core->registers[address]; }
     int mse_shift() const { return static_cast<int>(reg(REG_MSE_SHIFT)); }
@@ -51,7 +57,7 @@ class Engine {
     bool odd(int step) const { return (phase + step) & 1; }
     bool rule_has(int rules) const { return rules >> rule & 1; }
     bool kind_has(int kinds) const { return kinds >> kind & 1; }
-    Layer layer(int slot) const;
+    Layer layer(int index);
     void begin(bool fresh, bool decision);
     void forward();
     void learn();
@@ -62,6 +68,7 @@ class Engine {
     void integrate_frame();
     void fire_events(int step);
     void fire(int index, int step);
+    void fire_currents(Hidden& h, int step);
     void draw_signs(Hidden& h, int step);
     void fire_word(Hidden& h, int step, int word, const Word& current, bool saturated);
     void sum_readouts(int step);
@@ -70,4 +77,12 @@ class Engine {
     Word local_feedback(Hidden& h, int step, int word);
     void learn_spikes(const Layer& to, const Traces& below, bool graded, const std::vector<Word>& credits);
     void learn_frame(const Hidden& h);
+    int stride(int index) const;
+    void integrate_windows(int index, const std::vector<int>& list, const std::vector<int>* factors, int bias);
+    void learn_windows(int index, const std::vector<Word>& credits);
+    void apply_gradients(const Layer& to);
+    template <typename Values>
+    void block_sums(const Layer& layer, const Values* values, std::vector<Word>& sums) const;
+    void local_readout_of_blocks(int index, int step);
+    void feedback_of_blocks(int index, int step);
 };

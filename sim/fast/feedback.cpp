@@ -11,6 +11,7 @@
 // Error of a layer's local readout.
 void Engine::local_readout(int index, int step) {
     Hidden& h = hidden[index];
+    if (h.layer.kernel) return local_readout_of_blocks(index, step);
     int32_t o[MAX_CLASSES];
     for (int k = 0; k < classes; k++) {
         int64_t total = 0;
@@ -40,6 +41,7 @@ Word Engine::local_feedback(Hidden& h, int step, int word) {
 
 void Engine::feedback(int index, int step) {
     Hidden& h = hidden[index];
+    if (h.layer.kernel) return feedback_of_blocks(index, step);
     const int shift = static_cast<int>(reg(LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT));
     const int turn = odd(step) ? -1 : 1;
     const int activity = static_cast<int>(reg(REG_ACTIVITY));
@@ -78,8 +80,5 @@ void Engine::feedback(int index, int step) {
     }
     const int entries = h.layer.words * (from_loss ? 1 : classes);
     count_work(COUNT_FEEDBACK, entries);
-    if (!from_loss && refresh && step == 0) {
-        h.shift = 0;
-        while (size >> h.shift >= int64_t{FEEDBACK_MEAN_MAX} * entries && h.shift < FEEDBACK_SHIFT_MAX) h.shift++;
-    }
+    if (!from_loss && refresh && step == 0) h.shift = feedback_shift(size, entries);
 }

@@ -5,6 +5,13 @@
 
 #include "lanes.h"
 
+// Shift of a layer's feedback matrix; ``size`` is the sum of the magnitudes of ``count`` entries.
+inline int feedback_shift(int64_t size, int64_t count) {
+    int shift = 0;
+    while (size >> shift >= FEEDBACK_MEAN_MAX * count && shift < FEEDBACK_SHIFT_MAX) shift++;
+    return shift;
+}
+
 // Add one entry's term of a feedback sum.
 inline void add_feedback(Word& __restrict total, const int16_t* entry, int shift, int32_t error) {
     for (int j = 0; j < P; j++) total[j] += saturate<FEEDBACK_FACTOR_BITS>(entry[j] >> shift) * error;

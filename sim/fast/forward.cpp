@@ -19,6 +19,13 @@ bool Engine::integrate_spikes(const Layer& to, const std::vector<int>& list, int
 // Input current of all steps; its saturation is not counted.
 void Engine::integrate_frame() {
     const Layer& to = hidden[0].layer;
+    if (to.geometry) {
+        neurons.assign(input.addresses, input.addresses + input.count);
+        values.assign(input.values, input.values + input.count);
+        integrate_windows(0, neurons, &values, BIAS_INPUT);
+        hidden[0].current = currents;
+        return;
+    }
     rows.assign(input.addresses, input.addresses + input.count);
     values.assign(input.values, input.values + input.count);
     rows.push_back(to.rows - 1);
@@ -41,6 +48,11 @@ void Engine::fire_events(int step) {
             input_traces.mark(rows[n], step);
     }
     const size_t count = rows.size();
+    if (h.layer.geometry) {
+        integrate_windows(0, rows, graded ? &values : nullptr, SPIKE_INPUT);
+        fire_currents(h, step);
+        return;
+    }
     if (graded) {
         rows.push_back(h.layer.rows - 1);
         values.push_back(SPIKE_INPUT);
@@ -57,19 +69,31 @@ void Engine::fire_events(int step) {
 // One time step of a hidden layer: the first one from the frame's current, others from the spikes of the layer below.
 void Engine::fire(int index, int step) {
     Hidden& h = hidden[index];
-    draw_signs(h, step);
     if (index == 0) {
+        draw_signs(h, step);
         for (int w = 0; w < h.layer.words; w++) fire_word(h, step, w, h.current[w], false);
         count(COUNT_FIRE, h.layer.words);
         return;
     }
     const auto& list = hidden[index - 1].listed[step];
+    if (h.layer.geometry) {
+        integrate_windows(index, list, nullptr, SPIKE_INPUT);
+        fire_currents(h, step);
+        return;
+    }
+    draw_signs(h, step);
     for (int w = 0; w < h.layer.words; w++) {
         Word current;
         const bool saturated = integrate_spikes(h.layer, list, w, current);
         fire_word(h, step, w, current, saturated);
     }
     count_work(COUNT_INTEGRATE, h.layer.words * (list.size() + 1));
+}
+
+// One time step of a layer from the currents of its windows.
+void Engine::fire_currents(Hidden& h, int step) {
+    draw_signs(h, step);
+    for (int w = 0; w < h.layer.words; w++) fire_word(h, step, w, currents[w], saturations[w]);
 }
 
 void Engine::draw_signs(Hidden& h, int step) {
@@ -98,12 +122,17 @@ void Engine::fire_word(Hidden& h, int step, int word, const Word& current, bool 
 
 void Engine::sum_readouts(int step) {
     const auto& list = hidden[depth - 1].listed[step];
-    for (int w = 0; w < readout.words; w++) {
-        Word current;
-        if (integrate_spikes(readout, list, w, current)) count(COUNT_MEMBRANE_SATURATIONS, 1);
-        for (int j = 0; j < P && w * P + j < classes; j++) outputs[step][w * P + j] = current[j];
+    if (readout.geometry) {
+        integrate_windows(depth, list, nullptr, SPIKE_INPUT);
+    } else {
+        currents.resize(readout.words), saturations.resize(readout.words);
+        for (int w = 0; w < readout.words; w++) saturations[w] = integrate_spikes(readout, list, w, currents[w]);
+        count_work(COUNT_INTEGRATE, readout.words * (list.size() + 1));
     }
-    count_work(COUNT_INTEGRATE, readout.words * (list.size() + 1));
+    for (int w = 0; w < readout.words; w++) {
+        if (saturations[w]) count(COUNT_MEMBRANE_SATURATIONS, 1);
+        for (int j = 0; j < P && w * P + j < classes; j++) outputs[step][w * P + j] = currents[w][j];
+    }
     losses[step] = error_step(outputs[step], classes, label, mse_shift(), errors[step]);
     for (int k = 0; k < classes; k++) {
         errors[step][k] *= rate;

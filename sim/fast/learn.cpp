@@ -53,10 +53,20 @@ void Engine::learn_frame(const Hidden& h) {
 }
 
 void Engine::learn() {
-    learn_spikes(readout, traces[depth - 1], false, readout_credits);
+    const bool convolves = hidden[0].layer.kernel;
+    const int64_t pending = reg(REG_PENDING) + 1;
+    const bool full = pending >= reg(REG_BATCH);
+    if (convolves) core->registers[REG_PENDING] = full ? 0 : pending;
+    if (readout.geometry)
+        learn_windows(depth, readout_credits);
+    else
+        learn_spikes(readout, traces[depth - 1], false, readout_credits);
     for (int index = rule_has(RULES_LEARNS_HIDDEN) ? depth - 1 : -1; index >= 0; index--) {
         const Hidden& h = hidden[index];
-        if (index)
+        if (h.layer.geometry) {
+            learn_windows(index, h.credits);
+            if (h.layer.kernel && full) apply_gradients(h.layer);
+        } else if (index)
             learn_spikes(h.layer, traces[index - 1], false, h.credits);
         else if (!kind_has(INPUTS_EVENTS))
             learn_frame(h);

@@ -10,6 +10,8 @@ from opzo.sim.compile.cxx import check_executable, find_cxx, load_library, run_t
 from opzo.sim.golden.error import RECIPROCAL_BITS
 from opzo.spec import formats
 from opzo.spec.commands import RunFlag
+from opzo.spec.geometry import CELL_BITS
+from opzo.spec.layers import POOL
 from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN
 from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
 from opzo.spec.rules import INPUT_TRAITS, RULE_TRAITS, Input, Rule
@@ -30,6 +32,7 @@ class State(ctypes.Structure):
         for name in (
             *("memory", "lfsrs", "membrane", "negative", "trace", "history", "input_trace", "input_history"),
             *("last_outputs", "output_sums", "registers", "counters"),
+            "gradients",
         )
     )
 
@@ -113,6 +116,7 @@ def spec_header(lanes: int, weight_bits: int) -> str:
     }
     values |= {name: sum(1 << content for content in contents) for name, contents in (rules | kinds).items()}
     values |= {"LAYER_REGISTERS": LAYER, "LAYER_STRIDE": LAYER_STRIDE, "RECIPROCAL_BITS": RECIPROCAL_BITS}
+    values |= {"CELL_SIDE": POOL, "CELL_BITS": CELL_BITS}
     values |= {"MAX_HIDDEN": MAX_HIDDEN, "MAX_CLASSES": MAX_CLASSES, "LANES": lanes}
     values |= {"WEIGHT_BITS": weight_bits, "LOW_BITS": formats.ROW_LOW_BITS[weight_bits]}
     lines = ["#pragma once", *(f"constexpr auto {name} = {value};" for name, value in values.items())]

@@ -19,6 +19,7 @@ struct State {
     int64_t* output_sums;    // (classes)
     int64_t* registers;      // by address
     uint64_t* counters;      // by Counter
+    int32_t* gradients;      // (gradients, P)
 };
 
 // Input of a run.

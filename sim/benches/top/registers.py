@@ -58,7 +58,7 @@ class Driver:
         assert config == {register.name.lower(): registers[int(register)] for register in STORED}
         layers = unpack(layers_layout(self.limits), int(dut.layers.value))
         for slot, layer in zip(layer_slots(self.limits), layers, strict=True):
-            expected = {field.name.lower(): registers[layer_register(slot, field)] for field in LayerReg}
+            expected = {field.name.lower(): registers[layer_register(slot, field)] for field in LAYER_FIELDS}
             assert layer == expected, f"slot {slot}"
 
 

@@ -1,0 +1,40 @@
+// Gradient accumulators of convolutions.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "lanes.h"
+
+// Add an update to a row-word of gradients; returns whether a lane saturated.
+inline bool accumulate(int32_t* __restrict gradients, const Word& update) {
+    static_assert(GRADIENT_WIDTH == 32);
+    int32_t saturated = 0;
+    for (int j = 0; j < P; j++) {
+        const int32_t old = gradients[j];
+        const int32_t sum = static_cast<int32_t>(static_cast<uint32_t>(old) + static_cast<uint32_t>(update[j]));
+        const int32_t wrapped = ((old ^ sum) & (update[j] ^ sum)) >> 31;
+        gradients[j] = (sum & ~wrapped) | ((old >> 31 ^ GRADIENT_MAX) & wrapped);
+        saturated |= wrapped;
+    }
+    return saturated;
+}
+
+inline int gradient_shift(uint64_t magnitude, uint64_t count, uint64_t rate) {
+    int shift = 0;
+    while (magnitude >= count * rate << shift && shift < GRADIENT_SHIFT_MAX) shift++;
+    return shift;
+}
+
+inline uint64_t magnitude_after(uint64_t before, uint64_t total) {
+    constexpr uint64_t top = (uint64_t{1} << MAGNITUDE_BITS) - 1;
+    return std::min(before - (before >> MAGNITUDE_DECAY_BITS) + (total >> MAGNITUDE_UNIT_BITS), top);
+}
+
+// Update of weights by their gradients, rounded half up and saturated.
+inline void gradient_step(const int32_t* gradients, int shift, Word& update) {
+    const int most = std::max(shift - 1, 0), half = shift ? 1 : 0;
+    for (int j = 0; j < P; j++)
+        update[j] = saturate<GRADIENT_STEP_WIDTH>(static_cast<int32_t>(
+            (static_cast<int64_t>(gradients[j] >> most) + half) >> half));
+}
