@@ -12,6 +12,7 @@ from opzo.hw.lib.check import check
 from opzo.hw.register_space import RegisterSpace
 from opzo.hw.results import Results
 from opzo.hw.run_control import RunControl
+from opzo.spec.errors import NetworkError
 from opzo.spec.network import Limits
 from opzo.spec.registers import Counter, counters_of
 
@@ -29,6 +30,10 @@ class Core(wiring.Component):
     link: Out(CoreSignature())
 
     def __init__(self, limits: Limits) -> None:
+        if limits.gradients:
+            raise NetworkError(
+                "the gateware has no convolutions yet; give a dense network, or train on a model (--device fast)"
+            )
         self.limits = limits
         super().__init__()
 

@@ -16,8 +16,8 @@ from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.memories import Space
 from opzo.spec.network import MAX_LOCAL_CLASSES, Limits, Network
 from opzo.spec.registers import (
-    READOUT_LAYER,
     LAYER_FIELDS,
+    READOUT_LAYER,
     STORED,
     LayerReg,
     Reg,

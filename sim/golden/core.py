@@ -89,7 +89,8 @@ class GoldenCore:
         self.clear_traces()
 
     def __getitem__(self, register: Reg) -> int:
-        return self.registers[int(register)]
+        # A device without convolution lacks the registers of convolutions.
+        return self.registers.get(int(register), 0)
 
     @property
     def rule(self) -> Rule:
@@ -131,7 +132,7 @@ class GoldenCore:
 
     def _field(self, slot: int, field: LayerReg) -> int:
         """Register of a layer."""
-        return self.registers[layer_register(slot, field)]
+        return self.registers.get(layer_register(slot, field), 0)
 
     def weights(self, layer: Layer) -> np.ndarray:
         """View of a layer's weights: (words, rows, lanes)."""

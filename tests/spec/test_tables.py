@@ -29,7 +29,7 @@ def test_layouts_of_payloads() -> None:
     assert {command: payload.size for command, payload in ANSWERS.items() if payload.size} == {Command.RUN: 5}
     assert ANSWERS[Command.RUN].struct.format == "<BI"
     assert NAK_PAYLOAD.pack(2, 9) == b"\2\x09"
-    assert IDENTITY.struct.format == "<IHHHHHHIHHHHI"
+    assert IDENTITY.struct.format == "<IHHHHHHIHHIHHI"
     assert [field.name for field in IDENTITY.fields] == [field.name for field in fields(Identity)]
     assert set(ANSWERS) == set(REQUESTS) == set(Command)
 
@@ -45,8 +45,9 @@ def test_values_on_the_wire() -> None:
 
 
 def test_rows_of_memories() -> None:
-    assert [space.rows(LIMITS) for space in Space] == [70, 2, 10, 5, 76]
-    assert [space for space in Space if space.writable] == [Space.WEIGHTS, Space.LFSR]
+    assert [space.rows(LIMITS) for space in Space] == [70, 2, 10, 5, 76, 0]
+    assert Space.GRADIENTS.rows(replace(LIMITS, gradients=9)) == 18
+    assert [space for space in Space if space.writable] == [Space.WEIGHTS, Space.LFSR, Space.GRADIENTS]
     assert [space for space in Space if space.cleared] == [Space.HISTORY, Space.INPUT_HISTORY]
     assert rows_of(1, LIMITS) == 2
     assert rows_of(5, LIMITS) == rows_of(255, LIMITS) == 0
@@ -55,19 +56,25 @@ def test_rows_of_memories() -> None:
 def test_every_register_once() -> None:
     assert len(REGISTERS) == len(Reg) + 6 * len(LayerReg) + 2 * len(Counter)
     assert len({register.name for register in REGISTERS.values()}) == len(REGISTERS)
-    assert REGISTERS[0x65].name == "READOUT_FEEDBACK_SHIFT"
-    assert (REGISTERS[0x21].name, REGISTERS[0x21].bits) == ("LAYER_2_WORDS", 11)
+    assert REGISTERS[0x75].name == "READOUT_FEEDBACK_SHIFT"
+    assert (REGISTERS[0x31].name, REGISTERS[0x31].bits) == ("LAYER_2_WORDS", 11)
     assert (REGISTERS[0x85].name, REGISTERS[0x85].bits) == ("COUNTER_TRAIN_CYCLES_HIGH", 16)
     assert Reg.CLEAR_COUNTERS not in stored_bits(LIMITS)
 
 
 def test_registers_and_counters_of_a_device() -> None:
-    single = 3 + 4 + 7 + 13 + 2 + 12 + 8 + 12 + 4 + 4 + 4 + 32 + 2
+    single = 3 + 4 + 7 + 15 + 2 + 12 + 8 + 12 + 4 + 4 + 4 + 32 + 2
     for layers in (1, 3, 5):
         limits = replace(LIMITS, layers=layers)
-        assert sum(stored_bits(limits).values()) == single + (layers + 1) * 90
+        assert sum(stored_bits(limits).values()) == single + (layers + 1) * 95
         assert set(stored_bits(limits)) < set(REGISTERS)
-        assert len(counters_of(limits)) == len(Counter) - 2 * (5 - layers)
+        assert len(counters_of(limits)) == len(Counter) - 2 - 2 * (5 - layers)
+        convolving = replace(limits, gradients=1)
+        assert sum(stored_bits(convolving).values()) == single + 32 + (layers + 1) * (95 + 75)
+        assert set(counters_of(convolving)) - set(counters_of(limits)) == {
+            Counter.ACCUMULATE,
+            Counter.GRADIENT_SATURATIONS,
+        }
         assert (Counter.ACTIVE_5 in counters_of(limits)) == (Counter.SPIKES_5 in counters_of(limits)) == (layers == 5)
 
 

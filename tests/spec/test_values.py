@@ -59,7 +59,7 @@ def test_a_fraction_as_step_size_is_explained() -> None:
 def test_names_of_other_programs_are_known() -> None:
     keys = list(Config.__dataclass_fields__)
     assert meant("lr", keys) == meant("Learning-Rate", keys) == " (did you mean 'rate'?)"
-    assert "one at a time" in meant("batch_size", keys)
+    assert meant("batch_size", keys) == " (did you mean 'batch'?)"
     assert meant("momentum", keys) == ""
 
 

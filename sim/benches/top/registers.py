@@ -12,7 +12,7 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.core import GoldenCore
 from opzo.spec.network import Limits
-from opzo.spec.registers import STORED, LayerReg, Reg, layer_register, layer_slots
+from opzo.spec.registers import LAYER_FIELDS, STORED, LayerReg, Reg, layer_register, layer_slots
 
 ADDRESSES = 256
 DATA_MASK = 0xFFFFFFFF
