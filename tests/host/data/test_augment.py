@@ -98,8 +98,9 @@ def test_other_shifts_are_interpolated() -> None:
     half = np.array([0, 0, 0, 0.5, 0])
     for shift, image in ((1.0, IMAGE), (1.0, IMAGE[None]), (1.5, COLOUR)):
         result = Augmentation(0, 0, shift).move(image, half)
-        whole = [np.roll(image, -x, axis=-1) for x in range(3)]
-        assert not any(np.array_equal(result, one) for one in whole)
+        # Without the columns that come in from outside.
+        whole = [np.roll(image, -x, axis=-1)[..., :-2] for x in range(3)]
+        assert not any(np.array_equal(result[..., :-2], one) for one in whole)
     assert Augmentation(0, 0, 1).move(IMAGE, half)[3, 2:4].tolist() == [100, 100]
 
 
