@@ -15,6 +15,7 @@ from typing import Any
 from opzo.host.data.data_sets import load_data
 from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device, open_device
+from opzo.host.driver.input_order import channel_last_shape
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.evaluation import Samples
@@ -34,7 +35,9 @@ MODEL = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN)
 def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dict[str, Any]:
     """Run ``count`` samples; return cycles per sample, those of the cost model, its parts, the ratio, words fired."""
     device.clear_counters()
-    done = sum(1 for _ in device.run(islice(samples.samples(), count), train=train))
+    assert device.network is not None
+    sent = samples.samples(channel_last=channel_last_shape(device.network))
+    done = sum(1 for _ in device.run(islice(sent, count), train=train))
     counters = device.counters()
     counted, model = (total / done for total in cycles(device, train=train))
     return {

@@ -189,8 +189,9 @@ class Model:
         """
         shown = verbose() if progress is None else bool(progress)
         with messages(shown):
-            train = labelled(x, y, "train", self.network)
-            test_samples = tested(test, x, self.network)
+            train = labelled(x, y, "train", self.network, contrast=self._trainer.contrast)
+            contrast = train.contrast if isinstance(train, Frames) else None
+            test_samples = tested(test, x, self.network, contrast)
         if epochs is not None:
             self._given.add("epochs")
         found = {key: value for key, value in learning_recipe(train.data_set).items() if key not in self._given}
@@ -210,13 +211,13 @@ class Model:
         ``x`` and ``y`` as in `fit`; a data set is used by its test part.
         """
         with messages():
-            samples = labelled(x, y, "test", self.network)
+            samples = labelled(x, y, "test", self.network, contrast=self._trainer.contrast)
             return self._trainer.evaluate(samples).figures(self.network, self.device.identity)
 
     def predict(self, x: Given) -> NDArray[np.intp]:
         """Predicted class of each sample; a data set is used by its test part."""
         with messages():
-            samples = unlabelled(x, self.network)
+            samples = unlabelled(x, self.network, self._trainer.contrast)
             return self._trainer.predict(samples)
 
     def stream(self, *, window: int = 0, rate: int = STREAM_RATE) -> Stream:
@@ -256,8 +257,8 @@ def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArra
 
 def _restarted(checkpoint: Checkpoint) -> Checkpoint:
     """The same state, at the start of its schedules."""
-    names = checkpoint.class_names
-    return Checkpoint(checkpoint.network, checkpoint.rule, checkpoint.state, class_names=names)
+    names, contrast = checkpoint.class_names, checkpoint.contrast
+    return Checkpoint(checkpoint.network, checkpoint.rule, checkpoint.state, class_names=names, contrast=contrast)
 
 
 def _hyper(values: dict[str, Any]) -> Hyperparameters:

@@ -10,6 +10,7 @@ from scipy.ndimage import affine_transform
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import AT_ONCE, SHAPE_REMEDY, Frames
 from opzo.host.driver.initial_weights import AUGMENTATION, generator
+from opzo.host.driver.input_order import Shape
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import encode_frames
@@ -63,14 +64,25 @@ class Augmentation:
         # Mirrors are drawn last, so that the other draws are the same without them.
         return np.hstack([source.uniform(-1, 1, (count, 4)), source.uniform(-1, 1, (count, 1))])
 
-    def samples(self, frames: Frames, order: NDArray[np.intp], draws: NDArray[np.float64]) -> Iterator[Sample]:
-        """Samples in this order of indices, each transformed by its row of ``draws``."""
+    def samples(
+        self,
+        frames: Frames,
+        order: NDArray[np.intp],
+        draws: NDArray[np.float64],
+        *,
+        channel_last: Shape | None = None,
+    ) -> Iterator[Sample]:
+        """Samples in this order of indices, each transformed by its row of ``draws``.
+
+        ``channel_last`` as for `Frames.samples`.
+        """
+        pixels = frames.pixel_order(channel_last)
         for begin in range(0, len(order), AT_ONCE):
             block = slice(begin, begin + AT_ONCE)
             images = frames.planes(frames.x[order[block]])
             moves = zip(images, draws[block], *self._transforms(draws[block], images.shape[-2:]), strict=True)
-            moved = np.stack([self._move(*move) for move in moves])
-            for payload, label in zip(encode_frames(frames.flat(moved)), frames.y[order[block]].tolist(), strict=True):
+            moved = frames.flat(np.stack([self._move(*move) for move in moves]))[:, pixels]
+            for payload, label in zip(encode_frames(moved), frames.y[order[block]].tolist(), strict=True):
                 yield Sample((payload,), label)
 
     def move(self, image: NDArray[np.uint8], draw: NDArray[np.float64]) -> NDArray[np.uint8]:

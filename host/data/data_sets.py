@@ -14,7 +14,7 @@ from opzo.host.data.events.saccade import record_images
 from opzo.host.data.events.saccade_camera import SaccadeCamera
 from opzo.host.data.images.cifar import CIFAR10_NAMES, read_cifar
 from opzo.host.data.images.contrast import Contrast
-from opzo.host.data.images.frames import PIXEL_MAX, SHAPE_REMEDY, Frames, check_pixels, encode_frame
+from opzo.host.data.images.frames import PIXEL_MAX, Frames, check_pixels, encode_frame
 from opzo.host.data.images.mnist import FASHION_FOLDERS, FASHION_NAMES, MNIST_FILES, WHERE, load_mnist
 from opzo.host.data.npz_data_set import load_npz
 from opzo.spec.errors import OpzoError
@@ -98,14 +98,8 @@ def _by_contrast(data: Data, contrast: Contrast | bool) -> Data:
     if not (isinstance(data.train, Frames) and isinstance(data.test, Frames)):
         raise OpzoError(f"{data.name} has events, which have no colours; leave contrast out (--contrast 0)")
     names = [f"{data.name} ({part})" for part in ("training", "test")]
-    if not isinstance(contrast, Contrast):
-        if data.train.shape is None:
-            raise OpzoError(
-                f"{names[0]} has images without height and width, whose colours are unknown; {SHAPE_REMEDY}"
-            )
-        contrast = Contrast.of(data.train.planes(data.train.x), names[0])
-    parts = (part.by_contrast(contrast, name) for part, name in zip((data.train, data.test), names, strict=True))
-    return Data(data.name, *parts)
+    train = data.train.by_contrast(contrast if isinstance(contrast, Contrast) else None, names[0])
+    return Data(data.name, train, data.test.by_contrast(train.contrast, names[1]))
 
 
 def _load(name: str, root: str | Path, crop: int) -> Data:

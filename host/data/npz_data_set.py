@@ -11,8 +11,9 @@ from opzo.host.data.data_set import Data
 from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_files import is_event_file, load_events
 from opzo.host.data.events.event_samples import Events
-from opzo.host.data.images.frames import Frames, Shape
+from opzo.host.data.images.frames import Frames
 from opzo.host.data.npz import load_arrays
+from opzo.host.driver.input_order import Shape
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
 from opzo.spec.rules import Input

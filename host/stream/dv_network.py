@@ -7,21 +7,23 @@ from math import prod
 import numpy as np
 
 from opzo.host.data.events.binning import Binning
+from opzo.host.driver.input_order import check_shape
 from opzo.host.stream.live_readers import WAIT
 from opzo.host.stream.live_source import RECORD, RecordKind, Records
 from opzo.spec.errors import OpzoError
+from opzo.spec.network import Network
 
 NOWHERE = 0xFFFF
 """An address outside every network."""
 
 
 def read_dv(
-    address: tuple[str, int], size: tuple[int, int] | None, inputs: int, name: str, stop: Callable[[], bool]
+    address: tuple[str, int], size: tuple[int, int] | None, network: Network, name: str, stop: Callable[[], bool]
 ) -> Iterator[Records]:
     """Records of the events from a DV network output, until it ends or ``stop``.
 
     The sensor is downscaled to ``size`` (width, height) unless that is None. OpzoError if there is no DV output or no
-    stream of events, and if the sensor does not have ``inputs`` addresses.
+    stream of events, and if the sensor does not have the shape of the inputs of ``network``.
     """
     try:
         import dv_processing
@@ -39,11 +41,12 @@ def read_dv(
         raise OpzoError(f"{name} sends no events; choose a network output of events in DV")
     width, height = reader.getEventResolution()
     _, rows, columns = shape = Binning(1, size=size).shape(width, height)
-    if prod(shape) != inputs:
+    if prod(shape) != network.inputs:
         raise OpzoError(
-            f"{name} has {' x '.join(map(str, shape))} addresses; the network has {inputs} inputs: reduce the sensor "
-            "with --size WxH"
+            f"{name} has {' x '.join(map(str, shape))} addresses; the network has {network.inputs} inputs: reduce the "
+            "sensor with --size WxH"
         )
+    check_shape(shape, network, name)
     while not stop():
         batch = reader.getNextEventBatch()
         if batch is None:

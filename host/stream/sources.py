@@ -16,6 +16,7 @@ from opzo.host.data.events.event_files import load_events
 from opzo.host.data.events.event_samples import Events, EventSample
 from opzo.host.data.recordings.readers import SUFFIXES, read_recording
 from opzo.host.data.recordings.recording import Recording
+from opzo.host.driver.input_order import check_shape
 from opzo.host.stream.dv_network import read_dv
 from opzo.host.stream.live_counts import LiveCounts
 from opzo.host.stream.live_readers import parse_address, read_pipe, read_udp
@@ -90,7 +91,7 @@ class Sources:
             return self._live(source, read_udp(parse_address(source), source, self._stop, self.counts))
         if source.startswith("dv:"):
             address = parse_address(source)
-            return self._live(source, read_dv(address, self.size, self.network.inputs, source, self._stop))
+            return self._live(source, read_dv(address, self.size, self.network, source, self._stop))
         with self.interrupt.at_once():
             if Path(source).suffix.lower() in SUFFIXES:
                 return self._recording(read_recording(Path(source), self.sensor, self.camera), source)
@@ -127,6 +128,8 @@ class Sources:
                 f"{name} has {' x '.join(map(str, shape))} addresses; network {network} has {network.inputs} inputs: "
                 "reduce the sensor with --size WxH or --crop N"
             )
+        if recording.named:
+            check_shape(shape, network, name)
         recording = self._without_gaps(recording, name)
         return self._blocks(recording, binning)
 
@@ -161,6 +164,7 @@ class Sources:
                 f"{name} has {data.inputs} inputs ({data.input.name.lower()}); network {network} takes "
                 f"{network.inputs} ({network.input.name.lower()})"
             )
+        check_shape(data.shape, network, name)
         if data.y.max() >= network.classes:
             raise OpzoError(f"{name} has label {data.y.max()}; network {network} has classes 0..{network.classes - 1}")
         return self._samples(data)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.driver.device import Device
+from opzo.host.driver.input_order import channel_last_shape, to_channel_last
 from opzo.host.driver.request import Request
 from opzo.host.driver.sample import Result
 from opzo.spec.commands import RunFlag
@@ -89,6 +90,7 @@ class Stream:
         self._device, self._network, self._window = device, network, window
         self._most = network.input.run_steps
         self._room = chunk_events(network.inputs)
+        self._channel_last = channel_last_shape(network)
         self._addresses: list[NDArray[np.int64]] = []
         self._values: list[NDArray[np.int64]] = []
         self._collected = 0
@@ -150,10 +152,17 @@ class Stream:
         self._since_restart = 0
 
     def step(self, addresses: NDArray[np.integer], values: NDArray[np.integer] | None = None) -> None:
-        """Add a time step: addresses of its events, strictly ascending, and their values if they are graded."""
+        """Add a time step: addresses of its events, strictly ascending, and their values if they are graded.
+
+        Addresses are those of the training data, (channel * height + row) * width + column, for every network.
+        """
         events = self._whole(addresses)
         graded = np.full(len(events), SPIKE) if values is None else self._whole(values)
         self._check(events, graded, values is not None)
+        if self._channel_last is not None:
+            events = to_channel_last(events, self._channel_last)
+            order = np.argsort(events)
+            events, graded = events[order], graded[order]
         if self._collected + len(events) > self._room:
             self._send()
         self._addresses.append(events)

@@ -7,8 +7,10 @@ import numpy as np
 from opzo.host.data.data_sets import Frames
 from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device
+from opzo.host.driver.input_order import channel_last_shape
 from opzo.host.driver.sample import Sample
 from opzo.host.driver.statistics import Tally, counter_array
+from opzo.spec.network import Network
 
 Samples = Frames | Events
 """Samples to train and to test with."""
@@ -16,11 +18,12 @@ Samples = Frames | Events
 
 def evaluate(
     device: Device,
+    network: Network,
     samples: Samples,
     stop: Callable[[], bool] = lambda: False,
     answered: Callable[[int, int], None] = lambda prediction, label: None,
 ) -> Tally:
-    """Test the network on a device, without noise and without learning.
+    """Test the network on a device that holds it, without noise and without learning.
 
     Parameters
     ----------
@@ -31,7 +34,7 @@ def evaluate(
     """
     tally = Tally()
     before, sent = counter_array(device.counters()), device.bytes_sent
-    results = device.run(until(stop, samples.samples()))
+    results = device.run(until(stop, samples.samples(channel_last=channel_last_shape(network))))
     for result, label in zip(results, samples.y.tolist(), strict=False):
         tally.add(result, label)
         answered(result.prediction, label)

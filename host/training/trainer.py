@@ -15,6 +15,7 @@ from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.images.frames import Frames
 from opzo.host.driver.device import Device
 from opzo.host.driver.initial_weights import ORDER, generator
+from opzo.host.driver.input_order import channel_last_shape
 from opzo.host.driver.row_layout import round_entries
 from opzo.host.driver.sample import Sample
 from opzo.host.driver.state import State
@@ -54,6 +55,7 @@ class Trainer:
         self._device, self.network, self.hyper = device, network, hyper
         self.rule = Rule.parse(hyper.rule)
         self._augmentation = _augmentation(hyper)
+        self._channel_last = channel_last_shape(network)
         self.epoch = self.position = 0
         self.tally = Tally()
         self.class_names: Names = ()
@@ -152,11 +154,12 @@ class Trainer:
 
     def evaluate(self, samples: Samples, stop: Callable[[], bool] = lambda: False) -> Tally:
         """Test on samples (`evaluation.evaluate`)."""
-        return evaluate(self.device, samples, stop)
+        return evaluate(self.device, self.network, samples, stop)
 
     def predict(self, samples: Samples) -> NDArray[np.intp]:
         """Predicted class of each sample."""
-        return np.array([result.prediction for result in self.device.run(samples.samples())], np.intp)
+        results = self.device.run(samples.samples(channel_last=self._channel_last))
+        return np.array([result.prediction for result in results], np.intp)
 
     def _train_epoch(self, data: Samples, watcher: Watcher, checkpoint_every: int) -> bool:
         """Train the rest of the epoch; False where the watcher stopped it."""
@@ -169,9 +172,9 @@ class Trainer:
             block = slice(self.position, self.position + self._block(count))
             self._write_schedule(count)
             if self._augmentation and isinstance(data, Frames):
-                samples = self._augmentation.samples(data, order[block], draws[block])
+                samples = self._augmentation.samples(data, order[block], draws[block], channel_last=self._channel_last)
             else:
-                samples = data.samples(order[block])
+                samples = data.samples(order[block], channel_last=self._channel_last)
             self._train(samples, data.y[order[block]], watcher.stop)
             if checkpoint_every and self.position - saved >= checkpoint_every and self.position < count:
                 saved = self.position

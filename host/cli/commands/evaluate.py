@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         def answered(prediction: int, label: int) -> None:
             by_class[label] += (1, prediction == label)
 
-        tally = evaluate(device, samples, answered=answered)
+        tally = evaluate(device, network, samples, answered=answered)
         identity, repeats = device.identity, device.repeats
     figures = tally.figures(network, identity)
     # The name contains the set, as in the figures of opzo train.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from opzo.host.data.class_names import Names
 from opzo.host.data.labels import check_labels
+from opzo.host.driver.input_order import Shape, check_shape, to_channel_last
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
@@ -131,10 +132,14 @@ class Events:
         values = None if self.values is None else self.values[part]
         return EventSample(self.addresses[part], offsets - offsets[0], values, int(self.y[index]))
 
-    def samples(self, order: NDArray[np.intp] | None = None) -> Iterator[Sample]:
-        """Samples in this order of indices, divided into chunks."""
+    def samples(self, order: NDArray[np.intp] | None = None, *, channel_last: Shape | None = None) -> Iterator[Sample]:
+        """Samples in this order of indices, divided into chunks.
+
+        ``channel_last`` is the shape of inputs that the device reads in that order (`channel_last_shape`), None for a
+        network that takes the addresses as they are.
+        """
         for index in range(len(self)) if order is None else order:
-            sample = self[index]
+            sample = self[index] if channel_last is None else _channel_last(self[index], channel_last)
             parts = chunks(sample, self.inputs)
             yield Sample(tuple(encode_steps(part, graded=self.graded) for part in parts), sample.label)
 
@@ -178,6 +183,7 @@ class Events:
                 f"{name} has events in time ({self.input.name.lower()}); the network takes "
                 f"{network.input.name.lower()} input"
             )
+        check_shape(self.shape, network, name)
         if self.inputs != network.inputs:
             raise OpzoError(
                 f"{name} has {self.inputs} addresses ({' x '.join(map(str, self.shape))}); network {network} has "
@@ -246,6 +252,15 @@ class Events:
             else np.concatenate([sample.values for sample in samples if sample.values is not None]).astype(np.uint8),
             name,
         )
+
+
+def _channel_last(sample: EventSample, shape: Shape) -> EventSample:
+    """The sample with addresses in the order of a device, ascending within a time step."""
+    addresses = to_channel_last(sample.addresses.astype(np.int64), shape)
+    steps = np.repeat(np.arange(len(sample.offsets) - 1), np.diff(sample.offsets))
+    order = np.lexsort((addresses, steps))
+    values = None if sample.values is None else sample.values[order]
+    return EventSample(addresses[order].astype(np.uint16), sample.offsets, values, sample.label)
 
 
 def chunks(sample: EventSample, inputs: int) -> Iterator[Chunk]:

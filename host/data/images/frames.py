@@ -4,6 +4,7 @@ import logging
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from opzo.host.data.class_names import Names
 from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.labels import check_labels, labels_of
+from opzo.host.driver.input_order import Shape, check_shape, to_channel_first
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import encode_frames
@@ -34,7 +36,6 @@ SHAPE_REMEDY = (
     "shape=(channels, height, width) to the .npz file"
 )
 """What to do where height and width of images are unknown."""
-Shape = tuple[int, int, int]
 
 logger = logging.getLogger(__name__)
 
@@ -104,13 +105,14 @@ class Frames:
                 pixels.max(),
                 PIXEL_MAX,
             )
-        found, last = _layout(array.shape[1:])
-        if shape is not None:
-            last = last and found == shape
-            if np.prod(shape) != pixels.shape[1] or (found not in (None, shape) and array.ndim > 2):
-                raise OpzoError(f"{name} has shape {array.shape}, which does not match images of shape {shape}")
-            found = shape
-        return cls(pixels, labels_of(y, len(pixels), label_name, name), found, last)
+        return cls(pixels, labels_of(y, len(pixels), label_name, name), *_layout(array.shape[1:], shape, name))
+
+    @classmethod
+    def unlabelled(cls, x: ArrayLike, name: str = "x", *, shape: Shape | None = None) -> "Frames":
+        """Make frames from images as `of`, without labels: those of the frames are 0, and mean nothing."""
+        array = _numeric(x, name)
+        pixels = check_pixels(array, name)
+        return cls(pixels, np.zeros(len(pixels), np.uint8), *_layout(array.shape[1:], shape, name))
 
     def __repr__(self) -> str:
         size = f"{' x '.join(map(str, self.shape))} pixels" if self.shape else f"{self.inputs} pixels"
@@ -119,13 +121,24 @@ class Frames:
     def __len__(self) -> int:
         return len(self.x)
 
-    def samples(self, order: NDArray[np.intp] | None = None) -> Iterator[Sample]:
-        """Samples, in this order of indices."""
+    def samples(self, order: NDArray[np.intp] | None = None, *, channel_last: Shape | None = None) -> Iterator[Sample]:
+        """Samples, in this order of indices.
+
+        ``channel_last`` is the shape of inputs that the device reads in that order (`channel_last_shape`), None for a
+        network that takes the pixels as they are.
+        """
+        pixels = self.pixel_order(channel_last)
         for begin in range(0, len(self) if order is None else len(order), AT_ONCE):
             block = slice(begin, begin + AT_ONCE)
             some = block if order is None else order[block]
-            for payload, label in zip(encode_frames(self.x[some]), self.y[some].tolist(), strict=True):
+            for payload, label in zip(encode_frames(self.x[some][:, pixels]), self.y[some].tolist(), strict=True):
                 yield Sample((payload,), label)
+
+    def pixel_order(self, channel_last: Shape | None) -> NDArray[np.intp] | slice:
+        """Index that puts the pixels of an image (inputs,) in the order of a device; ``channel_last`` as `samples`."""
+        if channel_last is None or self.channels_last:
+            return slice(None)
+        return to_channel_first(np.arange(self.inputs), channel_last)
 
     def dense(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Values of the images with these indices, (count, inputs)."""
@@ -144,14 +157,20 @@ class Frames:
         ordered = np.moveaxis(planes, 1, -1) if self.channels_last else planes
         return ordered.reshape(len(planes), -1)
 
-    def by_contrast(self, contrast: Contrast, name: str) -> "Frames":
-        """The same images with two channels a colour; OpzoError, naming ``name``, if the colours are not those."""
+    def by_contrast(self, contrast: Contrast | None = None, name: str = "x") -> "Frames":
+        """The same images with two channels a colour (`opzo.host.data.images.contrast`).
+
+        ``contrast`` has the statistics of the training images; None: these are the training images. OpzoError, naming
+        ``name``, if the images have other colours, or are coded already.
+        """
+        if self.shape is None:
+            raise OpzoError(f"{name} has images without height and width, whose colours are unknown; {SHAPE_REMEDY}")
+        contrast = contrast or Contrast.of(self.planes(self.x), name)
         colours = len(contrast.mean)
-        if self.shape is None or self.shape[0] != colours or self.contrast is not None:
-            found = f"{' x '.join(map(str, self.shape))} pixels" if self.shape else "no height and width"
+        if self.shape[0] != colours or self.contrast is not None:
             raise OpzoError(
-                f"{name} has images of {found}, which are not coded by the contrast of {colours} colours; give images "
-                f"(count, {colours}, height, width)"
+                f"{name} has images of {' x '.join(map(str, self.shape))} pixels, which are not coded by the contrast "
+                f"of {colours} colours; give images (count, {colours}, height, width)"
             )
         coded = contrast.code(self.planes(self.x))
         return replace(
@@ -166,6 +185,7 @@ class Frames:
         """Raise OpzoError if ``network`` does not fit the frames."""
         if network.input is not self.input:
             raise OpzoError(f"{name} has frames; the network takes {network.input.name.lower()} in time")
+        check_shape(self.shape, network, name)
         if self.inputs != network.inputs:
             raise OpzoError(f"{name} has {self.inputs} pixels per frame; network {network} has {network.inputs} inputs")
         check_labels(self.y, network, name)
@@ -223,8 +243,21 @@ def check_pixels(x: ArrayLike, name: str = "x", *, as_is: bool = False) -> NDArr
     return rounded.astype(np.uint8).reshape(len(pixels), -1)
 
 
-def _layout(shape: tuple[int, ...]) -> tuple[Shape | None, bool]:
-    """Shape (channels, height, width) of one image, None if ambiguous, and whether channels are the last axis."""
+def _layout(axes: tuple[int, ...], shape: Shape | None, name: str) -> tuple[Shape | None, bool]:
+    """Shape (channels, height, width) of one image, None if unknown, and whether channels are the last axis.
+
+    ``axes`` are those of the image in its array. OpzoError if they do not fit ``shape``, unless that is None.
+    """
+    if shape is None:
+        return _found_layout(axes)
+    found, _ = _found_layout(axes)
+    if prod(shape) != prod(axes) or (found not in (None, shape) and len(axes) > 1):
+        raise OpzoError(f"{name} has images of {_text(axes)}, which does not match the shape {_text(shape)}")
+    return shape, axes != shape and axes == (*shape[1:], shape[0])
+
+
+def _found_layout(shape: tuple[int, ...]) -> tuple[Shape | None, bool]:
+    """The same, as far as the axes themselves show it."""
     if len(shape) == 2:
         (height, width), channels, last = shape, 1, False
     elif len(shape) == 3 and shape[0] <= CHANNELS_MAX < shape[2]:
@@ -235,6 +268,10 @@ def _layout(shape: tuple[int, ...]) -> tuple[Shape | None, bool]:
         return None, False
     # An image of one row or column is a flat image with an extra axis.
     return (None, False) if 1 in (height, width) else ((channels, height, width), last)
+
+
+def _text(axes: tuple[int, ...]) -> str:
+    return " x ".join(map(str, axes))
 
 
 def _numeric(values: ArrayLike, name: str) -> NDArray[Any]:

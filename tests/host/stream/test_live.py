@@ -146,7 +146,13 @@ def test_dv_camera_is_read_over_the_network(reduced: tuple[int, int] | None, inp
         assert sender.stdout is not None
         assert sender.stdout.readline() == b"ready\n"
         end = time.monotonic() + 20
-        source = read_dv(("127.0.0.1", port), reduced, inputs, "dv:x", lambda: time.monotonic() > end)
+        source = read_dv(
+            ("127.0.0.1", port),
+            reduced,
+            Network((inputs, 4, 2), input="spikes"),
+            "dv:x",
+            lambda: time.monotonic() > end,
+        )
         if not addresses:
             with pytest.raises(OpzoError, match="the network has 7 inputs: reduce the sensor"):
                 next(source)
@@ -161,7 +167,7 @@ def test_dv_camera_is_read_over_the_network(reduced: tuple[int, int] | None, inp
 
 def test_absent_dv_camera_is_told() -> None:
     with pytest.raises(OpzoError, match=r"no DV network output at dv:1 .*start it"):
-        next(read_dv(("127.0.0.1", 1), None, 60, "dv:1", lambda: False))
+        next(read_dv(("127.0.0.1", 1), None, Network((60, 4, 2), input="spikes"), "dv:1", lambda: False))
 
 
 def test_stream_saves_what_it_learned(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import Frames, check_pixels
 from opzo.spec.errors import OpzoError
+from opzo.spec.network import MAX_INPUTS
 from opzo.spec.rules import Input
 
 RNG = np.random.default_rng(7)
@@ -149,7 +150,7 @@ def test_file_says_that_its_arrays_are_spikes(tmp_path: Path) -> None:
         (np.full((4, 2, 3), np.nan), "whole numbers"),
         (np.full((4, 2, 3), 0.5), "whole numbers"),
         (np.full((4, 2, 3), "a"), "whole numbers"),
-        (np.zeros((4, 1, 4097), np.uint8), "4097 inputs per time step"),
+        (np.zeros((4, 1, MAX_INPUTS + 1), np.uint8), f"{MAX_INPUTS + 1} inputs per time step"),
     ],
 )
 def test_dense_arrays_that_are_no_events(x: np.ndarray, message: str) -> None:
