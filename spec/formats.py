@@ -106,6 +106,8 @@ GRADIENT_STEP = Fixed(9, 11)
 """A gradient as it changes a weight: shifted right and rounded; saturating."""
 GRADIENT_SHIFT_MAX = 31
 """Largest right shift of a gradient."""
+CONVOLUTION_RATE_BITS = 12
+"""Step size of convolutions: unsigned."""
 MAGNITUDE_BITS = 32
 """Running sum of abs(gradient) of lane 0, in units of 2**MAGNITUDE_UNIT_BITS, times 2**MAGNITUDE_DECAY_BITS."""
 MAGNITUDE_UNIT_BITS = 8

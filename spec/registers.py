@@ -99,6 +99,12 @@ class Reg(_Stored):
     )
     INPUT_HEIGHT = 0x10, 8, "Height of the input map where the first layer is a convolution."
     INPUT_WIDTH = 0x11, 8, "Width of it."
+    CONVOLUTION_RATE = (
+        0x12,
+        formats.CONVOLUTION_RATE_BITS,
+        "Step size of convolutions: the mean change of a weight is between 2 and 4 times it, in units of "
+        f"2**-{formats.UPDATE_FRAC_BITS} of the least significant bit of a weight.",
+    )
 
 
 class LayerReg(_Stored):
@@ -243,7 +249,7 @@ def _map() -> Iterator[Register]:
 
 REGISTERS = {register.address: register for register in _map()}
 """Every register, by address."""
-CONVOLUTION_REGISTERS = (Reg.BATCH, Reg.PENDING, Reg.INPUT_HEIGHT, Reg.INPUT_WIDTH)
+CONVOLUTION_REGISTERS = (Reg.BATCH, Reg.PENDING, Reg.INPUT_HEIGHT, Reg.INPUT_WIDTH, Reg.CONVOLUTION_RATE)
 CONVOLUTION_FIELDS = tuple(field for field in LayerReg if field >= LayerReg.KERNEL)
 """Registers, single ones and those of a layer, that a device without convolution (``Limits.gradients``) lacks."""
 STORED = tuple(register for register in Reg if register.bits and register not in CONVOLUTION_REGISTERS)

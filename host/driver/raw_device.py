@@ -25,7 +25,17 @@ READ_BYTES = 8192
 RESULT = ANSWERS[Command.RUN]
 NO_OUTPUTS = np.zeros(0, np.int32)
 SETTINGS = frozenset(
-    {Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT, Reg.BATCH, Reg.CLEAR_COUNTERS}
+    {
+        Reg.ALPHA,
+        Reg.RATE,
+        Reg.ACTIVITY,
+        Reg.DECAY_SHIFT,
+        Reg.LEAK_SHIFT,
+        Reg.MSE_SHIFT,
+        Reg.BATCH,
+        Reg.CONVOLUTION_RATE,
+        Reg.CLEAR_COUNTERS,
+    }
 )
 """Registers that control learning and counters; all others belong to the network that the device holds."""
 

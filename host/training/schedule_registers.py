@@ -26,7 +26,8 @@ ACTIVITY_SHIFT = DELTA_SHIFT - 4
 def schedule_registers(hyper: Hyperparameters, sample: int, total: int) -> dict[int, int]:
     """Registers from training sample ``sample`` (a multiple of BLOCK) of ``total`` on: address -> value."""
     progress = sample / total
-    rate = round(hyper.rate * (1 + cos(pi * progress)) / 2)
+    share = (1 + cos(pi * progress)) / 2
+    rate = round(hyper.rate * share)
     noise = Rule.parse(hyper.rule).noise
     alpha = (hyper.alpha + (hyper.alpha_end - hyper.alpha) * progress) if noise else 0.0
     activity = round(rate * hyper.kappa / (1 << ACTIVITY_SHIFT))
@@ -38,6 +39,7 @@ def schedule_registers(hyper: Hyperparameters, sample: int, total: int) -> dict[
         Reg.LEAK_SHIFT: min(hyper.feedback_leak - UPDATE_FRAC_BITS, SHIFT_MAX) if hyper.feedback_leak else 0,
         Reg.MSE_SHIFT: hyper.mse,
         Reg.BATCH: hyper.batch,
+        Reg.CONVOLUTION_RATE: round(hyper.conv_rate * share),
     }
 
 

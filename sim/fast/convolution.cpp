@@ -125,7 +125,7 @@ void Engine::learn_windows(int index, const std::vector<Word>& credits) {
 void Engine::apply_gradients(const Layer& to) {
     const int words = to.position_words * to.rows, decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
     int64_t& magnitude = core->registers[LAYER_REGISTERS + LAYER_STRIDE * to.slot + LAYER_MAGNITUDE];
-    const int shift = gradient_shift(magnitude, words, rate);
+    const int shift = gradient_shift(magnitude, words, reg(REG_CONVOLUTION_RATE));
     uint64_t total = 0, saturated = 0;
     int32_t* gradients = core->gradients + static_cast<size_t>(to.gradient_base) * P;
     for (int n = 0; n < words; n++, gradients += P) {

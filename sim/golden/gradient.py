@@ -45,7 +45,7 @@ def gradient_shift(magnitude: int, count: int, rate: int) -> int:
     count : int
         Row-words of the layer's weights.
     rate : int
-        Step size.
+        Step size of convolutions.
     """
     shift = 0
     while magnitude >= count * rate << shift and shift < GRADIENT_SHIFT_MAX:

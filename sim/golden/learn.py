@@ -121,7 +121,7 @@ def _apply_gradients(run: Run, index: int, layer: Layer) -> None:
     core = run.core
     weights, gradients = core.weights(layer), core.layer_gradients(layer)
     register = layer_register(index, LayerReg.MAGNITUDE)
-    shift = gradient_shift(core.registers[register], layer.words * layer.rows, core[Reg.RATE])
+    shift = gradient_shift(core.registers[register], layer.words * layer.rows, core[Reg.CONVOLUTION_RATE])
     core.registers[register] = magnitude_after(core.registers[register], gradients[:, :, 0])
     draws = core.lfsrs.draw(layer.words * layer.rows).reshape(weights.shape)
     step = gradient_step(gradients.astype(np.int64), shift)
