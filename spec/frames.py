@@ -14,7 +14,7 @@ Frame
 
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 _END, _ESC = bytes([END]), bytes([ESC])
@@ -37,8 +37,7 @@ MAX_PAYLOAD = 1024
 """Largest payload towards the device. Replies to READ_MEMORY may be as long as rows x lanes x 2 + 1."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame without escapes and crc."""
 
     seq: int

@@ -128,7 +128,8 @@ class Link:
 
     def _send(self, command: Command, *payloads: bytes) -> Request:
         # The device keeps the replies of its last REPLAY frames; an older one could not be asked for again.
-        self._await(lambda: len(self._unanswered) < REPLAY)
+        if len(self._unanswered) >= REPLAY:
+            self._await(lambda: len(self._unanswered) < REPLAY)
         request = Request(self._seq, command, *payloads)
         self._seq = (self._seq + 1) % 256
         self._unanswered.append(request)

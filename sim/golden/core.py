@@ -1,7 +1,6 @@
 """The core: registers, memories, counters, and runs through them."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +25,7 @@ from opzo.spec.registers import (
 from opzo.spec.rules import Rule
 
 
-@dataclass(frozen=True)
-class RunResult:
+class RunResult(NamedTuple):
     """Answer to one run; sums are over the steps of the decision so far."""
 
     prediction: int

@@ -5,8 +5,7 @@ The engine of a golden core answers at once, so the reply of a RUN is never outs
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from opzo.spec.protocol import REPLAY, Identity
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
 
-_RUN_FLAGS = sum(RunFlag)
+_RUN_FLAGS, _OUTPUTS = sum(RunFlag), int(RunFlag.OUTPUTS)
 _MAX_REPLY = 0xFFFF
 """Payload that the length field of a reply can say."""
 
@@ -61,8 +60,7 @@ class Core(Protocol):
         """Run a frame or a chunk of events."""
 
 
-@dataclass(frozen=True)
-class _Executed:
+class _Executed(NamedTuple):
     code: int
     status: Status
     reply: bytes
@@ -255,7 +253,7 @@ class GoldenLink:
         result = self.core.run(chunk, label, RunFlag(flags & _RUN_FLAGS))
         self._discard()
         reply = ANSWERS[Command.RUN].pack(result.prediction, result.loss)
-        if flags & RunFlag.OUTPUTS:
+        if flags & _OUTPUTS:
             reply += struct.pack(f"<{len(result.outputs)}i", *result.outputs)
         return reply
 
