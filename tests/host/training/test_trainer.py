@@ -1,6 +1,7 @@
 """Training on the golden model: it learns, stops between any two samples, and goes on bit for bit."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,9 +138,9 @@ def test_every_epoch_has_every_sample_once_in_an_order_of_its_own(monkeypatch: p
     orders: list[int] = []
     real = Frames.samples
 
-    def samples(self: Frames, order: np.ndarray | None = None) -> object:
+    def samples(self: Frames, order: np.ndarray | None = None, **options: Any) -> object:
         orders.extend(() if order is None else order.tolist())
-        return real(self, order)
+        return real(self, order, **options)
 
     monkeypatch.setattr(Frames, "samples", samples)
     trainer(Hyperparameters(epochs=2)).fit(TRAIN, TEST)
