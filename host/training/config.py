@@ -81,7 +81,7 @@ class Hyperparameters:
     seed: int = setting("learning", 0, "seed of weights, noise and sample order", 0, 2**63 - 1)
     epochs: int = setting("learning", 30, "passes over the training data", 1, 100_000)
     rate: int = setting("learning", 140, "initial step size, 0..255; falls to 0 by cosine", 0, 255)
-    conv_rate: int = setting("learning", 140, "the same of convolutions, 0..4095", 0, (1 << CONVOLUTION_RATE_BITS) - 1)
+    conv_rate: int = setting("learning", 1500, "the same of convolutions, 0..4095", 0, (1 << CONVOLUTION_RATE_BITS) - 1)
     alpha: float = setting("learning", 0.1, "initial noise amplitude, in thresholds", 0, 0.999)
     alpha_end: float = setting("learning", 0.05, "final noise amplitude, in thresholds", 0, 0.999)
     kappa: float = setting("learning", 10.0, "cost of a spike; higher means fewer spikes, 0 is off", 0, 500)
