@@ -181,7 +181,7 @@ class RawDevice:
     def read_memory(self, space: Space, address: int, rows: int) -> NDArray[np.uint16]:
         """``rows`` rows of a memory: (rows, lanes)."""
         lanes, done = self.limits.lanes, 0
-        parts = []
+        parts = [np.zeros(0, np.int64)]
         while done < rows:
             tries = self._read_size.tries(rows - done)
             requests = (REQUESTS[Command.READ_MEMORY].pack(space, address + done, count) for count in tries)

@@ -84,6 +84,7 @@ class Hyperparameters:
     conv_rate: int = setting("learning", 1500, "the same of convolutions, 0..4095", 0, (1 << CONVOLUTION_RATE_BITS) - 1)
     alpha: float = setting("learning", 0.1, "initial noise amplitude, in thresholds", 0, 0.999)
     alpha_end: float = setting("learning", 0.05, "final noise amplitude, in thresholds", 0, 0.999)
+    init_rate: float = setting("learning", 0.0, "firing rate to which initial weights are scaled; 0 is off", 0, 0.5)
     kappa: float = setting("learning", 10.0, "cost of a spike; higher means fewer spikes, 0 is off", 0, 500)
     decay: int = setting("learning", 23, "weight decay, 2^-N x step size; 0 is off", 0, 40)
     feedback_leak: int = setting("learning", 17, "decay of the feedback matrices, 2^-N per two steps; 0 is off", 0, 26)

@@ -23,6 +23,7 @@ from opzo.host.driver.statistics import Tally, counter_array
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.evaluation import Samples, chance_accuracy, evaluate, until
+from opzo.host.training.initial_rates import FITTED_SAMPLES, fit_firing_rates
 from opzo.host.training.reports import EpochProgress, EpochReport, Watcher
 from opzo.host.training.schedule_registers import BLOCK, schedule_registers
 from opzo.spec.errors import OpzoError
@@ -66,6 +67,7 @@ class Trainer:
             self.epoch, self.position, state = checkpoint.epoch, checkpoint.position, checkpoint.state
             self.class_names, self.contrast = checkpoint.class_names, checkpoint.contrast
             self.tally.add_tally(checkpoint.tally)
+        self._initial = checkpoint is None
         # Before anything is written: a device that cannot take this state keeps its own.
         state.check(device)
         device.configure(network, self.rule)
@@ -135,6 +137,9 @@ class Trainer:
         self.class_names = padded(train.names, self.network.classes) or self.class_names
         self.contrast = train.contrast if isinstance(train, Frames) else None
         self._augmentation.check(train, "the training data")
+        if self._initial and self.hyper.init_rate:
+            self._fit_firing_rates(train)
+        self._initial = False
         while self.epoch < self.hyper.epochs:
             begin = time.monotonic(), self.position
             if not self._train_epoch(train, watcher, checkpoint_every):
@@ -151,6 +156,16 @@ class Trainer:
             watcher.epoch(report)
             watcher.save(self)
         return True
+
+    def _fit_firing_rates(self, train: Samples) -> None:
+        """Scale the initial weights to a firing rate, on the first samples of the first epoch."""
+        device = self.device
+        order = generator(self.hyper.seed, ORDER, 0).permutation(len(train))[:FITTED_SAMPLES]
+        samples = list(train.samples(order, channel_last=self._channel_last))
+        try:
+            fit_firing_rates(device, samples, self.hyper.init_rate)
+        finally:
+            self._writes = device.writes
 
     def evaluate(self, samples: Samples, stop: Callable[[], bool] = lambda: False) -> Tally:
         """Test on samples (`evaluation.evaluate`)."""

@@ -17,7 +17,7 @@ from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.events import Chunk, encode_events, encode_frame_pairs, encode_steps
 from opzo.spec.frames import Frame, Unescape
 from opzo.spec.network import Limits
-from opzo.spec.protocol import VERSION, Identity
+from opzo.spec.protocol import IDENTITY, VERSION, Identity
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
 
@@ -301,7 +301,7 @@ def identity_reply(identity: Identity) -> Callable[[Frame], bytes]:
         ),
         (
             lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"\0" + Identity.of(LIMITS).pack()[:-1]).encode(),
-            "identity of 31 bytes instead of 32",
+            f"identity of {IDENTITY.size - 1} bytes instead of {IDENTITY.size}",
         ),
         (lambda frame: Frame(frame.seq, Command.SYNC | REPLY, b"").encode(), "not an opzo device"),
         (lambda frame: b"login: ", "answers, but not as an opzo device"),
