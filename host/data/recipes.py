@@ -25,6 +25,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         **{"net": "784-256-256-10", "epochs": 20, "local": -1, "kappa": 16.0},
         **{"rotate": 7.0, "zoom": 0.07, "shift": 0.7},
     },
+    "fashion-mnist": {"net": "1x28x28-8c3-p2-16c3-p2-10", "epochs": 15, "local": -1, "flip": 1},
     "cifar10": {
         **{"net": "6x32x32-16c3-p2-32c3-p2-64c3-p2-10", "epochs": 20, "local": -1},
         **{"contrast": 1, "flip": 1, "shift": 4.0},

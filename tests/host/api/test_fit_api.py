@@ -150,7 +150,7 @@ def test_the_network_of_a_data_set_is_that_of_its_recipe() -> None:
     assert data.network("784-20-10") == opzo.Network("784-20-10", local=1)
     assert data.network((784, 20, 10), steps=4, local=0) == opzo.Network("784-20-10", 4)
     assert DATA.network() == opzo.Network("9-128-128-3")
-    with pytest.raises(opzo.OpzoError, match=r"local must be in -1\.\.3"):
+    with pytest.raises(opzo.OpzoError, match=r"local must be in -1\.\.5"):
         data.network(local=-2)
 
 
