@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from opzo.reference.methods.credit import MOMENTUM
 from opzo.reference.methods.noise import ALPHA_FIRST, ALPHA_LAST, GAUSSIAN, Noise
 from opzo.reference.networks.networks import (
+    CONV2,
+    CONV3,
     CONV5,
     CONV9,
     CONV9_INTERMEDIATE,
@@ -22,6 +24,14 @@ def _fc(shape: tuple[int, int, int], classes: int, dropout: float) -> SpikingNet
     return fully_connected(shape, classes, HIDDEN, dropout)
 
 
+def _conv2(shape: tuple[int, int, int], classes: int, dropout: float) -> SpikingNetwork:
+    return convolutional(shape, classes, CONV2, dropout)
+
+
+def _conv3(shape: tuple[int, int, int], classes: int, dropout: float) -> SpikingNetwork:
+    return convolutional(shape, classes, CONV3, dropout)
+
+
 def _conv5(shape: tuple[int, int, int], classes: int, dropout: float) -> SpikingNetwork:
     return convolutional(shape, classes, CONV5, dropout)
 
@@ -32,6 +42,8 @@ def _conv9(shape: tuple[int, int, int], classes: int, dropout: float) -> Spiking
 
 NETWORKS: dict[str, Callable[[tuple[int, int, int], int, float], SpikingNetwork]] = {
     "fc": _fc,
+    "conv2": _conv2,
+    "conv3": _conv3,
     "conv5": _conv5,
     "conv9": _conv9,
     "resnet34": resnet34,
@@ -109,6 +121,9 @@ PRESETS = {
     "dvs-gesture-conv5": _GESTURE,
     "dvs-gesture-conv9": replace(_GESTURE, network="conv9", intermediate=CONV9_INTERMEDIATE),
     "imagenet-resnet34": _IMAGENET,
+    # Networks that the chip trains, in as many epochs.
+    "mnist-conv2": Preset("mnist", "conv2", epochs=15, rate=1e-3),
+    "cifar10-conv3": Preset("cifar10", "conv3", epochs=20, rate=1e-3),
     # Small ones, with data from scikit-learn.
     "digits-fc": _DIGITS,
     "digits-conv5": replace(_DIGITS, network="conv5", epochs=10),

@@ -6,6 +6,9 @@ from torch import Tensor, nn
 from opzo.reference.networks.neuron import LIF, Stateful
 from opzo.reference.networks.synapses import TracedConv2d, TracedLinear
 
+CONV2 = (8, "pool", 16, "pool")
+CONV3 = (16, "pool", 32, "pool", 64, "pool")
+"""Networks that the chip trains: ``8c3-p2-16c3-p2`` and ``16c3-p2-32c3-p2-64c3-p2``."""
 CONV5 = (128, "pool", 256, "pool", 512, "pool", 512)
 CONV9 = (64, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512)
 CONV9_INTERMEDIATE = 3
