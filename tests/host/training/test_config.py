@@ -49,7 +49,7 @@ def test_toml_of_a_configuration_reads_back(tmp_path: Path) -> None:
         ({"checkpoint_every": -1}, "checkpoint_every in here must be 0 or more"),
         ({"rule": "backprop"}, "no learning rule 'backprop'; choose opzo, dfa, zo, readout"),
         ({"net": "64"}, "1 to 5 hidden layers"),
-        ({"net": "64-0-10"}, "neurons of layer 1 must be in 1..1048576, not 0"),
+        ({"net": "64-0-10"}, "neurons of a dense layer must be in 1..1048576, not 0"),
         ({"net": "64-x-10"}, "'64-x-10' is not a network"),
         ({"steps": 0}, "steps in here must be in 1..4095, not 0"),
     ],
