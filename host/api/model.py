@@ -23,7 +23,7 @@ from opzo.host.training.config import Hyperparameters, meant
 from opzo.host.training.configure import learning_recipe
 from opzo.host.training.old_names import renamed_arguments
 from opzo.host.training.run_folder import checkpoint_path
-from opzo.host.training.schedule_registers import STREAM_RATE, schedule_registers
+from opzo.host.training.schedule_registers import STREAM_RATE, stream_registers
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import WEIGHT
@@ -226,7 +226,7 @@ class Model:
         After ``window`` time steps a new decision begins; with 0, only with a new label.
         """
         stream = Stream(self.device, self.network, window=window)
-        self.device.write_registers(schedule_registers(replace(self.hyper, rate=rate), 0, 1))
+        self.device.write_registers(stream_registers(self.hyper, rate))
         return stream
 
 

@@ -1,11 +1,13 @@
 """Registers of the learning rule over a training run, from the hyper-parameters."""
 
+from dataclasses import replace
 from math import cos, log2, pi
 
 from opzo.host.training.config import Hyperparameters
 from opzo.spec.formats import (
     ACTIVITY_BITS,
     ALPHA_BITS,
+    CONVOLUTION_RATE_BITS,
     DELTA_SHIFT,
     UPDATE_FRAC_BITS,
 )
@@ -17,6 +19,7 @@ BLOCK = 64
 the same samples."""
 STREAM_RATE = 20
 """Step size of learning in a stream, which has no end and so no schedule."""
+CONV_RATE_MAX = (1 << CONVOLUTION_RATE_BITS) - 1
 SHIFT_MAX = 15
 """Largest DECAY_SHIFT and LEAK_SHIFT."""
 # Kappa is in units of 2**4 Feedback sums (the prototype's delta), Credit in 2**DELTA_SHIFT of them with the step size.
@@ -41,6 +44,12 @@ def schedule_registers(hyper: Hyperparameters, sample: int, total: int) -> dict[
         Reg.BATCH: hyper.batch,
         Reg.CONVOLUTION_RATE: round(hyper.conv_rate * share),
     }
+
+
+def stream_registers(hyper: Hyperparameters, rate: int) -> dict[int, int]:
+    """Registers for learning in a stream with step size ``rate``; that of convolutions keeps its ratio to it."""
+    conv_rate = min(round(hyper.conv_rate * rate / hyper.rate) if hyper.rate else 0, CONV_RATE_MAX)
+    return schedule_registers(replace(hyper, rate=rate, conv_rate=conv_rate), 0, 1)
 
 
 def decay_shift(decay: int, rate: int) -> int:

@@ -4,7 +4,6 @@ import argparse
 import logging
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from opzo.host.stream.sources import Sources, check_sources
 from opzo.host.stream.stream import Stream
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.run_folder import checkpoint_path
-from opzo.host.training.schedule_registers import STREAM_RATE, schedule_registers
+from opzo.host.training.schedule_registers import STREAM_RATE, stream_registers
 from opzo.spec.errors import LinkError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.registers import Counter
@@ -97,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_sources(arguments.source)
     checkpoint = Checkpoint.load(checkpoint_path(arguments.run))
     network, rule, names = checkpoint.network, checkpoint.rule, checkpoint.class_names
-    config = replace(checkpoint.config(given_settings(arguments), str(arguments.run)), rate=arguments.rate)
+    config = checkpoint.config(given_settings(arguments), str(arguments.run))
     label = None if arguments.label is None else find_class(arguments.label, names, network.classes)
     ending = "saving; press Ctrl-C again to quit without" if arguments.save else "press Ctrl-C again to quit now"
     with (
@@ -106,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         device.configure(network, rule)
         checkpoint.state.write(device)
-        device.write_registers(schedule_registers(config, 0, 1))
+        device.write_registers(stream_registers(config, arguments.rate))
         stream = Stream(device, network, window=arguments.window)
         stream.learning, stream.label = arguments.learn, label
         counts = LiveCounts(arguments.max_bad)

@@ -11,7 +11,7 @@ import pytest
 from opzo.host.driver.initial_weights import feedback_shift, initial_feedback, initial_weights
 from opzo.host.driver.state import State
 from opzo.host.training.config import Config, Hyperparameters, checked, read_toml
-from opzo.host.training.schedule_registers import BLOCK, decay_shift, schedule_registers
+from opzo.host.training.schedule_registers import BLOCK, decay_shift, schedule_registers, stream_registers
 from opzo.sim.golden import feedback_scale
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.network import Network
@@ -48,7 +48,8 @@ def test_toml_of_a_configuration_reads_back(tmp_path: Path) -> None:
         ({"feedback_leak": 5}, r"feedback_leak must be 0 \(off\) or in 12..26, not 5"),
         ({"checkpoint_every": -1}, "checkpoint_every in here must be 0 or more"),
         ({"rule": "backprop"}, "no learning rule 'backprop'; choose opzo, dfa, zo, readout"),
-        ({"net": "64"}, "1 to 5 hidden layers"),
+        ({"net": "64"}, "'64' is not a network"),
+        ({"net": "64-10"}, "1 to 5 hidden layers"),
         ({"net": "64-0-10"}, "neurons of a dense layer must be in 1..1048576, not 0"),
         ({"net": "64-x-10"}, "'64-x-10' is not a network"),
         ({"steps": 0}, "steps in here must be in 1..4095, not 0"),
@@ -115,11 +116,21 @@ def test_schedules_begin_and_end_as_in_the_prototype() -> None:
         Reg.DECAY_SHIFT: 6,
         Reg.LEAK_SHIFT: 4,
         Reg.MSE_SHIFT: 7,
+        Reg.BATCH: 1,
+        Reg.CONVOLUTION_RATE: 1500,
     }
     assert [schedule_registers(hyper, total * k // 4, total)[Reg.RATE] for k in range(5)] == [84, 72, 42, 12, 0]
     assert schedule_registers(hyper, total // 2, total)[Reg.ALPHA] == 614
     last = schedule_registers(hyper, total, total)
     assert (last[Reg.ALPHA], last[Reg.RATE], last[Reg.ACTIVITY], last[Reg.DECAY_SHIFT]) == (410, 0, 0, 0)
+    assert last[Reg.CONVOLUTION_RATE] == 0
+
+
+def test_a_stream_keeps_the_ratio_of_the_step_sizes() -> None:
+    registers = stream_registers(Hyperparameters(rate=140, conv_rate=1400), 20)
+    assert (registers[Reg.RATE], registers[Reg.CONVOLUTION_RATE]) == (20, 200)
+    assert stream_registers(Hyperparameters(rate=1), 255)[Reg.CONVOLUTION_RATE] == 4095
+    assert stream_registers(Hyperparameters(rate=0), 20)[Reg.CONVOLUTION_RATE] == 0
 
 
 def test_registers_never_exceed_their_bits() -> None:
