@@ -107,10 +107,10 @@ require(
     "the tables of the next word are written before those of this word are in use",
 )
 
-# Readouts: one at a time in the error unit.
+# Readouts: two at a time in the error unit, one of which comes in.
 READOUT_RESTART = 4
-"""From the closing of the error unit to stage 0 of the next readout, without ISSUE_CYCLES: its flag falls, the pass may
-start, it starts, and TO_STAGE_0."""
+"""From the announcement of room in the error unit to stage 0 of the next readout, without ISSUE_CYCLES: the flag falls,
+the pass may start, it starts, and TO_STAGE_0."""
 
 # Memory port.
 PORT_STORE = STAGES + 1

@@ -1,4 +1,4 @@
-"""Control of the error unit: collect a step's readouts, sum their powers, divide, scale the errors."""
+"""Control of the error unit: sum the powers of a step's readouts, divide, scale the errors."""
 
 from amaranth import Module, Signal
 from amaranth.lib import wiring
@@ -17,12 +17,14 @@ class ErrorControl(wiring.Component):
 
     Members
     -------
-    start, learn : In(1)
-        Strobe: a step begins; whether its errors are computed.
-    collected, summed, scaled : In(1)
-        Strobes: the last readout, the last power, the last error of the step.
-    idle, collecting, summing, dividing, scaling : Out(1)
+    complete, learn : In(1)
+        The readouts of a step are complete; whether errors are computed.
+    summed, scaled : In(1)
+        Strobes: the last power, the last error of the step.
+    idle, summing, dividing, scaling : Out(1)
         What is being done.
+    taken : Out(1)
+        Strobe: the complete step begins.
     walk : Out(1)
         Strobe: a walk over the classes begins.
     divide : Out(1)
@@ -33,13 +35,12 @@ class ErrorControl(wiring.Component):
         Strobe: the last cycle of the step.
     """
 
-    start: In(1)
+    complete: In(1)
     learn: In(1)
-    collected: In(1)
     summed: In(1)
     scaled: In(1)
     idle: Out(1)
-    collecting: Out(1)
+    taken: Out(1)
     summing: Out(1)
     dividing: Out(1)
     scaling: Out(1)
@@ -61,11 +62,8 @@ class ErrorControl(wiring.Component):
         m.d.comb += divided.eq(division == self._divide_cycles)
         with m.FSM() as fsm:
             with m.State("IDLE"):
-                with m.If(self.start):
-                    m.next = "COLLECT"
-            with m.State("COLLECT"):
-                with m.If(self.collected):
-                    m.d.comb += self.walk.eq(1)
+                with m.If(self.complete):
+                    m.d.comb += [self.taken.eq(1), self.walk.eq(1)]
                     m.next = "SUM"
             with m.State("SUM"):
                 m.d.sync += division.eq(0)
@@ -86,7 +84,6 @@ class ErrorControl(wiring.Component):
                     m.next = "IDLE"
         m.d.comb += [
             self.idle.eq(fsm.ongoing("IDLE")),
-            self.collecting.eq(fsm.ongoing("COLLECT")),
             self.summing.eq(fsm.ongoing("SUM")),
             self.dividing.eq(fsm.ongoing("DIVIDE")),
             self.scaling.eq(fsm.ongoing("SCALE")),

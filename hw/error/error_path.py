@@ -17,7 +17,7 @@ from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.registers import layers_layout
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import tag_layout
-from opzo.hw.timing import ACCUMULATED, ISSUE_CYCLES, READOUT_RESTART, require
+from opzo.hw.timing import ACCUMULATED, ISSUE_CYCLES, READOUT_RESTART, local_stage, require
 from opzo.spec.formats import MEMBRANE, WEIGHT
 from opzo.spec.network import Limits
 from opzo.spec.registers import Counter
@@ -97,10 +97,10 @@ class ErrorPath(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        # A readout that starts when the error unit is closing must not get there before it has closed.
+        # A readout whose pass starts when the error unit has announced room must not get there earlier.
         require(
-            CLOSING_CYCLES <= READOUT_RESTART + ISSUE_CYCLES + ACCUMULATED,
-            "the next readout reaches the error unit before it has closed",
+            CLOSING_CYCLES <= READOUT_RESTART + ISSUE_CYCLES + min(ACCUMULATED, local_stage(self._limits)),
+            "the next readout reaches the error unit before there is room",
         )
         m = Module()
         limits, run, tag, local_tag = self._limits, self.run, self.sums.tag, self.sums.local_tag
@@ -111,7 +111,6 @@ class ErrorPath(wiring.Component):
         wiring.connect(m, error.progress, wiring.flipped(self.progress))
         wiring.connect(m, wiring.flipped(self.read), error.read)
         wiring.connect(m, error.answer, wiring.flipped(self.answer))
-        step = Signal.like(tag.step)
         local_start = local_tag.local & local_tag.first & local_tag.first_word
         m.d.comb += [
             shifter.soon.eq(self.sums.soon),
@@ -135,7 +134,7 @@ class ErrorPath(wiring.Component):
             self.error.valid.eq(error.error.valid),
             self.error.class_.eq(error.error.class_),
             self.error.value.eq(error.error.value),
-            self.error.step.eq(step),
+            self.error.step.eq(error.error.step),
             self.counted.steps.eq(error.step.start & (error.step.source == limits.layers)),
         ]
         # Constant during a run, and far away: not within the cycle.
@@ -144,6 +143,4 @@ class ErrorPath(wiring.Component):
             error.settings.rate.eq(run.config.rate),
             error.settings.mse_shift.eq(run.config.mse_shift),
         ]
-        with m.If(error.step.start):
-            m.d.sync += step.eq(tag.step)
         return m

@@ -11,6 +11,7 @@ from opzo.hw.error.class_walk import ClassWalk
 from opzo.hw.error.error_control import ErrorControl
 from opzo.hw.error.error_memory import ErrorMemory
 from opzo.hw.error.error_scale import ErrorScaler
+from opzo.hw.error.intake_control import IntakeControl
 from opzo.hw.error.loss import LossUnit
 from opzo.hw.error.loss_sum import LossSum
 from opzo.hw.error.ports import (
@@ -36,16 +37,17 @@ from opzo.spec.network import Limits
 _READOUT = 2
 _POWER = _READOUT + POWER_CYCLES
 _ERROR = _READOUT + error_scale.CYCLES
-CLOSING_CYCLES = 1 + max(_POWER + loss.CYCLES + 1, _ERROR)
-"""From the last class at the beginning of the last walk to its results."""
+CLOSING_CYCLES = 2 + max(_POWER + loss.CYCLES + 1, _ERROR)
+"""From the last class at the beginning of the last walk until the step behind it has been taken and another may start:
+its results, then the idle state."""
 
 
 class ErrorUnit(wiring.Component):
     """Softmax cross entropy with a share of squared error, loss, and the sums over the steps of a decision.
 
-    Golden twin: ``opzo.sim.golden.error.error_step``. ``progress.busy`` falls 2 C + 30 cycles after the last readout:
+    Golden twin: ``opzo.sim.golden.error.error_step``. ``progress.done`` is 2 C + 30 cycles after the last readout:
     one walk over the classes sums their powers, one scales them with the reciprocal of the sum. Without ``learn`` there
-    is only the first, and no errors: C + 12 cycles.
+    is only the first, and no errors: C + 12 cycles. The readouts of the next step come in meanwhile.
 
     The readouts are the network's (source ``limits.layers``) or the local ones of a hidden layer, which have errors
     only.
@@ -58,7 +60,6 @@ class ErrorUnit(wiring.Component):
     -------
     settings : In(ErrorSettingsSignature)
     step : In(ReadoutStepSignature)
-        ``start`` only while not busy.
     readout : In(ReadoutSignature)
         From the cycle after ``step.start``.
     progress : Out(ErrorProgressSignature)
@@ -104,12 +105,21 @@ class ErrorUnit(wiring.Component):
         m.submodules.errors = errors = ErrorMemory(self.limits)
         # The second walk is in the stage that multiplies with the quotient when the quotient is valid.
         m.submodules.control = control = ErrorControl(reciprocal.CYCLES - _READOUT - 1, loss.CYCLES)
+        m.submodules.intake_control = intake_control = IntakeControl()
         wiring.connect(m, wiring.flipped(self.readout), intake.readout)
         wiring.connect(m, intake.numbered, readouts.readout, sums.readout)
 
         settings, read, numbered = self.settings, self.read, intake.numbered
-        step = {name: Signal.like(getattr(self.step, name)) for name in ("source", "step", "last", "odd", "restart")}
+        # The step whose readouts come in, and the one whose errors are computed.
+        names = ("source", "step", "last", "odd", "restart")
+        entering = {name: Signal.like(getattr(self.step, name), name=f"entering_{name}") for name in names}
+        step = {name: Signal.like(entering[name], name=f"at_{name}") for name in names if name != "odd"}
+        enters_network = entering["source"] == self.limits.layers
         network = step["source"] == self.limits.layers
+        # Complete two cycles after the last readout, needed from stage _READOUT of the first walk on.
+        largest = Signal.like(intake.largest, reset_less=True)
+        with m.If(~walk.valid[_READOUT]):
+            m.d.sync += largest.eq(intake.largest)
         last_class, is_label = Signal(bits, reset_less=True), Signal(reset_less=True)
         m.d.sync += [
             last_class.eq(settings.classes - 1),
@@ -117,17 +127,18 @@ class ErrorUnit(wiring.Component):
         ]
         m.d.comb += [
             walk.last.eq(last_class),
-            readouts.odd.eq(step["odd"]),
-            readouts.local.eq(~network),
+            readouts.odd.eq(entering["odd"]),
+            readouts.local.eq(~enters_network),
+            readouts.taken.eq(control.taken),
             readouts.index.eq(walk.class_[0]),
             readouts.difference_index.eq(read.class_),
-            sums.local.eq(~network),
-            sums.restart.eq(step["restart"]),
+            sums.local.eq(~enters_network),
+            sums.restart.eq(entering["restart"]),
             sums.sum_class.eq(self.answer.sum_class),
             softmax.class_.eq(walk.class_[_READOUT]),
             softmax.is_label.eq(is_label),
             softmax.readout.eq(readouts.stored),
-            softmax.largest.eq(intake.largest),
+            softmax.largest.eq(largest),
             # The product is valid PRODUCT_CYCLES later, in time for the scaler.
             softmax.read_class.eq(walk.class_[_READOUT + error_scale.PROBABILITY_CYCLES - PRODUCT_CYCLES]),
             scaler.readout.eq(readouts.stored),
@@ -156,21 +167,24 @@ class ErrorUnit(wiring.Component):
             read.difference.eq(readouts.difference),
             self.error.class_.eq(walk.class_[_ERROR]),
             self.error.value.eq(scaler.scaled),
-            self.progress.source.eq(step["source"]),
+            self.error.step.eq(step["step"]),
             self.answer.prediction.eq(loss_sum.prediction),
             self.answer.loss.eq(loss_sum.total),
             self.answer.sum.eq(sums.sum_data),
         ]
         ends = last_class == numbered.class_
         m.d.comb += [
-            control.start.eq(self.step.start),
+            intake_control.start.eq(self.step.start),
+            intake_control.collected.eq(numbered.valid & ends),
+            intake_control.taken.eq(control.taken),
+            intake_control.closing.eq(walk.ends[0] & (control.scaling | (control.summing & ~settings.learn))),
+            control.complete.eq(intake_control.complete),
             control.learn.eq(settings.learn),
-            control.collected.eq(numbered.valid & ends),
             control.summed.eq(walk.ends[_POWER]),
             control.scaled.eq(walk.ends[_ERROR]),
-            intake.clear.eq(control.idle),
+            intake.clear.eq(self.step.start),
             walk.start.eq(control.walk),
-            softmax.clear.eq(control.collecting),
+            softmax.clear.eq(control.idle),
             softmax.valid.eq(walk.valid[_READOUT] & control.summing),
             softmax.divide.eq(control.divide),
             # The multiplier of the errors is free: the loss has passed through it long before the quotient is valid.
@@ -180,11 +194,14 @@ class ErrorUnit(wiring.Component):
             errors.write_loss.valid.eq(control.loss_ready & network),
             errors.write.valid.eq(walk.valid[_ERROR] & control.scaling),
             self.error.valid.eq(walk.valid[_ERROR] & control.scaling & network),
-            self.progress.busy.eq(~control.idle),
-            self.progress.closing.eq(walk.ends[0] & (control.scaling | (control.summing & ~settings.learn))),
+            self.progress.room.eq(intake_control.room),
         ]
-        check(m, "start", ~self.step.start | control.idle, "a step starts while the error unit is busy")
-        check(m, "readout", ~numbered.valid | control.collecting, "a readout is stored while the error unit reads them")
-        with m.If(control.idle & self.step.start):
-            m.d.sync += [held.eq(getattr(self.step, name)) for name, held in step.items()]
+        m.d.sync += [self.progress.done.eq(control.done), self.progress.source.eq(step["source"])]
+        waits = intake_control.filling | intake_control.complete
+        check(m, "start", ~self.step.start | ~waits, "a step starts before the error unit has taken the step ahead")
+        check(m, "readout", ~numbered.valid | intake_control.filling, "a readout comes that belongs to no step")
+        with m.If(self.step.start):
+            m.d.sync += [held.eq(getattr(self.step, name)) for name, held in entering.items()]
+        with m.If(control.idle):
+            m.d.sync += [held.eq(entering[name]) for name, held in step.items()]
         return m

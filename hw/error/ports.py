@@ -29,7 +29,8 @@ def sources(limits: Limits) -> range:
 
 
 class ErrorSettingsSignature(Signature):
-    """Settings of the error unit, stable while it is busy; ``learn``: compute errors, not only the loss."""
+    """Settings of the error unit, stable from the start of a step until it is done; ``learn``: compute errors, not only
+    the loss."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -56,7 +57,7 @@ class ReadoutStepSignature(Signature):
     Members
     -------
     start : Out(1)
-        Strobe; the others are valid in the same cycle.
+        Strobe; the others are valid in the same cycle. Not while there is no room, see `ErrorProgressSignature`.
     source : Out, step : Out
         Layer and time step of the readouts.
     last : Out(1)
@@ -85,20 +86,20 @@ class ErrorProgressSignature(Signature):
 
     Members
     -------
-    busy : Out(1)
-        From the cycle after ``start`` until all results of the step can be read.
-    closing : Out(1)
-        Strobe: ``busy`` falls at most CLOSING_CYCLES later.
-    source : Out
-        Source of the step, from the cycle after ``start`` until the next one.
+    room : Out(1)
+        Strobe, once a step: the next step may start CLOSING_CYCLES later.
+    done : Out(1), source : Out
+        Strobe: all results of a step with this source can be read.
     """
 
     def __init__(self, limits: Limits) -> None:
-        super().__init__({"busy": Out(1), "closing": Out(1), "source": Out(sources(limits))})
+        super().__init__({"room": Out(1), "done": Out(1), "source": Out(sources(limits))})
 
 
-ERROR_STROBE = data.StructLayout({"valid": 1, "class_": CLASS_BITS, "value": signed(SCALED_ERROR.width)})
-"""Strobed scaled error of a class."""
+ERROR_STROBE = data.StructLayout(
+    {"valid": 1, "class_": CLASS_BITS, "value": signed(SCALED_ERROR.width), "step": range(HISTORY_STEPS)}
+)
+"""Strobed scaled error of a class and time step."""
 
 
 class ErrorReadSignature(Signature):
@@ -135,9 +136,9 @@ class AnswerSignature(Signature):
     Members
     -------
     prediction : Out(6), loss : Out(LOSS_SUM_BITS)
-        From the fall of ``busy`` after the last step of a run until that of the next run.
+        From ``done`` of the last step of a run until that of the next run.
     sum_class : In(6)
-        Class whose ``sum`` is valid one cycle later; only while the error unit is not busy.
+        Class whose ``sum`` is valid one cycle later; only while no readouts come in.
     sum : Out(signed)
         OUTPUT_SUM, sum of the readouts of the class over the steps.
     """

@@ -51,7 +51,7 @@ class ReadoutIntake(wiring.Component):
     Members
     -------
     clear : In(1)
-        The next readout is that of class 0.
+        Strobe: the next readout is that of class 0.
     readout : In(ReadoutSignature)
     numbered : Out(ClassReadoutSignature)
         The same, one cycle later.

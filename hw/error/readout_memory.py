@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -14,9 +14,10 @@ from opzo.spec.network import Limits
 
 
 class ReadoutMemory(wiring.Component):
-    """Store the readouts of a step, and at odd steps o[t-1] - o[t].
+    """Store the readouts of two steps, one that comes in and one that is used, and at odd steps o[t-1] - o[t].
 
-    Two memories. Readouts: word MEMBRANE, address local, class. Differences: word in the same unit, address class.
+    Three memories. Readouts: word MEMBRANE, address half, class. The network's last readouts: word MEMBRANE, address
+    class. Differences: word in the same unit, address class.
 
     Parameters
     ----------
@@ -26,11 +27,13 @@ class ReadoutMemory(wiring.Component):
     -------
     readout : In(ClassReadoutSignature)
     odd, local : In(1)
-        Compute differences from what is stored; the readouts are local ones, which are stored apart from the network's
-        and have no differences. Stable over the step.
+        Compute differences from the network's last readouts; the readouts are local ones, which have no differences.
+        Stable over the step, and two cycles longer.
+    taken : In(1)
+        Strobe, not before the last readout of a step: from the next cycle on its readouts are used, until the next
+        strobe.
     index : In
-        Class whose readout ``stored`` is valid two cycles later, unless one came in the cycle of ``index``. A readout
-        can be read two cycles after it came.
+        Class whose readout ``stored`` is valid two cycles later. A readout can be read two cycles after it came.
     difference_index : In
         Class whose ``difference`` is valid one cycle later. It can be read three cycles after the readout came.
     """
@@ -38,6 +41,7 @@ class ReadoutMemory(wiring.Component):
     readout: Any
     odd: Signal
     local: Signal
+    taken: Signal
     index: Signal
     stored: Signal
     difference_index: Signal
@@ -50,6 +54,7 @@ class ReadoutMemory(wiring.Component):
                 "readout": In(ClassReadoutSignature(self.class_bits)),
                 "odd": In(1),
                 "local": In(1),
+                "taken": In(1),
                 "index": In(self.class_bits),
                 "stored": Out(signed(MEMBRANE.width)),
                 "difference_index": In(self.class_bits),
@@ -61,20 +66,35 @@ class ReadoutMemory(wiring.Component):
         m = Module()
         depth = 1 << self.class_bits
         readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=2 * depth, init=[])
+        last_readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=depth, init=[])
         differences: Memory = Memory(shape=signed(DIFFERENCE_BITS), depth=depth, init=[])
-        m.submodules.readouts, m.submodules.differences = readouts, differences
+        m.submodules.readouts, m.submodules.last_readouts = readouts, last_readouts
+        m.submodules.differences = differences
         write, read = readouts.write_port(), readouts.read_port()
+        last_write, last_read = last_readouts.write_port(), last_readouts.read_port()
         difference_write, difference_read = differences.write_port(), differences.read_port()
         new, stored, subtracted = pipeline(m, self.readout.valid, self.readout, 2)
-        m.d.sync += self.stored.eq(read.data)
+        half, stored_half = Signal(reset_less=True), Signal(reset_less=True)
+        last = Signal(signed(MEMBRANE.width), reset_less=True)
+        # The last readout may be on its way to the memory when the step is taken.
+        m.d.sync += [
+            half.eq(half ^ self.taken),
+            stored_half.eq(half),
+            self.stored.eq(read.data),
+            last.eq(last_read.data),
+        ]
         m.d.comb += [
-            # The old readout is read one cycle before the new one is stored.
-            read.addr.eq(Cat(Mux(new.valid, new.class_, self.index), self.local)),
-            write.addr.eq(Cat(stored.class_, self.local)),
+            read.addr.eq(Cat(self.index, ~half)),
+            write.addr.eq(Cat(stored.class_, stored_half)),
             write.data.eq(stored.value),
             write.en.eq(stored.valid),
+            # The old readout is read one cycle before the new one is stored.
+            last_read.addr.eq(new.class_),
+            last_write.addr.eq(stored.class_),
+            last_write.data.eq(stored.value),
+            last_write.en.eq(stored.valid & ~self.local),
             difference_write.addr.eq(subtracted.class_),
-            difference_write.data.eq(self.stored - subtracted.value),
+            difference_write.data.eq(last - subtracted.value),
             difference_write.en.eq(subtracted.valid & self.odd & ~self.local),
             difference_read.addr.eq(self.difference_index),
             self.difference.eq(difference_read.data),

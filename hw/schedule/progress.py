@@ -24,7 +24,7 @@ class ProgressSignature(Signature):
     error_steps : Out, local_steps : Out(array by hidden layer)
         Time steps whose errors are complete: of the network's readout, and of the local readout of each layer.
     reading_out : Out(1)
-        A readout, the network's or a local one, is on its way through the error unit, which takes one at a time.
+        A readout, the network's or a local one, is on its way to the error unit, which has no room for another.
     quiet : Out(1)
         Rows of all ops are written, and their commands have left the lanes.
     feedback_quiet : Out(array by hidden layer)
@@ -99,15 +99,13 @@ class RunProgress(wiring.Component):
             *(progress.fired_steps[n].eq(fired_steps[n]) for n in range(self._limits.layers)),
             *(progress.local_steps[n].eq(local_steps[n]) for n in range(self._limits.layers)),
         ]
-        # The error unit takes the next readout if that arrives CLOSING_CYCLES after ``closing``, see READOUT_RESTART.
-        error_was_busy = Signal()
-        m.d.sync += error_was_busy.eq(error.busy)
+        # The next readout may arrive CLOSING_CYCLES after ``room``, see READOUT_RESTART.
         reads_out = (self.next_pass.readout & (self.next_pass.kind == Kind.SPIKES)) | (
             self.next_pass.kind == Kind.LOCAL
         )
         with m.If(self.taken & reads_out):
             m.d.sync += progress.reading_out.eq(1)
-        with m.Elif(error.closing):
+        with m.Elif(error.room):
             m.d.sync += progress.reading_out.eq(0)
         with m.If(self.start):
             m.d.sync += [
@@ -117,7 +115,7 @@ class RunProgress(wiring.Component):
         with m.Else():
             with m.If(self.finished.valid):
                 m.d.sync += fired_steps[self.finished.layer].eq(self.finished.step + 1)
-            with m.If(error_was_busy & ~error.busy):
+            with m.If(error.done):
                 with m.If(error.source == self._limits.layers):
                     m.d.sync += progress.error_steps.eq(progress.error_steps + 1)
                 with m.Else():

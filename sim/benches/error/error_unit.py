@@ -5,11 +5,9 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from amaranth.hdl import signed
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from opzo.hw.error.error_unit import CLOSING_CYCLES
-from opzo.hw.error.ports import CLASS_BITS
+from opzo.hw.error.ports import ERROR_STROBE
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import unpack
@@ -25,7 +23,6 @@ from opzo.spec.formats import (
     MEMBRANE,
     OUTPUT_SUM,
     RATE_BITS,
-    SCALED_ERROR,
     ZO_LOSS_SHIFT,
 )
 from opzo.spec.network import USUAL_HIDDEN
@@ -34,7 +31,7 @@ NETWORK = USUAL_HIDDEN
 """Source of the network's readouts in a usual device."""
 EXPONENT_SHIFT = LOG2E_FRAC_BITS + MEMBRANE.frac_bits - EXP2_FRAC_BITS
 BUSY_CYCLES, INFERENCE_CYCLES = 30, 12
-"""Cycles beyond 2 C from the last readout to the fall of busy; without learning beyond C."""
+"""Cycles beyond 2 C from the last readout to ``done``; without learning beyond C."""
 
 
 class Driver:
@@ -172,27 +169,26 @@ class Driver:
             while self.rng.random() < stall:
                 dut.readout__value.value = self.rng.getrandbits(MEMBRANE.width)
                 await self._cycle(others)
-                assert dut.progress__busy.value == 1
-                assert dut.progress__closing.value == 0
+                assert dut.progress__done.value == 0
+                assert dut.progress__room.value == 0
             dut.readout__valid.value = 1
             dut.readout__value.value = value & ((1 << MEMBRANE.width) - 1)
             await self._cycle(others)
         dut.readout__valid.value = 0
         # The cycle of the last readout is over.
         cycles = 1
-        closing = []
-        while dut.progress__busy.value:
-            if dut.progress__closing.value:
-                closing.append(cycles)
-            assert not closing or int(dut.progress__source.value) == source
+        room = []
+        while not dut.progress__done.value:
+            if dut.progress__room.value:
+                room.append(cycles)
             await self._cycle(others)
             cycles += 1
             assert cycles < 1000
         assert int(dut.progress__source.value) == source
         learn = bool(dut.settings__learn.value)
         assert cycles == (2 * self.classes + BUSY_CYCLES if learn else self.classes + INFERENCE_CYCLES)
-        assert len(closing) == 1, f"closing in cycles {closing} of {cycles}"
-        assert cycles - closing[0] <= CLOSING_CYCLES
+        # An idle unit takes the step when it has the last readout.
+        assert room == [1], f"room in cycles {room} of {cycles}"
 
     async def _cycle(self, others: np.ndarray | None) -> None:
         k = self.rng.randrange(self.classes)
@@ -220,12 +216,12 @@ class Driver:
     async def _collect(self) -> None:
         while True:
             await FallingEdge(self.dut.clk)
-            bits = int(self.dut.error.value)
+            error = unpack(ERROR_STROBE, int(self.dut.error.value))
             if self.dut.rst.value:
                 self.errors = []
-            elif bits & 1:
-                assert bits >> 1 & ((1 << CLASS_BITS) - 1) == len(self.errors), "errors out of order"
-                self.errors.append(unpack(signed(SCALED_ERROR.width), bits >> (1 + CLASS_BITS)))
+            elif error["valid"]:
+                assert error["class_"] == len(self.errors), "errors out of order"
+                self.errors.append(error["value"])
             else:
                 assert len(self.errors) in (0, self.classes), "errors with a gap"
 
@@ -392,7 +388,7 @@ async def recovers_from_reset_anywhere(dut: Any) -> None:
         await FallingEdge(dut.clk)
         dut.rst.value = 0
         await FallingEdge(dut.clk)
-        assert dut.progress__busy.value == 0
+        assert dut.progress__done.value == 0
         driver.difference = driver.answer = driver.last_outputs = None
         outputs = np.array([random_outputs(rng, classes) for _ in range(2)])
         await driver.run(outputs, rng.randrange(classes), 255, 2, 0)

@@ -25,6 +25,16 @@ def test_unit_matches_golden(device, classes):
     )
 
 
+@pytest.mark.parametrize(("device", "classes"), [(2, 2), (16, 10), (64, 64)])
+def test_readouts_come_in_while_errors_are_computed(device, classes):
+    run_bench(
+        ErrorUnit(limits(device)),
+        name=f"error-{device}",
+        test_module="opzo.sim.benches.error.error_overlap",
+        parameters={"classes": classes, "samples": 100 if classes < 64 else 20},
+    )
+
+
 def test_golden_by_hand():
     # p = 32768, 32768 and 0; R = 65536; q = 128, 128, 0; log2(65536 / 32768) = 1.
     error, loss = error_step(np.array([0, 0, MEMBRANE.min]), 0, mse_shift=0)

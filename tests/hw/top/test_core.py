@@ -82,6 +82,19 @@ def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits, grou
     run(sizes, lanes, weight_bits, group, cases, 0.2)
 
 
+@pytest.mark.parametrize(("network", "sizes"), [(2, (9, 3, 2)), (1, (20, 8, 7, 2))])
+def test_core_matches_golden_with_layers_of_one_word(network, sizes):
+    # Passes are as short as can be: readouts follow each other closely, and entries are read soon after their update.
+    largest, lanes, weight_bits, group = NETWORKS[network]
+    cases = [
+        case(sizes, 6, rule, local, USUAL, SAMPLES[lanes] // 2, kind)
+        for rule in Rule
+        for local in range(1, len(sizes) - 1)
+        for kind in (Input.FRAME, Input.SPIKES)
+    ]
+    run(largest, lanes, weight_bits, group, cases, 0.2)
+
+
 @pytest.mark.parametrize("most_steps", [1, 6])
 def test_core_of_fewer_time_steps_matches_golden(most_steps):
     # In a chip of the least size: there are fewer inputs than lanes.
