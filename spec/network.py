@@ -25,6 +25,7 @@ from opzo.spec.layers import (
     shapes,
 )
 from opzo.spec.messages import shown
+from opzo.spec.neurons import Leak, Reset, by_layer, in_words
 from opzo.spec.rules import Input
 from opzo.spec.values import whole_number
 
@@ -210,6 +211,8 @@ class Layer:
         Whether an average pool follows, so that positions are numbered cell by cell (`opzo.spec.geometry`).
     block : int
         Height and width of the blocks that share feedback entries.
+    leak, reset : Leak, Reset
+        Of the neurons; they mean nothing for the readout.
     """
 
     rows: int
@@ -224,6 +227,8 @@ class Layer:
     cells: bool = False
     block: int = 1
     gradient_base: int = 0
+    leak: Leak = Leak.HALF
+    reset: Reset = Reset.SUBTRACT
 
     @property
     def convolution(self) -> bool:
@@ -264,6 +269,9 @@ class Network:
         What samples consist of: ``frame``, ``spikes`` or ``graded``.
     block : int
         Height and width of the blocks of positions of a convolution that share feedback entries: 1, 2, 4, ... 32.
+    leak, reset : Leak or str, Reset or str, or a sequence by hidden layer
+        How the neurons leak (``1/2``, ``3/4``, ``7/8``, ``15/16`` or ``1``) and reset (``subtract`` or ``zero``). The
+        network has tuples. Presynaptic traces leak by 1/2, an approximation where the neurons do not.
     """
 
     sizes: tuple[int | Map | Convolution | Pool, ...]
@@ -271,6 +279,8 @@ class Network:
     local: int
     input: Input
     block: int
+    leak: tuple[Leak, ...]
+    reset: tuple[Reset, ...]
 
     def __init__(
         self,
@@ -279,6 +289,8 @@ class Network:
         local: int = 0,
         input: Input | str = Input.FRAME,
         block: int = USUAL_BLOCK,
+        leak: Leak | str | float | Sequence[Leak | str | float] = Leak.HALF,
+        reset: Reset | str | Sequence[Reset | str] = Reset.SUBTRACT,
     ) -> None:
         inputs, parts = _parts(sizes)
         if parts and isinstance(parts[0], Dense):
@@ -312,6 +324,8 @@ class Network:
                 f"{self} has {self.classes} classes; local learning allows {MAX_LOCAL_CLASSES}: set local to 0 "
                 "(--local 0)"
             )
+        object.__setattr__(self, "leak", by_layer(Leak, leak, len(self.hidden)))
+        object.__setattr__(self, "reset", by_layer(Reset, reset, len(self.hidden)))
 
     def __str__(self) -> str:
         return "-".join(map(str, self.sizes))
@@ -320,7 +334,9 @@ class Network:
         local = f", local={self.local}" if self.local else ""
         kind = f", input='{self.input.name.lower()}'" if self.input.events else ""
         block = f", block={self.block}" if self.block != USUAL_BLOCK else ""
-        return f"Network('{self}', steps={self.steps}{local}{kind}{block})"
+        leak = f", leak='{in_words(self.leak)}'" if any(self.leak) else ""
+        reset = f", reset='{in_words(self.reset)}'" if any(self.reset) else ""
+        return f"Network('{self}', steps={self.steps}{local}{kind}{block}{leak}{reset})"
 
     @classmethod
     def parse(cls, text: str, steps: int = 6, local: int = 0, input: Input | str = Input.FRAME) -> "Network":
@@ -443,6 +459,8 @@ class Network:
                 cells=not last and self.layers[index + 1].pool,
                 block=self.block if shape.kernel else 1,
                 gradient_base=gradient if shape.kernel else 0,
+                leak=Leak.HALF if last else self.leak[index],
+                reset=Reset.SUBTRACT if last else self.reset[index],
             )
             feedback = 0 if last else self.classes * words * layer.blocks * (1 + layer.local)
             placed.append(replace(layer, weight_base=address + feedback))

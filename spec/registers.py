@@ -17,6 +17,7 @@ from opzo.spec import formats
 from opzo.spec.described import Described
 from opzo.spec.formats import LOCAL_SHIFT
 from opzo.spec.network import MAX_HIDDEN, Limits, Network
+from opzo.spec.neurons import LEAK_BITS, NEURON_BITS, Leak, Reset, neuron_register
 from opzo.spec.rules import Input, Rule
 
 READOUT_LAYER = MAX_HIDDEN
@@ -139,6 +140,15 @@ class LayerReg(_Stored):
         formats.MAGNITUDE_BITS,
         "Running sum of the gradients of lane 0 of a convolution, which decides how far they are shifted right. The "
         "device rewrites it with every change of the weights.",
+    )
+    NEURON = (
+        15,
+        NEURON_BITS,
+        f"Neurons. Low {LEAK_BITS} bits, leak of the membrane potentials: "
+        + ", ".join(f"{leak.value} is {leak.text}" for leak in Leak)
+        + ", others act as 1. Next bit, reset: "
+        + ", ".join(f"{reset.value} {reset.name}" for reset in Reset)
+        + ". Without effect for the readout.",
     )
 
 
@@ -293,6 +303,7 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
             (LayerReg.FEEDBACK_BASE, layer.feedback_base),
             (LayerReg.WORD_BASE, layer.word_base),
             (LayerReg.LOCAL_SHIFT, LOCAL_SHIFT if layer.local else 0),
+            (LayerReg.NEURON, neuron_register(layer.leak, layer.reset)),
             (LayerReg.KERNEL, layer.shape.kernel),
             (LayerReg.HEIGHT, layer.shape.map.height),
             (LayerReg.WIDTH, layer.shape.map.width),

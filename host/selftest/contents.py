@@ -11,6 +11,7 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.formats import ALPHA_BITS, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, RATE_BITS, WEIGHT
 from opzo.spec.network import Layer, Limits, Network
+from opzo.spec.neurons import NEURON_BITS
 from opzo.spec.registers import LayerReg, Reg, layer_register
 from opzo.spec.rules import Input
 
@@ -141,7 +142,7 @@ def runs(network: Network, limits: Limits, count: int, random: np.random.Generat
 def _settings(
     network: Network, limits: Limits, random: np.random.Generator, number: int, regime: Regime
 ) -> dict[int, int]:
-    """Random registers of the learning rule and the time steps."""
+    """Random registers of the learning rule, the neurons and the time steps."""
     few = (*(1 << bits for bits in (6, 7, 8, 16, 24, 32)), FEEDBACK_REFRESH // 2)
     odd = FEEDBACK_REFRESH * (2 * int(random.integers(1 << 20)) + 1)
     samples = int(random.choice((odd, odd + FEEDBACK_REFRESH // 2, *few))) - int(random.integers(1, 3))
@@ -169,6 +170,7 @@ def _settings(
         values[int(Reg.STEPS)] = int(random.integers(1, limits.steps + 1)) if number else limits.steps
     for slot, layer in enumerate(network.layout(limits)[:-1]):
         values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = int(random.integers(4 if top else 16))
+        values[layer_register(slot, LayerReg.NEURON)] = int(random.integers(1 << NEURON_BITS))
         if layer.local:
             values[layer_register(slot, LayerReg.LOCAL_SHIFT)] = int(random.choice((4, *range(1, 16))))
     # Writing this register clears the state of earlier runs.

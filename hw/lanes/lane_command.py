@@ -10,7 +10,7 @@ from opzo.hw.lanes.accumulator import SUM_SHIFT
 from opzo.hw.timing import ACCUMULATED, HISTORY, PRODUCT, RESULT, ROW, STAGES, UPDATE
 from opzo.spec.formats import ACCUMULATOR, FEEDBACK_SHIFT_MAX, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
 from opzo.spec.network import Limits
-from opzo.spec.registers import Reg
+from opzo.spec.registers import LayerReg, Reg
 
 
 class AfterWord(hdl_enum.Enum, shape=3):
@@ -66,6 +66,7 @@ def lane_command(limits: Limits) -> data.StructLayout:
     - ``noise``: with FIRE, add noise to the potential for the comparison with the threshold.
     - ``odd``: the step is the second one of an antithetic pair, whose noise has the opposite sign. UPDATE too.
     - ``fresh``: first step of a sample: potential and noise start at 0.
+    - ``neuron``: with FIRE, content of register NEURON of the layer.
     - ``word``: word of the neurons. ROW - 1 too.
     - ``step``: time step of their spikes and credits. ROW - 1 too.
     - ``valid_lanes``: lanes that hold a neuron of the word, counted from lane 0. ROW - 1 too.
@@ -99,6 +100,7 @@ def lane_command(limits: Limits) -> data.StructLayout:
         "noise": 1,
         "odd": 1,
         "fresh": 1,
+        "neuron": LayerReg.NEURON.bits,
         "word": limits.word_bits,
         "step": range(HISTORY_STEPS),
         "valid_lanes": range(limits.lanes + 1),
@@ -120,7 +122,7 @@ LANE_FIELDS: dict[int, tuple[str, ...]] = {
     RESULT: ("update",),
 }
 """Fields that a lane uses at each stage."""
-WORD_FIELDS = ("after_word", "word", "step", "kept", "fresh", "noise", "odd", "valid_lanes")
+WORD_FIELDS = ("after_word", "word", "step", "kept", "fresh", "neuron", "noise", "odd", "valid_lanes")
 """Fields that the neurons of a group use."""
 GROUP_FIELDS: dict[int, tuple[str, ...]] = {
     0: ("address",),

@@ -14,6 +14,7 @@ from opzo.hw.neurons.neuron_state import StateSignatures
 from opzo.hw.neurons.walk import StagesSignature, is_use, set_address
 from opzo.spec.formats import ALPHA_BITS, MEMBRANE
 from opzo.spec.network import Limits
+from opzo.spec.neurons import LEAK_BITS
 
 
 class TimeStep(wiring.Component):
@@ -101,6 +102,8 @@ class TimeStep(wiring.Component):
             self.current.write.data.eq(i),
             fire.v.eq(v),
             fire.current.eq(i),
+            fire.leak.eq(commands[2].neuron[:LEAK_BITS]),
+            fire.to_zero.eq(commands[3].neuron[LEAK_BITS:]),
             fire.alpha.eq(self.alpha),
             fire.noise.eq(commands[3].noise),
             fire.negative.eq(negatives[1] ^ commands[3].odd),

@@ -194,6 +194,7 @@ class Issue(wiring.Component):
             command.noise.eq(noise),
             command.odd.eq(odd),
             command.fresh.eq(run.fresh & (op.step == 0)),
+            command.neuron.eq(op.neuron),
             command.word.eq(op.word_base + op.word),
             command.step.eq(op.step),
             command.valid_lanes.eq(op.valid_lanes),

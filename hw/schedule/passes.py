@@ -83,7 +83,7 @@ def op_layout(limits: Limits) -> data.StructLayout:
             "word_base": limits.word_bits,
             "below_base": limits.word_bits,
             "valid_lanes": range(limits.lanes + 1),
-            "feedback_shift": LAYER["feedback_shift"].shape,
+            **{name: LAYER[name].shape for name in ("feedback_shift", "neuron")},
         }
     )
 

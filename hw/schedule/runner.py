@@ -235,4 +235,5 @@ class PassRunner(wiring.Component):
             op.below_base.eq(current.below_base),
             op.valid_lanes.eq(Mux(position.last_word, settings.tail, self._limits.lanes)),
             op.feedback_shift.eq(Mux(position.local, settings.local_shift, settings.feedback_shift)),
+            op.neuron.eq(settings.neuron),
         ]

@@ -182,6 +182,7 @@ class Sequence:
         values |= {int(Reg.SAMPLES): int(rng.choice((0, 62, 63, (1 << Reg.SAMPLES.bits) - 1)))}
         for slot in range(len(self.network.hidden)):
             values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = self._setting(LayerReg.FEEDBACK_SHIFT.bits)
+            values[layer_register(slot, LayerReg.NEURON)] = int(rng.integers(1 << NEURON_BITS))
             if slot < self.network.local:
                 values[layer_register(slot, LayerReg.LOCAL_SHIFT)] = int(
                     rng.integers(1, 1 << LayerReg.LOCAL_SHIFT.bits)

@@ -18,6 +18,7 @@ Layer Engine::layer(int index) {
     found.rows = of(LAYER_ROWS), found.position_words = found.words = of(LAYER_WORDS), found.tail = of(LAYER_TAIL);
     found.weight_base = of(LAYER_WEIGHT_BASE), found.feedback_base = of(LAYER_FEEDBACK_BASE);
     found.word_base = of(LAYER_WORD_BASE), found.local_shift = of(LAYER_LOCAL_SHIFT);
+    found.leak = of(LAYER_NEURON) & ((1 << LEAK_BITS) - 1), found.reset = of(LAYER_NEURON) >> LEAK_BITS;
     found.kernel = of(LAYER_KERNEL), found.gradient_base = of(LAYER_GRADIENT_BASE), found.geometry = nullptr;
     found.block_shift = found.kernel ? of(LAYER_BLOCK_SHIFT) : 0;
     found.begin();

@@ -111,7 +111,8 @@ void Engine::fire_word(Hidden& h, int step, int word, const Word& current, bool 
     const Word& valid = h.layer.valid(word);
     auto& spikes = h.spikes[step * h.layer.words + word];
     auto& surrogate = h.surrogate[step * h.layer.words + word];
-    const bool saturated = ::fire(h.v[word], current, h.sign[word], amplitude, valid, spikes, surrogate);
+    const bool saturated = ::fire(h.layer.leak, h.layer.reset, h.v[word], current, h.sign[word], amplitude, valid,
+                                  spikes, surrogate);
     const int index = h.layer.slot;
     const int fired = for_each_spike(spikes, [&](int lane) { h.listed[step].push_back(word * P + lane); });
     const int first = traces[index].mark_word(word, spikes, step);

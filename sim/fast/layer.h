@@ -5,7 +5,7 @@
 #include "lanes.h"
 
 struct Layer {
-    int slot, rows, words, tail, weight_base, feedback_base, word_base, local_shift;
+    int slot, rows, words, tail, weight_base, feedback_base, word_base, local_shift, leak, reset;
     int position_words, kernel, gradient_base, block_shift;
     const Geometry* geometry;  // where the layer sees a map; null where it sees every neuron below in its own row
     Word full, last;

@@ -13,6 +13,7 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.geometry import CELL_BITS
 from opzo.spec.layers import POOL
 from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN
+from opzo.spec.neurons import LEAK_BITS, Leak, Reset
 from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
 from opzo.spec.rules import INPUT_TRAITS, RULE_TRAITS, Input, Rule
 from opzo.system.cache import cache_root, cached, content_hash
@@ -106,6 +107,8 @@ def spec_header(lanes: int, weight_bits: int) -> str:
         ("REG", Reg),
         ("LAYER", LayerReg),
         ("COUNT", Counter),
+        ("LEAK", Leak),
+        ("RESET", Reset),
     )
     values |= {f"{prefix}_{item.name}": item.value for prefix, enum in enums for item in enum}
     # Bit n: whether the rule, or the kind of input, whose register has content n has the trait.
@@ -118,9 +121,9 @@ def spec_header(lanes: int, weight_bits: int) -> str:
     values |= {"LAYER_REGISTERS": LAYER, "LAYER_STRIDE": LAYER_STRIDE, "RECIPROCAL_BITS": RECIPROCAL_BITS}
     values |= {"CELL_SIDE": POOL, "CELL_BITS": CELL_BITS}
     values |= {"MAX_HIDDEN": MAX_HIDDEN, "MAX_CLASSES": MAX_CLASSES, "LANES": lanes}
-    values |= {"WEIGHT_BITS": weight_bits, "LOW_BITS": formats.ROW_LOW_BITS[weight_bits]}
+    values |= {"LEAK_BITS": LEAK_BITS, "WEIGHT_BITS": weight_bits, "LOW_BITS": formats.ROW_LOW_BITS[weight_bits]}
     lines = ["#pragma once", *(f"constexpr auto {name} = {value};" for name, value in values.items())]
-    for name in ("EXP2", "LOG2"):
-        table = getattr(formats, name)
+    tables = {"EXP2": formats.EXP2, "LOG2": formats.LOG2, "LEAK_SHIFTS": tuple(leak.shift for leak in Leak)}
+    for name, table in tables.items():
         lines.append(f"constexpr int {name}[{len(table)}] = {{{', '.join(map(str, table))}}};")
     return "\n".join(lines) + "\n"

@@ -14,6 +14,7 @@ from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, WEIGHT
 from opzo.spec.layers import LayerShape, Map
 from opzo.spec.memories import Space
 from opzo.spec.network import Layer, Limits
+from opzo.spec.neurons import Leak, Reset
 from opzo.spec.registers import (
     COUNTER,
     READOUT_LAYER,
@@ -126,6 +127,8 @@ class GoldenCore:
             cells=above is not None and self._field(above, LayerReg.POOL) != 0,
             block=1 << self._field(slot, LayerReg.BLOCK_SHIFT),
             gradient_base=self._field(slot, LayerReg.GRADIENT_BASE),
+            leak=Leak.of_register(self._field(slot, LayerReg.NEURON)),
+            reset=Reset.of_register(self._field(slot, LayerReg.NEURON)),
         )
 
     def _field(self, slot: int, field: LayerReg) -> int:

@@ -194,7 +194,8 @@ class Run:
             hidden.negative[...] = draws >> (DRAW_BITS - 1) == 0
         hidden.negatives[step] = hidden.negative
         sign = np.where(hidden.negative ^ self._odd(step), -1, 1) * noise
-        fired = fire(hidden.v, current, sign * core[Reg.ALPHA], hidden.valid)
+        layer = hidden.layer
+        fired = fire(hidden.v, current, sign * core[Reg.ALPHA], hidden.valid, layer.leak, layer.reset)
         hidden.v[...], hidden.surrogate[step], hidden.spikes[step] = fired.v, fired.surrogate, fired.spikes
         first = core.traces[index].mark(np.flatnonzero(fired.spikes), step)
         self.count(Counter(Counter.SPIKES_1 + index), int(fired.spikes.sum()))

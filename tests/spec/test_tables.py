@@ -66,11 +66,11 @@ def test_registers_and_counters_of_a_device() -> None:
     single = 3 + 4 + 7 + 15 + 2 + 12 + 8 + 12 + 4 + 4 + 4 + 32 + 2
     for layers in (1, 3, 5):
         limits = replace(LIMITS, layers=layers)
-        assert sum(stored_bits(limits).values()) == single + (layers + 1) * 95
+        assert sum(stored_bits(limits).values()) == single + (layers + 1) * 99
         assert set(stored_bits(limits)) < set(REGISTERS)
         assert len(counters_of(limits)) == len(Counter) - 2 - 2 * (5 - layers)
         convolving = replace(limits, gradients=1)
-        assert sum(stored_bits(convolving).values()) == single + 44 + (layers + 1) * (95 + 75)
+        assert sum(stored_bits(convolving).values()) == single + 44 + (layers + 1) * (99 + 75)
         assert set(counters_of(convolving)) - set(counters_of(limits)) == {
             Counter.ACCUMULATE,
             Counter.GRADIENT_SATURATIONS,

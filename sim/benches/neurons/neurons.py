@@ -31,6 +31,7 @@ from opzo.spec.formats import (
     THRESHOLD,
 )
 from opzo.spec.network import Limits
+from opzo.spec.neurons import NEURON_BITS, Leak, Reset
 
 CORNERS = (MEMBRANE.min - 1, MEMBRANE.min, -1, 0, 1, THRESHOLD - 1, THRESHOLD, MEMBRANE.max, MEMBRANE.max + 1)
 WORDS = 400
@@ -78,6 +79,7 @@ class Group:
         }
         command |= {name: rng.getrandbits(1) for name in ("kept", "noise", "odd")}
         command |= {"fresh": rng.random() < 0.2, "valid_lanes": exists}
+        command["neuron"] = rng.getrandbits(NEURON_BITS)
         command["kept"] &= use is AfterWord.FIRE
         scale = 1 << rng.randrange(1, SUM["value"].width)
         sums = [
@@ -104,7 +106,9 @@ class Group:
                 negative = self.negative[word] & (not command["fresh"])
             sign = np.where(negative ^ bool(command["odd"]), -1, 1)
             before = np.zeros(self.size, np.int64) if command["fresh"] else self.v[word]
-            fired = fire(before, current, self.alpha * sign if command["noise"] else 0, exists)
+            noise = self.alpha * sign if command["noise"] else 0
+            leak, reset = Leak.of_register(command["neuron"]), Reset.of_register(command["neuron"])
+            fired = fire(before, current, noise, exists, leak, reset)
             self.v[word], self.negative[word] = fired.v, negative
             place = (word, step)
             self.surrogate[place], self.spiked[place], self.negatives[place] = fired.surrogate, fired.spikes, negative

@@ -79,7 +79,7 @@ class Settings:
         command |= self._operands(item, answers) if item["valid"] else {}
         if after_word is AfterWord.FIRE:
             command |= {"kept": kind is Kind.FIRE, "noise": self.train and self.rule.noise, "odd": odd}
-            command["fresh"] = self.fresh and item["step"] == 0
+            command |= {"fresh": self.fresh and item["step"] == 0, "neuron": item["neuron"]}
         if "update" in strobes:
             command["local"] = item["local"]
         if "update" in strobes and kind is Kind.FEEDBACK:

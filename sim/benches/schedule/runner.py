@@ -62,6 +62,7 @@ class Driver:
                 else:
                     base = settings["weight_base"] + word * settings["rows"]
                 wanted = self.wanted(settings, kind, word, index) | {"local": local, "base": base}
+                wanted["neuron"] = settings["neuron"]
                 rows.append(
                     {
                         "valid": 1,

@@ -234,7 +234,7 @@ async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
     """Do runs with and without learning and compare the state after each."""
     network = case_network(case)
     stimuli = np.random.default_rng(core.rng.getrandbits(32))
-    name = f"{network}, {network.input.name}, T = {network.steps}, {case['rule']}, local {network.local}, "
+    name = f"{network!r}, {case['rule']}, "
     name += str(case["settings"])
     await core.configure(network, Rule.parse(case["rule"]), case["settings"])
     await core.write_register(Reg.CLEAR_COUNTERS, 0)
@@ -262,7 +262,8 @@ async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
 
 def case_network(case: dict[str, Any]) -> Network:
     """Network of a case."""
-    return Network(tuple(case["sizes"]), case["steps"], case["local"], Input[case["input"]])
+    neurons = {name: case[name] for name in ("leak", "reset")}
+    return Network(tuple(case["sizes"]), case["steps"], case["local"], Input[case["input"]], **neurons)
 
 
 def core_bench(dut: Any) -> CoreBench:

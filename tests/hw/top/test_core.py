@@ -12,6 +12,7 @@ from opzo.hw.lib.row_memory import READ_LATENCY, RowMemory
 from opzo.hw.neurons.neuron_state import NeuronState
 from opzo.sim.benches.bench import run_bench
 from opzo.spec.network import Network
+from opzo.spec.neurons import Leak, Reset
 from opzo.spec.rules import Input, Rule
 
 NETWORKS = [
@@ -44,7 +45,15 @@ def run(sizes, lanes, weight_bits, group, cases, stall, networks=0, **others):
 
 def case(sizes, steps, rule, local, settings, samples, kind=Input.FRAME):
     parts = {"sizes": sizes, "steps": steps, "rule": rule.name, "local": local, "input": kind.name}
-    return parts | {"settings": settings, "samples": samples}
+    return parts | neurons(sizes, steps + int(rule)) | {"settings": settings, "samples": samples}
+
+
+def neurons(sizes, number):
+    """Leaks and resets by layer; in every third case the usual ones."""
+    layers = range(len(sizes) - 2)
+    leaks = [Leak((number + layer) % len(Leak) if number % 3 else Leak.HALF).text for layer in layers]
+    resets = [Reset((number + layer) // 2 % 2 if number % 3 else Reset.SUBTRACT).text for layer in layers]
+    return {"leak": leaks, "reset": resets}
 
 
 def turns(sizes, number):
