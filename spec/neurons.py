@@ -129,6 +129,12 @@ def by_layer(kinds: type[K], given: Any, layers: int) -> tuple[K, ...]:
     return found * layers if len(found) == 1 else found
 
 
+def choices(kinds: type[Leak] | type[Reset]) -> str:
+    """Texts of all members: ``a, b or c``."""
+    *first, last = (kind.text for kind in kinds)
+    return f"{', '.join(first)} or {last}"
+
+
 def in_words(kinds: Sequence[Leak] | Sequence[Reset]) -> str:
     """Text that `by_layer` reads: one for all layers, or one for each."""
     return ",".join(kind.text for kind in (kinds[:1] if len(set(kinds)) == 1 else kinds))

@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any
 
 from opzo.host.cli.option_types import number, size
-from opzo.host.cli.output import log
 from opzo.host.driver.device import Device
 from opzo.host.training.config import Config, check_value, checked, read_toml
-from opzo.host.training.old_names import OLD_NAMES, notice, renamed
+from opzo.host.training.old_names import renamed
 
 CLOCK_MHZ = 100.0
 """Clock used to convert cycles to time for a device that reports none, as the simulated ones."""
@@ -40,15 +39,6 @@ def add_config(parser: argparse.ArgumentParser, keys: Sequence[str] | None = Non
             metavar=entry.metadata["metavar"],
             help=text.replace("%", "%%"),
         )
-        if entry.name in OLD_NAMES:
-            groups[title].add_argument(
-                _option(OLD_NAMES[entry.name]),
-                dest=entry.name,
-                action=_OldName,
-                type=partial(_setting, entry),
-                default=argparse.SUPPRESS,
-                help=argparse.SUPPRESS,
-            )
 
 
 def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
@@ -57,16 +47,6 @@ def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGrou
         if existing.title == title:
             return existing
     return parser.add_argument_group(title)
-
-
-class _OldName(argparse.Action):
-    """Option under the name that it had before: stores its value and prints a notice."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, option: str | None = None
-    ) -> None:
-        log(f"opzo: note: {notice(str(option), _option(self.dest))}")
-        setattr(namespace, self.dest, value)
 
 
 def _option(key: str) -> str:

@@ -26,11 +26,14 @@ from opzo.spec.layers import BLOCKS
 from opzo.spec.lfsr import MAX_LANES
 from opzo.spec.messages import printable
 from opzo.spec.network import MAX_HIDDEN, MAX_INPUTS, USUAL_BLOCK, Limits, Network
+from opzo.spec.neurons import Leak, Reset, in_words
 from opzo.spec.registers import Counter, Reg
 from opzo.spec.rules import Input, Rule
 from opzo.system.atomic import write_atomically
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+READABLE = (3, FORMAT_VERSION)
+"""Format 3 has the usual neurons, and counters of three hidden layers."""
 EPOCHS_MAX = 100_000
 BATCH_MAX = (1 << Reg.BATCH.bits) - 1
 SAMPLES_MAX = CRC_MAX = 2**32 - 1
@@ -100,9 +103,9 @@ class Checkpoint:
             raise OpzoError(f"{path} is not a checkpoint of opzo; give one that opzo train wrote")
         try:
             version = Fields(arrays).integer("format_version", 0, 2**31)
-            if version != FORMAT_VERSION:
+            if version not in READABLE:
                 raise OpzoError(
-                    f"{path} has checkpoint format {version}, this opzo reads format {FORMAT_VERSION}; "
+                    f"{path} has checkpoint format {version}, this opzo reads {' and '.join(map(str, READABLE))}; "
                     "use the release that wrote it"
                 )
             checkpoint = _checkpoint(Fields(arrays))
@@ -122,7 +125,7 @@ class Checkpoint:
         if (self.network, self.rule) != (network, rule):
             raise OpzoError(
                 f"the checkpoint is of {_describe(self.network, self.rule)}, not {_describe(network, rule)}; "
-                "leave --net, --steps, --input, --local, --block and --rule out, or start a new run"
+                "leave --net, --steps, --input, --local, --block, --leak, --reset and --rule out, or start a new run"
             )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -134,6 +137,8 @@ class Checkpoint:
             "rule": self.rule.name.lower(),
             "local": self.network.local,
             "input": self.network.input.name.lower(),
+            "leak": in_words(self.network.leak),
+            "reset": in_words(self.network.reset),
             "lanes": self.lanes,
             "weight_bits": state.weight_bits,
             "feedback_shift": state.feedback_shift,
@@ -165,7 +170,9 @@ def _describe(network: Network, rule: Rule) -> str:
     local = f", {network.local} local readouts" if network.local else ""
     kind = network.input.name.lower()
     block = f", blocks of {network.block}" if network.convolutions else ""
-    return f"{network} with {network.steps} steps, {kind} input{local}{block} and rule {rule.name.lower()}"
+    neurons = f", leak {in_words(network.leak)}" if any(network.leak) else ""
+    neurons += f", reset {in_words(network.reset)}" if any(network.reset) else ""
+    return f"{network} with {network.steps} steps, {kind} input{local}{block}{neurons} and rule {rule.name.lower()}"
 
 
 def _written(network: Network) -> dict[str, Any]:
@@ -185,6 +192,8 @@ def _checkpoint(file: Fields) -> Checkpoint:
             file.integer("local", 0, MAX_HIDDEN),
             Input.parse(file.text("input")),
             file.integer("block", 1, max(BLOCKS)) if "block" in file else USUAL_BLOCK,
+            file.text("leak") if "leak" in file else Leak.HALF,
+            file.text("reset") if "reset" in file else Reset.SUBTRACT,
         )
         rule = Rule.parse(file.text("rule"))
         limits = network.limits(lanes, weight_bits)

@@ -18,6 +18,7 @@ from opzo.spec.formats import CONVOLUTION_RATE_BITS, MAX_STEPS
 from opzo.spec.layers import BLOCK_CHOICES
 from opzo.spec.messages import did_you_mean, printable, shown
 from opzo.spec.network import MAX_HIDDEN, USUAL_BLOCK, Network
+from opzo.spec.neurons import Leak, Reset, choices, in_words
 from opzo.spec.rules import Input, Rule, names
 from opzo.spec.values import real_number, whole_number
 
@@ -112,6 +113,15 @@ class Config(Hyperparameters):
     input: str = setting("network", "frame", "input encoding: frame, spikes, graded", metavar="KIND")
     local: int = setting("network", 0, "the first N hidden layers learn locally; -1 is all", -1, MAX_HIDDEN)
     block: int = setting("network", USUAL_BLOCK, f"side of a block of feedback in convolutions: {BLOCK_CHOICES}")
+    leak: str = setting(
+        "network",
+        Leak.HALF.text,
+        f"leak of the potentials, {choices(Leak)}; one, or one a hidden layer: 1/2,3/4",
+        metavar="LEAK",
+    )
+    reset: str = setting(
+        "network", Reset.SUBTRACT.text, f"reset after a spike, {choices(Reset)}; as leak", metavar="RESET"
+    )
     data: str = setting(
         "data", "digits", f"{', '.join(DATA_SETS)}, or an .npz file of images or events", metavar="DATA"
     )
@@ -126,12 +136,16 @@ class Config(Hyperparameters):
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", Input.parse(self.input).name.lower())
         super().__post_init__()
-        _ = self.network
+        network = self.network
+        for name in ("leak", "reset"):
+            object.__setattr__(self, name, in_words(getattr(network, name)))
 
     @property
     def network(self) -> Network:
-        """The network that ``net``, ``steps``, ``local`` and ``input`` describe."""
-        network = Network(self.net, self.steps, input=self.input, block=self.block)
+        """The network that ``net``, ``steps``, ``local``, ``input``, ``block``, ``leak`` and ``reset`` describe."""
+        network = Network(
+            self.net, self.steps, input=self.input, block=self.block, leak=self.leak, reset=self.reset
+        )
         return replace(network, local=len(network.hidden) if self.local == -1 else self.local)
 
     @classmethod

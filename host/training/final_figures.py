@@ -10,6 +10,7 @@ from opzo.host.training.bottleneck import bottleneck, describe_bottleneck
 from opzo.host.training.checkpoint import made_by
 from opzo.host.training.config import Config
 from opzo.host.training.run_folder import RunFolder
+from opzo.spec.neurons import in_words
 
 
 def final_figures(
@@ -40,6 +41,8 @@ def final_figures(
         "steps": config.steps,
         "input": config.input,
         "local": config.network.local,
+        "leak": in_words(config.network.leak),
+        "reset": in_words(config.network.reset),
         "lanes": identity.lanes,
         "weight_bits": identity.weight_bits,
         "rule": config.rule,

@@ -1,4 +1,4 @@
-"""Settings that were renamed: their old names still work in this version, with a notice."""
+"""Settings that were renamed: in files and in Python their old names still work in this version, with a notice."""
 
 import functools
 import logging
@@ -13,7 +13,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 NEW_NAMES = {"leak": "feedback_leak"}
-"""Old name of a setting to its name now."""
+"""Old name of a setting to its name now. Under an old name the value is a number: a text is that of another setting,
+``leak`` of the neurons."""
 OLD_NAMES = {new: old for old, new in NEW_NAMES.items()}
 
 
@@ -69,7 +70,9 @@ def _warn(old: str, level: int) -> None:
 def _renamed(values: Mapping[str, Any], source: str, found: Callable[[str], None]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in values.items():
-        new = NEW_NAMES.get(key, key)
+        # A sweep has a list of values.
+        first = value[0] if isinstance(value, list) and value else value
+        new = key if isinstance(first, str) else NEW_NAMES.get(key, key)
         if new != key:
             if new in values:
                 raise OpzoError(f"{printable(source)} has both {new} and its old name {key}; remove {key}")

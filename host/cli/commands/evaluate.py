@@ -16,6 +16,7 @@ from opzo.host.training.configure import data_of
 from opzo.host.training.evaluation import evaluate
 from opzo.host.training.run_folder import checkpoint_path
 from opzo.spec.errors import OpzoError
+from opzo.spec.neurons import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
             "steps": network.steps,
             "input": network.input.name.lower(),
             "local": network.local,
+            "leak": in_words(network.leak),
+            "reset": in_words(network.reset),
             "lanes": identity.lanes,
             "weight_bits": identity.weight_bits,
             "rule": rule.name.lower(),

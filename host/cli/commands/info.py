@@ -13,6 +13,7 @@ from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config
 from opzo.host.training.run_folder import checkpoint_path
 from opzo.spec.formats import WEIGHT
+from opzo.spec.neurons import in_words
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +50,8 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         "input": checkpoint.network.input.name.lower(),
         "rule": checkpoint.rule.name.lower(),
         "local": checkpoint.network.local,
+        "leak": in_words(checkpoint.network.leak),
+        "reset": in_words(checkpoint.network.reset),
         "lanes": checkpoint.lanes,
         "weight_bits": state.weight_bits,
         "epochs_done": checkpoint.epoch,

@@ -63,6 +63,19 @@ def test_counters_of_three_hidden_layers_keep_their_names(path: Path) -> None:
     np.testing.assert_array_equal(Checkpoint.load(path).tally.counters, expected)
 
 
+def test_neurons_read_back_and_are_usual_in_format_3(path: Path) -> None:
+    network = Network((20, 13, 7, 3), 5, leak=("15/16", "1"), reset=("subtract", "zero"))
+    state = State.initial(network, Rule.DFA, seed=1, limits=network.limits(8, 12))
+    saved = Checkpoint(network, Rule.DFA, state)
+    saved.save(path)
+    assert Checkpoint.load(path).network == network
+    with pytest.raises(OpzoError, match=r"leak 15/16,1, reset subtract,zero and rule dfa, not .* input and rule dfa"):
+        saved.check(replace(network, leak="1/2", reset="subtract"), Rule.DFA)
+    arrays = saved._arrays() | {"format_version": np.array(3)}
+    np.savez(path, **{name: array for name, array in arrays.items() if name not in ("leak", "reset")})
+    assert Checkpoint.load(path).network == replace(network, leak="1/2", reset="subtract")
+
+
 def test_arrays_have_names_that_say_what_they_are(path: Path) -> None:
     checkpoint().save(path)
     with np.load(path, allow_pickle=False) as file:
@@ -82,7 +95,7 @@ def change(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": FORMAT_VERSION + 1}, "has checkpoint format 4, this opzo reads format 3"),
+        ({"format_version": FORMAT_VERSION + 1}, "has checkpoint format 5, this opzo reads 3 and 4"),
         ({"format_version": None}, "is not a checkpoint of opzo"),
         ({"weights_2": None}, r"damaged \(weights_2 is missing\); use an earlier checkpoint"),
         ({"weights_2": np.zeros((13, 7), np.int16)}, r"weights_2 is int16 \(13, 7\); expected int16 \(14, 7\)"),

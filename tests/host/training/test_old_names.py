@@ -1,5 +1,6 @@
-"""Old names of settings: on the command line, in files, in Python, and in what earlier versions wrote."""
+"""Old names of settings: in files, in Python, and in what earlier versions wrote."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,8 +14,6 @@ from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.run_folder import RunFolder
 from opzo.host.training.sweep import plan
 
-NOTICE = "opzo: note: {} is now {}; the old name works in this version only\n"
-
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,25 +23,31 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def as_earlier_versions_wrote(folder: Path) -> None:
     """Put the old name into a run folder."""
     config = folder / "config.toml"
-    config.write_text(config.read_text().replace("feedback_leak = ", "leak = "))
+    lines = config.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(("leak = ", "reset = "))]
+    config.write_text("".join(kept).replace("feedback_leak = ", "leak = "))
     with np.load(folder / "checkpoint.npz") as file:
         arrays = dict(file)
-    arrays["settings"] = np.array(str(arrays["settings"]).replace('"feedback_leak"', '"leak"'))
-    assert '"leak": 15' in str(arrays["settings"])
+    settings = json.loads(str(arrays["settings"]))
+    del settings["leak"], settings["reset"]
+    settings["leak"] = settings.pop("feedback_leak")
+    assert settings["leak"] == 15
+    arrays |= {"settings": np.array(json.dumps(settings)), "format_version": np.array(3)}
+    del arrays["leak"], arrays["reset"]
     np.savez(folder / "checkpoint.npz", **arrays)
 
 
-def test_option_works_with_a_notice(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, option in (("old", "--leak"), ("new", "--feedback-leak")):
-        assert main(["train", "--data", data, "--out", str(tmp_path / name), "-q", option, "15", *SMALL]) == 0
-        assert capsys.readouterr().err == (NOTICE.format("--leak", "--feedback-leak") if name == "old" else "")
-        assert "\nfeedback_leak = 15\n" in (tmp_path / name / "config.toml").read_text()
-    assert_same_weights(tmp_path / "old", tmp_path / "new")
-    with pytest.raises(SystemExit, match="0"):
-        main(["train", "--help"])
-    assert " --leak" not in capsys.readouterr().out
+def test_option_has_another_meaning(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no leak '15'; choose 1/2, 3/4, 7/8, 15/16, 1" in error_of(["train", "--leak", "15"], capsys)
     assert "there is no option --leek; see" in error_of(["train", "--leek", "15"], capsys)
-    assert "--leak must be in 0..26, not 99" in error_of(["train", "--leak", "99"], capsys).replace("feedback-", "")
+    # A text under the old name is the leak of the neurons, without a notice.
+    file = tmp_path / "c.toml"
+    file.write_text('leak = "3/4"\nfeedback_leak = 15\n')
+    arguments = ["train", "--config", str(file), "--data", data, "-q", *SMALL, "--out", str(tmp_path / "run")]
+    assert main(arguments) == 0
+    assert capsys.readouterr().err == ""
+    settings = RunFolder(tmp_path / "run").settings()
+    assert (settings["leak"], settings["feedback_leak"]) == ("3/4", 15)
 
 
 def test_toml_file_works_with_a_notice(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
