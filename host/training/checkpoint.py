@@ -32,14 +32,15 @@ from opzo.spec.rules import Input, Rule
 from opzo.system.atomic import write_atomically
 
 FORMAT_VERSION = 4
-READABLE = (3, FORMAT_VERSION)
-"""Format 3 has the usual neurons, and counters of three hidden layers."""
+BEFORE_NEURONS = 3
+"""Format with the usual neurons only, and counters of three hidden layers."""
+READABLE = (BEFORE_NEURONS, FORMAT_VERSION)
 EPOCHS_MAX = 100_000
 BATCH_MAX = (1 << Reg.BATCH.bits) - 1
 SAMPLES_MAX = CRC_MAX = 2**32 - 1
 """The device counts training samples in 32 bits."""
 LATER_COUNTERS = (Counter.SPIKES_4, Counter.SPIKES_5, Counter.ACTIVE_4, Counter.ACTIVE_5)
-"""Counters that checkpoints of earlier releases, for up to three hidden layers, do not have."""
+"""Counters that checkpoints of format BEFORE_NEURONS do not have."""
 
 
 def made_by() -> str:
@@ -192,8 +193,8 @@ def _checkpoint(file: Fields) -> Checkpoint:
             file.integer("local", 0, MAX_HIDDEN),
             Input.parse(file.text("input")),
             file.integer("block", 1, max(BLOCKS)) if "block" in file else USUAL_BLOCK,
-            file.text("leak") if "leak" in file else Leak.HALF,
-            file.text("reset") if "reset" in file else Reset.SUBTRACT,
+            Leak.HALF if _before_neurons(file) else file.text("leak"),
+            Reset.SUBTRACT if _before_neurons(file) else file.text("reset"),
         )
         rule = Rule.parse(file.text("rule"))
         limits = network.limits(lanes, weight_bits)
@@ -215,6 +216,10 @@ def _checkpoint(file: Fields) -> Checkpoint:
         file.text("made_by") if "made_by" in file else "",
         _contrast(file),
     )
+
+
+def _before_neurons(file: Fields) -> bool:
+    return file.integer("format_version", *READABLE) == BEFORE_NEURONS
 
 
 def _class_names(file: Fields, classes: int) -> Names:
@@ -270,10 +275,8 @@ def _tally(file: Fields, position: int) -> Tally:
 
 
 def _counters(file: Fields) -> NDArray[np.int64]:
-    """Counters; files of earlier releases lack LATER_COUNTERS, which are 0."""
-    known = [counter for counter in Counter if counter not in LATER_COUNTERS]
-    if file.given("counters").shape != (len(known),):
-        known = list(Counter)
+    """Counters; LATER_COUNTERS of format BEFORE_NEURONS are 0."""
+    known = [counter for counter in Counter if counter not in LATER_COUNTERS or not _before_neurons(file)]
     counts = np.zeros(len(Counter), np.int64)
     counts[known] = file.array("counters", np.int64, (len(known),), 0)
     return counts

@@ -57,7 +57,8 @@ def test_counters_of_three_hidden_layers_keep_their_names(path: Path) -> None:
     saved = checkpoint()
     later = [Counter.SPIKES_4, Counter.SPIKES_5, Counter.ACTIVE_4, Counter.ACTIVE_5]
     arrays = saved._arrays()
-    np.savez(path, **arrays | {"counters": np.delete(np.arange(len(Counter)), later)})
+    counters = np.delete(np.arange(len(Counter)), later)
+    np.savez(path, **arrays | {"counters": counters, "format_version": np.array(3)})
     expected = np.arange(len(Counter))
     expected[later] = 0
     np.testing.assert_array_equal(Checkpoint.load(path).tally.counters, expected)
@@ -71,7 +72,7 @@ def test_neurons_read_back_and_are_usual_in_format_3(path: Path) -> None:
     assert Checkpoint.load(path).network == network
     with pytest.raises(OpzoError, match=r"leak 15/16,1, reset subtract,zero and rule dfa, not .* input and rule dfa"):
         saved.check(replace(network, leak="1/2", reset="subtract"), Rule.DFA)
-    arrays = saved._arrays() | {"format_version": np.array(3)}
+    arrays = saved._arrays() | {"format_version": np.array(3), "counters": np.zeros(21, np.int64)}
     np.savez(path, **{name: array for name, array in arrays.items() if name not in ("leak", "reset")})
     assert Checkpoint.load(path).network == replace(network, leak="1/2", reset="subtract")
 
