@@ -136,6 +136,12 @@ class Config(Hyperparameters):
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", Input.parse(self.input).name.lower())
         super().__post_init__()
+        if self.leak.strip().isdigit() and self.leak.strip() != Leak.ONE.text:
+            # Under this name earlier versions had another setting.
+            raise OpzoError(
+                f"leak is that of the neurons, {choices(Leak)}, not {shown(self.leak)}; "
+                "the leak of the feedback matrices is feedback_leak (--feedback-leak)"
+            )
         network = self.network
         for name in ("leak", "reset"):
             object.__setattr__(self, name, in_words(getattr(network, name)))

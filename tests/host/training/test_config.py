@@ -15,6 +15,7 @@ from opzo.host.training.schedule_registers import BLOCK, decay_shift, schedule_r
 from opzo.sim.golden import feedback_scale
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.network import Network
+from opzo.spec.neurons import Leak, Reset
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Rule
 
@@ -195,6 +196,18 @@ def test_initial_state_has_distinct_lanes_that_are_not_0() -> None:
 
 def test_network_errors_are_opzo_errors() -> None:
     assert issubclass(NetworkError, OpzoError)
+
+
+def test_neurons_are_of_all_layers_or_of_each() -> None:
+    config = Config(net="9-8-7-3", leak="3/4, 1", reset="ZERO")
+    assert (config.network.leak, config.network.reset) == ((Leak.THREE_QUARTERS, Leak.ONE), (Reset.ZERO,) * 2)
+    assert (config.leak, config.reset) == ("3/4,1", "zero")
+    assert Config(net="9-8-7-3", leak="7/8,7/8").leak == "7/8"
+    assert Config(leak="1").network.leak == (Leak.ONE,) * 2
+    with pytest.raises(NetworkError, match="leak is '1/2,3/4,1', of 3 hidden layers; give one for all, or one for eac"):
+        Config(net="9-8-7-3", leak="1/2,3/4,1")
+    with pytest.raises(OpzoError, match=r"there is no leak '2/3'.*; choose 1/2, 3/4"):
+        Config(leak="2/3")
 
 
 def test_local_readouts_are_counted_from_the_first_layer_or_all() -> None:
