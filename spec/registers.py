@@ -260,7 +260,7 @@ def _map() -> Iterator[Register]:
 REGISTERS = {register.address: register for register in _map()}
 """Every register, by address."""
 CONVOLUTION_REGISTERS = (Reg.BATCH, Reg.PENDING, Reg.INPUT_HEIGHT, Reg.INPUT_WIDTH, Reg.CONVOLUTION_RATE)
-CONVOLUTION_FIELDS = tuple(field for field in LayerReg if field >= LayerReg.KERNEL)
+CONVOLUTION_FIELDS = tuple(field for field in LayerReg if LayerReg.KERNEL <= field <= LayerReg.MAGNITUDE)
 """Registers, single ones and those of a layer, that a device without convolution (``Limits.gradients``) lacks."""
 STORED = tuple(register for register in Reg if register.bits and register not in CONVOLUTION_REGISTERS)
 LAYER_FIELDS = tuple(field for field in LayerReg if field not in CONVOLUTION_FIELDS)

@@ -39,7 +39,10 @@ EPOCHS_MAX = 100_000
 BATCH_MAX = (1 << Reg.BATCH.bits) - 1
 SAMPLES_MAX = CRC_MAX = 2**32 - 1
 """The device counts training samples in 32 bits."""
-LATER_COUNTERS = (Counter.SPIKES_4, Counter.SPIKES_5, Counter.ACTIVE_4, Counter.ACTIVE_5)
+LATER_COUNTERS = (
+    *(Counter.SPIKES_4, Counter.SPIKES_5, Counter.ACTIVE_4, Counter.ACTIVE_5),
+    *(Counter.ACCUMULATE, Counter.GRADIENT_SATURATIONS),
+)
 """Counters that checkpoints of format BEFORE_NEURONS do not have."""
 
 

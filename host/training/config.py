@@ -149,9 +149,7 @@ class Config(Hyperparameters):
     @property
     def network(self) -> Network:
         """The network that ``net``, ``steps``, ``local``, ``input``, ``block``, ``leak`` and ``reset`` describe."""
-        network = Network(
-            self.net, self.steps, input=self.input, block=self.block, leak=self.leak, reset=self.reset
-        )
+        network = Network(self.net, self.steps, input=self.input, block=self.block, leak=self.leak, reset=self.reset)
         return replace(network, local=len(network.hidden) if self.local == -1 else self.local)
 
     @classmethod

@@ -15,6 +15,7 @@ from opzo.spec.errors import NetworkError
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.memories import Space
 from opzo.spec.network import MAX_LOCAL_CLASSES, Limits, Network
+from opzo.spec.neurons import NEURON_BITS
 from opzo.spec.registers import (
     LAYER_FIELDS,
     READOUT_LAYER,

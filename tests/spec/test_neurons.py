@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
 
 from opzo.spec.errors import ChoiceError, NetworkError
 from opzo.spec.network import Limits, Network
-from opzo.spec.neurons import Leak, Reset, in_words
+from opzo.spec.neurons import Leak, Reset, in_words, neuron_register
 from opzo.spec.registers import LayerReg, layer_register, network_registers
 from opzo.spec.rules import Rule
 
@@ -17,9 +18,13 @@ def test_leaks_and_resets() -> None:
     assert {leak.text: leak.factor for leak in Leak} == {"1/2": 0.5, "3/4": 0.75, "7/8": 0.875, "15/16": 0.9375, "1": 1}
     assert all(Leak.parse(given) is leak for leak in Leak for given in (leak, leak.text, leak.factor, f" {leak.text} "))
     assert all(Reset.parse(given) is reset for reset in Reset for given in (reset, reset.text, reset.text.upper()))
-    assert [Leak.of_register(content) for content in range(8)] == [*Leak, *[Leak.ONE] * 3]
+    assert [Leak.of_register(content) for content in range(16)] == 2 * [*Leak, *[Leak.ONE] * 3]
+    assert [Reset.of_register(content) for content in range(16)] == 8 * [Reset.SUBTRACT] + 8 * [Reset.ZERO]
+    for leak, reset in product(Leak, Reset):
+        content = neuron_register(leak, reset)
+        assert (Leak.of_register(content), Reset.of_register(content)) == (leak, reset)
     # A register is 0 after a reset: the usual neuron.
-    assert (Leak(0), Reset(0)) == (Leak.HALF, Reset.SUBTRACT)
+    assert neuron_register(Leak.HALF, Reset.SUBTRACT) == 0
 
 
 @pytest.mark.parametrize("given", ["2/3", "0.9", 0.9, True, None, Reset.ZERO, "", 15])
@@ -54,5 +59,4 @@ def test_network_has_one_for_each_hidden_layer() -> None:
 def test_registers_of_the_layers() -> None:
     network = Network("9-8-7-3", leak="7/8,1", reset="zero,subtract")
     registers = network_registers(network, Limits(lanes=4, rows=256, inputs=16, words=8, classes=4), Rule.OPZO)
-    for field, expected in ((LayerReg.LEAK, [2, 4, 0]), (LayerReg.RESET, [1, 0, 0])):
-        assert [registers[layer_register(slot, field)] for slot in (0, 1, 5)] == expected
+    assert [registers[layer_register(slot, LayerReg.NEURON)] for slot in (0, 1, 5)] == [2 + 8, 4, 0]

@@ -12,7 +12,7 @@ import pytest
 
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import Tally
-from opzo.host.training.checkpoint import FORMAT_VERSION, Checkpoint
+from opzo.host.training.checkpoint import FORMAT_VERSION, LATER_COUNTERS, Checkpoint
 from opzo.host.training.config import Config
 from opzo.host.training.run_folder import RunFolder, checkpoint_path
 from opzo.spec.errors import OpzoError
@@ -55,10 +55,11 @@ def test_everything_reads_back(path: Path, rule: Rule) -> None:
 
 def test_counters_of_three_hidden_layers_keep_their_names(path: Path) -> None:
     saved = checkpoint()
-    later = [Counter.SPIKES_4, Counter.SPIKES_5, Counter.ACTIVE_4, Counter.ACTIVE_5]
+    later = list(LATER_COUNTERS)
     arrays = saved._arrays()
     counters = np.delete(np.arange(len(Counter)), later)
     np.savez(path, **arrays | {"counters": counters, "format_version": np.array(3)})
+    assert len(Counter) - len(later) == 21
     expected = np.arange(len(Counter))
     expected[later] = 0
     np.testing.assert_array_equal(Checkpoint.load(path).tally.counters, expected)

@@ -10,10 +10,9 @@ from command_line import SMALL, assert_same_weights, error_of
 
 import opzo
 from opzo.host.cli.main import main
-from opzo.host.training.checkpoint import Checkpoint
+from opzo.host.training.checkpoint import LATER_COUNTERS, Checkpoint
 from opzo.host.training.run_folder import RunFolder
 from opzo.host.training.sweep import plan
-from opzo.spec.registers import Counter
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +32,7 @@ def as_earlier_versions_wrote(folder: Path) -> None:
     del settings["leak"], settings["reset"]
     settings["leak"] = settings.pop("feedback_leak")
     assert settings["leak"] == 15
-    later = [Counter.SPIKES_4, Counter.SPIKES_5, Counter.ACTIVE_4, Counter.ACTIVE_5]
+    later = list(LATER_COUNTERS)
     arrays |= {"settings": np.array(json.dumps(settings)), "format_version": np.array(3)}
     arrays["counters"] = np.delete(arrays["counters"], later)
     del arrays["leak"], arrays["reset"]
