@@ -44,6 +44,8 @@ MAX_LOCAL_CLASSES = 32
 """Classes with local learning: two sums over so many never leave the accumulator."""
 MAX_WORDS = 8192
 """Words of all hidden layers together."""
+MAX_POSITION_WORDS = 2047
+"""Words of a dense layer, or of a position of a convolution."""
 USUAL_BLOCK = 2
 """Block of a convolution's feedback; exact where an average pool follows."""
 
@@ -407,6 +409,12 @@ class Network:
         for what, value, limit in (
             ("inputs", self.inputs, limits.inputs),
             ("hidden layers", len(self.hidden), limits.layers),
+            ("inputs of a neuron", max(layer.rows for layer in layers) - 1, MAX_INPUTS),
+            (
+                f"words of {limits.lanes} neurons at a position",
+                max(layer.words for layer in layers),
+                MAX_POSITION_WORDS,
+            ),
             ("classes", self.classes, limits.classes),
             ("time steps", self._steps_a_run, limits.steps),
             (f"words of {limits.lanes} hidden neurons", _words(layers), limits.words),
@@ -425,19 +433,24 @@ class Network:
         return self._place(limits.lanes)
 
     def limits(self, lanes: int, weight_bits: int = WEIGHT.width) -> Limits:
-        """Smallest usual device with ``lanes`` lanes that holds the network, sizes rounded up so that builds recur."""
+        """Smallest usual device with ``lanes`` lanes that holds the network, sizes rounded up so that builds recur.
+
+        Raises NetworkError if no device holds it.
+        """
         lanes = _choice("lanes", lanes, LANES, "a power of two from 4 to 128")
         layers = self._place(lanes)
-        return Limits(
+        limits = Limits(
             lanes=lanes,
-            rows=-(-_rows(layers) // 1024) * 1024,
+            rows=min(MAX_ROWS, -(-_rows(layers) // 1024) * 1024),
             inputs=min(MAX_INPUTS, max(256, 1 << self.inputs.bit_length())),
-            words=max(8, 1 << (_words(layers) - 1).bit_length()),
+            words=min(MAX_WORDS, max(8, 1 << (_words(layers) - 1).bit_length())),
             classes=16 if self.classes <= 16 else 64,
             weight_bits=weight_bits,
             layers=max(USUAL_HIDDEN, len(self.hidden)),
-            gradients=-(-_gradients(layers) // 256) * 256,
+            gradients=min(MAX_ROWS, -(-_gradients(layers) // 256) * 256),
         )
+        self.check(limits)
+        return limits
 
     def _place(self, lanes: int) -> tuple[Layer, ...]:
         placed: list[Layer] = []

@@ -201,7 +201,6 @@ def _checkpoint(file: Fields) -> Checkpoint:
         )
         rule = Rule.parse(file.text("rule"))
         limits = network.limits(lanes, weight_bits)
-        network.check(limits)
     except OpzoError as error:
         raise ValueError(printable(error)) from None
     epoch, position = file.integer("epoch", 0, EPOCHS_MAX), file.integer("position", 0, SAMPLES_MAX)
