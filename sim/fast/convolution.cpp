@@ -11,6 +11,7 @@
 #include "update.h"
 
 // Input currents of a layer from neurons below, with ``factors``, or as spikes (null); ``bias`` is the factor of the bias.
+// There is no pool above inputs, which have factors.
 void Engine::integrate_windows(int index, const std::vector<int>& list, const std::vector<int>* factors, int bias) {
     const Layer& to = index < depth ? hidden[index].layer : readout;
     const Geometry& geometry = *to.geometry;
@@ -22,23 +23,28 @@ void Engine::integrate_windows(int index, const std::vector<int>& list, const st
             const int word = p * to.position_words + w;
             const int16_t* base = row(to.weight_base + w * to.rows);
             const int16_t* last = base + (to.rows - 1) * P;
-            Word sum;
             if (factors) {
-                for (int j = 0; j < P; j++) sum[j] = last[j] * (bias << bits) >> PRODUCT_SHIFT;
+                ValueSum sum;
+                Word part;
+                int left = SAFE_ROWS - 1;
+                for (int j = 0; j < P; j++) part[j] = last[j] * bias >> PRODUCT_SHIFT;
                 windows.each(geometry, p, [&](int n, int r) {
+                    if (left-- == 0) sum.add(part), part = Word{}, left = SAFE_ROWS - 1;
                     const int16_t* weights = base + r * P;
-                    for (int j = 0; j < P; j++) sum[j] += weights[j] * (*factors)[n] >> PRODUCT_SHIFT;
+                    for (int j = 0; j < P; j++) part[j] += weights[j] * (*factors)[n] >> PRODUCT_SHIFT;
                 });
-                for (int j = 0; j < P; j++) sum[j] >>= ACCUMULATOR_FRAC - MEMBRANE_FRAC + bits;
+                sum.add(part);
+                saturations[word] = sum.current(to.valid(word), currents[word]);
             } else {
-                for (int j = 0; j < P; j++) sum[j] = last[j] << bits;
+                // At most MAX_INPUTS x 4 spikes, so the sum without the bias stays within 32 bits.
+                Word sum{};
                 windows.each(geometry, p, [&](int, int r) {
                     const int16_t* weights = base + r * P;
                     for (int j = 0; j < P; j++) sum[j] += weights[j];
                 });
-                for (int j = 0; j < P; j++) sum[j] >>= bits;
+                for (int j = 0; j < P; j++) sum[j] = (sum[j] >> bits) + last[j];
+                saturations[word] = saturate_word<MEMBRANE_WIDTH>(sum, currents[word], to.valid(word));
             }
-            saturations[word] = saturate_word<MEMBRANE_WIDTH>(sum, currents[word], to.valid(word));
         }
         count_work(COUNT_INTEGRATE, to.position_words * (windows.count(geometry, p) + 1));
         if (to.kernel) work += to.position_words * geometry.spans_of(p);
@@ -161,9 +167,7 @@ void Engine::local_readout_of_blocks(int index, int step) {
         int64_t total = 0;
         for (size_t word = 0; word < spike_sums.size(); word++) {
             const int16_t* entry = row(h.layer.feedback_base + word * 2 * classes + k);
-            int32_t sum = 0;
-            for (int j = 0; j < P; j++) sum += entry[j] * spike_sums[word][j];
-            total += sum;
+            for (int j = 0; j < P; j++) total += entry[j] * spike_sums[word][j];
         }
         o[k] = static_cast<int32_t>(std::clamp(total >> h.layer.block_bits(), int64_t{-MEMBRANE_MAX - 1}, int64_t{MEMBRANE_MAX}));
     }
