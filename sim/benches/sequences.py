@@ -13,10 +13,13 @@ from opzo.sim.benches.stimuli import draw_chunk, draw_flags
 from opzo.spec.commands import RunFlag
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
+from opzo.spec.layers import BLOCKS, KERNELS, Convolution, Dense, Map, Part, Pool
 from opzo.spec.memories import Space
 from opzo.spec.network import MAX_LOCAL_CLASSES, Limits, Network
 from opzo.spec.neurons import NEURON_BITS
 from opzo.spec.registers import (
+    CONVOLUTION_FIELDS,
+    CONVOLUTION_REGISTERS,
     LAYER_FIELDS,
     READOUT_LAYER,
     STORED,
@@ -31,6 +34,7 @@ RATES = (Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg
 USUAL = {Reg.ALPHA: 819, Reg.RATE: 84, Reg.ACTIVITY: 21, Reg.DECAY_SHIFT: 6, Reg.LEAK_SHIFT: 4, Reg.MSE_SHIFT: 7}
 KINDS = (Input.FRAME, Input.SPIKES, Input.GRADED, 3)
 """Values of register INPUT; 3 is equivalent to SPIKES."""
+BATCHES = (0, 1, 1, 2, 5, 255)
 SCALES = (1500, 5000, 32767)
 """Largest magnitudes of entries in the memories."""
 
@@ -139,9 +143,12 @@ class Sequence:
         self.network = self._draw_network()
         self.networks += 1
         if rng.random() < 0.2:
-            noise = {int(register): self._setting(register.bits) for register in STORED}
+            registers, fields = STORED, LAYER_FIELDS
+            if limits.gradients:
+                registers, fields = registers + CONVOLUTION_REGISTERS, fields + CONVOLUTION_FIELDS
+            noise = {int(register): self._setting(register.bits) for register in registers}
             for slot in range(READOUT_LAYER + 1):
-                noise |= {layer_register(slot, field): self._setting(field.bits) for field in LAYER_FIELDS}
+                noise |= {layer_register(slot, field): self._setting(field.bits) for field in fields}
             yield Settings(noise)
         self._kind = int(rng.choice(KINDS))
         values = network_registers(self.network, limits, Rule(int(rng.integers(len(Rule)))))
@@ -151,6 +158,14 @@ class Sequence:
     def _draw_network(self) -> Network:
         """A network that fits, often with a layer that exactly fills its words or has one neuron more or less."""
         rng, limits = self._rng, self._limits
+        convolves = limits.gradients and rng.random() < 0.7
+        while convolves:
+            try:
+                network = self._draw_convolutions()
+                network.check(limits)
+            except NetworkError:
+                continue
+            return network
         while True:
             hidden = [self._size(limits.lanes * limits.words) for _ in range(int(rng.integers(1, limits.layers + 1)))]
             sizes = (self._size(limits.inputs), *hidden, max(2, self._size(limits.classes)))
@@ -161,6 +176,26 @@ class Sequence:
             except NetworkError:
                 continue
             return network
+
+    def _draw_convolutions(self) -> Network:
+        """A network with convolutions; NetworkError where their maps or the classes do not allow it."""
+        rng, limits = self._rng, self._limits
+        most = 2 * limits.lanes + 1
+        below = Map(*(int(rng.integers(1, top)) for top in (5, 9, 9)))
+        sizes: list[Map | Part] = [below]
+        hidden = int(rng.integers(1, limits.layers + 1))
+        convolutions = int(rng.integers(1, hidden + 1))
+        for layer in range(hidden):
+            if layer < convolutions:
+                sizes.append(Convolution(self._size(most), int(rng.choice(KERNELS))))
+                if not (below.height % 2 or below.width % 2) and rng.random() < 0.7:
+                    sizes.append(Pool())
+                    below = below.pooled()
+            else:
+                sizes.append(Dense(self._size(most)))
+        sizes.append(Dense(max(2, self._size(limits.classes))))
+        steps, local = int(rng.integers(1, limits.steps + 1)), int(rng.integers(hidden + 1))
+        return Network(sizes, steps, local, block=int(rng.choice(BLOCKS)))
 
     def _size(self, most: int) -> int:
         """Number of neurons of a layer, or of inputs."""
@@ -181,6 +216,12 @@ class Sequence:
         usual = {int(register): value for register, value in USUAL.items()}
         # The feedback shifts are chosen again in every 64th run with learning.
         values |= {int(Reg.SAMPLES): int(rng.choice((0, 62, 63, (1 << Reg.SAMPLES.bits) - 1)))}
+        if self._limits.gradients:
+            values[int(Reg.BATCH)] = int(rng.choice(BATCHES))
+            for register in (Reg.PENDING, Reg.CONVOLUTION_RATE):
+                values[int(register)] = self._setting(register.bits)
+        for slot in range(len(self.network.convolutions)):
+            values[layer_register(slot, LayerReg.MAGNITUDE)] = int(2 ** rng.uniform(0, LayerReg.MAGNITUDE.bits)) - 1
         for slot in range(len(self.network.hidden)):
             values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = self._setting(LayerReg.FEEDBACK_SHIFT.bits)
             values[layer_register(slot, LayerReg.NEURON)] = int(rng.integers(1 << NEURON_BITS))
@@ -216,10 +257,13 @@ class Sequence:
                 rows = self._noise(entries + layer.words * layer.rows, scale)
                 for word, base in enumerate(range(entries, len(rows), layer.rows)):
                     rows[base : base + layer.rows] *= word * limits.lanes + np.arange(limits.lanes) < layer.neurons
-                for word in range(layer.words if entries else 0):
-                    count = entries // layer.words
-                    rows[word * count :][:count] *= word * limits.lanes + np.arange(limits.lanes) < layer.neurons
+                words = layer.blocks * layer.words
+                for word in range(words if entries else 0):
+                    count, first_lane = entries // words, word % layer.words * limits.lanes
+                    rows[word * count :][:count] *= first_lane + np.arange(limits.lanes) < layer.neurons
                 yield Rows(Space.WEIGHTS, first, rows)
+        if what != "nothing" and limits.gradients:
+            yield Rows(Space.GRADIENTS, 0, self._noise(2 * limits.gradients, scale))
         if what != "nothing":
             states = rng.integers(0, 1 << 16, (2, limits.lanes), np.uint16)
             states[:, rng.random(limits.lanes) < 0.1] = rng.choice((0, 0xFFFF))

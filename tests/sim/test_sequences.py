@@ -23,6 +23,12 @@ from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter
 MODELS = [
     SMALL_CHIP,
     Limits(lanes=16, rows=600, inputs=9, words=3, classes=40, steps=6, weight_bits=12, layers=5),
+    Limits(lanes=4, rows=4096, inputs=256, words=256, classes=12, layers=4, gradients=1024),
+]
+CONVOLUTIONS = [
+    MODELS[-1],
+    Limits(lanes=8, rows=2000, inputs=300, words=300, classes=20, steps=5, weight_bits=12, layers=5, gradients=700),
+    Limits(lanes=16, rows=4000, inputs=200, words=200, classes=33, steps=8, layers=3, gradients=2000),
 ]
 CHIPS = [
     SMALL_CHIP,
@@ -190,7 +196,7 @@ def snapshot_of(core: GoldenCore) -> Snapshot:
     """All that can be read of a model, and what is kept for the next run."""
     values = {
         name: getattr(core, name)
-        for name in ("memory", "membrane", "negative", "trace", "history", "input_trace", "input_history")
+        for name in ("memory", "gradients", "membrane", "negative", "trace", "history", "input_trace", "input_history")
     }
     counters = [core.counters[counter] for counter in Counter]
     values |= {"LFSRs": core.lfsrs.states, "registers": list(core.registers.values()), "counters": counters}
@@ -256,7 +262,7 @@ def test_chip_agrees_whatever_came_before(wires: list[Wire]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limits", CHIPS, ids=str)
+@pytest.mark.parametrize("limits", CHIPS + CONVOLUTIONS, ids=str)
 def test_models_agree_whatever_came_before_for_long(limits: Limits) -> None:
     for seed in range(100, 150):
         run_on_models(limits, seed, 40)
