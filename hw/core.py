@@ -17,6 +17,14 @@ from opzo.spec.network import Limits
 from opzo.spec.registers import Counter, counters_of
 
 
+def refuse_convolutions(limits: Limits) -> None:
+    """Raise NetworkError for limits with convolutions, before any part of a chip is made."""
+    if limits.gradients:
+        raise NetworkError(
+            "the gateware has no convolutions yet; give a dense network, or train on a model (--device fast)"
+        )
+
+
 class Core(wiring.Component):
     """Registers, event buffer, run control, engine, error path and results of a device with ``limits``.
 
@@ -30,10 +38,7 @@ class Core(wiring.Component):
     link: Out(CoreSignature())
 
     def __init__(self, limits: Limits) -> None:
-        if limits.gradients:
-            raise NetworkError(
-                "the gateware has no convolutions yet; give a dense network, or train on a model (--device fast)"
-            )
+        refuse_convolutions(limits)
         self.limits = limits
         super().__init__()
 

@@ -154,9 +154,10 @@ class Wire:
         self.send(Command.READ_REGISTERS, bytes((0, REGISTERS)))
         for space, rows in spaces(self.limits).items():
             self.send(Command.READ_MEMORY, struct.pack("<BIH", space, 0, rows))
-        first = (self._seq - 1 - len(Space)) % 256
+        count = len(spaces(self.limits))
+        first = (self._seq - 1 - count) % 256
         replies = sorted(self.replies(), key=lambda reply: (reply[0] - first) % 256)
-        assert [reply[2][0] for reply in replies] == [0] * (1 + len(Space)), f"{self.name}: {replies}"
+        assert [reply[2][0] for reply in replies] == [0] * (1 + count), f"{self.name}: {replies}"
         registers, *memories = (reply[2][1:] for reply in replies)
         values = {"registers": np.frombuffer(registers, "<u4").copy()}
         values["registers"][TIMED] = 0
