@@ -1,0 +1,1 @@
+"""Gradients of convolutions: their accumulators, and how far they are shifted right."""

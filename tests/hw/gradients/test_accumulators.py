@@ -1,0 +1,23 @@
+from dataclasses import asdict
+
+import pytest
+
+from opzo.hw.gradients.accumulators import GradientAccumulators
+from opzo.sim.benches.bench import run_bench
+from opzo.spec.network import Limits
+
+
+@pytest.mark.parametrize(("lanes", "gradients"), [(2, 2), (4, 300)])
+def test_unit_matches_golden(lanes: int, gradients: int) -> None:
+    limits = Limits(lanes=4, rows=1, inputs=1, words=1, classes=2, lanes_per_group=lanes, gradients=gradients)
+    run_bench(
+        GradientAccumulators(limits),
+        name=f"gradients-{lanes}-{gradients}",
+        test_module="opzo.sim.benches.gradients.accumulators",
+        parameters={"limits": asdict(limits)},
+    )
+
+
+def test_a_device_without_convolutions_has_none() -> None:
+    with pytest.raises(ValueError, match="without convolutions"):
+        GradientAccumulators(Limits(lanes=4, rows=1, inputs=1, words=1, classes=2))
