@@ -1,0 +1,155 @@
+"""Where the spikes of each position of a map end in the step lists."""
+
+from typing import Any
+
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, Signature
+
+from opzo.hw.input.scanner import fired_layout
+from opzo.hw.lib.record import record
+from opzo.hw.registers import LAYER, hidden_layers
+from opzo.spec.geometry import CELL_BITS
+from opzo.spec.network import Limits
+
+
+def map_layout() -> data.StructLayout:
+    """What a layer's positions are counted by: words of a position, and whether a pool follows."""
+    return data.StructLayout({"words": LAYER["words"].shape, "cells": 1})
+
+
+class RunSpanSignature(Signature):
+    """Read access to the ends of the positions of a step list, seen from the reader.
+
+    Members
+    -------
+    layer, parity : Out
+        The list.
+    begin, end : Out
+        Span of positions, or of cells where a pool follows; ``end`` is not included and more than ``begin``.
+    en : Out(1)
+        Read; without it, the answer stays.
+    first, after : In
+        One cycle after ``en``: index of the first entry of the span, and of the first one after it.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(
+            {
+                "layer": Out(hidden_layers(limits)),
+                "parity": Out(1),
+                "begin": Out(limits.row_bits),
+                "end": Out(limits.row_bits),
+                "en": Out(1),
+                "first": In(range(limits.words * limits.lanes + 1)),
+                "after": In(range(limits.words * limits.lanes + 1)),
+            }
+        )
+
+
+class PositionEnds(wiring.Component):
+    """Count the spikes of a layer and step word by word, and keep the count after each position.
+
+    The list of the layer and step has its spikes in the same order, so the counts after positions ``begin`` - 1 and
+    ``end`` - 1 are the indices where the entries of a span begin and end. Of a cell only the last count stays. Memory
+    word: count; address: parity, then ``word_base`` of the layer + position, because a layer has no more positions than
+    words. Two copies, so that a span is read in one cycle. Golden twin: ``opzo.sim.golden.windows.Windows``.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    fired : In({valid 1, ... as fired_layout})
+        Strobe: a word. Those of a layer and step follow each other, in ascending order.
+    word_base, maps : In(array by hidden layer)
+        First word of each layer; map_layout of each layer. Constant during a run.
+    span : In(RunSpanSignature)
+        May be read WRITE_CYCLES after the last word of the list, and before the first one of the next list.
+    """
+
+    fired: data.View
+    word_base: data.View
+    maps: data.View
+    span: Any
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(
+            {
+                "fired": In(data.StructLayout({"valid": 1, "word": fired_layout(limits)})),
+                "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
+                "maps": In(data.ArrayLayout(map_layout(), limits.layers)),
+                "span": In(RunSpanSignature(limits)),
+            }
+        )
+        self._counted = data.StructLayout(
+            {
+                "valid": 1,
+                "begins": 1,
+                "layer": hidden_layers(limits),
+                "parity": 1,
+                "spikes": range(limits.lanes + 1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        limits, span = self._limits, self.span
+        count = Signal(range(limits.words * limits.lanes + 1), reset_less=True)
+        memory: Memory = Memory(shape=len(count), depth=2 << limits.word_bits, init=[])
+        m.submodules.memory = memory
+        write = memory.write_port()
+
+        def address(layer: Value, parity: Value, position: Value) -> Value:
+            return Cat((self.word_base[layer] + position)[: limits.word_bits], parity)
+
+        # Stage 1: spikes of the word; 2: count, and the word's position; then written.
+        counted = record(self._counted, "counted")
+        word = self.fired.word
+        m.d.sync += [
+            counted.valid.eq(self.fired.valid),
+            counted.begins.eq(word.word == 0),
+            counted.layer.eq(word.layer),
+            counted.parity.eq(word.parity),
+            counted.spikes.eq(sum(word.spikes, start=Const(0, 1))),
+        ]
+        map = Array(self.maps[layer] for layer in range(limits.layers))[counted.layer]
+        place = record(data.StructLayout({"position": limits.word_bits, "word": map.words.shape()}), "place")
+        # The place is that of the word after this one.
+        position, number = Signal.like(place.position), Signal.like(place.word)
+        ends = Signal()
+        with m.If(~counted.begins):
+            m.d.comb += [position.eq(place.position), number.eq(place.word)]
+        m.d.comb += ends.eq(number == map.words - 1)
+        write_en = Signal()
+        write_address = Signal.like(write.addr, reset_less=True)
+        m.d.sync += write_en.eq(counted.valid)
+        with m.If(counted.valid):
+            m.d.sync += [
+                count.eq(Mux(counted.begins, 0, count) + counted.spikes),
+                place.position.eq(position + ends),
+                place.word.eq(Mux(ends, 0, number + 1)),
+                write_address.eq(
+                    address(counted.layer, counted.parity, Mux(map.cells, position >> CELL_BITS, position))
+                ),
+            ]
+        m.d.comb += [write.addr.eq(write_address), write.data.eq(count), write.en.eq(write_en)]
+        for bound, index in ((span.begin, span.first), (span.end, span.after)):
+            read = memory.read_port()
+            # Nothing comes before position 0.
+            some = Signal(reset_less=True)
+            m.d.comb += [
+                read.addr.eq(address(span.layer, span.parity, bound - 1)),
+                read.en.eq(span.en),
+                index.eq(Mux(some, read.data, 0)),
+            ]
+            with m.If(span.en):
+                m.d.sync += some.eq(bound != 0)
+        return m
+
+
+WRITE_CYCLES = 3
+"""From a word to the first cycle in which the count after it can be read: spikes of the word, count, memory."""
