@@ -13,7 +13,7 @@ from opzo.hw.lib.record import record
 from opzo.hw.schedule.window_walk import span_layout
 from opzo.spec.network import Limits
 
-_KEPT = ("base", "first", "last", "last_word", "final", "block")
+_KEPT = ("base", "last", "last_word", "final", "block")
 """Fields of a span that its run has too."""
 
 

@@ -35,7 +35,7 @@ def span_layout(limits: Limits) -> data.StructLayout:
 
     ``begin`` and ``end`` (not included) are positions of the map that the window moves over: behind a pool, cells of
     the map below. The weight row of channel c at such a position p is ``p * channels + c - base``, where only the low
-    bits of ``base`` are kept: the row has no more. ``first`` and ``last`` span of the window, ``last_word`` of the
+    bits of ``base`` are kept: the row has no more. ``last`` span of the window, ``last_word`` of the
     position, ``final`` span of the walk; ``block``: number of the position's block.
     """
     position = limits.row_bits
@@ -44,7 +44,6 @@ def span_layout(limits: Limits) -> data.StructLayout:
             "begin": position,
             "end": position,
             "base": limits.row_bits,
-            "first": 1,
             "last": 1,
             "last_word": 1,
             "final": 1,
@@ -192,7 +191,8 @@ class WindowWalk(wiring.Component):
                 place.row_base.eq(place.row_base + base_step),
                 place.block_row.eq(place.block_row + block_step),
             ]
-        return edge & (y == layer.height - 1)
+        last: Value = edge & (y == layer.height - 1)
+        return last
 
     def _emit(
         self,
@@ -225,7 +225,6 @@ class WindowWalk(wiring.Component):
                 span.end.eq(place.top + right),
                 span.base.eq(place.row_base + place.column_base),
                 span.block.eq(place.block_row + (x >> layer.block_shift)),
-                span.first.eq(1),
                 span.last.eq(above + below == 0),
                 span.last_word.eq(last_word),
                 rows_left.eq(above + below),
@@ -238,7 +237,6 @@ class WindowWalk(wiring.Component):
                 span.begin.eq(span.begin + layer.width),
                 span.end.eq(span.end + layer.width),
                 span.base.eq(span.base + strides.row - strides.kernel),
-                span.first.eq(0),
                 span.last.eq(rows_left == 1),
                 rows_left.eq(rows_left - 1),
             ]

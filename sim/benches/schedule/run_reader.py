@@ -22,32 +22,54 @@ READ_CYCLES = 2
 """From a span to its run."""
 
 
+class Ends:
+    """Model of the memory of ends, behind the port ``ends`` of a unit."""
+
+    def __init__(self, dut: Any, rng: Random, limits: Limits) -> None:
+        self.dut = dut
+        self.list = {"layer": rng.randrange(limits.layers), "parity": rng.getrandbits(1)}
+        dut.list.value = pack(list_layout(limits), self.list)
+        self.starts = np.zeros(1, np.int64)
+        """First entry of each position, and the number of entries."""
+        cocotb.start_soon(self._answer())
+
+    async def _answer(self) -> None:
+        dut = self.dut
+        while True:
+            await ReadOnly()
+            en, bounds = bool(dut.ends__en.value), (int(dut.ends__begin.value), int(dut.ends__end.value))
+            known = max(bounds) < len(self.starts)
+            if en and known:
+                assert int(dut.ends__layer.value) == self.list["layer"]
+                assert int(dut.ends__parity.value) == self.list["parity"]
+            await FallingEdge(dut.clk)
+            if en and known:
+                dut.ends__first.value, dut.ends__after.value = (int(self.starts[bound]) for bound in bounds)
+
+
+class Spikes:
+    """Random spikes of the map below a layer: ``neurons``, and the ``addresses`` and ``starts`` of their list."""
+
+    def __init__(self, rng: Random, layer: Layer, density: float) -> None:
+        below, seen = layer.shape.below, layer.shape.seen
+        lit = [n for n in range(below.neurons) if rng.random() < density]
+        self.neurons = np.array(lit, np.int64)
+        position, channel = np.divmod(self.neurons, below.channels)
+        place = position >> CELL_BITS if layer.shape.pool else position
+        self.addresses = place * seen.channels + channel
+        self.starts = np.searchsorted(place, np.arange(seen.positions + 1))
+        self.windows = Windows(layer, self.neurons, below.channels)
+
+
 class Reader:
-    """The unit between spans and runs, and a model of the memory that it reads."""
+    """The unit between spans and runs."""
 
     def __init__(self, dut: Any, rng: Random) -> None:
         self.dut, self.rng = dut, rng
         self.limits = limits = Limits(**bench.parameters()["limits"])
         self.spans = StreamSource(dut, dut.clk, "spans", rng, shape=span_layout(limits))
         self.runs = StreamSink(dut, dut.clk, "runs", rng, shape=run_layout(limits))
-        self.list = {"layer": rng.randrange(limits.layers), "parity": rng.getrandbits(1)}
-        dut.list.value = pack(list_layout(limits), self.list)
-        self.starts = np.zeros(1, np.int64)
-        cocotb.start_soon(self._answer())
-
-    async def _answer(self) -> None:
-        dut, starts = self.dut, self.starts
-        while True:
-            await ReadOnly()
-            en, bounds = bool(dut.ends__en.value), (int(dut.ends__begin.value), int(dut.ends__end.value))
-            known = max(bounds) < len(starts)
-            if en and known:
-                assert int(dut.ends__layer.value) == self.list["layer"]
-                assert int(dut.ends__parity.value) == self.list["parity"]
-            await FallingEdge(dut.clk)
-            if en and known:
-                dut.ends__first.value, dut.ends__after.value = (int(starts[bound]) for bound in bounds)
-            starts = self.starts
+        self.ends = Ends(dut, rng, limits)
 
     def put(self, layer: Layer) -> int:
         """Queue the spans of all windows of a layer; their number."""
@@ -59,7 +81,6 @@ class Reader:
                     "begin": span.begin >> bits,
                     "end": span.end >> bits,
                     "base": span.base % (1 << self.limits.row_bits),
-                    "first": number == 0,
                     "last": number == len(window) - 1,
                     "last_word": count % 2,
                     "final": 0,
@@ -71,33 +92,23 @@ class Reader:
 
     async def check(self, layer: Layer, density: float) -> None:
         """Random spikes below a layer; the runs have all entries of each window, and lead to their rows of weights."""
-        shape = layer.shape
-        below, seen = shape.below, shape.seen
-        lit = [n for n in range(below.neurons) if self.rng.random() < density]
-        position, channel = np.divmod(np.array(lit, np.int64), below.channels)
-        place = position >> CELL_BITS if shape.pool else position
-        addresses = place * seen.channels + channel
-        # The memory is settled before the first span.
-        self.starts = np.searchsorted(place, np.arange(seen.positions + 1))
-        await FallingEdge(self.dut.clk)
-        await FallingEdge(self.dut.clk)
+        spikes, count = Spikes(self.rng, layer, density), 0
+        self.ends.starts = spikes.starts
         self.put(layer)
-        golden, count, first = Windows(layer, np.array(lit, np.int64), below.channels), 0, True
         for number in range(layer.positions):
             indices: list[int] = []
             rows: list[int] = []
             last = False
             while not last:
                 run = await self.runs.receive()
-                assert run["first"] == first, f"first of run {count}"
                 assert (run["last_word"], run["block"]) == (count % 2, count % 1000), f"run {count}"
-                last = first = bool(run["last"])
+                last = bool(run["last"])
                 count += 1
                 some = range(run["index"], run["index"] + run["count"])
                 indices += some
-                rows += [int(addresses[n] - run["base"]) % (1 << self.limits.row_bits) for n in some]
-            what = f"position {number} of {shape}"
-            entries, expected = golden[number]
+                rows += [int(spikes.addresses[n] - run["base"]) % (1 << self.limits.row_bits) for n in some]
+            what = f"position {number} of {layer.shape}"
+            entries, expected = spikes.windows[number]
             assert_equal(indices, entries, what=f"entries of {what}", seed=bench.seed())
             assert_equal(rows, expected, what=f"rows of {what}", seed=bench.seed())
 

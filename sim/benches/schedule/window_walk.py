@@ -91,7 +91,6 @@ class Walker:
                             "begin": span.begin >> bits,
                             "end": span.end >> bits,
                             "base": span.base % (1 << self.limits.row_bits),
-                            "first": int(number == 0),
                             "last": int(last),
                             "last_word": int(last_word),
                             "final": int(last and last_word and position == len(windows) - 1),
