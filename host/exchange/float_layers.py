@@ -1,24 +1,24 @@
 """Layers of a floating-point network in the chip's conventions, and their conversion to and from the chip's weights.
 
-Conventions: inputs are value / 256 (a spike is 1.0), threshold 1, leak 1/2 per time step, reset by subtraction,
-readouts without memory. Other conventions are folded into the weights where that is exact.
+Conventions: inputs are value / 256 (a spike is 1.0), threshold 1, readouts without memory. Other conventions are folded
+into the weights where that is exact.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import BIAS_INPUT, INPUT_BITS, ROW_LOW_BITS, SPIKE_INPUT, WEIGHT
+from opzo.spec.layers import KERNELS, LayerShape
 from opzo.spec.network import Network
 from opzo.spec.rules import Input
 
 Floats = NDArray[np.float64]
-LEAK = 0.5
-"""Fraction of the membrane potential that remains after a time step on the chip."""
 BIAS = BIAS_INPUT / (1 << INPUT_BITS)
 """Input value of the bias row of the first layer."""
 LARGEST = 1e30
@@ -27,13 +27,15 @@ LARGEST = 1e30
 
 @dataclass(frozen=True)
 class FloatLayer:
-    """One linear layer; OpzoError, naming it, if shapes do not match or a number is not finite.
+    """One linear layer or convolution; OpzoError, naming it, if shapes do not match or a number is not finite.
 
     Parameters
     ----------
     name : str
         Name for messages.
-    weight : float64 (n_out, n_in)
+    weight : float64 (n_out, n_in) or (n_out, channels, kernel, kernel)
+        Of a linear layer, whose inputs are channel-first (channel, row, column) where they come from a map; or of a
+        convolution of stride 1, padded with 0 to keep height and width.
     bias : float64 (n_out,)
     """
 
@@ -42,10 +44,16 @@ class FloatLayer:
     bias: Floats
 
     def __post_init__(self) -> None:
-        if self.weight.ndim != 2 or not self.weight.size:
+        if self.weight.ndim not in (2, 4) or not self.weight.size:
             raise OpzoError(
                 f"layer '{self.name}' has weights of shape {self.weight.shape}; the chip has only linear layers, "
-                "(n_out, n_in)"
+                "(n_out, n_in), and convolutions in two dimensions, (n_out, n_in, kernel, kernel)"
+            )
+        height, width = self.weight.shape[2:] or (1, 1)
+        if height != width or height not in KERNELS:
+            raise OpzoError(
+                f"layer '{self.name}' has a kernel of {height} x {width}; those of the chip are square, of side 1, 3 "
+                "or 5: pad the kernel with 0"
             )
         if self.bias.shape != self.weight.shape[:1]:
             raise OpzoError(
@@ -64,8 +72,14 @@ class FloatLayer:
         """Layer whose output is ``gain`` x output + ``offset``, each a number or (n_out,)."""
         gain = np.asarray(gain, float)
         with np.errstate(over="ignore", invalid="ignore"):
-            weight, bias = self.weight * gain.reshape(-1, 1), self.bias * gain + offset
+            weight = self.weight * gain.reshape(-1, *[1] * (self.weight.ndim - 1))
+            bias = self.bias * gain + offset
         return replace(self, weight=weight, bias=bias)
+
+    @property
+    def convolution(self) -> bool:
+        """Whether it is a convolution."""
+        return self.weight.ndim > 2
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ class InputScaling:
     one : float
         Value that becomes 1.0: 256 is the chip's convention (also for a spike), 255 that of torchvision.
     mean, std : float or (n_in,)
-        Mean and standard deviation of the subsequent normalization.
+        Mean and standard deviation of the subsequent normalization; for a convolution, n_in is its channels.
     """
 
     one: float = SPIKE_INPUT
@@ -100,14 +114,21 @@ class InputScaling:
                 f"mean and std of the inputs have shapes {np.shape(self.mean)} and {np.shape(self.std)}; give a number "
                 f"or one for each of the {n_in} inputs"
             ) from None
+        if mean.any() and layer.weight.shape[2:] not in ((), (1, 1)):
+            raise OpzoError(
+                f"the mean of the inputs cannot be folded into the convolution '{layer.name}': its padding is 0 after "
+                "the mean is subtracted, on the chip before; train with mean 0"
+            )
+        one_each = (1, n_in, *[1] * (layer.weight.ndim - 2))
         with np.errstate(over="ignore", invalid="ignore"):
-            weight = layer.weight / std
-            scaled, bias = weight * (SPIKE_INPUT / self.one), layer.bias - weight @ mean
+            weight = layer.weight / std.reshape(one_each)
+            scaled = weight * (SPIKE_INPUT / self.one)
+            bias = layer.bias - (weight * mean.reshape(one_each)).reshape(len(weight), -1).sum(1)
         return replace(layer, weight=scaled, bias=bias)
 
 
 def sizes_of(layers: Sequence[FloatLayer]) -> tuple[int, ...]:
-    """Inputs, hidden neurons ..., classes; OpzoError if a layer does not match the previous one."""
+    """Inputs, hidden neurons ..., classes of linear layers; OpzoError if a layer does not match the previous one."""
     for before, layer in pairwise(layers):
         if layer.weight.shape[1] != len(before.weight):
             raise OpzoError(
@@ -117,11 +138,24 @@ def sizes_of(layers: Sequence[FloatLayer]) -> tuple[int, ...]:
     return (layers[0].weight.shape[1], *(len(layer.weight) for layer in layers))
 
 
+def weight_of_rows(shape: LayerShape, rows: NDArray[Any]) -> NDArray[Any]:
+    """Weights as in a `FloatLayer`, channel-first, from the chip's rows (fan_in, n_out), channel-last."""
+    height, width = shape.window
+    weight = np.ascontiguousarray(rows.reshape(height, width, shape.seen.channels, -1).transpose(3, 2, 0, 1))
+    return weight if shape.kernel else weight.reshape(len(weight), -1)
+
+
+def rows_of_weight(shape: LayerShape, weight: NDArray[Any]) -> NDArray[Any]:
+    """Inverse of `weight_of_rows`."""
+    by_channel = weight.reshape(len(weight), shape.seen.channels, *shape.window)
+    return by_channel.transpose(2, 3, 1, 0).reshape(-1, len(weight))
+
+
 def layers_of_chip(network: Network, weights: Iterable[NDArray[np.int16]]) -> list[FloatLayer]:
     """Layers with the exact values of weights (n_in + 1, n_out) in Q3.12, which fit single precision."""
     layers = [
-        FloatLayer(str(number), matrix[:-1].T / WEIGHT.one, matrix[-1] / WEIGHT.one)
-        for number, matrix in enumerate(weights)
+        FloatLayer(str(number), weight_of_rows(shape, matrix[:-1]) / WEIGHT.one, matrix[-1] / WEIGHT.one)
+        for number, (shape, matrix) in enumerate(zip(network.layers, weights, strict=True))
     ]
     layers[0] = replace(layers[0], bias=layers[0].bias * _bias_input(network))
     return layers
@@ -132,10 +166,22 @@ def exact_matrices(network: Network, layers: Sequence[FloatLayer]) -> list[Float
 
     OpzoError if ``layers`` do not match ``network``.
     """
-    sizes = sizes_of(layers)
-    if sizes != network.sizes:
-        raise OpzoError(f"the layers have sizes {'-'.join(map(str, sizes))}, not {network}; leave --net out")
-    matrices = [np.vstack([layer.weight.T, layer.bias]) for layer in layers]
+    if not network.convolutions and not any(layer.convolution for layer in layers):
+        sizes = sizes_of(layers)
+        if sizes != network.sizes:
+            raise OpzoError(f"the layers have sizes {'-'.join(map(str, sizes))}, not {network}; leave --net out")
+    if len(layers) != len(network.layers):
+        raise OpzoError(f"there are {len(layers)} layers; {network} has {len(network.layers)}: give the --net of them")
+    matrices = []
+    for shape, layer in zip(network.layers, layers, strict=True):
+        window = (shape.seen.channels, *shape.window) if shape.kernel else (shape.seen.neurons,)
+        wanted = (shape.map.channels, *window)
+        if layer.weight.shape != wanted:
+            raise OpzoError(
+                f"layer '{layer.name}' has weights of shape {layer.weight.shape}; those of {network} have the shape "
+                f"{wanted}: give the --net of the layers"
+            )
+        matrices.append(np.vstack([rows_of_weight(shape, layer.weight), layer.bias]))
     matrices[0][-1] /= _bias_input(network)
     return matrices
 

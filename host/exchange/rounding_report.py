@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from opzo.host.exchange.chip_network import ChipNetwork
 from opzo.host.exchange.float_layers import FloatLayer, Floats
 from opzo.host.exchange.float_network import FloatNetwork, signals
+from opzo.host.exchange.neurons import FloatNeurons
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import Network
 
@@ -109,16 +110,23 @@ class RoundingReport:
 
 
 def compare(
-    network: Network, layers: Sequence[FloatLayer], weights: Sequence[NDArray[np.int16]], samples: Frames | Events
+    network: Network,
+    layers: Sequence[FloatLayer],
+    weights: Sequence[NDArray[np.int16]],
+    samples: Frames | Events,
+    neurons: Sequence[FloatNeurons] | None = None,
 ) -> Behaviour:
-    """Run layers in the chip's conventions and the rounded weights on the same samples."""
-    before, after = FloatNetwork.of(network, layers), ChipNetwork(network, weights)
+    """Run layers in the chip's conventions and the rounded weights on the same samples.
+
+    ``neurons`` are those of the float network, None if they are those of ``network``.
+    """
+    before, after = FloatNetwork.of(network, layers, neurons), ChipNetwork(network, weights)
     spikes, differ = np.zeros((2, len(network.hidden)))
     differing, correct_before, correct_after = 0, 0, 0
     size = max(1, BATCH_VALUES // (network.steps * sum(network.neurons)))
     for begin in range(0, len(samples), size):
         some = np.arange(begin, min(begin + size, len(samples)))
-        values = torch.from_numpy(samples.dense(some))
+        values = torch.from_numpy(_channel_first(network, samples, some))
         labels = torch.from_numpy(samples.y[some].astype(np.int64))
         first, second = before(signals(network, values)), after(values)
         spikes += [float(s.sum()) for s in first.spikes]
@@ -135,3 +143,12 @@ def compare(
         correct_before / len(samples),
         correct_after / len(samples),
     )
+
+
+def _channel_first(network: Network, samples: Frames | Events, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """Values of samples as the networks take them: those of a convolution's input channel by channel."""
+    values = samples.dense(indices)
+    if network.input_map is None or not getattr(samples, "channels_last", False):
+        return values
+    channels, height, width = network.input_map.shape
+    return np.moveaxis(values.reshape(-1, height, width, channels), -1, 1).reshape(len(values), -1)

@@ -128,6 +128,9 @@ class Config(Hyperparameters):
     data_root: str = setting("data", "", "folder of the data set's files, if it has any", metavar="DIR")
     crop: int = setting("data", 0, "use only the N x N middle pixels of the sensor of events; 0: all", 0)
     contrast: int = setting("data", 0, "1: two channels a colour of images, above and below its training mean", 0, 1)
+    strided: str = setting(
+        "data", "", "rearrange events for a first convolution with a stride; '': do not", metavar="5s2p1"
+    )
     device: str = setting("device", "rtl", device_choices(), metavar="DEVICE")
     lanes: int = setting("device", 16, "lanes of a simulated or new chip, 4..128")
     weight_bits: int = setting("device", 16, "bits per weight of a simulated or new chip, 16 or 12")

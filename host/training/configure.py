@@ -7,9 +7,12 @@ from typing import Any, Protocol
 from opzo.host.data.augment import Augmentation
 from opzo.host.data.data_set import Data
 from opzo.host.data.data_sets import DATA_SETS, load_data
+from opzo.host.data.events.event_samples import Events
+from opzo.host.data.events.strided import Strided
 from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.recipes import OTHER_HIDDEN, RECIPE_KEYS, RECIPES, recipe
 from opzo.host.training.config import Config, Hyperparameters
+from opzo.spec.errors import OpzoError
 from opzo.system.paths import absolute
 
 
@@ -24,7 +27,7 @@ def configure(values: dict[str, Any], load: Load = load_data) -> tuple[Data, Con
     """Data, and the configuration from their recipe overridden by ``values``, with absolute paths."""
     config = Config.of(values, "the settings")
     contrast = bool(config.contrast) if "contrast" in values else None
-    data = load(config.data, config.data_root, crop=config.crop, contrast=contrast)
+    data = _arranged(load(config.data, config.data_root, crop=config.crop, contrast=contrast), config)
     paths = {"data_root": absolute(config.data_root)}
     if config.data not in DATA_SETS:
         paths["data"] = absolute(config.data)
@@ -39,7 +42,20 @@ def configure(values: dict[str, Any], load: Load = load_data) -> tuple[Data, Con
 def data_of(config: Config, contrast: Contrast | None = None) -> Data:
     """Data of a run; images coded by contrast have the statistics ``contrast`` of their run, if these are known."""
     coding = (contrast or True) if config.contrast else False
-    return load_data(config.data, config.data_root, crop=config.crop, contrast=coding)
+    return _arranged(load_data(config.data, config.data_root, crop=config.crop, contrast=coding), config)
+
+
+def _arranged(data: Data, config: Config) -> Data:
+    """Data as the first convolution takes them."""
+    if not config.strided:
+        return data
+    if not (isinstance(data.train, Events) and isinstance(data.test, Events)):
+        raise OpzoError(
+            f"{data.name} has images; a first convolution with a stride, or without padding (strided = "
+            f"{config.strided}), is for events: train with stride 1 and padding"
+        )
+    strided = Strided.parse(config.strided)
+    return Data(data.name, data.train.rearranged(strided), data.test.rearranged(strided))
 
 
 def learning_recipe(data_set: str) -> dict[str, Any]:

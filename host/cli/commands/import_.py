@@ -17,6 +17,7 @@ from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config
 from opzo.host.training.configure import data_of
 from opzo.spec.errors import OpzoError
+from opzo.spec.neurons import Reset, choices
 from opzo.spec.rules import Rule
 from opzo.system.atomic import check_output
 from opzo.system.paths import absolute
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from opzo.host.exchange.pytorch import FloatModel
 
 KEYS = ("net", "steps", "input", "data", "data_root", "crop", "contrast", "rule", "seed", "lanes", "weight_bits")
+KEPT = ("net", "steps", "input", "leak", "reset", "rule", "seed", "lanes", "weight_bits")
+"""Settings that the checkpoint keeps in any case."""
 NEURON_OPTIONS = {"threshold": ".pt", "neuron_leak": ".pt", "dt": ".nir"}
 """Options for properties of neurons, and the kind of file that does not contain them."""
 
@@ -32,7 +35,9 @@ NEURON_OPTIONS = {"threshold": ".pt", "neuron_leak": ".pt", "dt": ".nir"}
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "source", type=Path, help="float network: .pt or .pth (state dict of linear layers) or .nir (graph)"
+        "source",
+        type=Path,
+        help="float network: .pt or .pth (state dict of linear layers and convolutions) or .nir (graph)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="checkpoint (.npz) to write (required)")
     parser.add_argument(
@@ -49,13 +54,23 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--std", type=positive, metavar="X", help="divisor of inputs after the mean (default: 1)")
     parser.add_argument(
-        "--threshold", type=positive, metavar="V", help="firing threshold of the neurons, for .pt files (default: 1)"
+        "--threshold",
+        type=positive,
+        metavar="V",
+        help="firing threshold of the neurons, for .pt files (default: as in the file, else 1)",
     )
     parser.add_argument(
         "--neuron-leak",
         type=number(0, 1),
         metavar="X",
-        help="share of the membrane potential kept per time step, for .pt files (default: 0.5)",
+        help="share of the membrane potential kept per time step, for .pt files (default: as in the file, else 0.5)",
+    )
+    parser.add_argument(
+        "--neuron-reset",
+        type=Reset.parse,
+        metavar="KIND",
+        help=f"what a spike does to the potential, {choices(Reset)} (default: as in the file; else zero for .nir, as "
+        "NIR says, and subtract for .pt)",
     )
     parser.add_argument(
         "--dt",
@@ -96,7 +111,9 @@ def run(arguments: argparse.Namespace) -> int:
     config.network.check(limits)
     samples = data_of(config).test if "data" in settings else None
     network = config.network
-    weights, report = to_chip(model.layers, network, weight_bits=config.weight_bits, samples=samples)
+    weights, report = to_chip(
+        model.layers, network, weight_bits=config.weight_bits, samples=samples, neurons=model.neurons
+    )
     rule = Rule.parse(config.rule)
     state = State.initial(network, rule, config.seed, limits)
     Checkpoint(network, rule, replace(state, weights=weights), settings=settings).save(arguments.out)
@@ -125,8 +142,8 @@ def _read(arguments: argparse.Namespace, suffix: str) -> FloatModel:
             from opzo.host.exchange.nir_file import read_nir
             from opzo.host.exchange.nir_graph import from_nir
 
-            return from_nir(read_nir(arguments.source), scaling=scaling, **options(dt="dt"))
-        neurons = options(threshold="threshold", leak="neuron_leak")
+            return from_nir(read_nir(arguments.source), scaling=scaling, **options(dt="dt", reset="neuron_reset"))
+        neurons = options(threshold="threshold", leak="neuron_leak", reset="neuron_reset")
         return from_state_dict(read_state_dict(arguments.source), scaling=scaling, **neurons)
     except OpzoError as error:
         if str(arguments.source) in str(error):
@@ -136,19 +153,37 @@ def _read(arguments: argparse.Namespace, suffix: str) -> FloatModel:
 
 def _settings(arguments: argparse.Namespace, model: FloatModel) -> tuple[Config, dict[str, Any]]:
     """Configuration from options and file, and the settings that the checkpoint keeps."""
-    from opzo.host.exchange.float_layers import sizes_of
+    from opzo.host.exchange.neurons import texts
 
-    in_file: dict[str, Any] = {"net": "-".join(map(str, sizes_of(model.layers)))}
+    in_file: dict[str, Any] = {"net": model.net} if model.net else {}
+    for neurons in model.neurons:
+        neurons.warn()
+    in_file["leak"], in_file["reset"] = texts(model.neurons)
+    if model.strided:
+        in_file["strided"] = model.strided
     if model.steps is not None:
         in_file["steps"] = model.steps
     if model.input is not None:
         in_file["input"] = model.input.name.lower()
     given = given_settings(arguments)
+    if not in_file.get("net") and "net" not in given:
+        raise OpzoError(
+            f"{arguments.source} does not say what its convolutions see; give the network with --net, like "
+            f"CHANNELSxHEIGHTxWIDTH-{_parts(model)}, with p2 after a convolution that is pooled"
+        )
     values = in_file | {"contrast": int(given.get("data") == CIFAR10)} | given
     if "data_root" in values:
         values["data_root"] = absolute(values["data_root"])
     if values.get("data", "").lower().endswith(".npz"):
         values["data"] = absolute(values["data"])
     config = Config.of(values, "the settings")
-    kept = {key: asdict(config)[key] for key in ("net", "steps", "input", "rule", "seed", "lanes", "weight_bits")}
+    kept = {key: asdict(config)[key] for key in KEPT}
     return config, kept | values
+
+
+def _parts(model: FloatModel) -> str:
+    """Layers as in a network's text, without inputs and pools."""
+    return "-".join(
+        f"{len(layer.weight)}c{layer.weight.shape[2]}" if layer.convolution else str(len(layer.weight))
+        for layer in model.layers
+    )

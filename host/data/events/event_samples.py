@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.data.class_names import Names
+from opzo.host.data.events.strided import Strided
 from opzo.host.data.labels import check_labels
 from opzo.host.driver.input_order import Shape, check_shape, to_channel_last
 from opzo.host.driver.sample import Sample
@@ -174,6 +175,21 @@ class Events:
             offsets=before[self.offsets],
             shape=(channels, side, side),
             values=None if self.values is None else self.values[kept],
+        )
+
+    def rearranged(self, strided: Strided) -> "Events":
+        """The events as the first convolution of a network takes them that has a stride or a padding of its own."""
+        addresses = strided.addresses(self.shape)[self.addresses]
+        kept = addresses >= 0
+        steps = np.repeat(np.arange(self.offsets[:, 1:].size), np.diff(self.offsets).reshape(-1))[kept]
+        order = np.lexsort((addresses[kept], steps))
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
+        return replace(
+            self,
+            addresses=addresses[kept][order].astype(np.uint16),
+            offsets=before[self.offsets],
+            shape=strided.shape(self.shape),
+            values=None if self.values is None else self.values[kept][order],
         )
 
     def check(self, network: Network, name: str) -> None:

@@ -240,11 +240,11 @@ def test_batches_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("tensors", "options", "message"),
     [
-        ({"conv.weight": (4, 1, 3, 3)}, {}, r"layer 'conv' has weights of shape \(4, 1, 3, 3\); the chip has only"),
-        ({"0.weight": (5, 6), "bn.running_mean": (5,)}, {}, "'bn.running_mean' is not a weight or bias of a linear"),
+        ({"conv.weight": (4, 1, 3)}, {}, r"layer 'conv' has weights of shape \(4, 1, 3\); the chip has only"),
+        ({"0.weight": (5, 6), "bn.running_mean": (5,)}, {}, "'bn.running_mean' is not a weight or bias of a layer"),
         ({"0.weight": (5, 6), "1.weight": (3, 4)}, {}, "layer '1' takes 4 inputs, but '0' before it has 5 neurons"),
         ({"0.weight": (5, 6), "0.bias": (4,), "1.weight": (3, 5)}, {}, r"5 neurons and a bias of shape \(4,\)"),
-        ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"leak": 0.9}, "keep 0.9 of their potential per time step, those"),
+        ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"leak": -0.1}, "neurons '0' keep -0.1 of their potential per time"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"threshold": 0}, "threshold after layer '0' .* more than 0"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"threshold": [1, 1]}, "2 thresholds for 1 hidden layers"),
         ({"0.weight": (5, 6), "1.weight": (3, 5)}, {"scaling": InputScaling(mean=[0, 1])}, "for each of the 6 inputs"),
@@ -287,20 +287,23 @@ A, B = nir.Linear(np.ones((5, 6))), nir.Affine(np.ones((3, 5)), np.ones(3))
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ((A, neurons(5, tau=1e-2), B), "node 'lif' has tau 0.01 s; with time steps of 0.001 s, .* is tau 0.002 s"),
+        ((A, neurons(5, tau=5e-4), B), "node 'lif' has tau 0.0005 s, with time steps of 0.001 s; .* not be shorter"),
+        ((A, nir.LIF(*np.ones((4, 5)) * [1, 2, 3, 4, 5]), B), "node 'lif' has tau 1 to 5 s; .* train with one tau"),
         ((A, neurons(5, v_threshold=0.0), B), "node 'lif' has thresholds of 0"),
-        ((A, neurons(5, v_reset=-1.0), B), "node 'lif' resets to -1; the chip subtracts"),
+        ((A, neurons(5, v_reset=-1.0), B), "node 'lif' resets to -1; .* so v_reset must be 0"),
         ((A, neurons(4), B), "node 'lif' has 4 values of a parameter for 5 neurons"),
-        ((A, nir.IF(np.ones(5), np.ones(5)), B), "node 'if' is IF: its neurons have no leak"),
-        ((A, nir.CubaLIF(*np.ones((5, 5))), B), "node 'cubalif' is CubaLIF: .* no synaptic current"),
+        ((A, nir.CubaLIF(*np.ones((5, 5))), B), "node 'cubalif' is CubaLIF with tau_syn 1 s: .* no synaptic current"),
         (
             (nir.Conv1d(5, np.ones((1, 1, 2)), 1, 0, 1, 1, np.ones(1)), neurons(5), B),
             "node 'conv1d' is Conv1d: the chip",
         ),
-        ((A, B), "node 'affine' is Affine instead of LIF neurons"),
-        ((A, neurons(5), neurons(5), B), "node 'lif_1' is LIF instead of a linear layer"),
-        ((A, neurons(5), B, neurons(3)), "does not end with a linear layer"),
-        ((A, neurons(5), B, nir.LI(*np.ones((3, 3)))), "node 'li' is LI: the chip's readout has no memory"),
+        ((A, B), "node 'affine' is Affine instead of neurons"),
+        ((A, neurons(5), neurons(5), B), "node 'lif_1' is LIF instead of a layer"),
+        (
+            (A, neurons(5), B, neurons(3)),
+            "node 'lif_1', at the output, keeps 0.5 of its potential .* leave these neurons",
+        ),
+        ((A, neurons(5), B, nir.LI(*np.ones((3, 3)))), "node 'li' is LI: the chip sums the readouts"),
     ],
 )
 def test_graph_that_the_chip_cannot_compute(nodes: tuple[nir.NIRNode, ...], message: str) -> None:
@@ -313,7 +316,7 @@ def test_graph_without_a_time_step_needs_one(caplog: pytest.LogCaptureFixture) -
     with pytest.raises(OpzoError, match=r"length of a time step, .* node 'lif' is unknown; give --dt"):
         from_nir(bare)
     assert len(from_nir(bare, dt=1e-3).layers) == 2
-    assert "node 'lif': NIR resets to v_reset, the chip subtracts" in caplog.text
+    assert "the neurons reset to 0, as NIR says" in caplog.text
 
 
 @pytest.mark.parametrize("key", ["dt", "steps"])
