@@ -70,8 +70,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     _add_number(parser, "--max-bad", 0, COUNT_MAX, MAX_BAD, text)
     parser.add_argument("--size", type=size, metavar="WxH", help="size to which the sensor is reduced (default: none)")
     add_camera(parser)
+    # Its name is not ``reset``, which is a setting of the neurons.
     parser.add_argument(
-        "--reset", action="store_true", help="clear membrane potentials and traces before each recording"
+        "--reset",
+        dest="fresh",
+        action="store_true",
+        help="clear membrane potentials and traces before each recording",
     )
     parser.add_argument(
         "--save", type=Path, metavar="FILE", help="checkpoint (.npz) to write at the end (default: none)"
@@ -112,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         sources = Sources(
             *(network, counts, interrupt, config.data_root),
             *(arguments.bin_us, arguments.max_gap, arguments.size, arguments.sensor, arguments.camera),
-            reset=arguments.reset,
+            reset=arguments.fresh,
             crop=config.crop,
         )
         measured = _Measurement(device)

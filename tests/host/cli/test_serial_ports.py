@@ -156,7 +156,7 @@ def test_device_that_answers_is_told_and_can_be_used(
         assert port["answer"]["identity"]["lanes"] == 4
         assert main(["ports", "--probe"]) == 0
         out = capsys.readouterr().out
-        assert "an opzo device answers: 4 lanes, 4,096 weights of 16 bits, protocol 3" in out
+        assert "an opzo device answers: 4 lanes, 4,096 weights of 16 bits, protocol 4" in out
         assert f"use: --device {port['device']}" in out
         with open_device(port["device"]) as device:
             assert device.limits == SMALL_CHIP
@@ -179,7 +179,7 @@ def test_other_devices_are_told_apart(listed: list[ListPortInfo], monkeypatch: p
         listed.append(entry(served.path, **ULX3S))
         (port,) = find_ports()
         assert probe(port.path, port.bauds).text == "no answer at 3000000 baud"
-    monkeypatch.setattr(Identity, "pack", lambda self: IDENTITY.pack(self.magic, 9, *[0] * 10))
+    monkeypatch.setattr(Identity, "pack", lambda self: IDENTITY.pack(self.magic, 9, *[0] * 12))
     with PtyDevice(ModelTransport(GoldenCore(SMALL_CHIP))) as served:
         listed[0] = entry(served.path, **ULX3S)
         (port,) = find_ports()

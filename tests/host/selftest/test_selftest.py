@@ -31,7 +31,7 @@ from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.frames import Frame
-from opzo.spec.registers import Counter, Reg
+from opzo.spec.registers import COUNTER, Counter, LayerReg, Reg, layer_register
 from opzo.spec.rules import Input
 
 # The smallest usual chip, which other tests compile as well.
@@ -96,16 +96,19 @@ class LosesBit(GoldenCore):
         super().write_register(address, value & ~(1 << 7) if address == Reg.ACTIVITY else value)
 
 
+WORD_BASES = [layer_register(layer, LayerReg.WORD_BASE) for layer in (1, 2)]
+
+
 class SharedRegister(GoldenCore):
     """A write to the word base of layer 2 goes to that of layer 3 as well."""
 
     def write_register(self, address: int, value: int) -> None:
         super().write_register(address, value)
-        if address == 0x1E:
-            super().write_register(0x26, value)
+        if address == WORD_BASES[0]:
+            super().write_register(WORD_BASES[1], value)
 
     def read_register(self, address: int) -> int:
-        return super().read_register(0x1E if address == 0x26 else address)
+        return super().read_register(WORD_BASES[0] if address == WORD_BASES[1] else address)
 
 
 class StickyCounter(GoldenCore):
@@ -113,7 +116,7 @@ class StickyCounter(GoldenCore):
 
     def read_register(self, address: int) -> int:
         value = super().read_register(address)
-        return max(value, 2) if address == 0x40 + 2 * 19 else value
+        return max(value, 2) if address == COUNTER + 2 * Counter.STEPS else value
 
 
 def test_register_faults_are_found() -> None:
@@ -121,7 +124,7 @@ def test_register_faults_are_found() -> None:
         *("register ACTIVITY at 0x07, bit 7, 0x80 written", "0x80", "0x0"),
     )
     where, expected, got = failure(registers_step, SharedRegister(SMALL_CHIP))
-    assert where.startswith("register LAYER_3_WORD_BASE at 0x26, bit ")
+    assert where.startswith(f"register LAYER_3_WORD_BASE at 0x{WORD_BASES[1]:02x}, bit ")
     assert expected != got
     assert failure(registers_step, StickyCounter(SMALL_CHIP)) == ("counter STEPS after a clear", "0", "2")
 
