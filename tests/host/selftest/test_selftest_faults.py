@@ -164,7 +164,7 @@ def test_command_that_kills_the_device_is_named(monkeypatch: pytest.MonkeyPatch)
     ("module", "good"),
     [
         ("update", "saturate(exact >> frac_bits, weight_bits)"),
-        ("fire", "saturate((v >> 1) + current, MEMBRANE.width)"),
+        ("fire", "saturate(leaked(v, leak) + current, MEMBRANE.width)"),
     ],
     ids=["weights", "membranes"],
 )
