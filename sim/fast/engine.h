@@ -44,8 +44,9 @@ class Engine {
     uint64_t work;
     // Of layers that see a map, or share feedback.
     Windows windows;
-    std::vector<int> neurons;
-    std::vector<Word> currents, spike_sums, sign_sums, masked, shared;
+    std::vector<int> neurons, factors;
+    std::vector<uint8_t> spiked;
+    std::vector<Word> currents, sign_sums, shared;
     std::vector<uint8_t> saturations;
 
     int64_t reg(int address) const { return core->registers[address]; }
@@ -79,10 +80,21 @@ class Engine {
     void learn_frame(const Hidden& h);
     int stride(int index) const;
     void integrate_windows(int index, const std::vector<int>& list, const std::vector<int>* factors, int bias);
-    void learn_windows(int index, const std::vector<Word>& credits);
+    void list_neurons(int index);
+    bool prepare_updates(const Word* credits, int words, bool frame, Word& credit, Word& bias);
+    void update_of(int n, bool frame, const Word& credit, Word& update) const;
+    template <bool Frame, bool Saturates>
+    uint64_t accumulate_window(const Geometry& geometry, int p, const Word& credit, int32_t* gradients) const;
+    bool may_saturate(const Geometry& geometry, int64_t most) const;
+    void accumulate_windows(int index, const std::vector<Word>& credits);
+    void learn_map(int index, const std::vector<Word>& credits);
     void apply_gradients(const Layer& to);
     template <typename Values>
-    void block_sums(const Layer& layer, const Values* values, std::vector<Word>& sums) const;
+    void block_sums(const Layer& layer, const Values* values, Word* sums) const;
+    void readout_of_blocks(const Layer& layer, const Word* spike_sums, int64_t* totals) const;
     void local_readout_of_blocks(int index, int step);
+    uint64_t local_feedback_of_block(const Hidden& h, int step, int word, Word& total);
+    uint64_t move_entries(int16_t* entry, const Layer& layer, const Word& signs, const int32_t* differences);
+    void share_feedback(int index, int step);
     void feedback_of_blocks(int index, int step);
 };

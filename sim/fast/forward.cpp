@@ -115,7 +115,7 @@ void Engine::fire_word(Hidden& h, int step, int word, const Word& current, bool 
                                   spikes, surrogate);
     const int index = h.layer.slot;
     const int fired = for_each_spike(spikes, [&](int lane) { h.listed[step].push_back(word * P + lane); });
-    const int first = traces[index].mark_word(word, spikes, step);
+    const int first = fired ? traces[index].mark_word(word, spikes, step) : 0;
     count(COUNT_SPIKES_1 + index, fired);
     if (train) count(COUNT_ACTIVE_1 + index, first);
     if (saturated || current_saturated) count(COUNT_MEMBRANE_SATURATIONS, 1);

@@ -73,22 +73,13 @@ struct Windows {
         const int positions = to.shape.below.positions(), channels = to.shape.below.channels;
         const int bits = to.shape.pool ? CELL_BITS : 0;
         address.resize(count), starts.resize(positions + 1);
-        int next = 0;
+        int next = 0, position = 0;
         for (size_t n = 0; n < count; n++) {
-            const int position = positions > 1 ? neurons[n] / stride : 0;
+            while (positions > 1 && neurons[n] >= (position + 1) * stride) position++;
             while (next <= position) starts[next++] = static_cast<int>(n);
             address[n] = (position >> bits) * channels + neurons[n] - position * stride;
         }
         while (next <= positions) starts[next++] = static_cast<int>(count);
-    }
-
-    // Call f(number of the neuron in the list, its row of weights) for the neurons in the window of a position.
-    template <typename F>
-    void each(const Geometry& to, int position, F&& f) const {
-        for (int s = to.first[position]; s < to.first[position + 1]; s++) {
-            const Span& span = to.spans[s];
-            for (int n = starts[span.begin]; n < starts[span.end]; n++) f(n, address[n] - span.base);
-        }
     }
 
     int count(const Geometry& to, int position) const {

@@ -20,6 +20,13 @@ inline bool accumulate(int32_t* __restrict gradients, const Word& update) {
     return saturated;
 }
 
+// Largest magnitude of gradients.
+inline int64_t largest(const int32_t* gradients, int count) {
+    int32_t top = 0, bottom = 0;
+    for (int n = 0; n < count; n++) top = std::max(top, gradients[n]), bottom = std::min(bottom, gradients[n]);
+    return std::max<int64_t>(top, -int64_t{bottom});
+}
+
 inline int gradient_shift(uint64_t magnitude, uint64_t count, uint64_t rate) {
     int shift = 0;
     while (magnitude >= count * rate << shift && shift < GRADIENT_SHIFT_MAX) shift++;

@@ -16,6 +16,7 @@ struct Hidden {
     std::vector<Spikes> spikes;
     std::vector<Lanes<uint8_t>> surrogate;
     std::vector<Word> credits;
+    std::vector<Word> spike_sums;  // over the positions of each block, by step, block, then word
     std::vector<int> listed[HISTORY_STEPS];  // rows that spiked in a step, ascending
     int32_t local_errors[HISTORY_STEPS][MAX_CLASSES];
     int shift;  // takes effect after the run; -1: unchanged
@@ -29,6 +30,7 @@ struct Hidden {
         spikes.resize(steps * layer.words);
         surrogate.resize(steps * layer.words);
         credits.resize(steps * layer.words);
+        spike_sums.resize(steps * layer.block_words());
         for (auto& list : listed) list.clear();
         shift = -1;
     }

@@ -16,8 +16,13 @@ struct Layer {
     }
 
     // Lanes of a word that have neurons: all bits set, in others 0.
-    const Word& valid(int word) const { return (word + 1) % position_words ? full : last; }
+    const Word& valid(int word) const {
+        return tail == P || (position_words > 1 && (word + 1) % position_words) ? full : last;
+    }
 
     // Log2 of the positions of a block.
     int block_bits() const { return 2 * block_shift; }
+
+    // Words of feedback of a convolution, those of all blocks.
+    int block_words() const { return kernel ? geometry->blocks * position_words : 0; }
 };

@@ -58,15 +58,17 @@ void Engine::learn() {
     const bool full = pending >= reg(REG_BATCH);
     if (convolves) core->registers[REG_PENDING] = full ? 0 : pending;
     if (readout.geometry)
-        learn_windows(depth, readout_credits);
+        learn_map(depth, readout_credits);
     else
         learn_spikes(readout, traces[depth - 1], false, readout_credits);
     for (int index = rule_has(RULES_LEARNS_HIDDEN) ? depth - 1 : -1; index >= 0; index--) {
         const Hidden& h = hidden[index];
-        if (h.layer.geometry) {
-            learn_windows(index, h.credits);
-            if (h.layer.kernel && full) apply_gradients(h.layer);
-        } else if (index)
+        if (h.layer.kernel) {
+            accumulate_windows(index, h.credits);
+            if (full) apply_gradients(h.layer);
+        } else if (h.layer.geometry)
+            learn_map(index, h.credits);
+        else if (index)
             learn_spikes(h.layer, traces[index - 1], false, h.credits);
         else if (!kind_has(INPUTS_EVENTS))
             learn_frame(h);

@@ -6,13 +6,13 @@ from enum import IntEnum, IntFlag
 from functools import cache
 from pathlib import Path
 
-from opzo.sim.compile.cxx import check_executable, find_cxx, load_library, run_tool
+from opzo.sim.compile.cxx import TUNINGS, check_executable, find_cxx, load_library, run_tool
 from opzo.sim.golden.error import RECIPROCAL_BITS
 from opzo.spec import formats
 from opzo.spec.commands import RunFlag
 from opzo.spec.geometry import CELL_BITS
 from opzo.spec.layers import POOL
-from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN
+from opzo.spec.network import BLOCKS, MAX_CLASSES, MAX_HIDDEN
 from opzo.spec.neurons import LEAK_BITS, Leak, Reset
 from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
 from opzo.spec.rules import INPUT_TRAITS, RULE_TRAITS, Input, Rule
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 FOLDER = Path(__file__).parent
 LIBRARY = "libopzofast.so"
 FLAGS = ("-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-shared")
+VECTORS_FIRST = "--param=max-completely-peel-times=3"
+"""Keeps GCC from unrolling loops over 16 lanes or fewer before it vectorizes them."""
 
 
 class State(ctypes.Structure):
@@ -80,13 +82,15 @@ def _build(lanes: int, weight_bits: int) -> Path:
     header = spec_header(lanes, weight_bits)
     sources = sorted(FOLDER.glob("*.cpp"))
     texts = [path.read_bytes() for path in (*sources, *sorted(FOLDER.glob("*.h")))]
-    key = content_hash(*texts, header, FLAGS, cxx.key)
+    # Compilers that take the first tuning are GCC.
+    flags = (*FLAGS, VECTORS_FIRST) if cxx.tuning == TUNINGS[0] else FLAGS
+    key = content_hash(*texts, header, flags, cxx.key)
 
     def build(work: Path) -> None:
         logger.info("compiling the fast model for %d lanes; done once, takes a few seconds", lanes)
         check_executable(work)
         (work / "spec.h").write_text(header)
-        run_tool([*cxx.command, *FLAGS, *cxx.tuning, "-I.", f"-I{FOLDER}", "-o", LIBRARY, *map(str, sources)], work)
+        run_tool([*cxx.command, *flags, *cxx.tuning, "-I.", f"-I{FOLDER}", "-o", LIBRARY, *map(str, sources)], work)
         load_library(work / LIBRARY)
 
     return cached(cache_root() / f"fast-{key}", build) / LIBRARY
@@ -119,7 +123,7 @@ def spec_header(lanes: int, weight_bits: int) -> str:
     }
     values |= {name: sum(1 << content for content in contents) for name, contents in (rules | kinds).items()}
     values |= {"LAYER_REGISTERS": LAYER, "LAYER_STRIDE": LAYER_STRIDE, "RECIPROCAL_BITS": RECIPROCAL_BITS}
-    values |= {"CELL_SIDE": POOL, "CELL_BITS": CELL_BITS}
+    values |= {"CELL_SIDE": POOL, "CELL_BITS": CELL_BITS, "BLOCK_SHIFT_MAX": max(BLOCKS).bit_length() - 1}
     values |= {"MAX_HIDDEN": MAX_HIDDEN, "MAX_CLASSES": MAX_CLASSES, "LANES": lanes}
     values |= {"LEAK_BITS": LEAK_BITS, "WEIGHT_BITS": weight_bits, "LOW_BITS": formats.ROW_LOW_BITS[weight_bits]}
     lines = ["#pragma once", *(f"constexpr auto {name} = {value};" for name, value in values.items())]
