@@ -25,6 +25,6 @@ def test_golden_by_hand():
     # Two words of two lanes, three classes.
     entries = np.array([[[1, 2], [3, -4], [5, 6]], [[7, 8], [9, 10], [300_000, 400_000]]])
     spikes = np.array([[True, True], [False, True]])
-    assert local_readout(entries, spikes).tolist() == [11, 9, 400_011]
-    assert local_readout(entries, ~spikes).tolist() == [7, 9, 300_000]
-    assert local_readout(entries, np.ones((2, 2), bool)).tolist() == [18, 18, MEMBRANE.max]
+    assert local_readout(entries, spikes, 0).tolist() == [11, 9, 400_011]
+    assert local_readout(entries, ~spikes, 0).tolist() == [7, 9, 300_000]
+    assert local_readout(entries, np.ones((2, 2), bool), 0).tolist() == [18, 18, MEMBRANE.max]
