@@ -1,6 +1,7 @@
 """The tree as git stores it."""
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,9 @@ def test_packages_are_links_to_the_folders_at_the_top() -> None:
     assert {name for name, mode in modes.items() if mode == "120000"} == set(PACKAGES)
     for name in PACKAGES:
         assert (ROOT / "src" / "opzo" / name).readlink() == Path("../..") / name
+
+
+def test_files_of_tests_have_different_names() -> None:
+    # pytest imports them by name only, and refuses the second one.
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, after in pairwise(names) if name == after] == []
