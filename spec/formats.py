@@ -110,6 +110,8 @@ CONVOLUTION_RATE_BITS = 12
 """Step size of convolutions: unsigned."""
 MAGNITUDE_BITS = 32
 """Running sum of abs(gradient) of lane 0, in units of 2**MAGNITUDE_UNIT_BITS, times 2**MAGNITUDE_DECAY_BITS."""
+MAGNITUDE_MAX = (1 << MAGNITUDE_BITS) - 1
+"""Its initial value, at which it saturates too: steps are small until the device knows the size of gradients."""
 MAGNITUDE_UNIT_BITS = 8
 MAGNITUDE_DECAY_BITS = 6
 """The running sum forgets 2**-MAGNITUDE_DECAY_BITS of itself a batch."""

@@ -52,23 +52,23 @@ def order(map: Map, cells: bool) -> NDArray[np.int64]:
 @cache
 def windows(shape: LayerShape, cells: bool) -> tuple[tuple[Span, ...], ...]:
     """Spans of the window of each position of a layer, by number of the position; ``cells`` where a pool follows."""
-    seen, (height, width) = shape.seen, shape.window
+    seen, kernel = shape.seen, shape.kernel
     bits = CELL_BITS if shape.pool else 0
-    pad = shape.kernel // 2
+    if not kernel:
+        return ((Span(0, seen.positions << bits, 0),),)
+    pad = kernel // 2
     found: list[tuple[Span, ...]] = []
     for y, x in np.column_stack(np.divmod(order(shape.map, cells), shape.map.width)).tolist():
-        left, right = max(0, x - pad), min(seen.width, x - pad + width)
+        left, right = max(0, x - pad), min(seen.width, x - pad + kernel)
         window = []
-        for ky in range(height if shape.kernel else 1):
+        for ky in range(kernel):
             row = y - pad + ky
             if not 0 <= row < seen.height:
                 continue
-            first, last = (row * seen.width + column for column in (left, right))
-            if not shape.kernel:
-                last = seen.positions
+            begin, end = (row * seen.width + column << bits for column in (left, right))
             # Row (ky, kx, c) of the weights is the input at (row, x - pad + kx).
-            base = (row * seen.width + x - pad - ky * width) * seen.channels if shape.kernel else 0
-            window.append(Span(first << bits, last << bits, base))
+            base = (row * seen.width + x - pad - ky * kernel) * seen.channels
+            window.append(Span(begin, end, base))
         found.append(tuple(window))
     return tuple(found)
 

@@ -32,7 +32,7 @@ POOL = 2
 """Height and width of the cell of an average pool."""
 BLOCKS = (1, 2, 4, 8, 16, 32)
 """Height and width of a block of positions that share the entries of a feedback matrix."""
-BLOCK_CHOICES = "1, 2, 4, 8, 16 or 32"
+BLOCK_CHOICES = f"{', '.join(map(str, BLOCKS[:-1]))} or {BLOCKS[-1]}"
 
 
 @dataclass(frozen=True)

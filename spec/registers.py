@@ -310,8 +310,7 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
             (LayerReg.POOL, layer.shape.pool),
             (LayerReg.BLOCK_SHIFT, layer.block.bit_length() - 1),
             (LayerReg.GRADIENT_BASE, layer.gradient_base),
-            # Steps are small until the device knows the magnitude of gradients.
-            (LayerReg.MAGNITUDE, (1 << formats.MAGNITUDE_BITS) - 1 if layer.convolution else 0),
+            (LayerReg.MAGNITUDE, formats.MAGNITUDE_MAX if layer.convolution else 0),
         ):
             values[layer_register(slot, field)] = value
     stored = stored_bits(limits)

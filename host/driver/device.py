@@ -78,20 +78,15 @@ class Device(RawDevice):
 
     def read_feedback_shifts(self) -> NDArray[np.uint8]:
         """Feedback shift of each hidden layer."""
-        hidden = range(len(self._layers) - 1)
-        return np.array(
-            [self.read_registers(layer_register(layer, LayerReg.FEEDBACK_SHIFT))[0] for layer in hidden], np.uint8
-        )
+        return np.array(self._read_fields(LayerReg.FEEDBACK_SHIFT, len(self._layers) - 1), np.uint8)
 
     def write_feedback_shifts(self, shifts: NDArray[np.uint8]) -> None:
         """Write what ``read_feedback_shifts`` reads."""
-        self.write_registers(
-            {layer_register(layer, LayerReg.FEEDBACK_SHIFT): int(shift) for layer, shift in enumerate(shifts)}
-        )
+        self._write_fields(LayerReg.FEEDBACK_SHIFT, shifts)
 
     def read_gradients(self, layer: int) -> NDArray[np.int32]:
-        """Gradient accumulators of layer ``layer``, a convolution: (n_in + 1, n_out), as the weights; 23 more
-        fraction bits than an integer, that is 11 below the least bit of a weight."""
+        """Gradient accumulators of layer ``layer``, a convolution: (n_in + 1, n_out), as the weights; 23 fraction
+        bits, 11 more than a weight."""
         place = self._convolution(layer)
         rows = self.read_memory(Space.GRADIENTS, 2 * place.gradient_base, 2 * place.rows * place.words)
         return unpack_rows(_joined(rows), place.neurons)
@@ -107,21 +102,12 @@ class Device(RawDevice):
 
     def read_magnitudes(self) -> NDArray[np.uint32]:
         """Running sum of the gradients of each convolution, from which the device derives their shift."""
-        layers = range(len(self._layers))
-        return np.array(
-            [
-                self.read_registers(layer_register(layer, LayerReg.MAGNITUDE))[0]
-                for layer in layers
-                if self._layers[layer].convolution
-            ],
-            np.uint32,
-        )
+        convolutions = sum(layer.convolution for layer in self._layers)
+        return np.array(self._read_fields(LayerReg.MAGNITUDE, convolutions), np.uint32)
 
     def write_magnitudes(self, magnitudes: NDArray[np.uint32]) -> None:
         """Write what ``read_magnitudes`` reads."""
-        self.write_registers(
-            {layer_register(layer, LayerReg.MAGNITUDE): int(value) for layer, value in enumerate(magnitudes)}
-        )
+        self._write_fields(LayerReg.MAGNITUDE, magnitudes)
 
     def read_lfsr(self) -> NDArray[np.uint32]:
         """LFSR states: (lanes,)."""
@@ -162,6 +148,14 @@ class Device(RawDevice):
         place = self._layer(layer)
         rows = self.read_memory(Space.HISTORY, place.word_base, place.all_words)
         return by_position(rows, place, self.limits.lanes)
+
+    def _read_fields(self, field: LayerReg, layers: int) -> list[int]:
+        """A register of each of the first ``layers`` layers."""
+        return [self.read_registers(layer_register(layer, field))[0] for layer in range(layers)]
+
+    def _write_fields(self, field: LayerReg, values: NDArray[np.unsignedinteger]) -> None:
+        """Write what ``_read_fields`` reads."""
+        self.write_registers({layer_register(layer, field): value for layer, value in enumerate(values.tolist())})
 
     def _convolution(self, layer: int) -> Layer:
         place = self._layer(layer)

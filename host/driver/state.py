@@ -10,7 +10,7 @@ from opzo.host.driver.device import Device
 from opzo.host.driver.initial_weights import feedback_shift, initial_feedback, initial_local, initial_weights
 from opzo.host.driver.row_layout import round_entries
 from opzo.spec.errors import OpzoError
-from opzo.spec.formats import MAGNITUDE_BITS
+from opzo.spec.formats import MAGNITUDE_MAX
 from opzo.spec.lfsr import lane_states
 from opzo.spec.network import Limits, Network
 from opzo.spec.registers import Reg
@@ -73,7 +73,7 @@ class State:
             samples=0,
             weight_bits=limits.weight_bits,
             gradients=[np.zeros((layer.rows, layer.map.channels), np.int32) for layer in network.convolutions],
-            magnitudes=np.full(len(network.convolutions), (1 << MAGNITUDE_BITS) - 1, np.uint32),
+            magnitudes=np.full(len(network.convolutions), MAGNITUDE_MAX, np.uint32),
         )
 
     @classmethod

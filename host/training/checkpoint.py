@@ -17,7 +17,7 @@ from opzo.host.data.npz import load_arrays
 from opzo.host.driver.row_layout import round_entries
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import Tally
-from opzo.host.training.config import Config
+from opzo.host.training.config import BATCH_MAX, Config
 from opzo.host.training.old_names import stored_renamed
 from opzo.host.training.stored_settings import check_named
 from opzo.spec.errors import OpzoError
@@ -27,7 +27,7 @@ from opzo.spec.lfsr import MAX_LANES
 from opzo.spec.messages import printable
 from opzo.spec.network import MAX_HIDDEN, MAX_INPUTS, USUAL_BLOCK, Limits, Network
 from opzo.spec.neurons import Leak, Reset, in_words
-from opzo.spec.registers import Counter, Reg
+from opzo.spec.registers import Counter
 from opzo.spec.rules import Input, Rule
 from opzo.system.atomic import write_atomically
 
@@ -36,7 +36,6 @@ BEFORE_NEURONS = 3
 """Format with the usual neurons only, and counters of three hidden layers."""
 READABLE = (BEFORE_NEURONS, FORMAT_VERSION)
 EPOCHS_MAX = 100_000
-BATCH_MAX = (1 << Reg.BATCH.bits) - 1
 SAMPLES_MAX = CRC_MAX = 2**32 - 1
 """The device counts training samples in 32 bits."""
 LATER_COUNTERS = (

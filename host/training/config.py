@@ -14,11 +14,12 @@ from opzo.host.data.data_sets import DATA_SETS
 from opzo.host.driver.devices import device_choices
 from opzo.host.training.old_names import accepts_old_names
 from opzo.spec.errors import OpzoError
-from opzo.spec.formats import CONVOLUTION_RATE_BITS, MAX_STEPS
+from opzo.spec.formats import MAX_STEPS
 from opzo.spec.layers import BLOCK_CHOICES
 from opzo.spec.messages import did_you_mean, printable, shown
 from opzo.spec.network import MAX_HIDDEN, USUAL_BLOCK, Network
 from opzo.spec.neurons import Leak, Reset, choices, in_words
+from opzo.spec.registers import Reg
 from opzo.spec.rules import Input, Rule, names
 from opzo.spec.values import real_number, whole_number
 
@@ -39,6 +40,7 @@ OTHER_NAMES = {
 SETTINGS = "the settings"
 """Source of values from the command line, for messages."""
 
+CONV_RATE_MAX, BATCH_MAX = ((1 << register.bits) - 1 for register in (Reg.CONVOLUTION_RATE, Reg.BATCH))
 TOML_MAX = 1_000_000
 """Maximum size of a configuration file in bytes; a larger file is something else."""
 
@@ -82,14 +84,16 @@ class Hyperparameters:
     seed: int = setting("learning", 0, "seed of weights, noise and sample order", 0, 2**63 - 1)
     epochs: int = setting("learning", 30, "passes over the training data", 1, 100_000)
     rate: int = setting("learning", 140, "initial step size, 0..255; falls to 0 by cosine", 0, 255)
-    conv_rate: int = setting("learning", 1500, "the same of convolutions, 0..4095", 0, (1 << CONVOLUTION_RATE_BITS) - 1)
+    conv_rate: int = setting("learning", 1500, "the same of convolutions, 0..4095", 0, CONV_RATE_MAX)
     alpha: float = setting("learning", 0.1, "initial noise amplitude, in thresholds", 0, 0.999)
     alpha_end: float = setting("learning", 0.05, "final noise amplitude, in thresholds", 0, 0.999)
     init_rate: float = setting("learning", 0.0, "firing rate to which initial weights are scaled; 0 is off", 0, 0.5)
     kappa: float = setting("learning", 10.0, "cost of a spike; higher means fewer spikes, 0 is off", 0, 500)
     decay: int = setting("learning", 23, "weight decay, 2^-N x step size; 0 is off", 0, 40)
     feedback_leak: int = setting("learning", 17, "decay of the feedback matrices, 2^-N per two steps; 0 is off", 0, 26)
-    batch: int = setting("learning", 1, "samples (or chunks of events) a change of a convolution's weights", 1, 255)
+    batch: int = setting(
+        "learning", 1, "samples (or chunks of events) a change of a convolution's weights", 1, BATCH_MAX
+    )
     mse: int = setting("learning", 0, "weight 2^-N of the squared error; 0 is off", 0, 15)
     rotate: float = setting("augmentation of training images", 0.0, "max rotation, in degrees", 0, 180)
     zoom: float = setting("augmentation of training images", 0.0, "max zoom, as a fraction of image size", 0, 0.9)

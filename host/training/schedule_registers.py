@@ -3,11 +3,10 @@
 from dataclasses import replace
 from math import cos, log2, pi
 
-from opzo.host.training.config import Hyperparameters
+from opzo.host.training.config import CONV_RATE_MAX, Hyperparameters
 from opzo.spec.formats import (
     ACTIVITY_BITS,
     ALPHA_BITS,
-    CONVOLUTION_RATE_BITS,
     DELTA_SHIFT,
     UPDATE_FRAC_BITS,
 )
@@ -19,7 +18,6 @@ BLOCK = 64
 the same samples."""
 STREAM_RATE = 20
 """Step size of learning in a stream, which has no end and so no schedule."""
-CONV_RATE_MAX = (1 << CONVOLUTION_RATE_BITS) - 1
 SHIFT_MAX = 15
 """Largest DECAY_SHIFT and LEAK_SHIFT."""
 # Kappa is in units of 2**4 Feedback sums (the prototype's delta), Credit in 2**DELTA_SHIFT of them with the step size.

@@ -94,7 +94,9 @@ class FastCore(GoldenCore):
     def write_row(self, space: Space, row: int, data: np.ndarray) -> None:
         """Write one row of WEIGHTS or LFSR: uint16 (lanes,). The address must exist."""
         super().write_row(space, row, data)
-        self._point()
+        if space == Space.LFSR:
+            # The others are written in place.
+            self._point()
 
     def _point(self) -> None:
         """Pass the addresses of the arrays to the compiled code."""

@@ -34,8 +34,8 @@ inline int gradient_shift(uint64_t magnitude, uint64_t count, uint64_t rate) {
 }
 
 inline uint64_t magnitude_after(uint64_t before, uint64_t total) {
-    constexpr uint64_t top = (uint64_t{1} << MAGNITUDE_BITS) - 1;
-    return std::min(before - (before >> MAGNITUDE_DECAY_BITS) + (total >> MAGNITUDE_UNIT_BITS), top);
+    const uint64_t after = before - (before >> MAGNITUDE_DECAY_BITS) + (total >> MAGNITUDE_UNIT_BITS);
+    return std::min<uint64_t>(after, MAGNITUDE_MAX);
 }
 
 // Update of weights by their gradients, rounded half up and saturated.

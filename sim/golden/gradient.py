@@ -9,8 +9,8 @@ from opzo.sim.golden.saturate import saturate
 from opzo.spec.formats import (
     GRADIENT_SHIFT_MAX,
     GRADIENT_STEP,
-    MAGNITUDE_BITS,
     MAGNITUDE_DECAY_BITS,
+    MAGNITUDE_MAX,
     MAGNITUDE_UNIT_BITS,
 )
 
@@ -26,7 +26,7 @@ def magnitude_after(before: int, gradients: np.ndarray) -> int:
         GRADIENT; those of lane 0 of a layer.
     """
     total = int(np.abs(gradients.astype(np.int64)).sum()) >> MAGNITUDE_UNIT_BITS
-    return min(before - (before >> MAGNITUDE_DECAY_BITS) + total, (1 << MAGNITUDE_BITS) - 1)
+    return min(before - (before >> MAGNITUDE_DECAY_BITS) + total, MAGNITUDE_MAX)
 
 
 def gradient_shift(magnitude: int, count: int, rate: int) -> int:
