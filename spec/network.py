@@ -82,6 +82,11 @@ class Limits:
         are short, more make a smaller chip. Nothing else depends on it, so `Identity` does not report it.
     gradients : int
         Row-words of the gradient accumulators of convolutions (P each); 0: a device without convolution.
+    blocks : int
+        *Block words*: words of the feedback blocks of all hidden layers together, where a dense layer is one block. 0
+        without convolution, where they are ``words``.
+    block : int
+        Largest height and width of a feedback block: 1, 2, 4, ... 32; 1 without convolution.
     """
 
     lanes: int
@@ -94,6 +99,8 @@ class Limits:
     layers: int = USUAL_HIDDEN
     lanes_per_group: int = 2
     gradients: int = 0
+    blocks: int = 0
+    block: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lanes", _choice("lanes", self.lanes, LANES, "a power of two from 4 to 128"))
@@ -114,6 +121,19 @@ class Limits:
             object.__setattr__(self, name, whole_number(name, value, 1, top, error=NetworkError))
         gradients = whole_number("gradients", self.gradients, 0, MAX_ROWS, error=NetworkError)
         object.__setattr__(self, "gradients", gradients)
+        self._check_blocks()
+
+    def _check_blocks(self) -> None:
+        if not self.gradients:
+            if self.blocks or self.block != 1:
+                raise NetworkError(
+                    "a device without convolution (gradients 0) has blocks 0 and block 1, "
+                    f"not {shown(self.blocks)} and {shown(self.block)}"
+                )
+            return
+        blocks = whole_number("blocks", self.blocks, 1, MAX_WORDS, error=NetworkError)
+        object.__setattr__(self, "blocks", blocks)
+        object.__setattr__(self, "block", _choice("block", self.block, BLOCKS, BLOCK_CHOICES))
 
     @property
     def events(self) -> int:
@@ -163,6 +183,11 @@ class Limits:
     def word_bits(self) -> int:
         """Bits of the number of a word of hidden neurons."""
         return _bits(self.words)
+
+    @property
+    def block_bits(self) -> int:
+        """Bits of the number of a block word; without convolution the words of neurons are the block words."""
+        return _bits(self.blocks) if self.gradients else self.word_bits
 
     @property
     def lane_bits(self) -> int:
@@ -251,6 +276,11 @@ class Layer:
     def blocks(self) -> int:
         """Blocks that share feedback entries."""
         return block_count(self.shape.map, self.block)
+
+    @property
+    def block_words(self) -> int:
+        """Words of all blocks."""
+        return self.blocks * self.words
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -420,6 +450,15 @@ class Network:
             (f"words of {limits.lanes} hidden neurons", _words(layers), limits.words),
             (f"row-words of {limits.lanes} weights", _rows(layers), limits.rows),
             (f"row-words of {limits.lanes} gradients", _gradients(layers), limits.gradients),
+            # Without convolution a device has no block words of their own.
+            *(
+                (
+                    (f"words of {limits.lanes} neurons of feedback blocks", _block_words(layers), limits.blocks),
+                    ("rows and columns of positions in a feedback block", _block(layers), limits.block),
+                )
+                if limits.gradients
+                else ()
+            ),
         ):
             if value > limit:
                 raise NetworkError(f"{self} needs {value} {what}; the device has {limit}")
@@ -443,11 +482,13 @@ class Network:
             lanes=lanes,
             rows=min(MAX_ROWS, -(-_rows(layers) // 1024) * 1024),
             inputs=min(MAX_INPUTS, max(256, 1 << self.inputs.bit_length())),
-            words=min(MAX_WORDS, max(8, 1 << (_words(layers) - 1).bit_length())),
+            words=_rounded_words(_words(layers)),
             classes=16 if self.classes <= 16 else 64,
             weight_bits=weight_bits,
             layers=max(USUAL_HIDDEN, len(self.hidden)),
             gradients=min(MAX_ROWS, -(-_gradients(layers) // 256) * 256),
+            blocks=_rounded_words(_block_words(layers)) if self.convolutions else 0,
+            block=_block(layers),
         )
         self.check(limits)
         return limits
@@ -475,7 +516,7 @@ class Network:
                 leak=Leak.HALF if last else self.leak[index],
                 reset=Reset.SUBTRACT if last else self.reset[index],
             )
-            feedback = 0 if last else self.classes * words * layer.blocks * (1 + layer.local)
+            feedback = 0 if last else self.classes * layer.block_words * (1 + layer.local)
             placed.append(replace(layer, weight_base=address + feedback))
             address += feedback + layer.rows * words
             word += layer.all_words
@@ -517,6 +558,21 @@ def _convolves(parts: Sequence[Part]) -> bool:
 def _words(layers: Sequence[Layer]) -> int:
     """Words of all hidden neurons."""
     return sum(layer.all_words for layer in layers[:-1])
+
+
+def _block_words(layers: Sequence[Layer]) -> int:
+    """Words of the feedback blocks of all hidden layers."""
+    return sum(layer.block_words for layer in layers[:-1])
+
+
+def _rounded_words(words: int) -> int:
+    """Words of a usual device that has at least ``words``."""
+    return min(MAX_WORDS, max(8, 1 << (words - 1).bit_length()))
+
+
+def _block(layers: Sequence[Layer]) -> int:
+    """Largest side of a feedback block."""
+    return max(layer.block for layer in layers)
 
 
 def _rows(layers: Sequence[Layer]) -> int:

@@ -74,6 +74,8 @@ IDENTITY = Payload(
         Field("weight_bits", "u16", "bits of a weight in memory, 16 or 12"),
         Field("layers", "u16", "most hidden layers"),
         Field("gradients", "u32", "row-words of the gradient accumulators; 0: a device without convolution"),
+        Field("blocks", "u16", "words of the feedback blocks of all hidden layers; 0 without convolution"),
+        Field("block", "u16", "largest height and width of a feedback block; 1 without convolution"),
         Field("max_payload", "u16", "longest payload towards the device"),
         Field("credits", "u16", "RUN frames that may be unanswered"),
         Field(
@@ -102,6 +104,8 @@ class Identity:
     weight_bits: int
     layers: int
     gradients: int
+    blocks: int
+    block: int
     max_payload: int
     credits: int
     clock_khz: int
@@ -121,6 +125,8 @@ class Identity:
             weight_bits=limits.weight_bits,
             layers=limits.layers,
             gradients=limits.gradients,
+            blocks=limits.blocks,
+            block=limits.block,
             max_payload=MAX_PAYLOAD,
             credits=CREDITS,
             clock_khz=clock_khz,
@@ -149,6 +155,8 @@ class Identity:
             self.weight_bits,
             self.layers,
             gradients=self.gradients,
+            blocks=self.blocks,
+            block=self.block,
         )
 
     def pack(self) -> bytes:

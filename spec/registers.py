@@ -98,8 +98,11 @@ class Reg(_Stored):
         "Runs with learning whose gradients have not changed the weights of convolutions yet. The device counts it "
         "where the network has any.",
     )
-    INPUT_HEIGHT = 0x10, 8, "Height of the input map where the first layer is a convolution."
-    INPUT_WIDTH = 0x11, 8, "Width of it."
+    INPUT_CHANNELS = (
+        0x10,
+        15,
+        "Channels of the input map where the first layer is a convolution, whose height and width are the layer's.",
+    )
     CONVOLUTION_RATE = (
         0x12,
         formats.CONVOLUTION_RATE_BITS,
@@ -259,7 +262,7 @@ def _map() -> Iterator[Register]:
 
 REGISTERS = {register.address: register for register in _map()}
 """Every register, by address."""
-CONVOLUTION_REGISTERS = (Reg.BATCH, Reg.PENDING, Reg.INPUT_HEIGHT, Reg.INPUT_WIDTH, Reg.CONVOLUTION_RATE)
+CONVOLUTION_REGISTERS = (Reg.BATCH, Reg.PENDING, Reg.INPUT_CHANNELS, Reg.CONVOLUTION_RATE)
 CONVOLUTION_FIELDS = tuple(field for field in LayerReg if LayerReg.KERNEL <= field <= LayerReg.MAGNITUDE)
 """Registers, single ones and those of a layer, that a device without convolution (``Limits.gradients``) lacks."""
 STORED = tuple(register for register in Reg if register.bits and register not in CONVOLUTION_REGISTERS)
@@ -288,8 +291,7 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
         int(Reg.INPUTS): network.inputs,
         int(Reg.RULE): int(rule),
         int(Reg.INPUT): int(network.input),
-        int(Reg.INPUT_HEIGHT): network.layers[0].below.height,
-        int(Reg.INPUT_WIDTH): network.layers[0].below.width,
+        int(Reg.INPUT_CHANNELS): network.layers[0].below.channels,
         int(Reg.PENDING): 0,
     }
     layers = network.layout(limits)

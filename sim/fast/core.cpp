@@ -28,9 +28,8 @@ Layer Engine::layer(int index) {
         shape.below.channels = (below.position_words - 1) * P + below.tail;
         if (below.kernel) shape.below.height = field(index - 1, LAYER_HEIGHT), shape.below.width = field(index - 1, LAYER_WIDTH);
     } else {
-        if (found.kernel)
-            shape.below.height = static_cast<int>(reg(REG_INPUT_HEIGHT)), shape.below.width = static_cast<int>(reg(REG_INPUT_WIDTH));
-        shape.below.channels = static_cast<int>(reg(REG_INPUTS)) / shape.below.positions();
+        shape.below.channels = static_cast<int>(reg(found.kernel ? REG_INPUT_CHANNELS : REG_INPUTS));
+        if (found.kernel) shape.below.height = of(LAYER_HEIGHT), shape.below.width = of(LAYER_WIDTH);
     }
     shape.kernel = found.kernel, shape.words = found.words, shape.block_shift = found.block_shift;
     shape.pool = of(LAYER_POOL), shape.cells = index < depth && field(index + 1, LAYER_POOL);

@@ -101,8 +101,8 @@ class GoldenCore:
         below = Map(self[Reg.INPUTS])
         slots = (*range(self[Reg.HIDDEN_LAYERS]), READOUT_LAYER)
         if self._field(slots[0], LayerReg.KERNEL):
-            height, width = self[Reg.INPUT_HEIGHT], self[Reg.INPUT_WIDTH]
-            below = Map(self[Reg.INPUTS] // (height * width), height, width)
+            sides = (self._field(slots[0], side) for side in (LayerReg.HEIGHT, LayerReg.WIDTH))
+            below = Map(self[Reg.INPUT_CHANNELS], *sides)
         layers: list[Layer] = []
         for slot, above in zip(slots, (*slots[1:], None), strict=True):
             layers.append(self._layer(slot, above, below))

@@ -23,12 +23,17 @@ from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter
 MODELS = [
     SMALL_CHIP,
     Limits(lanes=16, rows=600, inputs=9, words=3, classes=40, steps=6, weight_bits=12, layers=5),
-    Limits(lanes=4, rows=4096, inputs=256, words=256, classes=12, layers=4, gradients=1024),
+    Limits(lanes=4, rows=4096, inputs=256, words=256, classes=12, layers=4, gradients=1024, blocks=128, block=4),
 ]
 CONVOLUTIONS = [
     MODELS[-1],
-    Limits(lanes=8, rows=2000, inputs=300, words=300, classes=20, steps=5, weight_bits=12, layers=5, gradients=700),
-    Limits(lanes=16, rows=4000, inputs=200, words=200, classes=33, steps=8, layers=3, gradients=2000),
+    Limits(
+        **{"lanes": 8, "rows": 2000, "inputs": 300, "words": 300, "classes": 20, "steps": 5, "weight_bits": 12},
+        **{"layers": 5, "gradients": 700, "blocks": 300, "block": 32},
+    ),
+    Limits(
+        lanes=16, rows=4000, inputs=200, words=200, classes=33, steps=8, layers=3, gradients=2000, blocks=60, block=2
+    ),
 ]
 CHIPS = [
     SMALL_CHIP,

@@ -132,9 +132,11 @@ NEEDS = Network("2x8x6-5c3-p2-9c3-3").limits(4)
 @pytest.mark.parametrize(
     ("limit", "value", "message"),
     [
-        ("gradients", 0, "2x8x6-5c3-p2-9c3-3 has convolutions; the device was built without"),
         # 2 words of 2 * 3 * 3 + 1 rows, and 3 words of 5 * 3 * 3 + 1.
         ("gradients", 175, "needs 176 row-words of 4 gradients; the device has 175"),
+        # 12 blocks of 2 words, and 4 of 3.
+        ("blocks", 35, "needs 36 words of 4 neurons of feedback blocks; the device has 35"),
+        ("block", 1, "needs 2 rows and columns of positions in a feedback block; the device has 1"),
         # 48 positions of 2 words, and 12 of 3.
         ("words", 131, "needs 132 words of 4 hidden neurons; the device has 131"),
         ("inputs", 95, "needs 96 inputs; the device has 95"),
@@ -145,9 +147,47 @@ NEEDS = Network("2x8x6-5c3-p2-9c3-3").limits(4)
 )
 def test_too_small_a_device_is_refused_with_what_is_needed(limit: str, value: int, message: str) -> None:
     network = Network("2x8x6-5c3-p2-9c3-3")
-    network.check(replace(NEEDS, gradients=176, words=132, inputs=96, layers=2, rows=393))
+    network.check(replace(NEEDS, gradients=176, words=132, inputs=96, layers=2, rows=393, blocks=36, block=2))
     with pytest.raises(NetworkError, match=message):
         network.check(replace(NEEDS, **{limit: value}))
+
+
+def test_convolutions_need_a_device_built_for_them() -> None:
+    with pytest.raises(NetworkError, match="2x8x6-5c3-p2-9c3-3 has convolutions; the device was built without"):
+        Network("2x8x6-5c3-p2-9c3-3").check(replace(NEEDS, gradients=0, blocks=0, block=1))
+
+
+def test_blocks_of_a_device() -> None:
+    dense = Network("64-64-9-10").limits(4)
+    assert (dense.blocks, dense.block, dense.block_bits) == (0, 1, dense.word_bits)
+    # 16 + 3 words; a dense layer is one block of the words that it has.
+    Network("64-64-9-10").check(replace(NEEDS, words=19, blocks=19, rows=6000, block=1))
+    with pytest.raises(NetworkError, match="needs 19 words of 4 neurons of feedback blocks; the device has 18"):
+        Network("64-64-9-10").check(replace(NEEDS, words=19, blocks=18, rows=6000))
+    assert (NEEDS.blocks, NEEDS.block, NEEDS.block_bits, NEEDS.word_bits) == (64, 2, 6, 8)
+    # Blocks of 4 x 4: 2 x 2 of 2 words, 1 of 3.
+    wide = Network("2x8x6-5c3-p2-9c3-3", block=4).limits(4)
+    assert (wide.blocks, wide.block) == (16, 4)
+    assert replace(NEEDS, blocks=1).block_bits == 1
+
+
+@pytest.mark.parametrize(
+    ("blocks", "block", "message"),
+    [
+        (0, 2, r"blocks must be in 1\.\.8192, not 0"),
+        (8193, 2, r"blocks must be in 1\.\.8192, not 8193"),
+        (1, 3, "block must be 1, 2, 4, 8, 16 or 32, not 3"),
+    ],
+)
+def test_blocks_that_no_device_has_are_refused(blocks: int, block: int, message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        replace(NEEDS, blocks=blocks, block=block)
+
+
+@pytest.mark.parametrize(("blocks", "block"), [(1, 1), (0, 2)])
+def test_a_device_without_convolution_has_no_blocks_of_its_own(blocks: int, block: int) -> None:
+    with pytest.raises(NetworkError, match="has blocks 0 and block 1, not"):
+        replace(NEEDS, gradients=0, blocks=blocks, block=block)
 
 
 @pytest.mark.parametrize(

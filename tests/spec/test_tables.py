@@ -29,7 +29,7 @@ def test_layouts_of_payloads() -> None:
     assert {command: payload.size for command, payload in ANSWERS.items() if payload.size} == {Command.RUN: 5}
     assert ANSWERS[Command.RUN].struct.format == "<BI"
     assert NAK_PAYLOAD.pack(2, 9) == b"\2\x09"
-    assert IDENTITY.struct.format == "<IHHHHHHIHHIHHI"
+    assert IDENTITY.struct.format == "<IHHHHHHIHHIHHHHI"
     assert [field.name for field in IDENTITY.fields] == [field.name for field in fields(Identity)]
     assert set(ANSWERS) == set(REQUESTS) == set(Command)
 
@@ -46,7 +46,7 @@ def test_values_on_the_wire() -> None:
 
 def test_rows_of_memories() -> None:
     assert [space.rows(LIMITS) for space in Space] == [70, 2, 10, 5, 76, 0]
-    assert Space.GRADIENTS.rows(replace(LIMITS, gradients=9)) == 18
+    assert Space.GRADIENTS.rows(replace(LIMITS, gradients=9, blocks=1)) == 18
     assert [space for space in Space if space.writable] == [Space.WEIGHTS, Space.LFSR, Space.GRADIENTS]
     assert [space for space in Space if space.cleared] == [Space.HISTORY, Space.INPUT_HISTORY]
     assert rows_of(1, LIMITS) == 2
@@ -69,8 +69,8 @@ def test_registers_and_counters_of_a_device() -> None:
         assert sum(stored_bits(limits).values()) == single + (layers + 1) * 99
         assert set(stored_bits(limits)) < set(REGISTERS)
         assert len(counters_of(limits)) == len(Counter) - 2 - 2 * (5 - layers)
-        convolving = replace(limits, gradients=1)
-        assert sum(stored_bits(convolving).values()) == single + 44 + (layers + 1) * (99 + 75)
+        convolving = replace(limits, gradients=1, blocks=1)
+        assert sum(stored_bits(convolving).values()) == single + 43 + (layers + 1) * (99 + 75)
         assert set(counters_of(convolving)) - set(counters_of(limits)) == {
             Counter.ACCUMULATE,
             Counter.GRADIENT_SATURATIONS,

@@ -9,7 +9,7 @@ from opzo.spec.network import Limits
 
 @pytest.mark.parametrize(("lanes", "gradients"), [(2, 2), (4, 300)])
 def test_unit_matches_golden(lanes: int, gradients: int) -> None:
-    limits = Limits(lanes=4, rows=1, inputs=1, words=1, classes=2, lanes_per_group=lanes, gradients=gradients)
+    limits = Limits(lanes=4, rows=1, inputs=1, words=1, classes=2, lanes_per_group=lanes, gradients=gradients, blocks=1)
     run_bench(
         GradientAccumulators(limits),
         name=f"gradients-{lanes}-{gradients}",
