@@ -27,10 +27,7 @@ MODELS = [
 ]
 CONVOLUTIONS = [
     MODELS[-1],
-    Limits(
-        **{"lanes": 8, "rows": 2000, "inputs": 300, "words": 300, "classes": 20, "steps": 5, "weight_bits": 12},
-        **{"layers": 5, "gradients": 700, "blocks": 300, "block": 32},
-    ),
+    Limits(8, 2000, 300, 300, 20, 5, 12, 5, gradients=700, blocks=300, block=32),
     Limits(
         lanes=16, rows=4000, inputs=200, words=200, classes=33, steps=8, layers=3, gradients=2000, blocks=60, block=2
     ),
