@@ -40,16 +40,34 @@ RESULT = UPDATE + UPDATE_CYCLES
 """Stage at which the new row is written."""
 STAGES = RESULT + 1
 """Stages of a command in the lanes."""
+GRADIENT_CYCLES = 2
+"""From a change of gradients to what it finds: memory output, register."""
+STEP_CYCLES = 3
+"""From a gradient to the step of its weight: shifted by eights, by ones, rounded and saturated."""
+ADD = ACCUMULATED - GRADIENT_CYCLES
+"""Stage at which gradients are read to add an update, which is ready at stage ACCUMULATED."""
+CLEAR = PRODUCT - STEP_CYCLES - GRADIENT_CYCLES
+"""Stage at which gradients are read and cleared, or read and written by the host; their steps are ready at stage
+PRODUCT."""
+GRADIENT = CLEAR + GRADIENT_CYCLES
+"""Stage of the gradients that were read at stage CLEAR."""
+GRADIENT_SATURATED = ADD + GRADIENT_CYCLES + 2
+"""Stage at which the lanes report that a gradient saturated: a register behind the accumulators, one behind the
+groups."""
 _OPERAND_CYCLES = 2
 """From the row to the operand of the multiplier: shifted row, then saturated factor."""
 require(UPDATE > ROW, "the row update starts before its row is ready")
 require(ROW + _OPERAND_CYCLES + multiplier.LATENCY == PRODUCT, "the product of a row is not at stage PRODUCT")
 require(UPDATE + ENTRY_DELAY == HISTORY, "the step of a feedback entry does not come with the history")
+require(CLEAR >= 0 and GRADIENT == UPDATE, "the gradients of the host do not meet the shift chain")
 
 
 def local_stage(limits: Limits) -> int:
-    """Stage of the sum of a local readout: a register in each lane, then an adder level per doubling of lanes."""
-    return ROW + 1 + limits.lane_bits
+    """Stage of the sum of a local readout: a register in each lane, then an adder level per doubling of lanes.
+
+    In a build with convolutions the row is multiplied by the spikes of a block.
+    """
+    return (PRODUCT if limits.gradients else ROW) + 1 + limits.lane_bits
 
 
 # Neurons, lane after lane in each group.
@@ -84,8 +102,16 @@ def credits_written(limits: Limits) -> int:
 # Tables of filtered credits: filled for the next word while rows of this one are updated.
 TABLE_CYCLES = 8
 """In which the tables of a lane are filled: one cycle for each entry of a table."""
-FILTER_CYCLES = 5
-"""From a command of the filler to the filtered credit: register of the group, credit memory, filter."""
+SHARED_CYCLES = 1 + CREDIT_CYCLES - 1
+"""From a feedback sum to the credit, more than for a credit that is stored: sum with the loss, credit; the register of
+the stored credit is one of them."""
+
+
+def filter_cycles(limits: Limits) -> int:
+    """From a command of the filler to the filtered credit: register of the group, credit memory, filter."""
+    return 5 + (SHARED_CYCLES if limits.gradients else 0)
+
+
 TABLE_DELAY = 2
 """From the last credit of a table to the announcement of its first entry."""
 TABLE_WRITE = 1
@@ -94,18 +120,23 @@ TABLES_TAKEN = ISSUE_CYCLES + TO_STAGE_0 + HISTORY
 """From the first op of a word to its tables' use: its first history selects from them."""
 WORD_READY = 1
 """From a filled word to the first op that may need it: a register."""
-FILLED_CYCLES = FILTER_CYCLES + TABLE_DELAY + TABLE_CYCLES + TABLE_WRITE - WORD_READY - TABLES_TAKEN
-"""From the last filter command of a word until it counts as filled: the first op from then on takes the tables in the
-cycle after their last entry is written."""
 _NEXT_FILL = 3
 """From the first op of a word to the first filter command of the next word: strobe, states WAIT and FILL."""
 require(TABLE_CYCLES >= HISTORY_STEPS, "the credits of a lane take longer than its tables")
-require(2 <= FILLED_CYCLES < TABLE_CYCLES, "the filler cannot count the cycles until a word is filled")
-require(
-    # A table needs the credit of at least one step more than the last one of a lane.
-    _NEXT_FILL + 1 + FILTER_CYCLES + TABLE_DELAY + TABLE_WRITE > TABLES_TAKEN,
-    "the tables of the next word are written before those of this word are in use",
-)
+
+
+def filled_cycles(limits: Limits) -> int:
+    """From the last filter command of a word until it counts as filled: the first op from then on takes the tables in
+    the cycle after their last entry is written."""
+    cycles = filter_cycles(limits) + TABLE_DELAY + TABLE_CYCLES + TABLE_WRITE - WORD_READY - TABLES_TAKEN
+    require(2 <= cycles < TABLE_CYCLES, "the filler cannot count the cycles until a word is filled")
+    require(
+        # A table needs the credit of at least one step more than the last one of a lane.
+        _NEXT_FILL + 1 + filter_cycles(limits) + TABLE_DELAY + TABLE_WRITE > TABLES_TAKEN,
+        "the tables of the next word are written before those of this word are in use",
+    )
+    return cycles
+
 
 # Readouts: two at a time in the error unit, one of which comes in.
 READOUT_RESTART = 4

@@ -47,8 +47,8 @@ ROW_LOW_BITS = {16: 0, 12: 2}
 12-bit weights are Q1.10. Outside the memory every row entry is a multiple of 2**low bits in the units of WEIGHT."""
 MEMBRANE = Fixed(7, 12)
 """Membrane potentials, input currents and readout values ``o``; saturating."""
-ACCUMULATOR = Fixed(18, 16)
-"""Sum of weight x input; wide enough for 16,385 rows, so that it never wraps."""
+ACCUMULATOR = Fixed(20, 16)
+"""Sum of weight x input; wide enough for 16,385 rows with four neurons each (a pool), so that it never wraps."""
 THRESHOLD = MEMBRANE.one
 """Firing threshold: 1.0 in MEMBRANE."""
 

@@ -53,9 +53,9 @@ class GradientAccumulators(wiring.Component):
     -------
     change : In(change_layout)
     update : In(array of lanes, signed)
-        READ_CYCLES after ``change``.
+        GRADIENT_CYCLES after ``change``.
     gradient : Out(array of lanes, signed)
-        What the change found; READ_CYCLES after ``change``.
+        What the change found; GRADIENT_CYCLES after ``change``.
     saturated : Out(1)
         A sum of some lane saturated; one cycle after ``gradient``.
     """
@@ -85,7 +85,7 @@ class GradientAccumulators(wiring.Component):
         memory: Memory = Memory(shape=layout.size, depth=self._limits.gradients, init=[])
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
-        # Stages: 0 change, 1 reading: old word at the memory's output, READ_CYCLES writing, then written.
+        # Stages: 0 change, 1 reading: old word at the memory's output, GRADIENT_CYCLES writing, then written.
         reading, writing, written = (record(self.change.shape(), name) for name in ("reading", "writing", "written"))
         old, new, new_1, new_2 = (record(layout, name, reset_less=True) for name in ("old", "new", "new_1", "new_2"))
         # What stage 0 read was too old if one of the two changes before is of the same row: the first of them was not
@@ -128,7 +128,3 @@ class GradientAccumulators(wiring.Component):
             with m.Case(Change.HIGH):
                 m.d.comb += new.eq(Cat(gradient[:HALF], update[:HALF]))
         return saturate.saturated
-
-
-READ_CYCLES = 2
-"""From a change to what it finds: memory output, register."""

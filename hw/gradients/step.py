@@ -7,8 +7,6 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import GRADIENT, GRADIENT_SHIFT_MAX, GRADIENT_STEP
 
-STEP_CYCLES = 3
-"""From a gradient to its step: shifted by eights, by ones, rounded and saturated."""
 _FINE_BITS = 3
 """Bits of the shift by ones."""
 

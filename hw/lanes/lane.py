@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from opzo.hw.lanes.accumulator import Accumulator
-from opzo.hw.lanes.lane_command import LANE_FIELDS, SUM, lane_stage
+from opzo.hw.lanes.lane_command import SUM, lane_fields, lane_stage
 from opzo.hw.lanes.lane_ports import ShiftChainSignature
 from opzo.hw.lanes.selector import CreditSelector, TableWriteSignature
 from opzo.hw.lanes.update import DECAY_BITS, RowUpdate
@@ -50,7 +50,7 @@ class Lane(wiring.Component):
     -------
     index : In
         Number of the lane in the device; constant.
-    stage_S : In(lane_stage), for each S of LANE_FIELDS
+    stage_S : In(lane_stage), for each S of `lane_fields`
         Fields of the command at stage S.
     take_factor, take_tables : In(1)
         Strobes ahead of the first command with ``learn`` of a word, before stage UPDATE and before stage HISTORY: use
@@ -89,7 +89,7 @@ class Lane(wiring.Component):
         super().__init__(
             {
                 "index": In(range(limits.lanes)),
-                **{f"stage_{s}": In(lane_stage(limits, s)) for s in LANE_FIELDS},
+                **{f"stage_{s}": In(lane_stage(limits, s)) for s in lane_fields(limits)},
                 "take_factor": In(1),
                 "take_tables": In(1),
                 "table_write": In(TableWriteSignature(limits)),
@@ -103,7 +103,7 @@ class Lane(wiring.Component):
                 "local": Out(signed(WEIGHT.width)),
             }
         )
-        self.stage: dict[int, data.View] = {s: getattr(self, f"stage_{s}") for s in LANE_FIELDS}
+        self.stage: dict[int, data.View] = {s: getattr(self, f"stage_{s}") for s in lane_fields(limits)}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -6,13 +6,13 @@ from amaranth.lib.wiring import connect, flipped
 
 from opzo.hw.lanes.lane import Lane
 from opzo.hw.lanes.lane_command import (
-    FIELDS,
-    LANE_FIELDS,
     SUM,
-    WORD_FIELDS,
     filter_command,
+    group_fields,
     group_stage,
+    lane_fields,
     replicated_fields,
+    word_fields,
 )
 from opzo.hw.lanes.lane_ports import LanePorts
 from opzo.hw.lanes.selector import TableSums, tables
@@ -44,7 +44,7 @@ class LaneGroup(LanePorts):
     -------
     number : In
         Number of the group in the device; constant. Groups are equal except for it.
-    before_S : In(group_stage), for each S of FIELDS
+    before_S : In(group_stage), for each S of `group_fields`
         Fields of the command, one cycle before it is at stage S.
     row_saturated : Out(1)
         One cycle after stage RESULT.
@@ -54,7 +54,7 @@ class LaneGroup(LanePorts):
 
     def __init__(self, limits: Limits, size: int) -> None:
         self._limits, self._size = limits, size
-        before = {f"before_{stage}": group_stage(limits, stage) for stage in FIELDS}
+        before = {f"before_{stage}": group_stage(limits, stage) for stage in group_fields(limits)}
         super().__init__(limits, size, {"number": range(limits.lanes // size), **before})
 
     def elaborate(self, platform: object) -> Module:
@@ -67,7 +67,7 @@ class LaneGroup(LanePorts):
         for offset, lane in enumerate(lanes):
             m.submodules[f"lane_{offset}"] = lane
 
-        stages = {n: record(group_stage(limits, n), f"stage_{n}", reset_less=True) for n in FIELDS}
+        stages = {n: record(group_stage(limits, n), f"stage_{n}", reset_less=True) for n in group_fields(limits)}
         m.d.sync += [stage.eq(getattr(self, f"before_{n}")) for n, stage in stages.items()]
         self._access_rows(m, memory, stages, lanes)
         self._drive_neurons(m, neurons, stages, lanes[0].shift_chain.output)
@@ -123,7 +123,7 @@ class LaneGroup(LanePorts):
             neurons.number.eq(self.number),
             neurons.word.start.eq(summed.sums),
             neurons.word.load.eq(summed.load_membrane),
-            *(neurons.word.command[name].eq(summed[name]) for name in WORD_FIELDS),
+            *(neurons.word.command[name].eq(summed[name]) for name in word_fields(self._limits)),
             neurons.sum.eq(sum_),
             neurons.settings.eq(settings),
             neurons.signs.address.word.eq(stages[ROW - 1].word),
@@ -151,9 +151,9 @@ class LaneGroup(LanePorts):
 
     def _copy_command(self, m: Module, copy: Module, stages: dict[int, data.View], lane: Lane) -> None:
         """Fields of the command for ``lane``: shared ones from ``stages``, others through registers in ``copy``."""
-        for n, names in LANE_FIELDS.items():
+        for n, names in lane_fields(self._limits).items():
             for name in names:
-                if name in replicated_fields(n):
+                if name in replicated_fields(self._limits, n):
                     m.d.comb += lane.stage[n][name].eq(_delayed(copy, stages[n - 1][name], f"{name}_{n}"))
                 else:
                     m.d.comb += lane.stage[n][name].eq(stages[n][name])

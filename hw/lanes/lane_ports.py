@@ -6,12 +6,13 @@ from typing import Any
 from amaranth import Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from opzo.hw.lanes.lane_command import SUM, filter_command
 from opzo.hw.neurons.neurons import SETTINGS
 from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.neurons.word_results import WordResultsSignature
-from opzo.spec.formats import WEIGHT
+from opzo.spec.formats import GRADIENT, GRADIENT_SHIFT_MAX, WEIGHT
 from opzo.spec.network import Limits
 
 
@@ -34,6 +35,11 @@ class ShiftChainSignature(wiring.Signature):
 
     def __init__(self) -> None:
         super().__init__({"shift": Out(1), "input": Out(SUM), "output": In(SUM)})
+
+
+def local_width(limits: Limits) -> int:
+    """Bits of a row of a local readout times the spikes of a block in its lane."""
+    return WEIGHT.width + 2 * exact_log2(limits.block)
 
 
 class LanePorts(wiring.Component):
@@ -64,6 +70,18 @@ class LanePorts(wiring.Component):
         Row of the first lane at stage ROW, in the units of WEIGHT.
     local_sum : Out(signed)
         Sum of the lanes' ``local``, one cycle later for each doubling of the lanes.
+
+    In a build with convolutions, also
+
+    gradient_shift : In
+        Right shift of the gradients that ``apply`` applies; constant meanwhile.
+    lane_0_gradient : Out(signed)
+        Gradient of the first lane at stage GRADIENT.
+    gradient_saturated : Out(1)
+        A gradient saturated in some lane; a stage before GRADIENT_SATURATED in a group, then in all of them.
+    shared_saturated : Out(1)
+        A credit of a word that shares feedback sums saturated in some lane, in one of the word's steps: a bit for each
+        step, one a cycle, after the last credit of the word.
     """
 
     filter: data.View
@@ -75,8 +93,18 @@ class LanePorts(wiring.Component):
     row_saturated: Signal
     lane_0_row: Signal
     local_sum: Signal
+    gradient_shift: Signal
+    lane_0_gradient: Signal
+    gradient_saturated: Signal
+    shared_saturated: Signal
 
     def __init__(self, limits: Limits, lanes: int, inputs: Mapping[str, data.StructLayout | range]) -> None:
+        of_convolutions = {
+            "gradient_shift": In(range(GRADIENT_SHIFT_MAX + 1)),
+            "lane_0_gradient": Out(signed(GRADIENT.width)),
+            "gradient_saturated": Out(1),
+            "shared_saturated": Out(1),
+        }
         super().__init__(
             {
                 **{name: In(layout) for name, layout in inputs.items()},
@@ -88,6 +116,7 @@ class LanePorts(wiring.Component):
                 "results": Out(WordResultsSignature(lanes)),
                 "row_saturated": Out(1),
                 "lane_0_row": Out(signed(WEIGHT.width)),
-                "local_sum": Out(signed(WEIGHT.width + (lanes - 1).bit_length())),
+                "local_sum": Out(signed(local_width(limits) + (lanes - 1).bit_length())),
+                **(of_convolutions if limits.gradients else {}),
             }
         )

@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 
 from opzo.hw.lanes.checks import check_command, check_rows
-from opzo.hw.lanes.lane_command import FIELDS, SUM, group_stage, lane_command, pipeline_stage
+from opzo.hw.lanes.lane_command import SUM, group_fields, group_stage, lane_command, pipeline_stage
 from opzo.hw.lanes.lane_group import LaneGroup, instance_index
 from opzo.hw.lanes.lane_ports import LanePorts
 from opzo.hw.lib.add_tree import add_tree
@@ -68,8 +68,8 @@ class Lanes(LanePorts):
             m.d.sync += [after[name].eq(earlier[name]) for name, _ in after.shape()]
         check_command(m, self.command)
         check_rows(m, before)
-        stages = {n: record(group_stage(limits, n), f"group_before_{n}") for n in FIELDS}
-        m.d.comb += [stage[name].eq(before[n][name]) for n, stage in stages.items() for name in FIELDS[n]]
+        stages = {n: record(group_stage(limits, n), f"group_before_{n}") for n in group_fields(limits)}
+        m.d.comb += [stage[name].eq(before[n][name]) for n, stage in stages.items() for name, _ in stage.shape()]
         # Errors leave a multiplier, and groups are further away than a cycle. Settings are constant.
         error = record(error_command(limits), "error")
         settings = record(self.settings.shape(), "settings", reset_less=True)

@@ -10,7 +10,7 @@ from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
 from opzo.hw.registers import CONFIG, layers_layout
-from opzo.hw.timing import FILLED_CYCLES, TABLE_CYCLES, require
+from opzo.hw.timing import TABLE_CYCLES, filled_cycles, require
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Limits
 
@@ -122,7 +122,7 @@ class FilterFiller(wiring.Component):
                         m.d.sync += valid.eq(0)
                         m.next = "SETTLE"
             with m.State("SETTLE"):
-                with m.If(step == TABLE_CYCLES - FILLED_CYCLES + 1):
+                with m.If(step == TABLE_CYCLES - filled_cycles(self._limits) + 1):
                     m.d.sync += fill.filled.eq(1)
                     m.next = "FULL"
             with m.State("FULL"):

@@ -10,12 +10,12 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from opzo.hw.gradients.accumulators import (
     HALF,
-    READ_CYCLES,
     UPDATE_WIDTH,
     Change,
     GradientAccumulators,
     change_layout,
 )
+from opzo.hw.timing import GRADIENT_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import pack, unpack
@@ -87,7 +87,7 @@ class Group:
         dut, rng = self.dut, self.rng
         shape = self.signature.members["gradient"].shape
         saturated_before = False
-        for cycle in range(len(steps) + READ_CYCLES + 1):
+        for cycle in range(len(steps) + GRADIENT_CYCLES + 1):
             # In idle cycles all but ``valid`` is random.
             step = steps[cycle] if cycle < len(steps) else Step(None)
             bits = rng.getrandbits(self.layout.size - 1) << 1
@@ -96,7 +96,7 @@ class Group:
                     self.layout, {"valid": 1, "address": step.row, "change": step.change.value, "cell": step.cell}
                 )
             dut.change.value = bits
-            late = steps[cycle - READ_CYCLES] if 0 <= cycle - READ_CYCLES < len(steps) else Step(None)
+            late = steps[cycle - GRADIENT_CYCLES] if 0 <= cycle - GRADIENT_CYCLES < len(steps) else Step(None)
             update = late.update or self.update(TOP)
             dut.update.value = pack(data.ArrayLayout(UPDATE_WIDTH, self.lanes), update)
             await ReadOnly()

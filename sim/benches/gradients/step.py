@@ -6,7 +6,8 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from opzo.hw.gradients.step import STEP_CYCLES, GradientStep
+from opzo.hw.gradients.step import GradientStep
+from opzo.hw.timing import STEP_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.golden.gradient import gradient_step

@@ -10,7 +10,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
 from opzo.hw.registers import CONFIG, layers_layout
-from opzo.hw.timing import FILLED_CYCLES
+from opzo.hw.timing import filled_cycles
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
@@ -32,7 +32,7 @@ class Sample:
     def __init__(self, dut: Any, rng: Random, case: tuple[int, int, Rule]) -> None:
         self.dut, self.rng, self.case = dut, rng, case
         self.depth, steps, rule = case
-        limits = Limits(**bench.parameters()["limits"])
+        self.limits = limits = Limits(**bench.parameters()["limits"])
         self.layout = filter_command(limits)
         layout, readout = layers_layout(limits), limits.layers
         layers = unpack(layout, rng.getrandbits(layout.size))
@@ -100,7 +100,7 @@ class Sample:
                 await FallingEdge(dut.clk)
                 ready_in = max(0, ready_in - 1)
                 dut.fill__hidden_ready.value = ready_in == 0
-            for _ in range(FILLED_CYCLES - 1):
+            for _ in range(filled_cycles(self.limits) - 1):
                 await ReadOnly()
                 assert dut.fill__filled.value == 0, f"{where}: the last sums are not written yet"
                 assert not int(dut.command.value) & 1, where
