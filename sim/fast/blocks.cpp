@@ -143,5 +143,6 @@ void Engine::feedback_of_blocks(int index, int step) {
             saturated += credit(total, h.surrogate[n], h.spikes[n], activity, layer.valid(w), h.credits[n]);
         }
     count(COUNT_CREDIT_SATURATIONS, saturated);
-    if (from_loss) count_work(COUNT_FEEDBACK, layer.words);
+    // Credits are made while Learn reads them.
+    if (from_loss) count_work(COUNT_FEEDBACK, layer.block_words());
 }

@@ -1,4 +1,4 @@
-// Layers that see a map, through windows: Integrate and Learn.
+// Convolutions, and dense layers behind one: Integrate and Learn through windows.
 
 #include <algorithm>
 
@@ -203,23 +203,28 @@ void Engine::accumulate_windows(int index, const std::vector<Word>& credits) {
     count(COUNT_GRADIENT_SATURATIONS, saturated);
 }
 
-// Update the weights of a dense layer that sees a map.
+// Update the weights of a dense layer behind a convolution.
 void Engine::learn_map(int index, const std::vector<Word>& credits) {
     const Layer& to = index < depth ? hidden[index].layer : readout;
     const Geometry& geometry = *to.geometry;
-    const bool frame = index == 0 && !kind_has(INPUTS_EVENTS);
     const int decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
     const bool pool = geometry.shape.pool;
     list_neurons(index);
     windows.over(geometry, neurons.data(), neurons.size(), stride(index));
+    // Behind a pool part by part of the cells, so that the neurons that share a row are far apart.
+    const int parts = pool ? 1 << CELL_BITS : 1;
+    order.clear();
+    for (int part = 0; part < parts; part++)
+        for (int p = part; p < geometry.shape.below.positions(); p += parts)
+            for (int n = windows.starts[p]; n < windows.starts[p + 1]; n++) order.push_back(n);
     uint64_t saturated = 0;
     for (int w = 0; w < to.words; w++) {
         Word credit, bias;
-        prepare_updates(&credits[w], to.words, frame, credit, bias);
+        prepare_updates(&credits[w], to.words, false, credit, bias);
         int16_t* base = row(to.weight_base + w * to.rows);
-        for (size_t n = 0; n < neurons.size(); n++) {
+        for (const int n : order) {
             Word update;
-            update_of(n, frame, credit, update);
+            update_of(n, false, credit, update);
             if (pool)
                 for (int j = 0; j < P; j++) update[j] = (update[j] + (1 << (CELL_BITS - 1))) >> CELL_BITS;
             saturated += update_row(base + windows.address[n] * P, update, decay_shift, lfsrs.draw());

@@ -34,7 +34,7 @@ Layer Engine::layer(int index) {
     shape.kernel = found.kernel, shape.words = found.words, shape.block_shift = found.block_shift;
     shape.pool = of(LAYER_POOL), shape.cells = index < depth && field(index + 1, LAYER_POOL);
     if (found.kernel) shape.map.height = of(LAYER_HEIGHT), shape.map.width = of(LAYER_WIDTH);
-    if (found.kernel || shape.pool || shape.below.positions() > 1) {
+    if (found.kernel || (index && hidden[index - 1].layer.kernel)) {
         geometries[index].of(shape);
         found.geometry = &geometries[index];
         found.words *= shape.map.positions();

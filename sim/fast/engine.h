@@ -42,9 +42,9 @@ class Engine {
     SpikeUpdates spike_updates;
     LaneLFSRs lfsrs;
     uint64_t work;
-    // Of layers that see a map, or share feedback.
+    // Of convolutions, and of dense layers behind one.
     Windows windows;
-    std::vector<int> neurons, factors;
+    std::vector<int> neurons, factors, order;
     std::vector<uint8_t> spiked;
     std::vector<Word> currents, sign_sums, shared;
     std::vector<uint8_t> saturations;

@@ -7,7 +7,7 @@
 struct Layer {
     int slot, rows, words, tail, weight_base, feedback_base, word_base, local_shift, leak, reset;
     int position_words, kernel, gradient_base, block_shift;
-    const Geometry* geometry;  // where the layer sees a map; null where it sees every neuron below in its own row
+    const Geometry* geometry;  // where the layer or the one below is a convolution; else null
     Word full, last;
 
     // Words are those of all positions.

@@ -158,7 +158,7 @@ class GoldenCore:
 
         (blocks x words, entries, lanes)
         """
-        entries, words = self[Reg.CLASSES] * (1 + layer.local), layer.blocks * layer.words
+        entries, words = self[Reg.CLASSES] * (1 + layer.local), layer.block_words
         block = self.memory[layer.feedback_base : layer.feedback_base + words * entries]
         return block.reshape(words, entries, -1)
 

@@ -61,7 +61,7 @@ class Hidden:
         layer = self.layer
         sums = np.zeros((layer.blocks, layer.words, values.shape[-1]), np.int64)
         np.add.at(sums, self._block, values.reshape(layer.positions, layer.words, -1))
-        return sums.reshape(layer.blocks * layer.words, -1)
+        return sums.reshape(layer.block_words, -1)
 
     def of_blocks(self, values: np.ndarray) -> np.ndarray:
         """Value of each neuron's block: int (words, lanes), of int (blocks x words, lanes)."""

@@ -68,7 +68,9 @@ class _Spiking:
 
 def _learn_layer(run: Run, index: int, layer: Layer, credits: np.ndarray) -> None:
     """Learn in weight layer ``index`` from credits (steps, words, lanes)."""
-    core, in_order = run.core, layer.shape.below.positions > 1
+    core = run.core
+    # Lists of the neurons of convolutions, and of their inputs, are in the order of addresses.
+    in_order = (run.hidden[index - 1].layer if index else layer).convolution
     below: _Frame | _Spiking
     if index == 0 and not run.events:
         below = _Frame(run.chunk.addresses, run.chunk.values)
@@ -80,8 +82,12 @@ def _learn_layer(run: Run, index: int, layer: Layer, credits: np.ndarray) -> Non
     for position in range(layer.positions):
         words = slice(position * layer.words, (position + 1) * layer.words)
         entries, rows = windows[position]
+        if not layer.convolution:
+            # Neurons that share a row differ in their part of a cell. Part by part they are far apart, so that each one
+            # finds the row as the one before has changed it.
+            by_part = np.argsort(windows.part, kind="stable")
+            entries, rows = entries[by_part], rows[by_part]
         update = below.update(filter_credit(credits[:, words]), entries)
-        # Neurons that share a row of weights differ in their part of a cell: one after the other changes the row.
         part = np.append(windows.part[entries], 0)
         rows = np.append(rows, layer.rows - 1)
         if layer.convolution:

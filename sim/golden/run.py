@@ -228,7 +228,7 @@ class Run:
     def _feedback(self, index: int, step: int) -> None:
         hidden, core = self.hidden[index], self.core
         layer = hidden.layer
-        words = layer.blocks * layer.words
+        words = layer.block_words
         shared = np.zeros((words, core.limits.lanes), np.int64)
         if self.rule.feedback:
             entries = core.feedback(layer)
@@ -247,7 +247,8 @@ class Run:
         if self.rule.from_loss:
             loss = min(self.losses[step] >> ZO_LOSS_SHIFT, ERROR.max) * core[Reg.RATE]
             total = total + hidden.signs(step) * (-1 if self._odd(step) else 1) * ZO_FACTOR * loss
-            self.work(Counter.FEEDBACK, layer.all_words)
+            # Credits of a convolution are made while Learn reads them.
+            self.work(Counter.FEEDBACK, layer.block_words)
         self._update_entries(hidden, step)
         result, saturated = credit(total, hidden.surrogate[step], hidden.spikes[step], core[Reg.ACTIVITY], hidden.valid)
         hidden.credits[step] = result
@@ -257,8 +258,7 @@ class Run:
         """Gradient step of the local readout; momentum update of the feedback matrix from an antithetic pair
         of steps."""
         local, momentum = hidden.layer.local, self.rule.momentum and self._odd(step)
-        words = hidden.layer.blocks * hidden.layer.words
-        shape = (words, self.classes * (local + momentum), self.core.limits.lanes)
+        shape = (hidden.layer.block_words, self.classes * (local + momentum), self.core.limits.lanes)
         draws = self.core.lfsrs.draw(shape[0] * shape[1]).reshape(shape)
         if local:
             entries = self.core.local(hidden.layer)

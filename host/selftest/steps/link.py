@@ -1,5 +1,6 @@
 """Link test: with faults injected into the byte stream, all commands and runs give the same results as without."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from opzo.host.selftest.digits_experiment import digit_samples, largest_network
 from opzo.host.selftest.lossy_transport import DIRECTIONS, KINDS
 from opzo.host.selftest.mismatch import MismatchError, entry_of, require_equal
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS
 from opzo.spec.rules import Input, Rule
 
@@ -66,10 +66,11 @@ def _work(dut: DeviceUnderTest) -> dict[str, NDArray[Any]]:
         device.write_memory(Space.WEIGHTS, start, block)
     answers["memory"] = np.stack([device.read_memory(Space.WEIGHTS, start, rows.shape[1]) for start in starts])
     # Only a part of a large device, so that the duration does not depend on its size.
-    part = Limits(
-        **{"lanes": limits.lanes, "rows": min(SMALL_ROWS, limits.rows), "inputs": min(SMALL_INPUTS, limits.inputs)},
-        **{"words": min(SMALL_WORDS, limits.words), "classes": limits.classes, "steps": limits.steps},
-        layers=limits.layers,
+    part = replace(
+        limits,
+        rows=min(SMALL_ROWS, limits.rows),
+        inputs=min(SMALL_INPUTS, limits.inputs),
+        words=min(SMALL_WORDS, limits.words),
     )
     network = largest_network(part, 2, Input.FRAME)
     prepare(device, network, Rule.OPZO, dut.seed)
