@@ -6,19 +6,39 @@ from amaranth import Module, signed
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
-from opzo.spec.formats import CREDIT, HISTORY_STEPS, MEMBRANE, SURROGATE_OFF
+from opzo.spec.formats import BLOCK_SUM, CREDIT, HISTORY_STEPS, MEMBRANE, SURROGATE_OFF
 from opzo.spec.network import Limits
 
 STEP_BITS = (HISTORY_STEPS - 1).bit_length()
-CODE = data.StructLayout({"surrogate": range(SURROGATE_OFF + 1), "spike": 1})
-"""Spike code of a neuron and step: code of the surrogate derivative, and whether the neuron spiked."""
 POTENTIAL = data.StructLayout({"v": signed(MEMBRANE.width), "negative": 1})
 """Membrane potential of a neuron after its last reset, MEMBRANE, and the noise sign of its last even step."""
 
 
-def signs(size: int) -> data.StructLayout:
-    """Layout of the noise signs (of the even step of the pair) and the spikes of ``size`` lanes."""
+def code(limits: Limits) -> data.StructLayout:
+    """Layout of the spike code of a neuron and step: code of the surrogate derivative, and whether the neuron spiked;
+    with convolutions also its noise sign of the pair's even step."""
+    return data.StructLayout(
+        {"surrogate": range(SURROGATE_OFF + 1), "spike": 1, **({"negative": 1} if limits.gradients else {})}
+    )
+
+
+def block_sums(limits: Limits) -> data.StructLayout:
+    """Layout of the sums over the neurons of a block and lane, in a build with convolutions.
+
+    - ``noise``: sum of the noise signs, +-1, of the even step of the pair.
+    - ``spikes``: number of spikes.
+    """
+    bits = 2 * exact_log2(limits.block) + 1
+    return data.StructLayout({"noise": signed(bits + 1), "spikes": bits})
+
+
+def signs(limits: Limits, size: int) -> data.Layout:
+    """Layout of the noise signs (of the even step of the pair) and the spikes of ``size`` lanes; with convolutions,
+    array of `block_sums`."""
+    if limits.gradients:
+        return data.ArrayLayout(block_sums(limits), size)
     return data.StructLayout({"negatives": size, "spiked": size})
 
 
@@ -70,17 +90,25 @@ REGISTERED = ("code", "credit", "readout_credit")
 """Memories of `NeuronState` with a register behind the read port: read latency 2 cycles."""
 
 
+def block_words(limits: Limits) -> int:
+    """Words of feedback sums, credits, signs and spikes; without convolutions those of the neurons."""
+    return limits.blocks if limits.gradients else limits.words
+
+
 class StateSignatures:
     """Signatures of the memories of ``size`` lanes of a device with ``limits``; ``NeuronState`` describes them."""
 
     def __init__(self, limits: Limits, size: int) -> None:
         neuron, step = neuron_address(size, limits.words), step_address(size, limits.words)
         credit = signed(CREDIT.width)
+        # A convolution stores its feedback sums in place of credits.
+        stored = signed(BLOCK_SUM.width if limits.gradients else CREDIT.width)
+        words = block_words(limits)
         self.membrane = MemorySignature(neuron, POTENTIAL)
         self.current = MemorySignature(neuron, signed(MEMBRANE.width))
-        self.code = MemorySignature(step, CODE)
-        self.signs = MemorySignature(word_step_address(limits.words), signs(size))
-        self.credit = MemorySignature(step, credit)
+        self.code = MemorySignature(step, code(limits))
+        self.signs = MemorySignature(word_step_address(words), signs(limits, size))
+        self.credit = MemorySignature(step_address(size, words), stored)
         self.readout_credit = MemorySignature(step_address(size, limits.readout_words), credit)
 
 
@@ -103,11 +131,13 @@ class NeuronState(wiring.Component):
     current : In(MemorySignature)
         Stored input current, MEMBRANE, by ``neuron_address``. Read latency 1.
     code : In(MemorySignature)
-        CODE by ``step_address``. Read latency 2: the shift of a credit by its code needs most of a cycle.
+        `code` by ``step_address``. Read latency 2: the shift of a credit by its code needs most of a cycle.
     signs : In(MemorySignature)
-        Noise signs and spikes of all lanes by ``word_step_address``. Read latency 1.
+        Noise signs and spikes of all lanes by ``word_step_address``. Read latency 1. With convolutions the words are
+        block words, and another read port, ``sums``, serves their addition.
     credit : In(MemorySignature)
-        Credit of a hidden neuron, CREDIT, by ``step_address``. Read latency 2.
+        Credit of a hidden neuron, CREDIT, by ``step_address``. Read latency 2. With convolutions by block word; those
+        store their feedback sums here, BLOCK_SUM.
     readout_credit : In(MemorySignature)
         Credit of a readout neuron, CREDIT, by ``step_address`` with words of readout neurons. Read latency 2.
     """
@@ -116,19 +146,23 @@ class NeuronState(wiring.Component):
     current: Any
     code: Any
     signs: Any
+    sums: Any
     credit: Any
     readout_credit: Any
 
     def __init__(self, limits: Limits, size: int) -> None:
-        signatures = vars(StateSignatures(limits, size))
-        super().__init__({name: In(signature) for name, signature in signatures.items()})
+        signatures = StateSignatures(limits, size)
+        ports = {name: In(signature) for name, signature in vars(signatures).items()}
+        self._adds = limits.gradients > 0
+        super().__init__(ports | ({"sums": In(signatures.signs.read)} if self._adds else {}))
         by_neuron, by_step = limits.words * size, limits.words * size * HISTORY_STEPS
+        words = block_words(limits)
         self._depths = {
             "membrane": by_neuron,
             "current": by_neuron,
             "code": by_step,
-            "signs": limits.words * HISTORY_STEPS,
-            "credit": by_step,
+            "signs": words * HISTORY_STEPS,
+            "credit": words * size * HISTORY_STEPS,
             "readout_credit": limits.readout_words * size * HISTORY_STEPS,
         }
 
@@ -145,6 +179,17 @@ class NeuronState(wiring.Component):
             ]
             domain = m.d.sync if name in REGISTERED else m.d.comb
             domain += ports.read.data.eq(read.data)
+        if self._adds:
+            # Another copy of the same memory.
+            signs = self.signs.write
+            read, write = self.add_memory(m, "sums", signs.signature.members["data"].shape, self._depths["signs"])
+            m.d.comb += [
+                read.addr.eq(self.sums.address),
+                self.sums.data.eq(read.data),
+                write.addr.eq(signs.address),
+                write.data.eq(signs.data),
+                write.en.eq(signs.en),
+            ]
         return m
 
     def add_memory(self, m: Module, name: str, shape: ShapeLike, depth: int) -> tuple[Any, Any]:

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from amaranth import Module, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from opzo.hw.lanes.lane_command import SUM, filter_command
+from opzo.hw.lanes.lane_command import SUM, AfterWord, filter_command
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.neurons.credit_filter import filtered_credit
 from opzo.hw.neurons.filtered_credits import FilteredCredits
 from opzo.hw.neurons.neuron_state import NeuronState, StateSignatures
 from opzo.hw.neurons.time_step import TimeStep
-from opzo.hw.neurons.walk import LaneWalk, WordSignature
+from opzo.hw.neurons.walk import LaneWalk, WordSignature, is_use
 from opzo.hw.neurons.word_credits import FeedbackCredits, ReadoutCredits, error_command
 from opzo.hw.neurons.word_results import WordResults, WordResultsSignature
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, MEMBRANE
@@ -56,7 +56,9 @@ class Neurons(wiring.Component):
         Error of a readout neuron, of this group or another one.
     filter : In(filter_command)
     filtered : Out(filtered_credit)
-        Result of ``filter``, 4 cycles later.
+        Result of ``filter``, `filter_cycles` - 1 cycles later.
+    shared_saturated : Out(1)
+        With convolutions: as ``saturated`` of `SharedCredits`, with ``filtered``.
     """
 
     number: Signal
@@ -71,6 +73,7 @@ class Neurons(wiring.Component):
     error: data.View
     filter: data.View
     filtered: data.View
+    shared_saturated: Signal
 
     def __init__(self, limits: Limits, size: int) -> None:
         self._limits, self._size = limits, size
@@ -88,6 +91,7 @@ class Neurons(wiring.Component):
                 "error": In(error_command(limits)),
                 "filter": In(filter_command(limits)),
                 "filtered": Out(filtered_credit(size)),
+                **({"shared_saturated": Out(1)} if limits.gradients else {}),
             }
         )
 
@@ -107,7 +111,6 @@ class Neurons(wiring.Component):
         connect(m, step.membrane, state.membrane)
         connect(m, step.current, state.current)
         connect(m, step.code, state.code.write)
-        connect(m, credits.code, state.code.read)
         connect(m, credits.credit, state.credit.write)
         connect(m, filtered.credit, state.credit.read)
         connect(m, readout_credits.credit, state.readout_credit.write)
@@ -116,6 +119,10 @@ class Neurons(wiring.Component):
         connect(m, flipped(self.signs), state.signs.read)
         connect(m, results.results, flipped(self.results))
 
+        if limits.gradients:
+            self._connect_shared(m, walk, credits, results, filtered, state)
+        else:
+            connect(m, credits.code, state.code.read)
         sum_ = record(SUM, "sum_1", reset_less=True)
         m.d.sync += sum_.eq(self.sum)
         first, second = walk.stages.at[0], walk.stages.at[1]
@@ -147,3 +154,30 @@ class Neurons(wiring.Component):
             same = ports.read.address.as_value() == ports.write.address.as_value()
             check(m, name, ~(reads & ports.write.en & same), "a credit is read in the cycle in which it is written")
         return m
+
+    def _connect_shared(
+        self,
+        m: Module,
+        walk: LaneWalk,
+        credits: FeedbackCredits,
+        results: WordResults,
+        filtered: FilteredCredits,
+        state: NeuronState,
+    ) -> None:
+        """Ports of builds with convolutions. Codes are read by words that get credits and, after all of them, by the
+        filter."""
+        connect(m, results.sums, state.sums)
+        shares, asked = Signal(), Signal()
+        exists = Signal(reset_less=True)
+        m.d.sync += [exists.eq(walk.exists), asked.eq(shares), self.shared_saturated.eq(filtered.saturated)]
+        m.d.comb += [
+            results.exists.eq(exists),
+            filtered.number.eq(self.number),
+            filtered.activity.eq(self.settings.activity),
+            shares.eq(self.filter.valid & self.filter.shared),
+            state.code.read.address.eq(Mux(shares, filtered.code.address, credits.code.address)),
+            credits.code.data.eq(state.code.read.data),
+            filtered.code.data.eq(state.code.read.data),
+        ]
+        credits_made = is_use(walk.stages.at[0], AfterWord.CREDIT)
+        check(m, "code", ~(asked & credits_made), "a code is read for a shared credit and for a word at once")

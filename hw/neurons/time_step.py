@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,7 @@ from opzo.hw.neurons.fire import Fire
 from opzo.hw.neurons.neuron_state import StateSignatures
 from opzo.hw.neurons.walk import StagesSignature, is_use, set_address
 from opzo.spec.formats import ALPHA_BITS, MEMBRANE
+from opzo.spec.geometry import CELL_BITS
 from opzo.spec.network import Limits
 from opzo.spec.neurons import LEAK_BITS
 
@@ -22,7 +23,7 @@ class TimeStep(wiring.Component):
 
     Stages: 0 state is read; 1 sum and state; 2 input current and potential; 3 potential before the reset; 4 spike. The
     sign of the noise is drawn in even steps and negated in odd ones; without noise the stored sign stays as it is.
-    Golden twin: ``opzo.sim.golden.fire.fire``.
+    Behind a pool (``pool``) the sum counts quarters. Golden twin: ``opzo.sim.golden.fire.fire``.
 
     Parameters
     ----------
@@ -58,6 +59,7 @@ class TimeStep(wiring.Component):
 
     def __init__(self, limits: Limits, size: int) -> None:
         state = StateSignatures(limits, size)
+        self._convolutions = limits.gradients > 0
         super().__init__(
             {
                 "stages": In(StagesSignature(limits, size)),
@@ -88,7 +90,7 @@ class TimeStep(wiring.Component):
         m.d.comb += [
             *set_address(self.membrane.read.address, stages[0]),
             *set_address(self.current.read.address, stages[0]),
-            current.i.eq(self.sum.value),
+            current.i.eq(self._average(commands[1])),
         ]
         m.d.sync += [
             i.eq(Mux(commands[1].kept, self.current.read.data, current.o)),
@@ -122,6 +124,8 @@ class TimeStep(wiring.Component):
                 (fires & (fire.saturated | saturated[2])) | (is_use(stages[4], AfterWord.READOUT) & saturated[2])
             ),
         ]
+        if self._convolutions:
+            m.d.comb += self.code.data.negative.eq(negatives[2])
         reads, address = is_use(stages[0], AfterWord.FIRE), self.membrane.read.address
         pending = [
             is_use(stage, AfterWord.FIRE) & (stage.lane == address.lane) & (stage.command.word == address.word)
@@ -129,3 +133,8 @@ class TimeStep(wiring.Component):
         ]
         check(m, "membrane", ~(reads & Cat(pending).any()), "a potential is read while a new one is computed")
         return m
+
+    def _average(self, command: Any) -> Value:
+        """Sum of the lane, averaged over a cell where the layer is behind a pool."""
+        value: Value = self.sum.value
+        return Mux(command.pool, value >> CELL_BITS, value) if self._convolutions else value

@@ -137,5 +137,16 @@ def is_use(stage: Any, use: AfterWord) -> Value:
 
 def set_address(address: data.View, stage: Any) -> list[Any]:
     """Assignments to the fields of ``address`` that make it the place of the neuron in ``stage``."""
-    place = {"lane": stage.lane, "word": stage.command.word, "step": stage.command.step}
+    return _set_place(address, stage, stage.command.word)
+
+
+def set_block_address(address: data.View, stage: Any) -> list[Any]:
+    """The same for a memory of block words, which are the words of the neurons without convolutions."""
+    command = stage.command
+    by_block = "block_word" in dict(command.shape())
+    return _set_place(address, stage, command.block_word if by_block else command.word)
+
+
+def _set_place(address: data.View, stage: Any, word: Any) -> list[Any]:
+    place = {"lane": stage.lane, "word": word, "step": stage.command.step}
     return [address[name].eq(place[name]) for name, _ in address.shape()]

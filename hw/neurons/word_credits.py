@@ -7,12 +7,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from opzo.hw.lanes.accumulator import SUM_SHIFT
 from opzo.hw.lanes.lane_command import SUM, AfterWord
 from opzo.hw.lib.saturate import Saturate
 from opzo.hw.neurons.credit import Credit
 from opzo.hw.neurons.neuron_state import STEP_BITS, StateSignatures, step_address
-from opzo.hw.neurons.walk import StagesSignature, is_use, set_address
-from opzo.spec.formats import ACTIVITY_BITS, CREDIT, SCALED_ERROR
+from opzo.hw.neurons.walk import StagesSignature, is_use, set_block_address
+from opzo.spec.formats import ACTIVITY_BITS, BLOCK_SUM, BLOCK_SUM_SHIFT, CREDIT, SCALED_ERROR
 from opzo.spec.network import MAX_CLASSES, Limits
 
 
@@ -32,7 +33,8 @@ def error_command(limits: Limits) -> data.StructLayout:
 class FeedbackCredits(wiring.Component):
     """Turn feedback sums into the credits of hidden neurons (CREDIT), one neuron a cycle.
 
-    Golden twin: ``opzo.sim.golden.feedback.credit``.
+    With convolutions, SHARE stores the feedback sums of a block instead, saturated to BLOCK_SUM. Golden twins:
+    ``opzo.sim.golden.feedback.credit``, ``Run._feedback`` of ``opzo.sim.golden.run``.
 
     Parameters
     ----------
@@ -68,6 +70,7 @@ class FeedbackCredits(wiring.Component):
 
     def __init__(self, limits: Limits, size: int) -> None:
         state = StateSignatures(limits, size)
+        self._shares = limits.gradients > 0
         super().__init__(
             {
                 "next": In(step_address(size, limits.words)),
@@ -96,11 +99,23 @@ class FeedbackCredits(wiring.Component):
             credit.valid.eq(self.exists),
             credit.activity.eq(self.activity),
             self.credit.en.eq(credits),
-            *set_address(self.credit.address, self.stages.at[4]),
+            *set_block_address(self.credit.address, self.stages.at[4]),
             self.credit.data.eq(credit.credit),
             self.saturated.eq(credits & credit.saturated),
         ]
+        if self._shares:
+            self._share(m)
         return m
+
+    def _share(self, m: Module) -> None:
+        """Store the sum of a block, three cycles after stage 1."""
+        sum_ = self.sum.value
+        m.submodules.share = share = Saturate(len(sum_) - (BLOCK_SUM_SHIFT - SUM_SHIFT), BLOCK_SUM.width)
+        stages = [Signal(signed(BLOCK_SUM.width), name=f"shared_{n}", reset_less=True) for n in range(2, 5)]
+        m.d.comb += share.i.eq(sum_ >> (BLOCK_SUM_SHIFT - SUM_SHIFT))
+        m.d.sync += [after.eq(before) for after, before in zip(stages, [share.o, *stages], strict=False)]
+        with m.If(is_use(self.stages.at[4], AfterWord.SHARE)):
+            m.d.comb += [self.credit.en.eq(1), self.credit.data.eq(stages[-1])]
 
 
 class ReadoutCredits(wiring.Component):

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lanes.lane_command import AfterWord
 from opzo.hw.neurons.neuron_state import StateSignatures
-from opzo.hw.neurons.walk import StagesSignature, set_address
+from opzo.hw.neurons.walk import StagesSignature, set_block_address
 from opzo.spec.network import Limits
 
 
@@ -34,6 +34,10 @@ class WordResultsSignature(wiring.Signature):
 class WordResults(wiring.Component):
     """Collect the results of a word, lane after lane, and store its spikes and noise signs.
 
+    With convolutions they are added to those of the block's other positions, unless the command ``begins_block``. The
+    sums are read one cycle before they are written; words are at least two cycles apart, so the one before is written.
+    Golden twin: ``Hidden.block_sums`` of ``opzo.sim.golden.hidden``.
+
     Parameters
     ----------
     limits : Limits
@@ -49,6 +53,13 @@ class WordResults(wiring.Component):
         One cycle after the last lane was at stage 4.
     signs : Out(WriteSignature)
         Memory of `NeuronState`.
+
+    With convolutions, also
+
+    exists : In(1)
+        At stage 4: the lane holds a neuron of the word.
+    sums : Out(ReadSignature)
+        Memory of `NeuronState`.
     """
 
     stages: Any
@@ -58,9 +69,12 @@ class WordResults(wiring.Component):
     credit_saturated: Signal
     results: Any
     signs: Any
+    exists: Signal
+    sums: Any
 
     def __init__(self, limits: Limits, size: int) -> None:
-        self._size = size
+        self._size, self._adds = size, limits.gradients > 0
+        signs = StateSignatures(limits, size).signs
         super().__init__(
             {
                 "stages": In(StagesSignature(limits, size)),
@@ -69,7 +83,8 @@ class WordResults(wiring.Component):
                 "membrane_saturated": In(1),
                 "credit_saturated": In(1),
                 "results": Out(WordResultsSignature(size)),
-                "signs": Out(StateSignatures(limits, size).signs.write),
+                "signs": Out(signs.write),
+                **({"exists": In(1), "sums": Out(signs.read)} if self._adds else {}),
             }
         )
 
@@ -93,8 +108,25 @@ class WordResults(wiring.Component):
             results.membrane_saturated.eq(results.done & membrane),
             results.credit_saturated.eq(results.done & credit),
             self.signs.en.eq(results.done & (last.command.after_word == AfterWord.FIRE)),
-            *set_address(self.signs.address, last),
-            self.signs.data.negatives.eq(negatives),
-            self.signs.data.spiked.eq(results.spikes),
+            *set_block_address(self.signs.address, last),
         ]
+        if self._adds:
+            self._add(m, negatives)
+        else:
+            m.d.comb += [self.signs.data.negatives.eq(negatives), self.signs.data.spiked.eq(results.spikes)]
         return m
+
+    def _add(self, m: Module, negatives: Signal) -> None:
+        """Add the word's spikes and signs to those of its block."""
+        lane, begins = self.stages.at[4], self.stages.at[5].command.begins_block
+        exist = Signal(self._size, reset_less=True)
+        with m.If(lane.valid):
+            m.d.sync += exist.eq(Cat(exist[1:], self.exists))
+        m.d.comb += set_block_address(self.sums.address, lane)
+        for offset in range(self._size):
+            old, new = self.sums.data[offset], self.signs.data[offset]
+            sign = Cat(exist[offset], negatives[offset] & exist[offset]).as_signed()
+            m.d.comb += [
+                new.noise.eq(Mux(begins, 0, old.noise) + sign),
+                new.spikes.eq(Mux(begins, 0, old.spikes) + self.results.spikes[offset]),
+            ]

@@ -14,7 +14,7 @@ from opzo.hw.neurons.credit_filter import filtered_credit
 from opzo.hw.neurons.neuron_state import signs, word_step_address
 from opzo.hw.neurons.neurons import SETTINGS
 from opzo.hw.neurons.word_credits import error_command
-from opzo.hw.timing import NEURON_CYCLES
+from opzo.hw.timing import NEURON_CYCLES, filter_cycles
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.credit import filter_credit
@@ -23,19 +23,22 @@ from opzo.sim.golden.fire import fire
 from opzo.sim.golden.saturate import saturate
 from opzo.spec.formats import (
     ALPHA_BITS,
+    BLOCK_SUM,
+    BLOCK_SUM_SHIFT,
     CREDIT,
     FRAME_CREDIT,
     HISTORY_STEPS,
     MEMBRANE,
     SCALED_ERROR,
     THRESHOLD,
+    ZO_FACTOR,
 )
+from opzo.spec.geometry import CELL_BITS
 from opzo.spec.network import Limits
 from opzo.spec.neurons import NEURON_BITS, Leak, Reset
 
 CORNERS = (MEMBRANE.min - 1, MEMBRANE.min, -1, 0, 1, THRESHOLD - 1, THRESHOLD, MEMBRANE.max, MEMBRANE.max + 1)
 WORDS = 400
-FILTER_CYCLES = 4
 
 
 class Group:
@@ -51,7 +54,14 @@ class Group:
         self.negative = np.zeros(shape, bool)
         by_step = (words, HISTORY_STEPS, self.size)
         self.surrogate, self.spiked = np.zeros(by_step, np.int64), np.zeros(by_step, bool)
-        self.negatives, self.credit = np.zeros(by_step, bool), np.zeros(by_step, np.int64)
+        self.negatives = np.zeros(by_step, bool)
+        # Feedback sums or credits, and sums of signs and spikes; a dense device has a block word for each word.
+        self.convolutions = self.limits.gradients > 0
+        self.block_words = self.limits.blocks if self.convolutions else words
+        by_block = (self.block_words, HISTORY_STEPS, self.size)
+        self.credit, self.noise, self.spikes = np.zeros((3, *by_block), np.int64)
+        self.positions = np.zeros((self.block_words, HISTORY_STEPS), np.int64)
+        self.filter_cycles = filter_cycles(self.limits) - 1
         self.readout_words = self.limits.readout_words
         self.error = np.zeros((self.readout_words, HISTORY_STEPS, self.size), np.int64)
         self.alpha, self.activity = rng.choice((0, 819, (1 << ALPHA_BITS) - 1)), rng.choice((0, 21, 4095))
@@ -81,6 +91,13 @@ class Group:
         command |= {"fresh": rng.random() < 0.2, "valid_lanes": exists}
         command["neuron"] = rng.getrandbits(NEURON_BITS)
         command["kept"] &= use is AfterWord.FIRE
+        command["block_word"] = command["word"]
+        if self.convolutions:
+            block_word = rng.randrange(self.block_words)
+            # No block has more positions than the device can sum over.
+            positions = self.positions[block_word, command["step"]]
+            begins = positions in (0, self.limits.block**2) or rng.random() < 0.1
+            command |= {"block_word": block_word, "pool": rng.getrandbits(1), "begins_block": int(begins)}
         scale = 1 << rng.randrange(1, SUM["value"].width)
         sums = [
             rng.choice((*CORNERS, rng.randrange(-scale, scale), rng.randrange(-8192, 8192))) for _ in range(self.size)
@@ -90,8 +107,9 @@ class Group:
     def golden(self, command: dict[str, int], sums: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
         """Advance the golden state by a word; its expected results."""
         use, word, step = AfterWord(command["after_word"]), command["word"], command["step"]
+        place, block_place = (word, step), (command["block_word"], step)
         exists = self.first + np.arange(self.size) < command["valid_lanes"]
-        current, clipped = saturate(sums, MEMBRANE.width)
+        current, clipped = saturate(sums >> CELL_BITS * command.get("pool", 0), MEMBRANE.width)
         result = {"spikes": 0, "membrane_saturated": 0, "credit_saturated": 0}
         if use is AfterWord.STORE:
             self.current[word] = current
@@ -110,15 +128,21 @@ class Group:
             leak, reset = Leak.of_register(command["neuron"]), Reset.of_register(command["neuron"])
             fired = fire(before, current, noise, exists, leak, reset)
             self.v[word], self.negative[word] = fired.v, negative
-            place = (word, step)
+            if command.get("begins_block", 1):
+                self.noise[block_place] = self.spikes[block_place] = self.positions[block_place] = 0
+            self.noise[block_place] += np.where(negative, -1, 1) * exists
+            self.spikes[block_place] += fired.spikes
+            self.positions[block_place] += 1
             self.surrogate[place], self.spiked[place], self.negatives[place] = fired.surrogate, fired.spikes, negative
             result["spikes"] = int(fired.spikes @ (1 << np.arange(self.size)))
             result["membrane_saturated"] = int((fired.saturated | (clipped & exists)).any())
+        elif use is AfterWord.SHARE:
+            self.credit[block_place] = saturate(sums << SUM_SHIFT >> BLOCK_SUM_SHIFT, BLOCK_SUM.width)[0]
         else:
             values, saturated = credit(
-                sums << SUM_SHIFT, self.surrogate[word, step], self.spiked[word, step], self.activity, exists
+                sums << SUM_SHIFT, self.surrogate[place], self.spiked[place], self.activity, exists
             )
-            self.credit[word, step] = values
+            self.credit[block_place] = values
             result["credit_saturated"] = int(saturated.any())
         return result
 
@@ -181,15 +205,20 @@ class Group:
             np.testing.assert_array_equal(signed, self.v[word], f"seed {bench.seed()}: potentials of word {word}")
 
     async def check_signs(self) -> None:
-        """Compare signs and spikes of each word and step."""
+        """Compare signs and spikes of each word and step, with convolutions their sums."""
         dut = self.dut
         bits = 1 << np.arange(self.size)
-        for word in range(self.limits.words):
+        for word in range(self.block_words):
             for step in range(HISTORY_STEPS):
-                dut.signs__address.value = pack(word_step_address(self.limits.words), {"word": word, "step": step})
+                dut.signs__address.value = pack(word_step_address(self.block_words), {"word": word, "step": step})
                 await FallingEdge(dut.clk)
-                got = unpack(signs(self.size), int(dut.signs__data.value))
-                want = {"negatives": self.negatives[word, step] @ bits, "spiked": self.spiked[word, step] @ bits}
+                got = unpack(signs(self.limits, self.size), int(dut.signs__data.value))
+                want: Any
+                if self.convolutions:
+                    sums = zip(self.noise[word, step], self.spikes[word, step], strict=True)
+                    want = [{"noise": noise, "spikes": spikes} for noise, spikes in sums]
+                else:
+                    want = {"negatives": self.negatives[word, step] @ bits, "spiked": self.spiked[word, step] @ bits}
                 assert got == want, f"seed {bench.seed()}: signs of word {word}, step {step}"
 
     async def give_errors(self) -> None:
@@ -209,22 +238,46 @@ class Group:
                 if rng.random() < 0.2:
                     await FallingEdge(dut.clk)
 
+    def shared_credits(self, steps: int, word: int, place: dict[str, int], losses: np.ndarray, odd: np.ndarray) -> Any:
+        """Golden credits of a word that shares feedback sums, and where they saturated: (steps, lanes) each."""
+        code = (place["code_word"], slice(steps))
+        exists = self.first + np.arange(self.size) < place["valid_lanes"]
+        sign = np.where(self.negatives[code] ^ odd[:, None], -1, 1)
+        total = (self.credit[word, :steps] << BLOCK_SUM_SHIFT) + sign * ZO_FACTOR * losses[:, None]
+        return credit(
+            total, self.surrogate[code], self.spiked[code], self.activity, np.broadcast_to(exists, sign.shape)
+        )
+
     async def check_filter(self, *, readout: int, word: int, steps: int, frame: int) -> None:
         """Read and compare the filtered credits of a word."""
-        dut = self.dut
+        dut, rng = self.dut, self.rng
         source = (self.error if readout else self.credit)[word, :steps]
+        shared = self.convolutions and not readout and (abs(source).max() > CREDIT.max or rng.random() < 0.5)
+        saturated = np.zeros(source.shape, bool)
+        more: list[dict[str, int]] = [{}] * steps
+        if self.convolutions:
+            exists = rng.choice((self.limits.lanes, rng.randint(1, self.limits.lanes)))
+            place = {"code_word": rng.randrange(self.limits.words), "valid_lanes": exists, "shared": int(shared)}
+            scale = rng.choice((0, 1 << rng.randrange(1, SCALED_ERROR.width)))
+            losses = np.array([rng.randint(-scale, scale - 1) if scale > 1 else 0 for _ in range(steps)])
+            losses[rng.randrange(steps)] = rng.choice((0, SCALED_ERROR.min, SCALED_ERROR.max))
+            losses = losses.clip(SCALED_ERROR.min, SCALED_ERROR.max)
+            odd = np.array([rng.getrandbits(1) for _ in range(steps)], bool)
+            more = [place | {"loss": int(losses[step]), "odd": int(odd[step])} for step in range(steps)]
+            if shared:
+                source, saturated = self.shared_credits(steps, word, place, losses, odd)
         filtered = filter_credit(source[:, None, :])[:, 0, :]
         total = np.clip(filtered.sum(axis=0), FRAME_CREDIT.min, FRAME_CREDIT.max)
         commands = [(lane, step) for lane in range(self.size) for step in reversed(range(steps))]
-        for cycle in range(len(commands) + FILTER_CYCLES):
+        for cycle in range(len(commands) + self.filter_cycles):
             if cycle < len(commands):
                 lane, step = commands[cycle]
                 values = {"valid": 1, "first": step == steps - 1, "frame": frame, "readout": readout}
-                dut.filter.value = pack(self.filter, values | {"lane": lane, "word": word, "step": step})
+                dut.filter.value = pack(self.filter, values | {"lane": lane, "word": word, "step": step} | more[step])
             else:
                 dut.filter.value = self.rng.getrandbits(len(dut.filter)) & ~1
             await ReadOnly()
-            taken = cycle - FILTER_CYCLES
+            taken = cycle - self.filter_cycles
             got = unpack(filtered_credit(self.size), int(dut.filtered.value))
             if taken < 0:
                 assert not got["valid"]
@@ -233,6 +286,9 @@ class Group:
                 where = f"seed {bench.seed()}: word {word}, lane {lane}, step {step}"
                 assert (got["valid"], got["lane"], got["step"]) == (1, lane, step), where
                 assert got["credit"] == filtered[step, lane], where
+                if self.convolutions:
+                    last = lane == self.size - 1
+                    assert dut.shared_saturated.value == (last and saturated[step].any()), where
                 if step == 0:
                     assert got["factor"] == (total[lane] if frame else filtered[0, lane]), where
             await FallingEdge(dut.clk)
@@ -245,11 +301,12 @@ async def matches_golden(dut: Any) -> None:
     group = Group(dut, rng)
     await group.start()
     # Write every place before it is read.
+    credits = (AfterWord.CREDIT, AfterWord.SHARE) if group.convolutions else (AfterWord.CREDIT,)
     for use, count in ((AfterWord.STORE, WORDS // 4), (AfterWord.FIRE, WORDS), (AfterWord.CREDIT, WORDS)):
         for _ in range(count):
             await group.word(use, rng.choice((0, 0, rng.randrange(20))))
     for _ in range(WORDS):
-        use = rng.choice((AfterWord.STORE, AfterWord.FIRE, AfterWord.FIRE, AfterWord.READOUT, AfterWord.CREDIT))
+        use = rng.choice((AfterWord.STORE, AfterWord.FIRE, AfterWord.FIRE, AfterWord.READOUT, *credits))
         await group.word(use, rng.choice((0, rng.randrange(5), 20)))
     await group.settle()
     await group.check_potentials()
@@ -258,7 +315,7 @@ async def matches_golden(dut: Any) -> None:
     await FallingEdge(dut.clk)
     for _ in range(60):
         readout = rng.getrandbits(1)
-        words = group.readout_words if readout else group.limits.words
+        words = group.readout_words if readout else group.block_words
         await group.check_filter(
             readout=readout, word=rng.randrange(words), steps=rng.randint(1, HISTORY_STEPS), frame=rng.getrandbits(1)
         )
