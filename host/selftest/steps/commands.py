@@ -39,8 +39,12 @@ def commands_step(dut: DeviceUnderTest) -> str:
     transport = simulated("golden", limits, clock_khz=device.identity.clock_khz)
     golden = Device("golden", Link(Connection.over(transport, "golden")))
     network = first_that_fits(limits, _networks(limits))
-    for row, count in ((0, _longest_read(limits)), (limits.rows - 1, 1)):
-        golden.write_memory(Space.WEIGHTS, row, device.read_memory(Space.WEIGHTS, row, count))
+    # What the script reads before it is written.
+    found = [(Space.WEIGHTS, 0, _longest_read(limits)), (Space.WEIGHTS, limits.rows - 1, 1)]
+    if limits.gradients:
+        found += [(Space.GRADIENTS, row, 1) for row in (0, Space.GRADIENTS.rows(limits) - 1)]
+    for space, row, count in found:
+        golden.write_memory(space, row, device.read_memory(space, row, count))
     for each in (device, golden):
         prepare(each, network, Rule.OPZO, dut.seed)
         # The neuron fires at each event, so that a lost or doubled event shows.

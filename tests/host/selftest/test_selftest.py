@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from faulty_device import SEED, dut_of, failure
 from small_chip import NARROW_CHIP, SMALL_CHIP
@@ -16,9 +18,11 @@ from opzo.host.selftest import suite
 from opzo.host.selftest.device_under_test import DeviceUnderTest
 from opzo.host.selftest.lossy_transport import DIRECTIONS
 from opzo.host.selftest.mismatch import MismatchError
+from opzo.host.selftest.steps.commands import commands_step
 from opzo.host.selftest.steps.lfsr import lfsr_step
 from opzo.host.selftest.steps.link import link_step
 from opzo.host.selftest.steps.memory import memory_step
+from opzo.host.selftest.steps.neurons import neurons_step
 from opzo.host.selftest.steps.registers import registers_step
 from opzo.host.selftest.steps.training import events_step, training_step
 from opzo.host.selftest.suite import STEPS, SelfTest
@@ -66,6 +70,15 @@ def passes(device: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert steps["events"]["details"]["input"] == "spikes"
     assert steps["link"]["details"]["frames_sent_again"] > 0
     assert all(sum(steps["link"]["details"]["faults"][way].values()) > 5 for way in DIRECTIONS)
+
+
+@pytest.mark.usefixtures("quick")
+def test_chip_with_convolutions_and_few_block_words_passes() -> None:
+    """Its gradients are unknown before the tests, and fewer words of dense layers fit than it has words of neurons."""
+    core = GoldenCore(replace(SMALL_CHIP, gradients=20, blocks=1))
+    core.gradients[...] = np.random.default_rng(0).integers(-(1 << 31), 1 << 31, core.gradients.shape)
+    for step in (commands_step, neurons_step, link_step):
+        step(dut_of(ModelTransport(core)))
 
 
 @pytest.mark.usefixtures("quick")
