@@ -12,13 +12,15 @@ from opzo.hw.error.local_readout import LocalReadout
 from opzo.hw.error.ports import AnswerSignature, ErrorProgressSignature, ErrorReadSignature
 from opzo.hw.error.readout_shifter import ReadoutShifter
 from opzo.hw.lanes.lane_command import SUM
+from opzo.hw.lanes.lane_ports import local_width
 from opzo.hw.lib.saturate import Saturate
 from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.registers import layers_layout
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import tag_layout
 from opzo.hw.timing import ACCUMULATED, ISSUE_CYCLES, READOUT_RESTART, local_stage, require
-from opzo.spec.formats import MEMBRANE, WEIGHT
+from opzo.spec.formats import MEMBRANE
+from opzo.spec.geometry import CELL_BITS
 from opzo.spec.network import Limits
 from opzo.spec.registers import Counter
 
@@ -44,7 +46,7 @@ class LaneSumsSignature(Signature):
                 "soon": Out(1),
                 "chain": Out(SUM["value"].shape),
                 "tag": Out(tag_layout(limits)),
-                "local_sum": Out(signed(WEIGHT.width + limits.lane_bits)),
+                "local_sum": Out(signed(local_width(limits) + limits.lane_bits)),
                 "local_tag": Out(tag_layout(limits)),
             }
         )
@@ -111,12 +113,21 @@ class ErrorPath(wiring.Component):
         wiring.connect(m, error.progress, wiring.flipped(self.progress))
         wiring.connect(m, wiring.flipped(self.read), error.read)
         wiring.connect(m, error.answer, wiring.flipped(self.answer))
+        readout_layer = self.layers[limits.layers]
+        total = self.sums.chain
+        if limits.gradients:
+            # Behind a pool the sum counts quarters.
+            total = Mux(readout_layer.pool, self.sums.chain >> CELL_BITS, self.sums.chain)
+            # The readout of a class comes one cycle after its last word.
+            layer = Signal.like(local_tag.layer)
+            m.d.sync += layer.eq(local_tag.layer)
+            m.d.comb += local.block_shift.eq(self.layers[layer].block_shift)
         local_start = local_tag.local & local_tag.first & local_tag.first_word
         m.d.comb += [
             shifter.soon.eq(self.sums.soon),
-            shifter.lanes.eq(Mux(tag.last_word, self.layers[limits.layers].tail, limits.lanes)),
+            shifter.lanes.eq(Mux(tag.last_word, readout_layer.tail, limits.lanes)),
             self.shift.eq(shifter.shift),
-            saturate.i.eq(self.sums.chain),
+            saturate.i.eq(total),
             local.valid.eq(local_tag.local),
             local.first.eq(local_tag.first),
             local.last.eq(local_tag.last),

@@ -5,6 +5,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from amaranth.utils import exact_log2
 
 from opzo.hw.error.local_readout import LocalReadout
 from opzo.sim.benches import bench
@@ -20,11 +21,11 @@ OUTPUTS = {"o_valid": 1, "o": 1}
 
 def corner_entries(limits: Limits) -> list[np.ndarray]:
     """Entries (words, lanes) of one class: the ends, and sums around those that just saturate."""
-    full = (limits.words, limits.lanes)
+    full = (limits.blocks or limits.words, limits.lanes)
     entries = [np.full(full, value) for value in (WEIGHT.min, -1, 0, 1, WEIGHT.max)]
     for end in (MEMBRANE.min, MEMBRANE.max):
         for d in (-2, -1, 0, 1, 2):
-            flat = np.zeros(limits.words * limits.lanes, np.int64)
+            flat = np.zeros(full[0] * full[1], np.int64)
             top = WEIGHT.max if end > 0 else WEIGHT.min
             whole, rest = divmod(end + d, top)
             flat[:whole], flat[whole] = top, rest
@@ -36,16 +37,21 @@ def corner_entries(limits: Limits) -> list[np.ndarray]:
 async def matches_golden(dut: Any) -> None:
     limits = Limits(**bench.parameters()["limits"])
     rng, arrays = Random(bench.seed()), np.random.default_rng(bench.seed())
-    unit = PipelinedUnit(dut, LocalReadout(limits).signature, INPUTS, OUTPUTS, rng)
+    most = limits.blocks or limits.words
+    shifts = range(exact_log2(limits.block) + 1)
+    inputs = INPUTS | ({"block_shift": 1} if limits.gradients else {})
+    unit = PipelinedUnit(dut, LocalReadout(limits).signature, inputs, OUTPUTS, rng)
     await bench.start(dut)
     classes = corner_entries(limits)
     for _ in range(300):
-        words = rng.choice((1, 2, limits.words))
+        words = rng.choice((1, 2, most))
         classes.append(arrays.integers(-(1 << rng.randrange(1, 16)), 1 << rng.randrange(1, 16), (words, limits.lanes)))
-    vectors: dict[str, list[int]] = {name: [] for name in INPUTS}
+    vectors: dict[str, list[int]] = {name: [] for name in inputs}
     valid, expected = [], []
     for entries in classes:
-        spikes = arrays.random(entries.shape) < rng.choice((0.1, 0.5, 1.1))
+        shift = rng.choice(shifts)
+        share, scale = rng.choice((0.1, 0.5, 1.0)), rng.choice((1, 1 << 2 * shift))
+        spikes = arrays.binomial(scale, share, entries.shape)
         sums = (entries * spikes).sum(axis=1).tolist()
         for word, total in enumerate(sums):
             while rng.random() < 0.2:
@@ -55,14 +61,15 @@ async def matches_golden(dut: Any) -> None:
                     ("first", rng.getrandbits(1)),
                     ("last", rng.getrandbits(1)),
                     ("sum", 1),
+                    ("block_shift", shift),
                 ):
-                    vectors[name].append(bits)
+                    vectors.get(name, []).append(bits)
                 valid.append(0)
             row = {"valid": 1, "first": word == 0, "last": word == len(sums) - 1, "sum": total}
-            for name, value in row.items():
-                vectors[name].append(int(value))
+            for name, value in (row | {"block_shift": shift}).items():
+                vectors.get(name, []).append(int(value))
             valid.append(int(row["last"]))
-        expected.append(int(local_readout(entries[:, None, :], spikes, 0)[0]))
+        expected.append(int(local_readout(entries[:, None, :], spikes, 2 * shift)[0]))
     results = await unit.run(vectors)
     assert_equal(results["o_valid"], valid, what="strobes by cycle", seed=bench.seed())
     got = [o for o, strobe in zip(results["o"], results["o_valid"], strict=True) if strobe]

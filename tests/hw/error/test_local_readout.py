@@ -10,12 +10,13 @@ from opzo.spec.formats import MEMBRANE
 from opzo.spec.network import Limits
 
 
-@pytest.mark.parametrize(("lanes", "words"), [(4, 8), (64, 3)])
-def test_unit_matches_golden(lanes, words):
-    limits = Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=16)
+@pytest.mark.parametrize(("lanes", "words", "block"), [(4, 8, 0), (64, 3, 0), (4, 2, 1), (8, 40, 32)])
+def test_unit_matches_golden(lanes, words, block):
+    blocks = {"gradients": 8, "blocks": 9, "block": block} if block else {}
+    limits = Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=16, **blocks)
     run_bench(
         LocalReadout(limits),
-        name=f"local-{lanes}",
+        name=f"local-{lanes}-{block}",
         test_module="opzo.sim.benches.error.local_readout",
         parameters={"limits": asdict(limits)},
     )
