@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
@@ -39,6 +39,8 @@ class RowPortSignature(Signature):
 
 class MemoryPort(wiring.Component):
     """Move one row between the host and the lanes through the shift chain, or from the traces to the host.
+
+    A row of gradients is the low or high halves of a row-word.
 
     Members
     -------
@@ -98,6 +100,10 @@ class MemoryPort(wiring.Component):
             command.first.eq(1),
             command.operand.eq(SPIKE_INPUT),
         ]
+        gradients: Value = Const(0)
+        if self._limits.gradients:
+            gradients = request.space == Space.GRADIENTS
+            m.d.comb += command.gradient_address.eq(request.address >> 1)
         m.d.sync += self.lane_command.eq(command)
         with m.Switch(request.space):
             with m.Case(Space.HISTORY):
@@ -126,6 +132,11 @@ class MemoryPort(wiring.Component):
                         m.d.comb += [command.load_low.eq(~odd), command.load_high.eq(odd)]
                     with m.Case(Space.MEMBRANE):
                         m.d.comb += command.load_membrane.eq(1)
+                if self._limits.gradients:
+                    m.d.comb += [
+                        command.load_gradient_low.eq(gradients & ~odd),
+                        command.load_gradient_high.eq(gradients & odd),
+                    ]
                 m.d.sync += wait.eq(settled)
                 m.next = "WAIT"
             with m.State("WAIT"):
@@ -151,11 +162,17 @@ class MemoryPort(wiring.Component):
                 with m.If(wait == 0):
                     m.next = "STORE"
             with m.State("STORE"):
+                states = ~weights & ~gradients
                 m.d.comb += [
                     command.store_row.eq(weights),
-                    command.store_low.eq(~weights & ~odd),
-                    command.store_high.eq(~weights & odd),
+                    command.store_low.eq(states & ~odd),
+                    command.store_high.eq(states & odd),
                 ]
+                if self._limits.gradients:
+                    m.d.comb += [
+                        command.store_gradient_low.eq(gradients & ~odd),
+                        command.store_gradient_high.eq(gradients & odd),
+                    ]
                 m.d.sync += wait.eq(PORT_STORE)
                 m.next = "FINISH"
             with m.State("FINISH"):

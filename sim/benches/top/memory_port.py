@@ -9,8 +9,8 @@ from cocotb.triggers import Event, FallingEdge, ReadOnly, with_timeout
 
 from opzo.hw.input.traces import ENTRY
 from opzo.hw.interface import MEMORY_COMMAND
-from opzo.hw.lanes.lane_command import SHIFT_CHAIN_FIELDS, lane_command
-from opzo.hw.timing import ACCUMULATED, RESULT, ROW, STAGES
+from opzo.hw.lanes.lane_command import lane_command, shift_chain_fields
+from opzo.hw.timing import ACCUMULATED, GRADIENT, RESULT, ROW, STAGES
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import TIMEOUT_US, StreamSink, StreamSource, pack, unpack
@@ -20,8 +20,7 @@ from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, MEMBRANE, SPIKE_INPUT, W
 from opzo.spec.memories import Space
 from opzo.spec.network import Limits
 
-WRITABLE = (Space.WEIGHTS, Space.LFSR)
-STORES = ("store_row", "store_low", "store_high")
+WRITABLE = tuple(space for space in Space if space.writable)
 
 
 class ChainModel:
@@ -32,6 +31,7 @@ class ChainModel:
     def __init__(self, dut: Any, core: GoldenCore) -> None:
         self._dut, self._core = dut, core
         self._layout = lane_command(core.limits)
+        self._fields = shift_chain_fields(core.limits)
         self._stages: list[dict[str, int]] = [self._unpack(0)] * STAGES
         self._chain = [0] * core.limits.lanes
         self._shifts, self._chain_in = [False, False], 0
@@ -51,7 +51,7 @@ class ChainModel:
         while True:
             await ReadOnly()
             command = self._unpack(int(dut.lane_command.value))
-            assert sum(command[name] for name in SHIFT_CHAIN_FIELDS) <= int(dut.rows__busy.value)
+            assert sum(command[name] for name in self._fields) <= int(dut.rows__busy.value)
             # A word beyond the last is requested only if the result is ignored.
             index = int(dut.trace_index.value)
             answers = [
@@ -81,7 +81,9 @@ class ChainModel:
         for half, name in enumerate(("store_low", "store_high")):
             if row[name]:
                 core.write_row(Space.LFSR, half, self._words())
-        self.stored += any(result[name] for name in STORES)
+        if core.limits.gradients:
+            self._step_gradients(self._stages[GRADIENT])
+        self.stored += any(result[name] for name in self._fields if name.startswith("store"))
         if self._shifts[0]:
             self._chain = [*chain[1:], chain_in]
         potentials = self._potentials.pop(0) if self._potentials else None
@@ -97,6 +99,15 @@ class ChainModel:
         for half, name in enumerate(("load_low", "load_high")):
             if row[name]:
                 self._chain = core.read_row(Space.LFSR, half).tolist()
+
+    def _step_gradients(self, command: dict[str, int]) -> None:
+        """The same for gradients."""
+        for half, name in enumerate(("low", "high")):
+            row = 2 * command["gradient_address"] + half
+            if command[f"store_gradient_{name}"]:
+                self._core.write_row(Space.GRADIENTS, row, self._words())
+            if command[f"load_gradient_{name}"]:
+                self._chain = self._core.read_row(Space.GRADIENTS, row).tolist()
 
     def _words(self) -> np.ndarray:
         return np.array(self._chain, np.int64).astype(np.uint16)
@@ -121,7 +132,9 @@ class Driver:
         membrane[:, :4] = [MEMBRANE.min, MEMBRANE.max, -1, 0]
         past = arrays.integers(0, 1 << HISTORY_STEPS, (2, *shape))
         input_past = arrays.integers(0, 1 << HISTORY_STEPS, (2, *self.golden.input_trace.shape))
+        gradients = arrays.integers(-(1 << 31), 1 << 31, self.golden.gradients.shape)
         for core in (self.golden, self.lanes):
+            core.gradients[...] = gradients
             core.memory[...], core.membrane[...] = memory, membrane
             core.trace[...], core.history[...] = past
             core.input_trace[...], core.input_history[...] = input_past
@@ -172,6 +185,7 @@ class Driver:
         """Compare all writable memories."""
         seed = bench.seed()
         assert_equal(self.lanes.memory, self.golden.memory, what="rows", seed=seed)
+        assert_equal(self.lanes.gradients, self.golden.gradients, what="gradients", seed=seed)
         assert_equal(self.lanes.lfsrs.states, self.golden.lfsrs.states, what="LFSRs", seed=seed)
 
 

@@ -1,4 +1,6 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
+
+import pytest
 
 from opzo.hw.memory_port import MemoryPort
 from opzo.sim.benches.bench import run_bench
@@ -6,12 +8,14 @@ from opzo.spec.network import Limits
 
 # More rows of inputs than words, the last of them not full.
 LIMITS = Limits(lanes=8, rows=100, inputs=101, words=6, classes=10)
+CONVOLUTIONS = replace(LIMITS, gradients=30, blocks=4, block=2)
 
 
-def test_port_matches_golden():
+@pytest.mark.parametrize("limits", [LIMITS, CONVOLUTIONS], ids=["dense", "convolutions"])
+def test_port_matches_golden(limits):
     run_bench(
-        MemoryPort(LIMITS),
-        name="memory_port",
+        MemoryPort(limits),
+        name=f"memory_port-{limits.gradients}",
         test_module="opzo.sim.benches.top.memory_port",
-        parameters={"limits": asdict(LIMITS)},
+        parameters={"limits": asdict(limits)},
     )
