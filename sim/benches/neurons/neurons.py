@@ -38,6 +38,8 @@ from opzo.spec.network import Limits
 from opzo.spec.neurons import NEURON_BITS, Leak, Reset
 
 CORNERS = (MEMBRANE.min - 1, MEMBRANE.min, -1, 0, 1, THRESHOLD - 1, THRESHOLD, MEMBRANE.max, MEMBRANE.max + 1)
+FAR = (-(1 << 21), (1 << 21) - 1)
+"""Sums, without their low bits, that give the smallest and largest BLOCK_SUM."""
 WORDS = 400
 
 
@@ -99,8 +101,10 @@ class Group:
             begins = positions in (0, self.limits.block**2) or rng.random() < 0.1
             command |= {"block_word": block_word, "pool": rng.getrandbits(1), "begins_block": int(begins)}
         scale = 1 << rng.randrange(1, SUM["value"].width)
+        # Half of the feedback sums of blocks are near the ends, where credits saturate.
+        corners = (*CORNERS, *FAR * len(CORNERS)) if use is AfterWord.SHARE else CORNERS
         sums = [
-            rng.choice((*CORNERS, rng.randrange(-scale, scale), rng.randrange(-8192, 8192))) for _ in range(self.size)
+            rng.choice((*corners, rng.randrange(-scale, scale), rng.randrange(-8192, 8192))) for _ in range(self.size)
         ]
         return command, np.array(sums), np.array([rng.getrandbits(1) for _ in range(self.size)], bool)
 
@@ -265,6 +269,10 @@ class Group:
             odd = np.array([rng.getrandbits(1) for _ in range(steps)], bool)
             more = [place | {"loss": int(losses[step]), "odd": int(odd[step])} for step in range(steps)]
             if shared:
+                # Sums at the ends saturate where the surrogate derivative is 1; others of the same word do not.
+                code = rng.choice([place["code_word"], *np.flatnonzero((self.surrogate[:, :steps] == 0).any((1, 2)))])
+                place["code_word"] = int(code)
+                more = [one | place for one in more]
                 source, saturated = self.shared_credits(steps, word, place, losses, odd)
         filtered = filter_credit(source[:, None, :])[:, 0, :]
         total = np.clip(filtered.sum(axis=0), FRAME_CREDIT.min, FRAME_CREDIT.max)
@@ -302,7 +310,8 @@ async def matches_golden(dut: Any) -> None:
     await group.start()
     # Write every place before it is read.
     credits = (AfterWord.CREDIT, AfterWord.SHARE) if group.convolutions else (AfterWord.CREDIT,)
-    for use, count in ((AfterWord.STORE, WORDS // 4), (AfterWord.FIRE, WORDS), (AfterWord.CREDIT, WORDS)):
+    uses = ((AfterWord.STORE, WORDS // 4), (AfterWord.FIRE, WORDS), *((use, WORDS) for use in credits))
+    for use, count in uses:
         for _ in range(count):
             await group.word(use, rng.choice((0, 0, rng.randrange(20))))
     for _ in range(WORDS):
@@ -313,7 +322,7 @@ async def matches_golden(dut: Any) -> None:
     await group.check_signs()
     await group.give_errors()
     await FallingEdge(dut.clk)
-    for _ in range(60):
+    for _ in range(160 if group.convolutions else 60):
         readout = rng.getrandbits(1)
         words = group.readout_words if readout else group.block_words
         await group.check_filter(
