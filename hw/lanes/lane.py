@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from opzo.hw.gradients.accumulators import HALF, UPDATE_WIDTH
+from opzo.hw.gradients.step import GradientStep
 from opzo.hw.lanes.accumulator import Accumulator
+from opzo.hw.lanes.entry_step import ENTRY_STEP_CYCLES, FACTOR_CYCLES, EntryStep
 from opzo.hw.lanes.lane_command import SUM, lane_fields, lane_stage
-from opzo.hw.lanes.lane_ports import ShiftChainSignature
+from opzo.hw.lanes.lane_ports import ShiftChainSignature, local_width
 from opzo.hw.lanes.selector import CreditSelector, TableWriteSignature
 from opzo.hw.lanes.update import DECAY_BITS, RowUpdate
 from opzo.hw.lib.lfsr import LaneLFSR
@@ -16,11 +19,14 @@ from opzo.hw.lib.multiplier import Multiplier
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.record import record
 from opzo.hw.lib.saturate import Saturate
-from opzo.hw.timing import ACCUMULATED, HISTORY, PRODUCT, RESULT, ROW, UPDATE
+from opzo.hw.neurons.neuron_state import block_sums
+from opzo.hw.timing import ACCUMULATED, HISTORY, PRODUCT, RESULT, ROW, UPDATE, require
 from opzo.spec.formats import (
     DRAW_BITS,
     FEEDBACK_ENTRY,
     FEEDBACK_FACTOR_BITS,
+    GRADIENT,
+    GRADIENT_SHIFT_MAX,
     LFSR_BITS,
     PRODUCT_SHIFT,
     WEIGHT,
@@ -40,7 +46,8 @@ class Lane(wiring.Component):
         update           row        random      row with   decayed    credits to     exact row    new row,
                                     bits, step  step       row        subtract                    saturated
 
-    ``step`` is that of a feedback entry.
+    ``step`` is that of a feedback entry. With convolutions it is a product with the sums of a block, and takes the
+    place of the selected credits at stage PRODUCT; so does the step of gradients, which come at stage GRADIENT.
 
     Parameters
     ----------
@@ -62,13 +69,26 @@ class Lane(wiring.Component):
     row : In(signed)
         Row at stage ROW, in the units of WEIGHT and FEEDBACK_ENTRY.
     negative, spiked : In(1)
-        At stage ROW: noise sign of the pair's even step, and spike, of the lane's neuron in the command's step.
+        At stage ROW: noise sign of the pair's even step, and spike, of the lane's neuron in the command's step; without
+        convolutions.
     result : Out(signed), result_saturated : Out(1)
         New row at stage RESULT, as the memory stores it.
     shift_chain : In(ShiftChainSignature)
         Register of the lane in the shift chain: ``input`` is the register of the next lane.
     local : Out(signed)
-        At stage ROW + 1: the row if the lane's neuron spiked in the command's step, else 0.
+        At stage ROW + 1: the row if the lane's neuron spiked in the command's step, else 0. With convolutions at stage
+        PRODUCT + 1, where ``local`` is set and ``feedback`` is not: the row times the spikes of the lane's block.
+
+    With convolutions, also
+
+    sums : In(block_sums)
+        At stage ROW: sums over the lane's neurons in the command's block and step.
+    gradient : In(signed)
+        At stage GRADIENT.
+    gradient_shift : In
+        As that of `LanePorts`.
+    gradient_update : Out(signed)
+        At stage ACCUMULATED, with ``accumulate``: update of the gradient. Else the register in the shift chain.
     """
 
     index: Signal
@@ -83,9 +103,20 @@ class Lane(wiring.Component):
     result_saturated: Signal
     shift_chain: Any
     local: Signal
+    sums: data.View
+    gradient: Signal
+    gradient_shift: Signal
+    gradient_update: Signal
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        signs = {"negative": In(1), "spiked": In(1)}
+        of_convolutions = {
+            "sums": In(block_sums(limits)),
+            "gradient": In(signed(GRADIENT.width)),
+            "gradient_shift": In(range(GRADIENT_SHIFT_MAX + 1)),
+            "gradient_update": Out(signed(UPDATE_WIDTH)),
+        }
         super().__init__(
             {
                 "index": In(range(limits.lanes)),
@@ -95,12 +126,11 @@ class Lane(wiring.Component):
                 "table_write": In(TableWriteSignature(limits)),
                 "decay": In(DECAY_BITS),
                 "row": In(signed(WEIGHT.width)),
-                "negative": In(1),
-                "spiked": In(1),
                 "result": Out(signed(limits.weight_bits)),
                 "result_saturated": Out(1),
                 "shift_chain": In(ShiftChainSignature()),
-                "local": Out(signed(WEIGHT.width)),
+                "local": Out(signed(local_width(limits))),
+                **(of_convolutions if limits.gradients else signs),
             }
         )
         self.stage: dict[int, data.View] = {s: getattr(self, f"stage_{s}") for s in lane_fields(limits)}
@@ -111,15 +141,24 @@ class Lane(wiring.Component):
         m.submodules.accumulator = accumulator = Accumulator()
         m.submodules.lfsr = lfsr = LaneLFSR()
         m.submodules.selector = selector = CreditSelector(self._limits)
-        m.submodules.update = update = RowUpdate(self._limits.weight_bits)
+        m.submodules.update = update = RowUpdate(self._limits)
         # At stage ROW: whether the lane holds a neuron of the word.
         exists = Signal(reset_less=True)
         m.d.sync += exists.eq(self.index < self.stage[ROW - 1].valid_lanes)
         chain = record(SUM, "chain", reset_less=True)
-        self._multiply(m, multiplier, selector.active_factor)
+        operand: Value = self.stage[HISTORY].operand
+        if self._limits.gradients:
+            entry = self._step_entry(m, exists)
+            # The spikes of a block multiply its entry for the sum of a local readout.
+            command = self.stage[HISTORY]
+            operand = Mux(command.local & ~command.feedback, entry.factor, operand)
+            self._update_from_blocks(m, multiplier, update, selector, entry)
+            self._change_gradient(m, update, chain)
+        else:
+            self._update(m, update, selector, exists)
+        self._multiply(m, multiplier, selector.active_factor, operand)
         self._accumulate(m, multiplier, accumulator)
         self._select(m, selector, exists)
-        self._update(m, update, selector, exists)
         self._store(m, update, chain)
         self._shift(m, chain, accumulator, lfsr)
         m.d.comb += [
@@ -129,7 +168,7 @@ class Lane(wiring.Component):
         ]
         return m
 
-    def _multiply(self, m: Module, multiplier: Multiplier, credit_factor: Signal) -> None:
+    def _multiply(self, m: Module, multiplier: Multiplier, credit_factor: Signal, operand: Value) -> None:
         """Stages ROW to HISTORY: shift the row and choose the factors of the product."""
         stage, command = self.stage, self.stage[UPDATE]
         m.submodules.factor = factor = Saturate(FEEDBACK_ENTRY.width, FEEDBACK_FACTOR_BITS)
@@ -137,12 +176,19 @@ class Lane(wiring.Component):
         negative = Signal(reset_less=True)
         # One register more than the multiplier has itself, which may be far away.
         a = Signal.like(multiplier.a, reset_less=True)
-        m.d.sync += [shifted.eq(self.row >> stage[ROW].feedback_shift), negative.eq(self.negative)]
-        m.d.comb += [factor.i.eq(shifted), multiplier.a.eq(a), multiplier.b.eq(stage[UPDATE + 1].operand)]
+        m.d.sync += [
+            shifted.eq(self.row >> stage[ROW].feedback_shift),
+            negative.eq(self.sums.noise < 0 if self._limits.gradients else self.negative),
+        ]
+        m.d.comb += [factor.i.eq(shifted), multiplier.a.eq(a), multiplier.b.eq(operand)]
         with m.If(command.learn):
             m.d.sync += a.eq(credit_factor)
         with m.Elif(command.zero_order):
-            m.d.sync += a.eq(Mux(negative ^ command.odd, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT)
+            zero_order: Value = Mux(negative ^ command.odd, -ZO_FACTOR, ZO_FACTOR) << PRODUCT_SHIFT
+            if self._limits.gradients:
+                # The neurons of a convolution add it to the feedback sum that they share.
+                zero_order = Mux(command.shared, 0, zero_order)
+            m.d.sync += a.eq(zero_order)
         with m.Elif(command.feedback):
             m.d.sync += a.eq(factor.o << PRODUCT_SHIFT)
         with m.Else():
@@ -194,6 +240,48 @@ class Lane(wiring.Component):
             update.credits.product_en.eq(stage[PRODUCT].learn),
         ]
 
+    def _step_entry(self, m: Module, exists: Signal) -> EntryStep:
+        """Stages ROW to PRODUCT: step of a feedback entry that a block shares."""
+        require(ROW + FACTOR_CYCLES == HISTORY, "spikes of a block do not meet the operand of the multiplier")
+        require(ROW + ENTRY_STEP_CYCLES == PRODUCT, "the step of a shared entry does not come with the credits")
+        stage = self.stage
+        m.submodules.entry = entry = EntryStep(self._limits)
+        m.d.comb += [
+            entry.sums.eq(self.sums),
+            entry.exists.eq(exists),
+            entry.local.eq(stage[ROW].local),
+            entry.difference.eq(stage[HISTORY].difference),
+            entry.shift.eq(stage[HISTORY + 1].block_shift),
+            entry.shift_local.eq(stage[HISTORY + 1].local),
+        ]
+        return entry
+
+    def _update_from_blocks(
+        self, m: Module, multiplier: Multiplier, update: RowUpdate, selector: CreditSelector, entry: EntryStep
+    ) -> None:
+        """Stages UPDATE to ACCUMULATED: choose what changes the row: credits, or step of an entry or of gradients."""
+        stage, command = self.stage, self.stage[PRODUCT]
+        m.submodules.gradient_step = gradient_step = GradientStep()
+        row = Signal.like(self.row, reset_less=True)
+        m.d.sync += [row.eq(self.row), self.local.eq(multiplier.product)]
+        m.d.comb += [
+            update.row.eq(row),
+            update.decay.eq(self.decay),
+            update.credits.selected.eq(
+                Mux(command.apply, gradient_step.step, Mux(command.feedback, entry.step, selector.selected))
+            ),
+            update.credits.product_en.eq(command.learn),
+            update.quarter.eq(stage[ACCUMULATED].quarter),
+            gradient_step.gradient.eq(self.gradient),
+            gradient_step.shift.eq(self.gradient_shift),
+        ]
+
+    def _change_gradient(self, m: Module, update: RowUpdate, chain: data.View) -> None:
+        """Stage ACCUMULATED: what changes the gradient. Those of a history and a trace need no more bits."""
+        m.d.comb += self.gradient_update.eq(
+            Mux(self.stage[ACCUMULATED].accumulate, update.update[:UPDATE_WIDTH].as_signed(), chain.value)
+        )
+
     def _store(self, m: Module, update: RowUpdate, chain: data.View) -> None:
         """Stage RESULT: the new row, or the one in the shift chain."""
         command = self.stage[RESULT]
@@ -224,3 +312,8 @@ class Lane(wiring.Component):
             m.d.sync += chain.value.eq(lfsr.state[:half])
         with m.Elif(stage[UPDATE].load_high):
             m.d.sync += chain.value.eq(lfsr.state[half:])
+        if self._limits.gradients:
+            with m.Elif(stage[UPDATE].load_gradient_low):
+                m.d.sync += chain.value.eq(self.gradient[:HALF])
+            with m.Elif(stage[UPDATE].load_gradient_high):
+                m.d.sync += chain.value.eq(self.gradient[HALF:])

@@ -4,6 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import connect, flipped
 
+from opzo.hw.gradients.accumulators import Change, GradientAccumulators
 from opzo.hw.lanes.lane import Lane
 from opzo.hw.lanes.lane_command import (
     SUM,
@@ -18,12 +19,13 @@ from opzo.hw.lanes.lane_ports import LanePorts
 from opzo.hw.lanes.selector import TableSums, tables
 from opzo.hw.lanes.update import DECAY_BITS
 from opzo.hw.lib.add_tree import add_tree
+from opzo.hw.lib.check import check
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.record import record
 from opzo.hw.lib.row_memory import RowMemory
 from opzo.hw.neurons.neurons import SETTINGS, Neurons
 from opzo.hw.neurons.word_credits import error_command
-from opzo.hw.timing import ACCUMULATED, HISTORY, RESULT, ROW, UPDATE
+from opzo.hw.timing import ACCUMULATED, ADD, CLEAR, HISTORY, RESULT, ROW, UPDATE
 from opzo.spec.network import Limits
 
 
@@ -73,6 +75,9 @@ class LaneGroup(LanePorts):
         self._drive_neurons(m, neurons, stages, lanes[0].shift_chain.output)
         m.d.comb += sums.filtered.eq(neurons.filtered)
         self._shift(m, neurons, lanes)
+        if limits.gradients:
+            self._change_gradients(m, stages, lanes)
+            m.d.comb += self.shared_saturated.eq(neurons.shared_saturated)
 
         # Bit n: the first command of the word is at stage n - 1.
         take_credits = Signal(HISTORY, reset_less=True)
@@ -88,11 +93,16 @@ class LaneGroup(LanePorts):
             m.d.comb += [
                 lane.index.eq(Cat(instance_index(offset, size), self.number)),
                 lane.decay.eq(decay),
-                lane.negative.eq(neurons.signs.data.negatives[offset]),
-                lane.spiked.eq(neurons.signs.data.spiked[offset]),
                 lane.take_factor.eq(_delayed(copy, take_credits[UPDATE - 1], "take_factor")),
                 lane.take_tables.eq(_delayed(copy, take_credits[HISTORY - 1], "take_tables")),
             ]
+            if limits.gradients:
+                m.d.comb += lane.sums.eq(neurons.signs.data[offset])
+            else:
+                m.d.comb += [
+                    lane.negative.eq(neurons.signs.data.negatives[offset]),
+                    lane.spiked.eq(neurons.signs.data.spiked[offset]),
+                ]
             self._copy_command(m, copy, stages, lane)
             self._write_tables(m, copy, sums, lane, offset)
         m.d.comb += self.local_sum.eq(add_tree(m, [lane.local for lane in lanes], "local"))
@@ -126,12 +136,41 @@ class LaneGroup(LanePorts):
             *(neurons.word.command[name].eq(summed[name]) for name in word_fields(self._limits)),
             neurons.sum.eq(sum_),
             neurons.settings.eq(settings),
-            neurons.signs.address.word.eq(stages[ROW - 1].word),
+            neurons.signs.address.word.eq(stages[ROW - 1]["block_word" if self._limits.gradients else "word"]),
             neurons.signs.address.step.eq(stages[ROW - 1].step),
             neurons.error.eq(error),
             neurons.filter.eq(credit_filter),
         ]
         connect(m, neurons.results, flipped(self.results))
+
+    def _change_gradients(self, m: Module, stages: dict[int, data.View], lanes: list[Lane]) -> None:
+        """Read and clear gradients at stage CLEAR, or move halves of them for the host; add to them at stage ADD."""
+        m.submodules.gradients = gradients = GradientAccumulators(self._limits)
+        clears, adds, change = stages[CLEAR], stages[ADD], gradients.change
+        shift = Signal.like(self.gradient_shift, reset_less=True)
+        stores = clears.store_gradient_low | clears.store_gradient_high
+        cleared = Mux(clears.store_gradient_low, Change.LOW, Mux(clears.store_gradient_high, Change.HIGH, Change.CLEAR))
+        m.d.sync += shift.eq(self.gradient_shift)
+        m.d.comb += [
+            change.valid.eq(adds.accumulate | clears.apply | stores),
+            change.address.eq(Mux(adds.accumulate, adds.gradient_address, clears.gradient_address)),
+            change.change.eq(Mux(adds.accumulate, Change.ADD, cleared)),
+            change.cell.eq(adds.cell),
+            self.lane_0_gradient.eq(gradients.gradient[0]),
+            self.gradient_saturated.eq(gradients.saturated),
+        ]
+        for n, lane in enumerate(lanes):
+            m.d.comb += [
+                lane.gradient.eq(gradients.gradient[n]),
+                lane.gradient_shift.eq(shift),
+                gradients.update[n].eq(lane.gradient_update),
+            ]
+        check(
+            m,
+            "gradients",
+            ~(adds.accumulate & (clears.apply | stores)),
+            "gradients are applied or stored before the last update is added to them",
+        )
 
     def _shift(self, m: Module, neurons: Neurons, lanes: list[Lane]) -> None:
         """Join the lanes' registers of the shift chain. Potentials that are read enter it at the group's end."""

@@ -18,8 +18,8 @@ class Lanes(LanePorts):
     """The lanes of a device, in groups.
 
     Latency: a command is at stage 0 one cycle after ``command``. ``error``, ``settings`` and the inputs of
-    ``shift_chain`` reach the groups one cycle later; ``results`` and ``row_saturated`` come one cycle after those of
-    the groups.
+    ``shift_chain``, and ``gradient_shift``, reach the groups one cycle later; ``results`` and the strobes of
+    saturations come one cycle after those of the groups.
 
     Parameters
     ----------
@@ -57,6 +57,17 @@ class Lanes(LanePorts):
             self.results.credit_saturated.eq(Cat(each.credit_saturated for each in results).any()),
             self.row_saturated.eq(Cat(group.row_saturated for group in groups).any()),
         ]
+        if limits.gradients:
+            shift = Signal.like(self.gradient_shift, reset_less=True)
+            m.d.sync += [
+                shift.eq(self.gradient_shift),
+                self.gradient_saturated.eq(Cat(group.gradient_saturated for group in groups).any()),
+                self.shared_saturated.eq(Cat(group.shared_saturated for group in groups).any()),
+            ]
+            m.d.comb += [
+                self.lane_0_gradient.eq(groups[0].lane_0_gradient),
+                *(group.gradient_shift.eq(shift) for group in groups),
+            ]
         return m
 
     def _distribute(self, m: Module, groups: list[LaneGroup]) -> None:
@@ -66,8 +77,8 @@ class Lanes(LanePorts):
         before = [self.command, *(record(pipeline_stage(limits, n), f"before_{n}") for n in range(1, STAGES))]
         for after, earlier in zip(before[1:], before[:-1], strict=True):
             m.d.sync += [after[name].eq(earlier[name]) for name, _ in after.shape()]
-        check_command(m, self.command)
-        check_rows(m, before)
+        check_command(m, self.command, limits)
+        check_rows(m, before, limits)
         stages = {n: record(group_stage(limits, n), f"group_before_{n}") for n in group_fields(limits)}
         m.d.comb += [stage[name].eq(before[n][name]) for n, stage in stages.items() for name, _ in stage.shape()]
         # Errors leave a multiplier, and groups are further away than a cycle. Settings are constant.

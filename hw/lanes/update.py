@@ -2,15 +2,18 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.lanes.entry_step import entry_step_width
 from opzo.hw.lanes.selector import SUM_WIDTH
 from opzo.hw.lib import multiplier
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.saturate import Saturate
-from opzo.spec.formats import INPUT_BITS, MEMBRANE, ROW_LOW_BITS, UPDATE_FRAC_BITS, WEIGHT
+from opzo.spec.formats import INPUT_BITS, MEMBRANE, UPDATE_FRAC_BITS, WEIGHT
+from opzo.spec.geometry import CELL_BITS
+from opzo.spec.network import Limits
 
 DECAY_BITS = 16
 """Width of ``decay``; its highest bit is the shortest shift, by 1."""
@@ -39,26 +42,31 @@ class CreditStepSignature(wiring.Signature):
         Use ``product``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, selected_width: int) -> None:
         super().__init__(
             {
-                "selected": Out(signed(SUM_WIDTH)),
+                "selected": Out(signed(selected_width)),
                 "product": Out(signed(2 * multiplier.WIDTH)),
                 "product_en": Out(1),
             }
         )
 
 
+def selected_width(limits: Limits) -> int:
+    """Bits of the credits that a history selects; with convolutions, also of a step of a feedback entry."""
+    return max(SUM_WIDTH, entry_step_width(limits)) if limits.gradients else SUM_WIDTH
+
+
 class RowUpdate(wiring.Component):
     """``row - decay(row) -+ difference - selected - product``, stochastically rounded, saturated.
 
     The sum has UPDATE_FRAC_BITS more fraction bits than WEIGHT. Latency UPDATE_CYCLES, one row a cycle. Golden twin:
-    ``opzo.sim.golden.update.update_rows``.
+    ``opzo.sim.golden.update.update_rows``. In a build with convolutions the step of a feedback entry comes as
+    ``selected``, and the update is an output.
 
     Parameters
     ----------
-    weight_bits : int
-        Bits of a row entry in memory, a key of ROW_LOW_BITS.
+    limits : Limits
 
     Members
     -------
@@ -69,13 +77,20 @@ class RowUpdate(wiring.Component):
     random : In
         Random bits that round, ENTRY_DELAY cycles after ``row``: UPDATE_FRAC_BITS, and one for each low bit.
     step : In(EntryStepSignature)
-        ENTRY_DELAY cycles after ``row``.
+        ENTRY_DELAY cycles after ``row``; without convolutions.
     credits : In(CreditStepSignature)
         CREDIT_DELAY cycles after ``row``.
     result : Out(signed)
         New row without its low bits.
     saturated : Out(1)
         With ``result``.
+
+    With convolutions, also
+
+    update : Out(signed)
+        ``selected + product``, one cycle after ``credits``.
+    quarter : In(1)
+        With ``update``: subtract a quarter of it from the row, rounded half up.
     """
 
     row: Signal
@@ -85,47 +100,50 @@ class RowUpdate(wiring.Component):
     credits: Any
     result: Signal
     saturated: Signal
+    update: Signal
+    quarter: Signal
 
-    def __init__(self, weight_bits: int) -> None:
-        self._weight_bits, self._low_bits = weight_bits, ROW_LOW_BITS[weight_bits]
+    def __init__(self, limits: Limits) -> None:
+        self._weight_bits, self._low_bits = limits.weight_bits, limits.low_bits
         self._frac_bits = UPDATE_FRAC_BITS + self._low_bits
+        self._convolves, self._selected_width = limits.gradients > 0, selected_width(limits)
+        update = signed(self._selected_width + 1)
         super().__init__(
             {
                 "row": In(signed(WEIGHT.width)),
                 "decay": In(DECAY_BITS),
                 "random": In(self._frac_bits),
-                "step": In(EntryStepSignature()),
-                "credits": In(CreditStepSignature()),
-                "result": Out(signed(weight_bits)),
+                "credits": In(CreditStepSignature(self._selected_width)),
+                "result": Out(signed(self._weight_bits)),
                 "saturated": Out(1),
+                **(
+                    {"update": Out(update), "quarter": In(1)} if self._convolves else {"step": In(EntryStepSignature())}
+                ),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         units = primitives(platform)
-        # Everything added to a row is less than its range, so one more bit is enough for the sum.
-        width = self._weight_bits + self._frac_bits + 1
+        # One more bit than the row or the update has, whichever is wider, is enough for their difference; the decay
+        # brings the row nearer to 0.
+        update = Signal(signed(self._selected_width + 1), reset_less=True)
+        width = max(self._weight_bits + self._frac_bits, len(update)) + 1
         m.submodules.decay = decay = units.multiplier()
-        m.submodules.entry = entry = units.gated_adder(width)
-        m.submodules.step = credit_step = units.gated_adder(SUM_WIDTH + 2)
+        m.submodules.step = credit_step = units.gated_adder(len(update) + 1)
         m.submodules.saturate = saturate = Saturate(width - self._frac_bits, self._weight_bits)
         row = Signal(signed(self._weight_bits), reset_less=True)
         stepped, decayed, waiting, exact = (
             Signal(signed(width), name=name, reset_less=True) for name in ("stepped", "decayed", "waiting", "exact")
         )
-        update = Signal(signed(SUM_WIDTH + 1), reset_less=True)
         # One fraction bit, so that the subtraction rounds half up.
         twice = Signal(signed(WEIGHT.width + 1))
+        # The random bits are the fraction of the row, so adding them costs no adder.
+        rounding = Cat(self.random, row).as_signed()
         m.d.comb += [
             decay.a.eq(self.row),
             decay.b.eq(self.decay),
             twice.eq(decay.product >> (DECAY_BITS - 1)),
-            # The random bits are the fraction of the row, so adding them costs no adder.
-            entry.a.eq(Cat(self.random, row).as_signed()),
-            entry.b.eq(self.step.difference),
-            entry.add.eq(self.step.add),
-            entry.subtract.eq(self.step.subtract),
             # A bit below the sum holds the carry that rounds the product, so that one adder is enough.
             credit_step.a.eq(Cat(1, self.credits.selected).as_signed()),
             credit_step.b.eq(self.credits.product >> (INPUT_BITS - 1)),
@@ -134,12 +152,27 @@ class RowUpdate(wiring.Component):
         ]
         m.d.sync += [
             row.eq(self.row >> self._low_bits),
-            stepped.eq(entry.o),
             decayed.eq(((stepped << 1) - twice) >> 1),
             waiting.eq(decayed),
             update.eq(credit_step.o >> 1),
-            exact.eq(waiting - update),
             self.result.eq(saturate.o),
             self.saturated.eq(saturate.saturated),
         ]
+        if self._convolves:
+            m.d.comb += self.update.eq(update)
+            m.d.sync += [
+                stepped.eq(rounding),
+                exact.eq(
+                    waiting - Mux(self.quarter, update >> CELL_BITS, update) - (self.quarter & update[CELL_BITS - 1])
+                ),
+            ]
+        else:
+            m.submodules.entry = entry = units.gated_adder(width)
+            m.d.comb += [
+                entry.a.eq(rounding),
+                entry.b.eq(self.step.difference),
+                entry.add.eq(self.step.add),
+                entry.subtract.eq(self.step.subtract),
+            ]
+            m.d.sync += [stepped.eq(entry.o), exact.eq(waiting - update)]
         return m

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -5,15 +7,20 @@ from opzo.hw.lanes.update import RowUpdate
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.golden.update import update_rows
 from opzo.spec.formats import ROW_LOW_BITS, WEIGHT
+from opzo.spec.network import Limits
+
+CONVOLUTION = {"gradients": 1, "blocks": 4}
 
 
 @pytest.mark.parametrize("weight_bits", ROW_LOW_BITS)
-def test_unit_matches_golden(weight_bits):
+@pytest.mark.parametrize("convolution", [{}, CONVOLUTION, CONVOLUTION | {"block": 32}])
+def test_unit_matches_golden(weight_bits, convolution):
+    limits = Limits(lanes=4, rows=1, inputs=1, words=4, classes=2, weight_bits=weight_bits, **convolution)
     run_bench(
-        RowUpdate(weight_bits),
-        name=f"update-{weight_bits}",
+        RowUpdate(limits),
+        name=f"update-{weight_bits}-{limits.block if convolution else 0}",
         test_module="opzo.sim.benches.lanes.update",
-        parameters={"weight_bits": weight_bits},
+        parameters={"limits": asdict(limits)},
     )
 
 
