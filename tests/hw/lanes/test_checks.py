@@ -1,5 +1,7 @@
 """Each assertion of the lanes and neurons fires once the design around it breaks its rule."""
 
+from dataclasses import replace
+
 import pytest
 from amaranth.sim import Simulator
 
@@ -105,4 +107,22 @@ def test_credit_read_while_it_is_written():
         ctx.set(unit.word.start, 0)
 
     with pytest.raises(AssertionError, match="read in the cycle in which it is written"):
+        run(unit, drive)
+
+
+def test_code_read_twice_at_once():
+    limits = replace(LIMITS, gradients=4, blocks=2, block=2)
+
+    async def drive(ctx):
+        ctx.set(unit.filter, {"valid": 1, "shared": 1})
+        ctx.set(unit.word.command, {"after_word": use})
+        ctx.set(unit.word.start, 1)
+        await ctx.tick()
+        ctx.set(unit.word.start, 0)
+        ctx.set(unit.filter, {})
+
+    unit, use = Neurons(limits, 2), AfterWord.SHARE
+    run(unit, drive)
+    unit, use = Neurons(limits, 2), AfterWord.CREDIT
+    with pytest.raises(AssertionError, match="code is read"):
         run(unit, drive)
