@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 from opzo.boards.area import AREAS
 from opzo.boards.board import Board
 from opzo.boards.speed import lanes_for_link
-from opzo.hw.core import refuse_convolutions
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
 from opzo.spec.network import GROUPS, LANES, Limits, Network, words_for
@@ -28,7 +27,6 @@ NAMES = {
 def tight_limits(network: Network, lanes: int, weight_bits: int = WEIGHT.width) -> Limits:
     """Smallest limits with ``lanes`` lanes that fit ``network``: rows in steps of ROW_STEP, words a power of two."""
     roomy = network.limits(lanes, weight_bits)
-    refuse_convolutions(roomy)
     last = network.layout(roomy)[-1]
     rows = last.weight_base + last.rows * last.words
     words = sum(words_for(neurons, lanes) for neurons in network.hidden)

@@ -12,17 +12,8 @@ from opzo.hw.lib.check import check
 from opzo.hw.register_space import RegisterSpace
 from opzo.hw.results import Results
 from opzo.hw.run_control import RunControl
-from opzo.spec.errors import NetworkError
 from opzo.spec.network import Limits
 from opzo.spec.registers import Counter, counters_of
-
-
-def refuse_convolutions(limits: Limits) -> None:
-    """Raise NetworkError for limits with convolutions, before any part of a chip is made."""
-    if limits.gradients:
-        raise NetworkError(
-            "the gateware has no convolutions yet; give a dense network, or train on a model (--device fast)"
-        )
 
 
 class Core(wiring.Component):
@@ -38,7 +29,6 @@ class Core(wiring.Component):
     link: Out(CoreSignature())
 
     def __init__(self, limits: Limits) -> None:
-        refuse_convolutions(limits)
         self.limits = limits
         super().__init__()
 
@@ -73,7 +63,7 @@ class Core(wiring.Component):
             control.settings.eq(registers.config),
             control.clear_traces.eq(registers.clear_traces),
             control.rows_busy.eq(engine.rows_busy),
-            control.blocked.eq(engine.rows.busy | results.busy),
+            control.blocked.eq(engine.rows.busy | results.busy | registers.writing),
             control.done.eq(engine.done),
             engine.layers.eq(registers.layers),
             engine.clear_traces.eq(registers.clear_traces),
@@ -87,6 +77,7 @@ class Core(wiring.Component):
 
         # The host reads and writes registers and rows.
         wiring.connect(m, engine.feedback_shifts, registers.feedback_shifts)
+        wiring.connect(m, engine.magnitude, registers.magnitude)
         wiring.connect(m, wiring.flipped(link.memory_command), engine.rows.command)
         wiring.connect(m, wiring.flipped(link.memory_w), engine.rows.write)
         wiring.connect(m, engine.rows.read, wiring.flipped(link.memory_r))

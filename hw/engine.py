@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,7 @@ from opzo.hw.counters import counted
 from opzo.hw.error.error_path import LaneSumsSignature
 from opzo.hw.error.feedback_scale import FeedbackScales
 from opzo.hw.error.ports import ErrorProgressSignature, ErrorReadSignature
+from opzo.hw.gradients.scale import MAGNITUDE_CYCLES, GradientScale
 from opzo.hw.input.active_rows import ActiveRows
 from opzo.hw.input.event_buffer import EventCountSignature, EventReadSignature
 from opzo.hw.lanes.lane_command import AfterWord
@@ -18,13 +19,14 @@ from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.memory_port import MemoryPort, RowPortSignature
 from opzo.hw.neurons.word_credits import error_command
-from opzo.hw.registers import FeedbackShiftSignature, layers_layout
+from opzo.hw.registers import LAYER, FeedbackShiftSignature, MagnitudeSignature, layers_layout
 from opzo.hw.run_control import RunSignature
+from opzo.hw.schedule.filler import LOSSES
 from opzo.hw.schedule.issue import Issue
 from opzo.hw.schedule.passes import Kind, tag_layout
 from opzo.hw.schedule.row_order import check_local_rows
 from opzo.hw.schedule.sequencer import Sequencer
-from opzo.hw.timing import ACCUMULATED, RESULT, ROW, local_stage, word_stage
+from opzo.hw.timing import ACCUMULATED, GRADIENT, RESULT, ROW, local_stage, word_stage
 from opzo.spec.network import Limits
 from opzo.spec.registers import Counter, layer_counters
 
@@ -33,6 +35,7 @@ _COUNTED = (
     *(Counter.MEMBRANE_SATURATIONS, Counter.CREDIT_SATURATIONS),
     *(Counter.WEIGHT_SATURATIONS, Counter.FEEDBACK_SATURATIONS),
 )
+_COUNTED_BY_CONVOLUTIONS = (Counter.ACCUMULATE, Counter.GRADIENT_SATURATIONS)
 
 
 class Engine(wiring.Component):
@@ -59,6 +62,8 @@ class Engine(wiring.Component):
     error_progress : In(ErrorProgressSignature), error_read : Out(ErrorReadSignature)
     feedback_shifts : Out(FeedbackShiftSignature)
         New shifts, at the end of a run that has measured the feedback matrices.
+    magnitude : Out(MagnitudeSignature)
+        New MAGNITUDE of a convolution whose weights were changed.
     rows_busy : Out(1)
         Traces are being advanced, cleared or marked.
     done : Out(1)
@@ -79,6 +84,7 @@ class Engine(wiring.Component):
     error_progress: Any
     error_read: Any
     feedback_shifts: Any
+    magnitude: Any
     rows_busy: Signal
     done: Signal
     counted: data.View
@@ -101,7 +107,8 @@ class Engine(wiring.Component):
                 "feedback_shifts": Out(FeedbackShiftSignature(limits)),
                 "rows_busy": Out(1),
                 "done": Out(1),
-                "counted": Out(counted(*_COUNTED, *layer_counters(limits.layers))),
+                "magnitude": Out(MagnitudeSignature(limits)),
+                "counted": Out(counted(*_counted(limits), *layer_counters(limits.layers))),
             }
         )
 
@@ -125,7 +132,6 @@ class Engine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.event_counts), sequencer.events)
         wiring.connect(m, active_rows.progress, sequencer.rows)
         wiring.connect(m, wiring.flipped(self.error_progress), sequencer.error)
-        wiring.connect(m, issue.events, wiring.flipped(self.events))
         wiring.connect(m, issue.lists, active_rows.lists)
         wiring.connect(m, issue.errors, wiring.flipped(self.error_read))
         wiring.connect(m, scales.feedback_shifts, wiring.flipped(self.feedback_shifts))
@@ -155,6 +161,9 @@ class Engine(wiring.Component):
             self.sums.soon.eq(tags[ACCUMULATED - 1].after_word == AfterWord.READOUT),
             self.sums.tag.eq(tags[ACCUMULATED]),
             self.sums.local_tag.eq(tags[local_stage(limits)]),
+            self.events.index.eq(issue.events.index),
+            issue.events.address.eq(self.events.address),
+            issue.events.value.eq(self.events.value),
         ]
         # The memory port uses lanes and traces while no pass does. Registered, as late as the port's command: the port
         # waits long enough for a trace, and after it nothing runs for some cycles.
@@ -188,17 +197,84 @@ class Engine(wiring.Component):
         ]
         # Saturations of rows pass through registers of the groups, and of all.
         is_feedback = tags[RESULT + 2].feedback
+        event, accumulates = op.valid & (op.kind == Kind.INPUT) & op.first_word & ~op.bias, Signal()
+        applies, shared_saturated = Signal(), Signal()
+        if limits.gradients:
+            event = (event & ~op.windows) | active_rows.event
+            m.d.comb += [
+                accumulates.eq(command.accumulate),
+                applies.eq(command.apply),
+                shared_saturated.eq(lanes.shared_saturated),
+            ]
+            self._connect_convolutions(m, sequencer, active_rows, lanes, command, tags)
         increments = {
             Counter.INTEGRATE: command.integrate,
             Counter.FIRE: command.kept & (command.after_word == AfterWord.FIRE),
             Counter.FEEDBACK: command.feedback | issue.tag.local,
-            Counter.LEARN: command.learn,
-            Counter.EVENTS: op.valid & (op.kind == Kind.INPUT) & op.first_word & ~op.bias,
+            Counter.LEARN: (command.learn & ~accumulates) | applies,
+            Counter.EVENTS: event,
             Counter.MEMBRANE_SATURATIONS: lanes.results.membrane_saturated,
-            Counter.CREDIT_SATURATIONS: lanes.results.credit_saturated,
+            Counter.CREDIT_SATURATIONS: lanes.results.credit_saturated | shared_saturated,
             Counter.WEIGHT_SATURATIONS: lanes.row_saturated & ~is_feedback,
             Counter.FEEDBACK_SATURATIONS: lanes.row_saturated & is_feedback,
         }
+        if limits.gradients:
+            increments |= {
+                Counter.ACCUMULATE: accumulates,
+                Counter.GRADIENT_SATURATIONS: lanes.gradient_saturated,
+            }
         m.d.comb += [self.counted[counter.name.lower()].eq(amount) for counter, amount in increments.items()]
         m.d.comb += [self.counted[name].eq(active_rows.counted[name]) for name, _ in active_rows.counted.shape()]
         return m
+
+    def _connect_convolutions(
+        self,
+        m: Module,
+        sequencer: Sequencer,
+        active_rows: ActiveRows,
+        lanes: Lanes,
+        command: data.View,
+        tags: list[data.View],
+    ) -> None:
+        """Ends of positions, events, losses, and the shift of gradients."""
+        m.submodules.gradient_scale = scale = GradientScale(self._limits)
+        wiring.connect(m, sequencer.ends, active_rows.ends)
+        losses = record(LOSSES, "losses", reset_less=True)
+        with m.If(command.feedback & command.zero_order):
+            m.d.sync += losses[command.step].eq(command.operand)
+        # The pass that applies gradients starts after the search; the next search comes after the last gradient.
+        layer, applied = Signal.like(self.magnitude.layer), Signal(MAGNITUDE_CYCLES)
+        tag = tags[GRADIENT]
+        m.d.sync += applied.eq(Cat(tag.apply & tag.last & tag.last_word, applied))
+        with m.If(tag.apply):
+            m.d.sync += layer.eq(tag.layer)
+        m.d.comb += [
+            sequencer.losses.eq(losses),
+            sequencer.scale_ready.eq(scale.ready),
+            active_rows.all_fired.eq(sequencer.all_fired),
+            active_rows.step_events.eq(sequencer.step_events),
+            active_rows.events.address.eq(self.events.address),
+            active_rows.events.value.eq(self.events.value),
+            scale.start.eq(sequencer.scale_start),
+            lanes.gradient_shift.eq(scale.shift),
+            scale.gradient.valid.eq(tag.apply),
+            scale.gradient.value.eq(lanes.lane_0_gradient),
+            self.magnitude.valid.eq(applied[-1]),
+            self.magnitude.layer.eq(layer),
+            self.magnitude.value.eq(scale.magnitude_after),
+        ]
+        with m.If(~active_rows.progress.events_done):
+            m.d.comb += self.events.index.eq(active_rows.events.index)
+        held = record(data.StructLayout({name: LAYER[name].shape for name in ("words", "rows", "magnitude")}), "scaled")
+        with m.If(sequencer.scale_start):
+            m.d.sync += [held[name].eq(sequencer.settings[name]) for name, _ in held.shape()]
+        chosen = [Mux(sequencer.scale_start, sequencer.settings[name], held[name]) for name, _ in held.shape()]
+        m.d.comb += [
+            *(getattr(scale, name).eq(value) for (name, _), value in zip(held.shape(), chosen, strict=True)),
+            scale.rate.eq(self.run.config.convolution_rate),
+        ]
+
+
+def _counted(limits: Limits) -> tuple[Counter, ...]:
+    """Counters of the engine, without those by layer."""
+    return (*_COUNTED, *(_COUNTED_BY_CONVOLUTIONS if limits.gradients else ()))

@@ -7,7 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.counters import INCREMENTS, Counters
-from opzo.hw.registers import CONFIG, FeedbackShiftSignature, RegisterFile, layers_layout
+from opzo.hw.layer_sizes import LayerSizes
+from opzo.hw.registers import CONFIG, FeedbackShiftSignature, MagnitudeSignature, RegisterFile, layers_layout
 from opzo.hw.timing import REGISTER_CYCLES
 from opzo.spec.network import Limits
 from opzo.spec.registers import COUNTER
@@ -28,7 +29,7 @@ class RegisterSpace(wiring.Component):
     read_data : Out(32)
         REGISTER_CYCLES after ``address``.
     writing : Out(1)
-        Something was written in one of the last two cycles, and is just taking effect.
+        Something was written, and is just taking effect.
     counting : Out(1)
         Counters are not exact yet.
     config : Out(CONFIG), layers : Out(layers_layout)
@@ -38,6 +39,8 @@ class RegisterSpace(wiring.Component):
         Strobe: SAMPLES counts one up.
     feedback_shifts : In(FeedbackShiftSignature)
         New FEEDBACK_SHIFT of some layers.
+    magnitude : In(MagnitudeSignature)
+        New MAGNITUDE of a layer.
     increment : In(INCREMENTS)
         Increments of the counters.
     """
@@ -53,6 +56,7 @@ class RegisterSpace(wiring.Component):
     clear_traces: Signal
     sample_done: Signal
     feedback_shifts: Any
+    magnitude: Any
     increment: data.View
 
     def __init__(self, limits: Limits) -> None:
@@ -70,6 +74,7 @@ class RegisterSpace(wiring.Component):
                 "clear_traces": Out(1),
                 "sample_done": In(1),
                 "feedback_shifts": In(FeedbackShiftSignature(limits)),
+                "magnitude": In(MagnitudeSignature(limits)),
                 "increment": In(INCREMENTS),
             }
         )
@@ -77,6 +82,7 @@ class RegisterSpace(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.file = file = RegisterFile(self._limits)
+        m.submodules.sizes = sizes = LayerSizes(self._limits)
         m.submodules.counters = counters = Counters()
         addresses = [Signal(8, name=f"address_{n}", reset_less=True) for n in range(REGISTER_CYCLES)]
         m.d.sync += [after.eq(before) for after, before in zip(addresses, [self.address, *addresses], strict=False)]
@@ -88,6 +94,7 @@ class RegisterSpace(wiring.Component):
             file.sample_done.eq(self.sample_done),
         ]
         wiring.connect(m, wiring.flipped(self.feedback_shifts), file.feedback_shifts)
+        wiring.connect(m, wiring.flipped(self.magnitude), file.magnitude)
         m.d.comb += [
             file.address.eq(self.address),
             file.write_data.eq(self.write_data),
@@ -97,10 +104,13 @@ class RegisterSpace(wiring.Component):
             counters.index.eq(addresses[0][1:7]),
             counters.increment.eq(self.increment),
             self.read_data.eq(Mux(addresses[-1][7:] == COUNTER >> 7, counter, file.read_data)),
-            self.writing.eq(writing.any()),
+            self.writing.eq(writing.any() | sizes.busy),
             self.counting.eq(counters.busy),
             self.config.eq(file.config),
-            self.layers.eq(file.layers),
+            sizes.config.eq(file.config),
+            sizes.fields.eq(file.layers),
+            sizes.written.eq(file.written),
+            self.layers.eq(sizes.layers),
             self.clear_traces.eq(file.clear_traces),
         ]
         return m

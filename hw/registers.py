@@ -2,19 +2,36 @@
 
 from typing import Any
 
-from amaranth import Array, Const, Module, Signal
+from amaranth import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
-from opzo.spec.network import Limits
-from opzo.spec.registers import LAYER_FIELDS, STORED, LayerReg, Reg, layer_register, layer_slots
+from opzo.spec.network import MAX_INPUTS, MAX_WORDS, Limits
+from opzo.spec.registers import LayerReg, Reg, layer_register, layer_slots, stored_bits
 
-CONFIG = data.StructLayout({register.name.lower(): register.bits for register in STORED})
-"""One field for each of STORED."""
-LAYER = data.StructLayout({field.name.lower(): field.bits for field in LAYER_FIELDS})
-"""One field for each of LAYER_FIELDS."""
+CONFIG = data.StructLayout({register.name.lower(): register.bits for register in Reg if register.bits})
+"""One field for each register; those that a device lacks are 0."""
+FIELDS = data.StructLayout({field.name.lower(): field.bits for field in LayerReg})
+"""One field for each register of a layer; those that a device lacks are 0."""
+_WORDS = range(MAX_WORDS + 1)
+LAYER = data.StructLayout(
+    {
+        **{name: field.shape for name, field in FIELDS},
+        "positions": _WORDS,
+        "all_words": _WORDS,
+        "block_row": _WORDS,
+        "block_words": _WORDS,
+        "block_base": range(MAX_WORDS),
+        "channels": range(MAX_INPUTS + 1),
+        "seen": range(MAX_INPUTS + 1),
+        "cells": 1,
+    }
+)
+"""Registers of a layer, and what follows from them (`opzo.hw.layer_sizes.LayerSizes`): positions of its map; words of
+all positions; words of a row of blocks, of all blocks, and of the blocks of the layers below; neurons of a position of
+the map, and of the map below; whether an average pool follows."""
 GROUP_BITS = 3
 """Low bits of an address: which register of a group."""
 
@@ -29,6 +46,18 @@ def layers_layout(limits: Limits) -> data.ArrayLayout:
     return data.ArrayLayout(LAYER, limits.layers + 1)
 
 
+def fields_layout(limits: Limits) -> data.ArrayLayout:
+    """Registers of these layers."""
+    return data.ArrayLayout(FIELDS, limits.layers + 1)
+
+
+class MagnitudeSignature(Signature):
+    """New MAGNITUDE of hidden layer ``layer``: strobe ``valid``, and its ``value``."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__({"valid": Out(1), "layer": Out(hidden_layers(limits)), "value": Out(LayerReg.MAGNITUDE.bits)})
+
+
 def shifts_layout(limits: Limits) -> data.ArrayLayout:
     """Feedback shifts of the hidden layers."""
     return data.ArrayLayout(LayerReg.FEEDBACK_SHIFT.bits, limits.layers)
@@ -39,6 +68,12 @@ class FeedbackShiftSignature(Signature):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__({"valid": Out(1), "values": Out(shifts_layout(limits)), "mask": Out(limits.layers)})
+
+
+def batch_full(config: data.View) -> Value:
+    """Whether the gradients of this run with learning complete a batch."""
+    result: Value = config.pending + 1 >= config.batch
+    return result
 
 
 class RegisterFile(wiring.Component):
@@ -57,11 +92,15 @@ class RegisterFile(wiring.Component):
         REGISTER_CYCLES after ``address``; 0 at an address without a register.
     clear_counters, clear_traces : Out(1)
         Strobe, two cycles after ``write_en``: CLEAR_COUNTERS was written; HIDDEN_LAYERS was.
-    config : Out(CONFIG), layers : Out(layers_layout)
+    written : Out(1)
+        Strobe, two cycles after ``write_en``: some register has a new value from the host.
+    config : Out(CONFIG), layers : Out(fields_layout)
     sample_done : In(1)
-        Strobe: SAMPLES counts one up.
+        Strobe: SAMPLES counts one up, and PENDING where the network has convolutions.
     feedback_shifts : In(FeedbackShiftSignature)
         Strobe: FEEDBACK_SHIFT of the layers in the mask takes a new value.
+    magnitude : In(MagnitudeSignature)
+        Strobe: MAGNITUDE of a layer takes a new value.
     """
 
     address: Signal
@@ -70,10 +109,12 @@ class RegisterFile(wiring.Component):
     read_data: Signal
     clear_counters: Signal
     clear_traces: Signal
+    written: Signal
     config: data.View
     layers: data.View
     sample_done: Signal
     feedback_shifts: Any
+    magnitude: Any
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -85,17 +126,19 @@ class RegisterFile(wiring.Component):
                 "read_data": Out(32),
                 "clear_counters": Out(1),
                 "clear_traces": Out(1),
+                "written": Out(1),
                 "config": Out(CONFIG),
-                "layers": Out(layers_layout(limits)),
+                "layers": Out(fields_layout(limits)),
                 "sample_done": In(1),
                 "feedback_shifts": In(FeedbackShiftSignature(limits)),
+                "magnitude": In(MagnitudeSignature(limits)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = record(CONFIG, "config")
-        layers = record(layers_layout(self._limits), "layers")
+        layers = record(fields_layout(self._limits), "layers")
         m.d.comb += [self.config.eq(config), self.layers.eq(layers)]
 
         # The host writes only while no run is in progress, so the two sources of a register never meet.
@@ -105,15 +148,25 @@ class RegisterFile(wiring.Component):
         for slot in range(self._limits.layers):
             with m.If(new.valid & new.mask[slot]):
                 m.d.sync += layers[slot].feedback_shift.eq(new.values[slot])
+        if self._limits.gradients:
+            # A network with convolutions begins with one.
+            with m.If(self.sample_done & (layers[0].kernel != 0)):
+                m.d.sync += config.pending.eq(Mux(batch_full(config), 0, config.pending + 1))
+            for slot in range(self._limits.layers):
+                with m.If(self.magnitude.valid & (self.magnitude.layer == slot)):
+                    m.d.sync += layers[slot].magnitude.eq(self.magnitude.value)
 
-        single = {int(register): config[register.name.lower()] for register in STORED}
-        by_layer = {
-            layer_register(slot, field): layers[number][field.name.lower()]
-            for number, slot in enumerate(layer_slots(self._limits))
-            for field in LAYER_FIELDS
+        stored = stored_bits(self._limits)
+        values = {
+            **{int(register): config[register.name.lower()] for register in Reg if register in stored},
+            **{
+                layer_register(slot, field): layers[number][field.name.lower()]
+                for number, slot in enumerate(layer_slots(self._limits))
+                for field in LayerReg
+                if layer_register(slot, field) in stored
+            },
         }
-        top = 1 + max(*single, *by_layer)
-        values = single | by_layer
+        top = 1 + max(values)
         # Latency does not matter here: address and data are registered, then one register of each group is selected,
         # then one of these.
         requested, chosen = Signal.like(self.address), Signal(8 - GROUP_BITS, reset_less=True)
@@ -134,6 +187,7 @@ class RegisterFile(wiring.Component):
                 m.d.sync += value.eq(write_data)
         check(m, "samples", ~(self.sample_done & is_written[Reg.SAMPLES]), "the host writes SAMPLES as a run ends")
         m.d.sync += [
+            self.written.eq(writes.any()),
             self.clear_counters.eq(is_written[Reg.CLEAR_COUNTERS]),
             self.clear_traces.eq(is_written[Reg.HIDDEN_LAYERS]),
             chosen.eq(requested[GROUP_BITS:]),

@@ -2,21 +2,27 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import exact_log2
 
 from opzo.hw.counters import counted
 from opzo.hw.decode import decode_input
-from opzo.hw.input.scanner import finished_layout, fired_layout
+from opzo.hw.input.event_buffer import EventReadSignature
+from opzo.hw.input.event_ends import EventEnds, step_events
+from opzo.hw.input.position_ends import RunSpanSignature
+from opzo.hw.input.scanner import entry_bits, finished_layout, fired_layout
 from opzo.hw.input.spike_encoder import SpikeEncoder, list_layout
 from opzo.hw.input.spike_lists import counts_layout
 from opzo.hw.input.traces import ENTRY, Traces
+from opzo.hw.input.window_ends import WindowEnds
 from opzo.hw.lib.check import check
+from opzo.hw.lib.record import record
 from opzo.hw.registers import layers_layout
 from opzo.hw.run_control import RunSignature
 from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.geometry import CELL
 from opzo.spec.network import Limits
 from opzo.spec.registers import layer_counters
 
@@ -32,9 +38,12 @@ class RowListSignature(Signature):
     Members
     -------
     step_list : Out(list_layout), below_base : Out, index : Out
-        Which step list; first word of the layer whose active neurons are asked for; entry.
-    step_row, active_row, input_row : In
-        Neuron that spiked in the time step, neuron that was active in this run or before, input that was.
+        Which step list; first word of the layer whose active neurons are asked for; index in the list.
+    is_map : Out(1)
+        One cycle after ``index``: that layer is a convolution.
+    step_row, active_row, active_neuron, input_row : In
+        Row of the neuron that spiked in the time step, of the neuron that was active in this run or before and its
+        number in the layer, of the input that was. Rows of hidden neurons are entries (`entry_bits`).
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -42,9 +51,11 @@ class RowListSignature(Signature):
             {
                 "step_list": Out(list_layout(limits)),
                 "below_base": Out(limits.word_bits),
-                "index": Out(limits.row_bits),
-                "step_row": In(limits.neuron_bits),
-                "active_row": In(limits.neuron_bits),
+                "is_map": Out(1),
+                "index": Out(limits.neuron_bits if limits.gradients else limits.row_bits),
+                "step_row": In(entry_bits(limits)),
+                "active_row": In(entry_bits(limits)),
+                "active_neuron": In(limits.neuron_bits),
                 "input_row": In(limits.input_bits),
             }
         )
@@ -75,6 +86,10 @@ class RowProgressSignature(Signature):
         Strobe: the step list of this layer and step is complete.
     lists_done, traces_ready : Out(1)
         All lists are complete; the traces of hidden neurons are those before this run.
+    part_ends : Out(array)
+        Entries of the first parts of the list that a dense layer behind a pool learns from.
+    events_done : Out(1)
+        The ends of the positions in the events that were asked for last are complete.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -86,6 +101,8 @@ class RowProgressSignature(Signature):
                 "finished": Out(finished_layout(limits)),
                 "lists_done": Out(1),
                 "traces_ready": Out(1),
+                "part_ends": Out(data.ArrayLayout(limits.row_bits, CELL - 1)),
+                "events_done": Out(1),
             }
         )
 
@@ -102,22 +119,33 @@ class ActiveRows(wiring.Component):
     run : In(RunSignature), layers : In(layers_layout)
     clear : In(1)
         Strobe: all traces and histories become 0.
+    all_fired : In(1)
+        The run has no words of spikes and no events left; in a run with learning the lists of maps are then sorted.
+    step_events : In(step_events), events : Out(EventReadSignature)
+        Events of a step, whose positions are to be found; the events are read while not ``progress.events_done``.
     fired : In(stream of fired_layout)
         Words of spikes in ascending order; ``ready`` stays high.
     mark : In(event_mark)
         An input event.
-    lists : In(RowListSignature), traces : In(TraceSignature)
+    lists : In(RowListSignature), traces : In(TraceSignature), ends : In(RunSpanSignature)
         Read ports.
     progress : Out(RowProgressSignature)
     busy : Out(1)
         Traces are being advanced, cleared or marked.
     counted : Out
         Increments of SPIKES_n and ACTIVE_n.
+    event : Out(1)
+        Strobe: an event of ``step_events`` was passed.
     """
 
     run: Any
     layers: data.View
     clear: Signal
+    all_fired: Signal
+    step_events: data.View
+    events: Any
+    ends: Any
+    event: Signal
     fired: stream.Interface
     mark: data.View
     lists: Any
@@ -133,6 +161,11 @@ class ActiveRows(wiring.Component):
                 "run": In(RunSignature()),
                 "layers": In(layers_layout(limits)),
                 "clear": In(1),
+                "all_fired": In(1),
+                "step_events": In(step_events(limits)),
+                "events": Out(EventReadSignature(limits)),
+                "ends": In(RunSpanSignature(limits)),
+                "event": Out(1),
                 "fired": In(stream.Signature(fired_layout(limits))),
                 "mark": In(event_mark(limits)),
                 "lists": In(RowListSignature(limits)),
@@ -150,8 +183,11 @@ class ActiveRows(wiring.Component):
         # Room for a row of the memory port, even if there are fewer inputs than lanes.
         input_bits = max(exact_log2(limits.events), lane)
         m.submodules.encoder = encoder = SpikeEncoder(limits)
-        m.submodules.traces = traces = Traces(limits.neuron_bits, limits.layers)
-        m.submodules.inputs = inputs = Traces(input_bits, 1)
+        scans = limits.gradients > 0
+        m.submodules.traces = traces = Traces(
+            limits.neuron_bits, limits.layers, entry_bits(limits) if scans else 0, scans=scans
+        )
+        m.submodules.inputs = inputs = Traces(input_bits, 1, scans=scans)
         # Events wait here until the traces of the inputs have been advanced; all events of a run have room. A FIFO of
         # less than three entries does not accept one in every cycle.
         m.submodules.marks = marks = fifo.SyncFIFOBuffered(
@@ -165,6 +201,7 @@ class ActiveRows(wiring.Component):
                 unit.fresh.eq(self.run.fresh),
                 unit.steps.eq(self.run.last_steps),
             ]
+        mark = record(event_mark(limits), "event_mark")
         lists, read, progress, spike = self.lists, self.traces, self.progress, encoder.spike
         m.d.comb += [
             encoder.clear.eq(self.run.start),
@@ -174,8 +211,8 @@ class ActiveRows(wiring.Component):
             traces.mark.layer.eq(spike.layer),
             traces.mark.row.eq(spike.row),
             traces.mark.bits.eq(1 << spike.step),
-            marks.w_en.eq(self.mark.valid),
-            marks.w_data.eq(Cat(self.mark.bits, self.mark.row)),
+            marks.w_en.eq(mark.valid),
+            marks.w_data.eq(Cat(mark.bits, mark.row)),
             marks.r_en.eq(~inputs.walking),
             inputs.mark.valid.eq(marks.r_rdy & marks.r_en),
             Cat(inputs.mark.bits, inputs.mark.row).eq(marks.r_data),
@@ -184,7 +221,9 @@ class ActiveRows(wiring.Component):
             traces.list_index.eq(lists.index + (lists.below_base << lane)),
             inputs.list_index.eq(lists.index),
             lists.step_row.eq(encoder.step_row),
-            lists.active_row.eq(traces.row),
+            # Neurons of dense layers have their number as row.
+            lists.active_row.eq(Mux(lists.is_map, traces.list_entry, traces.row)),
+            lists.active_neuron.eq(traces.row),
             lists.input_row.eq(inputs.row),
             traces.index.eq(read.neuron),
             inputs.index.eq(read.input),
@@ -197,12 +236,18 @@ class ActiveRows(wiring.Component):
             progress.traces_ready.eq(~traces.walking),
             self.busy.eq(traces.busy | inputs.busy),
         ]
-        marks_left = Signal()
+        marks_left, lists_done, sorted_ = Signal(), Signal(), Signal(init=1)
+        m.d.comb += lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & ~marks_left)
         m.d.sync += [
             inputs.graded.eq(decode_input(self.run.config.input).graded),
             marks_left.eq(marks.r_level != 0),
-            progress.lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & ~marks_left),
+            progress.lists_done.eq(lists_done & sorted_),
         ]
+        if scans:
+            self._sort(m, encoder, traces, inputs, lists_done, sorted_)
+            self._pass_events(m, mark, encoder, traces, inputs)
+        else:
+            m.d.comb += mark.eq(self.mark)
         check(m, "fired", ~self.fired.valid | self.fired.ready, "a word of spikes finds the queue full")
         check(m, "marks", ~marks.w_en | marks.w_rdy, "an event finds the queue of marks full")
         check(m, "start", ~self.run.start | ~self.busy, "a run starts while traces are busy")
@@ -213,3 +258,82 @@ class ActiveRows(wiring.Component):
                 self.counted[f"active_{layer + 1}"].eq(first.valid & (first.layer == layer) & self.run.sample.train),
             ]
         return m
+
+    def _sort(
+        self, m: Module, encoder: SpikeEncoder, traces: Traces, inputs: Traces, lists_done: Signal, sorted_: Signal
+    ) -> None:
+        """Scan the maps once all lists are complete, ahead of Learn. Without a scan lists are as they grew."""
+        limits, run, layers = self._limits, self.run, self.layers
+        depth, readout = run.config.hidden_layers, layers[limits.layers]
+        has_maps, scan, waits = layers[0].kernel != 0, Signal(), Signal()
+        for number in range(limits.layers):
+            layer, map = layers[number], traces.maps[number]
+            last = depth == number + 1
+            above = readout.kernel
+            if number != limits.layers - 1:
+                above = Mux(last, readout.kernel, layers[number + 1].kernel)
+            m.d.comb += [
+                map.is_map.eq((layer.kernel != 0) & (number < depth)),
+                map.channels.eq(layer.channels),
+                map.stride.eq(layer.words << limits.lane_bits),
+                map.positions.eq(layer.positions),
+                map.cells.eq(layer.cells),
+                map.by_parts.eq(layer.cells & (above == 0)),
+                encoder.maps[number].words.eq(layer.words),
+                encoder.maps[number].channels.eq(layer.channels),
+                encoder.maps[number].cells.eq(layer.cells),
+            ]
+        m.d.comb += [
+            inputs.maps[0].is_map.eq(decode_input(run.config.input).events),
+            inputs.maps[0].channels.eq(layers[0].seen),
+            inputs.maps[0].stride.eq(layers[0].seen),
+            inputs.maps[0].positions.eq(layers[0].positions),
+            [self.progress.part_ends[part].eq(traces.part_ends[part]) for part in range(CELL - 1)],
+            scan.eq(self.all_fired & lists_done & waits & ~self.fired.valid),
+            traces.scan.eq(scan),
+            inputs.scan.eq(scan),
+        ]
+        # The units are busy from the next cycle on, for more than the one cycle that lists_done may lag.
+        with m.If(self.run.start):
+            m.d.sync += [waits.eq(run.train & has_maps), sorted_.eq(~(run.train & has_maps))]
+        with m.Elif(scan):
+            m.d.sync += waits.eq(0)
+        with m.Elif(~waits & lists_done):
+            m.d.sync += sorted_.eq(1)
+
+    def _pass_events(self, m: Module, mark: data.View, encoder: SpikeEncoder, traces: Traces, inputs: Traces) -> None:
+        """Ends of positions in the events and in the lists; the events of a map are marked as they are passed."""
+        limits, layers = self._limits, self.layers
+        m.submodules.event_ends = event_ends = EventEnds(limits)
+        m.submodules.ends = ends = WindowEnds(limits)
+        wiring.connect(m, wiring.flipped(self.ends), ends.span)
+        wiring.connect(m, event_ends.events, wiring.flipped(self.events))
+        kind = decode_input(self.run.config.input)
+        step = Signal.like(self.step_events.step)
+        with m.If(self.step_events.valid):
+            m.d.sync += step.eq(self.step_events.step)
+        m.d.comb += [
+            event_ends.start.eq(self.step_events),
+            event_ends.channels.eq(layers[0].seen),
+            event_ends.positions.eq(layers[0].positions),
+            self.event.eq(event_ends.counted),
+            self.progress.events_done.eq(~event_ends.busy),
+            ends.fired.valid.eq(self.fired.valid & self.fired.ready),
+            ends.fired.word.eq(self.fired.p),
+            ends.word_base.eq(encoder.word_base),
+            ends.maps.eq(encoder.maps),
+            ends.active_layer.eq(traces.ends_layer),
+            *(getattr(ends.active, name).eq(traces.ends[name]) for name in ("en", "place", "count")),
+        ]
+        with m.If(event_ends.busy):
+            m.d.comb += ends.inputs.eq(event_ends.write)
+        with m.Else():
+            m.d.comb += [getattr(ends.inputs, name).eq(inputs.ends[name]) for name in ("en", "place", "count")]
+        with m.If(self.mark.valid):
+            m.d.comb += mark.eq(self.mark)
+        with m.Else():
+            m.d.comb += [
+                mark.valid.eq(event_ends.counted & kind.events),
+                mark.row.eq(event_ends.events.address),
+                mark.bits.eq(Mux(kind.graded, event_ends.events.value, 1 << step)),
+            ]

@@ -4,27 +4,44 @@ from typing import Any
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
+from amaranth.lib import enum as hdl_enum
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, Signature
 
-from opzo.hw.input.scanner import fired_layout
+from opzo.hw.input.scanner import fired_layout, map_layout
 from opzo.hw.lib.record import record
-from opzo.hw.registers import LAYER, hidden_layers
+from opzo.hw.registers import hidden_layers
 from opzo.spec.geometry import CELL_BITS
 from opzo.spec.network import Limits
 
 
-def map_layout() -> data.StructLayout:
-    """What a layer's positions are counted by: words of a position, and whether a pool follows."""
-    return data.StructLayout({"words": LAYER["words"].shape, "cells": 1})
+class ListKind(hdl_enum.Enum, shape=2):
+    """Lists that windows move over."""
+
+    STEP = 0
+    """Neurons that spiked in a time step."""
+    ACTIVE = 1
+    """Neurons that were active in this run or before."""
+    INPUT = 2
+    """Events of a time step, or inputs that were active."""
+
+
+def list_entries(limits: Limits) -> range:
+    """Shape of a number of entries of a list."""
+    return range(max(limits.words * limits.lanes, limits.events) + 1)
+
+
+def window_list(limits: Limits) -> data.StructLayout:
+    """A list: its kind, its layer, and, for a step list, even or odd time steps."""
+    return data.StructLayout({"kind": ListKind, "layer": hidden_layers(limits), "parity": 1})
 
 
 class RunSpanSignature(Signature):
-    """Read access to the ends of the positions of a step list, seen from the reader.
+    """Read access to the ends of the positions of a list, seen from the reader.
 
     Members
     -------
-    layer, parity : Out
+    kind, layer, parity : Out
         The list.
     begin, end : Out
         Span of positions, or of cells where a pool follows; ``end`` is not included and more than ``begin``.
@@ -37,19 +54,20 @@ class RunSpanSignature(Signature):
     def __init__(self, limits: Limits) -> None:
         super().__init__(
             {
+                "kind": Out(ListKind),
                 "layer": Out(hidden_layers(limits)),
                 "parity": Out(1),
                 "begin": Out(limits.row_bits),
                 "end": Out(limits.row_bits),
                 "en": Out(1),
-                "first": In(range(limits.words * limits.lanes + 1)),
-                "after": In(range(limits.words * limits.lanes + 1)),
+                "first": In(list_entries(limits)),
+                "after": In(list_entries(limits)),
             }
         )
 
 
 class PositionEnds(wiring.Component):
-    """Count the spikes of a layer and step word by word, and keep the count after each position.
+    """Count the spikes of a layer and step word by word, and keep the count after each position, for the step lists.
 
     The list of the layer and step has its spikes in the same order, so the counts after positions ``begin`` - 1 and
     ``end`` - 1 are the indices where the entries of a span begin and end. Of a cell only the last count stays. Memory
@@ -81,7 +99,7 @@ class PositionEnds(wiring.Component):
             {
                 "fired": In(data.StructLayout({"valid": 1, "word": fired_layout(limits)})),
                 "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
-                "maps": In(data.ArrayLayout(map_layout(), limits.layers)),
+                "maps": In(data.ArrayLayout(map_layout(limits), limits.layers)),
                 "span": In(RunSpanSignature(limits)),
             }
         )

@@ -1,13 +1,14 @@
 """Spike scanner: words of spike bits in, one spike a cycle out."""
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from opzo.hw.lib.record import record
-from opzo.hw.registers import hidden_layers
+from opzo.hw.registers import LAYER, hidden_layers
 from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.geometry import CELL_BITS
 from opzo.spec.network import Limits
 
 GROUP = 8
@@ -28,13 +29,27 @@ def fired_layout(limits: Limits) -> data.StructLayout:
     )
 
 
+def map_layout(limits: Limits) -> data.StructLayout:
+    """Settings of the list of a layer: words and neurons of a position, and whether a pool follows."""
+    return data.StructLayout({name: LAYER[name].shape for name in ("words", "channels", "cells")})
+
+
+def entry_bits(limits: Limits) -> int:
+    """Bits of an entry of a list: the row that the neuron has in the weights of a dense layer above it.
+
+    Without convolutions that is its number. In a map it is ``position * channels + channel``, where the positions of a
+    cell count as one if a pool follows; only the bits that a row has are kept.
+    """
+    return limits.row_bits if limits.gradients else limits.neuron_bits
+
+
 def finished_layout(limits: Limits) -> data.StructLayout:
     """Strobe: all spikes of this layer and time step have been emitted."""
     return data.StructLayout({"valid": 1, "layer": hidden_layers(limits), "step": range(HISTORY_STEPS)})
 
 
 def spike_layout(limits: Limits) -> data.StructLayout:
-    """One spike: neuron ``row`` of ``layer``."""
+    """One spike: neuron ``row`` of ``layer``, and its ``entry`` of the list (`entry_bits`)."""
     return data.StructLayout(
         {
             "valid": 1,
@@ -42,6 +57,7 @@ def spike_layout(limits: Limits) -> data.StructLayout:
             "parity": 1,
             "step": range(HISTORY_STEPS),
             "row": limits.neuron_bits,
+            "entry": entry_bits(limits),
         }
     )
 
@@ -75,8 +91,9 @@ class SpikeScanner(wiring.Component):
 
     Members
     -------
+    maps : In(array of map_layout by hidden layer)
     fired : In(stream of fired_layout)
-        Words.
+        Words; those of a layer and step in ascending order.
     spike : Out(spike_layout)
         Strobe. The first one of a word comes 6 cycles after it was taken by an empty queue.
     finished : Out(finished_layout)
@@ -85,6 +102,7 @@ class SpikeScanner(wiring.Component):
         Something is under way; rises the cycle after a word was taken, falls with the last ``spike`` or ``finished``.
     """
 
+    maps: data.View
     fired: stream.Interface
     spike: data.View
     finished: data.View
@@ -96,6 +114,7 @@ class SpikeScanner(wiring.Component):
         self.group_lanes = min(GROUP, limits.lanes)
         super().__init__(
             {
+                "maps": In(data.ArrayLayout(map_layout(limits), limits.layers)),
                 "fired": In(stream.Signature(fired_layout(limits))),
                 "spike": Out(spike_layout(limits)),
                 "finished": Out(finished_layout(limits)),
@@ -131,12 +150,14 @@ class SpikeScanner(wiring.Component):
         group_free = Signal(init=1)
         group_tags = record(tags, "group_tags", reset_less=True)
         group_row = Signal(words + ceil_log2(self.groups), name="row", reset_less=True)
+        group_entry = Signal(entry_bits(self.limits), reset_less=True)
         lane = lowest(bits)
         picked = _select(pick, word_spikes)
         # Marks travel with the last word of a layer: with the word, then with its bits, then with the spike.
         word_mark, group_mark = (record(finished_layout(self.limits), f"{name}_mark") for name in ("word", "group"))
 
         word_free, head_free = Signal(), Signal()
+        word_entry = self._place_words(m, head, head_valid, word_free) if self.limits.gradients else None
         m.d.comb += [
             # Without groups the word is done with, but its mark must not overtake the one before it.
             word_free.eq(Mux(word_some, ~word_more & group_free, ~word_mark.valid | group_free)),
@@ -175,6 +196,8 @@ class SpikeScanner(wiring.Component):
                 group_tags.eq(word_tags),
                 group_row.eq(Cat(_encode(pick), word)),
             ]
+            if word_entry is not None:
+                m.d.sync += group_entry.eq(word_entry + (_encode(pick) << ceil_log2(self.group_lanes)))
             m.d.sync += [group_mark.eq(word_mark), group_mark.valid.eq(word_mark.valid & word_free)]
         with m.Else():
             m.d.sync += [bits.eq(bits & ~lane), group_free.eq(at_most_one(bits & ~lane))]
@@ -183,9 +206,35 @@ class SpikeScanner(wiring.Component):
             self.finished.valid.eq(group_mark.valid & group_free),
             self.spike.valid.eq(bits.any()),
             self.spike.row.eq(Cat(_encode(lane), group_row)),
+            self.spike.entry.eq(Cat(_encode(lane), group_row) if word_entry is None else group_entry + _encode(lane)),
         ]
         m.d.sync += [self.spike[name].eq(group_tags[name]) for name in ("layer", "parity", "step")]
         return m
+
+    def _place_words(self, m: Module, head: data.View, valid: Value, taken: Value) -> Value:
+        """Entry of the first lane of the word in stage 1."""
+        entry = len(self.spike.entry)
+        map = record(map_layout(self.limits), "map")
+        m.d.comb += map.eq(Array(self.maps)[head.layer])
+        # The place of the word after the one in stage 1: its position's entry, its own, and its number in the position.
+        place = record(
+            data.StructLayout({"position": entry, "word": entry, "part": map.words.shape(), "cell": CELL_BITS}), "place"
+        )
+        position, word, part, cell = (Signal.like(place[name], name=f"head_{name}") for name, _ in place.shape())
+        here, next_position = Signal(entry, name="word_entry", reset_less=True), Signal(entry)
+        last = part == map.words - 1
+        with m.If(head.word != 0):
+            m.d.comb += [position.eq(place.position), word.eq(place.word), part.eq(place.part), cell.eq(place.cell)]
+        m.d.comb += next_position.eq(position + Mux(~map.cells | cell.all(), map.channels, 0))
+        with m.If(taken & valid):
+            m.d.sync += [
+                here.eq(word),
+                place.position.eq(Mux(last, next_position, position)),
+                place.word.eq(Mux(last, next_position, word + self.limits.lanes)),
+                place.part.eq(Mux(last, 0, part + 1)),
+                place.cell.eq(cell + last),
+            ]
+        return here
 
 
 def _groups(bits: Value, size: int) -> list[Value]:

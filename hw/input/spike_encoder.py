@@ -4,7 +4,7 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from opzo.hw.input.scanner import SpikeScanner, finished_layout, fired_layout, spike_layout
+from opzo.hw.input.scanner import SpikeScanner, entry_bits, finished_layout, fired_layout, map_layout, spike_layout
 from opzo.hw.input.spike_lists import SpikeLists, counts_layout
 from opzo.hw.registers import hidden_layers
 from opzo.spec.network import Limits
@@ -33,11 +33,13 @@ class SpikeEncoder(wiring.Component):
         is taken; words of that list that came before must have been encoded by then.
     word_base : In(array by hidden layer)
         First word of each layer; constant while not ``done``.
+    maps : In(array of map_layout by hidden layer)
+        Constant while not ``done``.
     done : Out(1)
         Nothing pending: all lists and counts are complete and the last ``finished`` was strobed. Falls the cycle after
         a word was taken.
     step_list, step_index : In
-        Entry of a step list, whose ``step_row`` is there one cycle later.
+        Index of a step list, whose entry ``step_row`` (`entry_bits`) is there one cycle later.
     spike : Out(spike_layout)
         Strobe for each spike.
     finished : Out(finished_layout)
@@ -49,6 +51,7 @@ class SpikeEncoder(wiring.Component):
     clear: Signal
     fired: stream.Interface
     word_base: data.View
+    maps: data.View
     done: Signal
     step_list: data.View
     step_index: Signal
@@ -59,16 +62,16 @@ class SpikeEncoder(wiring.Component):
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        row = limits.neuron_bits
         super().__init__(
             {
                 "clear": In(1),
                 "fired": In(stream.Signature(fired_layout(limits))),
                 "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
+                "maps": In(data.ArrayLayout(map_layout(limits), limits.layers)),
                 "done": Out(1),
                 "step_list": In(list_layout(limits)),
-                "step_index": In(row),
-                "step_row": Out(row),
+                "step_index": In(limits.neuron_bits),
+                "step_row": Out(entry_bits(limits)),
                 "spike": Out(spike_layout(limits)),
                 "finished": Out(finished_layout(limits)),
                 "step_counts": Out(counts_layout(limits)),
@@ -83,6 +86,7 @@ class SpikeEncoder(wiring.Component):
         taken, busy = Signal(), Signal()
         m.d.comb += [
             taken.eq(self.fired.valid & self.fired.ready),
+            scanner.maps.eq(self.maps),
             steps.word_base.eq(self.word_base),
             steps.spike.eq(scanner.spike),
             steps.clear.eq(self.clear),

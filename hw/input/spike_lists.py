@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.input.scanner import spike_layout
+from opzo.hw.input.scanner import entry_bits, spike_layout
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.registers import hidden_layers
@@ -18,10 +18,10 @@ def counts_layout(limits: Limits) -> data.ArrayLayout:
 
 
 class SpikeLists(wiring.Component):
-    """Lists of the rows that spiked, two for each hidden layer: one for each parity of the time step.
+    """Lists of the neurons that spiked, two for each hidden layer: one for each parity of the time step.
 
-    Memory word: row; address: parity, then word_base of the layer * lanes + index, which leaves each layer room for all
-    of its neurons.
+    Memory word: entry (`entry_bits`); address: parity, then word_base of the layer * lanes + index, which leaves each
+    layer room for all of its neurons.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class SpikeLists(wiring.Component):
     word_base : In(array by hidden layer)
         First word of each layer.
     spike : In(spike_layout)
-        Strobe: append ``row`` to a list; it is written one cycle later.
+        Strobe: append ``entry`` to a list; it is written one cycle later.
     empty : In({valid 1, layer, parity 1})
         Strobe: one list becomes empty. Not while something is appended to it.
     clear : In(1)
@@ -55,7 +55,6 @@ class SpikeLists(wiring.Component):
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        row = limits.neuron_bits
         super().__init__(
             {
                 "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
@@ -64,8 +63,8 @@ class SpikeLists(wiring.Component):
                 "clear": In(1),
                 "layer": In(hidden_layers(limits)),
                 "parity": In(1),
-                "index": In(row),
-                "row": Out(row),
+                "index": In(limits.neuron_bits),
+                "row": Out(entry_bits(limits)),
                 "counts": Out(counts_layout(limits)),
             }
         )
@@ -74,7 +73,7 @@ class SpikeLists(wiring.Component):
         m = Module()
         lanes = self.limits.lane_bits
         width = len(self.index)
-        memory: Memory = Memory(shape=width, depth=2 << width, init=[])
+        memory: Memory = Memory(shape=len(self.row), depth=2 << width, init=[])
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         count_shape = range(self.limits.words * self.limits.lanes + 1)
@@ -97,7 +96,7 @@ class SpikeLists(wiring.Component):
         m.d.comb += [
             fill.eq(counts[self.spike.layer][self.spike.parity]),
             write.addr.eq(write_address),
-            write.data.eq(written.row),
+            write.data.eq(written.entry),
             write.en.eq(written.valid),
             read.addr.eq(address(self.layer, self.parity, self.index)),
             self.row.eq(read.data),

@@ -5,10 +5,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from opzo.hw.input.map_scan import MapScan, scan_layout, scanned_layout
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.timing import TRACE_SETTLE
 from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.geometry import CELL
 
 STEPS_BITS = HISTORY_STEPS.bit_length()
 ENTRY = data.StructLayout({"history": HISTORY_STEPS, "trace": HISTORY_STEPS})
@@ -24,13 +26,18 @@ class Traces(wiring.Component):
 
     A mark is a read-modify-write in 4 cycles; one mark per cycle, also of the same row in consecutive cycles. ``begin``
     starts a walk through the lists, one row per cycle: traces advance by the run before, histories become 0, rows with
-    entry 0 leave the list. After a reset, and on ``clear``, a walk through all entries sets them to 0.
+    entry 0 leave the list. After a reset, and on ``clear``, a walk through all entries sets them to 0. A scan goes
+    through all rows of the layers that are maps, and brings their lists into the order of positions.
 
     Parameters
     ----------
     bits : int
         Bits of an address.
     layers : int
+    entry_bits : int
+        Bits of an entry of a list of a map, which its list holds beside the row; 0: rows are all that is needed.
+    scans : bool
+        Whether there are scans.
 
     Members
     -------
@@ -41,6 +48,8 @@ class Traces(wiring.Component):
         spikes; ``graded``: histories are values of inputs. All are stable while ``busy``.
     clear : In(1)
         Strobe, ignored while ``walking``.
+    scan : In(1), maps : In(array of scan_layout)
+        Strobe, while not ``busy``; ``maps`` are constant while ``busy``.
     mark : In({valid, layer, row, bits})
         Strobe, while not ``walking``: bits are or-ed into the history of a row.
     first : Out({valid, layer})
@@ -49,8 +58,13 @@ class Traces(wiring.Component):
         Entries are not yet those of this run; rises the cycle after ``begin`` or ``clear``.
     busy : Out(1)
         Walking, or a mark is under way.
-    list_index : In, row : Out
-        Entry of a list (with the base of its layer added), one cycle later; only while not ``busy``.
+    list_index : In, row : Out, list_entry : Out
+        Row in a list (at an index with the base of its layer added), one cycle later; only while not ``busy``. Of a map
+        also its entry (`opzo.hw.input.scanner.entry_bits`).
+    ends_layer : Out, ends : Out({en, place, count})
+        In a scan: rows of the layer's list before the end of a position, or of a cell where a pool follows.
+    part_ends : Out(array)
+        Rows before the ends of the first parts of the map that was scanned by parts.
     index : In, entry : Out(ENTRY)
         Entry of a row (with the base added), two cycles later; only while not ``busy``.
     counts : Out(array of layers)
@@ -69,15 +83,29 @@ class Traces(wiring.Component):
     busy: Signal
     list_index: Signal
     row: Signal
+    list_entry: Signal
+    scan: Signal
+    maps: data.View
+    ends_layer: Signal
+    ends: data.View
+    part_ends: data.View
     index: Signal
     entry: data.View
     counts: data.View
 
-    def __init__(self, bits: int, layers: int) -> None:
-        self._bits, self._layers = bits, layers
+    def __init__(self, bits: int, layers: int, entry_bits: int = 0, *, scans: bool = False) -> None:
+        self._bits, self._layers, self._scans = bits, layers, scans
         self._layer = layer = range(max(layers, 2))
+        scanned = scanned_layout(bits, entry_bits)
         self._operation = data.StructLayout(
-            {"valid": 1, "walk": 1, "wipe": 1, "layer": layer, "row": bits, "address": bits, "bits": HISTORY_STEPS}
+            {
+                **dict.fromkeys(("valid", "walk", "wipe", "scan"), 1),
+                "layer": layer,
+                "row": bits,
+                "address": bits,
+                "bits": HISTORY_STEPS,
+                **{name: scanned[name].shape for name in ("entry", "ends", "place", "ends_part", "part")},
+            }
         )
         super().__init__(
             {
@@ -93,6 +121,12 @@ class Traces(wiring.Component):
                 "busy": Out(1),
                 "list_index": In(bits),
                 "row": Out(bits),
+                "list_entry": Out(entry_bits),
+                "scan": In(1),
+                "maps": In(data.ArrayLayout(scan_layout(), layers)),
+                "ends_layer": Out(layer),
+                "ends": Out(data.StructLayout({"en": 1, "place": scanned["place"].shape, "count": bits + 1})),
+                "part_ends": Out(data.ArrayLayout(bits + 1, CELL - 1)),
                 "index": In(bits),
                 "entry": Out(ENTRY),
                 "counts": Out(data.ArrayLayout(bits + 1, layers)),
@@ -101,7 +135,8 @@ class Traces(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lists: Memory = Memory(shape=self._bits, depth=1 << self._bits, init=[])
+        listed = data.StructLayout({"row": self._bits, "entry": self.list_entry.shape()})
+        lists: Memory = Memory(shape=listed, depth=1 << self._bits, init=[])
         m.submodules.lists = lists
         list_write, list_read = lists.write_port(), lists.read_port()
         bases = Array(self.base[n] for n in range(self._layers))
@@ -128,7 +163,8 @@ class Traces(wiring.Component):
             settling.eq(settling << 1 | walking),
             any_walking.eq(begins | walking | settling.any()),
         ]
-        m.d.sync += fetched.row.eq(list_read.data)
+        with m.If(~read.scan):
+            m.d.sync += fetched.row.eq(list_read.data.row)
         with m.FSM() as fsm:
             with m.State("WIPE"):
                 m.d.comb += [asked.valid.eq(1), asked.wipe.eq(1)]
@@ -136,12 +172,15 @@ class Traces(wiring.Component):
                 with m.If(index.all()):
                     m.next = "IDLE"
             with m.State("IDLE"):
-                m.d.comb += begins.eq(self.clear | self.begin)
+                m.d.comb += begins.eq(self.clear | self.begin | (self.scan if self._scans else 0))
                 m.d.sync += [layer.eq(0), index.eq(0)]
                 with m.If(self.clear):
                     m.next = "WIPE"
                 with m.Elif(self.begin):
                     m.next = "START"
+                if self._scans:
+                    with m.Elif(self.scan):
+                        m.next = "SCAN_START"
             with m.State("START"):
                 # Rows that stay are appended to the emptied list, behind the place that is read.
                 m.d.sync += [left.eq(counts[layer]), index.eq(0), counts[layer].eq(0)]
@@ -154,9 +193,14 @@ class Traces(wiring.Component):
                     m.next = "START"
                     with m.If(layer == self._layers - 1):
                         m.next = "IDLE"
+            if self._scans:
+                self._scan(m, asked, layer, counts, bases)
         m.d.comb += walking.eq(~fsm.ongoing("IDLE"))
 
-        append = record(data.StructLayout({"valid": 1, "layer": self._layer, "row": self._bits}), "append")
+        append = record(
+            data.StructLayout({"valid": 1, "layer": self._layer, **{name: field.shape for name, field in listed}}),
+            "append",
+        )
         taken, operation = record(self._operation, "taken"), record(self._operation, "operation")
         m.d.sync += operation.eq(taken)
         with m.If(fetched.valid):
@@ -166,7 +210,7 @@ class Traces(wiring.Component):
         with m.Else():
             m.d.comb += [taken[name].eq(self.mark[name]) for name in ("valid", "layer", "row", "bits")]
             m.d.comb += taken.address.eq(bases[self.mark.layer] + self.mark.row)
-        pending = self._modify(m, operation, append)
+        pending = self._modify(m, operation, append, counts)
         check(m, "room", ~append.valid | ~counts[append.layer][-1], "a list of active rows overflows")
         check(m, "mark", ~self.mark.valid | ~any_walking, "a row is marked during a walk")
         check(m, "begin", ~self.begin | ~self.busy | any_walking, "a run begins while a mark is under way")
@@ -174,19 +218,47 @@ class Traces(wiring.Component):
             list_read.addr.eq(
                 Mux(walking, bases[layer] + index, self.list_index),
             ),
-            self.row.eq(list_read.data),
+            self.row.eq(list_read.data.row),
+            self.list_entry.eq(list_read.data.entry),
             self.busy.eq(any_walking | taken.valid | pending | list_write.en),
         ]
         m.d.sync += [
             list_write.addr.eq(bases[append.layer] + counts[append.layer]),
-            list_write.data.eq(append.row),
+            *(list_write.data[name].eq(append[name]) for name, _ in listed),
             list_write.en.eq(append.valid),
         ]
         with m.If(append.valid):
             m.d.sync += counts[append.layer].eq(counts[append.layer] + 1)
         return m
 
-    def _modify(self, m: Module, operation: data.View, append: data.View) -> Value:
+    def _scan(self, m: Module, asked: data.View, layer: Signal, counts: Array, bases: Array) -> None:
+        """States of a scan: rows with an entry are appended to the emptied list."""
+        m.submodules.scan = scan = MapScan(self._bits, len(self.list_entry))
+        map, last_layer = Array(self.maps)[layer], layer == self._layers - 1
+        m.d.comb += scan.map.eq(map)
+        with m.State("SCAN_START"):
+            m.d.comb += scan.start.eq(map.is_map)
+            with m.If(map.is_map):
+                m.d.sync += counts[layer].eq(0)
+                m.next = "SCAN"
+            with m.Else():
+                m.d.sync += layer.eq(layer + 1)
+                with m.If(last_layer):
+                    m.next = "IDLE"
+        with m.State("SCAN"):
+            m.d.comb += [
+                asked.valid.eq(1),
+                asked.scan.eq(1),
+                asked.address.eq(bases[layer] + scan.neuron.row),
+                *(asked[name].eq(scan.neuron[name]) for name in ("row", "entry", "ends", "place", "ends_part", "part")),
+            ]
+            with m.If(scan.last):
+                m.d.sync += layer.eq(layer + 1)
+                m.next = "SCAN_START"
+                with m.If(last_layer):
+                    m.next = "IDLE"
+
+    def _modify(self, m: Module, operation: data.View, append: data.View, counts: Array) -> Value:
         """Read, modify and write an entry for an operation a cycle; whether one is under way."""
         entries: Memory = Memory(shape=ENTRY, depth=1 << self._bits, init=[])
         m.submodules.entries = entries
@@ -238,14 +310,29 @@ class Traces(wiring.Component):
             write.en.eq(writing.valid),
         ]
         # The new entry decides whether its row is appended to a list.
+        some = Mux(written.scan, ~was_empty, Mux(written.walk, new_1.trace != 0, was_empty))
         m.d.comb += [
-            append.valid.eq(written.valid & ~written.wipe & Mux(written.walk, new_1.trace != 0, was_empty)),
+            append.valid.eq(written.valid & ~written.wipe & some),
             append.layer.eq(written.layer),
             append.row.eq(written.row),
+            append.entry.eq(written.entry),
         ]
+        is_mark = writing.valid & ~writing.walk & ~writing.wipe & ~writing.scan
         m.d.sync += [
-            self.first.valid.eq(writing.valid & ~writing.walk & ~writing.wipe & (present.history == 0)),
+            self.first.valid.eq(is_mark & (present.history == 0)),
             self.first.layer.eq(writing.layer),
         ]
+        if self._scans:
+            after = Signal.like(self.ends.count)
+            m.d.comb += after.eq(counts[written.layer] + append.valid)
+            m.d.sync += [
+                self.ends_layer.eq(written.layer),
+                self.ends.en.eq(written.valid & written.scan & written.ends),
+                self.ends.place.eq(written.place),
+                self.ends.count.eq(after),
+            ]
+            for part in range(CELL - 1):
+                with m.If(written.valid & written.scan & written.ends_part & (written.part == part)):
+                    m.d.sync += self.part_ends[part].eq(after)
         pending: Value = operation.valid | reading.valid | writing.valid | written.valid
         return pending

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
@@ -10,9 +10,13 @@ from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
 from opzo.hw.registers import CONFIG, layers_layout
+from opzo.hw.schedule.block_walk import BlockWalk
 from opzo.hw.timing import TABLE_CYCLES, filled_cycles, require
-from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.formats import HISTORY_STEPS, SCALED_ERROR
 from opzo.spec.network import Limits
+
+LOSSES = data.ArrayLayout(signed(SCALED_ERROR.width), HISTORY_STEPS)
+"""Scaled losses by time step, as the zero-order rule uses them."""
 
 
 class FillSignature(Signature):
@@ -45,6 +49,8 @@ class FilterFiller(wiring.Component):
     -------
     config, layers : In
         Settings; constant during a sample.
+    phase : In(1), losses : In(LOSSES)
+        Of the run; only the credits of convolutions need them.
     fill : In(FillSignature)
     command : Out(filter_command)
     """
@@ -55,6 +61,8 @@ class FilterFiller(wiring.Component):
             {
                 "config": In(CONFIG),
                 "layers": In(layers_layout(limits)),
+                "phase": In(1),
+                "losses": In(LOSSES),
                 "fill": In(FillSignature()),
                 "command": Out(filter_command(limits)),
             }
@@ -62,6 +70,8 @@ class FilterFiller(wiring.Component):
 
     config: data.View
     layers: data.View
+    phase: Signal
+    losses: data.View
     fill: Any
     command: data.View
 
@@ -75,9 +85,10 @@ class FilterFiller(wiring.Component):
         layer = Signal(range(readout_layer + 1))
         settings = Array(self.layers[n] for n in range(readout_layer + 1))[layer]
         # Settings of the layer that the filler waits for.
-        words, base, frame = Signal.like(settings.words), Signal.like(self.command.word), Signal()
+        words, base, frame = Signal.like(settings.all_words), Signal.like(self.command.word), Signal()
         valid, last_step = Signal(), Signal(range(HISTORY_STEPS))
-        word = Signal.like(self.command.word)
+        word = Signal(max(self._limits.word_bits, self._limits.class_bits))
+        block_word = Signal.like(settings.block_words)
         step, next_step = Signal(range(TABLE_CYCLES)), Signal(range(TABLE_CYCLES))
         lane = Signal.like(self.command.lane)
         last_word = Signal()
@@ -89,12 +100,14 @@ class FilterFiller(wiring.Component):
             next_step.eq(step - 1),
             self.command.valid.eq(valid),
             self.command.readout.eq(readout),
-            self.command.word.eq(base + word),
+            self.command.word.eq(base + (block_word if self._limits.gradients else word)),
             self.command.step.eq(step),
             self.command.lane.eq(lane),
             self.command.frame.eq(frame),
             self.command.first.eq(step == last_step),
         ]
+        if self._limits.gradients:
+            self._follow_blocks(m, settings, word, block_word, last_word, readout)
         m.d.sync += step.eq(next_step)
         with m.FSM():
             with m.State("IDLE"):
@@ -106,8 +119,8 @@ class FilterFiller(wiring.Component):
                 m.d.sync += [
                     last_step.eq(self.config.steps - 1),
                     lane.eq(0),
-                    words.eq(settings.words),
-                    base.eq(Mux(readout, 0, settings.word_base)),
+                    words.eq(settings.all_words),
+                    base.eq(Mux(readout, 0, settings.block_base)),
                     frame.eq((learning == 0) & ~decode_input(self.config.input).events),
                     last_layer.eq((learning == 0) | ~decode_rule(self.config.rule).learns_hidden),
                 ]
@@ -134,3 +147,22 @@ class FilterFiller(wiring.Component):
                         with m.If(last_layer):
                             m.next = "IDLE"
         return m
+
+    def _follow_blocks(
+        self, m: Module, settings: Any, word: Signal, block_word: Signal, last_word: Signal, readout: Signal
+    ) -> None:
+        """Fields of the command that convolutions need."""
+        command, fill = self.command, self.fill
+        m.submodules.walk = walk = BlockWalk()
+        m.d.comb += [
+            walk.layer.eq(settings),
+            walk.next.eq(fill.loaded & fill.filled),
+            walk.start.eq(walk.next & last_word),
+            block_word.eq(walk.word),
+            command.code_word.eq(settings.word_base + word),
+            command.shared.eq((settings.kernel != 0) & ~readout),
+            command.valid_lanes.eq(Mux(walk.ends_position, settings.tail, self._limits.lanes)),
+            command.odd.eq(command.step[0] ^ self.phase),
+        ]
+        with m.If(decode_rule(self.config.rule).from_loss):
+            m.d.comb += command.loss.eq(self.losses[command.step])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +16,7 @@ from opzo.hw.registers import hidden_layers
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import Kind, is_learn, op_layout, tag_layout
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, SPIKE_INPUT
+from opzo.spec.geometry import CELL_BITS
 from opzo.spec.network import Limits
 
 _INPUT_KIND = data.StructLayout({"frame": 1, "graded": 1})
@@ -94,12 +95,12 @@ class Issue(wiring.Component):
         # Cycles of an op: ``asked`` when the answers come, ``op`` when they are registered.
         asked, op = Signal.like(self.op), Signal.like(self.op)
         m.d.sync += [asked.eq(self.op), op.eq(asked)]
-        self._ask(m)
+        self._ask(m, asked)
         listed = self._collect_rows(m, kind.frame)
         command, tag, traced = self._build(m, kind, asked, op, listed)
         m.d.comb += [
             # The base of entries is that of the entry itself.
-            self.traces.neuron.eq(listed + (op.below_base << self._limits.lane_bits)),
+            self.traces.neuron.eq(self._neuron + (op.below_base << self._limits.lane_bits)),
             self.traces.input.eq(listed),
         ]
         # History and trace come a cycle later than the rest of the command.
@@ -110,7 +111,7 @@ class Issue(wiring.Component):
         self._add_trace(m, waiting_traced)
         return m
 
-    def _ask(self, m: Module) -> None:
+    def _ask(self, m: Module, asked: data.View) -> None:
         """Read what the op may need."""
         op, lists, errors = self.op, self.lists, self.errors
         m.d.comb += [
@@ -119,6 +120,7 @@ class Issue(wiring.Component):
             lists.step_list.parity.eq(op.step[0]),
             lists.below_base.eq(op.below_base),
             lists.index.eq(op.index),
+            lists.is_map.eq(asked.below_map if self._limits.gradients else 0),
             errors.class_.eq(op.index),
             errors.source.eq(Mux(op.local, op.layer, self._limits.layers)),
             errors.step.eq(op.step),
@@ -131,7 +133,8 @@ class Issue(wiring.Component):
         sources = [Signal(name=f"from_{name}", reset_less=True) for name in ("steps", "active", "inputs", "events")]
         from_steps, from_active, from_inputs, from_events = sources
         learns_inputs = (op.kind == Kind.LEARN_INPUT) & ~frame
-        listed = Signal(self._limits.input_bits, reset_less=True)
+        bits = self._limits.row_bits if self._limits.gradients else self._limits.input_bits
+        listed = Signal(bits, reset_less=True)
         rows = (lists.step_row, lists.active_row, lists.input_row, self.events.address)
         chosen = [Mux(source, row, 0) for source, row in zip(sources, rows, strict=True)]
         m.d.sync += [
@@ -141,6 +144,11 @@ class Issue(wiring.Component):
             from_events.eq((op.kind != Kind.SPIKES) & (op.kind != Kind.LEARN_SPIKES) & ~learns_inputs),
             listed.eq(chosen[0] | chosen[1] | chosen[2] | chosen[3]),
         ]
+        # The neuron of an active row; that is the row itself but for neurons of maps.
+        self._neuron: Signal = listed
+        if self._limits.gradients:
+            self._neuron = Signal(self._limits.neuron_bits, name="neuron", reset_less=True)
+            m.d.sync += self._neuron.eq(lists.active_neuron)
         return listed
 
     def _build(
@@ -155,7 +163,8 @@ class Issue(wiring.Component):
         learn, feedback = is_learn(op.kind), op.kind == Kind.FEEDBACK
         odd = op.step[0] ^ run.phase
         # The local readout learns in every step, the feedback matrix in the second one of a pair.
-        updates = learn | (feedback & (op.local | (momentum & odd)))
+        applies, windows = op.kind == Kind.APPLY, op.windows if self._limits.gradients else Const(0)
+        updates = (learn & ~windows) | applies | (feedback & (op.local | (momentum & odd)))
         no_class = zero_order & ~op.local
         noise = run.sample.train & noisy
         after_word = self._after_word(m, op, frame)
@@ -171,7 +180,7 @@ class Issue(wiring.Component):
         with m.If(op.bias):
             m.d.comb += row.eq(op.bias_row)
         with m.Elif(has_row):
-            m.d.comb += row.eq(listed)
+            m.d.comb += row.eq(listed - op.window_base if self._limits.gradients else listed)
         difference = self._choose_operand(m, input_kind, asked, op, command, no_class)
         m.d.sync += [
             self.load.eq(op.valid & learn & op.first),
@@ -179,7 +188,7 @@ class Issue(wiring.Component):
             command.integrate.eq(op.valid & ((op.kind == Kind.INPUT) | (op.kind == Kind.SPIKES))),
             command.feedback.eq(op.valid & feedback),
             command.zero_order.eq(no_class & feedback),
-            command.local.eq(op.local),
+            command.local.eq(op.local | (op.kind == Kind.LOCAL)),
             command.learn.eq(op.valid & learn),
             command.first.eq(op.first),
             command.update.eq(op.valid & updates),
@@ -208,7 +217,21 @@ class Issue(wiring.Component):
             tag.measure.eq(op.valid & feedback & self.measure & (op.step == 0) & ~op.local),
             tag.feedback.eq(op.valid & feedback),
             tag.local.eq(op.valid & (op.kind == Kind.LOCAL)),
+            tag.apply.eq(op.valid & applies),
         ]
+        if self._limits.gradients:
+            m.d.sync += [
+                command.pool.eq(op.pool),
+                command.block_word.eq(op.block_word),
+                command.begins_block.eq(op.begins_block),
+                command.block_shift.eq(op.block_shift),
+                command.shared.eq(op.shared),
+                command.accumulate.eq(op.valid & learn & windows),
+                command.cell.eq(op.pool & op.bias),
+                command.quarter.eq(op.valid & learn & ~windows & op.pool & ~op.bias),
+                command.apply.eq(op.valid & applies),
+                command.gradient_address.eq(op.gradient + row),
+            ]
         return command, tag, traced
 
     def _after_word(self, m: Module, op: data.View, frame: Value) -> Signal:
@@ -224,6 +247,9 @@ class Issue(wiring.Component):
                     m.d.comb += after_word.eq(Mux(op.readout, AfterWord.READOUT.value, AfterWord.FIRE.value))
                 with m.Case(Kind.FEEDBACK):
                     m.d.comb += after_word.eq(AfterWord.CREDIT)
+                    if self._limits.gradients:
+                        with m.If(op.shared):
+                            m.d.comb += after_word.eq(AfterWord.SHARE)
         return after_word
 
     def _choose_operand(
@@ -231,6 +257,8 @@ class Issue(wiring.Component):
     ) -> Value:
         """Operand of the command, and the mark of an event; the step of a feedback entry."""
         frame, graded = input_kind.frame, input_kind.graded
+        # The events of a map are marked when the ends of its positions are found.
+        windows = op.windows if self._limits.gradients else Const(0)
         loss, asked_loss = (
             Signal.like(self.errors.loss, name=name, reset_less=True) for name in ("loss", "asked_loss")
         )
@@ -255,12 +283,16 @@ class Issue(wiring.Component):
         ]
         with m.If(is_spike):
             m.d.sync += command.operand.eq(SPIKE_INPUT)
+            if self._limits.gradients:
+                # The sum behind a pool counts quarters.
+                with m.If(op.pool & op.bias):
+                    m.d.sync += command.operand.eq(SPIKE_INPUT << CELL_BITS)
         with m.Elif(is_value):
             m.d.sync += command.operand.eq(Mux(op.bias, BIAS_INPUT, value))
         with m.Else():
             m.d.sync += command.operand.eq(Mux(no_class, loss, error))
         m.d.comb += [
-            self.mark.valid.eq(op.valid & (op.kind == Kind.INPUT) & op.last_word & ~op.bias & ~frame),
+            self.mark.valid.eq(op.valid & (op.kind == Kind.INPUT) & op.last_word & ~op.bias & ~frame & ~windows),
             self.mark.row.eq(self.traces.input),
             self.mark.bits.eq(Mux(graded, value, 1 << op.step)),
         ]

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.input.active_rows import RowProgressSignature
 from opzo.hw.input.event_buffer import EventCountSignature
+from opzo.hw.input.event_ends import step_events
 from opzo.hw.lib.check import check, monitor
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG
@@ -36,6 +37,10 @@ class PassGate(wiring.Component):
         How far events, lists and the run are.
     event_begin : Out
         First event of the running pass' time step.
+    on_inputs : In(1), step_events : Out(step_events)
+        Whether the running pass reads events; the waiting one asks for the ends of positions in those of its time step.
+    scale_start : Out(1), scale_ready : In(1)
+        The waiting pass asks for the shift of gradients, in one cycle; whether that is known.
     """
 
     config: data.View
@@ -47,6 +52,10 @@ class PassGate(wiring.Component):
     rows: Any
     progress: Any
     event_begin: Signal
+    on_inputs: Signal
+    step_events: data.View
+    scale_start: Signal
+    scale_ready: Signal
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -61,6 +70,10 @@ class PassGate(wiring.Component):
                 "rows": In(RowProgressSignature(limits)),
                 "progress": In(ProgressSignature(limits)),
                 "event_begin": Out(limits.row_bits),
+                "on_inputs": In(1),
+                "step_events": Out(step_events(limits)),
+                "scale_start": Out(1),
+                "scale_ready": In(1),
             }
         )
 
@@ -90,10 +103,12 @@ class PassGate(wiring.Component):
         entries_written = progress.feedback_quiet.bit_select(layer, 1)
         may_start = Signal()
         ops = Signal.like(start.ops)
+        events_found, scale_found = Signal(), Signal()
+        self._prepare(m, waiting, settled, events_found, scale_found)
         with m.Switch(waiting.kind):
             with m.Case(Kind.INPUT):
                 first = progress.quiet & (frame | rows.traces_ready)
-                m.d.comb += may_start.eq(Mux(step == 0, first, fired_last[0]))
+                m.d.comb += may_start.eq(Mux(step == 0, first, fired_last[0]) & events_found)
                 m.d.comb += ops.eq(events + 1)
             with m.Case(Kind.FIRE):
                 # Step 0 needs the input current, which is stored while the pass before it ends, and its spikes mark
@@ -114,13 +129,17 @@ class PassGate(wiring.Component):
                 )
             with m.Case(Kind.LOCAL):
                 m.d.comb += may_start.eq(fired_this[layer] & ~progress.reading_out & entries_written)
-                m.d.comb += ops.eq(waiting.settings.words)
+                m.d.comb += ops.eq(waiting.settings.block_words)
             with m.Case(Kind.LEARN_SPIKES):
                 m.d.comb += may_start.eq((progress.error_steps == self.config.steps) & rows.lists_done)
                 m.d.comb += ops.eq(actives + 1)
             with m.Case(Kind.LEARN_INPUT):
                 m.d.comb += may_start.eq(1)
                 m.d.comb += ops.eq(inputs + 1)
+            with m.Case(Kind.APPLY):
+                # The last updates must have been added to the gradients.
+                m.d.comb += may_start.eq(scale_found & progress.quiet & ~self.running)
+                m.d.comb += ops.eq(waiting.settings.rows)
         m.d.sync += [
             start.may_start.eq(may_start & settled & ~start.taken),
             start.ops.eq(ops),
@@ -128,6 +147,33 @@ class PassGate(wiring.Component):
         check(m, "early", ~start.taken | (settled & may_start), "a pass starts before its inputs are complete")
         monitor(m, "permission", self._watch_permission)
         return m
+
+    def _prepare(
+        self, m: Module, waiting: data.View, settled: Signal, events_found: Signal, scale_found: Signal
+    ) -> None:
+        """Ask for what the waiting pass needs: once, and when its sources are free."""
+        if not self._limits.gradients:
+            m.d.comb += events_found.eq(1)
+            return
+        asked, free = Signal(), Signal()
+        m.d.sync += free.eq(~(self.running & self.on_inputs))
+        finds_events = (waiting.kind == Kind.INPUT) & waiting.windows
+        # Gradients that were applied before have been summed up by then.
+        finds_shift = (waiting.kind == Kind.APPLY) & self.progress.quiet
+        asks = settled & ~asked & free & ~self.start.taken & (finds_events | finds_shift)
+        m.d.comb += [
+            self.step_events.valid.eq(asks & finds_events),
+            self.step_events.begin.eq(self._begin),
+            self.step_events.end.eq(self._end),
+            self.step_events.step.eq(waiting.step),
+            self.scale_start.eq(asks & ~finds_events),
+            events_found.eq(~waiting.windows | (asked & self.rows.events_done)),
+            scale_found.eq(asked & self.scale_ready),
+        ]
+        with m.If(self.start.taken):
+            m.d.sync += asked.eq(0)
+        with m.Elif(asks):
+            m.d.sync += asked.eq(1)
 
     def _watch_permission(self, m: Module) -> None:
         """The permission is two cycles old when the runner uses it; it must not be for the pass before."""
@@ -143,6 +189,7 @@ class PassGate(wiring.Component):
             Signal.like(self.start.ops, name=name, reset_less=True)
             for name in ("spikes", "actives", "inputs", "begin", "end")
         )
+        self._begin, self._end = begin, end
         # All values of a frame come in step 0.
         first_end = Signal.like(end)
         m.d.sync += first_end.eq(Mux(frame, events.count, events.ends[0]))

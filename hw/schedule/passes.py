@@ -28,6 +28,8 @@ class Kind(hdl_enum.Enum, shape=3):
     """Update the weights of another layer."""
     LOCAL = 6
     """Sum up the local readout of the layer: class by class, all words of each."""
+    APPLY = 7
+    """Change the weights of a convolution by its gradients, and clear these."""
 
 
 def is_learn(kind: ValueLike) -> Value:
@@ -40,7 +42,8 @@ def pass_layout(limits: Limits) -> data.StructLayout:
     """One pass; ``last``: the last one of a run.
 
     ``layer`` is the layer of weights, ``limits.layers`` the readout, ``below`` the hidden layer below, whose spikes the
-    rows are, ``below_base`` the first word of that layer.
+    rows are, ``below_base`` the first word of that layer, ``below_map`` whether it is a convolution. ``windows``: the
+    rows of each word are those of the window of its position.
     """
     return data.StructLayout(
         {
@@ -49,11 +52,18 @@ def pass_layout(limits: Limits) -> data.StructLayout:
             "layer": range(limits.layers + 1),
             "below": hidden_layers(limits),
             "below_base": LAYER["word_base"].shape,
+            "below_map": 1,
+            "windows": 1,
             "step": range(HISTORY_STEPS),
             "last": 1,
             "settings": LAYER,
         }
     )
+
+
+def index_bits(limits: Limits) -> int:
+    """Bits of an index in a list, and of a number of ops of a word."""
+    return max(limits.row_bits, limits.neuron_bits + 1) if limits.gradients else limits.row_bits
 
 
 def op_layout(limits: Limits) -> data.StructLayout:
@@ -62,7 +72,19 @@ def op_layout(limits: Limits) -> data.StructLayout:
     ``first`` and ``last`` op of a word, ``first_word`` and ``last_word`` of the pass; ``local``: in FEEDBACK, the entry
     is one of the local readout. In LOCAL, ``first`` and ``last`` are the first and last word of a class, ``first_word``
     and ``last_word`` the first and last class.
+
+    In a device with convolutions also: ``windows``, ``below_map`` and ``pool`` of the pass; ``shared``: its layer is a
+    convolution; ``window_base``: what the
+    row of the list is more than the row of the window; ``block_word`` of the word, ``begins_block``: its position is
+    the first one of the block; ``gradient``: first gradient of the word, in APPLY the op's own.
     """
+    convolution = {
+        **dict.fromkeys(("windows", "below_map", "pool", "shared", "begins_block"), 1),
+        "window_base": limits.row_bits,
+        "block_word": limits.block_bits,
+        "block_shift": LAYER["block_shift"].shape,
+        "gradient": range(max(limits.gradients, 2)),
+    }
     return data.StructLayout(
         {
             "valid": 1,
@@ -78,12 +100,13 @@ def op_layout(limits: Limits) -> data.StructLayout:
             "first_word": 1,
             "base": range(max(limits.rows, 2)),
             "bias_row": limits.row_bits,
-            "index": limits.row_bits,
+            "index": index_bits(limits),
             "word": max(limits.word_bits, limits.class_bits),
             "word_base": limits.word_bits,
             "below_base": limits.word_bits,
             "valid_lanes": range(limits.lanes + 1),
             **{name: LAYER[name].shape for name in ("feedback_shift", "neuron")},
+            **(convolution if limits.gradients else {}),
         }
     )
 
@@ -102,6 +125,7 @@ def tag_layout(limits: Limits) -> data.StructLayout:
             "measure": 1,
             "feedback": 1,
             "local": 1,
+            "apply": 1,
             "first": 1,
             "last": 1,
         }

@@ -6,20 +6,19 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.input.position_ends import RunSpanSignature
-from opzo.hw.input.spike_encoder import list_layout
+from opzo.hw.input.position_ends import RunSpanSignature, list_entries, window_list
 from opzo.hw.lib.check import check_stream
 from opzo.hw.lib.record import record
 from opzo.hw.schedule.window_walk import span_layout
 from opzo.spec.network import Limits
 
-_KEPT = ("base", "last", "last_word", "final", "block")
+_KEPT = ("base", "last", "last_word", "final")
 """Fields of a span that its run has too."""
 
 
 def run_layout(limits: Limits) -> data.StructLayout:
     """Run of a span: ``count`` entries of the list, from ``index`` on; the other fields are those of the span."""
-    entries = range(limits.words * limits.lanes + 1)
+    entries = list_entries(limits)
     span = span_layout(limits)
     return data.StructLayout({"index": entries, "count": entries, **{name: span[name].shape for name in _KEPT}})
 
@@ -34,7 +33,7 @@ class RunReader(wiring.Component):
     Members
     -------
     spans : In(stream of span_layout)
-    list : In(list_layout)
+    list : In(window_list)
         List of the spans; constant from the first span to the last run of a walk.
     ends : Out(RunSpanSignature)
     runs : Out(stream of run_layout)
@@ -50,7 +49,7 @@ class RunReader(wiring.Component):
         super().__init__(
             {
                 "spans": In(stream.Signature(span_layout(limits))),
-                "list": In(list_layout(limits)),
+                "list": In(window_list(limits)),
                 "ends": Out(RunSpanSignature(limits)),
                 "runs": Out(stream.Signature(run_layout(limits))),
             }
@@ -65,6 +64,7 @@ class RunReader(wiring.Component):
         m.d.comb += [
             run_free.eq(runs.ready | ~runs.valid),
             spans.ready.eq(run_free | ~asked_valid),
+            ends.kind.eq(self.list.kind),
             ends.layer.eq(self.list.layer),
             ends.parity.eq(self.list.parity),
             ends.begin.eq(spans.p.begin),

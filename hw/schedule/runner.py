@@ -2,13 +2,17 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG
-from opzo.hw.schedule.passes import Kind, is_learn, op_layout, pass_layout
+from opzo.hw.schedule.block_walk import BlockWalk
+from opzo.hw.schedule.passes import Kind, index_bits, is_learn, op_layout, pass_layout
+from opzo.hw.schedule.window_rows import window_row_layout
+from opzo.hw.schedule.window_walk import walk_layout
+from opzo.spec.geometry import CELL
 from opzo.spec.network import Limits
 
 
@@ -25,7 +29,7 @@ class StartSignature(Signature):
     """
 
     def __init__(self, limits: Limits) -> None:
-        super().__init__({"may_start": Out(1), "ops": Out(limits.row_bits), "taken": In(1)})
+        super().__init__({"may_start": Out(1), "ops": Out(index_bits(limits)), "taken": In(1)})
 
 
 class WordSignature(Signature):
@@ -47,7 +51,7 @@ class PassRunner(wiring.Component):
     """Turn passes into ops. Passes follow each other without a gap if the next one may start in time.
 
     Every word has ``ops`` ops; if the rows come from a list, the last op is that of the bias. A LOCAL pass iterates
-    over the classes instead, each with ``ops`` words.
+    over the classes instead, each with ``ops`` words. The rows of a pass with ``windows`` come from a `WindowScan`.
 
     Members
     -------
@@ -56,6 +60,11 @@ class PassRunner(wiring.Component):
         Classes of the network.
     start : In(StartSignature), words : In(WordSignature)
         Permissions.
+    window : Out(stream of walk_layout), rows : In(stream of window_row_layout)
+        To and from the `WindowScan`; the list is that of ``current``.
+    part_ends : In(array), quiet : In(1)
+        A dense layer behind a pool learns from its list part by part: index at which each part but the first begins,
+        and whether the rows of all ops are written, for which each part waits. Neurons of different parts share rows.
     current : Out(pass_layout)
         Pass of ``op``, where that is valid.
     op : Out(op_layout)
@@ -68,6 +77,10 @@ class PassRunner(wiring.Component):
     classes: Signal
     start: Any
     words: Any
+    window: stream.Interface
+    rows: stream.Interface
+    part_ends: data.View
+    quiet: Signal
     current: data.View
     op: data.View
     running: Signal
@@ -80,6 +93,10 @@ class PassRunner(wiring.Component):
                 "classes": In(CONFIG["classes"].shape),
                 "start": In(StartSignature(limits)),
                 "words": In(WordSignature()),
+                "window": Out(stream.Signature(walk_layout())),
+                "rows": In(stream.Signature(window_row_layout(limits))),
+                "part_ends": In(data.ArrayLayout(limits.row_bits, CELL - 1)),
+                "quiet": In(1),
                 "current": Out(pass_layout(limits)),
                 "op": Out(op_layout(limits)),
                 "running": Out(1),
@@ -90,8 +107,9 @@ class PassRunner(wiring.Component):
         # is the base of the word, in LOCAL of the class; the next one starts ``stride`` rows later.
         self._position = data.StructLayout(
             {
-                **dict.fromkeys(("index", "number"), limits.row_bits),
+                **dict.fromkeys(("index", "number"), index_bits(limits)),
                 **dict.fromkeys(("base", "begin"), op.base.shape()),
+                "gradient": range(max(limits.gradients, 2)),
                 "word": op.word.shape(),
                 **dict.fromkeys(("local", "first", "ends_word", "last_word", "begins_learning", "ends_sums"), 1),
             }
@@ -100,10 +118,11 @@ class PassRunner(wiring.Component):
         # a comparison of counters would find is known a cycle earlier, because the counters go up by one.
         self._plan = data.StructLayout(
             {
-                **dict.fromkeys(("before_last", "stride"), limits.row_bits),
+                "before_last": index_bits(limits),
+                "stride": limits.row_bits,
                 "entries": len(self.classes) + 1,
-                "words_before_last": max(len(self.passes.p.settings.words), len(self.classes)),
-                **dict.fromkeys(("single", "has_local", "is_feedback", "is_local", "is_fire"), 1),
+                "words_before_last": max(len(self.passes.p.settings.all_words), len(self.classes)),
+                **dict.fromkeys(("single", "has_local", "is_feedback", "is_local", "is_fire", "is_apply", "parts"), 1),
             }
         )
 
@@ -117,17 +136,46 @@ class PassRunner(wiring.Component):
         last_class = Signal.like(self.classes)
         go, load, last_op, may_go, next_ends_word = Signal(), Signal(), Signal(), Signal(), Signal()
         start, words = self.start, self.words
+        m.submodules.walk = walk = BlockWalk()
+        windows, row, ends_word, waits = current.windows, self.rows.p, Signal(), Signal()
         m.d.comb += [
             self.current.eq(current),
             next_ends_word.eq(Mux(position.ends_word, plan.single, position.index == plan.before_last)),
             may_go.eq((~position.begins_learning | words.ready) & (~position.ends_sums | words.chain_free)),
-            go.eq(self.running & may_go),
+            go.eq(self.running & may_go & ~waits),
+            ends_word.eq(position.ends_word),
             last_op.eq(position.ends_word & position.last_word),
-            load.eq(~self.running | (may_go & last_op)),
+            load.eq(~self.running | (go & last_op)),
+            walk.layer.eq(current.settings),
+            walk.start.eq(load),
+            walk.next.eq(go & ends_word),
             start.taken.eq(start.may_start & load),
             self.passes.ready.eq(start.taken),
         ]
         m.d.sync += last_class.eq(self.classes - 1)
+        if self._limits.gradients:
+            m.d.comb += waits.eq(
+                plan.parts & Cat(position.index == self.part_ends[part] for part in range(CELL - 1)).any() & ~self.quiet
+            )
+            with m.If(windows):
+                m.d.comb += [
+                    may_go.eq(
+                        (~(row.first & words.learns) | words.ready) & (~(row.bias & words.sums) | words.chain_free)
+                    ),
+                    waits.eq(~self.rows.valid),
+                    ends_word.eq(row.bias),
+                    last_op.eq(row.final),
+                    self.rows.ready.eq(self.running & may_go),
+                ]
+            with m.If(self.window.ready):
+                m.d.sync += self.window.valid.eq(0)
+            with m.If(start.taken):
+                m.d.sync += self.window.valid.eq(self.passes.p.windows)
+            m.d.comb += [
+                self.window.p[name].eq(current.settings[name])
+                for name in ("kernel", "height", "width", "words", "cells")
+            ]
+            m.d.comb += self.window.p.channels.eq(current.settings.seen)
         with m.If(go):
             m.d.sync += [
                 position.index.eq(position.index + 1),
@@ -140,7 +188,7 @@ class PassRunner(wiring.Component):
             # Entries of the local readout come before those of the feedback matrix.
             with m.If(plan.is_feedback & (position.number[: len(last_class)] == last_class)):
                 m.d.sync += [position.number.eq(0), position.local.eq(0)]
-            with m.If(position.ends_word):
+            with m.If(ends_word):
                 m.d.sync += [
                     position.index.eq(0),
                     position.word.eq(position.word + 1),
@@ -148,27 +196,42 @@ class PassRunner(wiring.Component):
                     position.local.eq(plan.has_local),
                     position.last_word.eq(position.word == plan.words_before_last),
                 ]
-            with m.If(position.ends_word):
-                m.d.sync += [
-                    position.base.eq(position.begin + plan.stride),
-                    position.begin.eq(position.begin + plan.stride),
-                ]
-            with m.Elif(plan.is_feedback):
+            # The positions of a convolution share their weights.
+            next_begin = Mux(windows & walk.ends_position, current.settings.weight_base, position.begin + plan.stride)[
+                : len(position.begin)
+            ]
+            with m.If(ends_word):
+                m.d.sync += [position.base.eq(next_begin), position.begin.eq(next_begin)]
+                with m.If(~plan.is_apply):
+                    m.d.sync += position.gradient.eq(
+                        Mux(walk.ends_position, current.settings.gradient_base, position.gradient + plan.stride)
+                    )
+            with m.Elif(plan.is_feedback | plan.is_apply):
                 m.d.sync += position.base.eq(position.base + 1)
             with m.Elif(plan.is_local):
                 m.d.sync += position.base.eq(position.base + plan.entries)
+            with m.If(plan.is_apply):
+                m.d.sync += position.gradient.eq(position.gradient + 1)
         with m.If(go & last_op):
             m.d.sync += self.running.eq(0)
         with m.If(start.taken):
             m.d.sync += self.running.eq(1)
         self._load(m, load, current, position, plan)
-        self._emit(m, go, current, position, plan)
+        self._emit(m, go, current, position, plan, walk)
         return m
 
     def _load(self, m: Module, load: Value, current: data.View, position: data.View, plan: data.View) -> None:
         """Take the settings of the waiting pass in every cycle until it may start: that it may is known late."""
         waiting, ops = self.passes.p, self.start.ops
-        waiting_words = Mux(waiting.kind == Kind.LOCAL, self.classes, waiting.settings.words)
+        waiting_words = Signal(len(plan.words_before_last))
+        m.d.comb += waiting_words.eq(waiting.settings.all_words)
+        with m.Switch(waiting.kind):
+            with m.Case(Kind.LOCAL):
+                m.d.comb += waiting_words.eq(self.classes)
+            with m.Case(Kind.FEEDBACK):
+                m.d.comb += waiting_words.eq(waiting.settings.block_words)
+            with m.Case(Kind.APPLY):
+                m.d.comb += waiting_words.eq(waiting.settings.words)
         waiting_local = waiting.settings.local_shift != 0
         entries, first_base, sums = Signal.like(plan.entries), Signal.like(position.base), Signal()
         m.d.comb += entries.eq(Mux(waiting_local, self.classes << 1, self.classes))
@@ -189,6 +252,8 @@ class PassRunner(wiring.Component):
                 plan.is_feedback.eq(waiting.kind == Kind.FEEDBACK),
                 plan.is_local.eq(waiting.kind == Kind.LOCAL),
                 plan.is_fire.eq(waiting.kind == Kind.FIRE),
+                plan.is_apply.eq(waiting.kind == Kind.APPLY),
+                plan.parts.eq((waiting.kind == Kind.LEARN_SPIKES) & ~waiting.windows & waiting.settings.pool),
                 plan.entries.eq(entries),
                 plan.stride.eq(waiting.settings.rows),
                 position.first.eq(1),
@@ -202,6 +267,7 @@ class PassRunner(wiring.Component):
                 position.local.eq(waiting_local),
                 position.base.eq(first_base),
                 position.begin.eq(first_base),
+                position.gradient.eq(waiting.settings.gradient_base),
                 self.words.sums.eq(sums),
                 self.words.learns.eq(is_learn(waiting.kind)),
             ]
@@ -211,10 +277,12 @@ class PassRunner(wiring.Component):
                 with m.Case(Kind.LOCAL):
                     m.d.sync += plan.stride.eq(1)
 
-    def _emit(self, m: Module, go: Value, current: data.View, position: data.View, plan: data.View) -> None:
+    def _emit(
+        self, m: Module, go: Value, current: data.View, position: data.View, plan: data.View, walk: BlockWalk
+    ) -> None:
         """Op of this cycle."""
         op, settings = self.op, current.settings
-        listed = ~plan.is_feedback & ~plan.is_local & ~plan.is_fire
+        listed = ~plan.is_feedback & ~plan.is_local & ~plan.is_fire & ~plan.is_apply
         m.d.comb += [
             op.valid.eq(go),
             op.kind.eq(current.kind),
@@ -233,7 +301,31 @@ class PassRunner(wiring.Component):
             op.word.eq(Mux(plan.is_local, position.index, position.word)),
             op.word_base.eq(settings.word_base),
             op.below_base.eq(current.below_base),
-            op.valid_lanes.eq(Mux(position.last_word, settings.tail, self._limits.lanes)),
             op.feedback_shift.eq(Mux(position.local, settings.local_shift, settings.feedback_shift)),
             op.neuron.eq(settings.neuron),
         ]
+        if not self._limits.gradients:
+            m.d.comb += op.valid_lanes.eq(Mux(position.last_word, settings.tail, self._limits.lanes))
+            return
+        row = self.rows.p
+        of_blocks = plan.is_feedback | plan.is_local
+        m.d.comb += [
+            op.valid_lanes.eq(Mux(walk.ends_position, settings.tail, self._limits.lanes)),
+            op.windows.eq(current.windows),
+            op.below_map.eq(current.below_map),
+            op.pool.eq(settings.pool),
+            op.shared.eq(settings.kernel != 0),
+            op.block_word.eq(settings.block_base + Mux(of_blocks, op.word, walk.word)),
+            op.begins_block.eq(walk.begins),
+            op.block_shift.eq(settings.block_shift),
+            op.gradient.eq(position.gradient),
+        ]
+        with m.If(current.windows):
+            m.d.comb += [
+                op.first.eq(row.first),
+                op.last.eq(row.bias),
+                op.bias.eq(row.bias),
+                op.last_word.eq(row.final),
+                op.index.eq(row.index),
+                op.window_base.eq(row.base),
+            ]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.lib.record import record
-from opzo.hw.registers import CONFIG, layers_layout
+from opzo.hw.registers import CONFIG, batch_full, layers_layout
 from opzo.hw.schedule.passes import Kind, pass_layout
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Limits
@@ -146,6 +146,13 @@ def derive_pass(m: Module, chosen: data.View, candidate: data.View, config: data
         chosen.readout.eq(readout),
         chosen.below.eq(Mux(readout, config.hidden_layers - 1, candidate.layer - 1)),
         chosen.below_base.eq(Array(layers[n].word_base for n in range(readout_layer))[chosen.below]),
+        chosen.below_map.eq(Array(layers[n].kernel != 0 for n in range(readout_layer))[chosen.below]),
+        chosen.windows.eq(
+            (chosen.settings.kernel != 0)
+            & candidate.kind.as_value().matches(
+                *(kind.value for kind in (Kind.INPUT, Kind.SPIKES, Kind.LEARN_INPUT, Kind.LEARN_SPIKES))
+            )
+        ),
         chosen.step.eq(candidate.step),
         chosen.last.eq(candidate.last),
         chosen.settings.eq(Array(layers[n] for n in range(readout_layer + 1))[candidate.layer]),
@@ -231,6 +238,14 @@ class Schedule(wiring.Component):
         last_macro, is_last_macro = Signal.like(macro), Signal()
         m.d.sync += [last_macro.eq(steps + depth - ~train), is_last_macro.eq(macro == last_macro)]
         learning, learns_readout = Signal(range(readout_layer + 1)), Signal()
+        # A convolution whose gradients complete a batch has a second pass.
+        full, applies, applying = Signal(), Signal(), Signal()
+        if limits.gradients:
+            is_map = Array(self.layers[n].kernel != 0 for n in range(readout_layer))
+            m.d.sync += full.eq(batch_full(self.config))
+            m.d.comb += applies.eq(
+                full & ~learns_readout & is_map[learning[: max(1, (readout_layer - 1).bit_length())]] & ~applying
+            )
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [macro.eq(0), slot.eq(0), train.eq(self.train)]
@@ -273,10 +288,14 @@ class Schedule(wiring.Component):
                     candidate.layer.eq(Mux(learns_readout, readout_layer, learning)),
                     candidate.kind.eq(Mux(learning == 0, Kind.LEARN_INPUT.value, Kind.LEARN_SPIKES.value)),
                     candidate.step.eq(0),
-                    candidate.last.eq(frozen | (learning == 0)),
+                    candidate.last.eq((frozen | (learning == 0)) & ~applies),
                 ]
+                with m.If(applying):
+                    m.d.comb += candidate.kind.eq(Kind.APPLY)
                 with m.If(free):
-                    m.d.sync += [learning.eq(learning - 1), learns_readout.eq(0)]
+                    m.d.sync += applying.eq(applies)
+                    with m.If(~applies):
+                        m.d.sync += [learning.eq(learning - 1), learns_readout.eq(0)]
                     with m.If(candidate.last):
                         m.next = "IDLE"
 

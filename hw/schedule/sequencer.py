@@ -2,23 +2,26 @@
 
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from opzo.hw.error.ports import ErrorProgressSignature
 from opzo.hw.input.active_rows import RowProgressSignature
 from opzo.hw.input.event_buffer import EventCountSignature
+from opzo.hw.input.event_ends import step_events
+from opzo.hw.input.position_ends import ListKind, RunSpanSignature
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lib.check import check_stream
-from opzo.hw.registers import hidden_layers, layers_layout
+from opzo.hw.registers import LAYER, hidden_layers, layers_layout
 from opzo.hw.run_control import RunSignature
-from opzo.hw.schedule.filler import FilterFiller
+from opzo.hw.schedule.filler import LOSSES, FilterFiller
 from opzo.hw.schedule.pass_gate import PassGate
-from opzo.hw.schedule.passes import op_layout
+from opzo.hw.schedule.passes import Kind, op_layout
 from opzo.hw.schedule.progress import RunProgress
 from opzo.hw.schedule.runner import PassRunner
 from opzo.hw.schedule.schedule import Schedule
+from opzo.hw.schedule.window_scan import WindowScan
 from opzo.hw.schedule.word_gate import WordGate
 from opzo.spec.network import Limits
 
@@ -38,6 +41,15 @@ class Sequencer(wiring.Component):
         Command to the credit filters.
     below, event_begin : Out
         Lists that the running pass reads, and the first event of its time step.
+    ends : Out(RunSpanSignature)
+        Ends of the positions of the list whose windows the running pass reads.
+    step_events : Out(step_events), all_fired : Out(1)
+        As those of `ActiveRows`.
+    scale_start : Out(1), scale_ready : In(1), settings : Out(LAYER)
+        Strobe: the shift of the gradients of the layer with ``settings`` is asked for; whether it is known. The pass
+        that changes the weights by them follows.
+    losses : In(array)
+        Scaled losses by time step, for the credits of convolutions under the zero-order rule.
     done : Out(1)
         All passes have ended and left the lanes; from then until the start of the next run.
     """
@@ -51,6 +63,13 @@ class Sequencer(wiring.Component):
     filter: data.View
     below: Signal
     event_begin: Signal
+    ends: Any
+    step_events: data.View
+    all_fired: Signal
+    scale_start: Signal
+    scale_ready: Signal
+    settings: data.View
+    losses: data.View
     done: Signal
 
     def __init__(self, limits: Limits) -> None:
@@ -66,6 +85,13 @@ class Sequencer(wiring.Component):
                 "filter": Out(filter_command(limits)),
                 "below": Out(hidden_layers(limits)),
                 "event_begin": Out(limits.row_bits),
+                "ends": Out(RunSpanSignature(limits)),
+                "step_events": Out(step_events(limits)),
+                "all_fired": Out(1),
+                "scale_start": Out(1),
+                "scale_ready": In(1),
+                "settings": Out(LAYER),
+                "losses": In(LOSSES),
                 "done": Out(1),
             }
         )
@@ -111,6 +137,8 @@ class Sequencer(wiring.Component):
             self.below.eq(runner.current.below),
             self.event_begin.eq(pass_gate.event_begin),
         ]
+        if limits.gradients:
+            self._scan_windows(m, runner, pass_gate, filler, progress)
         ended = Signal(init=1)
         with m.If(run.start):
             m.d.sync += ended.eq(0)
@@ -119,3 +147,35 @@ class Sequencer(wiring.Component):
         errors_done = progress.progress.error_steps == run.config.steps
         m.d.comb += self.done.eq(ended & ~runner.running & progress.progress.quiet & self.rows.lists_done & errors_done)
         return m
+
+    def _scan_windows(
+        self, m: Module, runner: PassRunner, pass_gate: PassGate, filler: FilterFiller, progress: RunProgress
+    ) -> None:
+        """What only passes of convolutions, and of dense layers behind them, need."""
+        m.submodules.scan = scan = WindowScan(self._limits)
+        connect(m, runner.window, scan.layer)
+        connect(m, scan.rows, runner.rows)
+        connect(m, scan.ends, flipped(self.ends))
+        current, config = runner.current, self.run.config
+        on_inputs = (current.kind == Kind.INPUT) | (current.kind == Kind.LEARN_INPUT)
+        list_kind = Mux(current.kind == Kind.LEARN_SPIKES, ListKind.ACTIVE.value, ListKind.STEP.value)
+        fired = [
+            (steps == config.steps) | (layer >= config.hidden_layers)
+            for layer, steps in enumerate(progress.progress.fired_steps)
+        ]
+        m.d.comb += [
+            scan.list.kind.eq(Mux(on_inputs, ListKind.INPUT.value, list_kind)),
+            scan.list.layer.eq(current.below),
+            scan.list.parity.eq(current.step[0]),
+            runner.part_ends.eq(self.rows.part_ends),
+            runner.quiet.eq(progress.progress.quiet),
+            pass_gate.on_inputs.eq(on_inputs),
+            pass_gate.scale_ready.eq(self.scale_ready),
+            self.step_events.eq(pass_gate.step_events),
+            self.scale_start.eq(pass_gate.scale_start),
+            self.settings.eq(runner.passes.p.settings),
+            filler.losses.eq(self.losses),
+            filler.phase.eq(self.run.phase),
+        ]
+        # In the cycle of start the counts are still those of the run before.
+        m.d.sync += self.all_fired.eq(Cat(fired).all() & ~self.run.start)

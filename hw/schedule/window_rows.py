@@ -9,7 +9,7 @@ from opzo.hw.lib.record import record
 from opzo.hw.schedule.run_reader import run_layout
 from opzo.spec.network import Limits
 
-_KEPT = ("index", "base", "last_word", "final", "block")
+_KEPT = ("index", "base", "last_word", "final")
 """Fields of a run that its rows have too."""
 
 
@@ -17,7 +17,7 @@ def window_row_layout(limits: Limits) -> data.StructLayout:
     """One row of a word of a position: an entry of a list, or, after the entries, the ``bias``.
 
     The entry ``index`` of the list less ``base`` is the row; of the bias neither means anything. ``first`` row of the
-    word, ``last_word`` of the position, ``final`` row of the walk; ``block``: number of the position's block.
+    word, ``last_word`` of the position, ``final`` row of the walk.
     """
     run = run_layout(limits)
     return data.StructLayout({**{name: run[name].shape for name in _KEPT}, "first": 1, "bias": 1})

@@ -6,8 +6,7 @@ from amaranth import Module
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from opzo.hw.input.position_ends import RunSpanSignature
-from opzo.hw.input.spike_encoder import list_layout
+from opzo.hw.input.position_ends import RunSpanSignature, window_list
 from opzo.hw.schedule.run_reader import RunReader
 from opzo.hw.schedule.window_rows import WindowRows, window_row_layout
 from opzo.hw.schedule.window_walk import WindowWalk, walk_layout
@@ -30,7 +29,7 @@ class WindowScan(wiring.Component):
     -------
     layer : In(stream of walk_layout)
         Taken when all spans of the layer before have been.
-    list : In(list_layout)
+    list : In(window_list)
         List that the layer scans; constant from ``layer`` to the last row.
     ends : Out(RunSpanSignature)
         Where the positions of the list end.
@@ -47,7 +46,7 @@ class WindowScan(wiring.Component):
         super().__init__(
             {
                 "layer": In(stream.Signature(walk_layout())),
-                "list": In(list_layout(limits)),
+                "list": In(window_list(limits)),
                 "ends": Out(RunSpanSignature(limits)),
                 "rows": Out(stream.Signature(window_row_layout(limits))),
             }

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lib.check import check, check_stream
 from opzo.hw.lib.record import record
+from opzo.hw.schedule.position_walk import position_moves
 from opzo.spec.layers import MAX_CHANNELS, MAX_SIDE
 from opzo.spec.network import Limits
 from opzo.spec.registers import LayerReg
@@ -25,7 +26,6 @@ def walk_layout() -> data.StructLayout:
             "channels": range(MAX_CHANNELS + 1),
             "words": LayerReg.WORDS.bits,
             "cells": 1,
-            "block_shift": LayerReg.BLOCK_SHIFT.bits,
         }
     )
 
@@ -36,7 +36,7 @@ def span_layout(limits: Limits) -> data.StructLayout:
     ``begin`` and ``end`` (not included) are positions of the map that the window moves over: behind a pool, cells of
     the map below. The weight row of channel c at such a position p is ``p * channels + c - base``, where only the low
     bits of ``base`` are kept: the row has no more. ``last`` span of the window, ``last_word`` of the
-    position, ``final`` span of the walk; ``block``: number of the position's block.
+    position, ``final`` span of the walk.
     """
     position = limits.row_bits
     return data.StructLayout(
@@ -47,7 +47,6 @@ def span_layout(limits: Limits) -> data.StructLayout:
             "last": 1,
             "last_word": 1,
             "final": 1,
-            "block": range(MAX_SIDE * MAX_SIDE),
         }
     )
 
@@ -55,7 +54,7 @@ def span_layout(limits: Limits) -> data.StructLayout:
 class WindowWalk(wiring.Component):
     """Walk the positions of a convolution in their order, and for each of their words the spans of the window.
 
-    Golden twins: ``windows`` and ``blocks`` of ``opzo.spec.geometry``. Addresses follow the position by additions. Two
+    Golden twin: ``windows`` of ``opzo.spec.geometry``. Addresses follow the position by additions. Two
     products, width x channels and kernel x channels, take _PREPARE_CYCLES before the first span; then one span a cycle.
 
     Parameters
@@ -79,15 +78,13 @@ class WindowWalk(wiring.Component):
         )
         side, row = range(MAX_SIDE), limits.row_bits
         # Where the walk is: the window that is loaded next. ``top`` is the first position of the highest row that the
-        # window sees; ``row_base`` + ``column_base`` is the base of the span in that row, ``block_row`` the first block
-        # of the position's row.
+        # window sees; ``row_base`` + ``column_base`` is the base of the span in that row.
         self._place = data.StructLayout(
             {
                 "y": side,
                 "x": side,
                 "word": LayerReg.WORDS.bits,
                 **dict.fromkeys(("top", "row_base", "column_base"), row),
-                "block_row": self.span.p.block.shape(),
             }
         )
         # Weight rows from a row of positions to the next, and from a row of the kernel to the next.
@@ -147,51 +144,35 @@ class WindowWalk(wiring.Component):
     def _move(self, m: Module, en: Value, layer: data.View, place: data.View, strides: data.View, pad: Value) -> Value:
         """Go to the next position; whether there is none."""
         x, y = place.x, place.y
-        edge, left, right, restart, up, down = (
-            Signal(name=name) for name in ("edge", "left", "right", "restart", "up", "down")
-        )
-        # The positions of a cell: right, then left and down, right, then right and up to the next cell.
-        m.d.comb += [
-            edge.eq(x == layer.width - 1),
-            left.eq(layer.cells & x[0] & ~y[0]),
-            restart.eq(edge & ~left),
-            right.eq(~edge & ~left),
-            up.eq(layer.cells & x[0] & y[0] & ~edge),
-            down.eq(left | restart),
-        ]
-        with m.If(en & left):
+        moves = position_moves(m, x, y, layer.width, layer.cells)
+        with m.If(en & moves.left):
             m.d.sync += [x.eq(x - 1), place.column_base.eq(place.column_base - layer.channels)]
-        with m.If(en & right):
+        with m.If(en & moves.right):
             m.d.sync += [x.eq(x + 1), place.column_base.eq(place.column_base + layer.channels)]
-        with m.If(en & restart):
+        with m.If(en & moves.restart):
             m.d.sync += [x.eq(0), place.column_base.eq(-_times_pad(layer.channels, pad))]
         # Between two positions that both see the upper edge, the window loses a row of the kernel instead of one of the
         # map.
-        row_of_map, new_block = Signal(), Signal()
-        blocks = ((layer.width - 1) >> layer.block_shift) + 1
-        mask = ((1 << layer.block_shift) - 1)[: len(y)]
+        row_of_map = Signal()
         top_step = Mux(row_of_map, layer.width, 0)
         base_step = Mux(row_of_map, strides.row, strides.kernel)
-        block_step = Mux(new_block, blocks, 0)
-        with m.If(up):
-            m.d.comb += [row_of_map.eq(y > pad), new_block.eq((y & mask) == 0)]
+        with m.If(moves.up):
+            m.d.comb += row_of_map.eq(y > pad)
         with m.Else():
-            m.d.comb += [row_of_map.eq(y >= pad), new_block.eq((y & mask) == mask)]
-        with m.If(en & up):
+            m.d.comb += row_of_map.eq(y >= pad)
+        with m.If(en & moves.up):
             m.d.sync += [
                 y.eq(y - 1),
                 place.top.eq(place.top - top_step),
                 place.row_base.eq(place.row_base - base_step),
-                place.block_row.eq(place.block_row - block_step),
             ]
-        with m.If(en & down):
+        with m.If(en & moves.down):
             m.d.sync += [
                 y.eq(y + 1),
                 place.top.eq(place.top + top_step),
                 place.row_base.eq(place.row_base + base_step),
-                place.block_row.eq(place.block_row + block_step),
             ]
-        last: Value = edge & (y == layer.height - 1)
+        last: Value = moves.edge & (y == layer.height - 1)
         return last
 
     def _emit(
@@ -224,7 +205,6 @@ class WindowWalk(wiring.Component):
                 span.begin.eq(place.top + left),
                 span.end.eq(place.top + right),
                 span.base.eq(place.row_base + place.column_base),
-                span.block.eq(place.block_row + (x >> layer.block_shift)),
                 span.last.eq(above + below == 0),
                 span.last_word.eq(last_word),
                 rows_left.eq(above + below),

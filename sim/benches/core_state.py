@@ -6,7 +6,7 @@ import numpy as np
 from cocotb.handle import ArrayObject, HierarchyObject
 
 from opzo.hw.lib.row_memory import BANK_ROWS
-from opzo.spec.formats import MEMBRANE
+from opzo.spec.formats import GRADIENT, MEMBRANE
 from opzo.spec.network import Limits
 
 
@@ -29,6 +29,11 @@ class CoreState:
         memories = [child(group, "memory", HierarchyObject) for group in groups]
         banks = -(-limits.rows // BANK_ROWS)
         self._banks = [[child(memory, f"bank_{n}", ArrayObject) for n in range(banks)] for memory in memories]
+        self._gradients = [
+            child(child(group, "gradients", HierarchyObject), "memory", ArrayObject)
+            for group in groups
+            if limits.gradients
+        ]
         each = [child(group, f"lane_{n}", HierarchyObject) for group in groups for n in range(size)]
         self._lfsrs = [child(lane, "lfsr", HierarchyObject).state for lane in each]
         neurons = [child(group, "neurons", HierarchyObject) for group in groups]
@@ -51,6 +56,21 @@ class CoreState:
             weight[-1] = -weight[-1]
             parts.append(each @ weight << low)
         return np.concatenate(parts, axis=1).astype(np.int32)
+
+    def gradients(self) -> np.ndarray:
+        """Gradient accumulators: int32 (gradients, lanes)."""
+        count, width = self._limits.gradients, self._size * GRADIENT.width // 8
+        parts = []
+        for memory in self._gradients:
+            data = b"".join(int(memory[row].value).to_bytes(width, "little") for row in range(count))
+            parts.append(np.frombuffer(data, "<i4").reshape(count, -1))
+        return np.concatenate(parts, axis=1)
+
+    def write_gradients(self, gradients: np.ndarray) -> None:
+        """Set all gradient accumulators: int32 (gradients, lanes)."""
+        for group, memory in enumerate(self._gradients):
+            for row, values in enumerate(gradients[:, group * self._size :][:, : self._size]):
+                memory[row].value = int.from_bytes(values.astype("<i4").tobytes(), "little")
 
     def lfsrs(self) -> np.ndarray:
         """LFSR states: uint32 (lanes,)."""

@@ -46,11 +46,6 @@ endmodule
 
 def chip_library(limits: Limits) -> Path:
     """Library of a device with ``limits``; OpzoError if it cannot be built (a tool is missing, the disk is full)."""
-    if limits.gradients:
-        # Imported only here: a chip that is kept in the cache starts without Amaranth.
-        from opzo.hw.core import refuse_convolutions
-
-        refuse_convolutions(limits)
     return build_library(_chip_verilog(limits))
 
 

@@ -45,10 +45,9 @@ class Rows:
                 rows.append({"index": index, "base": run["base"], "bias": 0, "final": 0})
         last = window[-1]
         rows.append({"index": None, "base": None, "bias": 1, "final": last["final"]})
-        tags: list[tuple[int, int]] = [(run["last_word"], run["block"]) for run in window for _ in range(run["count"])]
-        tags.append((last["last_word"], last["block"]))
-        for number, (row, (last_word, block)) in enumerate(zip(rows, tags, strict=True)):
-            row |= {"first": int(number == 0), "last_word": last_word, "block": block}
+        last_words: list[int] = [run["last_word"] for run in window for _ in range(run["count"])]
+        for number, (row, last_word) in enumerate(zip(rows, [*last_words, last["last_word"]], strict=True)):
+            row |= {"first": int(number == 0), "last_word": last_word}
         return rows
 
     async def check(self, windows: list[list[dict[str, int]]]) -> None:

@@ -13,7 +13,6 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.schedule.run_reader import Ends, Spikes, layers
 from opzo.sim.benches.streams import StreamSink, StreamSource
-from opzo.spec import geometry
 from opzo.spec.network import Layer, Limits
 
 FILL_CYCLES = 24
@@ -40,14 +39,12 @@ class Scan:
                 "channels": layer.shape.seen.channels,
                 "words": layer.words,
                 "cells": layer.cells,
-                "block_shift": layer.block.bit_length() - 1,
             }
         )
 
     async def check(self, layer: Layer, density: float) -> int:
         """Scan the list of random spikes and compare; cycles of the cost model."""
         spikes, cycles = Spikes(self.rng, layer, density), 0
-        blocks = geometry.blocks(layer.shape.map, layer.cells, layer.block).tolist()
         modulus = 1 << self.limits.row_bits
         self.ends.starts = spikes.starts
         self.put(layer)
@@ -64,7 +61,7 @@ class Scan:
                 assert [row["bias"] for row in rows] == [0] * len(listed) + [1], what
                 last_word = int(word == layer.words - 1)
                 for row in rows:
-                    assert (row["last_word"], row["block"]) == (last_word, blocks[position]), what
+                    assert row["last_word"] == last_word, what
                     assert row["final"] == (row is bias and last_word and position == layer.positions - 1), what
                 cycles += len(rows) + spikes.windows.spans(position)
         return cycles

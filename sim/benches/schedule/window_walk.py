@@ -11,11 +11,11 @@ from opzo.hw.schedule.window_walk import span_layout, walk_layout
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSink, StreamSource
 from opzo.spec import geometry
-from opzo.spec.layers import BLOCKS, KERNELS, MAX_CHANNELS, MAX_SIDE, POOL, LayerShape, Map
+from opzo.spec.layers import KERNELS, MAX_CHANNELS, MAX_SIDE, POOL, LayerShape, Map
 from opzo.spec.network import Limits, Network
 
-Walk = tuple[LayerShape, int, bool, int]
-"""Layer, words of a position, whether a pool follows, block."""
+Walk = tuple[LayerShape, int, bool]
+"""Layer, words of a position, whether a pool follows."""
 PREPARE_CYCLES = 16
 """From a layer to its first span, at most."""
 
@@ -23,7 +23,7 @@ PREPARE_CYCLES = 16
 def network_walks(network: Network, lanes: int) -> list[Walk]:
     """Walks of the convolutions of a network."""
     layers = network.layout(network.limits(lanes))
-    return [(layer.shape, layer.words, layer.cells, layer.block) for layer in layers if layer.convolution]
+    return [(layer.shape, layer.words, layer.cells) for layer in layers if layer.convolution]
 
 
 def random_walk(rng: Random) -> Walk:
@@ -34,18 +34,17 @@ def random_walk(rng: Random) -> Walk:
     channels = rng.choice((1, rng.randint(1, 20), MAX_CHANNELS))
     below = Map(channels, height * POOL, width * POOL) if pool else Map(channels, height, width)
     shape = LayerShape(below, Map(rng.randint(1, 20), height, width), rng.choice(KERNELS), pool)
-    return shape, rng.randint(1, 3), cells, rng.choice(BLOCKS)
+    return shape, rng.randint(1, 3), cells
 
 
 def corners() -> list[Walk]:
     """The longest and the widest map, one position, and a cell; every kernel."""
     maps = [Map(1, *sides) for sides in ((1, MAX_SIDE), (MAX_SIDE, 2), (1, 1), (2, 2), (2, 3), (3, 1), (6, 4))]
     return [
-        (LayerShape(map, map, kernel), 1, cells, block)
+        (LayerShape(map, map, kernel), 1, cells)
         for map in maps
         for kernel in KERNELS
         for cells in (False, True)
-        for block in (1, 4)
         if not cells or map.height % POOL == map.width % POOL == 0
     ]
 
@@ -61,7 +60,7 @@ class Walker:
 
     def put(self, walk: Walk) -> None:
         """Queue a walk."""
-        shape, words, cells, block = walk
+        shape, words, cells = walk
         self.last = self.layers.put(
             {
                 "kernel": shape.kernel,
@@ -70,16 +69,14 @@ class Walker:
                 "channels": shape.seen.channels,
                 "words": words,
                 "cells": cells,
-                "block_shift": block.bit_length() - 1,
             }
         )
 
     def expected(self, walk: Walk) -> list[dict[str, int]]:
         """Spans of a walk."""
-        shape, words, cells, block = walk
+        shape, words, cells = walk
         bits = geometry.CELL_BITS if shape.pool else 0
         windows = geometry.windows(shape, cells)
-        blocks = geometry.blocks(shape.map, cells, block).tolist()
         spans = []
         for position, window in enumerate(windows):
             for word in range(words):
@@ -94,7 +91,6 @@ class Walker:
                             "last": int(last),
                             "last_word": int(last_word),
                             "final": int(last and last_word and position == len(windows) - 1),
-                            "block": blocks[position],
                         }
                     )
         return spans

@@ -18,12 +18,24 @@ from opzo.sim.benches.streams import StreamSink, StreamSource
 from opzo.sim.golden.core import GoldenCore
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
+from opzo.spec.formats import GRADIENT
 from opzo.spec.lfsr import lane_states
 from opzo.spec.memories import Space
 from opzo.spec.network import Layer, Limits, Network
-from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter, LayerReg, Reg, layer_register, network_registers
+from opzo.spec.registers import (
+    COUNTER,
+    REGISTERS,
+    TIMING_COUNTERS,
+    Counter,
+    LayerReg,
+    Reg,
+    layer_register,
+    network_registers,
+)
 from opzo.spec.rules import Input, Rule
 
+CHANGING = (LayerReg.FEEDBACK_SHIFT, LayerReg.MAGNITUDE)
+"""Registers of a layer that the device rewrites."""
 RESETS = 8
 """Number of cases with a reset of the core during the first sample."""
 
@@ -113,7 +125,7 @@ class CoreBench:
             await self.write_register(address, value)
         for name, value in settings.items():
             await self.write_register(Reg[name], value)
-        for slot in range(3):
+        for slot in range(self.limits.layers):
             await self.write_register(layer_register(slot, LayerReg.FEEDBACK_SHIFT), 0)
         golden = self.golden
         golden.memory[...] = 0
@@ -133,6 +145,14 @@ class CoreBench:
             weights[np.broadcast_to(unused, weights.shape)] = 0
         self.used = max(end_of(layer) for layer in golden.layers())
         self.state.write_rows(golden.memory[: self.used])
+        if self.limits.gradients:
+            golden.gradients[...] = 0
+            for layer in (layer for layer in golden.layers() if layer.convolution):
+                gradients, largest = golden.layer_gradients(layer), 1 << int(rng.integers(1, GRADIENT.width))
+                gradients[...] = rng.integers(-largest, largest, gradients.shape)
+                unused = np.arange(layer.words * self.limits.lanes).reshape(layer.words, 1, -1) >= layer.neurons
+                gradients[np.broadcast_to(unused, gradients.shape)] = 0
+            self.state.write_gradients(golden.gradients)
         states = lane_states(self.rng.getrandbits(32), self.limits.lanes)
         for row in range(2):
             await self.write_row(Space.LFSR, row, ((states >> np.uint32(16 * row)) & 0xFFFF).astype(np.uint16))
@@ -159,6 +179,8 @@ class CoreBench:
         golden.memory[...] = state.rows(self.limits.rows)
         golden.membrane[...] = state.membranes(self.limits.words)
         golden.negative[...] = state.negatives(self.limits.words)
+        if self.limits.gradients:
+            golden.gradients[...] = state.gradients()
         golden.lfsrs = golden.lfsr_type(state.lfsrs())
         self.golden = golden
         await self.write_register(Reg.CLEAR_COUNTERS, 0)
@@ -202,7 +224,7 @@ class CoreBench:
         """Compare the state used by the network, or with ``everything`` all memories."""
         golden, state, seed = self.golden, self.state, bench.seed()
         hidden = golden.layers()[:-1]
-        words = self.limits.words if everything else sum(layer.words for layer in hidden)
+        words = self.limits.words if everything else sum(layer.all_words for layer in hidden)
         used = self.limits.rows if everything else max(end_of(layer) for layer in golden.layers())
         for name, actual, space in (
             ("traces", state.traces(words), Space.HISTORY),
@@ -214,10 +236,14 @@ class CoreBench:
         assert_equal(state.lfsrs(), golden.lfsrs.states, what=f"LFSRs {what}", seed=seed)
         assert_equal(state.membranes(words), golden.membrane[:words], what=f"membranes {what}", seed=seed)
         assert_equal(state.negatives(words), golden.negative[:words], what=f"signs {what}", seed=seed)
-        for slot in range(len(hidden)):
-            address = layer_register(slot, LayerReg.FEEDBACK_SHIFT)
-            assert await self.read_register(address) == golden.registers[address], f"feedback shift {slot} {what}"
-        assert await self.read_register(Reg.SAMPLES) == golden[Reg.SAMPLES], f"SAMPLES {what}"
+        if self.limits.gradients:
+            assert_equal(state.gradients(), golden.gradients, what=f"gradients {what}", seed=seed)
+        for address in (
+            *(layer_register(slot, field) for slot in range(len(hidden)) for field in CHANGING),
+            *(Reg.SAMPLES, Reg.PENDING),
+        ):
+            value, found = golden.registers.get(address, 0), await self.read_register(address)
+            assert found == value, f"{REGISTERS[address].name} is {found}, expected {value} {what}"
 
     async def compare_counters(self, what: str) -> None:
         """Compare the statistics counters, except those of cycles."""
@@ -255,6 +281,7 @@ async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
         (Space.MEMBRANE, 2 * limits.words - 1),
         (Space.HISTORY, limits.words - 1),
         (Space.INPUT_HISTORY, limits.input_words - 1),
+        *((Space.GRADIENTS, row) for row in range(min(4, 2 * limits.gradients))),
     ):
         expected = core.golden.read_row(space, row)
         assert_equal(await core.read_row(space, row), expected, what=f"{space.name} {row} through the port, {name}")
@@ -262,8 +289,9 @@ async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
 
 def case_network(case: dict[str, Any]) -> Network:
     """Network of a case."""
-    neurons = {name: case[name] for name in ("leak", "reset")}
-    return Network(tuple(case["sizes"]), case["steps"], case["local"], Input[case["input"]], **neurons)
+    others = {name: case[name] for name in ("leak", "reset", "block") if name in case}
+    sizes = case["sizes"] if isinstance(case["sizes"], str) else tuple(case["sizes"])
+    return Network(sizes, case["steps"], case["local"], Input[case["input"]], **others)
 
 
 def core_bench(dut: Any) -> CoreBench:

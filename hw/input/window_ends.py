@@ -1,0 +1,144 @@
+"""Ends of the positions of all lists that windows move over: step lists, active neurons, inputs."""
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In
+
+from opzo.hw.input.position_ends import ListKind, PositionEnds, RunSpanSignature, list_entries
+from opzo.hw.input.scanner import fired_layout, map_layout
+from opzo.spec.network import Limits
+
+
+def ends_write(limits: Limits) -> data.StructLayout:
+    """Strobe ``en``: ``count`` entries of a list come before the end of position (or cell) ``place``."""
+    return data.StructLayout({"en": 1, "place": limits.word_bits, "count": list_entries(limits)})
+
+
+class EndsMemory(wiring.Component):
+    """Ends of the positions of one list a layer. Memory word: count; address: ``base`` of the layer + position.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    write_base : In, write : In(ends_write)
+    base : In, span : In(RunSpanSignature)
+        Of the list that is read.
+    """
+
+    write_base: Signal
+    write: data.View
+    base: Signal
+    span: Any
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(
+            {
+                "write_base": In(limits.word_bits),
+                "write": In(ends_write(limits)),
+                "base": In(limits.word_bits),
+                "span": In(RunSpanSignature(limits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        span = self.span
+        memory: Memory = Memory(shape=self.write.count.shape(), depth=1 << self._limits.word_bits, init=[])
+        m.submodules.memory = memory
+        write = memory.write_port()
+        m.d.sync += [
+            write.addr.eq(self.write_base + self.write.place),
+            write.data.eq(self.write.count),
+            write.en.eq(self.write.en),
+        ]
+        for bound, index in ((span.begin, span.first), (span.end, span.after)):
+            read = memory.read_port()
+            # Nothing comes before position 0.
+            some = Signal(reset_less=True)
+            m.d.comb += [
+                read.addr.eq(self.base + bound - 1),
+                read.en.eq(span.en),
+                index.eq(Mux(some, read.data, 0)),
+            ]
+            with m.If(span.en):
+                m.d.sync += some.eq(bound != 0)
+        return m
+
+
+class WindowEnds(wiring.Component):
+    """Ends of the positions of step lists, lists of active neurons, and inputs.
+
+    Parameters
+    ----------
+    limits : Limits
+
+    Members
+    -------
+    fired : In({valid 1, ... as fired_layout}), word_base, maps : In(array by hidden layer)
+        As those of `PositionEnds`, for the step lists.
+    active_layer : In, active : In(ends_write)
+        Ends in the list of the active neurons of a layer.
+    inputs : In(ends_write)
+        Ends in the events of a step, or in the list of active inputs.
+    span : In(RunSpanSignature)
+    """
+
+    fired: data.View
+    word_base: data.View
+    maps: data.View
+    active_layer: Signal
+    active: data.View
+    inputs: data.View
+    span: Any
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        span = RunSpanSignature(limits)
+        super().__init__(
+            {
+                "fired": In(data.StructLayout({"valid": 1, "word": fired_layout(limits)})),
+                "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
+                "maps": In(data.ArrayLayout(map_layout(limits), limits.layers)),
+                "active_layer": In(span.members["layer"].shape),
+                "active": In(ends_write(limits)),
+                "inputs": In(ends_write(limits)),
+                "span": In(span),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        limits, span = self._limits, self.span
+        m.submodules.steps = steps = PositionEnds(limits)
+        m.submodules.active = active = EndsMemory(limits)
+        m.submodules.inputs = inputs = EndsMemory(limits)
+        kind = Signal(ListKind, reset_less=True)
+        with m.If(span.en):
+            m.d.sync += kind.eq(span.kind)
+        m.d.comb += [
+            steps.fired.eq(self.fired),
+            steps.word_base.eq(self.word_base),
+            steps.maps.eq(self.maps),
+            active.write_base.eq(self.word_base[self.active_layer]),
+            active.write.eq(self.active),
+            active.base.eq(self.word_base[span.layer]),
+            inputs.write.eq(self.inputs),
+        ]
+        for unit in (steps, active, inputs):
+            m.d.comb += [
+                getattr(unit.span, name).eq(getattr(span, name))
+                for name in ("kind", "layer", "parity", "begin", "end", "en")
+            ]
+        for name in ("first", "after"):
+            with m.Switch(kind):
+                for number, unit in ((ListKind.STEP, steps), (ListKind.ACTIVE, active), (ListKind.INPUT, inputs)):
+                    with m.Case(number):
+                        m.d.comb += getattr(span, name).eq(getattr(unit.span, name))
+        return m
