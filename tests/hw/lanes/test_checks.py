@@ -11,6 +11,7 @@ from opzo.hw.neurons.neurons import Neurons
 from opzo.spec.network import Limits
 
 LIMITS = Limits(lanes=4, rows=16, inputs=4, words=2, classes=4, steps=3)
+CONVOLUTION = replace(LIMITS, gradients=4, blocks=2)
 
 
 def run(unit, drive):
@@ -25,9 +26,9 @@ def run(unit, drive):
     simulator.run()
 
 
-def commands(*rows):
+def commands(*rows, limits=LIMITS):
     """Send commands to the lanes, one per cycle; then empty ones."""
-    lanes = Lanes(LIMITS)
+    lanes = Lanes(limits)
 
     async def drive(ctx):
         for row in (*rows, {}):
@@ -44,6 +45,8 @@ def commands(*rows):
         ({"update": 1}, "updates a row that it does not read"),
         ({"update": 1, "feedback": 1, "history": 1}, "with credits of a history"),
         ({"sums": 1}, "use of the sums"),
+        # Without convolutions no neurons share a sum.
+        ({"sums": 1, "after_word": AfterWord.SHARE}, "use of the sums"),
         ({"load_row": 1, "store_low": 1}, "two uses of the shift chain"),
         ({"store_low": 1, "draw": 1}, "random state"),
     ],
@@ -51,6 +54,28 @@ def commands(*rows):
 def test_fields_that_do_not_go_together(command, text):
     with pytest.raises(AssertionError, match=text):
         commands(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ({"apply": 1, "learn": 1}, "two operations at once"),
+        ({"load_row": 1, "store_gradient_low": 1}, "two uses of the shift chain"),
+        ({"accumulate": 1}, "no update of a learn operation"),
+        ({"accumulate": 1, "learn": 1, "update": 1}, "it changes the row too"),
+        ({"quarter": 1, "learn": 1}, "a quarter of an update"),
+    ],
+)
+def test_fields_of_convolutions_that_do_not_go_together(command, text):
+    with pytest.raises(AssertionError, match=text):
+        commands(command, limits=CONVOLUTION)
+
+
+def test_gradients_applied_before_the_last_update_is_added():
+    add, apply = {"learn": 1, "accumulate": 1}, {"apply": 1}
+    with pytest.raises(AssertionError, match="before the last update is added"):
+        commands(add, *[{}] * 3, apply, limits=CONVOLUTION)
+    commands(add, *[{}] * 4, apply, limits=CONVOLUTION)
 
 
 def test_row_read_before_its_update_is_written():
