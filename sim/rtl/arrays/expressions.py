@@ -25,6 +25,8 @@ _BINARY = {
     "$shl": "<<",
     "$shr": ">>",
     "$sshr": ">>>",
+    # A selection with a variable offset. Amaranth's are unsigned, so that it shifts right only.
+    "$shift": ">>",
 }
 _UNARY = {
     "$not": "~",
@@ -37,7 +39,7 @@ _UNARY = {
     "$reduce_xor": "^",
 }
 _ONE_BIT = {*_UNARY} - {"$not", "$neg", "$pos"} | {"$eq", "$ne", "$lt", "$le", "$gt", "$ge", "$logic_and", "$logic_or"}
-_SHIFTS = {"$shl", "$shr", "$sshr"}
+_SHIFTS = {"$shl", "$shr", "$sshr", "$shift"}
 
 
 def expression(cell: Cell, operand: Operand) -> str:
@@ -49,6 +51,8 @@ def expression(cell: Cell, operand: Operand) -> str:
         return _parallel(cell, operand)
     if kind in _UNARY:
         return f"{_UNARY[kind]}{_signed(cell, 'A', operand)}"
+    if kind == "$shift" and cell.parameters.get("B_SIGNED"):
+        raise ValueError("a shift to the left or right has no expression")
     if kind in _BINARY:
         return f"{_signed(cell, 'A', operand)} {_BINARY[kind]} {_signed(cell, 'B', operand)}"
     raise ValueError(f"no expression for a cell of type {kind}")
