@@ -310,7 +310,8 @@ class PassRunner(wiring.Component):
         row = self.rows.p
         of_blocks = plan.is_feedback | plan.is_local
         m.d.comb += [
-            op.valid_lanes.eq(Mux(walk.ends_position, settings.tail, self._limits.lanes)),
+            # The walk does not follow the words of a class; lanes without a neuron do not spike.
+            op.valid_lanes.eq(Mux(walk.ends_position & ~plan.is_local, settings.tail, self._limits.lanes)),
             op.windows.eq(current.windows),
             op.below_map.eq(current.below_map),
             op.pool.eq(settings.pool),

@@ -4,46 +4,85 @@ import pytest
 
 from opzo.hw.core import Core
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Network
+from opzo.spec.network import Limits, Network
+from opzo.spec.neurons import Leak, Reset
 from opzo.spec.rules import Input, Rule
 
-NETWORKS = [
-    ("1x6x5-3c3-4", 4, 4),
-    ("2x8x8-4c3-p2-5c1-3", 4, 2),
-    ("3x7x9-8c5-6c3-10", 8, 4),
-    ("1x8x8-8c3-p2-16c3-p2-10", 16, 2),
-    ("2x12x12-4c3-p2-8c3-6-4", 8, 8),
-]
-"""Network, lanes, and lanes of a group."""
+NETWORKS = (
+    "1x6x5-3c3-4",
+    "2x8x8-4c3-p2-5c1-3",
+    "3x7x9-8c5-6c3-10",
+    "1x8x8-8c3-p2-16c3-p2-10",
+    "2x12x12-4c3-p2-8c3-6-4",
+)
+"""Odd maps without a pool, pools before a convolution and before dense layers; with 4, 8 and 16 lanes, channels are
+fewer than lanes, as many, and more."""
+SMALL = ("1x6x5-3c3-4", "2x8x8-4c3-p2-5c1-3", "1x4x6-5c3-p2-6-4", "1x1x4-4c3-3", "20-13-7-3")
+"""Networks of the quick tests; the last is dense."""
 USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT": 4, "MSE_SHIFT": 7, "SAMPLES": 0}
 USUAL |= {"CONVOLUTION_RATE": 140, "BATCH": 1}
 LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
 LARGEST |= {"CONVOLUTION_RATE": 4095, "BATCH": 5}
 STILL = USUAL | {"RATE": 0, "DECAY_SHIFT": 0, "LEAK_SHIFT": 0, "MSE_SHIFT": 0, "SAMPLES": 60, "CONVOLUTION_RATE": 0}
 RATES = (USUAL, LARGEST, STILL)
+BLOCK = 4
+"""Largest block of the tests."""
 
 
-def run(sizes, lanes, group, cases, stall=0.0):
-    limits = replace(Network(sizes, local=1, block=cases[0]["block"]).limits(lanes), lanes_per_group=group)
+def limits(networks, lanes, group):
+    """Least limits of a device for all networks, with local readouts and blocks of any size up to BLOCK."""
+    built = [
+        Network(sizes, local=Network(sizes).hidden.__len__(), block=block).limits(lanes)
+        for sizes in networks
+        for block in (1, BLOCK)
+    ]
+    fields = {name: max(asdict(each)[name] for each in built) for name in asdict(built[0])}
+    return replace(Limits(**fields), lanes_per_group=group)
+
+
+def run(networks, lanes, group, cases, stall=0.0, testcase=None):
+    device = limits(networks, lanes, group)
     run_bench(
-        Core(limits),
-        name=f"core-{lanes}-{sizes}",
+        Core(device),
+        name=f"core-convolutions-{lanes}",
         test_module="opzo.sim.benches.top.core",
         public=True,
-        parameters={"limits": asdict(limits), "stall": stall, "cases": cases, "networks": 0},
-        testcase="matches_golden",
+        parameters={"limits": asdict(device), "stall": stall, "cases": cases, "networks": 0},
+        testcase=testcase,
     )
 
 
-def case(sizes, steps, rule, local, settings, samples, kind=Input.FRAME, block=2):
-    parts = {"sizes": sizes, "steps": steps, "rule": rule.name, "local": local, "input": kind.name, "block": block}
-    return parts | {"leak": "1/2", "reset": "subtract", "settings": settings, "samples": samples}
+def cases(networks, samples):
+    """Every rule with every kind of input; local readouts, rates, blocks, leaks and resets take turns."""
+    found = []
+    for sizes in networks:
+        layers = len(Network(sizes).hidden)
+        for kind in Input:
+            for rule in Rule:
+                turn = len(found)
+                found.append(
+                    {
+                        "sizes": sizes,
+                        "steps": 30 if kind.events else (6, 1, 8)[turn % 3],
+                        "rule": rule.name,
+                        "local": turn % (layers + 1),
+                        "input": kind.name,
+                        "block": (2, 1, 4)[turn // 2 % 3],
+                        "leak": Leak(turn % len(Leak) if turn % 3 else Leak.HALF).text,
+                        "reset": Reset(turn // 2 % 2).text,
+                        "settings": RATES[turn // 3 % 3],
+                        "samples": samples,
+                    }
+                )
+    return found
 
 
-@pytest.mark.parametrize(("sizes", "lanes", "group"), NETWORKS)
-def test_core_matches_golden(sizes, lanes, group):
-    cases = [
-        case(sizes, 6, rule, number % 2, RATES[number % 3], 5, kind)
-        for number, (rule, kind) in enumerate((rule, kind) for rule in Rule for kind in Input)
-    ]
-    run(sizes, lanes, group, cases)
+def test_core_matches_golden():
+    run(SMALL, 4, 2, cases(SMALL, 6), 0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lanes", "group"), [(4, 4), (8, 8), (16, 2)])
+def test_core_matches_golden_for_200_samples(lanes, group):
+    for sizes in NETWORKS:
+        run(NETWORKS, lanes, group, cases([sizes], 200), testcase="matches_golden")
