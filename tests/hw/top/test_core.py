@@ -23,6 +23,7 @@ NETWORKS = [
 ]
 """Sizes, lanes, bits of a weight, and lanes of a group. A chip has room for three hidden layers, or for as many
 as the network has."""
+QUICK = [*NETWORKS[:3], pytest.param(*NETWORKS[3], marks=pytest.mark.slow)]
 STEPS = (1, 2, 6, 8)
 USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT": 4, "MSE_SHIFT": 7, "SAMPLES": 0}
 LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
@@ -61,7 +62,7 @@ def turns(sizes, number):
     return number % (len(sizes) - 1), RATES[number % len(RATES)]
 
 
-@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), QUICK)
 def test_core_matches_golden(sizes, lanes, weight_bits, group):
     # Every rule with every number of steps; step sizes and numbers of local read-outs take turns.
     cases = [
@@ -72,7 +73,7 @@ def test_core_matches_golden(sizes, lanes, weight_bits, group):
     run(sizes, lanes, weight_bits, group, cases, 0.2)
 
 
-@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS)
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), QUICK)
 def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits, group):
     # Chunks of 1 to 8 steps, from empty to full; learning, new decisions and fresh starts come and go.
     cases = [

@@ -32,7 +32,7 @@ BLOCK = 4
 def limits(networks, lanes, group):
     """Least limits of a device for all networks, with local readouts and blocks of any size up to BLOCK."""
     built = [
-        Network(sizes, local=Network(sizes).hidden.__len__(), block=block).limits(lanes)
+        Network(sizes, local=len(Network(sizes).hidden), block=block).limits(lanes)
         for sizes in networks
         for block in (1, BLOCK)
     ]
