@@ -293,6 +293,8 @@ def test_what_is_not_translated_is_refused():
         netlist_of(Backwards())
     with pytest.raises(ValueError, match=r"no expression for a cell of type \$div"):
         expression(Cell("$div", {}, "", {"A": (2, 3), "B": (4, 5), "Y": (6, 7)}), str)
+    with pytest.raises(ValueError, match="a shift to the left or right has no expression"):
+        expression(Cell("$shift", {"B_SIGNED": 1}, "", {"A": (2, 3), "B": (4, 5), "Y": (6, 7)}), str)
     with pytest.raises(RuntimeError, match=r"Yosys failed: .*No such command: synth"):
         run_yosys("synth")
 

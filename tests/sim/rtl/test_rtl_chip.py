@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from random import Random
 
 import numpy as np
@@ -126,6 +126,35 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
     assert_equal(states[0].feedback_shift, states[1].feedback_shift, what="feedback shifts", seed=SEED)
     assert_equal(states[0].lfsr, states[1].lfsr, what="LFSR states", seed=SEED)
     assert states[0].samples == states[1].samples
+    assert counters[0] == counters[1]
+
+
+@pytest.mark.parametrize("kind", list(Input))
+def test_convolutions_end_in_the_golden_state(kind: Input) -> None:
+    network = Network("1x8x8-8c3-p2-16c3-10", steps=6, local=1, input=kind)
+    limits, hyper = network.limits(8), Hyperparameters(rule="opzo", seed=SEED, batch=3)
+    transport = RtlTransport(limits)
+    rng = np.random.default_rng(SEED)
+    given = []
+    for _ in range(20):
+        chunk = draw_chunk(rng, network, limits.events)
+        given.append((encoded(chunk, kind), int(rng.integers(network.classes)), draw_flags(rng)))
+    answers, states, counters = [], [], []
+    for device in (device_on(transport, "rtl"), device_on(ModelTransport(GoldenCore(limits)), "golden")):
+        device.configure(network, Rule.OPZO)
+        State.initial(network, Rule.OPZO, SEED, limits).write(device)
+        device.write_registers(schedule_registers(hyper, 0, 1000))
+        runs = [device.finish_run(device.start_run(*run), outputs=False) for run in given]
+        answers.append([(run.prediction, run.loss) for run in runs])
+        states.append(State.read(device, Rule.OPZO))
+        counters.append({k: v for k, v in device.counters().items() if k not in TIMING_COUNTERS})
+    transport.close()
+    assert answers[0] == answers[1]
+    for name in (field.name for field in fields(State)):
+        actual, expected = (getattr(state, name) for state in states)
+        pairs = zip(actual, expected, strict=True) if isinstance(actual, tuple | list) else [(actual, expected)]
+        for one, other in pairs:
+            assert_equal(np.asarray(one), np.asarray(other), what=name, seed=SEED)
     assert counters[0] == counters[1]
 
 
