@@ -55,19 +55,25 @@ class DigitsExperiment:
 
     def run(self, device: Device, count: int) -> Outcome:
         """Write the initial state and run the first ``count`` samples."""
+        limits = device.limits
         prepare(device, self.network, Rule.OPZO, self.seed)
         self._clear_rest(device)
         learned = min(count, self.trained)
         results = list(device.run(self.samples[:learned], train=True, outputs=True))
         results += device.run(self.samples[learned:count], outputs=True)
         answers = [(result.prediction, result.loss, *result.outputs.tolist()) for result in results]
-        words = sum(layer.words for layer in self.network.layout(device.limits)[:-1])
+        words = sum(layer.all_words for layer in self.network.layout(device.limits)[:-1])
         # Words outside the network keep the membrane potentials of earlier networks.
-        return Outcome(np.array(answers, np.int64), read_state(device, range(device.limits.rows), range(words)))
+        state = read_state(device, range(limits.rows), range(words))
+        if limits.gradients:
+            state["GRADIENTS"] = device.read_memory(Space.GRADIENTS, 0, 2 * limits.gradients)
+        return Outcome(np.array(answers, np.int64), state)
 
     def _clear_rest(self, device: Device) -> None:
-        """Write 0 to the rows after the network, which must not change."""
+        """Write 0 to the rows after the network, which must not change, and to gradients of earlier networks."""
         limits = device.limits
+        if limits.gradients:
+            device.write_memory(Space.GRADIENTS, 0, np.zeros((2 * limits.gradients, limits.lanes), np.uint16))
         last = self.network.layout(limits)[-1]
         used = last.weight_base + last.rows * last.words
         device.write_memory(Space.WEIGHTS, used, np.zeros((limits.rows - used, limits.lanes), np.uint16))
@@ -91,6 +97,23 @@ def largest_network(limits: Limits, depth: int, kind: Input) -> Network:
                 if fitting:
                     return max(fitting, key=lambda network: _rows(network, limits))
     raise NetworkError(f"the device is too small for any test network: {limits}")
+
+
+def convolutional_network(limits: Limits) -> Network:
+    """Network with as many kinds of layers as fit a device with convolutions; NetworkError if none fits."""
+    classes = min(DIGIT_CLASSES, limits.classes)
+    for parts in ("8c3-p2-6c3-p2-12", "8c3-p2-6c3", "4c3-p2", "2c3", "1c1"):
+        for block, local in ((2, 1), (2, 0), (1, 0)):
+            side = DIGIT_SIDE if limits.inputs >= DIGIT_SIDE**2 else isqrt(limits.inputs) // 4 * 4
+            if not side:
+                continue
+            network = Network(f"1x{side}x{side}-{parts}-{classes}", min(FRAME_STEPS, limits.steps), local, block=block)
+            try:
+                network.check(limits)
+            except NetworkError:
+                continue
+            return network
+    raise NetworkError(f"the device is too small for any test network with convolutions: {limits}")
 
 
 def _widest(limits: Limits, sides: range, words: int, layers: int, local: int, kind: Input) -> Network | None:

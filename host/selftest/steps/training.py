@@ -2,7 +2,12 @@
 
 from opzo.host.selftest.device_under_test import DeviceUnderTest, golden_device
 from opzo.host.selftest.difference import compare_with_golden
-from opzo.host.selftest.digits_experiment import DigitsExperiment, digit_samples, largest_network
+from opzo.host.selftest.digits_experiment import (
+    DigitsExperiment,
+    convolutional_network,
+    digit_samples,
+    largest_network,
+)
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Network
 from opzo.spec.rules import Input
@@ -11,6 +16,7 @@ TRAINED, TESTED = 200, 20
 """Number of frames."""
 EVENT_TRAINED, EVENT_TESTED = 40, 10
 """Number of event samples, of two or more chunks each."""
+CONVOLUTION_TRAINED = 60
 
 
 def training_step(dut: DeviceUnderTest) -> str:
@@ -23,6 +29,13 @@ def events_step(dut: DeviceUnderTest) -> str:
     if dut.limits.steps < HISTORY_STEPS:
         return f"not done: the device takes {dut.limits.steps} time steps a run, events need {HISTORY_STEPS}"
     return _step(dut, largest_network(dut.limits, dut.limits.layers, Input.SPIKES), EVENT_TRAINED, EVENT_TESTED)
+
+
+def convolutions_step(dut: DeviceUnderTest) -> str:
+    """Train and test a small network with convolutions, where the device has any."""
+    if not dut.limits.gradients:
+        return "not done: the device was built without convolutions"
+    return _step(dut, convolutional_network(dut.limits), CONVOLUTION_TRAINED, TESTED)
 
 
 def _step(dut: DeviceUnderTest, network: Network, trained: int, tested: int) -> str:

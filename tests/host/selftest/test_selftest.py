@@ -24,10 +24,13 @@ from opzo.host.selftest.steps.link import link_step
 from opzo.host.selftest.steps.memory import memory_step
 from opzo.host.selftest.steps.neurons import neurons_step
 from opzo.host.selftest.steps.registers import registers_step
-from opzo.host.selftest.steps.training import events_step, training_step
+from opzo.host.selftest.steps.training import convolutions_step, events_step, training_step
 from opzo.host.selftest.suite import STEPS, SelfTest
 from opzo.hw.export.verilog import top_verilog
+from opzo.sim.fast.core import FastCore
+from opzo.sim.golden import learn
 from opzo.sim.golden.core import GoldenCore, RunResult
+from opzo.sim.golden.gradient import gradient_step
 from opzo.sim.golden.link import GoldenLink
 from opzo.sim.model_transport import ModelTransport
 from opzo.sim.rtl.library import build_library
@@ -35,6 +38,7 @@ from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.frames import Frame
+from opzo.spec.network import Network
 from opzo.spec.registers import COUNTER, Counter, LayerReg, Reg, layer_register
 from opzo.spec.rules import Input
 
@@ -79,6 +83,15 @@ def test_chip_with_convolutions_and_few_block_words_passes() -> None:
     core.gradients[...] = np.random.default_rng(0).integers(-(1 << 31), 1 << 31, core.gradients.shape)
     for step in (commands_step, neurons_step, link_step):
         step(dut_of(ModelTransport(core)))
+
+
+def test_convolutions_are_trained_and_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Network("1x8x8-8c3-p2-10", local=1).limits(4)
+    assert convolutions_step(dut_of(ModelTransport(FastCore(limits)))).startswith("1x8x8-4c3-p2-10")
+    # The device and the model disagree about the smallest step.
+    monkeypatch.setattr(learn, "gradient_step", lambda gradients, shift: gradient_step(gradients, shift) + 1)
+    with pytest.raises(MismatchError):
+        convolutions_step(dut_of(ModelTransport(FastCore(limits))))
 
 
 @pytest.mark.usefixtures("quick")
