@@ -7,9 +7,11 @@ from opzo.sim.benches.bench import run_bench
 from opzo.spec.network import Limits
 
 
-@pytest.mark.parametrize("layers", [1, 3, 5])
-def test_file_matches_golden(layers):
-    limits = Limits(lanes=4, rows=1, inputs=1, words=1, classes=2, layers=layers)
+@pytest.mark.parametrize(("layers", "gradients"), [(1, 0), (3, 0), (5, 0), (1, 8), (3, 8)])
+def test_file_matches_golden(layers, gradients):
+    limits = Limits(
+        lanes=4, rows=1, inputs=1, words=1, classes=2, layers=layers, gradients=gradients, blocks=min(gradients, 1)
+    )
     run_bench(
         RegisterFile(limits),
         name="registers",
