@@ -5,16 +5,18 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from amaranth.lib import data
 from cocotb.triggers import FallingEdge, ReadOnly, with_timeout
 from cocotb.utils import get_sim_time
 
-from opzo.hw.input.scanner import finished_layout, fired_layout, spike_layout
+from opzo.hw.input.scanner import finished_layout, fired_layout, map_layout, spike_layout
 from opzo.hw.input.spike_encoder import list_layout
 from opzo.hw.input.spike_lists import counts_layout
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import StreamSource, pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.geometry import CELL_BITS
 from opzo.spec.network import Limits
 
 FILL_CYCLES = 12
@@ -30,8 +32,11 @@ class Encoder:
         self.dut, self.rng = dut, rng
         self.lanes, self.words = p["lanes"], p["layers"]
         self.limits = limits = Limits(
-            lanes=self.lanes, rows=1024, inputs=256, words=p["words"], classes=16, layers=len(p["layers"])
+            lanes=self.lanes, rows=1024, inputs=256, words=p["words"], classes=16, layers=len(p["layers"]), **p["more"]
         )
+        self.maps: list[dict[str, int]] = p["maps"]
+        """map_layout of each layer, in a device with convolutions."""
+        dut.maps.value = pack(data.ArrayLayout(map_layout(limits), limits.layers), self.maps) if self.maps else 0
         self.bases = [sum(self.words[:layer]) for layer in range(len(self.words))]
         self.source = StreamSource(dut, dut.clk, "fired", rng, stall, shape=fired_layout(limits))
         base_bits = len(dut.word_base) // limits.layers
@@ -60,11 +65,13 @@ class Encoder:
         self.dut.clear.value = 0
 
     def put(self, layer: int, step: int, spikes: np.ndarray) -> None:
-        """Queue the words of one layer and step; ``spikes``: bool (words, lanes)."""
+        """Queue the words of one layer and step; ``spikes``: bool (words, lanes), those that are no neuron ignored."""
         key = (layer, step % 2)
+        exists, entries = self.entries(layer)
+        spikes = spikes & exists.reshape(spikes.shape)
         rows = np.flatnonzero(spikes)
         self.old_lists[key] = self.step_lists.get(key, EMPTY)
-        self.step_lists[key] = rows
+        self.step_lists[key] = entries[rows]
         self.expected += [(layer, step, row) for row in rows.tolist()]
         self.ends.append((layer, step, len(self.expected)))
         for word in range(len(spikes)):
@@ -78,6 +85,16 @@ class Encoder:
                     "spikes": bits(spikes[word]),
                 }
             )
+
+    def entries(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which numbers of a layer have a neuron, and the entry of each in the lists."""
+        rows = np.arange(self.words[layer] * self.lanes)
+        if not self.maps:
+            return np.ones(len(rows), bool), rows
+        map = self.maps[layer]
+        position, channel = np.divmod(rows, map["words"] * self.lanes)
+        place = position >> CELL_BITS if map["cells"] else position
+        return channel < map["channels"], place * map["channels"] + channel
 
     async def taken(self) -> None:
         """Wait until all words were taken."""

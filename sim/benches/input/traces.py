@@ -8,13 +8,16 @@ import numpy as np
 from amaranth.lib import data
 from cocotb.triggers import FallingEdge
 
+from opzo.hw.input.map_scan import scan_layout, scanned_layout
 from opzo.hw.input.traces import ENTRY
 from opzo.hw.timing import TRACE_SETTLE
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
+from opzo.sim.benches.input.map_scan import scanned
 from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.traces import Traces
 from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.geometry import CELL
 
 Mark = tuple[int, int, int]
 """Layer, row, step (of graded inputs the value)."""
@@ -32,7 +35,9 @@ class Driver:
         self.firsts: list[int] = []
         """Layers of the marks that were the first of their rows, as strobed."""
         self.expected_firsts: list[int] = []
-        for name in ("begin", "fresh", "steps", "clear", "mark", "list_index", "index"):
+        self.maps = p["maps"]
+        """scan_layout of each layer; none without scans."""
+        for name in ("begin", "fresh", "steps", "clear", "mark", "list_index", "index", "scan", "maps"):
             getattr(dut, name).value = 0
         dut.graded.value = self.graded
         bases = data.ArrayLayout(self.bits, len(self.rows))
@@ -160,6 +165,48 @@ class Driver:
         if not hurry:
             await self.check(what)
 
+    async def scan(self) -> None:
+        """Scan the maps; compare their lists, their entries, and the ends of positions and parts."""
+        dut = self.dut
+        dut.maps.value, dut.scan.value = pack(data.ArrayLayout(scan_layout(), len(self.rows)), self.maps), 1
+        await FallingEdge(dut.clk)
+        dut.scan.value = 0
+        ends_layout = data.StructLayout(
+            {"en": 1, "place": scanned_layout(self.bits, 0)["place"].shape, "count": self.bits + 1}
+        )
+        ends: dict[tuple[int, int], int] = {}
+        cycles = 0
+        while dut.busy.value:
+            strobe = unpack(ends_layout, int(dut.ends.value))
+            if strobe["en"]:
+                ends[int(dut.ends_layer.value), strobe["place"]] = strobe["count"]
+            cycles += 1
+            assert cycles <= (1 << self.bits) + 2 * len(self.rows) + TRACE_SETTLE + 2
+            await FallingEdge(dut.clk)
+        expected_ends: dict[tuple[int, int], int] = {}
+        for layer, (golden, map) in enumerate(zip(self.golden, self.maps, strict=True)):
+            if not map["is_map"]:
+                continue
+            rows, entries, parts = [], [], []
+            for neuron in scanned(map):
+                if golden.trace[neuron["row"]] or golden.history[neuron["row"]]:
+                    rows.append(neuron["row"])
+                    entries.append(neuron["entry"])
+                if neuron["ends"]:
+                    expected_ends[layer, neuron["place"]] = len(rows)
+                if neuron["ends_part"]:
+                    parts.append(len(rows))
+            assert sorted(rows) == sorted(golden.active.tolist())
+            golden.active = np.array(rows, np.int64)
+            for place in reversed(range(len(rows))):
+                dut.list_index.value = self.bases[layer] + place
+                await FallingEdge(dut.clk)
+                assert (int(dut.row.value), int(dut.list_entry.value)) == (rows[place], entries[place]), f"{map}"
+            if parts:
+                got = unpack(data.ArrayLayout(self.bits + 1, CELL - 1), int(dut.part_ends.value))
+                assert got == parts[:-1], f"seed {bench.seed()}: ends of parts of {map}"
+        assert ends == expected_ends, f"seed {bench.seed()}: ends of positions of {self.maps}"
+
     def random_marks(self, density: float, steps: int) -> list[Mark | None]:
         """Step by step the rows that spike, ascending; at times with gaps; of graded inputs one step."""
         rng = self.rng
@@ -196,6 +243,38 @@ async def matches_golden(dut: Any) -> None:
         if rng.random() < 0.05:
             await driver.clear()
             await driver.check("after clear")
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def scans_sort_the_lists_of_maps(dut: Any) -> None:
+    driver = await start(dut)
+    rng = driver.rng
+    if not driver.maps:
+        return
+    exists = [
+        {neuron["row"] for neuron in scanned(map)} if map["is_map"] else set(range(rows))
+        for map, rows in zip(driver.maps, driver.rows, strict=True)
+    ]
+    for number in range(60):
+        steps = rng.randint(1, HISTORY_STEPS)
+        marks = driver.random_marks(rng.choice((0, 0.05, 0.3, 1)), steps)
+        marks = [mark for mark in marks if mark is None or mark[1] in exists[mark[0]]]
+        await driver.run(steps, marks, fresh=rng.random() < 0.2, what=f"in run {number}", hurry=True)
+        if rng.random() < 0.8:
+            await driver.scan()
+        await driver.check(f"after the scan of run {number}")
+        if number % 10 == 9:
+            # A reset in the middle of a scan.
+            dut.scan.value = 1
+            for _ in range(rng.randint(1, 9)):
+                await FallingEdge(dut.clk)
+                dut.scan.value = 0
+            dut.rst.value = 1
+            await FallingEdge(dut.clk)
+            dut.rst.value = 0
+            driver.forget()
+            await FallingEdge(dut.clk)
+            await driver.walked()
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")

@@ -29,12 +29,16 @@ class Writer:
         """Write random ends, of both memories in the same cycles; without ``en`` nothing is written."""
         dut, rng, maps = self.dut, self.rng, self.device.maps
         ends: Ends = {
-            (ListKind.ACTIVE, layer): [rng.choice((0, self.most, rng.randint(0, self.most))) for _ in range(m.positions)]
+            (ListKind.ACTIVE, layer): [rng.choice((0, self.most, rng.randrange(self.most))) for _ in range(m.positions)]
             for layer, m in enumerate(maps)
         }
         ends[ListKind.INPUT, 0] = [rng.randint(0, self.most) for _ in range(rng.randint(1, self.device.limits.words))]
-        active = [(layer, *write) for (kind, layer), counts in ends.items() if kind == ListKind.ACTIVE
-                  for write in enumerate(counts)]
+        active = [
+            (layer, *write)
+            for (kind, layer), counts in ends.items()
+            if kind == ListKind.ACTIVE
+            for write in enumerate(counts)
+        ]
         inputs = list(enumerate(ends[ListKind.INPUT, 0]))
         while active or inputs:
             values = [{"en": 0, "place": 0, "count": rng.randint(0, self.most)} for _ in range(2)]

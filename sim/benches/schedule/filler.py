@@ -76,8 +76,9 @@ class Sample:
         is_map = limits.gradients > 0 and not readout and rng.random() < 0.6
         cells = is_map and rng.random() < 0.5
         sides = [POOL * rng.randint(1, 2) if cells else rng.randint(1, 4) for _ in range(2)]
-        map, block, words = Map(1, *sides) if is_map else Map(1), rng.choice(BLOCKS[:3]), rng.randint(1, 1 + 3 // sides[0])
-        of_position = blocks(map, cells, block if is_map else 1).tolist()
+        map, words = Map(1, *sides) if is_map else Map(1), rng.randint(1, 1 + 3 // sides[0])
+        block = rng.choice(BLOCKS[:3]) if is_map else 1
+        of_position = blocks(map, cells, block).tolist()
         block_words = (max(of_position) + 1) * words
         layer |= {"words": words, "all_words": len(of_position) * words, "block_words": block_words, "cells": cells}
         layer |= {"kernel": rng.choice((1, 3, 5)) if is_map else 0, "tail": rng.randint(1, limits.lanes)}

@@ -269,9 +269,7 @@ async def gives_every_row_of_every_word(dut: Any) -> None:
     rng = Random(bench.seed())
     driver = Driver(dut, rng)
     await bench.start(dut)
-    corners = [
-        driver.random_pass(kind, items, words) for kind in driver.kinds for items in (1, 2) for words in (1, 2)
-    ]
+    corners = [driver.random_pass(kind, items, words) for kind in driver.kinds for items in (1, 2) for words in (1, 2)]
     # All inputs, and the bias.
     most = MAX_INPUTS + 1
     corners += [driver.random_pass(kind, most, 1) for kind in (Kind.INPUT, Kind.LEARN_INPUT)]

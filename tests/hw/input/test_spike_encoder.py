@@ -20,5 +20,23 @@ def test_encoder_matches_golden(lanes, words, layers, samples):
         SpikeEncoder(Limits(lanes=lanes, rows=1024, inputs=256, words=words, classes=16, layers=len(layers))),
         name=f"spikes-{lanes}-{words}-{len(layers)}",
         test_module="opzo.sim.benches.input.spike_encoder",
-        parameters={"lanes": lanes, "words": words, "layers": layers, "samples": samples},
+        parameters={"lanes": lanes, "words": words, "layers": layers, "samples": samples, "maps": [], "more": {}},
+    )
+
+
+# Two words a position and a pool; one word; a dense layer.
+MAPS = (
+    {"words": 2, "channels": 7, "cells": 1},
+    {"words": 1, "channels": 3, "cells": 0},
+    {"words": 2, "channels": 8, "cells": 0},
+)
+
+
+def test_lists_of_maps_match_golden():
+    layers, more = [16, 5, 2], {"gradients": 8, "blocks": 23}
+    run_bench(
+        SpikeEncoder(Limits(lanes=4, rows=1024, inputs=256, words=23, classes=16, layers=3, **more)),
+        name="spikes-maps",
+        test_module="opzo.sim.benches.input.spike_encoder",
+        parameters={"lanes": 4, "words": 23, "layers": layers, "samples": 20, "maps": MAPS, "more": more},
     )

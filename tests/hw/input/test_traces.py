@@ -18,7 +18,7 @@ def test_unit_matches_golden(bits: int, rows: list[int], runs: int, graded: bool
         Traces(bits, len(rows)),
         name=f"traces-{bits}-{len(rows)}",
         test_module="opzo.sim.benches.input.traces",
-        parameters={"bits": bits, "rows": rows, "graded": graded, "runs": runs},
+        parameters={"bits": bits, "rows": rows, "graded": graded, "runs": runs, "maps": []},
     )
 
 
@@ -30,7 +30,30 @@ def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch, bits: int, ro
         Traces(bits, len(rows)),
         name=f"traces-colliding-{bits}-{len(rows)}",
         test_module="opzo.sim.benches.input.traces",
-        parameters={"bits": bits, "rows": rows, "graded": False, "runs": 100},
+        parameters={"bits": bits, "rows": rows, "graded": False, "runs": 100, "maps": []},
+    )
+
+
+NO_MAP = dict.fromkeys(("is_map", "channels", "stride", "positions", "cells", "by_parts"), 0)
+
+
+@pytest.mark.parametrize(
+    ("bits", "rows", "maps"),
+    [
+        # A map, a dense layer, and a map behind which a dense layer follows a pool; inputs.
+        (6, [24, 16, 24], [(3, 4, 4, 1, 0), None, (5, 5, 4, 1, 1)]),
+        (5, [32], [(4, 4, 8, 0, 0)]),
+        (6, [64], [(3, 4, 16, 1, 1)]),
+    ],
+)
+def test_scans_match_golden(bits: int, rows: list[int], maps: list[tuple[int, ...] | None]) -> None:
+    names = ("channels", "stride", "positions", "cells", "by_parts")
+    fields = [{"is_map": 1, **dict(zip(names, map, strict=True))} if map else NO_MAP for map in maps]
+    run_bench(
+        Traces(bits, len(rows), 8, scans=True),
+        name=f"traces-scans-{bits}-{len(rows)}",
+        test_module="opzo.sim.benches.input.traces",
+        parameters={"bits": bits, "rows": rows, "graded": False, "runs": 30, "maps": fields},
     )
 
 
