@@ -29,6 +29,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "cifar10": {
         **{"net": "6x32x32-16c3-p2-32c3-p2-64c3-p2-10", "epochs": 20, "local": -1},
         **{"contrast": 1, "flip": 1, "shift": 4.0},
+        **{"conv_rate": 700, "kappa": 5.0, "alpha": 0.2, "alpha_end": 0.1, "init_rate": 0.1},
     },
 }
 """Defaults by data set, which replace those of Config."""

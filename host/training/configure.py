@@ -74,6 +74,8 @@ def recipe_table() -> str:
     lines = []
     for name, values in rows:
         # 0 bytes stand for spaces that are not broken.
-        options = " ".join(f"--{key}\0{values[key]}".removesuffix(".0") for key in RECIPE_KEYS if key in values)
+        options = " ".join(
+            f"--{key.replace('_', '-')}\0{values[key]}".removesuffix(".0") for key in RECIPE_KEYS if key in values
+        )
         lines += wrap(f"{name:16}{options}", 76, subsequent_indent=" " * 16, break_on_hyphens=False)
     return "\n".join(f"  {line}" for line in lines).replace("\0", " ")

@@ -346,10 +346,11 @@ def test_help_of_train_has_the_defaults_of_each_data_set(
         main(["train", "--help"])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    table = [line.split() for line in lines[-12:]]
+    table = [line.split() for line in lines[-13:]]
     assert ["digits", "--net", "N-64-64-N", "--mse", "7"] in table
-    assert ["all", "others", "--net", "N-128-128-N", "--contrast", "0", "--epochs", "30", "--flip", "0"] in table
-    assert ["--flip", "1", "--local", "-1", "--shift", "4"] in table
+    usual = ["all", "others", "--net", "N-128-128-N", "--alpha", "0.1", "--alpha-end", "0.05", "--contrast", "0"]
+    assert usual in table
+    assert ["--flip", "1", "--init-rate", "0.1", "--kappa", "5", "--local", "-1", "--shift", "4"] in table
 
 
 def test_verbose_tells_the_registers_of_the_schedules(

@@ -10,6 +10,7 @@ from opzo.host.data.data_sets import DATA_SETS
 from opzo.host.data.images.frames import Frames
 from opzo.host.data.recipes import RECIPES, recipe, recipe_network
 from opzo.host.training.config import Config
+from opzo.host.training.configure import recipe_table
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -39,3 +40,9 @@ def test_network_follows_the_data(name: str, shape: tuple[int, int, int], classe
     network = recipe_network(data)
     assert str(network) == net
     data.check(network)
+
+
+def test_table_writes_keys_as_options() -> None:
+    table = recipe_table()
+    assert "--init-rate 0.1" in table
+    assert "_" not in table
