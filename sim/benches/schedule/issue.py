@@ -16,6 +16,7 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
+from opzo.spec.geometry import CELL
 from opzo.spec.network import Limits
 from opzo.spec.rules import Input, Rule
 
@@ -25,6 +26,7 @@ ANSWERS = (
     "lists__step_row",
     "lists__active_row",
     "lists__input_row",
+    "lists__active_neuron",
     "errors__error",
     "errors__difference",
 )
@@ -42,6 +44,8 @@ KINDS = (*map(int, Input), 3)
 """Values of register INPUT; 3 acts like SPIKES."""
 LEARN = (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
 INTEGRATE = (Kind.INPUT, Kind.SPIKES)
+NO_BIAS = (Kind.FIRE, Kind.FEEDBACK, Kind.LOCAL, Kind.APPLY)
+"""Kinds that list no rows."""
 STROBES = ("integrate", "feedback", "learn", "update", "draw")
 """Fields of a command that do something by themselves, as ``after_word`` does."""
 
@@ -80,6 +84,8 @@ class Settings:
         if after_word is AfterWord.FIRE:
             command |= {"kept": kind is Kind.FIRE, "noise": self.train and self.rule.noise, "odd": odd}
             command |= {"fresh": self.fresh and item["step"] == 0, "neuron": item["neuron"]}
+        if self.limits.gradients and item["valid"]:
+            command |= self._blocks(item, command)
         if "update" in strobes:
             command["local"] = item["local"]
         if "update" in strobes and kind is Kind.FEEDBACK:
@@ -93,6 +99,8 @@ class Settings:
             # The sign of the noise that the zero-order rule and M need.
             command["odd"] = odd
         marks = item["valid"] and kind is Kind.INPUT and item["last_word"] and not item["bias"] and not self.frame
+        # The events of a map are marked elsewhere.
+        marks = marks and not item.get("windows")
         mark = {"valid": int(marks)}
         if marks:
             bits = answers["events__value"] if self.graded else 1 << item["step"]
@@ -101,10 +109,25 @@ class Settings:
         measured = feedback and self.measure and item["step"] == 0 and not item["local"]
         tag = {"after_word": after_word.value, "feedback": feedback, "measure": measured}
         tag["local"] = item["valid"] and kind is Kind.LOCAL
+        tag["apply"] = item["valid"] and kind is Kind.APPLY
         if item["valid"]:
             tag |= {name: item[name] for name in ("layer", "step", "word", "first_word", "last_word", "first", "last")}
         load = int("learn" in strobes and item["first"])
         return {"mark": mark, "load": {"load": load}, "command": command, "tag": tag}
+
+    def _blocks(self, item: dict[str, int], command: dict[str, int]) -> dict[str, int]:
+        """Fields of a command that convolutions need."""
+        kind, learns = Kind(item["kind"]), Kind(item["kind"]) in LEARN
+        fields = {name: item[name] for name in ("pool", "block_word", "begins_block", "block_shift", "shared")}
+        fields |= {"accumulate": learns and item["windows"], "apply": kind is Kind.APPLY}
+        fields["quarter"] = learns and not item["windows"] and item["pool"] and not item["bias"]
+        if fields["accumulate"]:
+            fields["cell"] = item["pool"] and item["bias"]
+        if fields["accumulate"] or fields["apply"]:
+            # The gradients are laid out as the weights.
+            row = command["address"] - item["base"]
+            fields["gradient_address"] = (item["gradient"] + row) % (1 << (self.limits.gradients - 1).bit_length())
+        return fields
 
     def _odd(self, item: dict[str, int]) -> int:
         """Whether an item's step is the second of an antithetic pair."""
@@ -119,12 +142,16 @@ class Settings:
             fired = AfterWord.READOUT if item["readout"] else AfterWord.FIRE
             stored = AfterWord.STORE if self.frame else AfterWord.FIRE
             uses = {Kind.INPUT: stored, Kind.FIRE: AfterWord.FIRE, Kind.SPIKES: fired, Kind.FEEDBACK: AfterWord.CREDIT}
+            uses |= {Kind.FEEDBACK: AfterWord.SHARE} if item.get("shared") else {}
             after_word = uses.get(kind, AfterWord.NONE)
         strobes = set()
         if kind in INTEGRATE:
             strobes.add("integrate")
         if kind in LEARN:
-            strobes |= {"learn", "update", "draw"}
+            # The updates of a convolution go to the gradients.
+            strobes |= {"learn"} if item.get("windows") else {"learn", "update", "draw"}
+        if kind is Kind.APPLY:
+            strobes |= {"update", "draw"}
         if kind is Kind.FEEDBACK:
             strobes.add("feedback")
             if item["local"] or (self.rule.momentum and not even):
@@ -143,7 +170,7 @@ class Settings:
         operands["first"] = item["first"]
         # Only Feedback shifts what it reads.
         operands["feedback_shift"] = 0
-        row = item["index"] if kind not in (Kind.FEEDBACK, Kind.LOCAL) else 0
+        row = 0
         if item["bias"]:
             row = item["bias_row"]
         elif kind is Kind.INPUT or (kind is Kind.LEARN_INPUT and self.frame):
@@ -154,9 +181,12 @@ class Settings:
             row = answers["lists__step_row"]
         elif kind is Kind.LEARN_SPIKES:
             row = answers["lists__active_row"]
+        if kind not in NO_BIAS and not item["bias"]:
+            row = (row - item.get("window_base", 0)) % (1 << self.limits.row_bits)
         operands["address"] = (item["base"] + row) % (1 << (limits.rows - 1).bit_length())
         if kind is Kind.SPIKES:
-            operands["operand"] = SPIKE_INPUT
+            # The sum behind a pool counts quarters.
+            operands["operand"] = SPIKE_INPUT * (CELL if item.get("pool") and item["bias"] else 1)
         elif kind is Kind.INPUT or (kind is Kind.LEARN_INPUT and self.frame):
             bias = BIAS_INPUT if self.frame else SPIKE_INPUT
             value = answers["events__value"] if self.frame or self.graded else SPIKE_INPUT
@@ -196,6 +226,8 @@ class Stimulus:
 
     def __init__(self, dut: Any, rng: Random, limits: Limits) -> None:
         self._rng, self.layout = rng, op_layout(limits)
+        self.maps = limits.gradients > 0
+        self.kinds = [kind for kind in Kind if self.maps or kind is not Kind.APPLY]
         self._widths = {name: len(getattr(dut, name)) for name in INPUTS if name != "op"}
         self.items: list[dict[str, int]] = []
         self.answers: list[dict[str, int]] = []
@@ -203,9 +235,14 @@ class Stimulus:
     def add(self, **fields: int) -> None:
         """Append an item with ``fields``, random in the others."""
         rng = self._rng
-        item = unpack(self.layout, rng.getrandbits(self.layout.size)) | {"kind": rng.choice(list(Kind)).value} | fields
+        item = unpack(self.layout, rng.getrandbits(self.layout.size)) | {"kind": rng.choice(self.kinds).value} | fields
+        kind = Kind(item["kind"])
         # Only the last row of a word is a bias, and only where rows are listed.
-        item["bias"] = item["last"] and Kind(item["kind"]) not in (Kind.FIRE, Kind.FEEDBACK, Kind.LOCAL)
+        item["bias"] = item["last"] and kind not in NO_BIAS
+        if self.maps:
+            item["windows"] = item["windows"] and kind not in NO_BIAS
+            item["window_base"] = item["window_base"] if item["windows"] else 0
+            item["pool"] = item["pool"] and kind not in (Kind.INPUT, Kind.LEARN_INPUT)
         item["local"] = Kind(item["kind"]) is Kind.FEEDBACK and item["local"]
         self.items.append(item)
         self.answers.append({name: rng.getrandbits(width) for name, width in self._widths.items()})
@@ -233,7 +270,7 @@ async def commands_what_the_item_means(dut: Any) -> None:
         settings = Settings(rng, limits, rule, train, kind, phase)
         settings.apply(dut)
         stimulus = Stimulus(dut, rng, limits)
-        for sort, valid, first, last, step in product(Kind, (0, 1), (0, 1), (0, 1), (0, 1)):
+        for sort, valid, first, last, step in product(stimulus.kinds, (0, 1), (0, 1), (0, 1), (0, 1)):
             stimulus.add(kind=sort.value, valid=valid, first=first, last=last, step=step)
         for _ in range(100):
             stimulus.add()
@@ -246,7 +283,8 @@ async def commands_what_the_item_means(dut: Any) -> None:
                     fields = result if isinstance(result, dict) else {name: result}
                     assert part(fields, wanted, widths) == wanted, f"{name}, {where}"
                 if item["kind"] == Kind.LEARN_SPIKES.value:
-                    index = answers["lists__active_row"] + item["below_base"] * limits.lanes
+                    neuron = answers["lists__active_neuron" if limits.gradients else "lists__active_row"]
+                    index = neuron + item["below_base"] * limits.lanes
                     assert results["traces__neuron"][n] == index % (1 << len(dut.traces__neuron)), where
                 if item["kind"] == Kind.LEARN_INPUT.value and not settings.frame:
                     assert results["traces__input"][n] == answers["lists__input_row"], where

@@ -1,16 +1,18 @@
 from dataclasses import asdict
 
+import pytest
+
 from opzo.hw.schedule.issue import Issue
 from opzo.sim.benches.bench import run_bench
 from opzo.spec.network import Limits
 
-LIMITS = Limits(lanes=16, rows=6000, inputs=4095, words=48, classes=16)
 
-
-def test_unit_commands_what_the_item_means():
+@pytest.mark.parametrize(("gradients", "blocks"), [(0, 0), (500, 200)])
+def test_unit_commands_what_the_item_means(gradients, blocks):
+    limits = Limits(lanes=16, rows=6000, inputs=4095, words=48, classes=16, gradients=gradients, blocks=blocks)
     run_bench(
-        Issue(LIMITS),
-        name="issue",
+        Issue(limits),
+        name=f"issue-{gradients}",
         test_module="opzo.sim.benches.schedule.issue",
-        parameters={"limits": asdict(LIMITS)},
+        parameters={"limits": asdict(limits)},
     )
