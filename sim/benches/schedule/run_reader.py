@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly
 from cocotb.utils import get_sim_time
 
-from opzo.hw.input.spike_encoder import list_layout
+from opzo.hw.input.position_ends import ListKind, window_list
 from opzo.hw.schedule.run_reader import run_layout
 from opzo.hw.schedule.window_walk import span_layout
 from opzo.sim.benches import bench
@@ -27,8 +27,9 @@ class Ends:
 
     def __init__(self, dut: Any, rng: Random, limits: Limits) -> None:
         self.dut = dut
-        self.list = {"layer": rng.randrange(limits.layers), "parity": rng.getrandbits(1)}
-        dut.list.value = pack(list_layout(limits), self.list)
+        kind = rng.choice(list(ListKind)).value
+        self.list = {"kind": kind, "layer": rng.randrange(limits.layers), "parity": rng.getrandbits(1)}
+        dut.list.value = pack(window_list(limits), self.list)
         self.starts = np.zeros(1, np.int64)
         """First entry of each position, and the number of entries."""
         cocotb.start_soon(self._answer())
@@ -40,8 +41,8 @@ class Ends:
             en, bounds = bool(dut.ends__en.value), (int(dut.ends__begin.value), int(dut.ends__end.value))
             known = max(bounds) < len(self.starts)
             if en and known:
-                assert int(dut.ends__layer.value) == self.list["layer"]
-                assert int(dut.ends__parity.value) == self.list["parity"]
+                for name, value in self.list.items():
+                    assert int(getattr(dut, f"ends__{name}").value) == value
             await FallingEdge(dut.clk)
             if en and known:
                 dut.ends__first.value, dut.ends__after.value = (int(self.starts[bound]) for bound in bounds)
