@@ -8,7 +8,8 @@ from opzo.boards.board import Board
 from opzo.boards.speed import lanes_for_link
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
-from opzo.spec.network import GROUPS, LANES, Limits, Network, words_for
+from opzo.spec.layers import Convolution, Map, Pool
+from opzo.spec.network import GROUPS, LANES, Limits, Network
 
 WEIGHT_BITS = (WEIGHT.width, 12)
 VENDOR_LANES = 16
@@ -25,17 +26,23 @@ NAMES = {
 
 
 def tight_limits(network: Network, lanes: int, weight_bits: int = WEIGHT.width) -> Limits:
-    """Smallest limits with ``lanes`` lanes that fit ``network``: rows in steps of ROW_STEP, words a power of two."""
+    """Smallest limits with ``lanes`` lanes that fit ``network``: rows in steps of ROW_STEP.
+
+    Words are a power of two without convolutions, as small as the network allows with them; so are then the time steps.
+    """
     roomy = network.limits(lanes, weight_bits)
-    last = network.layout(roomy)[-1]
+    *hidden, last = network.layout(roomy)
     rows = last.weight_base + last.rows * last.words
-    words = sum(words_for(neurons, lanes) for neurons in network.hidden)
+    words = sum(layer.all_words for layer in hidden)
+    limits = replace(roomy, rows=-(-rows // ROW_STEP) * ROW_STEP, inputs=network.inputs, classes=network.classes)
+    if not network.convolutions:
+        return replace(limits, words=1 << (words - 1).bit_length())
     return replace(
-        roomy,
-        rows=-(-rows // ROW_STEP) * ROW_STEP,
-        inputs=network.inputs,
-        words=1 << (words - 1).bit_length(),
-        classes=network.classes,
+        limits,
+        words=words,
+        steps=network.run_steps,
+        gradients=sum(layer.rows * layer.words for layer in hidden if layer.convolution),
+        blocks=sum(layer.block_words for layer in hidden),
     )
 
 
@@ -64,8 +71,9 @@ def choose(
     """Chip for a board and a network.
 
     If ``lanes`` is None, the number of lanes is limited to what the board's link can feed at ``clock_mhz`` (None: the
-    board's default clock); with ``most`` it is the largest that fits, up to the neurons of the widest hidden layer. If
-    ``weight_bits`` is None, it is 16 if that fits with any number of lanes, else 12. Groups are the smallest that fit.
+    board's default clock); with ``most`` it is the largest that fits, up to the neurons of the widest hidden layer, or
+    of its position. If ``weight_bits`` is None, it is 16 if that fits with any number of lanes, else 12. Groups are the
+    smallest that fit.
 
     OpzoError, with the shortage and what would fit, if nothing fits; NetworkError for an invalid number of lanes.
     """
@@ -95,7 +103,7 @@ def _worst(board: Board, limits: Limits) -> float:
 
 def _candidates(network: Network, lanes: int | None, weight_bits: int | None) -> Iterator[Limits]:
     """Possible chips, the best first, the smallest last."""
-    widest = max(max(network.hidden), network.classes)
+    widest = max(layer.map.channels for layer in network.layers)
     useful = [count for count in LANES[::-1] if count == LANES[0] or count < 2 * widest]
     for bits in WEIGHT_BITS if weight_bits is None else (weight_bits,):
         for count in useful if lanes is None else (lanes,):
@@ -120,9 +128,14 @@ def largest_network(
 ) -> Network | None:
     """Network with the widest hidden layers that fits, in the proportions of ``network``; None if none fits."""
 
+    def wide(part: int | Map | Convolution | Pool, share: float) -> int | Map | Convolution | Pool:
+        if isinstance(part, Convolution):
+            return replace(part, channels=max(1, int(part.channels * share)))
+        return max(1, int(part * share)) if isinstance(part, int) else part
+
     def scaled(share: float) -> Network:
-        hidden = (max(1, int(neurons * share)) for neurons in network.hidden)
-        return replace(network, sizes=(network.inputs, *hidden, network.classes))
+        inputs, *hidden, classes = network.sizes
+        return replace(network, sizes=(inputs, *(wide(part, share) for part in hidden), classes))
 
     def fits(smaller: Network) -> bool:
         try:
@@ -130,5 +143,5 @@ def largest_network(
         except NetworkError:
             return False
 
-    widest = max(network.hidden)
+    widest = max(layer.map.channels for layer in network.layers[:-1])
     return next((found for width in range(widest, 0, -1) if fits(found := scaled(width / widest))), None)

@@ -427,7 +427,7 @@ class Network:
         return self.neurons[-1]
 
     @property
-    def _steps_a_run(self) -> int:
+    def run_steps(self) -> int:
         """Most time steps of a run."""
         return self.input.run_steps if self.input.events else self.steps
 
@@ -446,7 +446,7 @@ class Network:
                 MAX_POSITION_WORDS,
             ),
             ("classes", self.classes, limits.classes),
-            ("time steps", self._steps_a_run, limits.steps),
+            ("time steps", self.run_steps, limits.steps),
             (f"words of {limits.lanes} hidden neurons", _words(layers), limits.words),
             (f"row-words of {limits.lanes} weights", _rows(layers), limits.rows),
             (f"row-words of {limits.lanes} gradients", _gradients(layers), limits.gradients),

@@ -23,6 +23,8 @@ NETLIST, REPORT, CELLS, VERILOG = (f"{DESIGN}{suffix}" for suffix in (".json", "
 # is being written. State of the neurons, traces and their lists: checked by the tests of these units and of the core
 # (``tests/colliding.py``). Events: a run is read from one half of the memory while the next is written to the other.
 _NO_BYPASS = ("*.group_*.memory", "*.neurons.state", "*.inputs", "*.traces", "*.events")
+# The same for gradients, which only a chip with convolutions has; checked by the tests of `GradientAccumulators`.
+_NO_BYPASS_OF_CONVOLUTIONS = ("*.group_*.gradients",)
 # Copies of the command near its users, in each group of lanes and in each lane and bank of row memory; yosys would
 # merge these registers.
 _COPIES = ("*.group_? *.group_?? %u", "*.copy_?")
@@ -36,6 +38,7 @@ _AFTER_READ = "\n".join(
                 f"setparam -set COLLISION_X_MASK 1'1 {memory}/t:$memrd_v2",
             )
         ),
+        *(f"setparam -set COLLISION_X_MASK 1'1 {memory}/t:$memrd_v2" for memory in _NO_BYPASS_OF_CONVOLUTIONS),
         "proc",
         "opt_clean",
         *(f"select -assert-any {copies} t:$dff %i" for copies in _COPIES),

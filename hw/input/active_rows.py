@@ -84,8 +84,8 @@ class RowProgressSignature(Signature):
         Entries of the lists of spikes, of active neurons by layer, of active inputs.
     finished : Out(finished_layout)
         Strobe: the step list of this layer and step is complete.
-    lists_done, traces_ready : Out(1)
-        All lists are complete; the traces of hidden neurons are those before this run.
+    lists_done, traces_ready, inputs_ready : Out(1)
+        All lists are complete; the traces of hidden neurons, of inputs, are those before this run.
     part_ends : Out(array)
         Entries of the first parts of the list that a dense layer behind a pool learns from.
     events_done : Out(1)
@@ -101,6 +101,7 @@ class RowProgressSignature(Signature):
                 "finished": Out(finished_layout(limits)),
                 "lists_done": Out(1),
                 "traces_ready": Out(1),
+                "inputs_ready": Out(1),
                 "part_ends": Out(data.ArrayLayout(limits.row_bits, CELL - 1)),
                 "events_done": Out(1),
             }
@@ -184,14 +185,16 @@ class ActiveRows(wiring.Component):
         input_bits = max(exact_log2(limits.events), lane)
         m.submodules.encoder = encoder = SpikeEncoder(limits)
         scans = limits.gradients > 0
+        neurons, rows = (words << lane if scans else 0 for words in (limits.words, limits.input_words))
         m.submodules.traces = traces = Traces(
-            limits.neuron_bits, limits.layers, entry_bits(limits) if scans else 0, scans=scans
+            limits.neuron_bits, limits.layers, entry_bits(limits) if scans else 0, rows=neurons, scans=scans
         )
-        m.submodules.inputs = inputs = Traces(input_bits, 1, scans=scans)
-        # Events wait here until the traces of the inputs have been advanced; all events of a run have room. A FIFO of
-        # less than three entries does not accept one in every cycle.
+        m.submodules.inputs = inputs = Traces(input_bits, 1, rows=rows, scans=scans)
+        # Events wait here until the traces of the inputs have been advanced; all events of a run have room. With
+        # convolutions, where inputs are many, no pass reads events before. A FIFO of less than three entries does not
+        # accept one in every cycle.
         m.submodules.marks = marks = fifo.SyncFIFOBuffered(
-            width=len(inputs.mark.bits) + len(inputs.mark.row), depth=max(limits.events, 3)
+            width=len(inputs.mark.bits) + len(inputs.mark.row), depth=3 if scans else max(limits.events, 3)
         )
         wiring.connect(m, wiring.flipped(self.fired), encoder.fired)
         for unit in (traces, inputs):
@@ -234,6 +237,7 @@ class ActiveRows(wiring.Component):
             progress.input_count.eq(inputs.counts[0]),
             progress.finished.eq(encoder.finished),
             progress.traces_ready.eq(~traces.walking),
+            progress.inputs_ready.eq(~inputs.walking),
             self.busy.eq(traces.busy | inputs.busy),
         ]
         marks_left, lists_done, sorted_ = Signal(), Signal(), Signal(init=1)
@@ -323,12 +327,12 @@ class ActiveRows(wiring.Component):
             ends.word_base.eq(encoder.word_base),
             ends.maps.eq(encoder.maps),
             ends.active_layer.eq(traces.ends_layer),
-            *(getattr(ends.active, name).eq(traces.ends[name]) for name in ("en", "place", "count")),
+            *(getattr(ends.active_ends, name).eq(traces.ends[name]) for name in ("en", "place", "count")),
         ]
         with m.If(event_ends.busy):
-            m.d.comb += ends.inputs.eq(event_ends.write)
+            m.d.comb += ends.input_ends.eq(event_ends.write)
         with m.Else():
-            m.d.comb += [getattr(ends.inputs, name).eq(inputs.ends[name]) for name in ("en", "place", "count")]
+            m.d.comb += [getattr(ends.input_ends, name).eq(inputs.ends[name]) for name in ("en", "place", "count")]
         with m.If(self.mark.valid):
             m.d.comb += mark.eq(self.mark)
         with m.Else():

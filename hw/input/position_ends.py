@@ -71,8 +71,9 @@ class PositionEnds(wiring.Component):
 
     The list of the layer and step has its spikes in the same order, so the counts after positions ``begin`` - 1 and
     ``end`` - 1 are the indices where the entries of a span begin and end. Of a cell only the last count stays. Memory
-    word: count; address: parity, then ``word_base`` of the layer + position, because a layer has no more positions than
-    words. Two copies, so that a span is read in one cycle. Golden twin: ``opzo.sim.golden.windows.Windows``.
+    word: count; address: ``word_base`` of the layer + position, because a layer has no more positions than words, then
+    parity, the lowest bit. Two copies, so that a span is read in one cycle. Golden twin:
+    ``opzo.sim.golden.windows.Windows``.
 
     Parameters
     ----------
@@ -117,12 +118,12 @@ class PositionEnds(wiring.Component):
         m = Module()
         limits, span = self._limits, self.span
         count = Signal(range(limits.words * limits.lanes + 1), reset_less=True)
-        memory: Memory = Memory(shape=len(count), depth=2 << limits.word_bits, init=[])
+        memory: Memory = Memory(shape=len(count), depth=2 * limits.words, init=[])
         m.submodules.memory = memory
         write = memory.write_port()
 
         def address(layer: Value, parity: Value, position: Value) -> Value:
-            return Cat((self.word_base[layer] + position)[: limits.word_bits], parity)
+            return Cat(parity, (self.word_base[layer] + position)[: limits.word_bits])
 
         # Stage 1: spikes of the word; 2: count, and the word's position; then written.
         counted = record(self._counted, "counted")

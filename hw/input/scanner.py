@@ -38,9 +38,9 @@ def entry_bits(limits: Limits) -> int:
     """Bits of an entry of a list: the row that the neuron has in the weights of a dense layer above it.
 
     Without convolutions that is its number. In a map it is ``position * channels + channel``, where the positions of a
-    cell count as one if a pool follows; only the bits that a row has are kept.
+    cell count as one if a pool follows; no more bits than a row has are kept.
     """
-    return limits.row_bits if limits.gradients else limits.neuron_bits
+    return min(limits.row_bits, limits.neuron_bits) if limits.gradients else limits.neuron_bits
 
 
 def finished_layout(limits: Limits) -> data.StructLayout:

@@ -20,8 +20,8 @@ def counts_layout(limits: Limits) -> data.ArrayLayout:
 class SpikeLists(wiring.Component):
     """Lists of the neurons that spiked, two for each hidden layer: one for each parity of the time step.
 
-    Memory word: entry (`entry_bits`); address: parity, then word_base of the layer * lanes + index, which leaves each
-    layer room for all of its neurons.
+    Memory word: entry (`entry_bits`); address: word_base of the layer * lanes + index, which leaves each layer room for
+    all of its neurons, then parity, the lowest bit.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class SpikeLists(wiring.Component):
         m = Module()
         lanes = self.limits.lane_bits
         width = len(self.index)
-        memory: Memory = Memory(shape=len(self.row), depth=2 << width, init=[])
+        memory: Memory = Memory(shape=len(self.row), depth=2 * self.limits.words * self.limits.lanes, init=[])
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         count_shape = range(self.limits.words * self.limits.lanes + 1)
@@ -84,7 +84,7 @@ class SpikeLists(wiring.Component):
 
         def address(layer: Value, parity: Value, index: Value) -> Value:
             word = (index[lanes:] + self.word_base[layer])[: width - lanes]
-            return Cat(index[:lanes], word, parity)
+            return Cat(parity, index[:lanes], word)
 
         fill = Signal(count_shape)
         written = record(self.spike.shape(), "written")

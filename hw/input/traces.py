@@ -34,6 +34,8 @@ class Traces(wiring.Component):
     bits : int
         Bits of an address.
     layers : int
+    rows : int
+        Depth of both memories; 0: all addresses.
     entry_bits : int
         Bits of an entry of a list of a map, which its list holds beside the row; 0: rows are all that is needed.
     scans : bool
@@ -93,8 +95,9 @@ class Traces(wiring.Component):
     entry: data.View
     counts: data.View
 
-    def __init__(self, bits: int, layers: int, entry_bits: int = 0, *, scans: bool = False) -> None:
+    def __init__(self, bits: int, layers: int, entry_bits: int = 0, *, rows: int = 0, scans: bool = False) -> None:
         self._bits, self._layers, self._scans = bits, layers, scans
+        self._rows = rows or 1 << bits
         self._layer = layer = range(max(layers, 2))
         scanned = scanned_layout(bits, entry_bits)
         self._operation = data.StructLayout(
@@ -136,7 +139,7 @@ class Traces(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         listed = data.StructLayout({"row": self._bits, "entry": self.list_entry.shape()})
-        lists: Memory = Memory(shape=listed, depth=1 << self._bits, init=[])
+        lists: Memory = Memory(shape=listed, depth=self._rows, init=[])
         m.submodules.lists = lists
         list_write, list_read = lists.write_port(), lists.read_port()
         bases = Array(self.base[n] for n in range(self._layers))
@@ -169,7 +172,7 @@ class Traces(wiring.Component):
             with m.State("WIPE"):
                 m.d.comb += [asked.valid.eq(1), asked.wipe.eq(1)]
                 m.d.sync += [index.eq(index + 1), *(count.eq(0) for count in counts)]
-                with m.If(index.all()):
+                with m.If(index == self._rows - 1):
                     m.next = "IDLE"
             with m.State("IDLE"):
                 m.d.comb += begins.eq(self.clear | self.begin | (self.scan if self._scans else 0))
@@ -260,7 +263,7 @@ class Traces(wiring.Component):
 
     def _modify(self, m: Module, operation: data.View, append: data.View, counts: Array) -> Value:
         """Read, modify and write an entry for an operation a cycle; whether one is under way."""
-        entries: Memory = Memory(shape=ENTRY, depth=1 << self._bits, init=[])
+        entries: Memory = Memory(shape=ENTRY, depth=self._rows, init=[])
         m.submodules.entries = entries
         write, read = entries.write_port(), entries.read_port()
         # Stages: 0 operation, 1 reading: old entry at the memory's output, 2 writing, 3 written.

@@ -50,7 +50,7 @@ class EndsMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         span = self.span
-        memory: Memory = Memory(shape=self.write.count.shape(), depth=1 << self._limits.word_bits, init=[])
+        memory: Memory = Memory(shape=self.write.count.shape(), depth=self._limits.words, init=[])
         m.submodules.memory = memory
         write = memory.write_port()
         m.d.sync += [
@@ -83,9 +83,9 @@ class WindowEnds(wiring.Component):
     -------
     fired : In({valid 1, ... as fired_layout}), word_base, maps : In(array by hidden layer)
         As those of `PositionEnds`, for the step lists.
-    active_layer : In, active : In(ends_write)
+    active_layer : In, active_ends : In(ends_write)
         Ends in the list of the active neurons of a layer.
-    inputs : In(ends_write)
+    input_ends : In(ends_write)
         Ends in the events of a step, or in the list of active inputs.
     span : In(RunSpanSignature)
     """
@@ -94,8 +94,8 @@ class WindowEnds(wiring.Component):
     word_base: data.View
     maps: data.View
     active_layer: Signal
-    active: data.View
-    inputs: data.View
+    active_ends: data.View
+    input_ends: data.View
     span: Any
 
     def __init__(self, limits: Limits) -> None:
@@ -107,8 +107,8 @@ class WindowEnds(wiring.Component):
                 "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
                 "maps": In(data.ArrayLayout(map_layout(limits), limits.layers)),
                 "active_layer": In(span.members["layer"].shape),
-                "active": In(ends_write(limits)),
-                "inputs": In(ends_write(limits)),
+                "active_ends": In(ends_write(limits)),
+                "input_ends": In(ends_write(limits)),
                 "span": In(span),
             }
         )
@@ -117,8 +117,8 @@ class WindowEnds(wiring.Component):
         m = Module()
         limits, span = self._limits, self.span
         m.submodules.steps = steps = PositionEnds(limits)
-        m.submodules.active = active = EndsMemory(limits)
-        m.submodules.inputs = inputs = EndsMemory(limits)
+        m.submodules.active_lists = active = EndsMemory(limits)
+        m.submodules.input_list = inputs = EndsMemory(limits)
         kind = Signal(ListKind, reset_less=True)
         with m.If(span.en):
             m.d.sync += kind.eq(span.kind)
@@ -127,9 +127,9 @@ class WindowEnds(wiring.Component):
             steps.word_base.eq(self.word_base),
             steps.maps.eq(self.maps),
             active.write_base.eq(self.word_base[self.active_layer]),
-            active.write.eq(self.active),
+            active.write.eq(self.active_ends),
             active.base.eq(self.word_base[span.layer]),
-            inputs.write.eq(self.inputs),
+            inputs.write.eq(self.input_ends),
         ]
         for unit in (steps, active, inputs):
             m.d.comb += [

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, signed
+from amaranth import Array, Cat, Const, Module, Value, signed
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -86,6 +86,17 @@ class MemorySignature(wiring.Signature):
         super().__init__({"read": Out(self.read), "write": Out(self.write)})
 
 
+def packed(address: data.View, steps: int, values: int) -> Value:
+    """``address``, a value in one of ``steps`` time steps, in a memory of ``values`` values without gaps."""
+    fields = {name: address[name] for name, _ in address.shape()}
+    step = fields.pop("step")
+    if steps.bit_count() == 1:
+        return Cat(fields.pop("lane", Const(0, 0)), step[: exact_log2(steps)], *fields.values())
+    # The values of a step follow each other.
+    first: Value = Array(range(0, values, values // steps))[step]
+    return first + Cat(*fields.values())
+
+
 REGISTERED = ("code", "credit", "readout_credit")
 """Memories of `NeuronState` with a register behind the read port: read latency 2 cycles."""
 
@@ -116,7 +127,7 @@ class NeuronState(wiring.Component):
     """Membrane potentials, input currents, spike codes and credits of the neurons of ``size`` lanes.
 
     A value that is read in the cycle in which it is written must not be used; synthesis relies on that
-    (`opzo.boards.families.flow`).
+    (`opzo.boards.families.flow`). In a build with convolutions the memories have room for ``limits.steps`` time steps.
 
     Parameters
     ----------
@@ -155,15 +166,15 @@ class NeuronState(wiring.Component):
         ports = {name: In(signature) for name, signature in vars(signatures).items()}
         self._adds = limits.gradients > 0
         super().__init__(ports | ({"sums": In(signatures.signs.read)} if self._adds else {}))
-        by_neuron, by_step = limits.words * size, limits.words * size * HISTORY_STEPS
-        words = block_words(limits)
+        by_neuron, words = limits.words * size, block_words(limits)
+        self._steps = steps = limits.steps if self._adds else HISTORY_STEPS
         self._depths = {
             "membrane": by_neuron,
             "current": by_neuron,
-            "code": by_step,
-            "signs": words * HISTORY_STEPS,
-            "credit": words * size * HISTORY_STEPS,
-            "readout_credit": limits.readout_words * size * HISTORY_STEPS,
+            "code": by_neuron * steps,
+            "signs": words * steps,
+            "credit": words * size * steps,
+            "readout_credit": limits.readout_words * size * steps,
         }
 
     def elaborate(self, platform: object) -> Module:
@@ -172,8 +183,8 @@ class NeuronState(wiring.Component):
             ports = getattr(self, name)
             read, write = self.add_memory(m, name, ports.write.signature.members["data"].shape, depth)
             m.d.comb += [
-                read.addr.eq(ports.read.address),
-                write.addr.eq(ports.write.address),
+                read.addr.eq(self._packed(ports.read.address, depth)),
+                write.addr.eq(self._packed(ports.write.address, depth)),
                 write.data.eq(ports.write.data),
                 write.en.eq(ports.write.en),
             ]
@@ -182,15 +193,20 @@ class NeuronState(wiring.Component):
         if self._adds:
             # Another copy of the same memory.
             signs = self.signs.write
-            read, write = self.add_memory(m, "sums", signs.signature.members["data"].shape, self._depths["signs"])
+            depth = self._depths["signs"]
+            read, write = self.add_memory(m, "sums", signs.signature.members["data"].shape, depth)
             m.d.comb += [
-                read.addr.eq(self.sums.address),
+                read.addr.eq(self._packed(self.sums.address, depth)),
                 self.sums.data.eq(read.data),
-                write.addr.eq(signs.address),
+                write.addr.eq(self._packed(signs.address, depth)),
                 write.data.eq(signs.data),
                 write.en.eq(signs.en),
             ]
         return m
+
+    def _packed(self, address: data.View, depth: int) -> Value:
+        """Address in a memory of ``depth`` values."""
+        return packed(address, self._steps, depth) if "step" in dict(address.shape()) else address.as_value()
 
     def add_memory(self, m: Module, name: str, shape: ShapeLike, depth: int) -> tuple[Any, Any]:
         """Read and write port of a new memory of ``depth`` values of ``shape``, submodule ``name`` of ``m``."""

@@ -108,6 +108,8 @@ class PassGate(wiring.Component):
         with m.Switch(waiting.kind):
             with m.Case(Kind.INPUT):
                 first = progress.quiet & (frame | rows.traces_ready)
+                if self._limits.gradients:
+                    first &= rows.inputs_ready
                 m.d.comb += may_start.eq(Mux(step == 0, first, fired_last[0]) & events_found)
                 m.d.comb += ops.eq(events + 1)
             with m.Case(Kind.FIRE):
@@ -157,7 +159,7 @@ class PassGate(wiring.Component):
             return
         asked, free = Signal(), Signal()
         m.d.sync += free.eq(~(self.running & self.on_inputs))
-        finds_events = (waiting.kind == Kind.INPUT) & waiting.windows
+        finds_events = (waiting.kind == Kind.INPUT) & waiting.windows & self.rows.inputs_ready
         # Gradients that were applied before have been summed up by then.
         finds_shift = (waiting.kind == Kind.APPLY) & self.progress.quiet
         asks = settled & ~asked & free & ~self.start.taken & (finds_events | finds_shift)

@@ -31,6 +31,7 @@ class Driver:
         p = bench.parameters()
         self.dut, self.rng = dut, rng
         self.bits, self.rows, self.graded = p["bits"], p["rows"], p["graded"]
+        self.depth = p.get("depth", 1 << self.bits)
         self.bases = [sum(self.rows[:layer]) for layer in range(len(self.rows))]
         self.firsts: list[int] = []
         """Layers of the marks that were the first of their rows, as strobed."""
@@ -51,7 +52,7 @@ class Driver:
 
     def forget(self) -> None:
         """Golden twins after a clear."""
-        self.entries = np.zeros((2, 1 << self.bits), np.uint8)
+        self.entries = np.zeros((2, self.depth), np.uint8)
         parts = [slice(base, base + rows) for base, rows in zip(self.bases, self.rows, strict=True)]
         self.golden = [Traces(self.entries[0, part], self.entries[1, part]) for part in parts]
 
@@ -146,7 +147,7 @@ class Driver:
                     rows.append(int(dut.row.value))
                 assert_equal(rows, golden.active[places], what=f"list of layer {layer} {what}", seed=seed)
         entries = []
-        for index in range(1 << self.bits):
+        for index in range(self.depth):
             dut.index.value = index
             await FallingEdge(dut.clk)
             await FallingEdge(dut.clk)

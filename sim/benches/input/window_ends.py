@@ -23,7 +23,7 @@ class Writer:
         self.dut, self.device, self.rng = dut, device, device.rng
         self.layout = ends_write(device.limits)
         self.most = list_entries(device.limits)[-1]
-        dut.active_layer.value = dut.active.value = dut.inputs.value = 0
+        dut.active_layer.value = dut.active_ends.value = dut.input_ends.value = 0
 
     async def write(self) -> Ends:
         """Write random ends, of both memories in the same cycles; without ``en`` nothing is written."""
@@ -49,9 +49,9 @@ class Writer:
             if inputs and rng.random() < 0.8:
                 place, count = inputs.pop(0)
                 values[1] = {"en": 1, "place": place, "count": count}
-            dut.active.value, dut.inputs.value = (pack(self.layout, value) for value in values)
+            dut.active_ends.value, dut.input_ends.value = (pack(self.layout, value) for value in values)
             await FallingEdge(dut.clk)
-        dut.active.value = dut.inputs.value = 0
+        dut.active_ends.value = dut.input_ends.value = 0
         await FallingEdge(dut.clk)
         return ends
 

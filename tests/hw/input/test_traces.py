@@ -22,6 +22,16 @@ def test_unit_matches_golden(bits: int, rows: list[int], runs: int, graded: bool
     )
 
 
+def test_memories_no_deeper_than_their_rows() -> None:
+    rows = [24, 13]
+    run_bench(
+        Traces(6, len(rows), rows=sum(rows)),
+        name="traces-rows",
+        test_module="opzo.sim.benches.input.traces",
+        parameters={"bits": 6, "rows": rows, "graded": False, "runs": 100, "maps": [], "depth": sum(rows)},
+    )
+
+
 @pytest.mark.parametrize(("bits", "rows"), [(6, [24, 16, 24]), (5, [32])])
 def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch, bits: int, rows: list[int]) -> None:
     # Synthesis is told so (opzo.boards.families.flow).

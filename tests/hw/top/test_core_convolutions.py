@@ -2,6 +2,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from opzo.boards.fit import tight_limits
 from opzo.hw.core import Core
 from opzo.sim.benches.bench import run_bench
 from opzo.spec.network import Limits, Network
@@ -86,3 +87,21 @@ def test_core_matches_golden():
 def test_core_matches_golden_for_200_samples(lanes, group):
     for sizes in NETWORKS:
         run(NETWORKS, lanes, group, cases([sizes], 200), testcase="matches_golden")
+
+
+def test_core_of_the_smallest_chip_matches_golden():
+    """Memories without a word to spare, and six time steps, not a power of two."""
+    sizes, lanes = "2x8x8-4c3-p2-5c1-3", 4
+    device = tight_limits(Network(sizes, local=1), lanes)
+    assert (device.words, device.blocks, device.steps) == (96, 24, 6)
+    usual = {"sizes": sizes, "input": "FRAME", "block": 2, "leak": "1/2", "reset": "subtract", "settings": USUAL}
+    turns = [
+        usual | {"steps": steps, "rule": "OPZO", "local": local, "samples": 6} for steps, local in ((6, 1), (5, 0))
+    ]
+    run_bench(
+        Core(device),
+        name="core-convolutions-tight",
+        test_module="opzo.sim.benches.top.core",
+        public=True,
+        parameters={"limits": asdict(device), "stall": 0.0, "cases": turns, "networks": 0},
+    )
