@@ -6,8 +6,12 @@
 from dataclasses import dataclass
 
 from opzo.boards.board import Family, Resources
+from opzo.boards.shapes import memories
 from opzo.hw.lib.row_memory import BANK_ROWS
 from opzo.spec.network import Limits
+
+OTHER_BLOCK_RAMS = 3
+"""Block RAMs of a chip with convolutions whose size does not depend on the network: link, errors."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,10 @@ class Area:
         (fixed, per group of lanes, per lane).
     block_rams : tuple
         (fixed, per 1,024 events of a chunk, per group, per lane), without the row memory; an upper bound, because in a
-        small chip some of these memories are mapped to look-up tables.
+        small chip some of these memories are mapped to look-up tables. For chips without convolutions; the memories of
+        others are counted by their shapes.
+    convolution : tuple of float
+        (look-up tables, flip-flops) of a chip with convolutions as a multiple of those of a chip without them.
     block_ram : tuple of (rows, bits)
         Shapes that a block RAM can have, deepest first.
     usable : float
@@ -32,6 +39,7 @@ class Area:
     multipliers: tuple[int, int, int]
     block_rams: tuple[float, float, float, float]
     block_ram: tuple[tuple[int, int], ...]
+    convolution: tuple[float, float]
     usable: float = 0.9
 
     def estimate(self, limits: Limits) -> Resources:
@@ -42,14 +50,20 @@ class Area:
             fixed, group, lane = coefficients
             return fixed + group * groups + lane * limits.lanes
 
-        fixed, thousand, group, lane = self.block_rams
-        others = fixed + thousand * limits.events / 1024 + group * groups + lane * limits.lanes
+        luts, flip_flops = self.convolution if limits.gradients else (1, 1)
         return Resources(
-            luts=of(self.luts),
-            flip_flops=of(self.flip_flops),
-            block_rams=round(others) + self.row_memory(limits),
+            luts=round(luts * of(self.luts)),
+            flip_flops=round(flip_flops * of(self.flip_flops)),
+            block_rams=self._others(limits) + self.row_memory(limits),
             multipliers=of(self.multipliers),
         )
+
+    def _others(self, limits: Limits) -> int:
+        """Block RAMs without the row memory."""
+        if limits.gradients:
+            return OTHER_BLOCK_RAMS + sum(copies * self._block_rams(*shape) for copies, shape in memories(limits))
+        fixed, thousand, group, lane = self.block_rams
+        return round(fixed + thousand * limits.events / 1024 + group * limits.groups + lane * limits.lanes)
 
     def row_memory(self, limits: Limits) -> int:
         """Block RAMs of the groups' row memories: banks of BANK_ROWS rows, the last one only as deep as needed."""
@@ -73,6 +87,7 @@ AREAS = {
         multipliers=(2, 0, 2),
         block_rams=(5, 5, 2.5, 0),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
+        convolution=(1.9, 1.7),
     ),
     Family.ICE40: Area(
         luts=(6_901, 792, 639),
@@ -80,6 +95,7 @@ AREAS = {
         multipliers=(2, 0, 4),
         block_rams=(30, 17, 11, 6),
         block_ram=((2048, 2), (1024, 4), (512, 8), (256, 16)),
+        convolution=(1.9, 1.7),
     ),
     Family.GOWIN: Area(
         luts=(12_562, 1_320, 927),
@@ -87,6 +103,7 @@ AREAS = {
         multipliers=(2, 0, 2),
         block_rams=(19, 2, 6, 3),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
+        convolution=(1.9, 1.7),
     ),
 }
 """Cost model of each family that open tools support."""

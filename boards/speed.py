@@ -1,8 +1,11 @@
 """Estimate how fast a board trains a network on frames, before it is built."""
 
-from math import ceil
+from dataclasses import dataclass
+from math import ceil, prod
 from typing import Any
 
+from opzo.spec.geometry import CELL, block_count
+from opzo.spec.layers import LayerShape
 from opzo.spec.network import Network
 from opzo.spec.protocol import BITS_A_BYTE
 
@@ -22,17 +25,52 @@ active or more neurons fire."""
 def training_cycles(network: Network, lanes: int) -> float:
     """Cycles of a training sample by the cost model of docs/machine.md, with the activity of networks trained on MNIST.
 
-    Within 5 % of the counts in docs/performance.md for 784-256-256-10 on 16 to 128 lanes.
+    Within 5 % of the counts in docs/performance.md for 784-256-256-10 on 16 to 128 lanes. Convolutions apply their
+    gradients after each sample (BATCH 1).
     """
-    words = [ceil(neurons / lanes) for neurons in network.hidden]
-    above = [*words[1:], ceil(network.classes / lanes)]
-    integrate = learn = (ACTIVE * network.inputs + 1) * words[0]
-    for neurons, count in zip(network.hidden, above, strict=True):
-        integrate += network.steps * (FIRING * neurons + 1) * count
-        learn += (FIRED * neurons + 1) * count
-    feedback = network.steps * network.classes * (sum(words) + 2 * sum(words[: network.local]))
-    fire = network.steps * words[0]
-    return integrate + learn + feedback + fire + WAITING + (WAITING_LOCAL if network.local else 0)
+    first, *others = layers = [_Work.of(layer, network.block, lanes) for layer in network.layers]
+    hidden = layers[:-1]
+    integrate = learn = (ACTIVE * first.seen + first.positions) * first.words
+    for layer in others:
+        integrate += network.steps * (FIRING * layer.seen + layer.positions) * layer.words
+        learn += (FIRED * layer.seen + layer.positions) * layer.words
+    blocks = [layer.blocks * layer.words for layer in hidden]
+    feedback = network.steps * network.classes * (sum(blocks) + 2 * sum(blocks[: network.local]))
+    fire = network.steps * first.positions * first.words
+    apply = sum(layer.rows * layer.words for layer in layers if layer.convolution)
+    return integrate + learn + feedback + fire + apply + WAITING + (WAITING_LOCAL if network.local else 0)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the cycles of a layer depend on.
+
+    ``seen``: neurons in the windows of all positions, one by one. ``words`` are those of a position.
+    """
+
+    seen: int
+    positions: int
+    blocks: int
+    words: int
+    rows: int
+    convolution: bool
+
+    @classmethod
+    def of(cls, layer: LayerShape, block: int, lanes: int) -> "_Work":
+        """Work of ``layer``; dense, it is one position that sees all neurons below."""
+        below, map, pad = layer.seen, layer.map, layer.kernel // 2
+        places = below.positions
+        if layer.kernel:
+            # A row of the kernel misses the map in as many rows as it is away from the kernel's middle.
+            places = prod(layer.kernel * side - pad * (pad + 1) for side in (below.height, below.width))
+        return cls(
+            seen=places * below.channels * (CELL if layer.pool else 1),
+            positions=map.positions,
+            blocks=block_count(map, block) if layer.kernel else 1,
+            words=ceil(map.channels / lanes),
+            rows=layer.rows,
+            convolution=layer.kernel > 0,
+        )
 
 
 def link_speed(network: Network, baud: int) -> float:

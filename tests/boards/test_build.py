@@ -10,10 +10,11 @@ from opzo.boards.build import RESULT, critical_path
 from opzo.boards.families.ecp5 import ECP5
 from opzo.boards.families.gowin import Gowin
 from opzo.boards.families.ice40 import ICE40
-from opzo.boards.fit import shortage
+from opzo.boards.fit import shortage, tight_limits
 from opzo.boards.registry import BOARDS, find_board
-from opzo.boards.speed import training_cycles, training_speed
+from opzo.boards.speed import _Work, training_cycles, training_speed
 from opzo.host.cli.main import main
+from opzo.spec.geometry import windows
 from opzo.spec.network import GROUPS, Limits, Network
 
 NET = ["--net", "16-8-4", "--lanes", "4"]
@@ -285,3 +286,23 @@ def test_every_board_builds_or_says_what_is_short(board, capsys, tmp_path):
 
 def test_every_open_family_has_an_estimate():
     assert set(AREAS) == {family for family in Family if family.open}
+
+
+@pytest.mark.parametrize("sizes", ["1x6x4-3c3-p2-4", "2x8x8-4c3-p2-5c5-3", "3x7x9-8c1-6c3-10"])
+def test_cycles_count_the_windows_of_all_positions(sizes):
+    for layer in Network(sizes).layers:
+        seen = sum(
+            (span.end - span.begin) * layer.below.channels for window in windows(layer, False) for span in window
+        )
+        assert _Work.of(layer, 2, 4).seen == seen
+
+
+def test_build_of_a_network_with_convolutions(tools, tmp_path, capsys):
+    tools()
+    arguments = ["build", "--board", "ulx3s-85f", "--net", "1x8x8-8c3-p2-16c3-10", "--lanes", "8", "--json"]
+    assert main([*arguments, "--block", "4", "--local", "1"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert Limits(**result["limits"]) == tight_limits(Network("1x8x8-8c3-p2-16c3-10", block=4, local=1), 8)
+    assert result["limits"]["steps"] == 6
+    assert main([*arguments, "--input", "spikes", "--steps", "30"]) == 0
+    assert json.loads(capsys.readouterr().out)["limits"]["steps"] == 8

@@ -21,6 +21,7 @@ AREA = Area(
     multipliers=(2, 0, 1),
     block_rams=(3, 4, 1, 0.125),
     block_ram=((2048, 9), (1024, 18), (512, 36)),
+    convolution=(2, 1.5),
 )
 BOARD = replace(
     find_board("ulx3s-85f"),
@@ -62,6 +63,39 @@ def test_tight_limits_hold_the_network_and_hardly_more(network, lanes):
     assert 0 <= limits.rows - (last.weight_base + last.rows * last.words) < 512
     assert limits.inputs == network.inputs
     assert limits.words < 2 * sum(-(-neurons // lanes) for neurons in network.hidden)
+
+
+@pytest.mark.parametrize("name", ["words", "blocks", "gradients", "block", "steps", "inputs", "classes"])
+def test_tight_limits_of_a_network_with_convolutions_leave_nothing(name):
+    network = Network("1x12x8-8c3-p2-20c5-p2-7-5", block=4, local=1)
+    limits = tight_limits(network, 8)
+    assert (limits.words, limits.blocks) == (96 + 24 * 3 + 1, 6 + 2 * 3 + 1)
+    assert (limits.gradients, limits.block, limits.steps) == (10 + 201 * 3, 4, 6)
+    network.check(limits)
+    less = 2 if name == "block" else getattr(limits, name) - 1
+    with pytest.raises(NetworkError):
+        network.check(replace(limits, **{name: less}))
+
+
+def test_event_inputs_need_all_steps():
+    assert tight_limits(Network("2x8x8-4c3-3", steps=30, input="spikes"), 4).steps == 8
+
+
+def test_networks_with_convolutions_are_placed_by_their_memories(monkeypatch):
+    monkeypatch.undo()
+    board = find_board("ulx3s-85f")
+    network = Network("1x28x28-8c3-p2-16c3-p2-10")
+    chosen = choose(board, network)
+    assert not shortage(board, chosen)
+    network.check(chosen)
+    # Lanes that the channels of a position cannot fill are not used.
+    assert choose(board, Network("1x8x8-4c3-p2-6c3-10"), most=True).lanes <= 16
+    with pytest.raises(
+        OpzoError, match=r"block RAMs of 208 usable; the largest that fits is --net 6x32x32-\d+c3-p2-"
+    ) as error:
+        choose(board, Network("6x32x32-16c3-p2-32c3-p2-64c3-p2-10"))
+    smaller = Network(str(error.value).split()[-1])
+    assert not shortage(board, choose(board, smaller))
 
 
 @settings(max_examples=50, deadline=None)

@@ -26,8 +26,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", required=True, metavar="BOARD", help="name of the board; an unknown name lists all")
     add_config(
         parser,
-        ("net", "steps", "local", "weight_bits"),
-        steps="8, the maximum; fewer make the chip smaller, but exclude event inputs",
+        ("net", "steps", "input", "local", "block", "weight_bits"),
+        steps="8, the maximum, or, with convolutions, 6; fewer make the chip smaller, but exclude event inputs",
         weight_bits="16, or 12 where 16 do not fit",
     )
     add_clock(parser, "clock of the core in MHz; rounded down to one of the PLL (default: the board's)")
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         clock_mhz=clock,
     )
     if "steps" in settings:
-        limits = replace(limits, steps=settings["steps"])
+        limits = replace(limits, steps=network.run_steps)
     plan = Plan.of(board, limits, clock, arguments.route_seed)
     out = arguments.out or Path("build") / board.name
     check_output(out, folder=True)
