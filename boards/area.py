@@ -27,7 +27,8 @@ class Area:
         small chip some of these memories are mapped to look-up tables. For chips without convolutions; the memories of
         others are counted by their shapes.
     convolution : tuple of float
-        (look-up tables, flip-flops) of a chip with convolutions as a multiple of those of a chip without them.
+        (look-up tables, flip-flops, multipliers) of a chip with convolutions as multiples of those of a chip without
+        them. Measured once, on ECP5: 28,363 look-up tables and 19,369 flip-flops with 8 lanes in a group of 8.
     block_ram : tuple of (rows, bits)
         Shapes that a block RAM can have, deepest first.
     usable : float
@@ -39,7 +40,7 @@ class Area:
     multipliers: tuple[int, int, int]
     block_rams: tuple[float, float, float, float]
     block_ram: tuple[tuple[int, int], ...]
-    convolution: tuple[float, float]
+    convolution: tuple[float, float, float]
     usable: float = 0.9
 
     def estimate(self, limits: Limits) -> Resources:
@@ -50,12 +51,12 @@ class Area:
             fixed, group, lane = coefficients
             return fixed + group * groups + lane * limits.lanes
 
-        luts, flip_flops = self.convolution if limits.gradients else (1, 1)
+        luts, flip_flops, multipliers = self.convolution if limits.gradients else (1, 1, 1)
         return Resources(
             luts=round(luts * of(self.luts)),
             flip_flops=round(flip_flops * of(self.flip_flops)),
             block_rams=self._others(limits) + self.row_memory(limits),
-            multipliers=of(self.multipliers),
+            multipliers=round(multipliers * of(self.multipliers)),
         )
 
     def _others(self, limits: Limits) -> int:
@@ -87,7 +88,7 @@ AREAS = {
         multipliers=(2, 0, 2),
         block_rams=(5, 5, 2.5, 0),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
-        convolution=(1.9, 1.7),
+        convolution=(1.9, 1.7, 2),
     ),
     Family.ICE40: Area(
         luts=(6_901, 792, 639),
@@ -95,7 +96,7 @@ AREAS = {
         multipliers=(2, 0, 4),
         block_rams=(30, 17, 11, 6),
         block_ram=((2048, 2), (1024, 4), (512, 8), (256, 16)),
-        convolution=(1.9, 1.7),
+        convolution=(1.9, 1.7, 2),
     ),
     Family.GOWIN: Area(
         luts=(12_562, 1_320, 927),
@@ -103,7 +104,7 @@ AREAS = {
         multipliers=(2, 0, 2),
         block_rams=(19, 2, 6, 3),
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
-        convolution=(1.9, 1.7),
+        convolution=(1.9, 1.7, 2),
     ),
 }
 """Cost model of each family that open tools support."""

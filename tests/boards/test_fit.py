@@ -21,7 +21,7 @@ AREA = Area(
     multipliers=(2, 0, 1),
     block_rams=(3, 4, 1, 0.125),
     block_ram=((2048, 9), (1024, 18), (512, 36)),
-    convolution=(2, 1.5),
+    convolution=(2, 1.5, 2),
 )
 BOARD = replace(
     find_board("ulx3s-85f"),
