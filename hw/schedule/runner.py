@@ -133,11 +133,11 @@ class PassRunner(wiring.Component):
             record(self._position, "at"),
             record(self._plan, "plan"),
         )
-        last_class = Signal.like(self.classes)
+        self._last_class = last_class = Signal.like(self.classes)
         go, load, last_op, may_go, next_ends_word = Signal(), Signal(), Signal(), Signal(), Signal()
         start, words = self.start, self.words
         m.submodules.walk = walk = BlockWalk()
-        windows, row, ends_word, waits = current.windows, self.rows.p, Signal(), Signal()
+        row, ends_word, waits = self.rows.p, Signal(), Signal()
         m.d.comb += [
             self.current.eq(current),
             next_ends_word.eq(Mux(position.ends_word, plan.single, position.index == plan.before_last)),
@@ -154,64 +154,19 @@ class PassRunner(wiring.Component):
         ]
         m.d.sync += last_class.eq(self.classes - 1)
         if self._limits.gradients:
-            m.d.comb += waits.eq(
-                plan.parts & Cat(position.index == self.part_ends[part] for part in range(CELL - 1)).any() & ~self.quiet
-            )
-            with m.If(windows):
+            m.d.comb += waits.eq(plan.parts & self._begins_part(position) & ~self.quiet)
+            with m.If(current.windows):
+                begins, ends = row.first & words.learns, row.bias & words.sums
                 m.d.comb += [
-                    may_go.eq(
-                        (~(row.first & words.learns) | words.ready) & (~(row.bias & words.sums) | words.chain_free)
-                    ),
+                    may_go.eq((~begins | words.ready) & (~ends | words.chain_free)),
                     waits.eq(~self.rows.valid),
                     ends_word.eq(row.bias),
                     last_op.eq(row.final),
                     self.rows.ready.eq(self.running & may_go),
                 ]
-            with m.If(self.window.ready):
-                m.d.sync += self.window.valid.eq(0)
-            with m.If(start.taken):
-                m.d.sync += self.window.valid.eq(self.passes.p.windows)
-            m.d.comb += [
-                self.window.p[name].eq(current.settings[name])
-                for name in ("kernel", "height", "width", "words", "cells")
-            ]
-            m.d.comb += self.window.p.channels.eq(current.settings.seen)
+            self._ask_for_windows(m, current)
         with m.If(go):
-            m.d.sync += [
-                position.index.eq(position.index + 1),
-                position.number.eq(position.number + 1),
-                position.first.eq(position.ends_word),
-                position.begins_learning.eq(position.ends_word & words.learns),
-                position.ends_word.eq(next_ends_word),
-                position.ends_sums.eq(next_ends_word & words.sums),
-            ]
-            # Entries of the local readout come before those of the feedback matrix.
-            with m.If(plan.is_feedback & (position.number[: len(last_class)] == last_class)):
-                m.d.sync += [position.number.eq(0), position.local.eq(0)]
-            with m.If(ends_word):
-                m.d.sync += [
-                    position.index.eq(0),
-                    position.word.eq(position.word + 1),
-                    position.number.eq(0),
-                    position.local.eq(plan.has_local),
-                    position.last_word.eq(position.word == plan.words_before_last),
-                ]
-            # The positions of a convolution share their weights.
-            next_begin = Mux(windows & walk.ends_position, current.settings.weight_base, position.begin + plan.stride)[
-                : len(position.begin)
-            ]
-            with m.If(ends_word):
-                m.d.sync += [position.base.eq(next_begin), position.begin.eq(next_begin)]
-                with m.If(~plan.is_apply):
-                    m.d.sync += position.gradient.eq(
-                        Mux(walk.ends_position, current.settings.gradient_base, position.gradient + plan.stride)
-                    )
-            with m.Elif(plan.is_feedback | plan.is_apply):
-                m.d.sync += position.base.eq(position.base + 1)
-            with m.Elif(plan.is_local):
-                m.d.sync += position.base.eq(position.base + plan.entries)
-            with m.If(plan.is_apply):
-                m.d.sync += position.gradient.eq(position.gradient + 1)
+            self._advance(m, current, position, plan, walk, ends_word, next_ends_word)
         with m.If(go & last_op):
             m.d.sync += self.running.eq(0)
         with m.If(start.taken):
@@ -219,6 +174,68 @@ class PassRunner(wiring.Component):
         self._load(m, load, current, position, plan)
         self._emit(m, go, current, position, plan, walk)
         return m
+
+    def _begins_part(self, position: data.View) -> Value:
+        """Whether the next op is the first one of a part, but for the first."""
+        result: Value = Cat(position.index == self.part_ends[part] for part in range(CELL - 1)).any()
+        return result
+
+    def _ask_for_windows(self, m: Module, current: data.View) -> None:
+        """Send the layer of a pass that has begun to the `WindowScan`."""
+        window = self.window
+        with m.If(window.ready):
+            m.d.sync += window.valid.eq(0)
+        with m.If(self.start.taken):
+            m.d.sync += window.valid.eq(self.passes.p.windows)
+        for name in ("kernel", "height", "width", "words", "cells"):
+            m.d.comb += window.p[name].eq(current.settings[name])
+        m.d.comb += window.p.channels.eq(current.settings.seen)
+
+    def _advance(
+        self,
+        m: Module,
+        current: data.View,
+        position: data.View,
+        plan: data.View,
+        walk: BlockWalk,
+        ends_word: Signal,
+        next_ends_word: Signal,
+    ) -> None:
+        """Go to the next op, in a cycle that emits one."""
+        m.d.sync += [
+            position.index.eq(position.index + 1),
+            position.number.eq(position.number + 1),
+            position.first.eq(position.ends_word),
+            position.begins_learning.eq(position.ends_word & self.words.learns),
+            position.ends_word.eq(next_ends_word),
+            position.ends_sums.eq(next_ends_word & self.words.sums),
+        ]
+        # Entries of the local readout come before those of the feedback matrix.
+        with m.If(plan.is_feedback & (position.number[: len(self.classes)] == self._last_class)):
+            m.d.sync += [position.number.eq(0), position.local.eq(0)]
+        with m.If(ends_word):
+            m.d.sync += [
+                position.index.eq(0),
+                position.word.eq(position.word + 1),
+                position.number.eq(0),
+                position.local.eq(plan.has_local),
+                position.last_word.eq(position.word == plan.words_before_last),
+            ]
+        # The positions of a convolution share their weights.
+        restarts, next_begin = current.windows & walk.ends_position, Signal.like(position.begin)
+        m.d.comb += next_begin.eq(Mux(restarts, current.settings.weight_base, position.begin + plan.stride))
+        with m.If(ends_word):
+            m.d.sync += [position.base.eq(next_begin), position.begin.eq(next_begin)]
+            with m.If(~plan.is_apply):
+                m.d.sync += position.gradient.eq(
+                    Mux(walk.ends_position, current.settings.gradient_base, position.gradient + plan.stride)
+                )
+        with m.Elif(plan.is_feedback | plan.is_apply):
+            m.d.sync += position.base.eq(position.base + 1)
+        with m.Elif(plan.is_local):
+            m.d.sync += position.base.eq(position.base + plan.entries)
+        with m.If(plan.is_apply):
+            m.d.sync += position.gradient.eq(position.gradient + 1)
 
     def _load(self, m: Module, load: Value, current: data.View, position: data.View, plan: data.View) -> None:
         """Take the settings of the waiting pass in every cycle until it may start: that it may is known late."""
