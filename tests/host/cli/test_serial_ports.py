@@ -179,7 +179,7 @@ def test_other_devices_are_told_apart(listed: list[ListPortInfo], monkeypatch: p
         listed.append(entry(served.path, **ULX3S))
         (port,) = find_ports()
         assert probe(port.path, port.bauds).text == "no answer at 3000000 baud"
-    monkeypatch.setattr(Identity, "pack", lambda self: IDENTITY.pack(self.magic, 9, *[0] * 12))
+    monkeypatch.setattr(Identity, "pack", lambda self: IDENTITY.pack(self.magic, 9, *[0] * (len(IDENTITY.fields) - 2)))
     with PtyDevice(ModelTransport(GoldenCore(SMALL_CHIP))) as served:
         listed[0] = entry(served.path, **ULX3S)
         (port,) = find_ports()
