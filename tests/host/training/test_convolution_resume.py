@@ -88,7 +88,6 @@ def test_a_run_stopped_within_a_batch_resumes_with_the_same_bits(tmp_path: Path)
         (["--batch", "256"], "batch must be in 1..255, not 256"),
         (["--net", "1x4x4-3c7-3"], "the kernel of '3c7' must be 1, 3 or 5, not 7"),
         (["--net", "1x5x4-3c3-p2-3"], "p2 needs an even height; the map 3x5x4 has 5"),
-        (["--device", "rtl"], "the gateware has no convolutions yet; give a dense network, or train on a model"),
     ],
 )
 def test_options_that_do_not_work_are_refused(
