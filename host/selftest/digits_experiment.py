@@ -102,9 +102,9 @@ def largest_network(limits: Limits, depth: int, kind: Input) -> Network:
 def convolutional_network(limits: Limits) -> Network:
     """Network with as many kinds of layers as fit a device with convolutions; NetworkError if none fits."""
     classes = min(DIGIT_CLASSES, limits.classes)
+    side = DIGIT_SIDE if limits.inputs >= DIGIT_SIDE**2 else isqrt(limits.inputs) // 4 * 4
     for parts in ("8c3-p2-6c3-p2-12", "8c3-p2-6c3", "4c3-p2", "2c3", "1c1"):
         for block, local in ((2, 1), (2, 0), (1, 0)):
-            side = DIGIT_SIDE if limits.inputs >= DIGIT_SIDE**2 else isqrt(limits.inputs) // 4 * 4
             if not side:
                 continue
             network = Network(f"1x{side}x{side}-{parts}-{classes}", min(FRAME_STEPS, limits.steps), local, block=block)

@@ -1,5 +1,6 @@
 """Where the spikes of each position of a map end in the step lists."""
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
@@ -64,6 +65,21 @@ class RunSpanSignature(Signature):
                 "after": In(list_entries(limits)),
             }
         )
+
+
+def read_span(m: Module, memory: Memory, span: Any, address: Callable[[Value], Value]) -> None:
+    """Answer ``span`` from a memory of the counts after each position; ``address`` is that of a position."""
+    for bound, index in ((span.begin, span.first), (span.end, span.after)):
+        read = memory.read_port()
+        # Nothing comes before position 0.
+        some = Signal(reset_less=True)
+        m.d.comb += [
+            read.addr.eq(address(bound - 1)),
+            read.en.eq(span.en),
+            index.eq(Mux(some, read.data, 0)),
+        ]
+        with m.If(span.en):
+            m.d.sync += some.eq(bound != 0)
 
 
 class PositionEnds(wiring.Component):
@@ -156,17 +172,7 @@ class PositionEnds(wiring.Component):
                 ),
             ]
         m.d.comb += [write.addr.eq(write_address), write.data.eq(count), write.en.eq(write_en)]
-        for bound, index in ((span.begin, span.first), (span.end, span.after)):
-            read = memory.read_port()
-            # Nothing comes before position 0.
-            some = Signal(reset_less=True)
-            m.d.comb += [
-                read.addr.eq(address(span.layer, span.parity, bound - 1)),
-                read.en.eq(span.en),
-                index.eq(Mux(some, read.data, 0)),
-            ]
-            with m.If(span.en):
-                m.d.sync += some.eq(bound != 0)
+        read_span(m, memory, span, lambda position: address(span.layer, span.parity, position))
         return m
 
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
-from opzo.hw.input.position_ends import ListKind, PositionEnds, RunSpanSignature, list_entries
+from opzo.hw.input.position_ends import ListKind, PositionEnds, RunSpanSignature, list_entries, read_span
 from opzo.hw.input.scanner import fired_layout, map_layout
 from opzo.spec.network import Limits
 
@@ -49,7 +49,6 @@ class EndsMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        span = self.span
         memory: Memory = Memory(shape=self.write.count.shape(), depth=self._limits.words, init=[])
         m.submodules.memory = memory
         write = memory.write_port()
@@ -58,17 +57,7 @@ class EndsMemory(wiring.Component):
             write.data.eq(self.write.count),
             write.en.eq(self.write.en),
         ]
-        for bound, index in ((span.begin, span.first), (span.end, span.after)):
-            read = memory.read_port()
-            # Nothing comes before position 0.
-            some = Signal(reset_less=True)
-            m.d.comb += [
-                read.addr.eq(self.base + bound - 1),
-                read.en.eq(span.en),
-                index.eq(Mux(some, read.data, 0)),
-            ]
-            with m.If(span.en):
-                m.d.sync += some.eq(bound != 0)
+        read_span(m, memory, self.span, lambda position: self.base + position)
         return m
 
 
