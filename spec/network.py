@@ -42,6 +42,8 @@ GROUPS = (2, 4, 8)
 MAX_CLASSES = 64
 MAX_LOCAL_CLASSES = 32
 """Classes with local learning: two sums over so many never leave the accumulator."""
+MAX_INTERMEDIATE_CLASSES = 21
+"""Classes with intermediate global learning, where three sums are added."""
 MAX_WORDS = 8192
 """Words of all hidden layers together."""
 MAX_POSITION_WORDS = 2047
@@ -217,9 +219,10 @@ class Layer:
     Neuron c of position p belongs to lane ``c mod P`` of word ``p * words + c div P`` of the layer; a dense layer has
     one position. Row ``i`` of word ``w`` is row-word ``weight_base + w * rows + i``, the same for all positions; the
     bias is the last row. Entry ``k`` of the feedback matrix for word ``w`` of block ``q`` is row-word
-    ``feedback_base + (q * words + w) * classes + k``; a dense layer is one block. Where the layer has a local readout
-    (``local``), both it and the feedback matrix are ``2 * classes`` row-words: first the readout's entries, then those
-    of the matrix. ``word_base`` is the layer's first word in the memories of the neurons (membrane, surrogate, credit).
+    ``feedback_base + (q * words + w) * classes + k``; a dense layer is one block. Where there are ``entry_sets``, they
+    are all in ``entry_sets * classes`` row-words of each w: first the entries of the local readout (``local``), then
+    those of the feedback matrix, then those of the intermediate one (``intermediate``).
+    ``word_base`` is the layer's first word in the memories of the neurons (membrane, surrogate, credit).
     A convolution has gradient accumulators, laid out as the weights, from ``gradient_base`` on.
 
     Attributes
@@ -234,6 +237,10 @@ class Layer:
         Lanes in use in the last word of a position.
     shape : LayerShape
         What the layer sees, and its map.
+    local : bool
+        Whether it has a local readout.
+    intermediate : bool
+        Whether it has a second feedback matrix, for the errors of the intermediate readout (`Network.intermediate`).
     cells : bool
         Whether an average pool follows, so that positions are numbered cell by cell (`opzo.spec.geometry`).
     block : int
@@ -251,6 +258,7 @@ class Layer:
     word_base: int
     shape: LayerShape
     local: bool = False
+    intermediate: bool = False
     cells: bool = False
     block: int = 1
     gradient_base: int = 0
@@ -261,6 +269,11 @@ class Layer:
     def convolution(self) -> bool:
         """Whether positions share weights, so that gradients are summed before they change a weight."""
         return self.shape.kernel > 0
+
+    @property
+    def entry_sets(self) -> int:
+        """Local readout and feedback matrices of a hidden layer, counted."""
+        return 1 + self.local + self.intermediate
 
     @property
     def positions(self) -> int:
@@ -297,6 +310,9 @@ class Network:
         Time steps T a sample.
     local : int
         Hidden layers, from the first on, with a local readout (local learning).
+    intermediate : int
+        Intermediate global learning (paper, appendix C.1): hidden layer, counted from 1, whose local readout also
+        teaches the layers before it, through feedback matrices of its own. 0: none. Only with convolutions.
     input : Input or str
         What samples consist of: ``frame``, ``spikes`` or ``graded``.
     block : int
@@ -309,6 +325,7 @@ class Network:
     sizes: tuple[int | Map | Convolution | Pool, ...]
     steps: int
     local: int
+    intermediate: int
     input: Input
     block: int
     leak: tuple[Leak, ...]
@@ -323,6 +340,7 @@ class Network:
         block: int = USUAL_BLOCK,
         leak: Leak | str | float | Sequence[Leak | str | float] = Leak.HALF,
         reset: Reset | str | Sequence[Reset | str] = Reset.SUBTRACT,
+        intermediate: int = 0,
     ) -> None:
         inputs, parts = _parts(sizes)
         if parts and isinstance(parts[0], Dense):
@@ -330,7 +348,10 @@ class Network:
             inputs = Map(inputs.neurons)
         first = inputs.channels if inputs.positions == 1 and not _convolves(parts[:1]) else inputs
         written = (first, *(part.neurons if isinstance(part, Dense) else part for part in parts))
-        fields = {"sizes": written, "steps": steps, "local": local, "input": Input.parse(input)}
+        fields = {
+            **{"sizes": written, "steps": steps, "input": Input.parse(input)},
+            **{"local": local, "intermediate": intermediate},
+        }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         if not parts or not isinstance(parts[-1], Dense):
@@ -356,14 +377,36 @@ class Network:
                 f"{self} has {self.classes} classes; local learning allows {MAX_LOCAL_CLASSES}: set local to 0 "
                 "(--local 0)"
             )
+        self._check_intermediate()
         object.__setattr__(self, "leak", by_layer(Leak, leak, len(self.hidden)))
         object.__setattr__(self, "reset", by_layer(Reset, reset, len(self.hidden)))
+
+    def _check_intermediate(self) -> None:
+        layer = whole_number("intermediate", self.intermediate, 0, MAX_HIDDEN, error=NetworkError)
+        object.__setattr__(self, "intermediate", layer)
+        if not layer:
+            return
+        if not self.convolutions:
+            raise NetworkError(
+                f"intermediate is {layer}; intermediate global learning needs convolutions, which {self} has not"
+            )
+        if layer == 1 or layer > self.local:
+            raise NetworkError(
+                f"intermediate is {layer}; it must be a hidden layer with a local readout (local is {self.local}) and "
+                "with a hidden layer before it"
+            )
+        if self.classes > MAX_INTERMEDIATE_CLASSES:
+            raise NetworkError(
+                f"{self} has {self.classes} classes; intermediate global learning allows {MAX_INTERMEDIATE_CLASSES}: "
+                "set intermediate to 0 (--intermediate 0)"
+            )
 
     def __str__(self) -> str:
         return "-".join(map(str, self.sizes))
 
     def __repr__(self) -> str:
         local = f", local={self.local}" if self.local else ""
+        local += f", intermediate={self.intermediate}" if self.intermediate else ""
         kind = f", input='{self.input.name.lower()}'" if self.input.events else ""
         block = f", block={self.block}" if self.block != USUAL_BLOCK else ""
         leak = f", leak='{in_words(self.leak)}'" if any(self.leak) else ""
@@ -402,7 +445,7 @@ class Network:
 
     @property
     def feedback_shapes(self) -> tuple[tuple[int, int], ...]:
-        """Shape of each hidden layer's feedback matrix and local readout: (classes, n).
+        """Shape of each hidden layer's feedback matrices and local readout: (classes, n).
 
         A convolution has n = blocks x channels, block by block.
         """
@@ -510,13 +553,14 @@ class Network:
                 word_base=0 if last else word,
                 shape=shape,
                 local=index < self.local,
+                intermediate=index + 1 < self.intermediate,
                 cells=not last and self.layers[index + 1].pool,
                 block=self.block if shape.kernel else 1,
                 gradient_base=gradient if shape.kernel else 0,
                 leak=Leak.HALF if last else self.leak[index],
                 reset=Reset.SUBTRACT if last else self.reset[index],
             )
-            feedback = 0 if last else self.classes * layer.block_words * (1 + layer.local)
+            feedback = 0 if last else self.classes * layer.block_words * layer.entry_sets
             placed.append(replace(layer, weight_base=address + feedback))
             address += feedback + layer.rows * words
             word += layer.all_words

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from opzo.spec import formats
 from opzo.spec.described import Described
+from opzo.spec.errors import NetworkError
 from opzo.spec.formats import LOCAL_SHIFT
 from opzo.spec.network import MAX_HIDDEN, Limits, Network
 from opzo.spec.neurons import LEAK_BITS, NEURON_BITS, Leak, Reset, neuron_register
@@ -103,6 +104,12 @@ class Reg(_Stored):
         15,
         "Channels of the input map where the first layer is a convolution, whose height and width are the layer's.",
     )
+    INTERMEDIATE = (
+        0x11,
+        MAX_HIDDEN.bit_length(),
+        "Hidden layer, counted from 1, whose local readout also teaches the layers before it, through their "
+        "intermediate feedback matrices. 0: none.",
+    )
     CONVOLUTION_RATE = (
         0x12,
         formats.CONVOLUTION_RATE_BITS,
@@ -123,12 +130,14 @@ class LayerReg(_Stored):
         20,
         "First row-word of the feedback entries: entry k of word w is FEEDBACK_BASE + w x CLASSES + k; the words of "
         "block q of a convolution are w = q x WORDS to q x WORDS + WORDS - 1. With a local readout a word has "
-        "2 x CLASSES: first those of the local readout, then those of the feedback matrix.",
+        "2 x CLASSES: first those of the local readout, then those of the feedback matrix; layers before INTERMEDIATE "
+        "have 3 x CLASSES, the last ones those of the intermediate feedback matrix.",
     )
     FEEDBACK_SHIFT = (
         5,
         4,
-        f"Shift of the feedback matrix as used. The device rewrites it every {formats.FEEDBACK_REFRESH} training runs.",
+        "Shift of the feedback matrices as used. The device rewrites it every "
+        f"{formats.FEEDBACK_REFRESH} training runs.",
     )
     WORD_BASE = 6, 13, "First word in the memories of neurons."
     LOCAL_SHIFT = 7, 4, "Shift of the entries of the local readout where they feed back. 0: no local readout."
@@ -262,7 +271,7 @@ def _map() -> Iterator[Register]:
 
 REGISTERS = {register.address: register for register in _map()}
 """Every register, by address."""
-CONVOLUTION_REGISTERS = (Reg.BATCH, Reg.PENDING, Reg.INPUT_CHANNELS, Reg.CONVOLUTION_RATE)
+CONVOLUTION_REGISTERS = (Reg.BATCH, Reg.PENDING, Reg.INPUT_CHANNELS, Reg.INTERMEDIATE, Reg.CONVOLUTION_RATE)
 CONVOLUTION_FIELDS = tuple(field for field in LayerReg if LayerReg.KERNEL <= field <= LayerReg.MAGNITUDE)
 """Registers, single ones and those of a layer, that a device without convolution (``Limits.gradients``) lacks."""
 STORED = tuple(register for register in Reg if register.bits and register not in CONVOLUTION_REGISTERS)
@@ -282,8 +291,14 @@ def stored_bits(limits: Limits) -> dict[int, int]:
 def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int, int]:
     """Register values that describe ``network`` to a device with ``limits``: address -> value.
 
-    Raises NetworkError where the network does not fit.
+    Raises NetworkError where the network does not fit, and where ``rule`` has no feedback matrices for the errors of
+    its intermediate readout.
     """
+    if network.intermediate and rule.learns_hidden and not rule.feedback:
+        raise NetworkError(
+            f"intermediate is {network.intermediate}; rule {rule.name.lower()} has no feedback matrices: "
+            "set intermediate to 0 (--intermediate 0), or choose another rule"
+        )
     values = {
         int(Reg.HIDDEN_LAYERS): len(network.hidden),
         int(Reg.STEPS): min(network.steps, limits.steps),
@@ -293,6 +308,7 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
         int(Reg.INPUT): int(network.input),
         int(Reg.INPUT_CHANNELS): network.layers[0].below.channels,
         int(Reg.PENDING): 0,
+        int(Reg.INTERMEDIATE): network.intermediate,
     }
     layers = network.layout(limits)
     for index, layer in enumerate(layers):

@@ -18,7 +18,7 @@ from opzo.spec.rules import Rule
 RATES = (Reg.ALPHA, Reg.RATE, Reg.ACTIVITY, Reg.DECAY_SHIFT, Reg.LEAK_SHIFT, Reg.MSE_SHIFT)
 ARRAYS = (
     *("memory", "gradients", "membrane", "negative", "trace", "history", "input_trace", "input_history"),
-    *("last_outputs", "output_sums"),
+    *("last_outputs", "output_sums", "last_intermediate"),
 )
 
 

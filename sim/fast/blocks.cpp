@@ -28,7 +28,7 @@ void Engine::readout_of_blocks(const Layer& layer, const Word* spike_sums, int64
         Word sums[MAX_CLASSES];
         std::fill(sums, sums + classes, Word{});
         for (int word = begin; word < std::min(words, begin + fits); word++) {
-            const int16_t* entry = row(layer.feedback_base + word * 2 * classes);
+            const int16_t* entry = row(layer.feedback_base + word * layer.entry_sets * classes);
             const Word spikes = spike_sums[word];
             for (int k = 0; k < classes; k++, entry += P)
                 for (int j = 0; j < P; j++) sums[k][j] += entry[j] * spikes[j];
@@ -48,14 +48,13 @@ void Engine::local_readout_of_blocks(int index, int step) {
     for (int k = 0; k < classes; k++)
         o[k] = static_cast<int32_t>(
             std::clamp(totals[k] >> h.layer.block_bits(), int64_t{-MEMBRANE_MAX - 1}, int64_t{MEMBRANE_MAX}));
-    error_step(o, classes, label, mse_shift(), h.local_errors[step]);
-    for (int k = 0; k < classes; k++) h.local_errors[step][k] *= rate;
+    local_errors(index, step, o);
     count_work(COUNT_FEEDBACK, h.layer.block_words() * classes);
 }
 
 // Contribution of the local readout to the feedback sum of one word of a block; also updates its entries.
 uint64_t Engine::local_feedback_of_block(const Hidden& h, int step, int word, Word& total) {
-    int16_t* entry = row(h.layer.feedback_base + word * 2 * classes);
+    int16_t* entry = row(h.layer.feedback_base + word * h.layer.entry_sets * classes);
     const Word& spikes = h.spike_sums[step * h.layer.block_words() + word];
     const int bits = h.layer.block_bits(), shift = h.layer.local_shift;
     uint64_t saturated = 0;
@@ -87,17 +86,14 @@ void Engine::share_feedback(int index, int step) {
     Hidden& h = hidden[index];
     const Layer& layer = h.layer;
     const int shift = static_cast<int>(reg(LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT));
-    const bool momentum = rule_has(RULES_MOMENTUM) && odd(step), matrix = rule_has(RULES_FEEDBACK);
+    const bool momentum = rule_has(RULES_MOMENTUM) && odd(step);
+    const int matrices = rule_has(RULES_FEEDBACK) ? layer.entry_sets - layer.first_matrix() : 0;
+    const Matrix used[] = {matrix(layer, 0, step), matrices > 1 ? matrix(layer, 1, step) : Matrix{}};
     const bool local = layer.local_shift, measured = refresh && step == 0;
     const int words = layer.block_words();
-    int32_t differences[MAX_CLASSES];
     if (momentum) {
         sign_sums.resize(words);
         block_sums(layer, &h.signs[step * layer.words], sign_sums.data());
-        for (int k = 0; k < classes; k++) {
-            const int32_t before = step ? outputs[step - 1][k] : static_cast<int32_t>(core->last_outputs[k]);
-            differences[k] = (before - outputs[step][k]) * (1 << DIFFERENCE_SHIFT);
-        }
     }
     int64_t size = 0;
     uint64_t saturated = 0;
@@ -105,25 +101,25 @@ void Engine::share_feedback(int index, int step) {
     for (int word = 0; word < words; word++) {
         Word& total = shared[word];
         if (local) saturated += local_feedback_of_block(h, step, word, total);
-        if (matrix) {
-            int16_t* entries = row(layer.feedback_base + (local ? 2 * word + 1 : word) * classes);
+        // Lanes without a neuron have no noise.
+        Word signs;
+        if (momentum)
+            for (int j = 0; j < P; j++) signs[j] = sign_sums[word][j] & layer.valid(word)[j];
+        for (int n = 0; n < matrices; n++) {
+            const Matrix& m = used[n];
+            int16_t* entries = row(layer.feedback_base + (word * layer.entry_sets + m.set) * classes);
             for (int k = 0; k < classes; k++) {
                 const int16_t* entry = entries + k * P;
-                add_feedback(total, entry, shift, errors[step][k]);
+                add_feedback(total, entry, shift, m.errors[k]);
                 if (measured) size += entry[0] < 0 ? -entry[0] : entry[0];
             }
-            if (momentum) {
-                // Lanes without a neuron have no noise.
-                Word signs;
-                for (int j = 0; j < P; j++) signs[j] = sign_sums[word][j] & layer.valid(word)[j];
-                saturated += move_entries(entries, layer, signs, differences);
-            }
+            if (momentum) saturated += move_entries(entries, layer, signs, m.differences);
         }
         for (int j = 0; j < P; j++) total[j] = saturate<BLOCK_SUM_WIDTH>(total[j] >> BLOCK_SUM_SHIFT) << BLOCK_SUM_SHIFT;
     }
     count(COUNT_FEEDBACK_SATURATIONS, saturated);
-    count_work(COUNT_FEEDBACK, words * classes * (matrix + local));
-    if (matrix && measured) h.shift = feedback_shift(size, static_cast<int64_t>(words) * classes);
+    count_work(COUNT_FEEDBACK, words * classes * (matrices + local));
+    if (matrices && measured) h.shift = feedback_shift(size, static_cast<int64_t>(words) * matrices * classes);
 }
 
 void Engine::feedback_of_blocks(int index, int step) {

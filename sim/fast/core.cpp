@@ -20,6 +20,7 @@ Layer Engine::layer(int index) {
     found.word_base = of(LAYER_WORD_BASE), found.local_shift = of(LAYER_LOCAL_SHIFT);
     found.leak = of(LAYER_NEURON) & ((1 << LEAK_BITS) - 1), found.reset = of(LAYER_NEURON) >> LEAK_BITS;
     found.kernel = of(LAYER_KERNEL), found.gradient_base = of(LAYER_GRADIENT_BASE), found.geometry = nullptr;
+    found.entry_sets = 1 + found.first_matrix() + (index + 1 < reg(REG_INTERMEDIATE));
     found.block_shift = found.kernel ? of(LAYER_BLOCK_SHIFT) : 0;
     found.begin();
     Shape shape;
@@ -96,6 +97,7 @@ void Engine::finish(Answer& answer) {
         answer.outputs[k] = static_cast<int32_t>(sum);
         core->output_sums[k] = answer.outputs[k];
         core->last_outputs[k] = outputs[steps - 1][k];
+        if (feeds_back() && reg(REG_INTERMEDIATE)) core->last_intermediate[k] = intermediate_outputs[steps - 1][k];
     }
     answer.prediction = static_cast<int>(std::max_element(answer.outputs, answer.outputs + classes) - answer.outputs);
 }

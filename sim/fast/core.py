@@ -102,7 +102,7 @@ class FastCore(GoldenCore):
         """Pass the addresses of the arrays to the compiled code."""
         arrays = (
             *(self.memory, self.lfsrs.states, self.membrane, self.negative, self.trace, self.history),
-            *(self.input_trace, self.input_history, self.last_outputs, self.output_sums),
+            *(self.input_trace, self.input_history, self.last_outputs, self.output_sums, self.last_intermediate),
             *(self.registers.shared, self.counters.shared, self.gradients),
         )
         self._state = State(*(array.ctypes.data for array in arrays))

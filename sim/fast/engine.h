@@ -16,6 +16,13 @@
 #include "state.h"
 #include "traces.h"
 
+// One of the feedback matrices of a layer.
+struct Matrix {
+    int set;                // number in the entry sets
+    const int32_t* errors;  // that it carries, scaled
+    int32_t differences[MAX_CLASSES];  // o[t-1] - o[t] of their readouts, in units of updates
+};
+
 class Engine {
   public:
     void run(State& state, const Events& input, int label, int flags, Answer& answer);
@@ -36,6 +43,7 @@ class Engine {
     std::vector<int> rows, values;  // of a frame
     int32_t outputs[HISTORY_STEPS][MAX_CLASSES];
     int32_t errors[HISTORY_STEPS][MAX_CLASSES];
+    int32_t intermediate_outputs[HISTORY_STEPS][MAX_CLASSES];  // their errors are the local errors of their layer
     int losses[HISTORY_STEPS];
     std::vector<Word> readout_credits;
     Filtered filtered;
@@ -55,6 +63,7 @@ class Engine {
     void count_work(int counter, uint64_t amount) { count(counter, amount), work += amount; }
     int16_t* row(int address) const { return core->memory + static_cast<size_t>(address) * P; }
 
+    bool feeds_back() const { return train && rule_has(RULES_LEARNS_HIDDEN); }
     bool odd(int step) const { return (phase + step) & 1; }
     bool rule_has(int rules) const { return rules >> rule & 1; }
     bool kind_has(int kinds) const { return kinds >> kind & 1; }
@@ -75,6 +84,8 @@ class Engine {
     void sum_readouts(int step);
     void local_readout(int index, int step);
     void feedback(int index, int step);
+    void local_errors(int index, int step, const int32_t* o);
+    Matrix matrix(const Layer& from, int number, int step) const;
     Word local_feedback(Hidden& h, int step, int word);
     void learn_spikes(const Layer& to, const Traces& below, bool graded, const std::vector<Word>& credits);
     void learn_frame(const Hidden& h);

@@ -15,19 +15,39 @@ void Engine::local_readout(int index, int step) {
     int32_t o[MAX_CLASSES];
     for (int k = 0; k < classes; k++) {
         int64_t total = 0;
-        for (const int i : h.listed[step]) total += row(h.layer.feedback_base + i / P * 2 * classes + k)[i % P];
+        for (const int i : h.listed[step]) total += row(h.layer.feedback_base + (i / P * h.layer.entry_sets) * classes + k)[i % P];
         o[k] = static_cast<int32_t>(std::clamp(total, int64_t{-MEMBRANE_MAX - 1}, int64_t{MEMBRANE_MAX}));
     }
+    local_errors(index, step, o);
+    count_work(COUNT_FEEDBACK, h.layer.words * classes);
+}
+
+void Engine::local_errors(int index, int step, const int32_t* o) {
+    Hidden& h = hidden[index];
     error_step(o, classes, label, mse_shift(), h.local_errors[step]);
     for (int k = 0; k < classes; k++) h.local_errors[step][k] *= rate;
-    count_work(COUNT_FEEDBACK, h.layer.words * classes);
+    if (index + 1 == reg(REG_INTERMEDIATE)) std::copy(o, o + classes, intermediate_outputs[step]);
+}
+
+// Feedback matrix ``number`` of a layer, the intermediate one is 1, with what it needs in a step.
+Matrix Engine::matrix(const Layer& from, int number, int step) const {
+    Matrix found;
+    found.set = from.first_matrix() + number;
+    found.errors = number ? hidden[reg(REG_INTERMEDIATE) - 1].local_errors[step] : errors[step];
+    const auto* o = number ? intermediate_outputs : outputs;
+    const int64_t* last = number ? core->last_intermediate : core->last_outputs;
+    for (int k = 0; k < classes; k++) {
+        const int32_t before = step ? o[step - 1][k] : static_cast<int32_t>(last[k]);
+        found.differences[k] = (before - o[step][k]) * (1 << DIFFERENCE_SHIFT);
+    }
+    return found;
 }
 
 // Contribution of the local readout to the feedback sum of one word; also updates its entries.
 Word Engine::local_feedback(Hidden& h, int step, int word) {
     Word total{};
     const auto& spikes = h.spikes[step * h.layer.words + word];
-    int16_t* entry = row(h.layer.feedback_base + word * 2 * classes);
+    int16_t* entry = row(h.layer.feedback_base + word * h.layer.entry_sets * classes);
     for (int k = 0; k < classes; k++, entry += P) {
         const int32_t error = h.local_errors[step][k];
         Word update;
@@ -46,6 +66,8 @@ void Engine::feedback(int index, int step) {
     const int turn = odd(step) ? -1 : 1;
     const int activity = static_cast<int>(reg(REG_ACTIVITY));
     const bool momentum = rule_has(RULES_MOMENTUM) && odd(step), from_loss = rule_has(RULES_FROM_LOSS);
+    const int matrices = h.layer.entry_sets - h.layer.first_matrix();
+    const Matrix used[] = {matrix(h.layer, 0, step), matrices > 1 ? matrix(h.layer, 1, step) : Matrix{}};
     int64_t size = 0;
     for (int w = 0; w < h.layer.words; w++) {
         const Word& valid = h.layer.valid(w);
@@ -56,21 +78,21 @@ void Engine::feedback(int index, int step) {
             const int32_t loss = std::min(losses[step] >> ZO_LOSS_SHIFT, ERROR_MAX) * rate;
             for (int j = 0; j < P; j++) total[j] += turn * sign[j] * ZO_FACTOR * loss;
         } else {
-            int16_t* entry = row(h.layer.feedback_base + (local ? 2 * w + 1 : w) * classes);
             Word direction;
             for (int j = 0; j < P; j++) direction[j] = -sign[j] & valid[j];
-            for (int k = 0; k < classes; k++, entry += P) {
-                const int32_t error = errors[step][k];
-                add_feedback(total, entry, shift, error);
-                if (refresh && step == 0) size += entry[0] < 0 ? -entry[0] : entry[0];
-                if (!momentum) continue;
-                // M += z (o[t-1] - o[t]) (paper eq. 7), z of the even step.
-                const int32_t before = step ? outputs[step - 1][k] : static_cast<int32_t>(core->last_outputs[k]);
-                const int32_t difference = (before - outputs[step][k]) << DIFFERENCE_SHIFT;
-                Word update;
-                for (int j = 0; j < P; j++) update[j] = direction[j] * difference;
-                if (update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT)), lfsrs.draw()))
-                    count(COUNT_FEEDBACK_SATURATIONS, 1);
+            for (int n = 0; n < matrices; n++) {
+                const Matrix& m = used[n];
+                int16_t* entry = row(h.layer.feedback_base + (w * h.layer.entry_sets + m.set) * classes);
+                for (int k = 0; k < classes; k++, entry += P) {
+                    add_feedback(total, entry, shift, m.errors[k]);
+                    if (refresh && step == 0) size += entry[0] < 0 ? -entry[0] : entry[0];
+                    if (!momentum) continue;
+                    // M += z (o[t-1] - o[t]) (paper eq. 7), z of the even step.
+                    Word update;
+                    for (int j = 0; j < P; j++) update[j] = direction[j] * m.differences[k];
+                    if (update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT)), lfsrs.draw()))
+                        count(COUNT_FEEDBACK_SATURATIONS, 1);
+                }
             }
         }
         const auto& spikes = h.spikes[step * h.layer.words + w];
@@ -78,7 +100,7 @@ void Engine::feedback(int index, int step) {
         const bool saturated = credit(total, surrogate, spikes, activity, valid, h.credits[step * h.layer.words + w]);
         if (saturated) count(COUNT_CREDIT_SATURATIONS, 1);
     }
-    const int entries = h.layer.words * (from_loss ? 1 : classes);
+    const int entries = h.layer.words * (from_loss ? 1 : matrices * classes);
     count_work(COUNT_FEEDBACK, entries);
     if (!from_loss && refresh && step == 0) h.shift = feedback_shift(size, entries);
 }

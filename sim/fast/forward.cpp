@@ -146,7 +146,6 @@ void Engine::forward() {
     if (frame) integrate_frame();
     count(COUNT_EVENTS, input.count);
     count(COUNT_STEPS, steps);
-    const bool feeds_back = train && rule_has(RULES_LEARNS_HIDDEN);
     for (int macro = 0; macro <= steps + depth; macro++) {
         const auto exists = [&](int step) { return 0 <= step && step < steps; };
         if (exists(macro)) {
@@ -158,7 +157,7 @@ void Engine::forward() {
         for (int index = 1; index < depth; index++)
             if (exists(macro - index)) fire(index, macro - index);
         if (exists(macro - depth)) sum_readouts(macro - depth);
-        for (int index = 0; feeds_back && index < depth; index++) {
+        for (int index = 0; feeds_back() && index < depth; index++) {
             if (hidden[index].layer.local_shift && exists(macro - index - 1)) local_readout(index, macro - index - 1);
             if (macro > depth) feedback(index, macro - depth - 1);
         }

@@ -34,7 +34,7 @@ class State(ctypes.Structure):
         (name, ctypes.c_void_p)
         for name in (
             *("memory", "lfsrs", "membrane", "negative", "trace", "history", "input_trace", "input_history"),
-            *("last_outputs", "output_sums", "registers", "counters"),
+            *("last_outputs", "output_sums", "last_intermediate", "registers", "counters"),
             "gradients",
         )
     )

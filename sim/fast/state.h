@@ -17,6 +17,7 @@ struct State {
     uint8_t* input_history;  // (inputs)
     int64_t* last_outputs;   // (classes)
     int64_t* output_sums;    // (classes)
+    int64_t* last_intermediate;  // (classes)
     int64_t* registers;      // by address
     uint64_t* counters;      // by Counter
     int32_t* gradients;      // (gradients, P)

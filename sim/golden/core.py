@@ -65,6 +65,8 @@ class GoldenCore:
         Time steps since the last fresh run, modulo 2.
     last_outputs, output_sums : int64 (classes,)
         Readouts of the last step, and summed over the decision.
+    last_intermediate : int64 (classes,)
+        Those of the intermediate readout, of the last step of a run with Feedback.
     loss_sum : int
     counters : Counters
     """
@@ -82,7 +84,7 @@ class GoldenCore:
         self.negative = np.zeros((limits.words, limits.lanes), bool)
         self.trace, self.history = np.zeros((2, limits.words, limits.lanes), np.uint8)
         self.input_trace, self.input_history = np.zeros((2, limits.input_words, limits.lanes), np.uint8)
-        self.last_outputs, self.output_sums = np.zeros((2, limits.classes), np.int64)
+        self.last_outputs, self.output_sums, self.last_intermediate = np.zeros((3, limits.classes), np.int64)
         self.loss_sum = self.bias_trace = self.phase = self._last_steps = 0
         self.counters = Counters()
         self.clear_traces()
@@ -124,6 +126,7 @@ class GoldenCore:
             word_base=self._field(slot, LayerReg.WORD_BASE),
             shape=LayerShape(below, Map(neurons, *sides), kernel, self._field(slot, LayerReg.POOL) != 0),
             local=self._field(slot, LayerReg.LOCAL_SHIFT) != 0,
+            intermediate=slot + 1 < self[Reg.INTERMEDIATE],
             cells=above is not None and self._field(above, LayerReg.POOL) != 0,
             block=1 << self._field(slot, LayerReg.BLOCK_SHIFT),
             gradient_base=self._field(slot, LayerReg.GRADIENT_BASE),
@@ -145,22 +148,30 @@ class GoldenCore:
         block = self.gradients[layer.gradient_base : layer.gradient_base + layer.words * layer.rows]
         return block.reshape(layer.words, layer.rows, -1)
 
-    def feedback(self, layer: Layer) -> np.ndarray:
-        """View of a hidden layer's feedback matrix: (blocks x words, classes, lanes)."""
-        return self.entries(layer)[:, -self[Reg.CLASSES] :]
-
     def local(self, layer: Layer) -> np.ndarray:
         """View of a hidden layer's local readout: (blocks x words, classes, lanes)."""
-        return self.entries(layer)[:, : self[Reg.CLASSES]]
+        return self._entry_set(layer, 0)
+
+    def feedback(self, layer: Layer) -> np.ndarray:
+        """View of a hidden layer's feedback matrix: (blocks x words, classes, lanes)."""
+        return self._entry_set(layer, int(layer.local))
+
+    def intermediate(self, layer: Layer) -> np.ndarray:
+        """View of a hidden layer's intermediate feedback matrix: (blocks x words, classes, lanes)."""
+        return self._entry_set(layer, 1 + layer.local)
 
     def entries(self, layer: Layer) -> np.ndarray:
-        """Views of a hidden layer's local readout (where it has one) and feedback matrix.
+        """View of a hidden layer's local readout (where it has one) and feedback matrices.
 
         (blocks x words, entries, lanes)
         """
-        entries, words = self[Reg.CLASSES] * (1 + layer.local), layer.block_words
+        entries, words = self[Reg.CLASSES] * layer.entry_sets, layer.block_words
         block = self.memory[layer.feedback_base : layer.feedback_base + words * entries]
         return block.reshape(words, entries, -1)
+
+    def _entry_set(self, layer: Layer, number: int) -> np.ndarray:
+        classes = self[Reg.CLASSES]
+        return self.entries(layer)[:, number * classes : (number + 1) * classes]
 
     def read_register(self, address: int) -> int:
         """Register or half of a counter; 0 at an unused address."""
@@ -202,10 +213,9 @@ class GoldenCore:
         if decision:
             self.output_sums[...] = self.loss_sum = 0
 
-    def end_run(self, steps: int, outputs: np.ndarray) -> None:
-        """Keep the number of time steps of the run and the readouts of its last step."""
+    def end_run(self, steps: int) -> None:
+        """Keep the number of time steps of the run."""
         self._last_steps, self.phase = steps, (self.phase + steps) % 2
-        self.last_outputs[: len(outputs)] = outputs
 
     def read_row(self, space: Space, row: int) -> np.ndarray:
         """One row of a memory: uint16 (lanes,). The address must exist."""

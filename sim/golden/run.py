@@ -6,6 +6,7 @@ only because it determines the order in which the random generators are drawn.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from opzo.sim.golden.hidden import Hidden
 from opzo.sim.golden.integrate import integrate
 from opzo.sim.golden.learn import learn
 from opzo.sim.golden.local_readout import local_readout
+from opzo.sim.golden.readouts import Readouts
 from opzo.sim.golden.saturate import saturate
 from opzo.sim.golden.update import update_rows
 from opzo.sim.golden.windows import Windows
@@ -70,10 +72,11 @@ class Run:
         *hidden, self.readout = core.layers()
         self.hidden = [Hidden(layer, core, self.steps, fresh=fresh) for layer in hidden]
         core.begin_run(fresh=fresh, decision=fresh or bool(flags & RunFlag.DECISION), graded=self.graded)
-        self.outputs = np.zeros((self.steps, self.classes), np.int64)
-        self.errors = np.zeros((self.steps, self.classes), np.int64)
+        self.network = Readouts(self.steps, core.last_outputs[: self.classes])
+        self.intermediate = Readouts(self.steps, core.last_intermediate[: self.classes])
         self.losses = [0] * self.steps
         self.readout_credits = np.zeros((self.steps, self.readout.words, core.limits.lanes), np.int64)
+        self.feeds_back = self.train and self.rule.learns_hidden
         self.refresh = self.train and core[Reg.SAMPLES] % FEEDBACK_REFRESH == 0
         self.model_cycles = 0
 
@@ -83,18 +86,17 @@ class Run:
         frame = None if self.events else self._integrate_frame()
         self.count(Counter.EVENTS, len(self.chunk.addresses))
         self.count(Counter.STEPS, self.steps)
-        feedback = self.train and self.rule.learns_hidden
         for macro in range(self.steps + depth + 1):
             if macro < self.steps:
                 self._fire(0, macro, *(self._integrate_events(macro) if frame is None else frame))
-            if feedback:
+            if self.feeds_back:
                 self._local_readout(0, macro - 1)
             for index in range(1, depth):
                 if 0 <= macro - index < self.steps:
                     self._fire(index, macro - index, *self._integrate_spikes(index, macro - index))
             if 0 <= macro - depth < self.steps:
                 self._readout(macro - depth)
-            for index in range(depth if feedback else 0):
+            for index in range(depth if self.feeds_back else 0):
                 if index:
                     self._local_readout(index, macro - index - 1)
                 if macro > depth:
@@ -103,13 +105,16 @@ class Run:
     def finish(self) -> tuple[int, int, tuple[int, ...]]:
         """End the run: state that is carried over, counters of runs, answer."""
         core = self.core
-        core.end_run(self.steps, self.outputs[-1])
+        core.end_run(self.steps)
+        self.network.last[...] = self.network.outputs[-1]
+        if self.feeds_back and core[Reg.INTERMEDIATE]:
+            self.intermediate.last[...] = self.intermediate.outputs[-1]
         if self.train:
             core.registers[int(Reg.SAMPLES)] = (core[Reg.SAMPLES] + 1) & 0xFFFFFFFF
         core.counters.add(Counter.TRAIN_RUNS if self.train else Counter.TEST_RUNS, 1)
         core.counters.add(Counter.TRAIN_CYCLES if self.train else Counter.TEST_CYCLES, self.model_cycles)
         half = 1 << (OUTPUT_SUM.width - 1)
-        sums = (core.output_sums[: self.classes] + self.outputs.sum(axis=0) + half) % (2 * half) - half
+        sums = (core.output_sums[: self.classes] + self.network.outputs.sum(axis=0) + half) % (2 * half) - half
         core.output_sums[: self.classes] = sums
         core.loss_sum = (core.loss_sum + sum(self.losses)) % (1 << LOSS_SUM_BITS)
         return int(sums.argmax()), core.loss_sum, tuple(sums.tolist())
@@ -207,11 +212,12 @@ class Run:
         output, saturated = self._integrate_spikes(len(self.hidden), step)
         exists = np.arange(saturated.size).reshape(saturated.shape) < self.classes
         self.count_words(Counter.MEMBRANE_SATURATIONS, saturated & exists)
-        self.outputs[step] = output.reshape(-1)[: self.classes]
-        error, loss = error_step(self.outputs[step], self.label, mse_shift=self.core[Reg.MSE_SHIFT])
-        self.errors[step] = np.asarray(error) * self.core[Reg.RATE]
+        network = self.network
+        network.outputs[step] = output.reshape(-1)[: self.classes]
+        error, loss = error_step(network.outputs[step], self.label, mse_shift=self.core[Reg.MSE_SHIFT])
+        network.errors[step] = np.asarray(error) * self.core[Reg.RATE]
         self.losses[step] = loss
-        credits, _ = saturate(self.errors[step], CREDIT.width)
+        credits, _ = saturate(network.errors[step], CREDIT.width)
         self.readout_credits[step].reshape(-1)[: self.classes] = credits
 
     def _local_readout(self, index: int, step: int) -> None:
@@ -224,6 +230,15 @@ class Run:
         self.work(Counter.FEEDBACK, len(spikes) * self.classes)
         error, _ = error_step(output, self.label, mse_shift=core[Reg.MSE_SHIFT])
         hidden.local_errors.append(error * core[Reg.RATE])
+        if index + 1 == core[Reg.INTERMEDIATE]:
+            self.intermediate.outputs[step], self.intermediate.errors[step] = output, hidden.local_errors[step]
+
+    def _matrices(self, hidden: Hidden) -> list[tuple[np.ndarray, Readouts]]:
+        """Feedback matrices of a layer, (blocks x words, classes, lanes), with the readouts whose errors they carry."""
+        matrices = [(self.core.feedback(hidden.layer), self.network)]
+        if hidden.layer.intermediate:
+            matrices.append((self.core.intermediate(hidden.layer), self.intermediate))
+        return matrices
 
     def _feedback(self, index: int, step: int) -> None:
         hidden, core = self.hidden[index], self.core
@@ -231,12 +246,14 @@ class Run:
         words = layer.block_words
         shared = np.zeros((words, core.limits.lanes), np.int64)
         if self.rule.feedback:
-            entries = core.feedback(layer)
             shift = core.registers[layer_register(index, LayerReg.FEEDBACK_SHIFT)]
-            shared += feedback_sum(entries, shift, self.errors[step])
-            self.work(Counter.FEEDBACK, words * self.classes)
+            matrices = self._matrices(hidden)
+            for entries, readouts in matrices:
+                shared += feedback_sum(entries, shift, readouts.errors[step])
+                self.work(Counter.FEEDBACK, words * self.classes)
             if step == 0 and self.refresh:
-                hidden.shift = feedback_shift(entries[:, :, 0])
+                # One shift for both: they are estimates of gradients in the same unit, which are added.
+                hidden.shift = feedback_shift(np.stack([entries[:, :, 0] for entries, _ in matrices]))
         if layer.local:
             shift = core.registers[layer_register(index, LayerReg.LOCAL_SHIFT)]
             shared += feedback_sum(core.local(layer), shift, hidden.local_errors[step])
@@ -255,27 +272,27 @@ class Run:
         self.count_words(Counter.CREDIT_SATURATIONS, saturated)
 
     def _update_entries(self, hidden: Hidden, step: int) -> None:
-        """Gradient step of the local readout; momentum update of the feedback matrix from an antithetic pair
+        """Gradient step of the local readout; momentum update of the feedback matrices from an antithetic pair
         of steps."""
-        local, momentum = hidden.layer.local, self.rule.momentum and self._odd(step)
-        shape = (hidden.layer.block_words, self.classes * (local + momentum), self.core.limits.lanes)
-        draws = self.core.lfsrs.draw(shape[0] * shape[1]).reshape(shape)
+        local = hidden.layer.local
+        matrices = self._matrices(hidden) if self.rule.momentum and self._odd(step) else []
+        shape = (hidden.layer.block_words, local + len(matrices), self.classes, self.core.limits.lanes)
+        draws = self.core.lfsrs.draw(math.prod(shape[:-1])).reshape(shape)
         if local:
-            entries = self.core.local(hidden.layer)
             spikes = hidden.block_sums(hidden.spikes[step])
             update = (spikes[:, None] * hidden.local_errors[step][:, None]) >> hidden.block_bits
-            entries[...], saturated = self.update_rows(entries, update, draws[:, : self.classes], None)
-            self.count_words(Counter.FEEDBACK_SATURATIONS, saturated)
-        if momentum:
+            self._update_set(self.core.local(hidden.layer), update, draws[:, 0], None)
+        for number, (entries, readouts) in enumerate(matrices, int(local)):
             # M += z (o[t-1] - o[t]) (paper eq. 7); the noise of a block is the sum over its neurons, which grows as the
             # square root of their number.
-            entries = self.core.feedback(hidden.layer)
-            before = self.outputs[step - 1] if step else self.core.last_outputs[: self.classes]
-            scaled = (before - self.outputs[step]) << DIFFERENCE_SHIFT
+            scaled = readouts.difference(step) << DIFFERENCE_SHIFT
             signs = hidden.block_sums(hidden.signs(step))
             update = (-signs[:, None, :] * scaled[:, None]) >> (hidden.block_bits // 2)
-            entries[...], saturated = self.update_rows(entries, update, draws[:, -self.classes :], Reg.LEAK_SHIFT)
-            self.count_words(Counter.FEEDBACK_SATURATIONS, saturated)
+            self._update_set(entries, update, draws[:, number], Reg.LEAK_SHIFT)
+
+    def _update_set(self, entries: np.ndarray, update: np.ndarray, draws: np.ndarray, decay: Reg | None) -> None:
+        entries[...], saturated = self.update_rows(entries, update, draws, decay)
+        self.count_words(Counter.FEEDBACK_SATURATIONS, saturated)
 
     def update_rows(
         self, rows: np.ndarray, update: np.ndarray, draws: np.ndarray, decay: Reg | None

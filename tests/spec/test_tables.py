@@ -70,7 +70,7 @@ def test_registers_and_counters_of_a_device() -> None:
         assert set(stored_bits(limits)) < set(REGISTERS)
         assert len(counters_of(limits)) == len(Counter) - 2 - 2 * (5 - layers)
         convolving = replace(limits, gradients=1, blocks=1)
-        assert sum(stored_bits(convolving).values()) == single + 43 + (layers + 1) * (99 + 75)
+        assert sum(stored_bits(convolving).values()) == single + 46 + (layers + 1) * (99 + 75)
         assert set(counters_of(convolving)) - set(counters_of(limits)) == {
             Counter.ACCUMULATE,
             Counter.GRADIENT_SATURATIONS,

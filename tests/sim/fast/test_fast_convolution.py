@@ -1,5 +1,6 @@
 """The compiled model with convolutions: every state equals the golden model's after any number of samples."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -42,9 +43,16 @@ def draw_case(net: str, lanes: int, rule: Rule, kind: Input, batch: int, seed: i
     rng = np.random.default_rng(seed)
     hidden = len(Network(net).hidden)
     network = Network(net, int(rng.integers(1, 9)), int(rng.integers(hidden + 1)), kind, int(rng.choice((1, 2, 4, 8))))
+    if rule is not Rule.ZO:
+        network = replace(network, intermediate=int(rng.choice(intermediates(network))))
     bits, firing = int(rng.choice((16, 16, 12))), bool(rng.random() < 0.2)
     scales = (3000,) if firing else (300, 3000, 32767)
     return Case(network, lanes, bits, rule, registers(rng, network, batch), seed, firing, scales)
+
+
+def intermediates(network: Network) -> list[int]:
+    """Choices of `Network.intermediate`, most of them not 0."""
+    return [*range(2, network.local + 1), 0]
 
 
 def seed_of(net: str, lanes: int, rule: Rule) -> int:
@@ -92,8 +100,10 @@ def cases(draw: st.DrawFn) -> Case:
     values = {int(register): draw(st.integers(0, (1 << register.bits) - 1)) for register in RATES}
     batch = draw(st.sampled_from((0, 1, 2, 5, 255)))
     values = registers(np.random.default_rng(seed), network, batch) | values
-    lanes, bits = draw(st.sampled_from((4, 16))), draw(st.sampled_from((16, 12)))
-    return Case(network, lanes, bits, draw(st.sampled_from(Rule)), values, seed, draw(st.booleans()))
+    lanes, bits, rule = draw(st.sampled_from((4, 16))), draw(st.sampled_from((16, 12))), draw(st.sampled_from(Rule))
+    if rule is not Rule.ZO:
+        network = replace(network, intermediate=draw(st.sampled_from(intermediates(network))))
+    return Case(network, lanes, bits, rule, values, seed, draw(st.booleans()))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

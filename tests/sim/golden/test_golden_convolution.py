@@ -314,18 +314,23 @@ def sums_of_blocks(values: np.ndarray, layer: Layer) -> np.ndarray:
 
 
 @pytest.mark.parametrize("block", [1, 2, 4, 8])
-@pytest.mark.parametrize("local", [0, 2])
-def test_feedback_of_blocks_is_that_of_a_full_matrix_with_tied_entries(block: int, local: int) -> None:
-    network = Network("2x10x6-5c3-p2-6c3-4", 4, local, "spikes", block)
+@pytest.mark.parametrize(("local", "intermediate"), [(0, 0), (2, 0), (2, 2)])
+def test_feedback_of_blocks_is_that_of_a_full_matrix_with_tied_entries(
+    block: int, local: int, intermediate: int
+) -> None:
+    network = Network("2x10x6-5c3-p2-6c3-4", 4, local, "spikes", block, intermediate=intermediate)
     golden, rng = core(network, Rule.DFA, 8), np.random.default_rng(8)
     for layer in golden.layers()[:local]:
         golden.local(layer)[...] = rng.integers(-900, 901, golden.local(layer).shape)
+    if intermediate:
+        entries = golden.intermediate(golden.layers()[0])
+        entries[...] = rng.integers(-9000, 9001, entries.shape)
     did = learned(golden, draw_events(rng, network, 4))
     before, classes, step = did.before, network.classes, 0
     for index, hidden in enumerate(did.run.hidden):
         layer, spikes = hidden.layer, hidden.spikes[step]
         shift = before.registers[layer_register(index, LayerReg.FEEDBACK_SHIFT)]
-        total = feedback_sum(tied(before.feedback(layer), layer), shift, did.run.errors[step])
+        total = feedback_sum(tied(before.feedback(layer), layer), shift, did.run.network.errors[step])
         if local:
             entries = tied(before.local(layer), layer)
             output = (entries * spikes[:, None]).sum(axis=(0, 2)) >> 2 * (block.bit_length() - 1)
@@ -333,6 +338,11 @@ def test_feedback_of_blocks_is_that_of_a_full_matrix_with_tied_entries(block: in
             np.testing.assert_array_equal(hidden.local_errors[step], np.array(error) * before[Reg.RATE])
             local_shift = before.registers[layer_register(index, LayerReg.LOCAL_SHIFT)]
             total = total + feedback_sum(entries, local_shift, hidden.local_errors[step])
+        if index + 1 < intermediate:
+            entries = tied(before.intermediate(layer), layer)
+            term = feedback_sum(entries, shift, did.run.hidden[intermediate - 1].local_errors[step])
+            assert term.any()
+            total = total + term
         stored = np.clip(total >> BLOCK_SUM_SHIFT, BLOCK_SUM.min, BLOCK_SUM.max) << BLOCK_SUM_SHIFT
         expected, _ = credit(stored, hidden.surrogate[step], spikes, before[Reg.ACTIVITY], hidden.valid)
         np.testing.assert_array_equal(hidden.credits[step], expected)
@@ -344,18 +354,31 @@ def test_feedback_of_blocks_is_that_of_a_full_matrix_with_tied_entries(block: in
 
 @pytest.mark.parametrize("block", [1, 2, 4, 8])
 def test_entries_of_a_block_change_by_the_sum_over_its_neurons(block: int) -> None:
-    network = Network("2x10x6-5c3-p2-6c3-4", 2, 2, "spikes", block)
+    network = Network("2x10x6-5c3-p2-6c3-4", 2, 2, "spikes", block, intermediate=2)
     golden = core(network, Rule.OPZO, 9)
     golden.write_register(Reg.LEAK_SHIFT, 0)
     golden.weights(golden.layers()[-1])[...] *= 9
+    local = golden.local(golden.layers()[1])
+    local[...] = np.random.default_rng(7).integers(-9000, 9001, local.shape)
     did = learned(golden, draw_events(np.random.default_rng(9), network, 2))
-    scaled = (did.run.outputs[0] - did.run.outputs[1]) << DIFFERENCE_SHIFT
+    scaled = (did.run.network.outputs[0] - did.run.network.outputs[1]) << DIFFERENCE_SHIFT
     log = block.bit_length() - 1
+    # The local readout of layer 2, from its entries before they learn in step 0 (they learn after both readouts).
+    last = did.run.hidden[1]
+    sums = [sums_of_blocks(last.spikes[step].astype(int), last.layer)[:, None] for step in range(2)]
+    before_odd = [(did.before.local(last.layer) * n).sum(axis=(0, 2)) >> 2 * log for n in sums]
+    read_out = (before_odd[0] - before_odd[1]) << DIFFERENCE_SHIFT
+    assert read_out.any()
+    assert sum(hidden.layer.intermediate for hidden in did.run.hidden) == 1
     for hidden in did.run.hidden:
         layer = hidden.layer
         signs = sums_of_blocks(np.where(hidden.negatives[0], -1, 1) * hidden.valid, layer)
         update = -signs[:, None] * scaled[:, None] >> log
         between(did.before.feedback(layer), update, golden.feedback(layer))
+        if layer.intermediate:
+            between(
+                did.before.intermediate(layer), -signs[:, None] * read_out[:, None] >> log, golden.intermediate(layer)
+            )
         # The local readout learns in each of the two steps.
         spikes = [sums_of_blocks(hidden.spikes[step].astype(int), layer) for step in range(2)]
         total = sum(

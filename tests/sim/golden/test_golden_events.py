@@ -104,7 +104,7 @@ def run(golden: GoldenCore, steps: list[list[int]], parts: list[slice], flags: R
 def assert_same_state(one: GoldenCore, other: GoldenCore) -> None:
     for name in (
         *("memory", "membrane", "trace", "history", "input_trace", "input_history", "bias_trace", "phase"),
-        *("output_sums", "loss_sum", "last_outputs", "registers"),
+        *("output_sums", "loss_sum", "last_outputs", "last_intermediate", "registers"),
     ):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     np.testing.assert_array_equal(one.lfsrs.states, other.lfsrs.states)
