@@ -35,7 +35,9 @@ def training_cycles(network: Network, lanes: int) -> float:
         integrate += network.steps * (FIRING * layer.seen + layer.positions) * layer.words
         learn += (FIRED * layer.seen + layer.positions) * layer.words
     blocks = [layer.blocks * layer.words for layer in hidden]
-    feedback = network.steps * network.classes * (sum(blocks) + 2 * sum(blocks[: network.local]))
+    # A local readout is read for its output and in Feedback; layers before the intermediate one have a second matrix.
+    entry_words = sum(blocks) + 2 * sum(blocks[: network.local]) + sum(blocks[: len(network.intermediate_shapes)])
+    feedback = network.steps * network.classes * entry_words
     fire = network.steps * first.positions * first.words
     apply = sum(layer.rows * layer.words for layer in layers if layer.convolution)
     return integrate + learn + feedback + fire + apply + WAITING + (WAITING_LOCAL if network.local else 0)

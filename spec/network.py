@@ -26,7 +26,7 @@ from opzo.spec.layers import (
 )
 from opzo.spec.messages import shown
 from opzo.spec.neurons import Leak, Reset, by_layer, in_words
-from opzo.spec.rules import Input
+from opzo.spec.rules import Input, Rule
 from opzo.spec.values import whole_number
 
 MAX_HIDDEN = 5
@@ -453,6 +453,19 @@ class Network:
             (self.classes, layer.map.channels * (block_count(layer.map, self.block) if layer.kernel else 1))
             for layer in self.layers[:-1]
         )
+
+    @property
+    def intermediate_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shape of the intermediate feedback matrix of each layer before ``intermediate``, as in `feedback_shapes`."""
+        return self.feedback_shapes[: max(0, self.intermediate - 1)]
+
+    def check_rule(self, rule: Rule) -> None:
+        """Raise NetworkError where ``rule`` has no feedback matrices for the errors of the intermediate readout."""
+        if self.intermediate and rule.learns_hidden and not rule.feedback:
+            raise NetworkError(
+                f"intermediate is {self.intermediate}; rule {rule.name.lower()} has no feedback matrices: "
+                "set intermediate to 0 (--intermediate 0), or choose another rule"
+            )
 
     @property
     def inputs(self) -> int:

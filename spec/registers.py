@@ -15,7 +15,6 @@ from typing import Any, Self
 
 from opzo.spec import formats
 from opzo.spec.described import Described
-from opzo.spec.errors import NetworkError
 from opzo.spec.formats import LOCAL_SHIFT
 from opzo.spec.network import MAX_HIDDEN, Limits, Network
 from opzo.spec.neurons import LEAK_BITS, NEURON_BITS, Leak, Reset, neuron_register
@@ -294,11 +293,7 @@ def network_registers(network: Network, limits: Limits, rule: Rule) -> dict[int,
     Raises NetworkError where the network does not fit, and where ``rule`` has no feedback matrices for the errors of
     its intermediate readout.
     """
-    if network.intermediate and rule.learns_hidden and not rule.feedback:
-        raise NetworkError(
-            f"intermediate is {network.intermediate}; rule {rule.name.lower()} has no feedback matrices: "
-            "set intermediate to 0 (--intermediate 0), or choose another rule"
-        )
+    network.check_rule(rule)
     values = {
         int(Reg.HIDDEN_LAYERS): len(network.hidden),
         int(Reg.STEPS): min(network.steps, limits.steps),

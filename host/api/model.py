@@ -33,7 +33,7 @@ from opzo.system.interrupt import Interrupt
 from opzo.system.paths import expanded
 
 ELSEWHERE = {
-    **dict.fromkeys(("net", "steps", "local", "input", "leak", "reset"), "opzo.Network(...)"),
+    **dict.fromkeys(("net", "steps", "local", "intermediate", "input", "block", "leak", "reset"), "opzo.Network(...)"),
     **dict.fromkeys(("device", "lanes", "weight_bits"), "opzo.connect(...)"),
     **dict.fromkeys(("data", "data_root", "crop", "contrast"), "opzo.load_data(...)"),
 }

@@ -31,14 +31,19 @@ class Data:
         return f"<Data '{printable(self.name)}': train {self.train!r}, test {self.test!r}>"
 
     def network(
-        self, sizes: Sequence[int] | str | None = None, *, steps: int | None = None, local: int | None = None
+        self,
+        sizes: Sequence[int] | str | None = None,
+        *,
+        steps: int | None = None,
+        local: int | None = None,
+        intermediate: int = 0,
     ) -> Network:
         """Network that ``opzo train`` uses for the data set, or one with other ``sizes``, ``steps`` or ``local``.
 
         A data set without a recipe gets two hidden layers. ``local`` is the number of hidden layers with a local
-        readout, -1 for all.
+        readout, -1 for all; ``intermediate`` is that of `opzo.Network`.
         """
-        return recipe_network(self, sizes, steps, local)
+        return recipe_network(self, sizes, steps, local, intermediate)
 
     def check(self, network: Network) -> None:
         """Raise OpzoError if ``network`` does not fit the data."""

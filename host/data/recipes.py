@@ -58,7 +58,11 @@ def recipe(data: "Data") -> dict[str, Any]:
 
 
 def recipe_network(
-    data: "Data", sizes: Sequence[int] | str | None = None, steps: int | None = None, local: int | None = None
+    data: "Data",
+    sizes: Sequence[int] | str | None = None,
+    steps: int | None = None,
+    local: int | None = None,
+    intermediate: int = 0,
 ) -> Network:
     """Network of the recipe of a data set; sizes, time steps and local readouts can be overridden."""
     values = recipe(data)
@@ -66,4 +70,5 @@ def recipe_network(
     steps = values.get("steps", network.steps) if steps is None else steps
     local = values.get("local", network.local) if local is None else local
     local = whole_number("local", local, -1, MAX_HIDDEN, error=NetworkError)
-    return replace(network, steps=steps, local=len(network.hidden) if local == -1 else local)
+    local = len(network.hidden) if local == -1 else local
+    return replace(network, steps=steps, local=local, intermediate=intermediate)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.devices import connection, is_simulated
+from opzo.host.driver.entry_sets import EntrySet, entry_sets
 from opzo.host.driver.link import Link
 from opzo.host.driver.position_order import by_position, pad_channels, without_padding
 from opzo.host.driver.raw_device import RawDevice
@@ -60,21 +61,28 @@ class Device(RawDevice):
 
         A convolution has n = blocks x channels; blocks are numbered row by row.
         """
-        place = self._layer(layer)
-        return self._read_entries(place, self._classes if place.local else 0)
+        return self._read_entries(layer, EntrySet.FEEDBACK)
 
     def write_feedback(self, layer: int, feedback: NDArray[np.int16]) -> None:
         """Write what ``read_feedback`` reads."""
-        place = self._layer(layer)
-        self._write_entries(place, self._classes if place.local else 0, feedback)
+        self._write_entries(layer, EntrySet.FEEDBACK, feedback)
 
     def read_local(self, layer: int) -> NDArray[np.int16]:
-        """Local readout of hidden layer ``layer``, which must have one: (classes, n); 12 fraction bits."""
-        return self._read_entries(self._layer(layer), 0)
+        """Local readout of hidden layer ``layer``: (classes, n); 12 fraction bits. OpzoError for a layer without."""
+        return self._read_entries(layer, EntrySet.LOCAL)
 
     def write_local(self, layer: int, entries: NDArray[np.int16]) -> None:
         """Write what ``read_local`` reads."""
-        self._write_entries(self._layer(layer), 0, entries)
+        self._write_entries(layer, EntrySet.LOCAL, entries)
+
+    def read_intermediate(self, layer: int) -> NDArray[np.int16]:
+        """Feedback matrix of hidden layer ``layer`` for the errors of the intermediate readout: (classes, n); 1
+        fraction bit. OpzoError for a layer without."""
+        return self._read_entries(layer, EntrySet.INTERMEDIATE)
+
+    def write_intermediate(self, layer: int, matrix: NDArray[np.int16]) -> None:
+        """Write what ``read_intermediate`` reads."""
+        self._write_entries(layer, EntrySet.INTERMEDIATE, matrix)
 
     def read_feedback_shifts(self) -> NDArray[np.uint8]:
         """Feedback shift of each hidden layer."""
@@ -169,26 +177,32 @@ class Device(RawDevice):
             raise OpzoError(f"there is no layer {layer}; {self.name} {held}")
         return self._layers[layer]
 
-    def _read_entries(self, place: Layer, offset: int) -> NDArray[np.int16]:
-        """Matrix (classes, n) of a hidden layer; ``offset`` is its first row among the entries of each word."""
-        classes = self._classes
-        words = [self.read_memory(Space.WEIGHTS, base + offset, classes) for base in self._entry_bases(place)]
+    def _read_entries(self, layer: int, kind: EntrySet) -> NDArray[np.int16]:
+        """Matrix (classes, n) of a hidden layer."""
+        place, bases = self._entries(layer, kind)
+        words = [self.read_memory(Space.WEIGHTS, base, self._classes) for base in bases]
         entries = np.concatenate(words).view(np.int16)
-        return without_padding(unpack_rows(entries, entries.size // classes), place, self.limits.lanes)
+        return without_padding(unpack_rows(entries, entries.size // self._classes), place, self.limits.lanes)
 
-    def _write_entries(self, place: Layer, offset: int, entries: NDArray[np.int16]) -> None:
+    def _write_entries(self, layer: int, kind: EntrySet, entries: NDArray[np.int16]) -> None:
         """Write what ``_read_entries`` reads."""
         classes = self._classes
+        place, bases = self._entries(layer, kind)
         shape = (classes, place.blocks * place.neurons)
         if entries.shape != shape:
             raise OpzoError(f"the matrix has shape {entries.shape}; this layer needs {shape}")
         rows = pack_rows(pad_channels(entries, place, self.limits.lanes), self.limits.lanes).view(np.uint16)
-        for word, base in enumerate(self._entry_bases(place)):
-            self.write_memory(Space.WEIGHTS, base + offset, rows[word * classes : (word + 1) * classes])
+        for word, base in enumerate(bases):
+            self.write_memory(Space.WEIGHTS, base, rows[word * classes : (word + 1) * classes])
 
-    def _entry_bases(self, place: Layer) -> range:
-        stride = self._classes * (1 + place.local)
-        return range(place.feedback_base, place.feedback_base + place.blocks * place.words * stride, stride)
+    def _entries(self, layer: int, kind: EntrySet) -> tuple[Layer, range]:
+        """A hidden layer, and the first row of one of its entry sets for each block word; OpzoError without the set."""
+        place = self._layer(layer)
+        sets = entry_sets(place) if place is not self._layers[-1] else ()
+        if kind not in sets:
+            raise OpzoError(f"layer {layer} of {self.network} has no {kind.value}")
+        first, stride = place.feedback_base + sets.index(kind) * self._classes, len(sets) * self._classes
+        return place, range(first, first + place.block_words * stride, stride)
 
     def _read_matrix(self, base: int, rows: int, place: Layer) -> NDArray[np.int16]:
         return unpack_rows(self.read_memory(Space.WEIGHTS, base, rows * place.words).view(np.int16), place.neurons)

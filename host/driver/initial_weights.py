@@ -1,5 +1,6 @@
 """Initial weights and feedback matrices, from a seed."""
 
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -15,7 +16,7 @@ which are active in a time step."""
 FEEDBACK_RANGE = 12288
 """Entries of a random feedback matrix are uniform in +-this. Their mean size is then halfway between two feedback
 shifts, so that every seed gets the same shift."""
-_WEIGHTS, _FEEDBACK, ORDER, AUGMENTATION, _LOCAL = range(5)
+_WEIGHTS, _FEEDBACK, ORDER, AUGMENTATION, _LOCAL, _INTERMEDIATE = range(6)
 """Independent streams of random numbers of one seed."""
 
 
@@ -52,17 +53,25 @@ def _uniform(random: np.random.Generator, bound: float, shape: tuple[int, int]) 
 
 def initial_feedback(network: Network, rule: Rule, seed: int) -> list[NDArray[np.int16]]:
     """Feedback matrix of each hidden layer, (classes, n): random for ``dfa``, 0 for ``opzo``; [] for the others."""
+    return _matrices(network.feedback_shapes, rule, generator(seed, _FEEDBACK))
+
+
+def initial_intermediate(network: Network, rule: Rule, seed: int) -> list[NDArray[np.int16]]:
+    """Intermediate feedback matrix of each layer before the intermediate one, as those of `initial_feedback`."""
+    return _matrices(network.intermediate_shapes, rule, generator(seed, _INTERMEDIATE))
+
+
+def _matrices(shapes: Sequence[tuple[int, int]], rule: Rule, random: np.random.Generator) -> list[NDArray[np.int16]]:
     if not rule.feedback:
         return []
-    random = generator(seed, _FEEDBACK)
-    shapes = network.feedback_shapes
     if not rule.entry.random_matrix:
         return [np.zeros(shape, np.int16) for shape in shapes]
     return [random.integers(-FEEDBACK_RANGE, FEEDBACK_RANGE, shape, np.int16, endpoint=True) for shape in shapes]
 
 
 def feedback_shift(feedback: NDArray[np.int16], lanes: int) -> int:
-    """Shift of the feedback entries (any, channels) of a layer as the device chooses it: from those of lane 0."""
+    """Shift of the feedback entries (any, channels) of a layer, those of all its matrices, as the device chooses it:
+    from those of lane 0."""
     lane = np.abs(feedback[:, ::lanes].astype(np.int64))
     shift = 0
     while shift < FEEDBACK_SHIFT_MAX and lane.sum() >= FEEDBACK_MEAN_MAX * lane.size << shift:

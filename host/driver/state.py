@@ -1,13 +1,19 @@
 """State of a device that training resumes from: the same on all devices with the same number of lanes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.device import Device
-from opzo.host.driver.initial_weights import feedback_shift, initial_feedback, initial_local, initial_weights
+from opzo.host.driver.initial_weights import (
+    feedback_shift,
+    initial_feedback,
+    initial_intermediate,
+    initial_local,
+    initial_weights,
+)
 from opzo.host.driver.row_layout import round_entries
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAGNITUDE_MAX
@@ -41,6 +47,8 @@ class State:
         Running sums of the gradients (register MAGNITUDE).
     pending : int
         Training runs whose gradients have not changed the weights of convolutions yet.
+    intermediate : list of int16 (classes, n)
+        Intermediate feedback matrices of the layers before the intermediate one; empty for rules without feedback.
     """
 
     weights: list[NDArray[np.int16]]
@@ -53,17 +61,22 @@ class State:
     gradients: list[NDArray[np.int32]]
     magnitudes: NDArray[np.uint32]
     pending: int = 0
+    intermediate: list[NDArray[np.int16]] = field(default_factory=list)
 
     @classmethod
     def initial(cls, network: Network, rule: Rule, seed: int, limits: Limits) -> Self:
         """State for a seed before the first sample, for a device with ``limits``."""
         low = limits.low_bits
         # A narrow memory has less range; its feedback shift makes up for the smaller entries of a random matrix.
-        feedback = [round_entries(matrix >> low, low) for matrix in initial_feedback(network, rule, seed)]
-        channels = [layer.map.channels for layer in network.layers]
-        shifts = [
-            feedback_shift(matrix.reshape(-1, n), limits.lanes) for matrix, n in zip(feedback, channels, strict=False)
-        ] or [0] * len(network.hidden)
+        feedback, intermediate = (
+            [round_entries(matrix >> low, low) for matrix in initial(network, rule, seed)]
+            for initial in (initial_feedback, initial_intermediate)
+        )
+        shifts = [0] * len(network.hidden)
+        for index, matrix in enumerate(feedback):
+            # One shift for both matrices of a layer.
+            both = np.concatenate([matrix, *intermediate[index : index + 1]])
+            shifts[index] = feedback_shift(both.reshape(-1, network.layers[index].map.channels), limits.lanes)
         return cls(
             [round_entries(matrix, low) for matrix in initial_weights(network, seed)],
             feedback,
@@ -74,13 +87,14 @@ class State:
             weight_bits=limits.weight_bits,
             gradients=[np.zeros((layer.rows, layer.map.channels), np.int32) for layer in network.convolutions],
             magnitudes=np.full(len(network.convolutions), MAGNITUDE_MAX, np.uint32),
+            intermediate=intermediate,
         )
 
     @classmethod
     def read(cls, device: Device, rule: Rule) -> Self:
         """Read the state of a configured device."""
         assert device.network is not None
-        hidden = len(device.network.hidden)
+        hidden, before = len(device.network.hidden), len(device.network.intermediate_shapes)
         return cls(
             [device.read_weights(layer) for layer in range(hidden + 1)],
             [device.read_feedback(layer) for layer in range(hidden)] if rule.feedback else [],
@@ -92,6 +106,7 @@ class State:
             [device.read_gradients(layer) for layer in range(len(device.network.convolutions))],
             device.read_magnitudes(),
             device.read_registers(Reg.PENDING)[0],
+            [device.read_intermediate(layer) for layer in range(before)] if rule.feedback else [],
         )
 
     def check(self, device: Device) -> None:
@@ -114,6 +129,8 @@ class State:
             device.write_feedback(layer, matrix)
         for layer, matrix in enumerate(self.local):
             device.write_local(layer, matrix)
+        for layer, matrix in enumerate(self.intermediate):
+            device.write_intermediate(layer, matrix)
         device.write_feedback_shifts(self.feedback_shift)
         device.write_lfsr(self.lfsr)
         device.write_samples(self.samples)

@@ -128,7 +128,8 @@ class Checkpoint:
         if (self.network, self.rule) != (network, rule):
             raise OpzoError(
                 f"the checkpoint is of {_describe(self.network, self.rule)}, not {_describe(network, rule)}; "
-                "leave --net, --steps, --input, --local, --block, --leak, --reset and --rule out, or start a new run"
+                "leave --net, --steps, --input, --local, --intermediate, --block, --leak, --reset and --rule out, "
+                "or start a new run"
             )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -163,6 +164,9 @@ class Checkpoint:
         arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(state.weights, 1)}
         arrays |= {f"feedback_{layer}": matrix for layer, matrix in enumerate(state.feedback, 1)}
         arrays |= {f"local_{layer}": matrix for layer, matrix in enumerate(state.local, 1)}
+        if self.network.intermediate:
+            arrays |= {f"intermediate_{layer}": matrix for layer, matrix in enumerate(state.intermediate, 1)}
+            arrays["intermediate"] = self.network.intermediate
         if self.network.convolutions:
             arrays |= {f"gradients_{layer}": matrix for layer, matrix in enumerate(state.gradients, 1)}
             arrays |= {"magnitudes": state.magnitudes, "pending": state.pending}
@@ -171,6 +175,7 @@ class Checkpoint:
 
 def _describe(network: Network, rule: Rule) -> str:
     local = f", {network.local} local readouts" if network.local else ""
+    local += f", intermediate readout of layer {network.intermediate}" if network.intermediate else ""
     kind = network.input.name.lower()
     block = f", blocks of {network.block}" if network.convolutions else ""
     neurons = f", leak {in_words(network.leak)}" if any(network.leak) else ""
@@ -197,8 +202,10 @@ def _checkpoint(file: Fields) -> Checkpoint:
             file.integer("block", 1, max(BLOCKS)) if "block" in file else USUAL_BLOCK,
             Leak.HALF if _before_neurons(file) else file.text("leak"),
             Reset.SUBTRACT if _before_neurons(file) else file.text("reset"),
+            file.integer("intermediate", 0, MAX_HIDDEN) if "intermediate" in file else 0,
         )
         rule = Rule.parse(file.text("rule"))
+        network.check_rule(rule)
         limits = network.limits(lanes, weight_bits)
     except OpzoError as error:
         raise ValueError(printable(error)) from None
@@ -263,6 +270,10 @@ def _state(file: Fields, network: Network, rule: Rule, limits: Limits) -> State:
         [file.array(f"gradients_{layer}", np.int32, shape) for layer, shape in enumerate(convolutions, 1)],
         file.array("magnitudes", np.uint32, (len(convolutions),)) if convolutions else np.zeros(0, np.uint32),
         file.integer("pending", 0, BATCH_MAX) if convolutions else 0,
+        [
+            rows(f"intermediate_{layer}", shape)
+            for layer, shape in enumerate(network.intermediate_shapes if rule.feedback else (), 1)
+        ],
     )
 
 

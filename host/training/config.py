@@ -116,6 +116,13 @@ class Config(Hyperparameters):
     steps: int = setting("network", 6, "time steps per sample", 1, MAX_STEPS)
     input: str = setting("network", "frame", "input encoding: frame, spikes, graded", metavar="KIND")
     local: int = setting("network", 0, "the first N hidden layers learn locally; -1 is all", -1, MAX_HIDDEN)
+    intermediate: int = setting(
+        "network",
+        0,
+        "hidden layer whose local readout teaches the layers before it (IGL); 0 is none",
+        0,
+        MAX_HIDDEN,
+    )
     block: int = setting("network", USUAL_BLOCK, f"side of a block of feedback in convolutions: {BLOCK_CHOICES}")
     leak: str = setting(
         "network",
@@ -150,14 +157,16 @@ class Config(Hyperparameters):
                 "the leak of the feedback matrices is feedback_leak (--feedback-leak)"
             )
         network = self.network
+        network.check_rule(Rule.parse(self.rule))
         for name in ("leak", "reset"):
             object.__setattr__(self, name, in_words(getattr(network, name)))
 
     @property
     def network(self) -> Network:
-        """The network that ``net``, ``steps``, ``local``, ``input``, ``block``, ``leak`` and ``reset`` describe."""
+        """The network that the settings of the group "network" describe."""
         network = Network(self.net, self.steps, input=self.input, block=self.block, leak=self.leak, reset=self.reset)
-        return replace(network, local=len(network.hidden) if self.local == -1 else self.local)
+        local = len(network.hidden) if self.local == -1 else self.local
+        return replace(network, local=local, intermediate=self.intermediate)
 
     @classmethod
     def of(cls, values: dict[str, Any], source: str) -> Self:

@@ -41,6 +41,7 @@ def final_figures(
         "steps": config.steps,
         "input": config.input,
         "local": config.network.local,
+        "intermediate": config.network.intermediate,
         "leak": in_words(config.network.leak),
         "reset": in_words(config.network.reset),
         "lanes": identity.lanes,

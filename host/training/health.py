@@ -49,10 +49,16 @@ class Health:
     def of(cls, tally: Tally, network: Network, rule: Rule, lanes: int) -> "Health":
         """Health from the counters of a tally."""
         count = tally.counters
-        words = [words_for(n, lanes) for n in network.hidden]
+        # A convolution has words of its own in each position, and entries of its own in each block.
+        channels = [layer.map.channels for layer in network.layers[:-1]]
+        words, blocks = (
+            [n // c * words_for(c, lanes) for n, c in zip(neurons, channels, strict=True)]
+            for neurons in (network.hidden, [n for _, n in network.feedback_shapes])
+        )
         pairs = network.steps // 2 if rule.momentum else 0
         local = network.steps if rule.learns_hidden else 0
-        written = network.classes * (pairs * sum(words) + local * sum(words[: network.local]))
+        matrices = sum(blocks) + sum(blocks[: len(network.intermediate_shapes)])
+        written = network.classes * (pairs * matrices + local * sum(blocks[: network.local]))
         return cls(
             _share(count[Counter.WEIGHT_SATURATIONS], count[Counter.LEARN]),
             _share(count[Counter.FEEDBACK_SATURATIONS], tally.samples * written),

@@ -297,12 +297,21 @@ def test_cycles_count_the_windows_of_all_positions(sizes):
         assert _Work.of(layer, 2, 4).seen == seen
 
 
+def test_cycles_count_the_intermediate_matrices():
+    plain = Network("1x8x8-8c3-8c3-16c3-10", local=3)
+    # Six steps, ten classes, 16 blocks in each of two layers, one word of 8 lanes.
+    assert training_cycles(replace(plain, intermediate=3), 8) - training_cycles(plain, 8) == 6 * 10 * 2 * 16
+
+
 def test_build_of_a_network_with_convolutions(tools, tmp_path, capsys):
     tools()
     arguments = ["build", "--board", "ulx3s-85f", "--net", "1x8x8-8c3-p2-16c3-10", "--lanes", "8", "--json"]
-    assert main([*arguments, "--block", "4", "--local", "1"]) == 0
+    assert main([*arguments, "--block", "1", "--local", "2", "--intermediate", "2"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert Limits(**result["limits"]) == tight_limits(Network("1x8x8-8c3-p2-16c3-10", block=4, local=1), 8)
+    network = Network("1x8x8-8c3-p2-16c3-10", block=1, local=2, intermediate=2)
+    assert Limits(**result["limits"]) == tight_limits(network, 8)
+    for less in ({"intermediate": 0}, {"intermediate": 0, "local": 0}, {"block": 2}):
+        assert tight_limits(replace(network, **less), 8).rows < result["limits"]["rows"]
     assert result["limits"]["steps"] == 6
     assert main([*arguments, "--input", "spikes", "--steps", "30"]) == 0
     assert json.loads(capsys.readouterr().out)["limits"]["steps"] == 8

@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", required=True, metavar="BOARD", help="name of the board; an unknown name lists all")
     add_config(
         parser,
-        ("net", "steps", "input", "local", "block", "weight_bits"),
+        ("net", "steps", "input", "local", "intermediate", "block", "weight_bits"),
         steps="8, the maximum, or, with convolutions, 6; fewer make the chip smaller, but exclude event inputs",
         weight_bits="16, or 12 where 16 do not fit",
     )

@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
             "steps": network.steps,
             "input": network.input.name.lower(),
             "local": network.local,
+            "intermediate": network.intermediate,
             "leak": in_words(network.leak),
             "reset": in_words(network.reset),
             "lanes": identity.lanes,

@@ -19,7 +19,7 @@ from opzo.spec.neurons import in_words
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("run", type=Path, nargs="?", help="run folder or checkpoint (default: show the device)")
-    add_config(parser, ("device", "net", "steps", "input", "local", "lanes", "weight_bits"))
+    add_config(parser, ("device", "net", "steps", "input", "local", "intermediate", "block", "lanes", "weight_bits"))
     add_output(parser)
 
 
@@ -50,6 +50,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         "input": checkpoint.network.input.name.lower(),
         "rule": checkpoint.rule.name.lower(),
         "local": checkpoint.network.local,
+        "intermediate": checkpoint.network.intermediate,
         "leak": in_words(checkpoint.network.leak),
         "reset": in_words(checkpoint.network.reset),
         "lanes": checkpoint.lanes,

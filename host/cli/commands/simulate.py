@@ -22,7 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="DEVICE",
         help=f"{', '.join(simulated_devices())} (default: {Config.device})",
     )
-    add_config(parser, ("net", "steps", "local", "lanes", "weight_bits"))
+    add_config(parser, ("net", "steps", "local", "intermediate", "block", "lanes", "weight_bits"))
     add_verbosity(parser)
 
 

@@ -12,7 +12,7 @@ from opzo.system.atomic import check_output, write_atomically
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: .)")
-    add_config(parser, ("net", "steps", "local", "lanes", "weight_bits"))
+    add_config(parser, ("net", "steps", "local", "intermediate", "block", "lanes", "weight_bits"))
     add_clock(parser, "clock that the device reports, in MHz (default: none)", "device")
     add_verbosity(parser)
 

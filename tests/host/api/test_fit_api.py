@@ -150,6 +150,8 @@ def test_the_network_of_a_data_set_is_that_of_its_recipe() -> None:
     assert data.network("784-20-10") == opzo.Network("784-20-10", local=1)
     assert data.network((784, 20, 10), steps=4, local=0) == opzo.Network("784-20-10", 4)
     assert DATA.network() == opzo.Network("9-128-128-3")
+    wanted = opzo.Network("1x28x28-3c3-3c3-10", local=2, intermediate=2)
+    assert data.network("1x28x28-3c3-3c3-10", intermediate=2) == wanted
     with pytest.raises(opzo.OpzoError, match=r"local must be in -1\.\.5"):
         data.network(local=-2)
 

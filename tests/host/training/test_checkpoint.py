@@ -78,6 +78,55 @@ def test_neurons_read_back_and_are_usual_in_format_3(path: Path) -> None:
     assert Checkpoint.load(path).network == replace(network, leak="1/2", reset="subtract")
 
 
+IGL = Network("1x4x4-5c3-6c3-3", 5, 2, intermediate=2)
+
+
+def intermediate(rule: Rule = Rule.DFA) -> Checkpoint:
+    return Checkpoint(IGL, rule, State.initial(IGL, rule, seed=1, limits=IGL.limits(8, 12)))
+
+
+@pytest.mark.parametrize("rule", [Rule.DFA, Rule.READOUT])
+def test_intermediate_matrices_read_back(path: Path, rule: Rule) -> None:
+    saved = intermediate(rule)
+    saved.save(path)
+    loaded = Checkpoint.load(path)
+    assert loaded.network == IGL
+    assert len(loaded.state.intermediate) == len(saved.state.intermediate) == rule.feedback
+    for a, b in zip(loaded.state.intermediate, saved.state.intermediate, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.any()
+    message = r"2 local readouts, intermediate readout of layer 2, .*leave --net, .* --intermediate, .* out, or start"
+    with pytest.raises(OpzoError, match=message):
+        saved.check(replace(IGL, intermediate=0), rule)
+
+
+def test_only_networks_with_an_intermediate_readout_have_its_arrays() -> None:
+    assert {"intermediate", "intermediate_1"} <= set(intermediate()._arrays())
+    for network in (NETWORK, replace(IGL, intermediate=0)):
+        state = State.initial(network, Rule.DFA, seed=1, limits=network.limits(8, 12))
+        assert not any("intermediate" in name for name in Checkpoint(network, Rule.DFA, state)._arrays())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"intermediate_1": None}, "intermediate_1 is missing"),
+        ({"intermediate_1": np.zeros((3, 5), np.int16)}, r"intermediate_1 is int16 \(3, 5\); expected int16 \(3, 20\)"),
+        ({"intermediate_1": np.full((3, 20), 3, np.int16)}, "intermediate_1 holds 3, which is not a value of 12 bits"),
+        ({"intermediate": np.array(6)}, "intermediate is 6; expected a whole number in 0..5"),
+        ({"intermediate": np.array(1)}, "intermediate is 1; it must be a hidden layer with a local readout"),
+        ({"local": np.array(1)}, "intermediate is 2; it must be a hidden layer with a local readout"),
+        ({"rule": "zo"}, "intermediate is 2; rule zo has no feedback matrices"),
+        ({"settings": '{"net": "1x4x4-5c3-6c3-3", "steps": 5, "local": 2}'}, "settings describe 1x4x4-5c3-6c3-3, the"),
+    ],
+)
+def test_damaged_intermediate_readouts_are_named(path: Path, changes: dict[str, Any], message: str) -> None:
+    intermediate().save(path)
+    change(path, **changes)
+    with pytest.raises(OpzoError, match=message):
+        Checkpoint.load(path)
+
+
 def test_arrays_have_names_that_say_what_they_are(path: Path) -> None:
     checkpoint().save(path)
     with np.load(path, allow_pickle=False) as file:

@@ -220,5 +220,14 @@ def test_local_readouts_are_counted_from_the_first_layer_or_all() -> None:
         Config(net="9-8-33", local=1)
 
 
+def test_the_intermediate_readout_is_that_of_a_layer_before_which_there_are_others() -> None:
+    net = "1x4x4-3c3-3c3-3"
+    assert Config(net=net, local=-1, intermediate=2).network == Network(net, local=2, intermediate=2)
+    assert Config(net=net, local=-1).network.intermediate == 0
+    assert Config(net=net, local=-1, intermediate=2, rule="readout").network.intermediate == 2
+    with pytest.raises(NetworkError, match="intermediate is 2; rule zo has no feedback matrices"):
+        Config(net=net, local=-1, intermediate=2, rule="zo")
+
+
 def test_every_key_has_help() -> None:
     assert all(Config.__dataclass_fields__[key].metadata["help"] for key in asdict(Config()))

@@ -15,8 +15,9 @@ from opzo.host.training.reports import EpochProgress, EpochReport, Watcher
 from opzo.host.training.trainer import Trainer
 from opzo.spec.network import Network
 
-NETWORK = Network("1x4x4-5c3-p2-6c3-3", 3, 1)
+NETWORK = Network("1x4x4-5c3-p2-6c3-3", 5, 2, intermediate=2)
 BATCH, STOP_AFTER = 5, 7
+TWO = ["--net", "1x4x4-3c3-3c3-3"]
 
 
 SAMPLES = 23
@@ -49,7 +50,7 @@ def trainer(checkpoint: Checkpoint | None = None) -> Trainer:
 
 
 def assert_equal_states(a: State, b: State) -> None:
-    for name in ("weights", "feedback", "local", "gradients"):
+    for name in ("weights", "feedback", "local", "intermediate", "gradients"):
         for layer, (x, y) in enumerate(zip(getattr(a, name), getattr(b, name), strict=True)):
             np.testing.assert_array_equal(x, y, f"{name} of layer {layer + 1}")
     for name in ("feedback_shift", "lfsr", "magnitudes"):
@@ -66,6 +67,7 @@ def test_a_run_stopped_within_a_batch_resumes_with_the_same_bits(tmp_path: Path)
     assert saved.state.samples % BATCH == saved.state.pending != 0
     assert saved.state.samples < SAMPLES
     assert all(gradients.any() for gradients in saved.state.gradients)
+    assert saved.state.intermediate[0].any()
     saved.save(tmp_path / "checkpoint.npz")
     loaded = Checkpoint.load(tmp_path / "checkpoint.npz")
     assert (loaded.network, loaded.position) == (NETWORK, saved.position)
@@ -86,6 +88,24 @@ def test_a_run_stopped_within_a_batch_resumes_with_the_same_bits(tmp_path: Path)
         (["--block", "0"], "block must be 1, 2, 4, 8, 16 or 32, not 0"),
         (["--batch", "0"], "batch must be in 1..255, not 0"),
         (["--batch", "256"], "batch must be in 1..255, not 256"),
+        (["--intermediate", "6"], "--intermediate must be in 0..5, not 6"),
+        (["--intermediate", "1"], "intermediate is 1; it must be a hidden layer with a local readout (local is 0) and"),
+        (
+            [*TWO, "--local", "1", "--intermediate", "2"],
+            "intermediate is 2; it must be a hidden layer with a local rea",
+        ),
+        (
+            [*TWO, "--local", "2", "--intermediate", "2", "--rule", "zo"],
+            "intermediate is 2; rule zo has no feedback matrices: set intermediate to 0 (--intermediate 0), or choose",
+        ),
+        (
+            ["--net", "16-9-9-3", "--local", "2", "--intermediate", "2"],
+            "intermediate global learning needs convolutions, which 16-9-9-3 has not",
+        ),
+        (
+            ["--net", "1x4x4-3c3-3c3-22", "--local", "2", "--intermediate", "2"],
+            "has 22 classes; intermediate global learning allows 21: set intermediate to 0 (--intermediate 0)",
+        ),
         (["--net", "1x4x4-3c7-3"], "the kernel of '3c7' must be 1, 3 or 5, not 7"),
         (["--net", "1x5x4-3c3-p2-3"], "p2 needs an even height; the map 3x5x4 has 5"),
     ],

@@ -43,6 +43,16 @@ def test_shares_by_hand() -> None:
     assert Health.of(Tally(), NETWORK, Rule.READOUT, LANES) == Health(0, 0, 0)
 
 
+def test_shares_of_convolutions_count_blocks_and_intermediate_matrices() -> None:
+    # With 4 lanes: two words in each of 16 positions and 4 blocks, one in each of 16 and 4, one.
+    network = Network("1x4x4-5c3-4c3-4-3", 6, 2, intermediate=2)
+    tally = healthy(FEEDBACK_SATURATIONS=3, CREDIT_SATURATIONS=6 * 49)
+    # M: 3 pairs x (13 + 8) words x 3 classes; local readouts: 6 steps x 12 words x 3 classes.
+    assert Health.of(tally, network, Rule.OPZO, 4).feedback == 3 / (1000 * (189 + 216))
+    assert Health.of(tally, network, Rule.DFA, 4).feedback == 3 / 216_000
+    assert Health.of(tally, network, Rule.OPZO, 4).deltas == 1 / 1000
+
+
 def test_all_is_well() -> None:
     assert told(healthy()) == []
 
