@@ -136,7 +136,7 @@ class ErrorPath(wiring.Component):
             error.step.source.eq(Mux(local_start, local_tag.layer, limits.layers)),
             error.step.step.eq(Mux(local_start, local_tag.step, tag.step)),
             error.step.last.eq(tag.step + 1 == run.config.steps),
-            error.step.odd.eq(tag.step[0] ^ run.phase),
+            error.step.odd.eq(error.step.step[0] ^ run.phase),
             error.step.restart.eq(run.decision & (tag.step == 0)),
             error.readout.valid.eq(shifter.valid | local.o_valid),
             error.readout.value.eq(Mux(local.o_valid, local.o, saturate.o)),
@@ -153,5 +153,6 @@ class ErrorPath(wiring.Component):
             error.settings.classes.eq(run.config.classes),
             error.settings.rate.eq(run.config.rate),
             error.settings.mse_shift.eq(run.config.mse_shift),
+            error.settings.intermediate.eq(run.config.intermediate),
         ]
         return m

@@ -128,10 +128,12 @@ class ErrorUnit(wiring.Component):
         m.d.comb += [
             walk.last.eq(last_class),
             readouts.odd.eq(entering["odd"]),
-            readouts.local.eq(~enters_network),
+            readouts.kept.eq(enters_network),
             readouts.taken.eq(control.taken),
             readouts.index.eq(walk.class_[0]),
             readouts.difference_index.eq(read.class_),
+            readouts.difference_step.eq(read.step),
+            readouts.difference_intermediate.eq(read.source != self.limits.layers),
             sums.local.eq(~enters_network),
             sums.restart.eq(entering["restart"]),
             sums.sum_class.eq(self.answer.sum_class),
@@ -172,6 +174,13 @@ class ErrorUnit(wiring.Component):
             self.answer.loss.eq(loss_sum.total),
             self.answer.sum.eq(sums.sum_data),
         ]
+        if self.limits.gradients:
+            intermediate = entering["source"] + 1 == settings.intermediate
+            m.d.comb += [
+                readouts.step.eq(entering["step"]),
+                readouts.intermediate.eq(~enters_network),
+                readouts.kept.eq(enters_network | intermediate),
+            ]
         ends = last_class == numbered.class_
         m.d.comb += [
             intake_control.start.eq(self.step.start),

@@ -1,4 +1,4 @@
-"""Choice of the feedback shift from the mean magnitude of a feedback matrix."""
+"""Choice of the feedback shift from the mean magnitude of the feedback matrices of a layer."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class ScaleEstimator(wiring.Component):
     Parameters
     ----------
     limits : Limits
-        Bounds the entries of one matrix (one lane): ``words * classes``.
+        Bounds the entries of one matrix (one lane): ``words * classes``. With convolutions a layer may have two.
 
     Members
     -------
@@ -48,7 +48,7 @@ class ScaleEstimator(wiring.Component):
     done: Signal
 
     def __init__(self, limits: Limits) -> None:
-        self.entries = limits.words * limits.classes
+        self.entries = limits.words * limits.classes * (2 if limits.gradients else 1)
         value = signed(FEEDBACK_ENTRY.width)
         super().__init__(
             {

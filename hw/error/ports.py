@@ -30,7 +30,7 @@ def sources(limits: Limits) -> range:
 
 class ErrorSettingsSignature(Signature):
     """Settings of the error unit, stable from the start of a step until it is done; ``learn``: compute errors, not only
-    the loss."""
+    the loss; ``intermediate``: content of the register."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -40,6 +40,7 @@ class ErrorSettingsSignature(Signature):
                 "rate": Out(RATE_BITS),
                 "mse_shift": Out(Reg.MSE_SHIFT.bits),
                 "learn": Out(1),
+                "intermediate": Out(Reg.INTERMEDIATE.bits),
             }
         )
 
@@ -112,7 +113,8 @@ class ErrorReadSignature(Signature):
     error : In(signed)
         Scaled error (SCALED_ERROR), one cycle later.
     difference : In(signed)
-        o[t-1] - o[t] of the network's last odd t, for any ``step``, one cycle later.
+        o[t-1] - o[t], one cycle later; ``source`` is the network, or the layer of the intermediate readout. Without
+        convolutions that of the network's last odd t; with them that of ``step``, the second of a pair.
     loss : In(18)
         rate * min(loss >> ZO_LOSS_SHIFT, ERROR.max) of the last step as odd or even as ``step``; in the same cycle.
     """

@@ -2,22 +2,24 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.error.ports import DIFFERENCE_BITS
 from opzo.hw.error.readout_intake import ClassReadoutSignature, pipeline
-from opzo.spec.formats import MEMBRANE
+from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
 from opzo.spec.network import Limits
 
 
 class ReadoutMemory(wiring.Component):
     """Store the readouts of two steps, one that comes in and one that is used, and at odd steps o[t-1] - o[t].
 
-    Three memories. Readouts: word MEMBRANE, address half, class. The network's last readouts: word MEMBRANE, address
-    class. Differences: word in the same unit, address class.
+    Three memories. Readouts: word MEMBRANE, address half, class. Last readouts: word MEMBRANE, address class.
+    Differences: word in the same unit, address class. With convolutions those two have a half for the network and one
+    for the intermediate readout, and differences are kept for each pair of steps: Feedback of a step comes long after
+    the intermediate readout.
 
     Parameters
     ----------
@@ -26,38 +28,50 @@ class ReadoutMemory(wiring.Component):
     Members
     -------
     readout : In(ClassReadoutSignature)
-    odd, local : In(1)
-        Compute differences from the network's last readouts; the readouts are local ones, which have no differences.
-        Stable over the step, and two cycles longer.
+    odd, kept : In(1)
+        Compute differences from the last readouts; the readouts are the network's or the intermediate ones, others have
+        no differences. Stable over the step, and two cycles longer.
+    intermediate : In(1), step : In
+        With convolutions: the readouts are not the network's; time step. Stable as those.
     taken : In(1)
         Strobe, not before the last readout of a step: from the next cycle on its readouts are used, until the next
         strobe.
     index : In
         Class whose readout ``stored`` is valid two cycles later. A readout can be read two cycles after it came.
-    difference_index : In
-        Class whose ``difference`` is valid one cycle later. It can be read three cycles after the readout came.
+    difference_index, difference_step, difference_intermediate : In
+        Class, odd step and readout whose ``difference`` is valid one cycle later. It can be read three cycles after the
+        readout came. Without convolutions it is that of the last odd step.
     """
 
     readout: Any
     odd: Signal
-    local: Signal
+    kept: Signal
+    intermediate: Signal
+    step: Signal
     taken: Signal
     index: Signal
     stored: Signal
     difference_index: Signal
+    difference_step: Signal
+    difference_intermediate: Signal
     difference: Signal
 
     def __init__(self, limits: Limits) -> None:
         self.class_bits = limits.class_bits
+        self._convolves = limits.gradients > 0
         super().__init__(
             {
                 "readout": In(ClassReadoutSignature(self.class_bits)),
                 "odd": In(1),
-                "local": In(1),
+                "kept": In(1),
+                "intermediate": In(1),
+                "step": In(range(HISTORY_STEPS)),
                 "taken": In(1),
                 "index": In(self.class_bits),
                 "stored": Out(signed(MEMBRANE.width)),
                 "difference_index": In(self.class_bits),
+                "difference_step": In(range(HISTORY_STEPS)),
+                "difference_intermediate": In(1),
                 "difference": Out(signed(DIFFERENCE_BITS)),
             }
         )
@@ -65,9 +79,11 @@ class ReadoutMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = 1 << self.class_bits
+        convolves = self._convolves
         readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=2 * depth, init=[])
-        last_readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=depth, init=[])
-        differences: Memory = Memory(shape=signed(DIFFERENCE_BITS), depth=depth, init=[])
+        last_readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=depth << convolves, init=[])
+        pairs = HISTORY_STEPS // 2 if convolves else 1
+        differences: Memory = Memory(shape=signed(DIFFERENCE_BITS), depth=pairs * depth << convolves, init=[])
         m.submodules.readouts, m.submodules.last_readouts = readouts, last_readouts
         m.submodules.differences = differences
         write, read = readouts.write_port(), readouts.read_port()
@@ -83,20 +99,25 @@ class ReadoutMemory(wiring.Component):
             self.stored.eq(read.data),
             last.eq(last_read.data),
         ]
+        # Either may be the second step of a pair, but all are of the same parity.
+        of, pair = (self.intermediate, self.step[1:]) if convolves else (Const(0, 0), Const(0, 0))
+        asked, asked_pair = (
+            (self.difference_intermediate, self.difference_step[1:]) if convolves else (Const(0, 0), Const(0, 0))
+        )
         m.d.comb += [
             read.addr.eq(Cat(self.index, ~half)),
             write.addr.eq(Cat(stored.class_, stored_half)),
             write.data.eq(stored.value),
             write.en.eq(stored.valid),
             # The old readout is read one cycle before the new one is stored.
-            last_read.addr.eq(new.class_),
-            last_write.addr.eq(stored.class_),
+            last_read.addr.eq(Cat(new.class_, of)),
+            last_write.addr.eq(Cat(stored.class_, of)),
             last_write.data.eq(stored.value),
-            last_write.en.eq(stored.valid & ~self.local),
-            difference_write.addr.eq(subtracted.class_),
+            last_write.en.eq(stored.valid & self.kept),
+            difference_write.addr.eq(Cat(subtracted.class_, pair, of)),
             difference_write.data.eq(last - subtracted.value),
-            difference_write.en.eq(subtracted.valid & self.odd & ~self.local),
-            difference_read.addr.eq(self.difference_index),
+            difference_write.en.eq(subtracted.valid & self.odd & self.kept),
+            difference_read.addr.eq(Cat(self.difference_index, asked_pair, asked)),
             self.difference.eq(difference_read.data),
         ]
         return m

@@ -122,7 +122,7 @@ class Issue(wiring.Component):
             lists.index.eq(op.index),
             lists.is_map.eq(asked.below_map if self._limits.gradients else 0),
             errors.class_.eq(op.index),
-            errors.source.eq(Mux(op.local, op.layer, self._limits.layers)),
+            errors.source.eq(op.source),
             errors.step.eq(op.step),
         ]
 
@@ -162,7 +162,7 @@ class Issue(wiring.Component):
         m.d.sync += [zero_order.eq(rule.from_loss), momentum.eq(rule.momentum), noisy.eq(rule.noise)]
         learn, feedback = is_learn(op.kind), op.kind == Kind.FEEDBACK
         odd = op.step[0] ^ run.phase
-        # The local readout learns in every step, the feedback matrix in the second one of a pair.
+        # The local readout learns in every step, the feedback matrices in the second one of a pair.
         applies, windows = op.kind == Kind.APPLY, op.windows if self._limits.gradients else Const(0)
         updates = (learn & ~windows) | applies | (feedback & (op.local | (momentum & odd)))
         no_class = zero_order & ~op.local

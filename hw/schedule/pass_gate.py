@@ -87,7 +87,10 @@ class PassGate(wiring.Component):
         spikes, actives, inputs, events = self._count_ops(m, frame)
         waiting, settled = record(pass_layout(self._limits), "waiting_pass", reset_less=True), Signal()
         local = Signal(reset_less=True)
+        # The layer whose local readout teaches those before it.
+        teacher = Signal.like(waiting.below, reset_less=True)
         m.d.sync += [
+            teacher.eq(self.config.intermediate - 1),
             waiting.eq(self.next_pass),
             settled.eq(self.waiting & ~start.taken),
             local.eq(self.next_pass.settings.local_shift != 0),
@@ -122,13 +125,14 @@ class PassGate(wiring.Component):
                 m.d.comb += may_start.eq(fired_this[below] & ready)
                 m.d.comb += ops.eq(spikes + 1)
             with m.Case(Kind.FEEDBACK):
-                m.d.comb += may_start.eq(
-                    (progress.error_steps > step) & (~local | local_errors[layer]) & entries_written
-                )
-                m.d.comb += ops.eq(
-                    Mux(decode_rule(self.config.rule).from_loss, 1, self.config.classes)
-                    + Mux(local, self.config.classes, 0)
-                )
+                has_errors = (progress.error_steps > step) & (~local | local_errors[layer])
+                m.d.comb += may_start.eq(has_errors & entries_written)
+                of_matrix = Mux(decode_rule(self.config.rule).from_loss, 1, self.config.classes)
+                m.d.comb += ops.eq(of_matrix + Mux(local, self.config.classes, 0))
+                if self._limits.gradients:
+                    with m.If(waiting.intermediate & ~decode_rule(self.config.rule).from_loss):
+                        m.d.comb += may_start.eq(has_errors & entries_written & local_errors[teacher])
+                        m.d.comb += ops.eq((of_matrix << 1) + Mux(local, self.config.classes, 0))
             with m.Case(Kind.LOCAL):
                 m.d.comb += may_start.eq(fired_this[layer] & ~progress.reading_out & entries_written)
                 m.d.comb += ops.eq(waiting.settings.block_words)

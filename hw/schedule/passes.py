@@ -5,6 +5,7 @@ from amaranth.hdl import ValueLike
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
 
+from opzo.hw.error.ports import sources
 from opzo.hw.lanes.lane_command import AfterWord
 from opzo.hw.registers import LAYER, hidden_layers
 from opzo.spec.formats import HISTORY_STEPS
@@ -21,7 +22,7 @@ class Kind(hdl_enum.Enum, shape=3):
     SPIKES = 2
     """Integrate the spikes of the layer below; fire, or leave the sums as readouts."""
     FEEDBACK = 3
-    """Turn errors into credits: through the local readout, if the layer has one, and through its feedback matrix."""
+    """Turn errors into credits: through the local readout, if the layer has one, and through its feedback matrices."""
     LEARN_INPUT = 4
     """Update the weights of the first layer."""
     LEARN_SPIKES = 5
@@ -43,7 +44,8 @@ def pass_layout(limits: Limits) -> data.StructLayout:
 
     ``layer`` is the layer of weights, ``limits.layers`` the readout, ``below`` the hidden layer below, whose spikes the
     rows are, ``below_base`` the first word of that layer, ``below_map`` whether it is a convolution. ``windows``: the
-    rows of each word are those of the window of its position.
+    rows of each word are those of the window of its position. ``intermediate``: the layer has an intermediate feedback
+    matrix.
     """
     return data.StructLayout(
         {
@@ -54,6 +56,7 @@ def pass_layout(limits: Limits) -> data.StructLayout:
             "below_base": LAYER["word_base"].shape,
             "below_map": 1,
             "windows": 1,
+            "intermediate": 1,
             "step": range(HISTORY_STEPS),
             "last": 1,
             "settings": LAYER,
@@ -69,9 +72,9 @@ def index_bits(limits: Limits) -> int:
 def op_layout(limits: Limits) -> data.StructLayout:
     """One op: a row of a word of a pass, before its address is known.
 
-    ``first`` and ``last`` op of a word, ``first_word`` and ``last_word`` of the pass; ``local``: in FEEDBACK, the entry
-    is one of the local readout. In LOCAL, ``first`` and ``last`` are the first and last word of a class, ``first_word``
-    and ``last_word`` the first and last class.
+    ``first`` and ``last`` op of a word, ``first_word`` and ``last_word`` of the pass; in FEEDBACK, ``local``: the entry
+    is one of the local readout, ``source``: the readout whose error it carries. In LOCAL, ``first`` and ``last`` are
+    the first and last word of a class, ``first_word`` and ``last_word`` the first and last class.
 
     In a device with convolutions also: ``windows``, ``below_map`` and ``pool`` of the pass; ``shared``: its layer is a
     convolution; ``window_base``: what the
@@ -91,6 +94,7 @@ def op_layout(limits: Limits) -> data.StructLayout:
             "kind": Kind,
             "readout": 1,
             "local": 1,
+            "source": sources(limits),
             "layer": range(limits.layers + 1),
             "step": range(HISTORY_STEPS),
             "first": 1,

@@ -56,8 +56,8 @@ class PassRunner(wiring.Component):
     Members
     -------
     passes : In(stream of pass_layout)
-    classes : In
-        Classes of the network.
+    classes : In, intermediate : In
+        Classes of the network; content of register INTERMEDIATE.
     start : In(StartSignature), words : In(WordSignature)
         Permissions.
     window : Out(stream of walk_layout), rows : In(stream of window_row_layout)
@@ -75,6 +75,7 @@ class PassRunner(wiring.Component):
 
     passes: stream.Interface
     classes: Signal
+    intermediate: Signal
     start: Any
     words: Any
     window: stream.Interface
@@ -91,6 +92,7 @@ class PassRunner(wiring.Component):
             {
                 "passes": In(stream.Signature(pass_layout(limits))),
                 "classes": In(CONFIG["classes"].shape),
+                "intermediate": In(CONFIG["intermediate"].shape),
                 "start": In(StartSignature(limits)),
                 "words": In(WordSignature()),
                 "window": Out(stream.Signature(walk_layout())),
@@ -111,6 +113,7 @@ class PassRunner(wiring.Component):
                 **dict.fromkeys(("base", "begin"), op.base.shape()),
                 "gradient": range(max(limits.gradients, 2)),
                 "word": op.word.shape(),
+                "source": op.source.shape(),
                 **dict.fromkeys(("local", "first", "ends_word", "last_word", "begins_learning", "ends_sums"), 1),
             }
         )
@@ -210,15 +213,21 @@ class PassRunner(wiring.Component):
             position.ends_word.eq(next_ends_word),
             position.ends_sums.eq(next_ends_word & self.words.sums),
         ]
-        # Entries of the local readout come before those of the feedback matrix.
+        # Entries of the local readout come before those of the feedback matrix, then those of the intermediate one.
+        network = self._limits.layers
         with m.If(plan.is_feedback & (position.number[: len(self.classes)] == self._last_class)):
-            m.d.sync += [position.number.eq(0), position.local.eq(0)]
+            m.d.sync += [
+                position.number.eq(0),
+                position.local.eq(0),
+                position.source.eq(Mux(position.local, network, self.intermediate - 1)),
+            ]
         with m.If(ends_word):
             m.d.sync += [
                 position.index.eq(0),
                 position.word.eq(position.word + 1),
                 position.number.eq(0),
                 position.local.eq(plan.has_local),
+                position.source.eq(Mux(plan.has_local, current.layer, network)),
                 position.last_word.eq(position.word == plan.words_before_last),
             ]
         # The positions of a convolution share their weights.
@@ -251,7 +260,9 @@ class PassRunner(wiring.Component):
                 m.d.comb += waiting_words.eq(waiting.settings.words)
         waiting_local = waiting.settings.local_shift != 0
         entries, first_base, sums = Signal.like(plan.entries), Signal.like(position.base), Signal()
-        m.d.comb += entries.eq(Mux(waiting_local, self.classes << 1, self.classes))
+        m.d.comb += entries.eq(
+            self.classes + Mux(waiting_local, self.classes, 0) + Mux(waiting.intermediate, self.classes, 0)
+        )
         with m.Switch(waiting.kind):
             with m.Case(Kind.INPUT, Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK):
                 m.d.comb += sums.eq(1)
@@ -282,6 +293,7 @@ class PassRunner(wiring.Component):
                 position.word.eq(0),
                 position.number.eq(0),
                 position.local.eq(waiting_local),
+                position.source.eq(Mux(waiting_local, waiting.layer, self._limits.layers)),
                 position.base.eq(first_base),
                 position.begin.eq(first_base),
                 position.gradient.eq(waiting.settings.gradient_base),
@@ -305,6 +317,7 @@ class PassRunner(wiring.Component):
             op.kind.eq(current.kind),
             op.readout.eq(current.readout),
             op.local.eq(plan.is_feedback & position.local),
+            op.source.eq(position.source),
             op.layer.eq(current.layer),
             op.step.eq(current.step),
             op.first.eq(position.first),

@@ -153,6 +153,7 @@ def derive_pass(m: Module, chosen: data.View, candidate: data.View, config: data
                 *(kind.value for kind in (Kind.INPUT, Kind.SPIKES, Kind.LEARN_INPUT, Kind.LEARN_SPIKES))
             )
         ),
+        chosen.intermediate.eq(candidate.layer + 1 < config.intermediate),
         chosen.step.eq(candidate.step),
         chosen.last.eq(candidate.last),
         chosen.settings.eq(Array(layers[n] for n in range(readout_layer + 1))[candidate.layer]),

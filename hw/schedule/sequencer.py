@@ -124,6 +124,7 @@ class Sequencer(wiring.Component):
             schedule.start.eq(run.start),
             schedule.train.eq(run.train),
             runner.classes.eq(run.config.classes),
+            runner.intermediate.eq(run.config.intermediate),
             filler.config.eq(run.config),
             filler.layers.eq(self.layers),
             progress.next_pass.eq(runner.passes.p),

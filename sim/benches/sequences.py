@@ -151,7 +151,9 @@ class Sequence:
                 noise |= {layer_register(slot, field): self._setting(field.bits) for field in fields}
             yield Settings(noise)
         self._kind = int(rng.choice(KINDS))
-        values = network_registers(self.network, limits, Rule(int(rng.integers(len(Rule)))))
+        rule = Rule(int(rng.integers(len(Rule))))
+        # A rule without feedback matrices leaves those of the network unused.
+        values = network_registers(self.network, limits, Rule.OPZO) | {int(Reg.RULE): int(rule)}
         yield Settings(values | {int(Reg.INPUT): self._kind} | self._rates())
         yield from self._memories()
 
@@ -195,7 +197,9 @@ class Sequence:
                 sizes.append(Dense(self._size(most)))
         sizes.append(Dense(max(2, self._size(limits.classes))))
         steps, local = int(rng.integers(1, limits.steps + 1)), int(rng.integers(hidden + 1))
-        return Network(sizes, steps, local, block=int(rng.choice(BLOCKS)))
+        # Too many classes for it make a NetworkError.
+        intermediate = int(rng.integers(2, local + 1)) if local > 1 and rng.random() < 0.5 else 0
+        return Network(sizes, steps, local, block=int(rng.choice(BLOCKS)), intermediate=intermediate)
 
     def _size(self, most: int) -> int:
         """Number of neurons of a layer, or of inputs."""

@@ -137,8 +137,9 @@ class CoreBench:
             scale = rng.choice([1500, 4000, 30000], p=[0.5, 0.4, 0.1])
             scale = min(scale, top)
             weights[...] = rng.integers(-scale, scale + 1, weights.shape) >> low << low
-            blocks = [golden.feedback(layer)] if rule.feedback and layer is not golden.layers()[-1] else []
-            for entries in [*blocks, *([golden.local(layer)] if layer.local else [])]:
+            matrices = [golden.feedback(layer)] if rule.feedback and layer is not golden.layers()[-1] else []
+            matrices += [golden.local(layer)] if layer.local else []
+            for entries in [*matrices, *([golden.intermediate(layer)] if layer.intermediate else [])]:
                 largest = 1 << int(rng.integers(4, bits + low))
                 entries[...] = rng.integers(-largest, largest, entries.shape) >> low << low
             unused = np.arange(layer.words * self.limits.lanes).reshape(layer.words, 1, -1) >= layer.neurons
@@ -289,7 +290,7 @@ async def run_case(core: CoreBench, case: dict[str, Any]) -> None:
 
 def case_network(case: dict[str, Any]) -> Network:
     """Network of a case."""
-    others = {name: case[name] for name in ("leak", "reset", "block") if name in case}
+    others = {name: case[name] for name in ("leak", "reset", "block", "intermediate") if name in case}
     sizes = case["sizes"] if isinstance(case["sizes"], str) else tuple(case["sizes"])
     return Network(sizes, case["steps"], case["local"], Input[case["input"]], **others)
 

@@ -18,7 +18,7 @@ NETWORKS = (
 )
 """Odd maps without a pool, pools before a convolution and before dense layers; with 4, 8 and 16 lanes, channels are
 fewer than lanes, as many, and more."""
-SMALL = ("1x6x5-3c3-4", "2x8x8-4c3-p2-5c1-3", "1x4x6-5c3-p2-6-4", "1x1x4-4c3-3", "20-13-7-3")
+SMALL = ("1x6x5-3c3-4", "2x8x8-4c3-p2-5c1-3", "1x4x6-5c3-p2-6c1-6-4", "1x1x4-4c3-3", "20-13-7-3")
 """Networks of the quick tests; the last is dense."""
 USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT": 4, "MSE_SHIFT": 7, "SAMPLES": 0}
 USUAL |= {"CONVOLUTION_RATE": 140, "BATCH": 1}
@@ -33,8 +33,8 @@ BLOCK = 4
 def limits(networks, lanes, group):
     """Least limits of a device for all networks, with local readouts and blocks of any size up to BLOCK."""
     built = [
-        Network(sizes, local=len(Network(sizes).hidden), block=block).limits(lanes)
-        for sizes in networks
+        Network(sizes, local=depth, block=block, intermediate=depth if depth > 1 and "c" in sizes else 0).limits(lanes)
+        for sizes, depth in ((sizes, len(Network(sizes).hidden)) for sizes in networks)
         for block in (1, BLOCK)
     ]
     fields = {name: max(asdict(each)[name] for each in built) for name in asdict(built[0])}
@@ -54,19 +54,22 @@ def run(networks, lanes, group, cases, stall=0.0, testcase=None):
 
 
 def cases(networks, samples):
-    """Every rule with every kind of input; local readouts, rates, blocks, leaks and resets take turns."""
+    """Every rule with every kind of input; readouts of layers, rates, blocks, leaks and resets take turns."""
     found = []
     for sizes in networks:
         layers = len(Network(sizes).hidden)
         for kind in Input:
             for rule in Rule:
                 turn = len(found)
+                local = (turn + turn // len(Rule)) % (layers + 1)
+                teaches = local > 1 and rule is not Rule.ZO and sizes != SMALL[-1]
                 found.append(
                     {
                         "sizes": sizes,
                         "steps": 30 if kind.events else (6, 1, 8)[turn % 3],
                         "rule": rule.name,
-                        "local": turn % (layers + 1),
+                        "local": local,
+                        "intermediate": 2 + turn // len(Rule) % (local - 1) if teaches else 0,
                         "input": kind.name,
                         "block": (2, 1, 4)[turn // 2 % 3],
                         "leak": Leak(turn % len(Leak) if turn % 3 else Leak.HALF).text,
