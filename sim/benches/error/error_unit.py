@@ -39,12 +39,15 @@ class Driver:
 
     def __init__(self, dut: Any, rng: Random, classes: int) -> None:
         self.dut, self.rng, self.classes = dut, rng, classes
+        self.convolves = bench.parameters().get("convolves", False)
+        self.intermediate = rng.randrange(NETWORK) if self.convolves else None
+        """Layer of the intermediate readout."""
         self.scaled_losses = [0, 0]
         self.errors: list[int] = []
-        self.last_outputs: np.ndarray | None = None
-        """Of the last step, of any run; None while unknown."""
-        self.difference: np.ndarray | None = None
-        """Of the last odd step."""
+        self.last_outputs: dict[int, np.ndarray] = {}
+        """Of the last step of the network and of the intermediate readout, of any run, as far as known."""
+        self.differences: dict[tuple[int, int], np.ndarray] = {}
+        """Of the last odd step, by source and pair of steps; without convolutions there is a single one."""
         self.answer: tuple[int, int] | None = None
         """Prediction and loss of the last run."""
         self.sums, self.loss_sum = np.zeros(classes, np.int64), 0
@@ -53,6 +56,7 @@ class Driver:
             signal.value = 0
         for name in ("label", "rate", "mse_shift", "learn"):
             getattr(dut, f"settings__{name}").value = 0
+        dut.settings__intermediate.value = 0 if self.intermediate is None else self.intermediate + 1
         for name in ("class_", "source", "step"):
             getattr(dut, f"read__{name}").value = 0
         dut.settings__classes.value = classes
@@ -89,8 +93,9 @@ class Driver:
             while learn and self.rng.random() < local:
                 source, at = self.rng.randrange(NETWORK), self.rng.randrange(HISTORY_STEPS)
                 own = np.array(random_outputs(self.rng, self.classes))
-                flags = (bool(self.rng.getrandbits(1)) for _ in range(3))
-                await self.step(own, source, at, *flags, stall=stall)
+                last, odd, restart = (bool(self.rng.getrandbits(1)) for _ in range(3))
+                await self.step(own, source, at, last, odd, restart, stall=stall)
+                self._keep(own, source, at, odd=odd)
                 assert self.errors == [], "errors of a local readout for the network's"
                 assert self.answer in (None, self._answer()), "a local readout changed the last run's answer"
                 local_errors[source, at] = error_step(own, label, mse_shift=mse_shift)[0] * rate
@@ -115,13 +120,24 @@ class Driver:
                     await FallingEdge(dut.clk)
             else:
                 assert self.errors == [], f"errors without learning, {what}"
-            if odd:
-                self.difference = None if self.last_outputs is None else self.last_outputs - o
-            self.last_outputs = o
-            if self.difference is not None:
+            self._keep(o, NETWORK, step, odd=odd)
+            for (source, pair), expected in self.differences.items():
+                dut.read__source.value, dut.read__step.value = source, 2 * pair + self.rng.getrandbits(1)
                 difference = await self.read(dut.read__class_, dut.read__difference)
-                assert_equal(difference, self.difference, what=f"differences, {what}", seed=bench.seed())
+                where = f"differences of source {source}, pair {pair}, {what}"
+                assert_equal(difference, expected, what=where, seed=bench.seed())
         await self.check_answer()
+
+    def _keep(self, o: np.ndarray, source: int, step: int, *, odd: bool) -> None:
+        """Follow the differences that can be read after a step of the network or of the intermediate readout."""
+        if source not in (NETWORK, self.intermediate):
+            return
+        if odd:
+            pair = step // 2 if self.convolves else 0
+            self.differences.pop((source, pair), None)
+            if source in self.last_outputs:
+                self.differences[source, pair] = self.last_outputs[source] - o
+        self.last_outputs[source] = o
 
     def _add(self, o: np.ndarray, loss: int, *, restart: bool) -> None:
         """Sum up a step, modulo what the sums have room for."""
@@ -389,6 +405,7 @@ async def recovers_from_reset_anywhere(dut: Any) -> None:
         dut.rst.value = 0
         await FallingEdge(dut.clk)
         assert dut.progress__done.value == 0
-        driver.difference = driver.answer = driver.last_outputs = None
+        driver.answer = None
+        driver.differences, driver.last_outputs = {}, {}
         outputs = np.array([random_outputs(rng, classes) for _ in range(2)])
         await driver.run(outputs, rng.randrange(classes), 255, 2, 0)

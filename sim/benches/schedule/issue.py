@@ -35,11 +35,15 @@ INPUTS = (
     | dict.fromkeys(ANSWERS, 1)
     | {"traces__neuron_entry": ISSUE_CYCLES, "traces__input_entry": ISSUE_CYCLES}
 )
-OUTPUTS = dict.fromkeys(("traces__neuron", "traces__input", "mark"), ISSUE_CYCLES - 2) | {
-    "load": ISSUE_CYCLES - 1,
-    "command": ISSUE_CYCLES,
-    "tag": ISSUE_CYCLES,
-}
+OUTPUTS = (
+    {"errors__source": 0}
+    | dict.fromkeys(("traces__neuron", "traces__input", "mark"), ISSUE_CYCLES - 2)
+    | {
+        "load": ISSUE_CYCLES - 1,
+        "command": ISSUE_CYCLES,
+        "tag": ISSUE_CYCLES,
+    }
+)
 KINDS = (*map(int, Input), 3)
 """Values of register INPUT; 3 acts like SPIKES."""
 LEARN = (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
@@ -282,6 +286,8 @@ async def commands_what_the_item_means(dut: Any) -> None:
                     result = results[name][n]
                     fields = result if isinstance(result, dict) else {name: result}
                     assert part(fields, wanted, widths) == wanted, f"{name}, {where}"
+                if item["kind"] == Kind.FEEDBACK.value:
+                    assert results["errors__source"][n] == item["source"], where
                 if item["kind"] == Kind.LEARN_SPIKES.value:
                     neuron = answers["lists__active_neuron" if limits.gradients else "lists__active_row"]
                     index = neuron + item["below_base"] * limits.lanes

@@ -40,11 +40,11 @@ class Driver:
         self.source = StreamSource(dut, dut.clk, "passes", rng, shape=self.passes)
         self.windows = StreamSink(dut, dut.clk, "window", rng, shape=walk_layout())
         self.rows = StreamSource(dut, dut.clk, "rows", rng, shape=self.rows_layout)
-        self.classes = rng.randint(2, limits.classes)
+        self.classes, self.intermediate = rng.randint(2, limits.classes), rng.randint(1, limits.layers)
         self.part_ends = [0] * (CELL - 1)
         for name in ("start__may_start", "start__ops", "words__ready", "words__chain_free", "part_ends", "quiet"):
             getattr(dut, name).value = 0
-        dut.classes.value = self.classes
+        dut.classes.value, dut.intermediate.value = self.classes, self.intermediate
 
     def random_pass(self, kind: Kind, items: int, words: int, *, map: bool = False) -> Pass:
         """A pass of some layer that fits the device; with ``map`` the layer is a convolution."""
@@ -66,8 +66,8 @@ class Driver:
             settings["block_row"] = -(-size.width // block) * words
         settings["weight_base"] = rng.randrange(limits.rows - rows * (words - 1))
         settings["gradient_base"] = rng.randrange(max(1, limits.gradients - rows * words))
-        entries = 2 * self.classes * settings["block_words"]
-        entries += items if kind is Kind.FEEDBACK else 2 * self.classes * items
+        entries = 3 * self.classes * settings["block_words"]
+        entries += items if kind is Kind.FEEDBACK else 3 * self.classes * items
         settings["feedback_base"] = rng.randrange(limits.rows - entries) if kind in UNLISTED else 0
         settings["word_base"] = rng.randrange(limits.words)
         settings["block_base"] = rng.randrange(max(1, limits.blocks - settings["block_words"]))
@@ -103,7 +103,7 @@ class Driver:
             window = windows[word] if values["windows"] else [{}] * items
             for index, row in enumerate(window):
                 local = kind is Kind.FEEDBACK and settings["local_shift"] > 0 and index < self.classes
-                entries = self.classes * (2 if settings["local_shift"] else 1)
+                entries = self.classes * (1 + (settings["local_shift"] > 0) + values["intermediate"])
                 if kind is Kind.FEEDBACK:
                     base: int | None = settings["feedback_base"] + word * entries + index
                 elif kind is Kind.LOCAL:
@@ -115,6 +115,7 @@ class Driver:
                 # Fire of a convolution reads no row.
                 base = None if kind is Kind.FIRE and settings["kernel"] else base
                 wanted = self.wanted(settings, kind, word, index) | {"local": local, "base": base}
+                wanted["source"] = self.source_of(values, index) if kind is Kind.FEEDBACK else None
                 wanted["neuron"] = settings["neuron"]
                 lanes = settings["tail"] if part == settings["words"] - 1 else self.limits.lanes
                 if kind is Kind.LOCAL:
@@ -140,6 +141,13 @@ class Driver:
                     item["window_base"] = None if row["bias"] else row["base"]
                 rows.append(item)
         return rows
+
+    def source_of(self, values: dict[str, Any], entry: int) -> int:
+        """Readout whose errors an entry of FEEDBACK carries: the layer's own, the network's, then the intermediate."""
+        own = [values["layer"]] if values["settings"]["local_shift"] else []
+        sources = [*own, self.limits.layers, self.intermediate - 1]
+        source: int = sources[min(entry // self.classes, len(sources) - 1)]
+        return source
 
     def blocks_wanted(self, values: dict[str, Any], kind: Kind, outer: int, inner: int) -> dict[str, int | None]:
         """Fields of an item that convolutions need."""
@@ -257,7 +265,7 @@ def random_passes(driver: Driver, count: int, fewest: int = 1, *, maps: float = 
         kind = rng.choice(driver.kinds)
         items = rng.choice((fewest, rng.randint(fewest, 6), rng.randint(fewest, 40)))
         if kind is Kind.FEEDBACK and rng.random() < 0.8:
-            items = driver.classes * rng.choice((1, 2))
+            items = driver.classes * rng.choice((1, 2, 3))
         map = driver.limits.gradients > 0 and rng.random() < maps
         words = rng.randint(1, 3) if map else rng.choice((1, 2, rng.randint(1, 9)))
         passes.append(driver.random_pass(kind, items, words, map=map))

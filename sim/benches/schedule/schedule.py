@@ -99,6 +99,8 @@ class Run:
             want["step"] = step
         if kind in LISTED:
             want |= {"below": layer - 1, "below_base": self.layers[layer - 1]["word_base"]}
+        if kind is Kind.FEEDBACK:
+            want["intermediate"] = layer + 1 < self.config["intermediate"]
         part = {name: got[name] for name in want}
         assert part == want, (
             f"seed {bench.seed()}: pass {number} with {self.depth} hidden layers, T = {self.steps}, {self.rule.name}, "

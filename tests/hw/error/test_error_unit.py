@@ -11,17 +11,22 @@ from opzo.spec.formats import ERROR, EXP2_ONE_BITS, LOSS_BITS, MEMBRANE
 from opzo.spec.network import Limits
 
 
-def limits(classes):
-    return Limits(lanes=16, rows=1024, inputs=256, words=8, classes=classes)
+def limits(classes, gradients=0):
+    return Limits(
+        lanes=16, rows=1024, inputs=256, words=8, classes=classes, gradients=gradients, blocks=8 if gradients else 0
+    )
 
 
-@pytest.mark.parametrize(("device", "classes"), [(2, 2), (16, 10), (16, 16), (64, 64), (64, 3), (10, 10)])
-def test_unit_matches_golden(device, classes):
+@pytest.mark.parametrize(
+    ("device", "classes", "gradients"),
+    [(2, 2, 0), (16, 10, 0), (16, 16, 0), (64, 64, 0), (64, 3, 0), (10, 10, 0), (16, 10, 256)],
+)
+def test_unit_matches_golden(device, classes, gradients):
     run_bench(
-        ErrorUnit(limits(device)),
-        name=f"error-{device}",
+        ErrorUnit(limits(device, gradients)),
+        name=f"error-{device}-{gradients}",
         test_module="opzo.sim.benches.error.error_unit",
-        parameters={"classes": classes, "samples": 300 if classes < 64 else 100},
+        parameters={"classes": classes, "samples": 300 if classes < 64 else 100, "convolves": gradients > 0},
     )
 
 
@@ -29,7 +34,7 @@ def test_unit_matches_golden(device, classes):
 def test_readouts_come_in_while_errors_are_computed(device, classes):
     run_bench(
         ErrorUnit(limits(device)),
-        name=f"error-{device}",
+        name=f"error-{device}-0",
         test_module="opzo.sim.benches.error.error_overlap",
         parameters={"classes": classes, "samples": 100 if classes < 64 else 20},
     )

@@ -8,13 +8,14 @@ from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_SHIFT_MAX
 from opzo.spec.network import Limits
 
 
-@pytest.mark.parametrize(("words", "classes"), [(1, 2), (8, 16), (32, 64)])
-def test_estimator_matches_golden(words, classes):
+@pytest.mark.parametrize(("words", "classes", "matrices"), [(1, 2, 1), (8, 16, 1), (32, 64, 1), (2, 3, 2)])
+def test_estimator_matches_golden(words, classes, matrices):
+    convolution = {"gradients": 256, "blocks": words} if matrices > 1 else {}
     run_bench(
-        ScaleEstimator(Limits(lanes=16, rows=1024, inputs=256, words=words, classes=classes)),
-        name=f"scale-{words}-{classes}",
+        ScaleEstimator(Limits(lanes=16, rows=1024, inputs=256, words=words, classes=classes, **convolution)),
+        name=f"scale-{words}-{classes}-{matrices}",
         test_module="opzo.sim.benches.error.feedback_scale",
-        parameters={"words": words, "classes": classes},
+        parameters={"words": words, "classes": classes * matrices},
     )
 
 
