@@ -186,5 +186,26 @@ EDITS = (
     ),
 )
 
+# Found by the step `igl` of a device with convolutions.
+INTERMEDIATE_EDITS = (
+    (
+        "intermediate matrix carries the errors of the network",
+        "run",
+        "(self.core.intermediate(hidden.layer), self.intermediate)",
+        "(self.core.intermediate(hidden.layer), self.network)",
+    ),
+    (
+        "intermediate matrix never learns",
+        "run",
+        "enumerate(matrices, int(local))",
+        "enumerate(matrices[:1], int(local))",
+    ),
+    ("intermediate pair across runs", "run", "self.intermediate.last[...] = self.intermediate.outputs[-1]", "pass"),
+    ("tests end a pair", "run", "if self.feeds_back and core[Reg.INTERMEDIATE]:", "if core[Reg.INTERMEDIATE]:"),
+    ("feedback shift of one matrix", "run", "for entries, _ in matrices]", "for entries, _ in matrices[:1]]"),
+    ("one layer is not taught", "core", "slot + 1 < self[Reg.INTERMEDIATE]", "slot + 2 < self[Reg.INTERMEDIATE]"),
+    ("the layer teaches itself", "core", "slot + 1 < self[Reg.INTERMEDIATE]", "slot < self[Reg.INTERMEDIATE]"),
+)
+
 # Found by the step `long`, which takes longer than all previous steps together.
 SLOW = ("loss wraps", "loss sum of 20 bits", "readout sum of 30 bits")

@@ -29,6 +29,8 @@ class Regime(Enum):
     """Weights and noise are multiples of a quarter and matrix entries have one magnitude: comparisons often tie."""
 
 
+ENDS = (Regime.EXTREME, Regime.STRONG)
+"""Regimes in which most feedback entries are at a limit of their range."""
 EXTREME_SHARE = 0.7
 """Fraction of weights at a limit of the range, in neurons that are to saturate."""
 COARSE = WEIGHT.one >> 2
@@ -55,7 +57,8 @@ def image(network: Network, limits: Limits, random: np.random.Generator, regime:
         _put(rows, layer.weight_base, weights, layer, limits, random)
         if not readout:
             matrix = _entries(network, layer, random, regime)
-            _put(rows, layer.feedback_base, matrix, layer, limits, random)
+            for block, part in enumerate(np.split(matrix, layer.blocks, axis=1)):
+                _put(rows, layer.feedback_base + block * layer.words * len(part), part, layer, limits, random)
     return rows
 
 
@@ -91,23 +94,31 @@ def _weights(layer: Layer, random: np.random.Generator, *, readout: bool, frame:
 
 
 def _entries(network: Network, layer: Layer, random: np.random.Generator, regime: Regime) -> NDArray[np.int16]:
-    """Local readout, if any, and feedback matrix of a layer: (entries, neurons)."""
+    """Local readout, if any, and feedback matrices of a layer: (entries, blocks x neurons)."""
+    shape = network.classes, layer.blocks * layer.neurons
+    sets = [_matrix(shape, random, regime)]
+    if layer.local:
+        bound = random.uniform(0.5, 2.0) * WEIGHT.one
+        local = random.uniform(-bound, bound, shape).astype(np.int64)
+        if regime in ENDS:
+            _to_the_ends(local, random)
+        sets.insert(0, local)
+    if layer.intermediate:
+        sets.append(_matrix(shape, random, regime))
+    return np.concatenate(sets).astype(np.int16)
+
+
+def _matrix(shape: tuple[int, int], random: np.random.Generator, regime: Regime) -> NDArray[np.integer]:
+    """A feedback matrix."""
     bits = int(random.integers(5, 16))
-    matrix = random.integers(-(1 << bits), 1 << bits, (network.classes, layer.neurons)).clip(WEIGHT.min, WEIGHT.max)
-    extreme = regime in (Regime.EXTREME, Regime.STRONG)
-    if extreme:
+    matrix = random.integers(-(1 << bits), 1 << bits, shape).clip(WEIGHT.min, WEIGHT.max)
+    if regime in ENDS:
         _to_the_ends(matrix, random)
     elif regime is Regime.COARSE:
         # The mean magnitude is exactly at the threshold of the next feedback shift.
         size = FEEDBACK_MEAN_MAX << int(random.integers(FEEDBACK_SIZES))
-        matrix = random.choice([-size, size], matrix.shape)
-    if not layer.local:
-        return matrix.astype(np.int16)
-    bound = random.uniform(0.5, 2.0) * WEIGHT.one
-    local = random.uniform(-bound, bound, matrix.shape).astype(np.int64)
-    if extreme:
-        _to_the_ends(local, random)
-    return np.concatenate([local, matrix]).astype(np.int16)
+        matrix = random.choice([-size, size], shape)
+    return matrix
 
 
 def _to_the_ends(entries: NDArray[np.integer], random: np.random.Generator) -> None:
@@ -168,6 +179,9 @@ def _settings(
     if network.input is Input.FRAME:
         # The first run has the maximum number of steps.
         values[int(Reg.STEPS)] = int(random.integers(1, limits.steps + 1)) if number else limits.steps
+    if network.convolutions:
+        values[int(Reg.CONVOLUTION_RATE)] = int(random.integers(1 << Reg.CONVOLUTION_RATE.bits)) * (rate > 0)
+        values[int(Reg.BATCH)] = int(random.choice((0, 1, 2, 5)))
     for slot, layer in enumerate(network.layout(limits)[:-1]):
         values[layer_register(slot, LayerReg.FEEDBACK_SHIFT)] = int(random.integers(4 if top else 16))
         values[layer_register(slot, LayerReg.NEURON)] = int(random.integers(1 << NEURON_BITS))

@@ -7,6 +7,7 @@ from typing import NoReturn
 import numpy as np
 
 from opzo.host.driver.device import Device
+from opzo.host.driver.entry_sets import entry_sets
 from opzo.host.selftest.experiment import Experiment, Outcome
 from opzo.host.selftest.mismatch import MismatchError, require_equal
 from opzo.host.selftest.steps.registers import register_name
@@ -125,9 +126,10 @@ def _row_name(network: Network, limits: Limits, row: int) -> str:
     for number, layer in enumerate(layers, 1):
         entries = layer.weight_base - layer.feedback_base if number < len(layers) else 0
         if 0 <= row - layer.feedback_base < entries:
-            word, entry = divmod(row - layer.feedback_base, entries // layer.words)
-            what = "local readout" if layer.local and entry < network.classes else "feedback"
-            return f"{what} of layer {number}, word {word}, class {entry % network.classes}"
+            word, entry = divmod(row - layer.feedback_base, layer.entry_sets * network.classes)
+            kind, number_of_class = divmod(entry, network.classes)
+            what = entry_sets(layer)[kind].value
+            return f"{what} of layer {number}, word {word}, class {number_of_class}"
         if 0 <= row - layer.weight_base < layer.words * layer.rows:
             word, entry = divmod(row - layer.weight_base, layer.rows)
             source = "bias" if entry == layer.rows - 1 else f"input {entry}"

@@ -11,7 +11,14 @@ from opzo.host.selftest.runs_experiment import RunsExperiment
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN, MAX_LOCAL_CLASSES, Limits, Network
+from opzo.spec.network import (
+    MAX_CLASSES,
+    MAX_HIDDEN,
+    MAX_INTERMEDIATE_CLASSES,
+    MAX_LOCAL_CLASSES,
+    Limits,
+    Network,
+)
 from opzo.spec.rules import Input, Rule
 
 MOST_ROWS = 256
@@ -81,6 +88,13 @@ PLANS = (
     *(Plan(rule, kind, 2, 0, 10) for rule, kind in product(Rule, Input) if (rule, kind) not in _COVERED),
 )
 """All rules with all input kinds."""
+INTERMEDIATE_PLANS = (
+    Plan(Rule.OPZO, Input.SPIKES, 3, 3, 10),
+    Plan(Rule.OPZO, Input.FRAME, 3, 3, MAX_INTERMEDIATE_CLASSES, Regime.STRONG),
+    Plan(Rule.DFA, Input.GRADED, 2, 2, 5, Regime.EXTREME),
+    Plan(Rule.OPZO, Input.FRAME, 2, 2, 6, Regime.COARSE),
+)
+"""Networks with convolutions; the last local readout teaches the layers before it."""
 
 
 def experiment_of(
@@ -102,8 +116,14 @@ def experiment_of(
         )
         if have < want
     ]
+    return _experiment(plan, network, number, limits, random), missing
+
+
+def _experiment(
+    plan: Plan, network: Network, number: int, limits: Limits, random: np.random.Generator
+) -> RunsExperiment:
     content = image(network, limits, random, plan.regime)
-    words = sum(layer.words for layer in network.layout(limits)[:-1])
+    words = sum(layer.all_words for layer in network.layout(limits)[:-1])
     # The first network is at the end of all memories, the second at the start, others at random places.
     row, word = (
         most if number == 0 else 0 if number == 1 else int(random.integers(most + 1))
@@ -111,8 +131,28 @@ def experiment_of(
     )
     lfsr = lane_states(int(random.integers(1 << 31)), limits.lanes)
     work = runs(network, limits, RUNS, random, plan.regime)
-    title = f"{plan.title}, {network}"
-    return RunsExperiment(title, network, plan.rule, row, word, content, lfsr, work), missing
+    return RunsExperiment(f"{plan.title}, {network}", network, plan.rule, row, word, content, lfsr, work)
+
+
+def intermediate_experiment(
+    plan: Plan, number: int, limits: Limits, random: np.random.Generator
+) -> RunsExperiment | None:
+    """Experiment of one of INTERMEDIATE_PLANS; None where no network with two hidden layers or more fits."""
+    classes = min(plan.classes, limits.classes)
+    steps = HISTORY_STEPS + 1 if plan.input.events else limits.steps
+    for depth, side, more in product(range(plan.depth, 1, -1), (6, 4, 2), (1, -1, 1 - limits.lanes)):
+        # Layers differ in size, so that a mix-up shows.
+        first, second = limits.lanes + more, max(1, limits.lanes + more - 1)
+        parts = [f"{first}c3", "p2", f"{second}c3", "2c1"][: depth + 1]
+        text = f"2x{side}x{side}-{'-'.join(parts)}-{classes}"
+        try:
+            block = min(2, limits.block)
+            network = Network(text, steps, depth, plan.input, block, intermediate=depth)
+            network.check(limits)
+        except NetworkError:
+            continue
+        return _experiment(plan, network, number, limits, random)
+    return None
 
 
 def _smaller(plan: Plan) -> Iterator[Plan]:

@@ -89,10 +89,15 @@ class RunsExperiment:
                 device.write_registers(dict(run.registers))
             underway.append(device.start_run(run.payload, run.label, run.flags | RunFlag.OUTPUTS))
         answers += [device.finish_run(each, outputs=True) for each in underway]
-        words = sum(layer.words for layer in self.network.layout(device.limits)[:-1])
+        layers = self.network.layout(device.limits)
+        words = sum(layer.all_words for layer in layers[:-1])
         rows, words_used = range(self.row, self.row + len(self.image)), range(self.word, self.word + words)
         values = [(answer.prediction, answer.loss, *answer.outputs.tolist()) for answer in answers]
-        return Outcome(np.array(values, np.int64), read_state(device, rows, words_used))
+        state = read_state(device, rows, words_used)
+        gradients = sum(layer.rows * layer.words for layer in layers if layer.convolution)
+        if gradients:
+            state["GRADIENTS"] = device.read_memory(Space.GRADIENTS, 0, 2 * gradients)
+        return Outcome(np.array(values, np.int64), state)
 
     def _registers(self, limits: Limits) -> dict[int, int]:
         """Registers for the network at its place in the memories."""

@@ -13,6 +13,7 @@ from opzo.host.selftest.device_under_test import DeviceUnderTest
 from opzo.host.selftest.lossy_transport import LossyTransport
 from opzo.host.selftest.mismatch import MismatchError
 from opzo.host.selftest.steps.commands import commands_step
+from opzo.host.selftest.steps.intermediate import intermediate_step
 from opzo.host.selftest.steps.lfsr import lfsr_step
 from opzo.host.selftest.steps.link import link_step
 from opzo.host.selftest.steps.long import long_step
@@ -49,6 +50,7 @@ STEPS: dict[str, Callable[[DeviceUnderTest], str]] = {
     "training": training_step,
     "events": events_step,
     "conv": convolutions_step,
+    "igl": intermediate_step,
 }
 """Steps by name: each returns a line of text with its result, or raises MismatchError or LinkError."""
 

@@ -19,6 +19,7 @@ from opzo.host.selftest.device_under_test import DeviceUnderTest
 from opzo.host.selftest.lossy_transport import DIRECTIONS
 from opzo.host.selftest.mismatch import MismatchError
 from opzo.host.selftest.steps.commands import commands_step
+from opzo.host.selftest.steps.intermediate import intermediate_step
 from opzo.host.selftest.steps.lfsr import lfsr_step
 from opzo.host.selftest.steps.link import link_step
 from opzo.host.selftest.steps.memory import memory_step
@@ -92,6 +93,13 @@ def test_convolutions_are_trained_and_compared(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(learn, "gradient_step", lambda gradients, shift: gradient_step(gradients, shift) + 1)
     with pytest.raises(MismatchError):
         convolutions_step(dut_of(ModelTransport(FastCore(limits))))
+
+
+def test_intermediate_readouts_are_trained_and_compared() -> None:
+    limits = Network("1x8x8-8c3-p2-16c3-10").limits(4)
+    assert intermediate_step(dut_of(ModelTransport(FastCore(limits)))).startswith("4 cases of intermediate global")
+    without = intermediate_step(dut_of(ModelTransport(GoldenCore(SMALL_CHIP))))
+    assert without == "not done: the device was built without convolutions"
 
 
 @pytest.mark.usefixtures("quick")

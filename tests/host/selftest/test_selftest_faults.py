@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted import EDITS, SLOW
+from faulty_device import dut_of
+from planted import EDITS, INTERMEDIATE_EDITS, SLOW
 
 from opzo.host.driver import link
 from opzo.host.driver.device import Device
@@ -17,6 +18,8 @@ from opzo.host.driver.transport import Connection
 from opzo.host.selftest import suite, wire
 from opzo.host.selftest.contents import payload
 from opzo.host.selftest.device_under_test import prepare
+from opzo.host.selftest.mismatch import MismatchError
+from opzo.host.selftest.steps.intermediate import intermediate_step
 from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
 from opzo.sim.benches.faulty import Edit, golden_copy
 from opzo.sim.golden.core import GoldenCore
@@ -73,6 +76,15 @@ def test_fault_of_a_line_is_found(module: str, good: str, bad: str) -> None:
     if "wrap(" in bad:
         edits.append(Edit(module, "import numpy as np\n", "import numpy as np\n" + WRAP))
     assert not reports(transport_of(golden_copy(edits)))[-1].passed
+
+
+@pytest.mark.parametrize(
+    ("module", "good", "bad"), [pytest.param(*edit, id=what) for what, *edit in INTERMEDIATE_EDITS]
+)
+def test_fault_of_intermediate_learning_is_found(module: str, good: str, bad: str) -> None:
+    golden = golden_copy([Edit(module, good, bad)])
+    with pytest.raises(MismatchError):
+        intermediate_step(dut_of(transport_of(golden, Network("1x4x4-4c1-3").limits(4))))
 
 
 class CoupledRows(GoldenCore):

@@ -8,6 +8,7 @@ from opzo.host.driver.initial_weights import generator
 from opzo.host.selftest.difference import _row_name
 from opzo.host.selftest.digits_experiment import digit_samples, largest_network
 from opzo.host.selftest.lossy_transport import DIRECTIONS, KINDS, LossyTransport
+from opzo.host.selftest.plans import INTERMEDIATE_PLANS, intermediate_experiment
 from opzo.spec.errors import NetworkError
 from opzo.spec.network import Limits, Network
 from opzo.spec.rules import Input
@@ -77,6 +78,35 @@ def test_network_fits_and_fills_the_device(limits: Limits) -> None:
         assert all(len(run) > 2 for sample in samples for run in sample.runs) or network.inputs < 64
 
 
+def test_rows_of_blocks_are_named_as_they_lie() -> None:
+    network = Network("1x4x4-5c1-3c1-2", local=2, intermediate=2)
+    limits = network.limits(4)
+    assert [_row_name(network, limits, row) for row in (4, 5, 6, 42, 47)] == [
+        "intermediate feedback matrix of layer 1, word 0, class 0",
+        "intermediate feedback matrix of layer 1, word 0, class 1",
+        "local readout of layer 1, word 1, class 0",
+        # Two words in each of four blocks.
+        "local readout of layer 1, word 7, class 0",
+        "intermediate feedback matrix of layer 1, word 7, class 1",
+    ]
+    assert _row_name(network, limits, 48) == "weights of layer 1, word 0, input 0"
+
+
+@pytest.mark.parametrize("net", ["1x4x4-4c1-3", "1x8x8-8c3-p2-16c3-10"])
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_intermediate_experiments_fit_and_lie_anywhere(net: str, lanes: int) -> None:
+    limits = Network(net).limits(lanes)
+    places = set()
+    for number, plan in enumerate(INTERMEDIATE_PLANS):
+        experiment = intermediate_experiment(plan, number, limits, generator(number))
+        assert experiment is not None
+        experiment.network.check(limits)
+        assert experiment.network.intermediate == experiment.network.local == len(experiment.network.hidden) >= 2
+        assert experiment.row + len(experiment.image) <= limits.rows
+        places.add((experiment.row, experiment.word))
+    assert len(places) == len(INTERMEDIATE_PLANS)
+
+
 def test_device_that_holds_nothing_is_refused() -> None:
     with pytest.raises(NetworkError, match="too small for any test network"):
         largest_network(Limits(lanes=4, rows=5, inputs=3, words=1, classes=2), 2, Input.FRAME)
@@ -88,8 +118,8 @@ def test_rows_are_named_as_they_lie() -> None:
     assert names[:5] == [
         "local readout of layer 1, word 0, class 0",
         "local readout of layer 1, word 0, class 1",
-        "feedback of layer 1, word 0, class 0",
-        "feedback of layer 1, word 0, class 1",
+        "feedback matrix of layer 1, word 0, class 0",
+        "feedback matrix of layer 1, word 0, class 1",
         "local readout of layer 1, word 1, class 0",
     ]
     assert names[8:13] == [
