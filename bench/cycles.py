@@ -1,13 +1,15 @@
 """Clock cycles per sample compared with the cost model: python bench/cycles.py --json
 
-Trains on the simulated chip and compares its cycle counters with the cost model of docs/machine.md, one cycle for each
-row-word and feedback entry as counted by the chip; the rest is pipeline fill, error unit and waiting. With --checkpoint
-the firing rates are those of a trained network. With event data, also measures the cost of a time step without events.
+Runs the same samples through the simulated chip and through the compiled model, which counts the cycles of the cost
+model of docs/machine.md; the rest is pipeline fill, error unit and waiting. All other counters of the two must be
+equal. With --checkpoint the firing rates are those of a trained network. With event data, also measures the cost of a
+time step without events.
 """
 
 import argparse
 import json
 import sys
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,63 +19,66 @@ from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.input_order import channel_last_shape
 from opzo.host.training.checkpoint import Checkpoint
-from opzo.host.training.config import Hyperparameters
+from opzo.host.training.config import Config, Hyperparameters
 from opzo.host.training.evaluation import Samples
 from opzo.host.training.schedule_registers import schedule_registers
 from opzo.host.training.trainer import Trainer
 from opzo.spec.commands import RunFlag
+from opzo.spec.errors import OpzoError
 from opzo.spec.events import Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.network import Network
-from opzo.spec.registers import Counter
+from opzo.spec.registers import TIMING_COUNTERS, Counter
 from opzo.spec.rules import Input
 
-MODEL = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN)
-"""Counters of row-words and feedback entries moved; each takes a cycle in the cost model."""
+DEVICES = {"counted": "rtl", "model": "fast"}
+"""Devices whose counters give the cycles of the chip and of the cost model."""
+SHOWN = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN, Counter.ACCUMULATE, Counter.FIRE)
 
 
-def measure(device: Device, samples: Samples, count: int, *, train: bool) -> dict[str, Any]:
-    """Run ``count`` samples; return cycles per sample, those of the cost model, its parts, the ratio, words fired."""
-    device.clear_counters()
-    assert device.network is not None
-    sent = samples.samples(channel_last=channel_last_shape(device.network))
-    done = sum(1 for _ in device.run(islice(sent, count), train=train))
-    counters = device.counters()
-    counted, model = (total / done for total in cycles(device, train=train))
+def measure(devices: dict[str, Device], samples: Samples, count: int, *, train: bool) -> dict[str, Any]:
+    """Run ``count`` samples; return cycles per sample, those of the cost model, their ratio, and what was counted."""
+    counters = {}
+    for name, device in devices.items():
+        device.clear_counters()
+        assert device.network is not None
+        sent = samples.samples(channel_last=channel_last_shape(device.network))
+        done = sum(1 for _ in device.run(islice(sent, count), train=train))
+        counters[name] = device.counters()
+    for counter in Counter:
+        counts = [each[counter] for each in counters.values()]
+        if counter not in TIMING_COUNTERS and len(set(counts)) > 1:
+            raise OpzoError(f"counter {counter.name} is {counts[0]} in the chip and {counts[1]} in the compiled model")
+    cycles = {name: each[_cycles(train=train)] / done for name, each in counters.items()}
     return {
         "samples": done,
-        "counted": round(counted, 1),
-        "model": round(model, 1),
-        "ratio": round(counted / model, 4),
-        **{counter.name.lower(): round(counters[counter] / done, 1) for counter in (*MODEL, Counter.FIRE)},
+        **{name: round(each, 1) for name, each in cycles.items()},
+        "ratio": round(cycles["counted"] / cycles["model"], 4),
+        **{counter.name.lower(): round(counters["counted"][counter] / done, 1) for counter in SHOWN},
     }
 
 
-def measure_idle(device: Device, *, train: bool) -> dict[str, float]:
+def measure_idle(devices: dict[str, Device], *, train: bool) -> dict[str, float]:
     """Cycles of a time step without events, counted and by the model: alone, and with its share of the run overhead."""
-    totals = []
-    for steps in (HISTORY_STEPS // 2, HISTORY_STEPS):
-        payload = encode_steps(Chunk.of_steps([[]] * steps), graded=False)
-        flags = RunFlag.TRAIN if train else RunFlag(0)
-        # The second run has no traces to update.
-        for fresh in (RunFlag.FRESH, RunFlag(0)):
-            device.clear_counters()
-            device.finish_run(device.start_run(payload, 0, flags | fresh))
-        totals.append(cycles(device, train=train))
-    (few, few_model), (all_, all_model) = totals
-    rest = HISTORY_STEPS - HISTORY_STEPS // 2
-    return {
-        "counted": (all_ - few) / rest,
-        "model": (all_model - few_model) / rest,
-        "counted_with_start_and_end": all_ / HISTORY_STEPS,
-    }
+    figures = {}
+    for name, device in devices.items():
+        totals = []
+        for steps in (HISTORY_STEPS // 2, HISTORY_STEPS):
+            payload = encode_steps(Chunk.of_steps([[]] * steps), graded=False)
+            flags = RunFlag.TRAIN if train else RunFlag(0)
+            # The second run has no traces to update.
+            for fresh in (RunFlag.FRESH, RunFlag(0)):
+                device.clear_counters()
+                device.finish_run(device.start_run(payload, 0, flags | fresh))
+            totals.append(device.counters()[_cycles(train=train)])
+        few, all_ = totals
+        figures[name] = (all_ - few) / (HISTORY_STEPS - HISTORY_STEPS // 2)
+        figures[f"{name}_with_start_and_end"] = all_ / HISTORY_STEPS
+    return figures
 
 
-def cycles(device: Device, *, train: bool) -> tuple[int, int]:
-    """Cycles since the counters were cleared, and the cost model's."""
-    counters = device.counters()
-    counted = counters[Counter.TRAIN_CYCLES if train else Counter.TEST_CYCLES]
-    return counted, sum(counters[counter] for counter in MODEL)
+def _cycles(*, train: bool) -> Counter:
+    return Counter.TRAIN_CYCLES if train else Counter.TEST_CYCLES
 
 
 def main() -> int:
@@ -88,41 +93,56 @@ def main() -> int:
     parser.add_argument("--samples", type=int, default=1000, help="samples of each kind (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
-
-    data = load_data(args.data, args.data_root)
-    checkpoint = Checkpoint.load(args.checkpoint) if args.checkpoint else None
-    if checkpoint:
-        network = checkpoint.network
-    elif isinstance(data.train, Events):
-        network = Network.parse(args.net, data.train.steps, args.local, data.train.input)
-    else:
-        network = Network.parse(args.net, local=args.local)
-    hyper = Hyperparameters()
-    with open_device("rtl", network, args.lanes) as device:
-        Trainer(device, network, hyper, checkpoint)
-        device.write_registers(schedule_registers(hyper, 0, args.samples))
-        figures: dict[str, Any] = {
-            "network": str(network),
-            "local": network.local,
-            "lanes": args.lanes,
-            "train": measure(device, data.train, args.samples, train=True),
-            "test": measure(device, data.test, args.samples, train=False),
-        }
-        if network.input is Input.SPIKES:
-            figures |= {f"idle_{name}": measure_idle(device, train=name == "train") for name in ("train", "test")}
+    try:
+        figures = compare(args)
+    except OpzoError as error:
+        print(f"opzo: error: {error}", file=sys.stderr)
+        return 2
     if args.json:
         print(json.dumps(figures))
         return 0
-    print(f"{network}, {args.lanes} lanes")
+    print(f"{figures['network']}, {args.lanes} lanes")
     for kind in ("train", "test"):
         row = figures[kind]
-        print(f"{kind:5}  counted {row['counted']:8.1f}  model {row['model']:8.1f}  ratio {row['ratio']:.3f}")
+        print(f"{kind:5}  counted {row['counted']:9.1f}  model {row['model']:9.1f}  ratio {row['ratio']:.3f}")
         if idle := figures.get(f"idle_{kind}"):
             print(
                 f"       time step without events {idle['counted']:.1f}  model {idle['model']:.1f}  "
                 f"with its share of a run's start and end {idle['counted_with_start_and_end']:.1f}"
             )
     return 0
+
+
+def compare(args: argparse.Namespace) -> dict[str, Any]:
+    """Figures of the chip and of the cost model."""
+    checkpoint = Checkpoint.load(args.checkpoint) if args.checkpoint else None
+    coding = checkpoint.contrast if checkpoint else None
+    data = load_data(args.data, args.data_root, contrast=coding)
+    if checkpoint:
+        network = checkpoint.network
+    elif isinstance(data.train, Events):
+        network = Network.parse(args.net, data.train.steps, args.local, data.train.input)
+    else:
+        network = Network.parse(args.net, local=args.local)
+    hyper = Config.of(checkpoint.settings, str(args.checkpoint)) if checkpoint else Hyperparameters()
+    with ExitStack() as stack:
+        devices = {
+            name: stack.enter_context(open_device(device, network, args.lanes)) for name, device in DEVICES.items()
+        }
+        for device in devices.values():
+            Trainer(device, network, hyper, checkpoint)
+            device.write_registers(schedule_registers(hyper, 0, args.samples))
+        figures: dict[str, Any] = {
+            "network": str(network),
+            "local": network.local,
+            "intermediate": network.intermediate,
+            "lanes": args.lanes,
+            "train": measure(devices, data.train, args.samples, train=True),
+            "test": measure(devices, data.test, args.samples, train=False),
+        }
+        if network.input is Input.SPIKES:
+            figures |= {f"idle_{name}": measure_idle(devices, train=name == "train") for name in ("train", "test")}
+    return figures
 
 
 if __name__ == "__main__":
