@@ -35,7 +35,7 @@ def run_bench(
     parameters: dict[str, object] | None = None,
     seed: int | None = None,
     testcase: str | Sequence[str] | None = None,
-    public: bool = False,
+    public: Sequence[str] = (),
     models: Sequence[Path] = (),
 ) -> None:
     """Convert ``component`` to Verilog, compile it and run the cocotb tests of ``test_module`` on it.
@@ -54,8 +54,9 @@ def run_bench(
         Value returned by `seed` in the testbench; None: ``$OPZO_SEED``, else 1.
     testcase : str, sequence of str or None
         Run only these tests of the module; None: all.
-    public : bool
-        Let the testbench access all internal signals and memories, not only the ports; slower.
+    public : sequence of str
+        Names of internal signals and memories, in any module, that the testbench accesses besides the ports; ``*``
+        stands for any characters. Each costs time: what nobody sees is optimised away.
     models : sequence of Path
         Verilog of modules that ``component`` instantiates: models of a vendor's primitives.
     """
@@ -103,19 +104,15 @@ def bench_root() -> Path:
     return cache_root() / "sim_build"
 
 
-def _build(text: str, name: str, public: bool, waves: bool) -> Path:
+def _build(text: str, name: str, public: Sequence[str], waves: bool) -> Path:
     import cocotb_tools.config
 
     libs, share = cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir
     options = ["--vpi", "-O3", "--x-assign", "fast", "--x-initial", "fast"]
-    control = ""
-    if public:
-        options.append("--public-flat-rw")
-    else:
-        ports = re.search(rf"^module {TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
-        assert ports is not None
-        for port in re.findall(r"\w+", ports[1]):
-            control += f'public_flat_rw -module "{TOP}" -var "{port}"\n'
+    ports = re.search(rf"^module {TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
+    assert ports is not None
+    seen = [(TOP, port) for port in re.findall(r"\w+", ports[1])] + [("*", signal) for signal in public]
+    control = "".join(f'public_flat_rw -module "{module}" -var "{signal}"\n' for module, signal in seen)
     flags, runtime = [], ["verilated", "verilated_vpi", "verilated_threads"]
     if waves:
         options.append("--trace")

@@ -9,9 +9,12 @@ from opzo.hw.lib.row_memory import BANK_ROWS
 from opzo.spec.formats import GRADIENT, MEMBRANE
 from opzo.spec.network import Limits
 
+PUBLIC = ("bank_*", "memory", "membrane", "entries", "state")
+"""Signals and memories that the testbench of a core accesses."""
+
 
 class CoreState:
-    """State of the core ``dut`` (built with ``public=True``), read and written without using clock cycles.
+    """State of the core ``dut`` (built with ``public=PUBLIC``), read and written without using clock cycles.
 
     Parameters
     ----------

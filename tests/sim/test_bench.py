@@ -79,7 +79,7 @@ def test_broken_stream_rule_is_found(fault, message):
 
 def test_inner_signals_when_public():
     run_bench(
-        Stage(), name="bench", test_module="opzo.sim.benches.self.bench", testcase="sees_inner_signals", public=True
+        Stage(), name="bench", test_module="opzo.sim.benches.self.bench", testcase="sees_inner_signals", public=["held"]
     )
 
 

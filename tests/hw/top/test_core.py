@@ -11,6 +11,7 @@ from opzo.hw.lib.primitives import Primitives
 from opzo.hw.lib.row_memory import READ_LATENCY, RowMemory
 from opzo.hw.neurons.neuron_state import NeuronState
 from opzo.sim.benches.bench import run_bench
+from opzo.sim.benches.core_state import PUBLIC
 from opzo.spec.network import Network
 from opzo.spec.neurons import Leak, Reset
 from opzo.spec.rules import Input, Rule
@@ -39,7 +40,7 @@ def run(sizes, lanes, weight_bits, group, cases, stall, networks=0, **others):
         Core(limits),
         name=f"core-{lanes}-{weight_bits}",
         test_module="opzo.sim.benches.top.core",
-        public=True,
+        public=PUBLIC,
         parameters={"limits": asdict(limits), "stall": stall, "cases": cases, "networks": networks},
     )
 

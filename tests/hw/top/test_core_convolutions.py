@@ -5,6 +5,7 @@ import pytest
 from opzo.boards.fit import tight_limits
 from opzo.hw.core import Core
 from opzo.sim.benches.bench import run_bench
+from opzo.sim.benches.core_state import PUBLIC
 from opzo.spec.network import Limits, Network
 from opzo.spec.neurons import Leak, Reset
 from opzo.spec.rules import Input, Rule
@@ -47,7 +48,7 @@ def run(networks, lanes, group, cases, stall=0.0, testcase=None):
         Core(device),
         name=f"core-convolutions-{lanes}",
         test_module="opzo.sim.benches.top.core",
-        public=True,
+        public=PUBLIC,
         parameters={"limits": asdict(device), "stall": stall, "cases": cases, "networks": 0},
         testcase=testcase,
     )
@@ -105,6 +106,6 @@ def test_core_of_the_smallest_chip_matches_golden():
         Core(device),
         name="core-convolutions-tight",
         test_module="opzo.sim.benches.top.core",
-        public=True,
+        public=PUBLIC,
         parameters={"limits": asdict(device), "stall": 0.0, "cases": turns, "networks": 0},
     )
