@@ -20,7 +20,8 @@ from opzo.system.child import end_children
 
 DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0")
 SMALL = 400_000
-"""Size in bytes of the generated C++ up to which one compilation is faster than several in parallel."""
+"""Size in bytes of the generated C++ up to which one compilation is faster than several: each reads the headers, which
+takes a second."""
 
 
 @dataclass(frozen=True)
@@ -105,19 +106,16 @@ def build_verilated(
     )
     slow = sorted(build.glob("*__Slow.cpp"))
     fast = sorted(set(build.glob("*.cpp")) - set(slow))
-    if sum(path.stat().st_size for path in [*fast, *slow]) < SMALL:
-        fast, slow = [_joined(build / "fast.cpp", fast)], [_joined(build / "slow.cpp", slow)]
     jobs = [*((path, (*flags, *optimise)) for path in [*fast, *sources]), *((path, (*flags, "-O0")) for path in slow)]
+    if sum(path.stat().st_size for path in [*fast, *slow]) < SMALL:
+        joined = build / "all.cpp"
+        joined.write_text("".join(f'#include "{path}"\n' for path, _ in jobs))
+        jobs = [(joined, (*flags, *optimise))]
     # Largest first, so that the last compilation is short.
     jobs.sort(key=lambda job: -job[0].stat().st_size)
     compiled = [*_compile(tools, jobs, build), *objects]
     run_tool([*tools.cxx, "-o", f"../{target}", *map(str, compiled), "-pthread", *link], build)
     shutil.rmtree(build)
-
-
-def _joined(path: Path, parts: Sequence[Path]) -> Path:
-    path.write_text("".join(f'#include "{part.name}"\n' for part in parts))
-    return path
 
 
 def _compile(tools: Toolchain, jobs: Sequence[tuple[Path, Sequence[str]]], folder: Path) -> list[Path]:
