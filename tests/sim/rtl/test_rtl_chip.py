@@ -131,7 +131,7 @@ def test_samples_end_in_the_golden_state(chip: RtlTransport, net: str, rule: str
 
 @pytest.mark.parametrize("kind", list(Input))
 def test_convolutions_end_in_the_golden_state(kind: Input) -> None:
-    network = Network("1x8x8-8c3-p2-16c3-10", steps=6, local=1, input=kind)
+    network = Network("1x8x8-8c3-p2-16c3-10", steps=6, local=2, input=kind, intermediate=2)
     limits, hyper = network.limits(8), Hyperparameters(rule="opzo", seed=SEED, batch=3)
     transport = RtlTransport(limits)
     rng = np.random.default_rng(SEED)
@@ -150,6 +150,7 @@ def test_convolutions_end_in_the_golden_state(kind: Input) -> None:
         counters.append({k: v for k, v in device.counters().items() if k not in TIMING_COUNTERS})
     transport.close()
     assert answers[0] == answers[1]
+    assert states[1].intermediate[0].any()
     for name in (field.name for field in fields(State)):
         actual, expected = (getattr(state, name) for state in states)
         pairs = zip(actual, expected, strict=True) if isinstance(actual, tuple | list) else [(actual, expected)]
