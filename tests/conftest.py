@@ -1,4 +1,4 @@
-"""Fixtures shared by test modules; time limits; signals."""
+"""Fixtures shared by test modules; order of files; time limits; signals."""
 
 import shutil
 import signal
@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import SMALL
+from long_files import LONG
 
 from opzo.host.cli.main import main
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Remove the time limit of slow tests."""
+    """Begin with the long files, so that parallel workers end together; remove the time limit of slow tests."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(0))
