@@ -388,12 +388,13 @@ class Network:
             return
         if not self.convolutions:
             raise NetworkError(
-                f"intermediate is {layer}; intermediate global learning needs convolutions, which {self} has not"
+                f"intermediate is {layer}; intermediate global learning needs convolutions, and {self} has none: "
+                "set intermediate to 0 (--intermediate 0)"
             )
         if layer == 1 or layer > self.local:
             raise NetworkError(
                 f"intermediate is {layer}; it must be a hidden layer with a local readout (local is {self.local}) and "
-                "with a hidden layer before it"
+                "with a hidden layer before it; raise local (--local -1 is all), or name another layer (--intermediate)"
             )
         if self.classes > MAX_INTERMEDIATE_CLASSES:
             raise NetworkError(

@@ -10,7 +10,8 @@ from types import ModuleType, SimpleNamespace
 PACKAGE = "opzo.sim.golden"
 MODULES = (
     *("saturate", "lfsr", "counters", "credit", "error", "feedback", "fire", "integrate", "local_readout"),
-    *("feedback_scale", "traces", "update", "hidden", "windows", "gradient", "learn", "run", "core", "link"),
+    *("feedback_scale", "traces", "update", "hidden", "readouts", "windows", "gradient"),
+    *("learn", "run", "core", "link"),
 )
 """Modules in import order: each imports only earlier ones."""
 

@@ -100,7 +100,7 @@ def test_a_run_stopped_within_a_batch_resumes_with_the_same_bits(tmp_path: Path)
         ),
         (
             ["--net", "16-9-9-3", "--local", "2", "--intermediate", "2"],
-            "intermediate global learning needs convolutions, which 16-9-9-3 has not",
+            "intermediate global learning needs convolutions, and 16-9-9-3 has none",
         ),
         (
             ["--net", "1x4x4-3c3-3c3-22", "--local", "2", "--intermediate", "2"],
