@@ -40,7 +40,8 @@ def _of_lists(limits: Limits) -> Iterator[tuple[int, Shape]]:
     """Lists of spikes and of active rows, ends of positions in them, words of spikes that wait."""
     neurons = limits.words * limits.lanes
     yield 1, (2 * neurons, entry_bits(limits))
-    yield 1, (neurons, limits.neuron_bits + entry_bits(limits))
+    yield 1, (neurons, limits.neuron_bits)
+    yield 1, (limits.words, entry_bits(limits))
     yield 1, (neurons, ENTRY.size)
     # A span is read at both ends at once.
     yield 2, (2 * limits.words, neurons.bit_length())

@@ -11,6 +11,7 @@ from opzo.hw.counters import counted
 from opzo.hw.decode import decode_input
 from opzo.hw.input.event_buffer import EventReadSignature
 from opzo.hw.input.event_ends import EventEnds, step_events
+from opzo.hw.input.neuron_rows import NeuronRows
 from opzo.hw.input.position_ends import RunSpanSignature
 from opzo.hw.input.scanner import entry_bits, finished_layout, fired_layout
 from opzo.hw.input.spike_encoder import SpikeEncoder, list_layout
@@ -39,11 +40,9 @@ class RowListSignature(Signature):
     -------
     step_list : Out(list_layout), below_base : Out, index : Out
         Which step list; first word of the layer whose active neurons are asked for; index in the list.
-    is_map : Out(1)
-        One cycle after ``index``: that layer is a convolution.
-    step_row, active_row, active_neuron, input_row : In
-        Row of the neuron that spiked in the time step, of the neuron that was active in this run or before and its
-        number in the layer, of the input that was. Rows of hidden neurons are entries (`entry_bits`).
+    step_row, active_neuron, input_row : In
+        Row of the neuron that spiked in the time step (`entry_bits`), number of the neuron that was active in this run
+        or before, row of the input that was.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -51,10 +50,8 @@ class RowListSignature(Signature):
             {
                 "step_list": Out(list_layout(limits)),
                 "below_base": Out(limits.word_bits),
-                "is_map": Out(1),
                 "index": Out(limits.neuron_bits if limits.gradients else limits.row_bits),
                 "step_row": In(entry_bits(limits)),
-                "active_row": In(entry_bits(limits)),
                 "active_neuron": In(limits.neuron_bits),
                 "input_row": In(limits.input_bits),
             }
@@ -62,7 +59,11 @@ class RowListSignature(Signature):
 
 
 class TraceSignature(Signature):
-    """Entries of neuron ``neuron`` (with the base of its layer) and input ``input``, answered two cycles later."""
+    """Entries of neuron ``neuron`` (with the base of its layer) and input ``input``, answered two cycles later.
+
+    ``word_row``, one cycle later: row of the first lane of the neuron's word, in a build with convolutions. Without
+    them the rows of neurons are their numbers.
+    """
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(
@@ -70,6 +71,7 @@ class TraceSignature(Signature):
                 "neuron": Out(limits.neuron_bits),
                 "input": Out(limits.input_bits),
                 "neuron_entry": In(ENTRY),
+                "word_row": In(entry_bits(limits)),
                 "input_entry": In(ENTRY),
             }
         )
@@ -186,9 +188,7 @@ class ActiveRows(wiring.Component):
         m.submodules.encoder = encoder = SpikeEncoder(limits)
         scans = limits.gradients > 0
         neurons, rows = (words << lane if scans else 0 for words in (limits.words, limits.input_words))
-        m.submodules.traces = traces = Traces(
-            limits.neuron_bits, limits.layers, entry_bits(limits) if scans else 0, rows=neurons, scans=scans
-        )
+        m.submodules.traces = traces = Traces(limits.neuron_bits, limits.layers, rows=neurons, scans=scans)
         m.submodules.inputs = inputs = Traces(input_bits, 1, rows=rows, scans=scans)
         # Events wait here until the traces of the inputs have been advanced; all events of a run have room. With
         # convolutions, where inputs are many, no pass reads events before. A FIFO of less than three entries does not
@@ -224,8 +224,6 @@ class ActiveRows(wiring.Component):
             traces.list_index.eq(lists.index + (lists.below_base << lane)),
             inputs.list_index.eq(lists.index),
             lists.step_row.eq(encoder.step_row),
-            # Neurons of dense layers have their number as row.
-            lists.active_row.eq(Mux(lists.is_map, traces.list_entry, traces.row)),
             lists.active_neuron.eq(traces.row),
             lists.input_row.eq(inputs.row),
             traces.index.eq(read.neuron),
@@ -248,6 +246,13 @@ class ActiveRows(wiring.Component):
             progress.lists_done.eq(lists_done & sorted_),
         ]
         if scans:
+            m.submodules.neuron_rows = neuron_rows = NeuronRows(limits)
+            m.d.comb += [
+                neuron_rows.word_base.eq(encoder.word_base),
+                neuron_rows.placed.eq(encoder.placed),
+                neuron_rows.neuron.eq(read.neuron),
+                read.word_row.eq(neuron_rows.row),
+            ]
             self._sort(m, encoder, traces, inputs, lists_done, sorted_)
             self._pass_events(m, mark, encoder, traces, inputs)
         else:

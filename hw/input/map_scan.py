@@ -29,8 +29,8 @@ def scan_layout() -> data.StructLayout:
     )
 
 
-def scanned_layout(bits: int, entry_bits: int) -> data.StructLayout:
-    """A neuron of a scan: its number ``row`` and its ``entry`` of the list (`opzo.hw.input.scanner.entry_bits`).
+def scanned_layout(bits: int) -> data.StructLayout:
+    """A neuron of a scan: its number ``row``.
 
     ``ends``: the last one of position (where a pool follows, of a position of cell) ``place``; ``ends_part``: the last
     one of part ``part`` of all cells.
@@ -38,7 +38,6 @@ def scanned_layout(bits: int, entry_bits: int) -> data.StructLayout:
     return data.StructLayout(
         {
             "row": bits,
-            "entry": entry_bits,
             "ends": 1,
             "place": LAYER["positions"].shape,
             "ends_part": 1,
@@ -54,8 +53,8 @@ class MapScan(wiring.Component):
 
     Parameters
     ----------
-    bits, entry_bits : int
-        Bits of the number of a neuron, and of an entry.
+    bits : int
+        Bits of the number of a neuron.
 
     Members
     -------
@@ -73,13 +72,13 @@ class MapScan(wiring.Component):
     neuron: data.View
     last: Signal
 
-    def __init__(self, bits: int, entry_bits: int) -> None:
+    def __init__(self, bits: int) -> None:
         super().__init__(
             {
                 "start": In(1),
                 "map": In(scan_layout()),
                 "valid": Out(1),
-                "neuron": Out(scanned_layout(bits, entry_bits)),
+                "neuron": Out(scanned_layout(bits)),
                 "last": Out(1),
             }
         )
@@ -87,16 +86,14 @@ class MapScan(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         map, neuron = self.map, self.neuron
-        row, entry = neuron.row.shape(), neuron.entry.shape()
-        # First neuron of the position, of the part, and the entry of the position's first neuron.
+        row = neuron.row.shape()
+        # First neuron of the position, and of the part.
         place = record(
             data.StructLayout(
                 {
                     "row": row,
                     "position_row": row,
                     "part_row": row,
-                    "entry": entry,
-                    "position_entry": entry,
                     "channel": map.channels.shape(),
                     "position": map.positions.shape(),
                     "part": CELL_BITS,
@@ -113,7 +110,6 @@ class MapScan(wiring.Component):
             ends_part.eq(ends & (position >= map.positions)),
             self.last.eq(ends_part & (~map.by_parts | place.part.all())),
             neuron.row.eq(place.row),
-            neuron.entry.eq(place.entry),
             neuron.ends.eq(ends & ~map.by_parts),
             neuron.place.eq(Mux(map.cells, place.position >> CELL_BITS, place.position)),
             neuron.ends_part.eq(ends_part & map.by_parts),
@@ -122,21 +118,14 @@ class MapScan(wiring.Component):
         with m.If(self.valid):
             m.d.sync += [
                 place.row.eq(place.row + 1),
-                place.entry.eq(place.entry + 1),
                 place.channel.eq(place.channel + 1),
             ]
             with m.If(ends):
-                next_row, next_entry = Signal(row), Signal(entry)
-                shared = map.cells & ~map.by_parts & ~place.position[:CELL_BITS].all()
-                m.d.comb += [
-                    next_row.eq(place.position_row + row_step),
-                    next_entry.eq(place.position_entry + Mux(shared, 0, map.channels)),
-                ]
+                next_row = Signal(row)
+                m.d.comb += next_row.eq(place.position_row + row_step)
                 m.d.sync += [
                     place.row.eq(next_row),
                     place.position_row.eq(next_row),
-                    place.entry.eq(next_entry),
-                    place.position_entry.eq(next_entry),
                     place.channel.eq(0),
                     place.position.eq(position),
                 ]
@@ -147,8 +136,6 @@ class MapScan(wiring.Component):
                     place.row.eq(part_row),
                     place.position_row.eq(part_row),
                     place.part_row.eq(part_row),
-                    place.entry.eq(0),
-                    place.position_entry.eq(0),
                     place.position.eq(part),
                     place.part.eq(part),
                 ]

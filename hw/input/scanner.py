@@ -62,6 +62,13 @@ def spike_layout(limits: Limits) -> data.StructLayout:
     )
 
 
+def placed_layout(limits: Limits) -> data.StructLayout:
+    """Strobe: the first lane of ``word`` of ``layer`` has this ``entry`` of the list."""
+    return data.StructLayout(
+        {"valid": 1, "layer": hidden_layers(limits), "word": limits.word_bits, "entry": entry_bits(limits)}
+    )
+
+
 def lowest(bits: Value) -> Value:
     """Lowest bit that is set, alone."""
     return Cat(bit if n == 0 else bit & ~bits[:n].any() for n, bit in enumerate(bits))
@@ -98,6 +105,8 @@ class SpikeScanner(wiring.Component):
         Strobe. The first one of a word comes 6 cycles after it was taken by an empty queue.
     finished : Out(finished_layout)
         Strobe in the cycle of the last ``spike`` of a ``last`` word, or when that would have been.
+    placed : Out(placed_layout)
+        In a build with convolutions: each word, in the cycle after it left the queue.
     pending : Out(1)
         Something is under way; rises the cycle after a word was taken, falls with the last ``spike`` or ``finished``.
     """
@@ -106,6 +115,7 @@ class SpikeScanner(wiring.Component):
     fired: stream.Interface
     spike: data.View
     finished: data.View
+    placed: data.View
     pending: Signal
 
     def __init__(self, limits: Limits) -> None:
@@ -118,6 +128,7 @@ class SpikeScanner(wiring.Component):
                 "fired": In(stream.Signature(fired_layout(limits))),
                 "spike": Out(spike_layout(limits)),
                 "finished": Out(finished_layout(limits)),
+                "placed": Out(placed_layout(limits)),
                 "pending": Out(1),
             }
         )
@@ -223,6 +234,12 @@ class SpikeScanner(wiring.Component):
         position, word, part, cell = (Signal.like(place[name], name=f"head_{name}") for name, _ in place.shape())
         here, next_position = Signal(entry, name="word_entry", reset_less=True), Signal(entry)
         last = part == map.words - 1
+        m.d.sync += [
+            self.placed.valid.eq(taken & valid),
+            self.placed.layer.eq(head.layer),
+            self.placed.word.eq(head.word),
+            self.placed.entry.eq(word),
+        ]
         with m.If(head.word != 0):
             m.d.comb += [position.eq(place.position), word.eq(place.word), part.eq(place.part), cell.eq(place.cell)]
         m.d.comb += next_position.eq(position + Mux(~map.cells | cell.all(), map.channels, 0))

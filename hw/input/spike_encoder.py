@@ -4,7 +4,15 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from opzo.hw.input.scanner import SpikeScanner, entry_bits, finished_layout, fired_layout, map_layout, spike_layout
+from opzo.hw.input.scanner import (
+    SpikeScanner,
+    entry_bits,
+    finished_layout,
+    fired_layout,
+    map_layout,
+    placed_layout,
+    spike_layout,
+)
 from opzo.hw.input.spike_lists import SpikeLists, counts_layout
 from opzo.hw.registers import hidden_layers
 from opzo.spec.network import Limits
@@ -44,6 +52,8 @@ class SpikeEncoder(wiring.Component):
         Strobe for each spike.
     finished : Out(finished_layout)
         Strobe: the step list of this layer and step can be read from the next cycle on.
+    placed : Out(placed_layout)
+        In a build with convolutions: the list entry of each word, before its first spike.
     step_counts : Out
         Entries of every list, by layer and number (parity) of the list; they can be read from the next cycle on.
     """
@@ -58,6 +68,7 @@ class SpikeEncoder(wiring.Component):
     step_row: Signal
     spike: data.View
     finished: data.View
+    placed: data.View
     step_counts: data.View
 
     def __init__(self, limits: Limits) -> None:
@@ -74,6 +85,7 @@ class SpikeEncoder(wiring.Component):
                 "step_row": Out(entry_bits(limits)),
                 "spike": Out(spike_layout(limits)),
                 "finished": Out(finished_layout(limits)),
+                "placed": Out(placed_layout(limits)),
                 "step_counts": Out(counts_layout(limits)),
             }
         )
@@ -98,6 +110,7 @@ class SpikeEncoder(wiring.Component):
             steps.index.eq(self.step_index),
             self.step_row.eq(steps.row),
             self.spike.eq(scanner.spike),
+            self.placed.eq(scanner.placed),
             self.step_counts.eq(steps.counts),
             self.done.eq(~busy),
         ]

@@ -36,8 +36,6 @@ class Traces(wiring.Component):
     layers : int
     rows : int
         Depth of both memories; 0: all addresses.
-    entry_bits : int
-        Bits of an entry of a list of a map, which its list holds beside the row; 0: rows are all that is needed.
     scans : bool
         Whether there are scans.
 
@@ -60,9 +58,8 @@ class Traces(wiring.Component):
         Entries are not yet those of this run; rises the cycle after ``begin`` or ``clear``.
     busy : Out(1)
         Walking, or a mark is under way.
-    list_index : In, row : Out, list_entry : Out
-        Row in a list (at an index with the base of its layer added), one cycle later; only while not ``busy``. Of a map
-        also its entry (`opzo.hw.input.scanner.entry_bits`).
+    list_index : In, row : Out
+        Row in a list (at an index with the base of its layer added), one cycle later; only while not ``busy``.
     ends_layer : Out, ends : Out({en, place, count})
         In a scan: rows of the layer's list before the end of a position, or of a cell where a pool follows.
     part_ends : Out(array)
@@ -85,7 +82,6 @@ class Traces(wiring.Component):
     busy: Signal
     list_index: Signal
     row: Signal
-    list_entry: Signal
     scan: Signal
     maps: data.View
     ends_layer: Signal
@@ -95,11 +91,11 @@ class Traces(wiring.Component):
     entry: data.View
     counts: data.View
 
-    def __init__(self, bits: int, layers: int, entry_bits: int = 0, *, rows: int = 0, scans: bool = False) -> None:
+    def __init__(self, bits: int, layers: int, *, rows: int = 0, scans: bool = False) -> None:
         self._bits, self._layers, self._scans = bits, layers, scans
         self._rows = rows or 1 << bits
         self._layer = layer = range(max(layers, 2))
-        scanned = scanned_layout(bits, entry_bits)
+        scanned = scanned_layout(bits)
         self._operation = data.StructLayout(
             {
                 **dict.fromkeys(("valid", "walk", "wipe", "scan"), 1),
@@ -107,7 +103,7 @@ class Traces(wiring.Component):
                 "row": bits,
                 "address": bits,
                 "bits": HISTORY_STEPS,
-                **{name: scanned[name].shape for name in ("entry", "ends", "place", "ends_part", "part")},
+                **{name: scanned[name].shape for name in ("ends", "place", "ends_part", "part")},
             }
         )
         super().__init__(
@@ -124,7 +120,6 @@ class Traces(wiring.Component):
                 "busy": Out(1),
                 "list_index": In(bits),
                 "row": Out(bits),
-                "list_entry": Out(entry_bits),
                 "scan": In(1),
                 "maps": In(data.ArrayLayout(scan_layout(), layers)),
                 "ends_layer": Out(layer),
@@ -138,8 +133,7 @@ class Traces(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        listed = data.StructLayout({"row": self._bits, "entry": self.list_entry.shape()})
-        lists: Memory = Memory(shape=listed, depth=self._rows, init=[])
+        lists: Memory = Memory(shape=self._bits, depth=self._rows, init=[])
         m.submodules.lists = lists
         list_write, list_read = lists.write_port(), lists.read_port()
         bases = Array(self.base[n] for n in range(self._layers))
@@ -167,7 +161,7 @@ class Traces(wiring.Component):
             any_walking.eq(begins | walking | settling.any()),
         ]
         with m.If(~read.scan):
-            m.d.sync += fetched.row.eq(list_read.data.row)
+            m.d.sync += fetched.row.eq(list_read.data)
         with m.FSM() as fsm:
             with m.State("WIPE"):
                 m.d.comb += [asked.valid.eq(1), asked.wipe.eq(1)]
@@ -201,7 +195,7 @@ class Traces(wiring.Component):
         m.d.comb += walking.eq(~fsm.ongoing("IDLE"))
 
         append = record(
-            data.StructLayout({"valid": 1, "layer": self._layer, **{name: field.shape for name, field in listed}}),
+            data.StructLayout({"valid": 1, "layer": self._layer, "row": self._bits}),
             "append",
         )
         taken, operation = record(self._operation, "taken"), record(self._operation, "operation")
@@ -221,13 +215,12 @@ class Traces(wiring.Component):
             list_read.addr.eq(
                 Mux(walking, bases[layer] + index, self.list_index),
             ),
-            self.row.eq(list_read.data.row),
-            self.list_entry.eq(list_read.data.entry),
+            self.row.eq(list_read.data),
             self.busy.eq(any_walking | taken.valid | pending | list_write.en),
         ]
         m.d.sync += [
             list_write.addr.eq(bases[append.layer] + counts[append.layer]),
-            *(list_write.data[name].eq(append[name]) for name, _ in listed),
+            list_write.data.eq(append.row),
             list_write.en.eq(append.valid),
         ]
         with m.If(append.valid):
@@ -236,7 +229,7 @@ class Traces(wiring.Component):
 
     def _scan(self, m: Module, asked: data.View, layer: Signal, counts: Array, bases: Array) -> None:
         """States of a scan: rows with an entry are appended to the emptied list."""
-        m.submodules.scan = scan = MapScan(self._bits, len(self.list_entry))
+        m.submodules.scan = scan = MapScan(self._bits)
         map, last_layer = Array(self.maps)[layer], layer == self._layers - 1
         m.d.comb += scan.map.eq(map)
         with m.State("SCAN_START"):
@@ -253,7 +246,7 @@ class Traces(wiring.Component):
                 asked.valid.eq(1),
                 asked.scan.eq(1),
                 asked.address.eq(bases[layer] + scan.neuron.row),
-                *(asked[name].eq(scan.neuron[name]) for name in ("row", "entry", "ends", "place", "ends_part", "part")),
+                *(asked[name].eq(scan.neuron[name]) for name in ("row", "ends", "place", "ends_part", "part")),
             ]
             with m.If(scan.last):
                 m.d.sync += layer.eq(layer + 1)
@@ -318,7 +311,6 @@ class Traces(wiring.Component):
             append.valid.eq(written.valid & ~written.wipe & some),
             append.layer.eq(written.layer),
             append.row.eq(written.row),
-            append.entry.eq(written.entry),
         ]
         is_mark = writing.valid & ~writing.walk & ~writing.wipe & ~writing.scan
         m.d.sync += [

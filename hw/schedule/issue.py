@@ -95,9 +95,10 @@ class Issue(wiring.Component):
         # Cycles of an op: ``asked`` when the answers come, ``op`` when they are registered.
         asked, op = Signal.like(self.op), Signal.like(self.op)
         m.d.sync += [asked.eq(self.op), op.eq(asked)]
-        self._ask(m, asked)
+        self._ask(m)
         listed = self._collect_rows(m, kind.frame)
-        command, tag, traced = self._build(m, kind, asked, op, listed)
+        row = self._find_row(m, asked, op, listed)
+        command, tag, traced = self._build(m, kind, asked, op, row)
         m.d.comb += [
             # The base of entries is that of the entry itself.
             self.traces.neuron.eq(self._neuron + (op.below_base << self._limits.lane_bits)),
@@ -109,9 +110,11 @@ class Issue(wiring.Component):
         m.d.sync += [waiting_command.eq(command), waiting_tag.eq(tag), waiting_traced.eq(traced)]
         m.d.comb += [self.command.eq(waiting_command), self.tag.eq(waiting_tag)]
         self._add_trace(m, waiting_traced)
+        if self._limits.gradients:
+            self._add_word_row(m, op, row, waiting_command)
         return m
 
-    def _ask(self, m: Module, asked: data.View) -> None:
+    def _ask(self, m: Module) -> None:
         """Read what the op may need."""
         op, lists, errors = self.op, self.lists, self.errors
         m.d.comb += [
@@ -120,7 +123,6 @@ class Issue(wiring.Component):
             lists.step_list.parity.eq(op.step[0]),
             lists.below_base.eq(op.below_base),
             lists.index.eq(op.index),
-            lists.is_map.eq(asked.below_map if self._limits.gradients else 0),
             errors.class_.eq(op.index),
             errors.source.eq(op.source),
             errors.step.eq(op.step),
@@ -135,7 +137,9 @@ class Issue(wiring.Component):
         learns_inputs = (op.kind == Kind.LEARN_INPUT) & ~frame
         bits = self._limits.row_bits if self._limits.gradients else self._limits.input_bits
         listed = Signal(bits, reset_less=True)
-        rows = (lists.step_row, lists.active_row, lists.input_row, self.events.address)
+        # With convolutions the row of a neuron is that of its word, which comes later, and its lane.
+        active = lists.active_neuron[: self._limits.lane_bits] if self._limits.gradients else lists.active_neuron
+        rows = (lists.step_row, active, lists.input_row, self.events.address)
         chosen = [Mux(source, row, 0) for source, row in zip(sources, rows, strict=True)]
         m.d.sync += [
             from_steps.eq(op.kind == Kind.SPIKES),
@@ -144,15 +148,25 @@ class Issue(wiring.Component):
             from_events.eq((op.kind != Kind.SPIKES) & (op.kind != Kind.LEARN_SPIKES) & ~learns_inputs),
             listed.eq(chosen[0] | chosen[1] | chosen[2] | chosen[3]),
         ]
-        # The neuron of an active row; that is the row itself but for neurons of maps.
+        # Number of the neuron of an active row; that is the row itself in a device without convolutions.
         self._neuron: Signal = listed
         if self._limits.gradients:
             self._neuron = Signal(self._limits.neuron_bits, name="neuron", reset_less=True)
             m.d.sync += self._neuron.eq(lists.active_neuron)
         return listed
 
+    def _find_row(self, m: Module, asked: data.View, op: data.View, listed: Signal) -> Signal:
+        """Row of the op in its word, two cycles after the op; of an active neuron without the row of its word."""
+        row, has_row = Signal(self._limits.row_bits), Signal(reset_less=True)
+        m.d.sync += has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES))
+        with m.If(op.bias):
+            m.d.comb += row.eq(op.bias_row)
+        with m.Elif(has_row):
+            m.d.comb += row.eq(listed - op.window_base if self._limits.gradients else listed)
+        return row
+
     def _build(
-        self, m: Module, input_kind: data.View, asked: data.View, op: data.View, listed: Signal
+        self, m: Module, input_kind: data.View, asked: data.View, op: data.View, row: Signal
     ) -> tuple[data.View, data.View, data.View]:
         """Command, tag and source of the operand of Learn, three cycles after the op; and the mark, two after it."""
         run, config = self.run, self.run.config
@@ -174,13 +188,6 @@ class Issue(wiring.Component):
 
         command, tag = Signal.like(self.command), Signal.like(self.tag)
         traced = record(_TRACED, "traced", reset_less=True)
-        row = Signal(self._limits.row_bits)
-        has_row = Signal(reset_less=True)
-        m.d.sync += has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES))
-        with m.If(op.bias):
-            m.d.comb += row.eq(op.bias_row)
-        with m.Elif(has_row):
-            m.d.comb += row.eq(listed - op.window_base if self._limits.gradients else listed)
         difference = self._choose_operand(m, input_kind, asked, op, command, no_class)
         m.d.sync += [
             self.load.eq(op.valid & learn & op.first),
@@ -298,6 +305,26 @@ class Issue(wiring.Component):
         ]
         step: Value = Mux(op.local, error, difference)
         return step
+
+    def _add_word_row(self, m: Module, op: data.View, row: Signal, command: data.View) -> None:
+        """Complete the addresses by the row of the word of an active neuron, which comes a cycle later than the others.
+
+        ``row`` is that of ``op``, ``command`` that of the op before.
+        """
+        found, base, gradient = (
+            Signal.like(value, name=name, reset_less=True)
+            for name, value in (("found", row), ("base", op.base), ("gradient", op.gradient))
+        )
+        is_active, exact = Signal(reset_less=True), Signal.like(row, name="exact_row")
+        m.d.sync += [
+            found.eq(row),
+            base.eq(op.base),
+            gradient.eq(op.gradient),
+            is_active.eq((op.kind == Kind.LEARN_SPIKES) & ~op.bias),
+            command.address.eq(base + exact),
+            command.gradient_address.eq(gradient + exact),
+        ]
+        m.d.comb += exact.eq(found + Mux(is_active, self.traces.word_row, 0))
 
     def _add_trace(self, m: Module, traced: data.View) -> None:
         """Complete a command of Learn by history and trace of its row."""

@@ -43,9 +43,8 @@ def pass_layout(limits: Limits) -> data.StructLayout:
     """One pass; ``last``: the last one of a run.
 
     ``layer`` is the layer of weights, ``limits.layers`` the readout, ``below`` the hidden layer below, whose spikes the
-    rows are, ``below_base`` the first word of that layer, ``below_map`` whether it is a convolution. ``windows``: the
-    rows of each word are those of the window of its position. ``intermediate``: the layer has an intermediate feedback
-    matrix.
+    rows are, ``below_base`` the first word of that layer. ``windows``: the rows of each word are those of the window of
+    its position. ``intermediate``: the layer has an intermediate feedback matrix.
     """
     return data.StructLayout(
         {
@@ -54,7 +53,6 @@ def pass_layout(limits: Limits) -> data.StructLayout:
             "layer": range(limits.layers + 1),
             "below": hidden_layers(limits),
             "below_base": LAYER["word_base"].shape,
-            "below_map": 1,
             "windows": 1,
             "intermediate": 1,
             "step": range(HISTORY_STEPS),
@@ -76,13 +74,13 @@ def op_layout(limits: Limits) -> data.StructLayout:
     is one of the local readout, ``source``: the readout whose error it carries. In LOCAL, ``first`` and ``last`` are
     the first and last word of a class, ``first_word`` and ``last_word`` the first and last class.
 
-    In a device with convolutions also: ``windows``, ``below_map`` and ``pool`` of the pass; ``shared``: its layer is a
-    convolution; ``window_base``: what the
-    row of the list is more than the row of the window; ``block_word`` of the word, ``begins_block``: its position is
-    the first one of the block; ``gradient``: first gradient of the word, in APPLY the op's own.
+    In a device with convolutions also: ``windows`` and ``pool`` of the pass; ``shared``: its layer is a convolution;
+    ``window_base``: what the row of the list is more than the row of the window; ``block_word`` of the word,
+    ``begins_block``: its position is the first one of the block; ``gradient``: first gradient of the word, in APPLY the
+    op's own.
     """
     convolution = {
-        **dict.fromkeys(("windows", "below_map", "pool", "shared", "begins_block"), 1),
+        **dict.fromkeys(("windows", "pool", "shared", "begins_block"), 1),
         "window_base": limits.row_bits,
         "block_word": limits.block_bits,
         "block_shift": LAYER["block_shift"].shape,

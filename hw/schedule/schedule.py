@@ -146,7 +146,6 @@ def derive_pass(m: Module, chosen: data.View, candidate: data.View, config: data
         chosen.readout.eq(readout),
         chosen.below.eq(Mux(readout, config.hidden_layers - 1, candidate.layer - 1)),
         chosen.below_base.eq(Array(layers[n].word_base for n in range(readout_layer))[chosen.below]),
-        chosen.below_map.eq(Array(layers[n].kernel != 0 for n in range(readout_layer))[chosen.below]),
         chosen.windows.eq(
             (chosen.settings.kernel != 0)
             & candidate.kind.as_value().matches(

@@ -9,7 +9,7 @@ from amaranth.lib import data
 from cocotb.triggers import FallingEdge, ReadOnly, with_timeout
 from cocotb.utils import get_sim_time
 
-from opzo.hw.input.scanner import finished_layout, fired_layout, map_layout, spike_layout
+from opzo.hw.input.scanner import finished_layout, fired_layout, map_layout, placed_layout, spike_layout
 from opzo.hw.input.spike_encoder import list_layout
 from opzo.hw.input.spike_lists import counts_layout
 from opzo.sim.benches import bench
@@ -60,6 +60,9 @@ class Encoder:
         self.ends: list[tuple[int, int, int]] = []
         """Layer, step and number of spikes so far, by step."""
         self.finished: list[tuple[int, int, int]] = []
+        self.expected_places: list[tuple[int, int, int]] = []
+        """Layer and number of each word, entry of its first lane."""
+        self.places: list[tuple[int, int, int]] = []
         self.dut.clear.value = 1
         await FallingEdge(self.dut.clk)
         self.dut.clear.value = 0
@@ -75,6 +78,8 @@ class Encoder:
         self.expected += [(layer, step, row) for row in rows.tolist()]
         self.ends.append((layer, step, len(self.expected)))
         for word in range(len(spikes)):
+            if self.maps:
+                self.expected_places.append((layer, word, int(entries[word * self.lanes])))
             self.last = self.source.put(
                 {
                     "layer": layer,
@@ -117,6 +122,7 @@ class Encoder:
                 assert self.step_counts()[layer][parity] == len(expected), f"step list {layer}, {parity}"
                 assert_equal(rows, expected, what=f"step list {layer}, {parity}", seed=bench.seed())
         assert self.spikes == self.expected, "spikes as strobed"
+        assert self.places == self.expected_places, "entries of words as strobed"
         assert self.finished == self.ends, "ends of steps as strobed, and the spikes before them"
 
     async def read(self, index: Any, row: Any, count: int) -> list[int]:
@@ -176,6 +182,9 @@ class Encoder:
                 assert self.dut.done.value == 0, "done before the last step list was finished"
                 finished = unpack(finished_layout(self.limits), int(self.dut.finished.value))
                 self.finished.append((finished["layer"], finished["step"], len(self.spikes)))
+            if int(self.dut.placed.value) & 1:
+                placed = unpack(placed_layout(self.limits), int(self.dut.placed.value))
+                self.places.append((placed["layer"], placed["word"], placed["entry"]))
             if int(self.dut.spike.value) & 1:
                 assert self.dut.done.value == 0, "done before the last spike"
                 spike = unpack(spike_layout(self.limits), int(self.dut.spike.value))

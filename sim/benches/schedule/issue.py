@@ -24,7 +24,6 @@ ANSWERS = (
     "events__address",
     "events__value",
     "lists__step_row",
-    "lists__active_row",
     "lists__input_row",
     "lists__active_neuron",
     "errors__error",
@@ -33,6 +32,7 @@ ANSWERS = (
 INPUTS = (
     {"op": 0, "errors__loss": 0}
     | dict.fromkeys(ANSWERS, 1)
+    | {"traces__word_row": ISSUE_CYCLES - 1}
     | {"traces__neuron_entry": ISSUE_CYCLES, "traces__input_entry": ISSUE_CYCLES}
 )
 OUTPUTS = (
@@ -184,7 +184,10 @@ class Settings:
         elif kind is Kind.SPIKES:
             row = answers["lists__step_row"]
         elif kind is Kind.LEARN_SPIKES:
-            row = answers["lists__active_row"]
+            row = answers["lists__active_neuron"]
+            if limits.gradients:
+                # The row of the word's first lane, and the lane.
+                row = row % limits.lanes + answers["traces__word_row"]
         if kind not in NO_BIAS and not item["bias"]:
             row = (row - item.get("window_base", 0)) % (1 << self.limits.row_bits)
         operands["address"] = (item["base"] + row) % (1 << (limits.rows - 1).bit_length())
@@ -289,7 +292,7 @@ async def commands_what_the_item_means(dut: Any) -> None:
             if item["kind"] == Kind.FEEDBACK.value:
                 expected["errors__source"], found["errors__source"] = item["source"], results["errors__source"][n]
             if item["kind"] == Kind.LEARN_SPIKES.value:
-                neuron = answers["lists__active_neuron" if limits.gradients else "lists__active_row"]
+                neuron = answers["lists__active_neuron"]
                 index = neuron + item["below_base"] * limits.lanes
                 expected["traces__neuron"] = index % (1 << len(dut.traces__neuron))
                 found["traces__neuron"] = results["traces__neuron"][n]

@@ -152,7 +152,7 @@ class Driver:
     def blocks_wanted(self, values: dict[str, Any], kind: Kind, outer: int, inner: int) -> dict[str, int | None]:
         """Fields of an item that convolutions need."""
         settings = values["settings"]
-        fields: dict[str, int | None] = {name: values[name] for name in ("windows", "below_map")}
+        fields: dict[str, int | None] = {"windows": values["windows"]}
         fields |= {"pool": settings["pool"], "shared": settings["kernel"] > 0, "block_shift": settings["block_shift"]}
         begins, word, gradient = None, None, None
         position, part = divmod(outer, settings["words"])

@@ -60,7 +60,7 @@ def test_scans_match_golden(bits: int, rows: list[int], maps: list[tuple[int, ..
     names = ("channels", "stride", "positions", "cells", "by_parts")
     fields = [{"is_map": 1, **dict(zip(names, map, strict=True))} if map else NO_MAP for map in maps]
     run_bench(
-        Traces(bits, len(rows), 8, scans=True),
+        Traces(bits, len(rows), scans=True),
         name=f"traces-scans-{bits}-{len(rows)}",
         test_module="opzo.sim.benches.input.traces",
         parameters={"bits": bits, "rows": rows, "graded": False, "runs": 30, "maps": fields},
