@@ -43,6 +43,8 @@ def tight_limits(network: Network, lanes: int, weight_bits: int = WEIGHT.width) 
         steps=network.run_steps,
         gradients=sum(layer.rows * layer.words for layer in hidden if layer.convolution),
         blocks=sum(layer.block_words for layer in hidden),
+        first_words=hidden[0].all_words,
+        places=sum(layer.places for layer in hidden),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from amaranth.utils import exact_log2
 
 from opzo.hw.input.position_ends import list_entries
-from opzo.hw.input.scanner import entry_bits, fired_layout
+from opzo.hw.input.scanner import entry_bits, fired_layout, queue_words
 from opzo.hw.input.traces import ENTRY
 from opzo.hw.interface import EVENT
 from opzo.hw.neurons.neuron_state import POTENTIAL, block_sums, code
@@ -28,7 +28,7 @@ def _of_groups(limits: Limits) -> Iterator[tuple[int, Shape]]:
     groups, size, steps = limits.groups, limits.lanes_per_group, limits.steps
     neurons = limits.words * size
     yield groups, (neurons, POTENTIAL.size)
-    yield groups, (neurons, MEMBRANE.width)
+    yield groups, (limits.stored_currents * size, MEMBRANE.width)
     yield groups, (neurons * steps, code(limits).size)
     yield 2 * groups, (limits.blocks * steps, size * block_sums(limits).size)
     yield groups, (limits.blocks * size * steps, BLOCK_SUM.width)
@@ -44,9 +44,11 @@ def _of_lists(limits: Limits) -> Iterator[tuple[int, Shape]]:
     yield 1, (limits.words, entry_bits(limits))
     yield 1, (neurons, ENTRY.size)
     # A span is read at both ends at once.
-    yield 2, (2 * limits.words, neurons.bit_length())
-    yield 4, (limits.words, (len(list_entries(limits)) - 1).bit_length())
-    yield 1, (limits.words, fired_layout(limits).size + max(1, limits.lanes // 8))
+    yield 2, (2 * limits.stored_places, neurons.bit_length())
+    ends = (len(list_entries(limits)) - 1).bit_length()
+    yield 2, (limits.stored_places, ends)
+    yield 2, (limits.stored_currents, ends)
+    yield 1, (queue_words(limits), fired_layout(limits).size + max(1, limits.lanes // 8))
 
 
 def _of_events(limits: Limits) -> Iterator[tuple[int, Shape]]:

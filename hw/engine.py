@@ -174,6 +174,7 @@ class Engine(wiring.Component):
             port.neuron_trace.eq(traces.neuron_entry),
             port.input_trace.eq(traces.input_entry),
             issue.traces.neuron_entry.eq(traces.neuron_entry),
+            issue.traces.word_row.eq(traces.word_row),
             issue.traces.input_entry.eq(traces.input_entry),
             traces.neuron.eq(Mux(port_asks, port.trace_index, issue.traces.neuron)),
             traces.input.eq(Mux(port_asks, port.trace_index, issue.traces.input)),

@@ -6,11 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG, FIELDS, LAYER, fields_layout, layers_layout
+from opzo.spec.geometry import CELL_BITS
 from opzo.spec.network import Limits
 from opzo.spec.registers import LayerReg
 
 _PRODUCTS = ("positions", "all_words", "block_row", "block_words")
-_COMPUTED = (*_PRODUCTS, "block_base")
+_COMPUTED = (*_PRODUCTS, "block_base", "place_base")
 
 
 class LayerSizes(wiring.Component):
@@ -98,9 +99,12 @@ class LayerSizes(wiring.Component):
         number, step = Signal(range(len(sizes))), Signal(range(len(_PRODUCTS)))
         fields = record(FIELDS, "layer")
         m.d.comb += fields.eq(Array(self.fields)[number])
-        product, shifted, base = (
-            Signal(LAYER["all_words"].shape, name=name, reset_less=True) for name in ("product", "shifted", "base")
+        product, shifted, base, place_base = (
+            Signal(LAYER["all_words"].shape, name=name, reset_less=True)
+            for name in ("product", "shifted", "base", "place_base")
         )
+        places = Signal.like(product)
+        m.d.comb += places.eq(Mux(Array(layer.cells for layer in self.layers)[number], product >> CELL_BITS, product))
         factor = Signal(LayerReg.WORDS.bits, reset_less=True)
         is_map = fields.kernel != 0
         across, down = (((side - 1) >> fields.block_shift) + 1 for side in (fields.width, fields.height))
@@ -120,14 +124,18 @@ class LayerSizes(wiring.Component):
             for n, size in enumerate(sizes):
                 with m.If(number == n):
                     m.d.sync += size.block_base.eq(base)
+                    with m.If(step == 0):
+                        m.d.sync += size.place_base.eq(place_base)
                     for k, name in enumerate(_PRODUCTS):
                         with m.If(step == k):
                             m.d.sync += size[name].eq(product)
             m.d.sync += [multiplying.eq(0), step.eq(step + 1)]
+            with m.If(step == 0):
+                m.d.sync += place_base.eq(place_base + places)
             with m.If(last_step):
                 m.d.sync += [step.eq(0), number.eq(number + 1), base.eq(base + product)]
             with m.If(last_step & last_layer):
-                m.d.sync += [working.eq(0), number.eq(0), base.eq(0)]
+                m.d.sync += [working.eq(0), number.eq(0), base.eq(0), place_base.eq(0)]
         # A register that is written meanwhile makes them begin again.
         with m.If(self.written):
-            m.d.sync += [working.eq(1), multiplying.eq(0), number.eq(0), step.eq(0), base.eq(0)]
+            m.d.sync += [working.eq(1), multiplying.eq(0), number.eq(0), step.eq(0), base.eq(0), place_base.eq(0)]

@@ -24,14 +24,16 @@ LAYER = data.StructLayout(
         "block_row": _WORDS,
         "block_words": _WORDS,
         "block_base": range(MAX_WORDS),
+        "place_base": range(MAX_WORDS),
         "channels": range(MAX_INPUTS + 1),
         "seen": range(MAX_INPUTS + 1),
         "cells": 1,
     }
 )
 """Registers of a layer, and what follows from them (`opzo.hw.layer_sizes.LayerSizes`): positions of its map; words of
-all positions; words of a row of blocks, of all blocks, and of the blocks of the layers below; neurons of a position of
-the map, and of the map below; whether an average pool follows."""
+all positions; words of a row of blocks, of all blocks, and of the blocks of the layers below; positions of the layers
+below, or cells where a pool follows; neurons of a position of the map, and of the map below; whether an average pool
+follows."""
 GROUP_BITS = 3
 """Low bits of an address: which register of a group."""
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS, MAX_STEPS, ROW_LOW_BITS, WEIGHT
-from opzo.spec.geometry import block_count
+from opzo.spec.geometry import CELL, block_count
 from opzo.spec.layers import (
     BLOCK_CHOICES,
     BLOCKS,
@@ -89,6 +89,11 @@ class Limits:
         without convolution, where they are ``words``.
     block : int
         Largest height and width of a feedback block: 1, 2, 4, ... 32; 1 without convolution.
+    first_words : int
+        Words of the first hidden layer, whose input currents are stored; 0: as many as ``words``.
+    places : int
+        *Places* of all hidden layers together, whose ends in the lists of spikes are stored: positions, or cells where
+        a pool follows; 0: as many as ``words``.
     """
 
     lanes: int
@@ -103,6 +108,8 @@ class Limits:
     gradients: int = 0
     blocks: int = 0
     block: int = 1
+    first_words: int = 0
+    places: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lanes", _choice("lanes", self.lanes, LANES, "a power of two from 4 to 128"))
@@ -121,6 +128,8 @@ class Limits:
             ("layers", self.layers, MAX_HIDDEN),
         ):
             object.__setattr__(self, name, whole_number(name, value, 1, top, error=NetworkError))
+        for name, value in (("first_words", self.first_words), ("places", self.places)):
+            object.__setattr__(self, name, whole_number(name, value, 0, self.words, error=NetworkError))
         gradients = whole_number("gradients", self.gradients, 0, MAX_ROWS, error=NetworkError)
         object.__setattr__(self, "gradients", gradients)
         self._check_blocks()
@@ -185,6 +194,16 @@ class Limits:
     def word_bits(self) -> int:
         """Bits of the number of a word of hidden neurons."""
         return _bits(self.words)
+
+    @property
+    def stored_currents(self) -> int:
+        """Words of neurons whose input currents are stored."""
+        return self.first_words or self.words
+
+    @property
+    def stored_places(self) -> int:
+        """Places of all hidden layers together whose ends are stored."""
+        return self.places or self.words
 
     @property
     def block_bits(self) -> int:
@@ -284,6 +303,11 @@ class Layer:
     def all_words(self) -> int:
         """Words of all positions."""
         return self.positions * self.words
+
+    @property
+    def places(self) -> int:
+        """Positions of the map, or cells where a pool follows."""
+        return self.positions // CELL if self.cells else self.positions
 
     @property
     def blocks(self) -> int:
@@ -505,6 +529,7 @@ class Network:
             ("classes", self.classes, limits.classes),
             ("time steps", self.run_steps, limits.steps),
             (f"words of {limits.lanes} hidden neurons", _words(layers), limits.words),
+            (f"words of {limits.lanes} neurons in the first layer", layers[0].all_words, limits.stored_currents),
             (f"row-words of {limits.lanes} weights", _rows(layers), limits.rows),
             (f"row-words of {limits.lanes} gradients", _gradients(layers), limits.gradients),
             # Without convolution a device has no block words of their own.
@@ -512,6 +537,7 @@ class Network:
                 (
                     (f"words of {limits.lanes} neurons of feedback blocks", _block_words(layers), limits.blocks),
                     ("rows and columns of positions in a feedback block", _block(layers), limits.block),
+                    ("positions or cells of hidden layers", _places(layers), limits.stored_places),
                 )
                 if limits.gradients
                 else ()
@@ -621,6 +647,11 @@ def _words(layers: Sequence[Layer]) -> int:
 def _block_words(layers: Sequence[Layer]) -> int:
     """Words of the feedback blocks of all hidden layers."""
     return sum(layer.block_words for layer in layers[:-1])
+
+
+def _places(layers: Sequence[Layer]) -> int:
+    """Places of all hidden layers."""
+    return sum(layer.places for layer in layers[:-1])
 
 
 def _rounded_words(words: int) -> int:

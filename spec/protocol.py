@@ -76,6 +76,8 @@ IDENTITY = Payload(
         Field("gradients", "u32", "row-words of the gradient accumulators; 0: a device without convolution"),
         Field("blocks", "u16", "words of the feedback blocks of all hidden layers; 0 without convolution"),
         Field("block", "u16", "largest height and width of a feedback block; 1 without convolution"),
+        Field("first_words", "u16", "words of the first hidden layer; 0: as many as `words`"),
+        Field("places", "u16", "positions of all hidden layers, or cells where a pool follows; 0: as many as `words`"),
         Field("max_payload", "u16", "longest payload towards the device"),
         Field("credits", "u16", "RUN frames that may be unanswered"),
         Field(
@@ -106,6 +108,8 @@ class Identity:
     gradients: int
     blocks: int
     block: int
+    first_words: int
+    places: int
     max_payload: int
     credits: int
     clock_khz: int
@@ -127,6 +131,8 @@ class Identity:
             gradients=limits.gradients,
             blocks=limits.blocks,
             block=limits.block,
+            first_words=limits.first_words,
+            places=limits.places,
             max_payload=MAX_PAYLOAD,
             credits=CREDITS,
             clock_khz=clock_khz,
@@ -157,6 +163,8 @@ class Identity:
             gradients=self.gradients,
             blocks=self.blocks,
             block=self.block,
+            first_words=self.first_words,
+            places=self.places,
         )
 
     def pack(self) -> bytes:

@@ -329,7 +329,7 @@ class ActiveRows(wiring.Component):
             self.progress.events_done.eq(~event_ends.busy),
             ends.fired.valid.eq(self.fired.valid & self.fired.ready),
             ends.fired.word.eq(self.fired.p),
-            ends.word_base.eq(encoder.word_base),
+            [ends.place_base[n].eq(layers[n].place_base) for n in range(limits.layers)],
             ends.maps.eq(encoder.maps),
             ends.active_layer.eq(traces.ends_layer),
             *(getattr(ends.active_ends, name).eq(traces.ends[name]) for name in ("en", "place", "count")),

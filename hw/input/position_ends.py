@@ -32,6 +32,11 @@ def list_entries(limits: Limits) -> range:
     return range(max(limits.words * limits.lanes, limits.events) + 1)
 
 
+def place_bits(limits: Limits) -> int:
+    """Bits of the number of a place (`Limits.places`) of the hidden layers."""
+    return max(1, (limits.stored_places - 1).bit_length())
+
+
 def window_list(limits: Limits) -> data.StructLayout:
     """A list: its kind, its layer, and, for a step list, even or odd time steps."""
     return data.StructLayout({"kind": ListKind, "layer": hidden_layers(limits), "parity": 1})
@@ -87,9 +92,8 @@ class PositionEnds(wiring.Component):
 
     The list of the layer and step has its spikes in the same order, so the counts after positions ``begin`` - 1 and
     ``end`` - 1 are the indices where the entries of a span begin and end. Of a cell only the last count stays. Memory
-    word: count; address: ``word_base`` of the layer + position, because a layer has no more positions than words, then
-    parity, the lowest bit. Two copies, so that a span is read in one cycle. Golden twin:
-    ``opzo.sim.golden.windows.Windows``.
+    word: count; address: ``place_base`` of the layer + position or cell, then parity, the lowest bit. Two copies, so
+    that a span is read in one cycle. Golden twin: ``opzo.sim.golden.windows.Windows``.
 
     Parameters
     ----------
@@ -99,14 +103,14 @@ class PositionEnds(wiring.Component):
     -------
     fired : In({valid 1, ... as fired_layout})
         Strobe: a word. Those of a layer and step follow each other, in ascending order.
-    word_base, maps : In(array by hidden layer)
-        First word of each layer; map_layout of each layer. Constant during a run.
+    place_base, maps : In(array by hidden layer)
+        Positions of the layers below, or cells where a pool follows; map_layout of each layer. Constant during a run.
     span : In(RunSpanSignature)
         May be read WRITE_CYCLES after the last word of the list, and before the first one of the next list.
     """
 
     fired: data.View
-    word_base: data.View
+    place_base: data.View
     maps: data.View
     span: Any
 
@@ -115,7 +119,7 @@ class PositionEnds(wiring.Component):
         super().__init__(
             {
                 "fired": In(data.StructLayout({"valid": 1, "word": fired_layout(limits)})),
-                "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
+                "place_base": In(data.ArrayLayout(place_bits(limits), limits.layers)),
                 "maps": In(data.ArrayLayout(map_layout(limits), limits.layers)),
                 "span": In(RunSpanSignature(limits)),
             }
@@ -134,12 +138,12 @@ class PositionEnds(wiring.Component):
         m = Module()
         limits, span = self._limits, self.span
         count = Signal(range(limits.words * limits.lanes + 1), reset_less=True)
-        memory: Memory = Memory(shape=len(count), depth=2 * limits.words, init=[])
+        memory: Memory = Memory(shape=len(count), depth=2 * limits.stored_places, init=[])
         m.submodules.memory = memory
         write = memory.write_port()
 
         def address(layer: Value, parity: Value, position: Value) -> Value:
-            return Cat(parity, (self.word_base[layer] + position)[: limits.word_bits])
+            return Cat(parity, (self.place_base[layer] + position)[: place_bits(limits)])
 
         # Stage 1: spikes of the word; 2: count, and the word's position; then written.
         counted = record(self._counted, "counted")

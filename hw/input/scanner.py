@@ -13,6 +13,8 @@ from opzo.spec.network import Limits
 
 GROUP = 8
 """Lanes that are encoded at once."""
+FEW_WORDS = 15
+"""Words in the queue where spikes leave it as fast as words come."""
 
 
 def fired_layout(limits: Limits) -> data.StructLayout:
@@ -27,6 +29,15 @@ def fired_layout(limits: Limits) -> data.StructLayout:
             "last": 1,
         }
     )
+
+
+def queue_words(limits: Limits) -> int:
+    """Words that wait in the queue of a scanner, without the one at its output.
+
+    The lanes of a group emit a word in as many cycles as it has lanes, or more (`opzo.hw.schedule.word_gate.WordGate`).
+    So the spikes of a device with one group leave the queue as fast as words come.
+    """
+    return limits.words if limits.groups > 1 else min(FEW_WORDS, limits.words)
 
 
 def map_layout(limits: Limits) -> data.StructLayout:
@@ -94,7 +105,7 @@ class SpikeScanner(wiring.Component):
     Parameters
     ----------
     limits : Limits
-        The queue holds ``limits.words`` words.
+        The queue holds `queue_words`.
 
     Members
     -------
@@ -142,7 +153,7 @@ class SpikeScanner(wiring.Component):
 
         # Which groups have spikes is found before the queue, where there is time for it.
         queued = data.StructLayout({"word": fired, "groups": self.groups})
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=queued.size, depth=self.limits.words + 1)
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=queued.size, depth=1 + queue_words(self.limits))
         # The queue's output comes straight from a block RAM: register it before anything looks at it.
         head_valid = Signal()
         head_register = record(queued, "head", reset_less=True)

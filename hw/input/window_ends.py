@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
-from opzo.hw.input.position_ends import ListKind, PositionEnds, RunSpanSignature, list_entries, read_span
+from opzo.hw.input.position_ends import ListKind, PositionEnds, RunSpanSignature, list_entries, place_bits, read_span
 from opzo.hw.input.scanner import fired_layout, map_layout
 from opzo.spec.network import Limits
 
@@ -23,6 +23,8 @@ class EndsMemory(wiring.Component):
     Parameters
     ----------
     limits : Limits
+    depth : int
+        Positions and cells of all layers.
 
     Members
     -------
@@ -36,20 +38,20 @@ class EndsMemory(wiring.Component):
     base: Signal
     span: Any
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, depth: int) -> None:
+        self._depth = depth
         super().__init__(
             {
-                "write_base": In(limits.word_bits),
+                "write_base": In(place_bits(limits)),
                 "write": In(ends_write(limits)),
-                "base": In(limits.word_bits),
+                "base": In(place_bits(limits)),
                 "span": In(RunSpanSignature(limits)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        memory: Memory = Memory(shape=self.write.count.shape(), depth=self._limits.words, init=[])
+        memory: Memory = Memory(shape=self.write.count.shape(), depth=self._depth, init=[])
         m.submodules.memory = memory
         write = memory.write_port()
         m.d.sync += [
@@ -70,7 +72,7 @@ class WindowEnds(wiring.Component):
 
     Members
     -------
-    fired : In({valid 1, ... as fired_layout}), word_base, maps : In(array by hidden layer)
+    fired : In({valid 1, ... as fired_layout}), place_base, maps : In(array by hidden layer)
         As those of `PositionEnds`, for the step lists.
     active_layer : In, active_ends : In(ends_write)
         Ends in the list of the active neurons of a layer.
@@ -80,7 +82,7 @@ class WindowEnds(wiring.Component):
     """
 
     fired: data.View
-    word_base: data.View
+    place_base: data.View
     maps: data.View
     active_layer: Signal
     active_ends: data.View
@@ -93,7 +95,7 @@ class WindowEnds(wiring.Component):
         super().__init__(
             {
                 "fired": In(data.StructLayout({"valid": 1, "word": fired_layout(limits)})),
-                "word_base": In(data.ArrayLayout(limits.word_bits, limits.layers)),
+                "place_base": In(data.ArrayLayout(place_bits(limits), limits.layers)),
                 "maps": In(data.ArrayLayout(map_layout(limits), limits.layers)),
                 "active_layer": In(span.members["layer"].shape),
                 "active_ends": In(ends_write(limits)),
@@ -106,18 +108,19 @@ class WindowEnds(wiring.Component):
         m = Module()
         limits, span = self._limits, self.span
         m.submodules.steps = steps = PositionEnds(limits)
-        m.submodules.active_lists = active = EndsMemory(limits)
-        m.submodules.input_list = inputs = EndsMemory(limits)
+        m.submodules.active_lists = active = EndsMemory(limits, limits.stored_places)
+        # The first layer, a convolution, has the positions of the inputs, and a word or more at each.
+        m.submodules.input_list = inputs = EndsMemory(limits, limits.stored_currents)
         kind = Signal(ListKind, reset_less=True)
         with m.If(span.en):
             m.d.sync += kind.eq(span.kind)
         m.d.comb += [
             steps.fired.eq(self.fired),
-            steps.word_base.eq(self.word_base),
+            steps.place_base.eq(self.place_base),
             steps.maps.eq(self.maps),
-            active.write_base.eq(self.word_base[self.active_layer]),
+            active.write_base.eq(self.place_base[self.active_layer]),
             active.write.eq(self.active_ends),
-            active.base.eq(self.word_base[span.layer]),
+            active.base.eq(self.place_base[span.layer]),
             inputs.write.eq(self.input_ends),
         ]
         for unit in (steps, active, inputs):

@@ -140,7 +140,7 @@ class NeuronState(wiring.Component):
     membrane : In(MemorySignature)
         POTENTIAL by ``neuron_address``. Read latency 1 cycle.
     current : In(MemorySignature)
-        Stored input current, MEMBRANE, by ``neuron_address``. Read latency 1.
+        Stored input current of a neuron of the first hidden layer, MEMBRANE, by ``neuron_address``. Read latency 1.
     code : In(MemorySignature)
         `code` by ``step_address``. Read latency 2: the shift of a credit by its code needs most of a cycle.
     signs : In(MemorySignature)
@@ -170,7 +170,7 @@ class NeuronState(wiring.Component):
         self._steps = steps = limits.steps if self._adds else HISTORY_STEPS
         self._depths = {
             "membrane": by_neuron,
-            "current": by_neuron,
+            "current": limits.stored_currents * size,
             "code": by_neuron * steps,
             "signs": words * steps,
             "credit": words * size * steps,

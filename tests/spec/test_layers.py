@@ -139,6 +139,9 @@ NEEDS = Network("2x8x6-5c3-p2-9c3-3").limits(4)
         ("block", 1, "needs 2 rows and columns of positions in a feedback block; the device has 1"),
         # 48 positions of 2 words, and 12 of 3.
         ("words", 131, "needs 132 words of 4 hidden neurons; the device has 131"),
+        ("first_words", 95, "needs 96 words of 4 neurons in the first layer; the device has 95"),
+        # 12 cells, and 12 positions.
+        ("places", 23, "needs 24 positions or cells of hidden layers; the device has 23"),
         ("inputs", 95, "needs 96 inputs; the device has 95"),
         ("layers", 1, "needs 2 hidden layers; the device has 1"),
         # Weights as above and 109; feedback of 3 classes for 12 blocks of 2 words, and 4 of 3.
@@ -147,7 +150,20 @@ NEEDS = Network("2x8x6-5c3-p2-9c3-3").limits(4)
 )
 def test_too_small_a_device_is_refused_with_what_is_needed(limit: str, value: int, message: str) -> None:
     network = Network("2x8x6-5c3-p2-9c3-3")
-    network.check(replace(NEEDS, gradients=176, words=132, inputs=96, layers=2, rows=393, blocks=36, block=2))
+    network.check(
+        replace(
+            NEEDS,
+            gradients=176,
+            words=132,
+            inputs=96,
+            layers=2,
+            rows=393,
+            blocks=36,
+            block=2,
+            first_words=96,
+            places=24,
+        )
+    )
     with pytest.raises(NetworkError, match=message):
         network.check(replace(NEEDS, **{limit: value}))
 

@@ -23,6 +23,11 @@ class Map(NamedTuple):
     words: int
     cells: bool
 
+    @property
+    def places(self) -> int:
+        """Positions, or cells where a pool follows."""
+        return self.positions // CELL if self.cells else self.positions
+
 
 class Device:
     """The unit, and the spikes of its lists."""
@@ -31,25 +36,27 @@ class Device:
         self.dut, self.rng = dut, rng
         self.limits = limits = Limits(**bench.parameters()["limits"])
         signature = PositionEnds(limits).signature
-        self.layouts = {name: signature.members[name].shape for name in ("fired", "word_base", "maps")}
+        self.layouts = {name: signature.members[name].shape for name in ("fired", "place_base", "maps")}
         dut.fired.value = 0
         dut.span__en.value = 0
         self.spikes: dict[tuple[int, int], np.ndarray] = {}
 
     def set_maps(self) -> None:
         """Random maps that fill the device at most."""
-        rng, left = self.rng, self.limits.words
+        rng, left, places = self.rng, self.limits.words, self.limits.stored_places
         self.maps: list[Map] = []
         for layer in range(self.limits.layers):
-            most = left - (self.limits.layers - 1 - layer)
+            above = self.limits.layers - 1 - layer
+            most = left - above
             words, cells = rng.randint(1, min(3, most)), rng.random() < 0.5 and most >= CELL
             words = 1 if cells and most < CELL * words else words
             unit = CELL if cells else 1
-            positions = unit * rng.randint(1, most // words // unit)
+            positions = unit * rng.randint(1, min(most // words // unit, places - above))
             self.maps.append(Map(positions, words, cells))
             left -= positions * words
-        bases = np.cumsum([0] + [map.positions * map.words for map in self.maps])[:-1]
-        self.dut.word_base.value = pack(self.layouts["word_base"], bases.tolist())
+            places -= self.maps[-1].places
+        bases = np.cumsum([0] + [map.places for map in self.maps])[:-1]
+        self.dut.place_base.value = pack(self.layouts["place_base"], bases.tolist())
         maps = [{"words": map.words, "channels": 0, "cells": map.cells} for map in self.maps]
         self.dut.maps.value = pack(self.layouts["maps"], maps)
         self.spikes = {}
@@ -88,7 +95,7 @@ class Device:
             map = self.maps[layer]
             positions = np.flatnonzero(spikes.reshape(-1)) // (map.words * self.limits.lanes)
             numbers = positions >> CELL_BITS if map.cells else positions
-            count = map.positions // CELL if map.cells else map.positions
+            count = map.places
             spans = [(0, count), (0, 1), (count - 1, count)]
             for _ in range(10):
                 begin = rng.randrange(count)

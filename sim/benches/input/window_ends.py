@@ -29,10 +29,12 @@ class Writer:
         """Write random ends, of both memories in the same cycles; without ``en`` nothing is written."""
         dut, rng, maps = self.dut, self.rng, self.device.maps
         ends: Ends = {
-            (ListKind.ACTIVE, layer): [rng.choice((0, self.most, rng.randrange(self.most))) for _ in range(m.positions)]
-            for layer, m in enumerate(maps)
+            (ListKind.ACTIVE, layer): [rng.choice((0, self.most, rng.randrange(self.most))) for _ in range(map.places)]
+            for layer, map in enumerate(maps)
         }
-        ends[ListKind.INPUT, 0] = [rng.randint(0, self.most) for _ in range(rng.randint(1, self.device.limits.words))]
+        ends[ListKind.INPUT, 0] = [
+            rng.randint(0, self.most) for _ in range(rng.randint(1, self.device.limits.stored_currents))
+        ]
         active = [
             (layer, *write)
             for (kind, layer), counts in ends.items()

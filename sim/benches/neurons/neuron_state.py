@@ -121,6 +121,7 @@ async def matches_arrays(dut: Any) -> None:
     members = NeuronState(limits, size).signature.members
     steps = limits.steps if limits.gradients else HISTORY_STEPS
     words = {"readout_credit": limits.readout_words, "signs": block_words(limits), "credit": block_words(limits)}
+    words["current"] = limits.stored_currents
     memories = [
         MemoryModel(dut, name, member.signature, words.get(name, limits.words), steps, rng)
         for name, member in members.items()

@@ -90,7 +90,7 @@ class Driver:
     def check(self, network: Network) -> None:
         """Compare the sizes with those of the specification."""
         layers = unpack(self.layout, int(self.dut.layers.value))
-        base = 0
+        base = place_base = 0
         for slot, (layer, fields) in enumerate(zip(layers, self.slots, strict=True)):
             where = f"seed {bench.seed()}: {network}, blocks of {network.block}, layer {slot}"
             assert {name: layer[name] for name in fields} == fields, where
@@ -106,10 +106,11 @@ class Driver:
                 "seen": golden.shape.seen.channels,
                 "cells": int(golden.cells),
             }
-            # The readout has no feedback.
-            expected |= {"block_base": base} if slot < self.limits.layers else {}
+            # The readout has neither feedback nor lists.
+            expected |= {"block_base": base, "place_base": place_base} if slot < self.limits.layers else {}
             assert {name: layer[name] for name in expected} == expected, where
             base += golden.block_words
+            place_base += golden.places
 
 
 async def begin(dut: Any) -> tuple[Driver, list[Network]]:

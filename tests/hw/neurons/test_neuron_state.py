@@ -15,11 +15,11 @@ def test_memories_match_arrays(lanes, group, words, classes):
 
 
 @pytest.mark.parametrize(
-    ("steps", "group", "words", "blocks"), [(6, 2, 5, 3), (5, 4, 7, 7), (4, 2, 3, 1), (8, 4, 3, 2)]
+    ("steps", "group", "words", "blocks", "first"), [(6, 2, 5, 3, 0), (5, 4, 7, 7, 4), (4, 2, 3, 1, 1), (8, 4, 3, 2, 0)]
 )
-def test_memories_have_the_steps_of_the_device(steps, group, words, blocks):
+def test_memories_have_the_size_of_the_device(steps, group, words, blocks, first):
     limits = Limits(lanes=4, rows=1024, inputs=256, words=words, classes=10, steps=steps, lanes_per_group=group)
-    limits = replace(limits, gradients=5, blocks=blocks, block=2)
+    limits = replace(limits, gradients=5, blocks=blocks, block=2, first_words=first)
     assert deepest(limits) == words * group * steps
     check(limits)
 
