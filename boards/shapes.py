@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from amaranth.utils import exact_log2
 
 from opzo.hw.input.position_ends import list_entries
-from opzo.hw.input.scanner import entry_bits, fired_layout, queue_words
+from opzo.hw.input.scanner import entry_bits, fired_layout, group_lanes, groups_of_word, queue_words
 from opzo.hw.input.traces import ENTRY
 from opzo.hw.interface import EVENT
 from opzo.hw.neurons.neuron_state import POTENTIAL, block_sums, code
@@ -39,12 +39,13 @@ def _of_groups(limits: Limits) -> Iterator[tuple[int, Shape]]:
 def _of_lists(limits: Limits) -> Iterator[tuple[int, Shape]]:
     """Lists of spikes and of active rows, ends of positions in them, words of spikes that wait."""
     neurons = limits.words * limits.lanes
-    yield 1, (2 * neurons, entry_bits(limits))
+    yield 1, (2 * limits.words * groups_of_word(limits), entry_bits(limits) + group_lanes(limits))
     yield 1, (neurons, limits.neuron_bits)
     yield 1, (limits.words, entry_bits(limits))
     yield 1, (neurons, ENTRY.size)
     # A span is read at both ends at once.
-    yield 2, (2 * limits.stored_places, neurons.bit_length())
+    groups = (limits.words * groups_of_word(limits)).bit_length()
+    yield 2, (2 * limits.stored_places, neurons.bit_length() + groups)
     ends = (len(list_entries(limits)) - 1).bit_length()
     yield 2, (limits.stored_places, ends)
     yield 2, (limits.stored_currents, ends)

@@ -11,10 +11,11 @@ from opzo.hw.counters import counted
 from opzo.hw.decode import decode_input
 from opzo.hw.input.event_buffer import EventReadSignature
 from opzo.hw.input.event_ends import EventEnds, step_events
+from opzo.hw.input.list_counts import list_layout
 from opzo.hw.input.neuron_rows import NeuronRows
 from opzo.hw.input.position_ends import RunSpanSignature
-from opzo.hw.input.scanner import entry_bits, finished_layout, fired_layout
-from opzo.hw.input.spike_encoder import SpikeEncoder, list_layout
+from opzo.hw.input.scanner import entry_bits, finished_layout, fired_layout, group_lanes
+from opzo.hw.input.spike_encoder import SpikeEncoder
 from opzo.hw.input.spike_lists import counts_layout
 from opzo.hw.input.traces import ENTRY, Traces
 from opzo.hw.input.window_ends import WindowEnds
@@ -36,13 +37,17 @@ def event_mark(limits: Limits) -> data.StructLayout:
 class RowListSignature(Signature):
     """Entry ``index`` of three lists, answered one cycle later.
 
+    In a build with convolutions a step list is read as `GroupLists` says.
+
     Members
     -------
     step_list : Out(list_layout), below_base : Out, index : Out
         Which step list; first word of the layer whose active neurons are asked for; index in the list.
-    step_row, active_neuron, input_row : In
-        Row of the neuron that spiked in the time step (`entry_bits`), number of the neuron that was active in this run
-        or before, row of the input that was.
+    next, seek : Out(1)
+        For the step list in a build with convolutions.
+    step_row, step_lane, active_neuron, input_row : In
+        Row of the neuron that spiked in the time step (`entry_bits`), with convolutions that of the first lane of its
+        group, and the lane; number of the neuron that was active in this run or before, row of the input that was.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -51,7 +56,10 @@ class RowListSignature(Signature):
                 "step_list": Out(list_layout(limits)),
                 "below_base": Out(limits.word_bits),
                 "index": Out(limits.neuron_bits if limits.gradients else limits.row_bits),
+                "next": Out(1),
+                "seek": Out(1),
                 "step_row": In(entry_bits(limits)),
+                "step_lane": In(range(group_lanes(limits))),
                 "active_neuron": In(limits.neuron_bits),
                 "input_row": In(limits.input_bits),
             }
@@ -221,6 +229,9 @@ class ActiveRows(wiring.Component):
             Cat(inputs.mark.bits, inputs.mark.row).eq(marks.r_data),
             encoder.step_list.eq(lists.step_list),
             encoder.step_index.eq(lists.index),
+            encoder.step_next.eq(lists.next),
+            encoder.step_seek.eq(lists.seek),
+            lists.step_lane.eq(encoder.step_lane),
             traces.list_index.eq(lists.index + (lists.below_base << lane)),
             inputs.list_index.eq(lists.index),
             lists.step_row.eq(encoder.step_row),

@@ -1,6 +1,7 @@
 """Where the spikes of each position of a map end in the step lists."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
@@ -9,7 +10,7 @@ from amaranth.lib import enum as hdl_enum
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, Signature
 
-from opzo.hw.input.scanner import fired_layout, map_layout
+from opzo.hw.input.scanner import fired_layout, group_lanes, groups_of_word, map_layout
 from opzo.hw.lib.record import record
 from opzo.hw.registers import hidden_layers
 from opzo.spec.geometry import CELL_BITS
@@ -54,7 +55,9 @@ class RunSpanSignature(Signature):
     en : Out(1)
         Read; without it, the answer stays.
     first, after : In
-        One cycle after ``en``: index of the first entry of the span, and of the first one after it.
+        One cycle after ``en``: entries of the list before the span, and up to its end.
+    index : In
+        Where the span begins in the list; in a step list that is a group of lanes (`GroupLists`).
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -68,32 +71,32 @@ class RunSpanSignature(Signature):
                 "en": Out(1),
                 "first": In(list_entries(limits)),
                 "after": In(list_entries(limits)),
+                "index": In(list_entries(limits)),
             }
         )
 
 
-def read_span(m: Module, memory: Memory, span: Any, address: Callable[[Value], Value]) -> None:
-    """Answer ``span`` from a memory of the counts after each position; ``address`` is that of a position."""
-    for bound, index in ((span.begin, span.first), (span.end, span.after)):
-        read = memory.read_port()
-        # Nothing comes before position 0.
-        some = Signal(reset_less=True)
-        m.d.comb += [
-            read.addr.eq(address(bound - 1)),
-            read.en.eq(span.en),
-            index.eq(Mux(some, read.data, 0)),
-        ]
-        with m.If(span.en):
-            m.d.sync += some.eq(bound != 0)
+def read_counts(m: Module, memory: Memory, bound: Value, en: Value, address: Callable[[Value], Value]) -> Value:
+    """Counts before position ``bound``, one cycle after ``en``, from a memory of those after each position.
+
+    ``address`` is that of a position.
+    """
+    read = memory.read_port()
+    # Nothing comes before position 0.
+    some = Signal(reset_less=True)
+    m.d.comb += [read.addr.eq(address(bound - 1)), read.en.eq(en)]
+    with m.If(en):
+        m.d.sync += some.eq(bound != 0)
+    return Mux(some, Value.cast(read.data), 0)
 
 
 class PositionEnds(wiring.Component):
-    """Count the spikes of a layer and step word by word, and keep the count after each position, for the step lists.
+    """Count the spikes of a layer and step word by word, and keep the counts after each position, for the step lists.
 
     The list of the layer and step has its spikes in the same order, so the counts after positions ``begin`` - 1 and
-    ``end`` - 1 are the indices where the entries of a span begin and end. Of a cell only the last count stays. Memory
-    word: count; address: ``place_base`` of the layer + position or cell, then parity, the lowest bit. Two copies, so
-    that a span is read in one cycle. Golden twin: ``opzo.sim.golden.windows.Windows``.
+    ``end`` - 1 are those of the entries before a span and up to its end. Of a cell only the last counts stay. Memory
+    word: spikes, groups of lanes with spikes; address: ``place_base`` of the layer + position or cell, then parity, the
+    lowest bit. Two copies, so that a span is read in one cycle. Golden twin: ``opzo.sim.golden.windows.Windows``.
 
     Parameters
     ----------
@@ -131,14 +134,21 @@ class PositionEnds(wiring.Component):
                 "layer": hidden_layers(limits),
                 "parity": 1,
                 "spikes": range(limits.lanes + 1),
+                "groups": range(groups_of_word(limits) + 1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         limits, span = self._limits, self.span
-        count = Signal(range(limits.words * limits.lanes + 1), reset_less=True)
-        memory: Memory = Memory(shape=len(count), depth=2 * limits.stored_places, init=[])
+        counts = data.StructLayout(
+            {
+                "spikes": range(limits.words * limits.lanes + 1),
+                "groups": range(limits.words * groups_of_word(limits) + 1),
+            }
+        )
+        count, before = record(counts, "count", reset_less=True), record(counts, "before")
+        memory: Memory = Memory(shape=counts, depth=2 * limits.stored_places, init=[])
         m.submodules.memory = memory
         write = memory.write_port()
 
@@ -154,6 +164,15 @@ class PositionEnds(wiring.Component):
             counted.layer.eq(word.layer),
             counted.parity.eq(word.parity),
             counted.spikes.eq(sum(word.spikes, start=Const(0, 1))),
+            counted.groups.eq(
+                sum(
+                    (
+                        word.spikes.word_select(group, group_lanes(limits)).any()
+                        for group in range(groups_of_word(limits))
+                    ),
+                    start=Const(0, 1),
+                )
+            ),
         ]
         map = Array(self.maps[layer] for layer in range(limits.layers))[counted.layer]
         place = record(data.StructLayout({"position": limits.word_bits, "word": map.words.shape()}), "place")
@@ -161,14 +180,15 @@ class PositionEnds(wiring.Component):
         position, number = Signal.like(place.position), Signal.like(place.word)
         ends = Signal()
         with m.If(~counted.begins):
-            m.d.comb += [position.eq(place.position), number.eq(place.word)]
+            m.d.comb += [before.eq(count), position.eq(place.position), number.eq(place.word)]
         m.d.comb += ends.eq(number == map.words - 1)
         write_en = Signal()
         write_address = Signal.like(write.addr, reset_less=True)
         m.d.sync += write_en.eq(counted.valid)
         with m.If(counted.valid):
             m.d.sync += [
-                count.eq(Mux(counted.begins, 0, count) + counted.spikes),
+                count.spikes.eq(before.spikes + counted.spikes),
+                count.groups.eq(before.groups + counted.groups),
                 place.position.eq(position + ends),
                 place.word.eq(Mux(ends, 0, number + 1)),
                 write_address.eq(
@@ -176,7 +196,13 @@ class PositionEnds(wiring.Component):
                 ),
             ]
         m.d.comb += [write.addr.eq(write_address), write.data.eq(count), write.en.eq(write_en)]
-        read_span(m, memory, span, lambda position: address(span.layer, span.parity, position))
+
+        def read(bound: Value) -> data.View:
+            place = partial(address, span.layer, span.parity)
+            return data.View(counts, read_counts(m, memory, bound, span.en, place))
+
+        first = read(span.begin)
+        m.d.comb += [span.first.eq(first.spikes), span.index.eq(first.groups), span.after.eq(read(span.end).spikes)]
         return m
 
 

@@ -80,6 +80,29 @@ def placed_layout(limits: Limits) -> data.StructLayout:
     )
 
 
+def group_lanes(limits: Limits) -> int:
+    """Lanes that are encoded at once."""
+    return min(GROUP, limits.lanes)
+
+
+def groups_of_word(limits: Limits) -> int:
+    """Groups of lanes of a word, each encoded at once."""
+    return max(1, limits.lanes // GROUP)
+
+
+def group_layout(limits: Limits) -> data.StructLayout:
+    """Strobe: a group of lanes with ``spikes``; ``entry`` of the list (`entry_bits`) of its first lane."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "layer": hidden_layers(limits),
+            "parity": 1,
+            "entry": entry_bits(limits),
+            "spikes": group_lanes(limits),
+        }
+    )
+
+
 def lowest(bits: Value) -> Value:
     """Lowest bit that is set, alone."""
     return Cat(bit if n == 0 else bit & ~bits[:n].any() for n, bit in enumerate(bits))
@@ -114,6 +137,8 @@ class SpikeScanner(wiring.Component):
         Words; those of a layer and step in ascending order.
     spike : Out(spike_layout)
         Strobe. The first one of a word comes 6 cycles after it was taken by an empty queue.
+    group : Out(group_layout)
+        In a build with convolutions: each group of lanes with spikes, before its first spike.
     finished : Out(finished_layout)
         Strobe in the cycle of the last ``spike`` of a ``last`` word, or when that would have been.
     placed : Out(placed_layout)
@@ -125,19 +150,20 @@ class SpikeScanner(wiring.Component):
     maps: data.View
     fired: stream.Interface
     spike: data.View
+    group: data.View
     finished: data.View
     placed: data.View
     pending: Signal
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.groups = max(1, limits.lanes // GROUP)
-        self.group_lanes = min(GROUP, limits.lanes)
+        self.groups, self.group_lanes = groups_of_word(limits), group_lanes(limits)
         super().__init__(
             {
                 "maps": In(data.ArrayLayout(map_layout(limits), limits.layers)),
                 "fired": In(stream.Signature(fired_layout(limits))),
                 "spike": Out(spike_layout(limits)),
+                "group": Out(group_layout(limits)),
                 "finished": Out(finished_layout(limits)),
                 "placed": Out(placed_layout(limits)),
                 "pending": Out(1),
@@ -216,10 +242,18 @@ class SpikeScanner(wiring.Component):
                 bits.eq(Mux(word_some, picked, 0)),
                 group_free.eq(~word_some | at_most_one(picked)),
                 group_tags.eq(word_tags),
-                group_row.eq(Cat(_encode(pick), word)),
+                group_row.eq(Cat(encode(pick), word)),
             ]
             if word_entry is not None:
-                m.d.sync += group_entry.eq(word_entry + (_encode(pick) << ceil_log2(self.group_lanes)))
+                first_entry = Signal.like(group_entry, name="first_entry")
+                m.d.comb += first_entry.eq(word_entry + (encode(pick) << ceil_log2(self.group_lanes)))
+                m.d.sync += [
+                    group_entry.eq(first_entry),
+                    self.group.layer.eq(word_tags.layer),
+                    self.group.parity.eq(word_tags.parity),
+                    self.group.entry.eq(first_entry),
+                    self.group.spikes.eq(picked),
+                ]
             m.d.sync += [group_mark.eq(word_mark), group_mark.valid.eq(word_mark.valid & word_free)]
         with m.Else():
             m.d.sync += [bits.eq(bits & ~lane), group_free.eq(at_most_one(bits & ~lane))]
@@ -227,10 +261,12 @@ class SpikeScanner(wiring.Component):
             self.finished.eq(group_mark),
             self.finished.valid.eq(group_mark.valid & group_free),
             self.spike.valid.eq(bits.any()),
-            self.spike.row.eq(Cat(_encode(lane), group_row)),
-            self.spike.entry.eq(Cat(_encode(lane), group_row) if word_entry is None else group_entry + _encode(lane)),
+            self.spike.row.eq(Cat(encode(lane), group_row)),
+            self.spike.entry.eq(Cat(encode(lane), group_row) if word_entry is None else group_entry + encode(lane)),
         ]
         m.d.sync += [self.spike[name].eq(group_tags[name]) for name in ("layer", "parity", "step")]
+        if word_entry is not None:
+            m.d.sync += self.group.valid.eq(group_free & word_some)
         return m
 
     def _place_words(self, m: Module, head: data.View, valid: Value, taken: Value) -> Value:
@@ -269,7 +305,7 @@ def _groups(bits: Value, size: int) -> list[Value]:
     return [bits[n : n + size] for n in range(0, len(bits), size)]
 
 
-def _encode(one_hot: Value) -> Value:
+def encode(one_hot: Value) -> Value:
     """Number of the bit that is set; 0 bits wide for a single bit."""
     width = ceil_log2(len(one_hot))
     return Cat(Cat(bit for n, bit in enumerate(one_hot) if n >> position & 1).any() for position in range(width))

@@ -4,23 +4,20 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from opzo.hw.input.group_lists import GroupLists
+from opzo.hw.input.list_counts import ListCounts, list_layout
 from opzo.hw.input.scanner import (
     SpikeScanner,
     entry_bits,
     finished_layout,
     fired_layout,
+    group_lanes,
     map_layout,
     placed_layout,
     spike_layout,
 )
 from opzo.hw.input.spike_lists import SpikeLists, counts_layout
-from opzo.hw.registers import hidden_layers
 from opzo.spec.network import Limits
-
-
-def list_layout(limits: Limits) -> data.StructLayout:
-    """A step list: that of a layer's even or odd time steps."""
-    return data.StructLayout({"layer": hidden_layers(limits), "parity": 1})
 
 
 class SpikeEncoder(wiring.Component):
@@ -48,6 +45,9 @@ class SpikeEncoder(wiring.Component):
         a word was taken.
     step_list, step_index : In
         Index of a step list, whose entry ``step_row`` (`entry_bits`) is there one cycle later.
+    step_next, step_seek : In(1), step_lane : Out
+        In a build with convolutions a list is read as `GroupLists` says: ``step_index`` is that of a group, the entry
+        is the sum of ``step_row`` and ``step_lane``.
     spike : Out(spike_layout)
         Strobe for each spike.
     finished : Out(finished_layout)
@@ -66,6 +66,9 @@ class SpikeEncoder(wiring.Component):
     step_list: data.View
     step_index: Signal
     step_row: Signal
+    step_next: Signal
+    step_seek: Signal
+    step_lane: Signal
     spike: data.View
     finished: data.View
     placed: data.View
@@ -83,6 +86,9 @@ class SpikeEncoder(wiring.Component):
                 "step_list": In(list_layout(limits)),
                 "step_index": In(limits.neuron_bits),
                 "step_row": Out(entry_bits(limits)),
+                "step_next": In(1),
+                "step_seek": In(1),
+                "step_lane": Out(range(group_lanes(limits))),
                 "spike": Out(spike_layout(limits)),
                 "finished": Out(finished_layout(limits)),
                 "placed": Out(placed_layout(limits)),
@@ -93,14 +99,18 @@ class SpikeEncoder(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.scanner = scanner = SpikeScanner(self.limits)
-        m.submodules.steps = steps = SpikeLists(self.limits)
+        steps: SpikeLists | GroupLists
+        if self.limits.gradients:
+            m.submodules.steps = steps = self._keep_groups(m, scanner)
+        else:
+            m.submodules.steps = steps = SpikeLists(self.limits)
+            m.d.comb += [steps.spike.eq(scanner.spike), self.step_counts.eq(steps.counts)]
         connect(m, flipped(self).fired, scanner.fired)
         taken, busy = Signal(), Signal()
         m.d.comb += [
             taken.eq(self.fired.valid & self.fired.ready),
             scanner.maps.eq(self.maps),
             steps.word_base.eq(self.word_base),
-            steps.spike.eq(scanner.spike),
             steps.clear.eq(self.clear),
             steps.empty.valid.eq(taken & (self.fired.p.word == 0)),
             steps.empty.layer.eq(self.fired.p.layer),
@@ -111,7 +121,6 @@ class SpikeEncoder(wiring.Component):
             self.step_row.eq(steps.row),
             self.spike.eq(scanner.spike),
             self.placed.eq(scanner.placed),
-            self.step_counts.eq(steps.counts),
             self.done.eq(~busy),
         ]
         # The last spike is in the list a cycle after it was found.
@@ -121,3 +130,19 @@ class SpikeEncoder(wiring.Component):
         with m.Elif(~scanner.pending & ~scanner.finished.valid):
             m.d.sync += busy.eq(0)
         return m
+
+    def _keep_groups(self, m: Module, scanner: SpikeScanner) -> GroupLists:
+        """Lists by groups of lanes, and the counts of their spikes."""
+        steps = GroupLists(self.limits)
+        m.submodules.counts = counts = ListCounts(self.limits, self.limits.words * self.limits.lanes)
+        m.d.comb += [
+            steps.group.eq(scanner.group),
+            steps.next.eq(self.step_next),
+            steps.seek.eq(self.step_seek),
+            self.step_lane.eq(steps.lane),
+            *(counts.append[name].eq(scanner.spike[name]) for name in ("valid", "layer", "parity")),
+            counts.empty.eq(steps.empty),
+            counts.clear.eq(self.clear),
+            self.step_counts.eq(counts.counts),
+        ]
+        return steps

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
-from opzo.hw.input.position_ends import ListKind, PositionEnds, RunSpanSignature, list_entries, place_bits, read_span
+from opzo.hw.input.position_ends import ListKind, PositionEnds, RunSpanSignature, list_entries, place_bits, read_counts
 from opzo.hw.input.scanner import fired_layout, map_layout
 from opzo.spec.network import Limits
 
@@ -59,7 +59,12 @@ class EndsMemory(wiring.Component):
             write.data.eq(self.write.count),
             write.en.eq(self.write.en),
         ]
-        read_span(m, memory, self.span, lambda position: self.base + position)
+        span = self.span
+
+        def read(bound: Value) -> Value:
+            return read_counts(m, memory, bound, span.en, lambda position: self.base + position)
+
+        m.d.comb += [span.first.eq(read(span.begin)), span.after.eq(read(span.end)), span.index.eq(span.first)]
         return m
 
 
@@ -128,7 +133,7 @@ class WindowEnds(wiring.Component):
                 getattr(unit.span, name).eq(getattr(span, name))
                 for name in ("kind", "layer", "parity", "begin", "end", "en")
             ]
-        for name in ("first", "after"):
+        for name in ("first", "after", "index"):
             with m.Switch(kind):
                 for number, unit in ((ListKind.STEP, steps), (ListKind.ACTIVE, active), (ListKind.INPUT, inputs)):
                     with m.Case(number):

@@ -96,12 +96,12 @@ class Issue(wiring.Component):
         asked, op = Signal.like(self.op), Signal.like(self.op)
         m.d.sync += [asked.eq(self.op), op.eq(asked)]
         self._ask(m)
-        listed = self._collect_rows(m, kind.frame)
+        listed, neuron = self._collect_rows(m, kind.frame)
         row = self._find_row(m, asked, op, listed)
         command, tag, traced = self._build(m, kind, asked, op, row)
         m.d.comb += [
             # The base of entries is that of the entry itself.
-            self.traces.neuron.eq(self._neuron + (op.below_base << self._limits.lane_bits)),
+            self.traces.neuron.eq(neuron + (op.below_base << self._limits.lane_bits)),
             self.traces.input.eq(listed),
         ]
         # History and trace come a cycle later than the rest of the command.
@@ -123,13 +123,18 @@ class Issue(wiring.Component):
             lists.step_list.parity.eq(op.step[0]),
             lists.below_base.eq(op.below_base),
             lists.index.eq(op.index),
+            lists.next.eq(op.valid),
+            lists.seek.eq(op.seek if self._limits.gradients else 0),
             errors.class_.eq(op.index),
             errors.source.eq(op.source),
             errors.step.eq(op.step),
         ]
 
-    def _collect_rows(self, m: Module, frame: Value) -> Signal:
-        """Row that the list or the events name, two cycles after the op."""
+    def _collect_rows(self, m: Module, frame: Value) -> tuple[Signal, Signal]:
+        """Row that the list or the events name, and the number of the active neuron, two cycles after the op.
+
+        With convolutions the row of an active neuron is that of its word, which comes later, and its lane.
+        """
         op, lists = self.op, self.lists
         # One bit for each memory that may have been read, because the memories are slow.
         sources = [Signal(name=f"from_{name}", reset_less=True) for name in ("steps", "active", "inputs", "events")]
@@ -137,7 +142,6 @@ class Issue(wiring.Component):
         learns_inputs = (op.kind == Kind.LEARN_INPUT) & ~frame
         bits = self._limits.row_bits if self._limits.gradients else self._limits.input_bits
         listed = Signal(bits, reset_less=True)
-        # With convolutions the row of a neuron is that of its word, which comes later, and its lane.
         active = lists.active_neuron[: self._limits.lane_bits] if self._limits.gradients else lists.active_neuron
         rows = (lists.step_row, active, lists.input_row, self.events.address)
         chosen = [Mux(source, row, 0) for source, row in zip(sources, rows, strict=True)]
@@ -148,21 +152,25 @@ class Issue(wiring.Component):
             from_events.eq((op.kind != Kind.SPIKES) & (op.kind != Kind.LEARN_SPIKES) & ~learns_inputs),
             listed.eq(chosen[0] | chosen[1] | chosen[2] | chosen[3]),
         ]
-        # Number of the neuron of an active row; that is the row itself in a device without convolutions.
-        self._neuron: Signal = listed
-        if self._limits.gradients:
-            self._neuron = Signal(self._limits.neuron_bits, name="neuron", reset_less=True)
-            m.d.sync += self._neuron.eq(lists.active_neuron)
-        return listed
+        if not self._limits.gradients:
+            return listed, listed
+        neuron = Signal(self._limits.neuron_bits, reset_less=True)
+        m.d.sync += neuron.eq(lists.active_neuron)
+        return listed, neuron
 
     def _find_row(self, m: Module, asked: data.View, op: data.View, listed: Signal) -> Signal:
         """Row of the op in its word, two cycles after the op; of an active neuron without the row of its word."""
-        row, has_row = Signal(self._limits.row_bits), Signal(reset_less=True)
+        row, has_row, lane = Signal(self._limits.row_bits), Signal(reset_less=True), Signal.like(self.lists.step_lane)
+        if self._limits.gradients:
+            # Added here, because the memory of the list is slow.
+            registered = Signal.like(lane, reset_less=True)
+            m.d.sync += registered.eq(self.lists.step_lane)
+            m.d.comb += lane.eq(Mux(op.kind == Kind.SPIKES, registered, 0))
         m.d.sync += has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES))
         with m.If(op.bias):
             m.d.comb += row.eq(op.bias_row)
         with m.Elif(has_row):
-            m.d.comb += row.eq(listed - op.window_base if self._limits.gradients else listed)
+            m.d.comb += row.eq(listed + lane - op.window_base if self._limits.gradients else listed)
         return row
 
     def _build(

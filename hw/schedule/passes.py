@@ -75,12 +75,12 @@ def op_layout(limits: Limits) -> data.StructLayout:
     the first and last word of a class, ``first_word`` and ``last_word`` the first and last class.
 
     In a device with convolutions also: ``windows`` and ``pool`` of the pass; ``shared``: its layer is a convolution;
-    ``window_base``: what the row of the list is more than the row of the window; ``block_word`` of the word,
-    ``begins_block``: its position is the first one of the block; ``gradient``: first gradient of the word, in APPLY the
-    op's own.
+    ``seek``: the first op of a part of the list; ``window_base``: what the row of the list is more than the row of the
+    window; ``block_word`` of the word, ``begins_block``: its position is the first one of the block; ``gradient``:
+    first gradient of the word, in APPLY the op's own.
     """
     convolution = {
-        **dict.fromkeys(("windows", "pool", "shared", "begins_block"), 1),
+        **dict.fromkeys(("windows", "seek", "pool", "shared", "begins_block"), 1),
         "window_base": limits.row_bits,
         "block_word": limits.block_bits,
         "block_shift": LAYER["block_shift"].shape,

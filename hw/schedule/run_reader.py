@@ -17,7 +17,10 @@ _KEPT = ("base", "last", "last_word", "final")
 
 
 def run_layout(limits: Limits) -> data.StructLayout:
-    """Run of a span: ``count`` entries of the list, from ``index`` on; the other fields are those of the span."""
+    """Run of a span: ``count`` entries of the list, from ``index`` on; the other fields are those of the span.
+
+    In a step list ``index`` is that of a group (`opzo.hw.input.group_lists.GroupLists`).
+    """
     entries = list_entries(limits)
     span = span_layout(limits)
     return data.StructLayout({"index": entries, "count": entries, **{name: span[name].shape for name in _KEPT}})
@@ -76,7 +79,7 @@ class RunReader(wiring.Component):
         with m.If(run_free):
             m.d.sync += [
                 runs.valid.eq(asked_valid),
-                runs.p.index.eq(ends.first),
+                runs.p.index.eq(ends.index),
                 runs.p.count.eq(ends.after - ends.first),
                 *(runs.p[name].eq(asked[name]) for name in _KEPT),
             ]

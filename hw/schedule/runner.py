@@ -343,6 +343,7 @@ class PassRunner(wiring.Component):
             # The walk does not follow the words of a class; lanes without a neuron do not spike.
             op.valid_lanes.eq(Mux(walk.ends_position & ~plan.is_local, settings.tail, self._limits.lanes)),
             op.windows.eq(current.windows),
+            op.seek.eq(position.first),
             op.pool.eq(settings.pool),
             op.shared.eq(settings.kernel != 0),
             op.block_word.eq(settings.block_base + Mux(of_blocks, op.word, walk.word)),
@@ -357,5 +358,6 @@ class PassRunner(wiring.Component):
                 op.bias.eq(row.bias),
                 op.last_word.eq(row.final),
                 op.index.eq(row.index),
+                op.seek.eq(row.begins),
                 op.window_base.eq(row.base),
             ]

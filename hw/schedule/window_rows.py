@@ -16,11 +16,11 @@ _KEPT = ("index", "base", "last_word", "final")
 def window_row_layout(limits: Limits) -> data.StructLayout:
     """One row of a word of a position: an entry of a list, or, after the entries, the ``bias``.
 
-    The entry ``index`` of the list less ``base`` is the row; of the bias neither means anything. ``first`` row of the
-    word, ``last_word`` of the position, ``final`` row of the walk.
+    The entry ``index`` of the list less ``base`` is the row; of the bias neither means anything. ``begins`` a run;
+    ``first`` row of the word, ``last_word`` of the position, ``final`` row of the walk.
     """
     run = run_layout(limits)
-    return data.StructLayout({**{name: run[name].shape for name in _KEPT}, "first": 1, "bias": 1})
+    return data.StructLayout({**{name: run[name].shape for name in _KEPT}, "begins": 1, "first": 1, "bias": 1})
 
 
 class WindowRows(wiring.Component):
@@ -51,13 +51,14 @@ class WindowRows(wiring.Component):
         runs, row = self.runs, self.rows.p
         # ``run`` begins with the next entry; only one with an entry, or before the bias, gives a row.
         run, valid = record(runs.p.shape(), "run", reset_less=True), Signal()
-        first = Signal(init=1)
+        first, begins = Signal(init=1), Signal(reset_less=True)
         some, taken, done = Signal(), Signal(), Signal()
         m.d.comb += [
             some.eq(run.count != 0),
             taken.eq(self.rows.valid & self.rows.ready),
             self.rows.valid.eq(valid & (some | run.last)),
             *(row[name].eq(run[name]) for name in _KEPT),
+            row.begins.eq(begins),
             row.first.eq(first),
             row.bias.eq(~some),
             row.final.eq(run.final & ~some),
@@ -68,8 +69,8 @@ class WindowRows(wiring.Component):
             m.d.comb += done.eq((taken & (run.count == 1)) | ~some)
         m.d.comb += runs.ready.eq(~valid | done)
         with m.If(taken):
-            m.d.sync += [run.index.eq(run.index + 1), run.count.eq(run.count - 1), first.eq(row.bias)]
+            m.d.sync += [run.index.eq(run.index + 1), run.count.eq(run.count - 1), begins.eq(0), first.eq(row.bias)]
         with m.If(runs.ready):
-            m.d.sync += [valid.eq(runs.valid), run.eq(runs.p)]
+            m.d.sync += [valid.eq(runs.valid), run.eq(runs.p), begins.eq(1)]
         check_stream(m, "rows", self.rows)
         return m

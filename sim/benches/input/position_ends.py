@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge
 
 from opzo.hw.input.position_ends import WRITE_CYCLES, PositionEnds
-from opzo.hw.input.scanner import fired_layout
+from opzo.hw.input.scanner import fired_layout, group_lanes, groups_of_word
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import pack
@@ -95,6 +95,9 @@ class Device:
             map = self.maps[layer]
             positions = np.flatnonzero(spikes.reshape(-1)) // (map.words * self.limits.lanes)
             numbers = positions >> CELL_BITS if map.cells else positions
+            # Places of the groups of lanes with spikes.
+            lit = np.flatnonzero(spikes.reshape(len(spikes), -1, group_lanes(self.limits)).any(axis=2).reshape(-1))
+            groups = lit // (map.words * groups_of_word(self.limits)) >> (CELL_BITS if map.cells else 0)
             count = map.places
             spans = [(0, count), (0, 1), (count - 1, count)]
             for _ in range(10):
@@ -111,6 +114,8 @@ class Device:
                     expected = np.searchsorted(numbers, (begin, end))
                     what = f"span {begin}..{end} of {map}, layer {layer}, parity {parity}"
                     assert_equal(got, expected, what=what, seed=bench.seed())
+                    index = int(np.searchsorted(groups, begin))
+                    assert_equal(int(dut.span__index.value), index, what=f"index of {what}", seed=bench.seed())
                     dut.span__begin.value, dut.span__end.value = rng.randrange(count), rng.randrange(count)
                     await self.idle()
 

@@ -9,8 +9,8 @@ from amaranth.lib import data
 from cocotb.triggers import FallingEdge, ReadOnly, with_timeout
 from cocotb.utils import get_sim_time
 
+from opzo.hw.input.list_counts import list_layout
 from opzo.hw.input.scanner import finished_layout, fired_layout, map_layout, placed_layout, spike_layout
-from opzo.hw.input.spike_encoder import list_layout
 from opzo.hw.input.spike_lists import counts_layout
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
@@ -46,7 +46,7 @@ class Encoder:
 
     def clear_inputs(self) -> None:
         """All inputs but the stream 0."""
-        for name in ("clear", "step_list", "step_index"):
+        for name in ("clear", "step_list", "step_index", "step_next", "step_seek"):
             getattr(self.dut, name).value = 0
 
     async def clear(self) -> None:
@@ -118,20 +118,27 @@ class Encoder:
             for parity in range(2):
                 expected = self.step_lists.get((layer, parity), EMPTY)
                 dut.step_list.value = pack(list_layout(self.limits), {"layer": layer, "parity": parity})
-                rows = await self.read(dut.step_index, dut.step_row, len(expected))
+                rows = await self.read(len(expected))
                 assert self.step_counts()[layer][parity] == len(expected), f"step list {layer}, {parity}"
                 assert_equal(rows, expected, what=f"step list {layer}, {parity}", seed=bench.seed())
         assert self.spikes == self.expected, "spikes as strobed"
         assert self.places == self.expected_places, "entries of words as strobed"
         assert self.finished == self.ends, "ends of steps as strobed, and the spikes before them"
 
-    async def read(self, index: Any, row: Any, count: int) -> list[int]:
+    async def read(self, count: int) -> list[int]:
         """Entries 0 to count - 1, and one cycle at least."""
-        values = []
+        dut, values = self.dut, []
         for n in range(max(1, count)):
-            index.value = n
-            await FallingEdge(self.dut.clk)
-            values.append(int(row.value))
+            while self.maps and self.rng.random() < 0.2:
+                dut.step_next.value = 0
+                await FallingEdge(dut.clk)
+            # With convolutions the list begins at group 0.
+            dut.step_index.value = 0 if self.maps else n
+            dut.step_next.value, dut.step_seek.value = 1, n == 0
+            await FallingEdge(dut.clk)
+            dut.step_seek.value = 0
+            values.append(int(dut.step_row.value) + (int(dut.step_lane.value) if self.maps else 0))
+        dut.step_next.value = 0
         return values[:count]
 
     async def watch(self) -> None:
@@ -217,7 +224,8 @@ async def run_steps(encoder: Encoder, steps: int, spikes: Any = draw_spikes) -> 
     """Run with the layers one step apart, as the sequencer does."""
     layers = len(encoder.words)
     await encoder.clear()
-    watcher = cocotb.start_soon(encoder.watch())
+    # Lists of groups are read only when they are complete.
+    watcher = None if encoder.maps else cocotb.start_soon(encoder.watch())
     for macro in range(steps + layers - 1):
         for layer in range(layers):
             if 0 <= macro - layer < steps:
@@ -225,7 +233,8 @@ async def run_steps(encoder: Encoder, steps: int, spikes: Any = draw_spikes) -> 
         # A list is written again two steps later.
         if macro % 2 or macro == steps + layers - 2:
             await encoder.done()
-    watcher.cancel()
+    if watcher is not None:
+        watcher.cancel()
     await encoder.check_lists()
 
 

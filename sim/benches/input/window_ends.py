@@ -74,6 +74,7 @@ class Writer:
                 got = int(dut.span__first.value), int(dut.span__after.value)
                 expected = (counts[begin - 1] if begin else 0, counts[end - 1])
                 assert got == expected, f"seed {bench.seed()}: {kind}, layer {layer}, span {begin}..{end}"
+                assert int(dut.span__index.value) == expected[0]
                 dut.span__kind.value = rng.randrange(len(ListKind))
                 dut.span__begin.value, dut.span__end.value = rng.randrange(len(counts)), 1
                 await FallingEdge(dut.clk)

@@ -24,6 +24,7 @@ ANSWERS = (
     "events__address",
     "events__value",
     "lists__step_row",
+    "lists__step_lane",
     "lists__input_row",
     "lists__active_neuron",
     "errors__error",
@@ -182,7 +183,7 @@ class Settings:
         elif kind is Kind.LEARN_INPUT:
             row = answers["lists__input_row"]
         elif kind is Kind.SPIKES:
-            row = answers["lists__step_row"]
+            row = answers["lists__step_row"] + (answers["lists__step_lane"] if limits.gradients else 0)
         elif kind is Kind.LEARN_SPIKES:
             row = answers["lists__active_neuron"]
             if limits.gradients:

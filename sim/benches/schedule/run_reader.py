@@ -46,6 +46,7 @@ class Ends:
             await FallingEdge(dut.clk)
             if en and known:
                 dut.ends__first.value, dut.ends__after.value = (int(self.starts[bound]) for bound in bounds)
+                dut.ends__index.value = int(self.starts[bounds[0]])
 
 
 class Spikes:

@@ -42,9 +42,10 @@ class Rows:
         rows: list[dict[str, int | None]] = []
         for run in window:
             for index in range(run["index"], run["index"] + run["count"]):
-                rows.append({"index": index, "base": run["base"], "bias": 0, "final": 0})
+                begins = int(index == run["index"])
+                rows.append({"index": index, "base": run["base"], "begins": begins, "bias": 0, "final": 0})
         last = window[-1]
-        rows.append({"index": None, "base": None, "bias": 1, "final": last["final"]})
+        rows.append({"index": None, "base": None, "begins": None, "bias": 1, "final": last["final"]})
         last_words: list[int] = [run["last_word"] for run in window for _ in range(run["count"])]
         for number, (row, last_word) in enumerate(zip(rows, [*last_words, last["last_word"]], strict=True)):
             row |= {"first": int(number == 0), "last_word": last_word}
