@@ -23,8 +23,8 @@ NETLIST, REPORT, CELLS, VERILOG = (f"{DESIGN}{suffix}" for suffix in (".json", "
 # is being written. State of the neurons, traces and their lists: checked by the tests of these units and of the core
 # (``tests/colliding.py``). Events: a run is read from one half of the memory while the next is written to the other.
 _NO_BYPASS = ("*.group_*.memory", "*.neurons.state", "*.inputs", "*.traces", "*.events")
-# The same for gradients, which only a chip with convolutions has; checked by the tests of `GradientAccumulators`.
-_NO_BYPASS_OF_CONVOLUTIONS = ("*.group_*.gradients",)
+# The same for memories that only a chip with convolutions has; checked by the tests of these units.
+_NO_BYPASS_OF_CONVOLUTIONS = ("*.group_*.gradients", "*.encoder.groups", "*.neuron_rows")
 # Copies of the command near its users, in each group of lanes and in each lane and bank of row memory; yosys would
 # merge these registers.
 _COPIES = ("*.group_? *.group_?? %u", "*.copy_?")

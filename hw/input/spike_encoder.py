@@ -101,7 +101,7 @@ class SpikeEncoder(wiring.Component):
         m.submodules.scanner = scanner = SpikeScanner(self.limits)
         steps: SpikeLists | GroupLists
         if self.limits.gradients:
-            m.submodules.steps = steps = self._keep_groups(m, scanner)
+            m.submodules.groups = steps = self._keep_groups(m, scanner)
         else:
             m.submodules.steps = steps = SpikeLists(self.limits)
             m.d.comb += [steps.spike.eq(scanner.spike), self.step_counts.eq(steps.counts)]
