@@ -75,7 +75,7 @@ def choose(
     If ``lanes`` is None, the number of lanes is limited to what the board's link can feed at ``clock_mhz`` (None: the
     board's default clock); with ``most`` it is the largest that fits, up to the neurons of the widest hidden layer, or
     of its position. If ``weight_bits`` is None, it is 16 if that fits with any number of lanes, else 12. Groups are the
-    smallest that fit.
+    smallest that fit, for a network with convolutions the largest.
 
     OpzoError, with the shortage and what would fit, if nothing fits; NetworkError for an invalid number of lanes.
     """
@@ -110,7 +110,8 @@ def _candidates(network: Network, lanes: int | None, weight_bits: int | None) ->
     for bits in WEIGHT_BITS if weight_bits is None else (weight_bits,):
         for count in useful if lanes is None else (lanes,):
             # Most lanes first: the first that fits is the fastest.
-            for group in GROUPS:
+            # The state of convolutions fills the block RAMs of few large groups best.
+            for group in GROUPS[::-1] if network.convolutions else GROUPS:
                 if group <= count:
                     yield replace(tight_limits(network, count, bits), lanes_per_group=group)
 

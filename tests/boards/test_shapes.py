@@ -34,13 +34,14 @@ def test_shapes_are_those_of_the_gateware(sizes, lanes, group, block, steps):
 def test_block_rams_by_hand():
     limits = tight_limits(Network("1x28x28-8c3-p2-16c3-p2-10"), 8)
     shapes = dict((shape, copies) for copies, shape in memories(limits))
-    # Four groups of two lanes with 1,176 words each, six steps of spike codes; 294 block words.
-    assert shapes[2352, 21] == shapes[2352, 20] == shapes[14112, 6] == shapes[3528, 18] == 4
+    # Four groups of two lanes with 1,176 words each, 784 of them in the first layer; six steps; 294 block words.
+    assert shapes[2352, 21] == shapes[1568, 20] == shapes[14112, 6] == shapes[3528, 18] == 4
     assert shapes[1764, 14] == 8
     assert shapes[156, 64] == 4
     area = AREAS[Family.ECP5]
-    state = 4 * (5 + 5 + 6 + 4 + 2 * 2 + 2)
-    lists = 19 + 19 + 10 + 2 * 3 + 4 * 2 + 3
+    state = 4 * (5 + 3 + 6 + 4 + 2 * 2 + 2)
+    # Groups with spikes; active neurons, rows of their words, traces; ends of 245 places and 784 inputs; the queue.
+    lists = 5 + 10 + 2 + 10 + 2 * 1 + 2 * 1 + 2 * 1 + 3
     events = 3 + 1 + 1
     assert area.estimate(limits).block_rams == area.row_memory(limits) + state + lists + events + 3
     assert area.row_memory(limits) == 40
