@@ -28,7 +28,7 @@ class Area:
         others are counted by their shapes.
     convolution : tuple of float
         (look-up tables, flip-flops, multipliers) of a chip with convolutions as multiples of those of a chip without
-        them. Measured once, on ECP5: 28,363 look-up tables and 19,369 flip-flops with 8 lanes in a group of 8.
+        them. Measured once, on ECP5: 28,120 look-up tables and 19,333 flip-flops with 8 lanes in a group of 8.
     block_ram : tuple of (rows, bits)
         Shapes that a block RAM can have, deepest first.
     usable : float
