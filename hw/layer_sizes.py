@@ -104,7 +104,9 @@ class LayerSizes(wiring.Component):
             for name in ("product", "shifted", "base", "place_base")
         )
         places = Signal.like(product)
-        m.d.comb += places.eq(Mux(Array(layer.cells for layer in self.layers)[number], product >> CELL_BITS, product))
+        m.d.comb += places.eq(
+            Mux(Array(self.layers[n].cells for n in range(len(sizes)))[number], product >> CELL_BITS, product)
+        )
         factor = Signal(LayerReg.WORDS.bits, reset_less=True)
         is_map = fields.kernel != 0
         across, down = (((side - 1) >> fields.block_shift) + 1 for side in (fields.width, fields.height))
