@@ -29,7 +29,7 @@ def test_layouts_of_payloads() -> None:
     assert {command: payload.size for command, payload in ANSWERS.items() if payload.size} == {Command.RUN: 5}
     assert ANSWERS[Command.RUN].struct.format == "<BI"
     assert NAK_PAYLOAD.pack(2, 9) == b"\2\x09"
-    assert IDENTITY.struct.format == "<IHHHHHHIHHIHHHHI"
+    assert IDENTITY.struct.format == "<IHHHHHHIHHIHHHHHHI"
     assert [field.name for field in IDENTITY.fields] == [field.name for field in fields(Identity)]
     assert set(ANSWERS) == set(REQUESTS) == set(Command)
 

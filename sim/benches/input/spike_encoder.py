@@ -69,6 +69,11 @@ class Encoder:
 
     def put(self, layer: int, step: int, spikes: np.ndarray) -> None:
         """Queue the words of one layer and step; ``spikes``: bool (words, lanes), those that are no neuron ignored."""
+        for word in self.words_of(layer, step, spikes):
+            self.last = self.source.put(word)
+
+    def words_of(self, layer: int, step: int, spikes: np.ndarray) -> list[dict[str, int]]:
+        """Words of one layer and step, which are expected from now on."""
         key = (layer, step % 2)
         exists, entries = self.entries(layer)
         spikes = spikes & exists.reshape(spikes.shape)
@@ -77,19 +82,19 @@ class Encoder:
         self.step_lists[key] = entries[rows]
         self.expected += [(layer, step, row) for row in rows.tolist()]
         self.ends.append((layer, step, len(self.expected)))
-        for word in range(len(spikes)):
-            if self.maps:
-                self.expected_places.append((layer, word, int(entries[word * self.lanes])))
-            self.last = self.source.put(
-                {
-                    "layer": layer,
-                    "parity": step % 2,
-                    "step": step,
-                    "word": word,
-                    "last": word == len(spikes) - 1,
-                    "spikes": bits(spikes[word]),
-                }
-            )
+        if self.maps:
+            self.expected_places += [(layer, word, int(entries[word * self.lanes])) for word in range(len(spikes))]
+        return [
+            {
+                "layer": layer,
+                "parity": step % 2,
+                "step": step,
+                "word": word,
+                "last": word == len(spikes) - 1,
+                "spikes": bits(spikes[word]),
+            }
+            for word in range(len(spikes))
+        ]
 
     def entries(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
         """Which numbers of a layer have a neuron, and the entry of each in the lists."""
@@ -271,6 +276,23 @@ async def takes_one_cycle_a_spike(dut: Any) -> None:
         empty = int((~words.any(axis=1)).sum())
         assert cycles_since(begin) <= words.sum() + empty + FILL_CYCLES
         await encoder.check_lists()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def takes_words_as_fast_as_one_group_emits_them(dut: Any) -> None:
+    encoder = Encoder(dut, Random(bench.seed()), 0)
+    await bench.start(dut)
+    if encoder.limits.groups > 1:
+        return
+    await encoder.clear()
+    for step in range(2):
+        for word in encoder.words_of(0, step, np.full((encoder.words[0], encoder.lanes), True)):
+            encoder.last = encoder.source.put(word)
+            for _ in range(encoder.lanes):
+                assert dut.fired__ready.value == 1, f"word {word['word']} of step {step}"
+                await FallingEdge(dut.clk)
+    await encoder.done()
+    await encoder.check_lists()
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")

@@ -24,6 +24,17 @@ def test_encoder_matches_golden(lanes, words, layers, samples):
     )
 
 
+def test_a_short_queue_is_enough_for_one_group():
+    more = {"lanes_per_group": 4}
+    run_bench(
+        SpikeEncoder(Limits(lanes=4, rows=1024, inputs=256, words=40, classes=16, layers=1, **more)),
+        name="spikes-one-group",
+        test_module="opzo.sim.benches.input.spike_encoder",
+        parameters={"lanes": 4, "words": 40, "layers": [40], "samples": 0, "maps": [], "more": more},
+        testcase="takes_words_as_fast_as_one_group_emits_them",
+    )
+
+
 # Two words a position and a pool; one word; a dense layer.
 MAPS = (
     {"words": 2, "channels": 7, "cells": 1},

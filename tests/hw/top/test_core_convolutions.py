@@ -94,9 +94,9 @@ def test_core_matches_golden_for_200_samples(lanes, group):
 
 
 def test_core_of_the_smallest_chip_matches_golden():
-    """Memories without a word to spare, and six time steps, not a power of two."""
+    """Memories without a word to spare, one group, and six time steps, not a power of two."""
     sizes, lanes = "2x8x8-4c3-p2-5c1-3", 4
-    device = tight_limits(Network(sizes, local=1), lanes)
+    device = replace(tight_limits(Network(sizes, local=1), lanes), lanes_per_group=lanes)
     assert (device.words, device.blocks, device.steps) == (96, 24, 6)
     usual = {"sizes": sizes, "input": "FRAME", "block": 2, "leak": "1/2", "reset": "subtract", "settings": USUAL}
     turns = [
