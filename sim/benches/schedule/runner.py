@@ -134,11 +134,12 @@ class Driver:
                     "valid_lanes": lanes,
                 }
                 if self.limits.gradients:
-                    item |= self.blocks_wanted(values, kind, word, index)
+                    item |= self.blocks_wanted(values, kind, word, index) | {"seek": index == 0}
                 if row:
                     # The row of the bias has no index.
                     item |= {"index": None if row["bias"] else row["index"], "last_word": row["final"]}
                     item["window_base"] = None if row["bias"] else row["base"]
+                    item["seek"] = None if row["bias"] else row["begins"]
                 rows.append(item)
         return rows
 
