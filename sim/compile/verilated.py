@@ -20,8 +20,10 @@ from opzo.system.child import end_children
 
 DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0")
 SMALL = 400_000
-"""Size in bytes of the generated C++ up to which one compilation is faster than several: each reads the headers, which
-takes a second."""
+"""Size in bytes of the generated C++ up to which it is compiled in one piece: each piece reads the headers, which takes
+a second."""
+LITTLE = 100_000
+"""Size in bytes up to which a file of a larger design shares a piece with others."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +108,29 @@ def build_verilated(
     )
     slow = sorted(build.glob("*__Slow.cpp"))
     fast = sorted(set(build.glob("*.cpp")) - set(slow))
-    jobs = [*((path, (*flags, *optimise)) for path in [*fast, *sources]), *((path, (*flags, "-O0")) for path in slow)]
+    every_cycle, once = (*flags, *optimise), (*flags, "-O0")
     if sum(path.stat().st_size for path in [*fast, *slow]) < SMALL:
-        joined = build / "all.cpp"
-        joined.write_text("".join(f'#include "{path}"\n' for path, _ in jobs))
-        jobs = [(joined, (*flags, *optimise))]
+        jobs = [(_joined(build / "all.cpp", [*fast, *sources, *slow]), every_cycle)]
+    else:
+        jobs = [(path, every_cycle) for path in _pieces(build / "fast.cpp", [*fast, *sources])]
+        jobs += [(path, once) for path in _pieces(build / "slow.cpp", slow)]
     # Largest first, so that the last compilation is short.
     jobs.sort(key=lambda job: -job[0].stat().st_size)
     compiled = [*_compile(tools, jobs, build), *objects]
     run_tool([*tools.cxx, "-o", f"../{target}", *map(str, compiled), "-pthread", *link], build)
     shutil.rmtree(build)
+
+
+def _pieces(joined: Path, paths: Sequence[Path]) -> list[Path]:
+    """Files to compile: the large ones of ``paths``, and ``joined`` with all others."""
+    large = [path for path in paths if path.stat().st_size > LITTLE]
+    return [*large, _joined(joined, [path for path in paths if path not in large])]
+
+
+def _joined(target: Path, paths: Sequence[Path]) -> Path:
+    """File that includes ``paths``."""
+    target.write_text("".join(f'#include "{path}"\n' for path in paths))
+    return target
 
 
 def _compile(tools: Toolchain, jobs: Sequence[tuple[Path, Sequence[str]]], folder: Path) -> list[Path]:
