@@ -1,15 +1,9 @@
 from dataclasses import asdict, replace
-from types import SimpleNamespace
 
 import pytest
-from amaranth import Cat, Mux, Signal, Value
-from amaranth.lib import data
+from colliding import collide
 
 from opzo.hw.core import Core
-from opzo.hw.lib import primitives
-from opzo.hw.lib.primitives import Primitives
-from opzo.hw.lib.row_memory import READ_LATENCY, RowMemory
-from opzo.hw.neurons.neuron_state import NeuronState
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.benches.core_state import PUBLIC
 from opzo.spec.network import Network
@@ -131,45 +125,12 @@ def test_core_agrees_whatever_came_before_for_long(sizes, lanes, weight_bits, gr
     run(sizes, lanes, weight_bits, group, [], 0.2, networks=150)
 
 
-class CollidingMemory(RowMemory):
-    """Gives nonsense for a row that is written in the cycle in which it is read, as block RAM may."""
-
-    def elaborate(self, platform):
-        m = super().elaborate(platform)
-        collided = Signal(READ_LATENCY)
-        m.d.sync += collided.eq(Cat(self.write_en & (self.read_address == self.write_address), collided[:-1]))
-        with m.If(collided[-1]):
-            m.d.comb += self.read_data.eq(int("5A" * len(self.read_data), 16))
-        return m
-
-
-def colliding_ports(state, m, name, shape, depth, add=NeuronState.add_memory):
-    """Likewise for the memories of the neurons' state."""
-    read, write = add(state, m, name, shape, depth)
-    collided = Signal()
-    m.d.sync += collided.eq(write.en & (write.addr == read.addr))
-    word = Value.cast(read.data)
-    given = Signal(len(word), name=f"{name}_given")
-    m.d.comb += given.eq(Mux(collided, ~word, word))
-    return SimpleNamespace(addr=read.addr, data=type_of(shape, given)), write
-
-
-def type_of(shape, bits):
-    return shape(bits) if isinstance(shape, data.Layout) else bits.as_signed()
-
-
-class Colliding(Primitives):
-    def row_memory(self, rows, width):
-        return CollidingMemory(rows, width)
-
-
 @pytest.mark.parametrize(
     ("sizes", "lanes", "weight_bits", "group"), [pytest.param(*NETWORKS[0], marks=pytest.mark.slow), NETWORKS[1]]
 )
 def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch, sizes, lanes, weight_bits, group):
     # Synthesis is told so (opzo.boards.families.flow).
-    monkeypatch.setattr(primitives, "GENERIC", Colliding())
-    monkeypatch.setattr(NeuronState, "add_memory", colliding_ports)
+    collide(monkeypatch)
     cases = [
         case(sizes, 6, Rule.OPZO, local, USUAL, SAMPLES[lanes] // 2, kind)
         for local in (0, 2)

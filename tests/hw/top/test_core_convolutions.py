@@ -1,9 +1,11 @@
 from dataclasses import asdict, replace
 
 import pytest
+from colliding import collide
 
 from opzo.boards.fit import tight_limits
 from opzo.hw.core import Core
+from opzo.hw.input import event_buffer, group_lists, neuron_rows
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.benches.core_state import PUBLIC
 from opzo.spec.network import Limits, Network
@@ -84,6 +86,16 @@ def cases(networks, samples):
 
 def test_core_matches_golden():
     run(SMALL, 4, 2, cases(SMALL, 6), 0.2)
+
+
+def test_core_of_the_named_networks_matches_golden():
+    run(NETWORKS, 4, 4, cases(NETWORKS, 25), testcase="matches_golden")
+
+
+def test_nobody_uses_what_is_read_while_it_is_written(monkeypatch):
+    # Synthesis is told so (opzo.boards.families.flow).
+    collide(monkeypatch, event_buffer, group_lists, neuron_rows)
+    run(SMALL[1:3], 4, 2, cases(SMALL[1:3], 3), 0.2, testcase="matches_golden")
 
 
 @pytest.mark.slow
