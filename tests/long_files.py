@@ -1,10 +1,10 @@
 """Test files that take half a minute or more."""
 
 LONG = (
+    "hw/top/test_core_convolutions.py",
     "hw/top/test_core.py",
     "boards/test_build.py",
     "reference/test_reference_train.py",
-    "hw/top/test_core_convolutions.py",
     "host/selftest/test_selftest_faults.py",
     "sim/rtl/test_rtl_chip.py",
     "sim/test_sequences.py",
