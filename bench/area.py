@@ -14,7 +14,7 @@ from opzo.boards.area import AREAS
 from opzo.boards.board import Board
 from opzo.boards.build import Plan, synthesise
 from opzo.boards.registry import find_board
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 SMALL = Limits(lanes=8, rows=512, inputs=64, words=8, classes=10, lanes_per_group=8)
 EVENTS = 1024

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from opzo.boards.board import Family, Resources
 from opzo.boards.shapes import memories
 from opzo.hw.lib.row_memory import BANK_ROWS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 OTHER_BLOCK_RAMS = 3
 """Block RAMs of a chip with convolutions whose size does not depend on the network: link, errors."""

@@ -21,7 +21,8 @@ from opzo.boards.speed import training_speed
 from opzo.boards.top import BoardTop
 from opzo.hw.lib.uart import LEAST_CYCLES
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.system.cache import MANIFEST, cache_root, cached, content_hash
 
 ELABORATION = "gateware"

@@ -6,7 +6,7 @@ from math import ceil
 from opzo.boards.area import AREAS
 from opzo.boards.board import Board
 from opzo.boards.families.tools import is_wheel
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 MEASURED_LUTS = 13_500
 """Look-up tables of the measured chip: 4 lanes on ECP5, built on a 2-core x86-64 machine."""

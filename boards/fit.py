@@ -9,7 +9,8 @@ from opzo.boards.speed import lanes_for_link
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
 from opzo.spec.layers import Convolution, Map, Pool
-from opzo.spec.network import GROUPS, LANES, Limits, Network
+from opzo.spec.limits import GROUPS, LANES, Limits
+from opzo.spec.network import Network
 
 WEIGHT_BITS = (WEIGHT.width, 12)
 VENDOR_LANES = 16

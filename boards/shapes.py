@@ -10,7 +10,7 @@ from opzo.hw.input.traces import ENTRY
 from opzo.hw.interface import EVENT
 from opzo.hw.neurons.neuron_state import POTENTIAL, block_sums, code
 from opzo.spec.formats import BLOCK_SUM, CREDIT, GRADIENT, MEMBRANE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 Shape = tuple[int, int]
 """Words, and bits of a word."""

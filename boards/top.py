@@ -14,7 +14,7 @@ from opzo.boards.families.pll import Pll
 from opzo.boards.lights import SECONDS, Lights
 from opzo.hw.lib.uart import UART
 from opzo.hw.top import Top
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class BoardTop(Elaboratable):

@@ -12,7 +12,7 @@ from opzo.hw.lib.check import check
 from opzo.hw.register_space import RegisterSpace
 from opzo.hw.results import Results
 from opzo.hw.run_control import RunControl
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import Counter, counters_of
 
 

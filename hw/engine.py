@@ -27,7 +27,7 @@ from opzo.hw.schedule.passes import Kind, tag_layout
 from opzo.hw.schedule.row_order import check_local_rows
 from opzo.hw.schedule.sequencer import Sequencer
 from opzo.hw.timing import ACCUMULATED, GRADIENT, RESULT, ROW, local_stage, word_stage
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import Counter, layer_counters
 
 _COUNTED = (

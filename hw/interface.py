@@ -4,8 +4,8 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.spec.formats import HISTORY_STEPS, INPUT_BITS
+from opzo.spec.limits import MAX_CLASSES, MAX_INPUTS, MAX_ROWS
 from opzo.spec.memories import Space
-from opzo.spec.network import MAX_CLASSES, MAX_INPUTS, MAX_ROWS
 
 MEMORY_COMMAND = data.StructLayout({"space": range(len(Space)), "address": range(MAX_ROWS), "write": 1})
 """One row of a memory space; see opzo.spec.memories.Space."""

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG, FIELDS, LAYER, fields_layout, layers_layout
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import LayerReg
 
 _PRODUCTS = ("positions", "all_words", "block_row", "block_words")

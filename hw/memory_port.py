@@ -13,8 +13,8 @@ from opzo.hw.lib.check import check_stream
 from opzo.hw.lib.record import record
 from opzo.hw.timing import PORT_STORE, port_load
 from opzo.spec.formats import MEMBRANE, SPIKE_INPUT
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits
 
 WORD = 16
 

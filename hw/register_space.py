@@ -10,7 +10,7 @@ from opzo.hw.counters import INCREMENTS, Counters
 from opzo.hw.layer_sizes import LayerSizes
 from opzo.hw.registers import CONFIG, FeedbackShiftSignature, MagnitudeSignature, RegisterFile, layers_layout
 from opzo.hw.timing import REGISTER_CYCLES
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import COUNTER
 
 

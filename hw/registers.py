@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
-from opzo.spec.network import MAX_INPUTS, MAX_WORDS, Limits
+from opzo.spec.limits import MAX_INPUTS, MAX_WORDS, Limits
 from opzo.spec.registers import LayerReg, Reg, layer_register, layer_slots, stored_bits
 
 CONFIG = data.StructLayout({register.name.lower(): register.bits for register in Reg if register.bits})

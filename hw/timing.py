@@ -6,7 +6,7 @@ tell is checked with `require` when the unit is elaborated.
 
 from opzo.hw.lib import multiplier, row_memory
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def require(holds: bool, text: str) -> None:

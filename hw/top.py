@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.core import Core
 from opzo.hw.link.link import Link
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class Top(wiring.Component):

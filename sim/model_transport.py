@@ -5,7 +5,7 @@ from collections.abc import Callable
 from opzo.sim.fast.core import FastCore
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.link import GoldenLink
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.protocol import MODELLED
 
 

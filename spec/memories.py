@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 ENTRY_BITS = 16
 """Bits of an entry as it travels."""

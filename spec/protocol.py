@@ -46,7 +46,7 @@ from dataclasses import astuple, dataclass
 
 from opzo.spec.commands import Field, Payload
 from opzo.spec.frames import MAX_PAYLOAD
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 VERSION = 4
 """Version of protocol and register map; host and device must agree."""

@@ -16,7 +16,8 @@ from typing import Any, Self
 from opzo.spec import formats
 from opzo.spec.described import Described
 from opzo.spec.formats import LOCAL_SHIFT
-from opzo.spec.network import MAX_HIDDEN, Limits, Network
+from opzo.spec.limits import MAX_HIDDEN, Limits
+from opzo.spec.network import Network
 from opzo.spec.neurons import LEAK_BITS, NEURON_BITS, Leak, Reset, neuron_register
 from opzo.spec.rules import Input, Rule
 

@@ -14,7 +14,7 @@ from opzo.host.cli.main import main
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the long files, so that parallel workers end together; remove the time limit of slow tests."""
-    places = {Path(__file__).parent / name: place for place, name in enumerate(LONG)}
+    places = {Path(__file__).parents[1] / name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path, len(LONG)))
     for item in items:
         if item.get_closest_marker("slow"):

@@ -5,7 +5,7 @@ from opzo.host.driver.link import Link
 from opzo.host.driver.transport import Connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class GoldenDevice(Device):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 SMALL_CHIP = Limits(lanes=4, rows=1024, inputs=256, words=8, classes=16)
 NARROW_CHIP = replace(SMALL_CHIP, weight_bits=12)

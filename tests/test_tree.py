@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from long_files import LONG
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("boards", "host", "hw", "reference", "sim", "spec", "system")
@@ -24,7 +23,3 @@ def test_files_of_tests_have_different_names() -> None:
     # pytest imports them by name only, and refuses the second one.
     names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
     assert [name for name, after in pairwise(names) if name == after] == []
-
-
-def test_files_that_come_first_exist() -> None:
-    assert [name for name in LONG if not (ROOT / "tests" / name).is_file()] == []

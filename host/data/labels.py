@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import MAX_CLASSES, Network
+from opzo.spec.limits import MAX_CLASSES
+from opzo.spec.network import Network
 
 LABEL_MAX = MAX_CLASSES - 1
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from opzo.host.data.events.event_samples import Events
 from opzo.spec.errors import NetworkError
-from opzo.spec.network import MAX_HIDDEN, MAX_LOCAL_CLASSES, Network
+from opzo.spec.limits import MAX_HIDDEN
+from opzo.spec.network import MAX_LOCAL_CLASSES, Network
 from opzo.spec.rules import Input
 from opzo.spec.values import whole_number
 

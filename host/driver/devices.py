@@ -11,8 +11,8 @@ from typing import Any
 
 from opzo.host.driver.transport import Connection, SimulatedTransport
 from opzo.spec.errors import ChoiceError, OpzoError
+from opzo.spec.limits import Limits
 from opzo.spec.messages import did_you_mean, no_such, printable, shown
-from opzo.spec.network import Limits
 
 SIMULATED_PATIENCE, PATIENCE = 5.0, 1.0
 """Seconds without a byte after which the link sends again.

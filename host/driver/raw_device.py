@@ -15,8 +15,9 @@ from opzo.host.driver.request import Request
 from opzo.host.driver.sample import Result, Sample
 from opzo.spec.commands import ANSWERS, REQUESTS, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
+from opzo.spec.limits import Limits
 from opzo.spec.memories import ENTRY_BYTES, Space
-from opzo.spec.network import Limits, Network
+from opzo.spec.network import Network
 from opzo.spec.protocol import Identity
 from opzo.spec.registers import COUNTER, Counter, Reg
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.spec.formats import WEIGHT
-from opzo.spec.network import words_for
+from opzo.spec.limits import words_for
 
 T = TypeVar("T", bound=np.generic)
 

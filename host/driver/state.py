@@ -18,7 +18,8 @@ from opzo.host.driver.row_layout import round_entries
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAGNITUDE_MAX
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Rule
 

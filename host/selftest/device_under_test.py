@@ -13,7 +13,8 @@ from opzo.host.driver.state import State
 from opzo.host.selftest.lossy_transport import LossyTransport
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.schedule_registers import schedule_registers
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.spec.registers import COUNTER
 from opzo.spec.rules import Rule
 

@@ -11,7 +11,8 @@ from opzo.host.driver.entry_sets import entry_sets
 from opzo.host.selftest.experiment import Experiment, Outcome
 from opzo.host.selftest.mismatch import MismatchError, require_equal
 from opzo.host.selftest.steps.registers import register_name
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.spec.registers import TIMING_COUNTERS, Counter
 
 ANSWERS = ("prediction", "loss")

@@ -14,8 +14,9 @@ from opzo.host.selftest.device_under_test import prepare
 from opzo.host.selftest.experiment import Outcome, read_state
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import MAX_LOCAL_CLASSES, Limits, Network
+from opzo.spec.network import MAX_LOCAL_CLASSES, Network
 from opzo.spec.rules import Input, Rule
 
 DIGIT_SIDE, DIGIT_CLASSES = 8, 10

@@ -11,14 +11,8 @@ from opzo.host.selftest.runs_experiment import RunsExperiment
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import (
-    MAX_CLASSES,
-    MAX_HIDDEN,
-    MAX_INTERMEDIATE_CLASSES,
-    MAX_LOCAL_CLASSES,
-    Limits,
-    Network,
-)
+from opzo.spec.limits import MAX_CLASSES, MAX_HIDDEN, Limits
+from opzo.spec.network import MAX_INTERMEDIATE_CLASSES, MAX_LOCAL_CLASSES, Network
 from opzo.spec.rules import Input, Rule
 
 MOST_ROWS = 256

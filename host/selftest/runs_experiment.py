@@ -11,8 +11,9 @@ from opzo.host.driver.request import Request
 from opzo.host.driver.sample import Result
 from opzo.host.selftest.experiment import Outcome, read_state
 from opzo.spec.commands import RunFlag
+from opzo.spec.limits import MAX_HIDDEN, Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import MAX_HIDDEN, Limits, Network
+from opzo.spec.network import Network
 from opzo.spec.registers import COUNTER, LayerReg, layer_register, network_registers
 from opzo.spec.rules import Rule
 

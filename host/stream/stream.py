@@ -14,8 +14,9 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
 from opzo.spec.formats import LOSS_FRAC_BITS, LOSS_SUM_BITS, MAX_STEPS, OUTPUT_SUM
+from opzo.spec.limits import chunk_events
 from opzo.spec.messages import shown
-from opzo.spec.network import Network, chunk_events
+from opzo.spec.network import Network
 from opzo.spec.values import whole_number
 
 

@@ -24,8 +24,9 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.formats import FEEDBACK_SHIFT_MAX, MAX_STEPS, WEIGHT
 from opzo.spec.layers import BLOCKS
 from opzo.spec.lfsr import MAX_LANES
+from opzo.spec.limits import MAX_HIDDEN, MAX_INPUTS, Limits
 from opzo.spec.messages import printable
-from opzo.spec.network import MAX_HIDDEN, MAX_INPUTS, USUAL_BLOCK, Limits, Network
+from opzo.spec.network import USUAL_BLOCK, Network
 from opzo.spec.neurons import Leak, Reset, in_words
 from opzo.spec.registers import Counter
 from opzo.spec.rules import Input, Rule

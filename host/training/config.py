@@ -16,8 +16,9 @@ from opzo.host.training.old_names import accepts_old_names
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAX_STEPS
 from opzo.spec.layers import BLOCK_CHOICES
+from opzo.spec.limits import MAX_HIDDEN
 from opzo.spec.messages import did_you_mean, printable, shown
-from opzo.spec.network import MAX_HIDDEN, USUAL_BLOCK, Network
+from opzo.spec.network import USUAL_BLOCK, Network
 from opzo.spec.neurons import Leak, Reset, choices, in_words
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input, Rule, names

@@ -7,7 +7,8 @@ from typing import Any
 
 from opzo.host.driver.statistics import Tally
 from opzo.host.training.config import Hyperparameters
-from opzo.spec.network import Network, words_for
+from opzo.spec.limits import words_for
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter
 from opzo.spec.rules import Rule
 

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In
 
 from opzo.hw.error.ports import ErrorReadSignature, sources
 from opzo.spec.formats import HISTORY_STEPS, SCALED_ERROR
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class ErrorMemory(wiring.Component):

@@ -21,7 +21,7 @@ from opzo.hw.schedule.passes import tag_layout
 from opzo.hw.timing import ACCUMULATED, ISSUE_CYCLES, READOUT_RESTART, local_stage, require
 from opzo.spec.formats import MEMBRANE
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import Counter
 
 

@@ -31,7 +31,7 @@ from opzo.hw.lib import reciprocal
 from opzo.hw.lib.check import check
 from opzo.hw.lib.exponential import POWER_CYCLES
 from opzo.spec.formats import ERROR, ZO_LOSS_SHIFT
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 # Stages of a walk over the classes: in stage 0 the readout is asked for, in stage 2 it is valid.
 _READOUT = 2

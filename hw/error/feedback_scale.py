@@ -12,7 +12,7 @@ from opzo.hw.registers import FeedbackShiftSignature
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import tag_layout
 from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, FEEDBACK_SHIFT_MAX, WEIGHT
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class ScaleEstimator(wiring.Component):

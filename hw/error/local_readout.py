@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from opzo.hw.lanes.lane_ports import local_width
 from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import MEMBRANE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import LayerReg
 
 

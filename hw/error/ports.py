@@ -13,7 +13,7 @@ from opzo.spec.formats import (
     RATE_BITS,
     SCALED_ERROR,
 )
-from opzo.spec.network import MAX_CLASSES, Limits
+from opzo.spec.limits import MAX_CLASSES, Limits
 from opzo.spec.registers import Reg
 
 CLASS_BITS = exact_log2(MAX_CLASSES)

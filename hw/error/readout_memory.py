@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.error.ports import DIFFERENCE_BITS
 from opzo.hw.error.readout_intake import ClassReadoutSignature, pipeline
 from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class ReadoutMemory(wiring.Component):

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lib.check import check
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class ReadoutShifter(wiring.Component):

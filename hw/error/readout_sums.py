@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.error.readout_intake import ClassReadoutSignature, pipeline
 from opzo.spec.formats import OUTPUT_SUM
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 CYCLES = 5
 """From a readout to its sum and its effect on ``best``."""

@@ -10,7 +10,7 @@ from opzo.hw.lib.multiplier import WIDTH
 from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.reciprocal import Reciprocal
 from opzo.spec.formats import MEMBRANE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 PRODUCT_CYCLES = 3
 """From ``read_class`` to ``product``."""

@@ -6,7 +6,7 @@ import opzo
 from opzo.hw.core import Core
 from opzo.hw.export.convert import convert
 from opzo.hw.top import Top
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 CORE, TOP = "opzo_core", "opzo_top"
 """Names of the modules."""

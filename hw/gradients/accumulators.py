@@ -11,7 +11,7 @@ from opzo.hw.lib.record import record
 from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import GRADIENT
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 UPDATE_WIDTH = SUM_WIDTH + 1
 """Bits of the update of a weight, before it is multiplied by the neurons of a cell."""

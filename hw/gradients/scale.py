@@ -13,7 +13,7 @@ from opzo.spec.formats import (
     MAGNITUDE_DECAY_BITS,
     MAGNITUDE_UNIT_BITS,
 )
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import LayerReg
 
 SEARCH_CYCLES = LayerReg.WORDS.bits + CONVOLUTION_RATE_BITS + 2 * (GRADIENT_SHIFT_MAX + 1) + 3

@@ -25,7 +25,7 @@ from opzo.hw.registers import layers_layout
 from opzo.hw.run_control import RunSignature
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.geometry import CELL
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import layer_counters
 
 

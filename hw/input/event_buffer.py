@@ -13,7 +13,7 @@ from opzo.hw.interface import EVENT, RUN
 from opzo.hw.lib.check import check, check_stream
 from opzo.hw.lib.record import record
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class EventCountSignature(Signature):

@@ -11,7 +11,7 @@ from opzo.hw.input.window_ends import ends_write
 from opzo.hw.lib.check import check
 from opzo.hw.registers import LAYER
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def step_events(limits: Limits) -> data.StructLayout:

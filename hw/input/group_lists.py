@@ -10,7 +10,7 @@ from opzo.hw.input.list_counts import ListCounts, strobe_layout
 from opzo.hw.input.scanner import encode, entry_bits, group_lanes, group_layout, groups_of_word, lowest
 from opzo.hw.lib.record import record
 from opzo.hw.registers import hidden_layers
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def group_index(limits: Limits) -> range:

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lib.check import check
 from opzo.hw.registers import hidden_layers
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def list_layout(limits: Limits) -> data.StructLayout:

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.input.scanner import entry_bits, placed_layout
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class NeuronRows(wiring.Component):

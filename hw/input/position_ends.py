@@ -14,7 +14,7 @@ from opzo.hw.input.scanner import fired_layout, group_lanes, groups_of_word, map
 from opzo.hw.lib.record import record
 from opzo.hw.registers import hidden_layers
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class ListKind(hdl_enum.Enum, shape=2):

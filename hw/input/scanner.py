@@ -9,7 +9,7 @@ from opzo.hw.lib.record import record
 from opzo.hw.registers import LAYER, hidden_layers
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 GROUP = 8
 """Lanes that are encoded at once."""

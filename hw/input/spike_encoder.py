@@ -17,7 +17,7 @@ from opzo.hw.input.scanner import (
     spike_layout,
 )
 from opzo.hw.input.spike_lists import SpikeLists, counts_layout
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class SpikeEncoder(wiring.Component):

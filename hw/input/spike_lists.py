@@ -9,7 +9,7 @@ from opzo.hw.input.list_counts import ListCounts, strobe_layout
 from opzo.hw.input.scanner import entry_bits, spike_layout
 from opzo.hw.lib.record import record
 from opzo.hw.registers import hidden_layers
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def counts_layout(limits: Limits) -> data.ArrayLayout:

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In
 
 from opzo.hw.input.position_ends import ListKind, PositionEnds, RunSpanSignature, list_entries, place_bits, read_counts
 from opzo.hw.input.scanner import fired_layout, map_layout
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def ends_write(limits: Limits) -> data.StructLayout:

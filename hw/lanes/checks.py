@@ -8,7 +8,7 @@ from amaranth import Cat, Module, Value
 from opzo.hw.lanes.lane_command import AfterWord, shift_chain_fields
 from opzo.hw.lib.check import check
 from opzo.hw.timing import RESULT
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def check_command(m: Module, command: Any, limits: Limits) -> None:

@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from opzo.hw.neurons.neuron_state import block_sums
 from opzo.spec.formats import MEMBRANE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import LayerReg
 
 FACTOR_CYCLES = 2

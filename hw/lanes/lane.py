@@ -32,7 +32,7 @@ from opzo.spec.formats import (
     WEIGHT,
     ZO_FACTOR,
 )
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class Lane(wiring.Component):

@@ -9,7 +9,7 @@ from amaranth.lib import enum as hdl_enum
 from opzo.hw.lanes.accumulator import SUM_SHIFT
 from opzo.hw.timing import ACCUMULATED, ADD, CLEAR, HISTORY, PRODUCT, RESULT, ROW, UPDATE
 from opzo.spec.formats import ACCUMULATOR, FEEDBACK_SHIFT_MAX, HISTORY_STEPS, MEMBRANE, SCALED_ERROR
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import LayerReg, Reg
 
 

@@ -26,7 +26,7 @@ from opzo.hw.lib.row_memory import RowMemory
 from opzo.hw.neurons.neurons import SETTINGS, Neurons
 from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.timing import ACCUMULATED, ADD, CLEAR, HISTORY, RESULT, ROW, UPDATE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class LaneGroup(LanePorts):

@@ -13,7 +13,7 @@ from opzo.hw.neurons.neurons import SETTINGS
 from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.neurons.word_results import WordResultsSignature
 from opzo.spec.formats import GRADIENT, GRADIENT_SHIFT_MAX, WEIGHT
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class ShiftChainSignature(wiring.Signature):

@@ -11,7 +11,7 @@ from opzo.hw.lib.add_tree import add_tree
 from opzo.hw.lib.record import record
 from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.timing import STAGES
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class Lanes(LanePorts):

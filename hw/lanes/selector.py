@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.neurons.credit_filter import filtered_credit
 from opzo.hw.timing import EXISTS_CYCLES
 from opzo.spec.formats import FILTERED, FRAME_CREDIT, HISTORY_STEPS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 TABLE_STEPS = 3
 """Time steps of a table."""

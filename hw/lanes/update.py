@@ -13,7 +13,7 @@ from opzo.hw.lib.primitives import primitives
 from opzo.hw.lib.saturate import Saturate
 from opzo.spec.formats import INPUT_BITS, MEMBRANE, UPDATE_FRAC_BITS, WEIGHT
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 DECAY_BITS = 16
 """Width of ``decay``; its highest bit is the shortest shift, by 1."""

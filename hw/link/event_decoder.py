@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.decode import decode_input
 from opzo.hw.interface import EVENT
 from opzo.spec.events import END_STEPS, SKIP, SKIP_UNIT, SPIKE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.rules import Input
 
 

@@ -16,7 +16,7 @@ from opzo.hw.link.row_access import RowAccess
 from opzo.hw.link.sample_intake import SampleIntake
 from opzo.hw.link.session import Session
 from opzo.spec.commands import NAK
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 INPUT_BYTES = 16
 """Bytes that may arrive while a frame is executed, so that a slow command loses none on a link without flow control."""

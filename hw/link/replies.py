@@ -12,7 +12,7 @@ from opzo.hw.interface import RESULT
 from opzo.hw.lib.words import WordsToBytes
 from opzo.hw.link.frame import ReplySignature
 from opzo.spec.commands import REPLY, Command, Status
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.protocol import REPLAY
 
 TAG_BITS = (REPLAY - 1).bit_length()

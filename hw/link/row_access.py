@@ -11,8 +11,8 @@ from opzo.hw.link.executor import OPERAND_BYTES, ExecutorSignature, fields
 from opzo.hw.link.frame import SIZE_BITS
 from opzo.hw.link.replies import STATUS_BITS
 from opzo.spec.commands import Command, Status
+from opzo.spec.limits import MAX_ROWS, Limits
 from opzo.spec.memories import ENTRY_BYTES, Space
-from opzo.spec.network import MAX_ROWS, Limits
 
 
 class RowAccess(wiring.Component):

@@ -10,7 +10,7 @@ from opzo.hw.link.event_decoder import EventDecoder
 from opzo.hw.link.executor import ExecutorSignature, fields
 from opzo.hw.timing import REGISTER_CYCLES, require
 from opzo.spec.commands import Command, RunFlag, Status
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import Reg
 
 

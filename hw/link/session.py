@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.link.executor import ExecutorSignature, fields
 from opzo.spec.commands import Command, Status
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.protocol import Identity
 
 

@@ -13,7 +13,7 @@ from opzo.hw.neurons.neuron_state import StateSignatures
 from opzo.hw.neurons.shared_credits import SharedCredits
 from opzo.hw.timing import SHARED_CYCLES
 from opzo.spec.formats import ACTIVITY_BITS, CREDIT
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class FilteredCredits(wiring.Component):

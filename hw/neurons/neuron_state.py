@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from opzo.spec.formats import BLOCK_SUM, CREDIT, HISTORY_STEPS, MEMBRANE, SURROGATE_OFF
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 STEP_BITS = (HISTORY_STEPS - 1).bit_length()
 POTENTIAL = data.StructLayout({"v": signed(MEMBRANE.width), "negative": 1})

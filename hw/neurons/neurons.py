@@ -17,7 +17,7 @@ from opzo.hw.neurons.walk import LaneWalk, WordSignature, is_use
 from opzo.hw.neurons.word_credits import FeedbackCredits, ReadoutCredits, error_command
 from opzo.hw.neurons.word_results import WordResults, WordResultsSignature
 from opzo.spec.formats import ACTIVITY_BITS, ALPHA_BITS, MEMBRANE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 SETTINGS = data.StructLayout({"alpha": ALPHA_BITS, "activity": ACTIVITY_BITS})
 """Noise amplitude and activity cost; constant during a sample."""

@@ -12,7 +12,7 @@ from opzo.hw.neurons.credit import Credit
 from opzo.hw.neurons.neuron_state import code
 from opzo.hw.timing import CREDIT_CYCLES, SHARED_CYCLES, require
 from opzo.spec.formats import ACTIVITY_BITS, BLOCK_SUM, BLOCK_SUM_SHIFT, CREDIT, HISTORY_STEPS, ZO_FACTOR
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class SharedCredits(wiring.Component):

@@ -14,7 +14,7 @@ from opzo.hw.neurons.neuron_state import StateSignatures
 from opzo.hw.neurons.walk import StagesSignature, is_use, set_address
 from opzo.spec.formats import ALPHA_BITS, MEMBRANE
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.neurons import LEAK_BITS
 
 

@@ -11,7 +11,7 @@ from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
 from opzo.hw.neurons.neuron_state import step_address
 from opzo.hw.timing import NEURON_CYCLES
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def neuron_stage(limits: Limits, size: int) -> data.StructLayout:

@@ -14,7 +14,7 @@ from opzo.hw.neurons.credit import Credit
 from opzo.hw.neurons.neuron_state import STEP_BITS, StateSignatures, step_address
 from opzo.hw.neurons.walk import StagesSignature, is_use, set_block_address
 from opzo.spec.formats import ACTIVITY_BITS, BLOCK_SUM, BLOCK_SUM_SHIFT, CREDIT, SCALED_ERROR
-from opzo.spec.network import MAX_CLASSES, Limits
+from opzo.spec.limits import MAX_CLASSES, Limits
 
 
 def error_command(limits: Limits) -> data.StructLayout:

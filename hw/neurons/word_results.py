@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.lanes.lane_command import AfterWord
 from opzo.hw.neurons.neuron_state import StateSignatures
 from opzo.hw.neurons.walk import StagesSignature, set_block_address
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class WordResultsSignature(wiring.Signature):

@@ -13,7 +13,7 @@ from opzo.hw.registers import CONFIG, layers_layout
 from opzo.hw.schedule.block_walk import BlockWalk
 from opzo.hw.timing import TABLE_CYCLES, filled_cycles, require
 from opzo.spec.formats import HISTORY_STEPS, SCALED_ERROR
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 LOSSES = data.ArrayLayout(signed(SCALED_ERROR.width), HISTORY_STEPS)
 """Scaled losses by time step, as the zero-order rule uses them."""

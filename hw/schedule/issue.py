@@ -17,7 +17,7 @@ from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.passes import Kind, is_learn, op_layout, tag_layout
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, SPIKE_INPUT
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 _INPUT_KIND = data.StructLayout({"frame": 1, "graded": 1})
 _TRACED = data.StructLayout({"neuron": 1, "input": 1, "value": 1, "bias": 1})

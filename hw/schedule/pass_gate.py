@@ -17,7 +17,7 @@ from opzo.hw.schedule.passes import Kind, pass_layout
 from opzo.hw.schedule.progress import ProgressSignature
 from opzo.hw.schedule.runner import StartSignature
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class PassGate(wiring.Component):

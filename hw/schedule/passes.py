@@ -9,7 +9,7 @@ from opzo.hw.error.ports import sources
 from opzo.hw.lanes.lane_command import AfterWord
 from opzo.hw.registers import LAYER, hidden_layers
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class Kind(hdl_enum.Enum, shape=3):

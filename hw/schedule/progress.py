@@ -11,7 +11,7 @@ from opzo.hw.input.scanner import finished_layout
 from opzo.hw.schedule.passes import Kind, op_layout, pass_layout
 from opzo.hw.timing import QUIET_CYCLES, credits_written
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class ProgressSignature(Signature):

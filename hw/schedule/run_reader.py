@@ -10,7 +10,7 @@ from opzo.hw.input.position_ends import RunSpanSignature, list_entries, window_l
 from opzo.hw.lib.check import check_stream
 from opzo.hw.lib.record import record
 from opzo.hw.schedule.window_walk import span_layout
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 _KEPT = ("base", "last", "last_word", "final")
 """Fields of a span that its run has too."""

@@ -13,7 +13,7 @@ from opzo.hw.schedule.passes import Kind, index_bits, is_learn, op_layout, pass_
 from opzo.hw.schedule.window_rows import window_row_layout
 from opzo.hw.schedule.window_walk import walk_layout
 from opzo.spec.geometry import CELL
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class StartSignature(Signature):

@@ -9,7 +9,7 @@ from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG, batch_full, layers_layout
 from opzo.hw.schedule.passes import Kind, pass_layout
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 LOCAL_SLOT = 1
 """Local readout of layer 1: as far as possible from the readout, so that both do not wait for the error unit."""

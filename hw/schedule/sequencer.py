@@ -23,7 +23,7 @@ from opzo.hw.schedule.runner import PassRunner
 from opzo.hw.schedule.schedule import Schedule
 from opzo.hw.schedule.window_scan import WindowScan
 from opzo.hw.schedule.word_gate import WordGate
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class Sequencer(wiring.Component):

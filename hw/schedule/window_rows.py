@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.lib.check import check_stream
 from opzo.hw.lib.record import record
 from opzo.hw.schedule.run_reader import run_layout
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 _KEPT = ("index", "base", "last_word", "final")
 """Fields of a run that its rows have too."""

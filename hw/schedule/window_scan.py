@@ -10,7 +10,7 @@ from opzo.hw.input.position_ends import RunSpanSignature, window_list
 from opzo.hw.schedule.run_reader import RunReader
 from opzo.hw.schedule.window_rows import WindowRows, window_row_layout
 from opzo.hw.schedule.window_walk import WindowWalk, walk_layout
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 QUEUED_RUNS = 4
 """Runs that wait for the rows of those before them; so runs without entries are mostly found in time."""

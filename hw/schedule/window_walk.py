@@ -8,7 +8,7 @@ from opzo.hw.lib.check import check, check_stream
 from opzo.hw.lib.record import record
 from opzo.hw.schedule.position_walk import position_moves
 from opzo.spec.layers import MAX_CHANNELS, MAX_SIDE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import LayerReg
 
 

@@ -12,7 +12,7 @@ from opzo.hw.schedule.filler import FillSignature
 from opzo.hw.schedule.passes import Kind, is_learn, op_layout, pass_layout
 from opzo.hw.schedule.progress import ProgressSignature
 from opzo.hw.schedule.runner import WordSignature
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class WordGate(wiring.Component):

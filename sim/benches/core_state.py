@@ -7,7 +7,7 @@ from cocotb.handle import ArrayObject, HierarchyObject
 
 from opzo.hw.lib.row_memory import BANK_ROWS
 from opzo.spec.formats import GRADIENT, MEMBRANE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 PUBLIC = ("bank_*", "memory", "membrane", "entries", "state")
 """Signals and memories that the testbench of a core accesses."""

@@ -7,8 +7,8 @@ import numpy as np
 
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits
 from opzo.spec.registers import STORED, Reg
 from opzo.spec.rules import Input
 

@@ -14,8 +14,9 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.layers import BLOCKS, KERNELS, Convolution, Dense, Map, Part, Pool
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import MAX_LOCAL_CLASSES, Limits, Network
+from opzo.spec.network import MAX_LOCAL_CLASSES, Network
 from opzo.spec.neurons import NEURON_BITS
 from opzo.spec.registers import (
     CONVOLUTION_FIELDS,

@@ -9,8 +9,8 @@ from opzo.sim.golden.link import GoldenLink
 from opzo.spec.commands import REPLY, REQUESTS, Command, RunFlag, Status
 from opzo.spec.events import END_STEPS, MOST_ENDS, SKIP
 from opzo.spec.frames import END, ESC, MAX_PAYLOAD, Frame, Unescape
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space, rows_of
-from opzo.spec.network import Limits
 from opzo.spec.protocol import REPLAY
 from opzo.spec.registers import COUNTER, Reg
 from opzo.spec.rules import Input

@@ -10,8 +10,8 @@ from opzo.sim.golden.core import GoldenCore, RunResult
 from opzo.sim.golden.counters import Counters
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits
 from opzo.spec.registers import COUNTER_BITS, Counter, LayerReg, Reg, layer_register
 
 REGISTERS = 256

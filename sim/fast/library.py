@@ -12,7 +12,7 @@ from opzo.spec import formats
 from opzo.spec.commands import RunFlag
 from opzo.spec.geometry import CELL_BITS
 from opzo.spec.layers import BLOCKS, POOL
-from opzo.spec.network import MAX_CLASSES, MAX_HIDDEN
+from opzo.spec.limits import MAX_CLASSES, MAX_HIDDEN
 from opzo.spec.neurons import LEAK_BITS, Leak, Reset
 from opzo.spec.registers import LAYER, LAYER_STRIDE, Counter, LayerReg, Reg
 from opzo.spec.rules import INPUT_TRAITS, RULE_TRAITS, Input, Rule

@@ -12,8 +12,9 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, WEIGHT
 from opzo.spec.layers import LayerShape, Map
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Layer, Limits
+from opzo.spec.network import Layer
 from opzo.spec.neurons import Leak, Reset
 from opzo.spec.registers import (
     COUNTER,

@@ -12,8 +12,8 @@ import numpy as np
 from opzo.spec.commands import ANSWERS, NAK, NAK_PAYLOAD, REPLY, REQUESTS, Command, NakReason, RunFlag, Status
 from opzo.spec.events import Chunk, decode_frame_pairs, decode_steps
 from opzo.spec.frames import MAX_PAYLOAD, OVERHEAD, Frame, Unescape
+from opzo.spec.limits import Limits
 from opzo.spec.memories import ENTRY_BYTES, Space, rows_of
-from opzo.spec.network import Limits
 from opzo.spec.protocol import REPLAY, Identity
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input

@@ -14,7 +14,7 @@ import opzo.spec
 from opzo.sim.compile.cxx import check_executable, find_cxx, load_library
 from opzo.sim.compile.verilated import build_verilated, find_toolchain, runtime_objects
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.system.cache import cache_root, cached, content_hash
 
 logger = logging.getLogger(__name__)

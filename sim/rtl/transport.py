@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opzo.sim.compile.cxx import load_library
 from opzo.sim.rtl.library import chip_library
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 SLICE = 1 << 16
 """Clock cycles between two checks of the timeout and of Ctrl-C."""

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from opzo.host.stream.stream import Decision, Stream
     from opzo.host.training.config import Hyperparameters
     from opzo.spec.errors import LinkError, NetworkError, OpzoError
-    from opzo.spec.network import Limits, Network
+    from opzo.spec.limits import Limits
+    from opzo.spec.network import Network
     from opzo.spec.rules import Input, Rule
 
 __version__ = "0.1.0"

@@ -15,7 +15,8 @@ from opzo.boards.registry import BOARDS, find_board
 from opzo.host.cli.main import main
 from opzo.hw.lib.uart import LEAST_CYCLES
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 
 TINY = Limits(lanes=4, rows=512, inputs=16, words=4, classes=4)
 

@@ -15,7 +15,8 @@ from opzo.boards.registry import BOARDS, find_board
 from opzo.boards.speed import _Work, training_cycles, training_speed
 from opzo.host.cli.main import main
 from opzo.spec.geometry import windows
-from opzo.spec.network import GROUPS, Limits, Network
+from opzo.spec.limits import GROUPS, Limits
+from opzo.spec.network import Network
 
 NET = ["--net", "16-8-4", "--lanes", "4"]
 REPORT = {

@@ -13,7 +13,8 @@ from opzo.boards.registry import BOARDS, find_board
 from opzo.boards.speed import lanes_for_link
 from opzo.host.cli.main import main
 from opzo.spec.errors import NetworkError, OpzoError
-from opzo.spec.network import LANES, Limits, Network
+from opzo.spec.limits import LANES, Limits
+from opzo.spec.network import Network
 
 AREA = Area(
     luts=(1000, 100, 500),

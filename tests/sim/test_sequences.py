@@ -15,8 +15,8 @@ from opzo.sim.model_transport import ModelTransport
 from opzo.sim.rtl.transport import RtlTransport
 from opzo.spec.commands import REPLY, Command
 from opzo.spec.frames import MAX_PAYLOAD, Frame, Unescape
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits
 from opzo.spec.registers import COUNTER, TIMING_COUNTERS, Counter
 
 """The chip that other tests have compiled."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opzo.spec.events import SPIKE, Chunk, decode_steps, encode_steps
-from opzo.spec.network import MAX_INPUTS
+from opzo.spec.limits import MAX_INPUTS
 
 ADDRESSES = st.one_of(
     st.integers(0, MAX_INPUTS - 1), st.sampled_from((0, 1, 223, 224, 225, 447, 448, 3583, 3584, 3585, 3808, 4095))

@@ -8,7 +8,8 @@ import pytest
 
 from opzo.spec.errors import NetworkError
 from opzo.spec.layers import MAX_CHANNELS, MAX_SIDE, Convolution, Dense, Map, Pool
-from opzo.spec.network import LANES, Limits, Network
+from opzo.spec.limits import LANES, Limits
+from opzo.spec.network import Network
 from opzo.spec.registers import network_registers, stored_bits
 from opzo.spec.rules import Rule
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from opzo.spec.errors import ChoiceError, NetworkError
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.spec.neurons import Leak, Reset, in_words, neuron_register
 from opzo.spec.registers import LayerReg, layer_register, network_registers
 from opzo.spec.rules import Rule

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from opzo.spec.commands import Command
 from opzo.spec.events import Chunk, decode_frame_pairs, encode_events, encode_frames
 from opzo.spec.frames import END, ESC, ESC_END, ESC_ESC, MAX_PAYLOAD, OVERHEAD, Frame, Unescape
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.protocol import CREDITS, Identity
 
 BYTES = st.one_of(

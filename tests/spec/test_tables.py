@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 import pytest
 
 from opzo.spec.commands import ANSWERS, NAK_PAYLOAD, REQUESTS, Command, RunFlag, Status
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space, rows_of
-from opzo.spec.network import Limits
 from opzo.spec.protocol import IDENTITY, Identity
 from opzo.spec.registers import REGISTERS, Counter, LayerReg, Reg, counters_of, stored_bits
 from opzo.spec.rules import INPUT_TRAITS, RULE_TRAITS, Input, Rule, RuleEntry, Teaching, names

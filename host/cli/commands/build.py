@@ -12,7 +12,7 @@ from opzo.host.cli.output import print_json
 from opzo.host.cli.stage_timer import StageTimer
 from opzo.host.training.config import Config
 from opzo.spec.errors import OpzoError, ToolError
-from opzo.spec.network import LANES
+from opzo.spec.limits import LANES
 from opzo.system.atomic import check_output
 
 MOST = "max"

@@ -7,7 +7,7 @@ from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import PIXEL_MAX
 from opzo.host.data.labels import labels_of
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import MAX_INPUTS
+from opzo.spec.limits import MAX_INPUTS
 from opzo.spec.rules import Input
 
 

@@ -16,7 +16,8 @@ from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, Chunk, encode_steps
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Network, chunk_events
+from opzo.spec.limits import chunk_events
+from opzo.spec.network import Network
 from opzo.spec.rules import Input
 
 VALUE_MAX = 255

@@ -18,8 +18,9 @@ from opzo.spec.commands import REPLY, REQUESTS, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.events import END_STEPS, MOST_ENDS, SKIP, SKIP_UNIT
 from opzo.spec.frames import END, ESC, ESC_END, ESC_ESC, MAX_PAYLOAD, Frame
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space, rows_of
-from opzo.spec.network import Limits, Network
+from opzo.spec.network import Network
 from opzo.spec.protocol import REPLAY
 from opzo.spec.registers import COUNTER, Counter, Reg
 from opzo.spec.rules import Input, Rule

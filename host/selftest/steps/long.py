@@ -15,7 +15,8 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_steps
 from opzo.spec.formats import MAX_STEPS, WEIGHT
 from opzo.spec.lfsr import lane_states
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 from opzo.spec.rules import Input, Rule
 

@@ -9,8 +9,8 @@ from opzo.host.selftest.device_under_test import DeviceUnderTest
 from opzo.host.selftest.mismatch import entry_of, require_equal
 from opzo.spec.commands import REQUESTS, Command
 from opzo.spec.formats import WEIGHT
+from opzo.spec.limits import Limits
 from opzo.spec.memories import ENTRY_BITS, ENTRY_BYTES, Space
-from opzo.spec.network import Limits
 from opzo.spec.registers import Reg
 
 ODD, EVEN = 0xAAAA, 0x5555

@@ -12,8 +12,9 @@ from opzo.host.selftest.mismatch import entry_of, require_equal
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import encode_events
 from opzo.spec.formats import HISTORY_STEPS
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits, Network
+from opzo.spec.network import Network
 from opzo.spec.rules import Input, Rule
 
 CLASSES = 2

@@ -25,7 +25,7 @@ from opzo.spec.formats import (
     RATE_BITS,
     ZO_LOSS_SHIFT,
 )
-from opzo.spec.network import USUAL_HIDDEN
+from opzo.spec.limits import USUAL_HIDDEN
 
 NETWORK = USUAL_HIDDEN
 """Source of the network's readouts in a usual device."""

@@ -13,7 +13,7 @@ from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.golden.local_readout import local_readout
 from opzo.spec.formats import MEMBRANE, WEIGHT
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 INPUTS = {"valid": 0, "first": 0, "last": 0, "sum": 0}
 OUTPUTS = {"o_valid": 1, "o": 1}

@@ -22,7 +22,7 @@ from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.saturate import saturate
 from opzo.spec.formats import GRADIENT
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 TOP = 1 << (UPDATE_WIDTH - 1)
 

@@ -11,7 +11,7 @@ from opzo.hw.input.list_counts import strobe_layout
 from opzo.hw.input.scanner import group_lanes, group_layout, groups_of_word
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 Group = tuple[int, int]
 """Entry of the first lane, spikes."""

@@ -12,7 +12,7 @@ from opzo.hw.input.scanner import placed_layout
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import pack
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")

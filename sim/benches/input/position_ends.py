@@ -13,7 +13,7 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import pack
 from opzo.spec.geometry import CELL, CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 class Map(NamedTuple):

@@ -17,7 +17,7 @@ from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import StreamSource, pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 FILL_CYCLES = 12
 """From the first word to done, beyond one cycle a spike."""

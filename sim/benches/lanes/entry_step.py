@@ -12,7 +12,7 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.benches.streams import pack
 from opzo.spec.formats import MEMBRANE, SCALED_ERROR
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 INPUTS = {
     **dict.fromkeys(("sums", "exists", "local"), 0),

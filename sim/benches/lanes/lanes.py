@@ -26,8 +26,8 @@ from opzo.sim.golden.update import update_rows
 from opzo.spec import formats
 from opzo.spec.formats import CREDIT, DRAW_BITS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT, THRESHOLD
 from opzo.spec.geometry import CELL, CELL_BITS
+from opzo.spec.limits import Limits
 from opzo.spec.memories import ENTRY_BITS, Space
-from opzo.spec.network import Limits
 
 SETTLED = 40
 """Cycles after which no command and no word is in the lanes."""

@@ -15,7 +15,7 @@ from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.golden.update import update_rows
 from opzo.spec.formats import DRAW_BITS, INPUT_BITS, MEMBRANE, UPDATE_FRAC_BITS
 from opzo.spec.geometry import CELL, CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 SHIFTS = 16
 

@@ -16,7 +16,7 @@ from opzo.sim.benches.stimuli import DENSITIES
 from opzo.sim.benches.streams import StreamSink, StreamSource
 from opzo.sim.benches.traffic import chunk_cases
 from opzo.spec.events import END_STEPS, SKIP, Chunk, decode_frame_pairs, decode_steps, encode_frame_pairs, encode_steps
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.rules import Input
 
 KINDS = (*map(int, Input), 3)

@@ -11,7 +11,7 @@ from opzo.hw.neurons.neuron_state import REGISTERED, NeuronState, block_words
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import HISTORY_STEPS, MEMBRANE, SURROGATE_OFF
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 CYCLES = 5000
 

@@ -34,7 +34,7 @@ from opzo.spec.formats import (
     ZO_FACTOR,
 )
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.neurons import NEURON_BITS, Leak, Reset
 
 CORNERS = (MEMBRANE.min - 1, MEMBRANE.min, -1, 0, 1, THRESHOLD - 1, THRESHOLD, MEMBRANE.max, MEMBRANE.max + 1)

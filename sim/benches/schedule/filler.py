@@ -17,7 +17,7 @@ from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import HISTORY_STEPS, SCALED_ERROR
 from opzo.spec.geometry import blocks
 from opzo.spec.layers import BLOCKS, POOL, Map
-from opzo.spec.network import MAX_HIDDEN, Limits
+from opzo.spec.limits import MAX_HIDDEN, Limits
 from opzo.spec.rules import Input, Rule
 
 RULES = (Rule.OPZO, Rule.READOUT, Rule.ZO)

@@ -17,7 +17,7 @@ from opzo.sim.benches.pipeline import PipelinedUnit
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, MEMBRANE, SCALED_ERROR, SPIKE_INPUT
 from opzo.spec.geometry import CELL
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.rules import Input, Rule
 
 ANSWERS = (

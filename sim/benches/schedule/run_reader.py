@@ -16,7 +16,8 @@ from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import StreamSink, StreamSource, pack
 from opzo.sim.golden.windows import Windows
 from opzo.spec.geometry import CELL_BITS, windows
-from opzo.spec.network import Layer, Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Layer, Network
 
 READ_CYCLES = 2
 """From a span to its run."""

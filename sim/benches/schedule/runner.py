@@ -14,7 +14,7 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSink, StreamSource, pack, unpack
 from opzo.spec.geometry import CELL, blocks
 from opzo.spec.layers import BLOCKS, MAX_CHANNELS, POOL, Map
-from opzo.spec.network import MAX_INPUTS, Limits
+from opzo.spec.limits import MAX_INPUTS, Limits
 
 UNLISTED = (Kind.FIRE, Kind.FEEDBACK, Kind.LOCAL, Kind.APPLY)
 """Kinds whose last item is not the bias."""

@@ -13,7 +13,7 @@ from opzo.hw.schedule.schedule import slots
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSink, pack, unpack
 from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.rules import Input, Rule
 
 TIMED = (Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK, Kind.LOCAL)

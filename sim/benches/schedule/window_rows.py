@@ -11,7 +11,7 @@ from opzo.hw.schedule.run_reader import run_layout
 from opzo.hw.schedule.window_rows import window_row_layout
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSink, StreamSource, unpack
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 FILL_CYCLES = 4
 """From a queued run to its first row, at most."""

@@ -12,7 +12,8 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSink, StreamSource
 from opzo.spec import geometry
 from opzo.spec.layers import KERNELS, MAX_CHANNELS, MAX_SIDE, POOL, LayerShape, Map
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 
 Walk = tuple[LayerShape, int, bool]
 """Layer, words of a position, whether a pool follows."""

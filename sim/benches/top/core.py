@@ -20,8 +20,9 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import GRADIENT
 from opzo.spec.lfsr import lane_states
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Layer, Limits, Network
+from opzo.spec.network import Layer, Network
 from opzo.spec.registers import (
     COUNTER,
     REGISTERS,

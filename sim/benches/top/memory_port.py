@@ -17,8 +17,8 @@ from opzo.sim.benches.streams import TIMEOUT_US, StreamSink, StreamSource, pack,
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.lfsr import LaneLFSRs
 from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, MEMBRANE, SPIKE_INPUT, WEIGHT
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits
 
 WRITABLE = tuple(space for space in Space if space.writable)
 

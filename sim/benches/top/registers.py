@@ -11,7 +11,7 @@ from opzo.hw.timing import REGISTER_CYCLES
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.sim.golden.core import GoldenCore
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.registers import LayerReg, Reg, layer_register, layer_slots, stored_bits
 
 ADDRESSES = 256

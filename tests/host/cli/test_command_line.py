@@ -21,7 +21,8 @@ from opzo.hw.export import verilog
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.errors import LinkError
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.spec.protocol import Identity
 
 

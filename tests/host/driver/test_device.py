@@ -16,7 +16,8 @@ from opzo.sim.model_transport import ModelTransport
 from opzo.spec.commands import RunFlag
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.events import Chunk, encode_events
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter, Reg
 from opzo.spec.rules import Rule
 

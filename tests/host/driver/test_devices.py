@@ -13,7 +13,8 @@ from opzo.host.driver.transport import Transport
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 
 LIMITS = Limits(4, 64, 64, 4, 4)
 

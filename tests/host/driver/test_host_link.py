@@ -16,7 +16,7 @@ from opzo.spec.commands import NAK, REPLY, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.events import Chunk, encode_events, encode_frame_pairs, encode_steps
 from opzo.spec.frames import Frame, Unescape
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.protocol import IDENTITY, VERSION, Identity
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input

@@ -26,8 +26,9 @@ from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.commands import Command
 from opzo.spec.frames import HEADER
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits, Network
+from opzo.spec.network import Network
 from opzo.spec.rules import Input, Rule
 
 LIMITS = Limits(lanes=4, rows=512, inputs=64, words=8, classes=16)

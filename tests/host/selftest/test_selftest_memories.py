@@ -15,8 +15,8 @@ from opzo.sim.golden.lfsr import LaneLFSRs
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.formats import DRAW_BITS
 from opzo.spec.lfsr import step
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Limits
 
 
 class StuckBit(GoldenCore):

@@ -10,7 +10,8 @@ from opzo.host.selftest.digits_experiment import digit_samples, largest_network
 from opzo.host.selftest.lossy_transport import DIRECTIONS, KINDS, LossyTransport
 from opzo.host.selftest.plans import INTERMEDIATE_PLANS, intermediate_experiment
 from opzo.spec.errors import NetworkError
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.spec.rules import Input
 
 

@@ -8,7 +8,7 @@ from opzo.hw.lib import reciprocal
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.golden.error import error_step
 from opzo.spec.formats import ERROR, EXP2_ONE_BITS, LOSS_BITS, MEMBRANE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def limits(classes, gradients=0):

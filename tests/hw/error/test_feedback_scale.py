@@ -5,7 +5,7 @@ from opzo.hw.error.feedback_scale import ScaleEstimator
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.golden.feedback_scale import feedback_shift
 from opzo.spec.formats import FEEDBACK_ENTRY, FEEDBACK_SHIFT_MAX
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(("words", "classes", "matrices"), [(1, 2, 1), (8, 16, 1), (32, 64, 1), (2, 3, 2)])

@@ -7,7 +7,7 @@ from opzo.hw.error.local_readout import LocalReadout
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.golden.local_readout import local_readout
 from opzo.spec.formats import MEMBRANE
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(("lanes", "words", "block"), [(4, 8, 0), (64, 3, 0), (4, 2, 1), (8, 40, 32)])

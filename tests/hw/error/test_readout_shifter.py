@@ -1,6 +1,6 @@
 from opzo.hw.error.readout_shifter import ReadoutShifter
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 LIMITS = Limits(lanes=16, rows=1024, inputs=256, words=8, classes=16)
 

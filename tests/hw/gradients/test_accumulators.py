@@ -6,7 +6,7 @@ from colliding import CollidingMemory
 from opzo.hw.gradients import accumulators
 from opzo.hw.gradients.accumulators import GradientAccumulators
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(("lanes", "gradients"), [(2, 2), (4, 300)])

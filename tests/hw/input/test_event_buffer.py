@@ -4,7 +4,7 @@ from colliding import CollidingMemory
 from opzo.hw.input import event_buffer as events
 from opzo.hw.input.event_buffer import EventBuffer
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(("inputs", "stall"), [(5, 0), (5, 0.5), (64, 0), (64, 0.3)])

@@ -6,7 +6,7 @@ from colliding import CollidingMemory
 from opzo.hw.input import neuron_rows
 from opzo.hw.input.neuron_rows import NeuronRows
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def check(lanes: int, layers: list[int], name: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.input.position_ends import PositionEnds
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(("lanes", "words", "layers", "places"), [(4, 16, 1, 0), (16, 50, 3, 0), (4, 50, 3, 13)])

@@ -2,7 +2,7 @@ import pytest
 
 from opzo.hw.input.spike_encoder import SpikeEncoder
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.input.window_ends import WindowEnds
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 from opzo.hw.lanes.lane_command import AfterWord
 from opzo.hw.lanes.lanes import Lanes
 from opzo.hw.neurons.neurons import Neurons
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 LIMITS = Limits(lanes=4, rows=16, inputs=4, words=2, classes=4, steps=3)
 CONVOLUTION = replace(LIMITS, gradients=4, blocks=2)

@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.lanes.entry_step import EntryStep
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize("block", [1, 2, 32])

@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.lanes.lanes import Lanes
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(("lanes", "group", "block", "weight_bits"), [(4, 2, 2, 16), (8, 4, 4, 12)])

@@ -7,7 +7,7 @@ from opzo.hw.lanes.update import RowUpdate
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.golden.update import update_rows
 from opzo.spec.formats import ROW_LOW_BITS, WEIGHT
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 CONVOLUTION = {"gradients": 1, "blocks": 4}
 

@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.link.event_decoder import EventDecoder
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(("inputs", "steps", "runs"), [(300, 7, 100), (4096, 8, 30), (1, 1, 100), (5, 8, 100)])

@@ -10,7 +10,7 @@ from opzo.sim.benches.bench import run_bench
 from opzo.sim.benches.neurons.credit_filter import LANES
 from opzo.sim.golden.credit import filter_credit, frame_update, spike_update, trace_update
 from opzo.spec.formats import CREDIT, FRAME_CREDIT, HISTORY_STEPS, TRACE_FRAC_BITS
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def by_step(*credits):

@@ -6,7 +6,7 @@ from amaranth.back import rtlil
 
 from opzo.hw.neurons.neuron_state import NeuronState
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(("lanes", "group", "words", "classes"), [(4, 4, 5, 4), (4, 2, 3, 24), (64, 8, 4, 10)])

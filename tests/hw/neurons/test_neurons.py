@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.neurons.neurons import Neurons
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(

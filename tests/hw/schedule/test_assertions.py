@@ -16,7 +16,7 @@ from opzo.hw.lib.check import check_stream
 from opzo.hw.schedule.pass_gate import PassGate
 from opzo.hw.schedule.passes import Kind
 from opzo.hw.schedule.word_gate import WordGate
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 LIMITS = Limits(lanes=4, rows=64, inputs=16, words=2, classes=4)
 Test = Callable[[Any, Any], Any]

@@ -10,7 +10,7 @@ from opzo.hw.schedule.pass_gate import PassGate
 from opzo.hw.schedule.passes import Kind
 from opzo.hw.schedule.progress import RunProgress
 from opzo.hw.timing import QUIET_CYCLES, credits_written
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 LIMITS = Limits(lanes=4, rows=64, inputs=16, words=2, classes=4)
 

@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 from opzo.hw.schedule.run_reader import RunReader
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 NETWORKS = ("1x6x5-3c3-4", "2x8x8-4c3-p2-5c1-3", "3x7x9-8c5-6c3-10", "1x8x8-8c3-p2-16c3-p2-10")
 

@@ -6,7 +6,7 @@ from opzo.hw.schedule.passes import Kind
 from opzo.hw.schedule.schedule import Schedule
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.benches.schedule.schedule import expected_passes
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 from opzo.spec.rules import Rule
 
 

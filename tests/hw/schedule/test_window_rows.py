@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 from opzo.hw.schedule.window_rows import WindowRows
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 def test_rows_match_golden() -> None:

@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 from opzo.hw.schedule.window_scan import WindowScan
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 NETWORKS = ("1x6x5-3c3-4", "2x8x8-4c3-p2-5c1-3", "2x3x4-3c5-2c3-3")
 

@@ -1,6 +1,6 @@
 from opzo.hw.schedule.window_walk import WindowWalk
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 NETWORKS = (
     ("1x6x5-3c3-4", 4),

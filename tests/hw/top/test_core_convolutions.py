@@ -8,7 +8,8 @@ from opzo.hw.core import Core
 from opzo.hw.input import event_buffer, group_lists, neuron_rows
 from opzo.sim.benches.bench import run_bench
 from opzo.sim.benches.core_state import PUBLIC
-from opzo.spec.network import Limits, Network
+from opzo.spec.limits import Limits
+from opzo.spec.network import Network
 from opzo.spec.neurons import Leak, Reset
 from opzo.spec.rules import Input, Rule
 

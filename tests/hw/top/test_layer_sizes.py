@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.layer_sizes import LayerSizes
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 NETWORKS = (
     "1x1x2-1c1-2",

@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.memory_port import MemoryPort
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 # More rows of inputs than words, the last of them not full.
 LIMITS = Limits(lanes=8, rows=100, inputs=101, words=6, classes=10)

@@ -4,7 +4,7 @@ import pytest
 
 from opzo.hw.registers import RegisterFile
 from opzo.sim.benches.bench import run_bench
-from opzo.spec.network import Limits
+from opzo.spec.limits import Limits
 
 
 @pytest.mark.parametrize(("layers", "gradients"), [(1, 0), (3, 0), (5, 0), (1, 8), (3, 8)])

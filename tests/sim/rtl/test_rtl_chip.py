@@ -69,7 +69,7 @@ def test_chip_says_what_it_was_built_for(chip: RtlTransport) -> None:
 
 def test_kept_chip_starts_without_amaranth(chip: RtlTransport) -> None:
     program = (
-        "import sys\nfrom opzo.sim.rtl.transport import RtlTransport\nfrom opzo.spec.network import Limits\n"
+        "import sys\nfrom opzo.sim.rtl.transport import RtlTransport\nfrom opzo.spec.limits import Limits\n"
         f"assert RtlTransport({SMALL_CHIP!r}).read(1.0) == b''\nassert 'amaranth' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

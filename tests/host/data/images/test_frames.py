@@ -12,7 +12,7 @@ from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import Frames, check_pixels
 from opzo.spec.errors import OpzoError
-from opzo.spec.network import MAX_INPUTS
+from opzo.spec.limits import MAX_INPUTS
 from opzo.spec.rules import Input
 
 RNG = np.random.default_rng(7)
