@@ -47,7 +47,8 @@ class RowListSignature(Signature):
         For the step list in a build with convolutions.
     step_row, step_lane, active_neuron, input_row : In
         Row of the neuron that spiked in the time step (`entry_bits`), with convolutions that of the first lane of its
-        group, and the lane; number of the neuron that was active in this run or before, row of the input that was.
+        group, and the lane, one-hot; number of the neuron that was active in this run or before, row of the input that
+        was.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -59,7 +60,7 @@ class RowListSignature(Signature):
                 "next": Out(1),
                 "seek": Out(1),
                 "step_row": In(entry_bits(limits)),
-                "step_lane": In(range(group_lanes(limits))),
+                "step_lane": In(group_lanes(limits)),
                 "active_neuron": In(limits.neuron_bits),
                 "input_row": In(limits.input_bits),
             }

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from opzo.hw.input.list_counts import ListCounts, strobe_layout
-from opzo.hw.input.scanner import encode, entry_bits, group_lanes, group_layout, groups_of_word, lowest
+from opzo.hw.input.scanner import at_most_one, entry_bits, group_lanes, group_layout, groups_of_word, lowest
 from opzo.hw.lib.record import record
 from opzo.hw.registers import hidden_layers
 from opzo.spec.limits import Limits
@@ -44,7 +44,7 @@ class GroupLists(wiring.Component):
     next : In(1), seek : In(1), index : In
         Ask for a spike: with ``seek`` the first one of group ``index``, else the one after the last.
     row, lane : Out
-        One cycle after ``next``: entry (`entry_bits`) of the first lane of the group, and the lane in the group.
+        One cycle after ``next``: entry (`entry_bits`) of the first lane of the group, and the lane, one-hot.
     """
 
     word_base: data.View
@@ -73,7 +73,7 @@ class GroupLists(wiring.Component):
                 "seek": In(1),
                 "index": In(group_index(limits)),
                 "row": Out(entry_bits(limits)),
-                "lane": Out(range(group_lanes(limits))),
+                "lane": Out(group_lanes(limits)),
             }
         )
 
@@ -114,13 +114,13 @@ class GroupLists(wiring.Component):
             read.addr.eq(address(self.layer, self.parity, ahead)),
             current.eq(Mux(fresh, read.data.as_value(), rest.as_value())),
             self.row.eq(current.entry),
-            self.lane.eq(encode(spike)),
+            self.lane.eq(spike),
         ]
         m.d.sync += [at.eq(ahead), asked.eq(self.next), sought.eq(self.seek)]
         with m.If(asked):
             m.d.sync += [
                 rest.entry.eq(current.entry),
                 rest.spikes.eq(current.spikes & ~spike),
-                some.eq((current.spikes & ~spike).any()),
+                some.eq(~at_most_one(current.spikes)),
             ]
         return m

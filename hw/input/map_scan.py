@@ -61,7 +61,7 @@ class MapScan(wiring.Component):
     start : In(1)
         Strobe; the first neuron follows in the next cycle.
     map : In(scan_layout)
-        Constant from ``start`` to ``last``.
+        Constant from the first neuron to ``last``.
     valid : Out(1), neuron : Out(scanned_layout), last : Out(1)
         A neuron, and whether it is the last one.
     """

@@ -274,13 +274,18 @@ class SpikeScanner(wiring.Component):
         entry = len(self.spike.entry)
         map = record(map_layout(self.limits), "map")
         m.d.comb += map.eq(Array(self.maps)[head.layer])
+        # Constant during a run.
+        ends = [
+            Signal.like(map.words, name=f"last_part_{layer}", reset_less=True) for layer in range(self.limits.layers)
+        ]
+        m.d.sync += [end.eq(self.maps[layer].words - 1) for layer, end in enumerate(ends)]
         # The place of the word after the one in stage 1: its position's entry, its own, and its number in the position.
         place = record(
             data.StructLayout({"position": entry, "word": entry, "part": map.words.shape(), "cell": CELL_BITS}), "place"
         )
         position, word, part, cell = (Signal.like(place[name], name=f"head_{name}") for name, _ in place.shape())
         here, next_position = Signal(entry, name="word_entry", reset_less=True), Signal(entry)
-        last = part == map.words - 1
+        last = part == Array(ends)[head.layer]
         m.d.sync += [
             self.placed.valid.eq(taken & valid),
             self.placed.layer.eq(head.layer),

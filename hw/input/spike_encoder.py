@@ -47,7 +47,7 @@ class SpikeEncoder(wiring.Component):
         Index of a step list, whose entry ``step_row`` (`entry_bits`) is there one cycle later.
     step_next, step_seek : In(1), step_lane : Out
         In a build with convolutions a list is read as `GroupLists` says: ``step_index`` is that of a group, the entry
-        is the sum of ``step_row`` and ``step_lane``.
+        is the sum of ``step_row`` and the number of the lane, which ``step_lane`` shows one-hot.
     spike : Out(spike_layout)
         Strobe for each spike.
     finished : Out(finished_layout)
@@ -88,7 +88,7 @@ class SpikeEncoder(wiring.Component):
                 "step_row": Out(entry_bits(limits)),
                 "step_next": In(1),
                 "step_seek": In(1),
-                "step_lane": Out(range(group_lanes(limits))),
+                "step_lane": Out(group_lanes(limits)),
                 "spike": Out(spike_layout(limits)),
                 "finished": Out(finished_layout(limits)),
                 "placed": Out(placed_layout(limits)),

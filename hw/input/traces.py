@@ -231,9 +231,12 @@ class Traces(wiring.Component):
         """States of a scan: rows with an entry are appended to the emptied list."""
         m.submodules.scan = scan = MapScan(self._bits)
         map, last_layer = Array(self.maps)[layer], layer == self._layers - 1
-        m.d.comb += scan.map.eq(map)
+        # Registered, because the scan compares what it counts with it.
+        held = record(scan_layout(), "held", reset_less=True)
+        m.d.comb += scan.map.eq(held)
         with m.State("SCAN_START"):
             m.d.comb += scan.start.eq(map.is_map)
+            m.d.sync += held.eq(map)
             with m.If(map.is_map):
                 m.d.sync += counts[layer].eq(0)
                 m.next = "SCAN"

@@ -10,6 +10,7 @@ from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.error.ports import ErrorReadSignature
 from opzo.hw.input.active_rows import RowListSignature, TraceSignature, event_mark
 from opzo.hw.input.event_buffer import EventReadSignature
+from opzo.hw.input.scanner import encode
 from opzo.hw.lanes.lane_command import AfterWord, lane_command
 from opzo.hw.lib.record import record
 from opzo.hw.registers import hidden_layers
@@ -160,12 +161,12 @@ class Issue(wiring.Component):
 
     def _find_row(self, m: Module, asked: data.View, op: data.View, listed: Signal) -> Signal:
         """Row of the op in its word, two cycles after the op; of an active neuron without the row of its word."""
-        row, has_row, lane = Signal(self._limits.row_bits), Signal(reset_less=True), Signal.like(self.lists.step_lane)
+        row, has_row, lane = Signal(self._limits.row_bits), Signal(reset_less=True), Signal(self._limits.lane_bits)
         if self._limits.gradients:
-            # Added here, because the memory of the list is slow.
-            registered = Signal.like(lane, reset_less=True)
-            m.d.sync += registered.eq(self.lists.step_lane)
-            m.d.comb += lane.eq(Mux(op.kind == Kind.SPIKES, registered, 0))
+            # Encoded and added here, because the memory of the list is slow.
+            spike = Signal.like(self.lists.step_lane, reset_less=True)
+            m.d.sync += spike.eq(Mux(asked.kind == Kind.SPIKES, self.lists.step_lane, 0))
+            m.d.comb += lane.eq(encode(spike))
         m.d.sync += has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES))
         with m.If(op.bias):
             m.d.comb += row.eq(op.bias_row)

@@ -52,9 +52,9 @@ class WindowRows(wiring.Component):
         # ``run`` begins with the next entry; only one with an entry, or before the bias, gives a row.
         run, valid = record(runs.p.shape(), "run", reset_less=True), Signal()
         first, begins = Signal(init=1), Signal(reset_less=True)
-        some, taken, done = Signal(), Signal(), Signal()
+        # ``some``: the run has entries; ``single``: one. Registers, because much waits for them.
+        some, single, taken, done = Signal(reset_less=True), Signal(reset_less=True), Signal(), Signal()
         m.d.comb += [
-            some.eq(run.count != 0),
             taken.eq(self.rows.valid & self.rows.ready),
             self.rows.valid.eq(valid & (some | run.last)),
             *(row[name].eq(run[name]) for name in _KEPT),
@@ -66,11 +66,24 @@ class WindowRows(wiring.Component):
         with m.If(run.last):
             m.d.comb += done.eq(taken & row.bias)
         with m.Else():
-            m.d.comb += done.eq((taken & (run.count == 1)) | ~some)
+            m.d.comb += done.eq((taken & single) | ~some)
         m.d.comb += runs.ready.eq(~valid | done)
         with m.If(taken):
-            m.d.sync += [run.index.eq(run.index + 1), run.count.eq(run.count - 1), begins.eq(0), first.eq(row.bias)]
+            m.d.sync += [
+                run.index.eq(run.index + 1),
+                run.count.eq(run.count - 1),
+                some.eq(~single),
+                single.eq(run.count == 2),
+                begins.eq(0),
+                first.eq(row.bias),
+            ]
         with m.If(runs.ready):
-            m.d.sync += [valid.eq(runs.valid), run.eq(runs.p), begins.eq(1)]
+            m.d.sync += [
+                valid.eq(runs.valid),
+                run.eq(runs.p),
+                some.eq(runs.p.count != 0),
+                single.eq(runs.p.count == 1),
+                begins.eq(1),
+            ]
         check_stream(m, "rows", self.rows)
         return m

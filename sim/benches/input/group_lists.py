@@ -77,7 +77,9 @@ class Lists:
             dut.index.value = begin if number == 0 else rng.getrandbits(len(dut.index))
             await FallingEdge(dut.clk)
             got = int(dut.row.value), int(dut.lane.value)
-            assert got == (entry, lane), f"seed {bench.seed()}, list {layer}, {parity} from {begin}, spike {number}"
+            assert got == (entry, 1 << lane), (
+                f"seed {bench.seed()}, list {layer}, {parity} from {begin}, spike {number}"
+            )
         dut.next.value = dut.seek.value = 0
         if rng.random() < 0.5:
             # The bias is no entry of the list.

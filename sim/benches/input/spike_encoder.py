@@ -142,7 +142,7 @@ class Encoder:
             dut.step_next.value, dut.step_seek.value = 1, n == 0
             await FallingEdge(dut.clk)
             dut.step_seek.value = 0
-            values.append(int(dut.step_row.value) + (int(dut.step_lane.value) if self.maps else 0))
+            values.append(int(dut.step_row.value) + (int(dut.step_lane.value).bit_length() - 1 if self.maps else 0))
         dut.step_next.value = 0
         return values[:count]
 

@@ -183,7 +183,9 @@ class Settings:
         elif kind is Kind.LEARN_INPUT:
             row = answers["lists__input_row"]
         elif kind is Kind.SPIKES:
-            row = answers["lists__step_row"] + (answers["lists__step_lane"] if limits.gradients else 0)
+            row = answers["lists__step_row"]
+            if limits.gradients:
+                row += answers["lists__step_lane"].bit_length() - 1
         elif kind is Kind.LEARN_SPIKES:
             row = answers["lists__active_neuron"]
             if limits.gradients:
@@ -254,6 +256,7 @@ class Stimulus:
         item["local"] = Kind(item["kind"]) is Kind.FEEDBACK and item["local"]
         self.items.append(item)
         self.answers.append({name: rng.getrandbits(width) for name, width in self._widths.items()})
+        self.answers[-1]["lists__step_lane"] = 1 << rng.randrange(self._widths["lists__step_lane"])
 
     def vectors(self) -> dict[str, list[int]]:
         """Inputs of the unit."""
