@@ -132,6 +132,7 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
         for device in devices.values():
             Trainer(device, network, hyper, checkpoint)
             device.write_registers(schedule_registers(hyper, 0, args.samples))
+            device.forget_magnitudes()
         figures: dict[str, Any] = {
             "network": str(network),
             "local": network.local,

@@ -225,6 +225,7 @@ class Model:
 
         After ``window`` time steps a new decision begins; with 0, only with a new label.
         """
+        self._trainer.forget_magnitudes()
         stream = Stream(self.device, self.network, window=window)
         self.device.write_registers(stream_registers(self.hyper, rate))
         return stream

@@ -10,7 +10,7 @@ from opzo.host.driver.position_order import by_position, pad_channels, without_p
 from opzo.host.driver.raw_device import RawDevice
 from opzo.host.driver.row_layout import pack_rows, unpack_rows
 from opzo.spec.errors import OpzoError
-from opzo.spec.formats import WEIGHT
+from opzo.spec.formats import MAGNITUDE_MAX, WEIGHT
 from opzo.spec.memories import Space
 from opzo.spec.messages import shown
 from opzo.spec.network import Layer, Network
@@ -116,6 +116,15 @@ class Device(RawDevice):
     def write_magnitudes(self, magnitudes: NDArray[np.uint32]) -> None:
         """Write what ``read_magnitudes`` reads."""
         self._write_fields(LayerReg.MAGNITUDE, magnitudes)
+
+    def forget_magnitudes(self) -> None:
+        """Set the running sums of gradients to their largest value, as in a new run.
+
+        The steps of convolutions are then small at first, and grow until the sums fit the gradients. Needed where the
+        step size becomes larger: the sums of small gradients would make the first steps too large by as much.
+        """
+        convolutions = sum(layer.convolution for layer in self._layers)
+        self.write_magnitudes(np.full(convolutions, MAGNITUDE_MAX, np.uint32))
 
     def read_lfsr(self) -> NDArray[np.uint32]:
         """LFSR states: (lanes,)."""

@@ -110,6 +110,15 @@ class Trainer:
         self._augmentation = _augmentation(hyper)
         self.epoch = self.position = 0
         self.tally = Tally()
+        self.forget_magnitudes()
+
+    def forget_magnitudes(self) -> None:
+        """Let convolutions begin with small steps, before the step size becomes another one."""
+        device = self.device
+        try:
+            device.forget_magnitudes()
+        finally:
+            self._writes = device.writes
 
     def checkpoint(self, settings: dict[str, Any] | None = None, data_digest: int = 0) -> Checkpoint:
         """Checkpoint of the current state, read from the device."""

@@ -110,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
         device.configure(network, rule)
         checkpoint.state.write(device)
         device.write_registers(stream_registers(config, arguments.rate))
+        device.forget_magnitudes()
         stream = Stream(device, network, window=arguments.window)
         stream.learning, stream.label = arguments.learn, label
         counts = LiveCounts(arguments.max_bad)

@@ -5,12 +5,16 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import opzo
 from opzo.host.training.checkpoint import Checkpoint
+from opzo.host.training.trainer import Trainer
+from opzo.spec.formats import MAGNITUDE_MAX
+from opzo.spec.registers import LayerReg, layer_register
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,32 @@ def test_second_fit_goes_on_from_the_first(images: tuple[np.ndarray, np.ndarray]
     before = one.weights
     assert len(one.fit(x, y, epochs=2, progress=False)) == 2
     assert any((a != b).any() for a, b in zip(before, one.weights, strict=True))
+
+
+def test_convolutions_begin_with_small_steps_whenever_the_step_size_begins_anew(
+    images: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = images
+    network = opzo.Network("1x3x3-4c3-3")
+    one = opzo.Model(network, opzo.connect("golden", network, lanes=4), epochs=1)
+    starts = []
+
+    def fit(trainer: Trainer, *arguments: Any, original: Any = Trainer.fit) -> bool:
+        starts.append(trainer.device.read_magnitudes().tolist())
+        return bool(original(trainer, *arguments))
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    for _ in range(2):
+        one.fit(x, y, progress=False)
+        # The sums follow the gradients meanwhile, which are small at the end.
+        assert (one.device.read_magnitudes() < MAGNITUDE_MAX // 2).all()
+    assert starts == [[MAGNITUDE_MAX]] * 2
+    events = opzo.Network("1x3x3-4c3-3", input="spikes")
+    two = opzo.Model(events, opzo.connect("golden", events, lanes=4))
+    two._trainer._device.write_registers({layer_register(0, LayerReg.MAGNITUDE): 1})
+    two._trainer._writes = two._trainer._device.writes
+    two.stream()
+    assert two.device.read_magnitudes().tolist() == [MAGNITUDE_MAX]
 
 
 def test_wrong_use_is_an_opzo_error(images: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
