@@ -8,7 +8,7 @@ from opzo.boards.board import Board
 from opzo.boards.speed import lanes_for_link
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
-from opzo.spec.layers import Convolution, Map, Pool
+from opzo.spec.layers import BLOCKS, Convolution, Map, Pool
 from opzo.spec.limits import GROUPS, LANES, Limits
 from opzo.spec.network import Network
 
@@ -118,10 +118,18 @@ def _candidates(network: Network, lanes: int | None, weight_bits: int | None) ->
 
 
 def _advice(board: Board, network: Network, lanes: int | None, weight_bits: int | None) -> str:
-    """Suggestion that fits: fewer lanes, else a smaller network."""
+    """Suggestion that fits: fewer lanes, else larger blocks of feedback, else a smaller network."""
     for limits in _candidates(network, None, weight_bits):
         if not shortage(board, limits):
             return f"the most that fits is --lanes {limits.lanes} --weight-bits {limits.weight_bits}"
+    for block in BLOCKS if network.convolutions else ():
+        if block > network.block:
+            for limits in _candidates(replace(network, block=block), lanes, weight_bits):
+                if not shortage(board, limits):
+                    return (
+                        "it fits with larger blocks of feedback: "
+                        f"--block {block} --lanes {limits.lanes} --weight-bits {limits.weight_bits}"
+                    )
     if smaller := largest_network(board, network, lanes, weight_bits):
         return f"the largest that fits is --net {smaller}"
     return "no network fits on this board; choose a larger one"

@@ -97,6 +97,12 @@ def test_networks_with_convolutions_are_placed_by_their_memories(monkeypatch):
         choose(board, Network("6x32x32-16c3-p2-32c3-p2-64c3-p2-10"))
     smaller = Network(str(error.value).split()[-1])
     assert not shortage(board, choose(board, smaller))
+    sizes = "6x32x32-8c3-p2-16c3-p2-32c3-p2-10"
+    with pytest.raises(
+        OpzoError, match=r"it fits with larger blocks of feedback: --block 4 --lanes 8 --weight-bits"
+    ) as error:
+        choose(board, Network(sizes))
+    assert not shortage(board, choose(board, Network(sizes, block=4), lanes=8))
 
 
 @settings(max_examples=50, deadline=None)
