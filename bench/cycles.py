@@ -9,7 +9,8 @@ time step without events.
 import argparse
 import json
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ from opzo.spec.rules import Input
 DEVICES = {"counted": "rtl", "model": "fast"}
 """Devices whose counters give the cycles of the chip and of the cost model."""
 SHOWN = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN, Counter.ACCUMULATE, Counter.FIRE)
+
+
+@contextmanager
+def both(network: Network, lanes: int) -> Iterator[dict[str, Device]]:
+    """The chip and the compiled model, by the names in `DEVICES`."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(open_device(device, network, lanes)) for name, device in DEVICES.items()}
 
 
 def measure(devices: dict[str, Device], samples: Samples, count: int, *, train: bool) -> dict[str, Any]:
@@ -125,10 +133,7 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
     else:
         network = Network.parse(args.net, local=args.local)
     hyper = Config.of(checkpoint.settings, str(args.checkpoint)) if checkpoint else Hyperparameters()
-    with ExitStack() as stack:
-        devices = {
-            name: stack.enter_context(open_device(device, network, args.lanes)) for name, device in DEVICES.items()
-        }
+    with both(network, args.lanes) as devices:
         for device in devices.values():
             Trainer(device, network, hyper, checkpoint)
             device.write_registers(schedule_registers(hyper, 0, args.samples))

@@ -16,14 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cycles import MODEL, measure
+from cycles import both, measure
 from speed_figure import picture
 from speed_others import others
 from speed_table import markdown
 
 from opzo.host.cli.commands.sweep import train_runs
 from opzo.host.data.data_sets import Data, Frames, load_data
-from opzo.host.driver.device import Device, open_device
+from opzo.host.driver.device import Device
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config
 from opzo.host.training.configure import configure
@@ -39,6 +39,8 @@ from opzo.system.atomic import write_atomically
 
 PLAIN = {"local": 0, "kappa": 10.0}
 """No local learning, and the activity cost that goes with that."""
+PARTS = (Counter.INTEGRATE, Counter.FEEDBACK, Counter.LEARN, Counter.FIRE)
+"""Counters whose events take a cycle of the chip each."""
 TRAINED_LANES = 64
 BAUDS = (1_000_000, 3_000_000, 12_000_000)
 
@@ -147,11 +149,12 @@ def chip(data: Data, config: Config, checkpoint: Checkpoint, lanes: int, samples
     # Only the noise generators depend on the number of lanes.
     state = replace(checkpoint.state, lfsr=lane_states(config.seed, lanes))
     total = config.epochs * len(data.train)
-    with open_device("rtl", config.network, lanes) as device:
-        Trainer(device, config.network, config, replace(checkpoint, state=state))
-        device.write_registers(schedule_registers(config, total // 2 // BLOCK * BLOCK, total))
-        train, train_bytes = sent(device, data, samples, train=True)
-        test, test_bytes = sent(device, data, samples, train=False)
+    with both(config.network, lanes) as devices:
+        for device in devices.values():
+            Trainer(device, config.network, config, replace(checkpoint, state=state))
+            device.write_registers(schedule_registers(config, total // 2 // BLOCK * BLOCK, total))
+        train, train_bytes = sent(devices, data, samples, train=True)
+        test, test_bytes = sent(devices, data, samples, train=False)
     return {
         "lanes": lanes,
         "local": config.network.local,
@@ -174,14 +177,15 @@ def chip(data: Data, config: Config, checkpoint: Checkpoint, lanes: int, samples
 
 def parts(measured: dict[str, Any]) -> dict[str, float]:
     """Breakdown of the cycles: parts of the cost model, words fired from a stored current, and the rest."""
-    named = {counter.name.lower(): measured[counter.name.lower()] for counter in (*MODEL, Counter.FIRE)}
+    named = {counter.name.lower(): measured[counter.name.lower()] for counter in PARTS}
     return named | {"other": round(measured["counted"] - sum(named.values()), 1)}
 
 
-def sent(device: Device, data: Data, samples: int, *, train: bool) -> tuple[dict[str, Any], float]:
+def sent(devices: dict[str, Device], data: Data, samples: int, *, train: bool) -> tuple[dict[str, Any], float]:
     """Cycles of samples, and bytes per sample on the link."""
+    device = devices["counted"]
     before = device.bytes_sent
-    figures = measure(device, data.train if train else data.test, samples, train=train)
+    figures = measure(devices, data.train if train else data.test, samples, train=train)
     return figures, round((device.bytes_sent - before) / figures["samples"], 1)
 
 
