@@ -310,7 +310,7 @@ def test_build_of_a_network_with_convolutions(tools, tmp_path, capsys):
     assert main([*arguments, "--block", "1", "--local", "2", "--intermediate", "2"]) == 0
     result = json.loads(capsys.readouterr().out)
     network = Network("1x8x8-8c3-p2-16c3-10", block=1, local=2, intermediate=2)
-    assert Limits(**result["limits"]) == tight_limits(network, 8)
+    assert Limits(**result["limits"]) == replace(tight_limits(network, 8), lanes_per_group=8)
     for less in ({"intermediate": 0}, {"intermediate": 0, "local": 0}, {"block": 2}):
         assert tight_limits(replace(network, **less), 8).rows < result["limits"]["rows"]
     assert result["limits"]["steps"] == 6
