@@ -78,7 +78,7 @@ def compiled(args: argparse.Namespace) -> dict[str, Any]:
             begin = time.process_time()
             trainer.fit(replace(train, x=train.x[: args.samples], y=train.y[: args.samples]), None)
             figures[kind] = round(min(len(train), args.samples) / (time.process_time() - begin))
-            weights = [device.read_weights(layer).tobytes() for layer in range(len(config.network.sizes) - 1)]
+            weights = [device.read_weights(layer).tobytes() for layer in range(len(config.network.layers))]
             figures[f"{kind}_weights"] = zlib.crc32(b"".join(weights))
     return figures
 
