@@ -87,8 +87,8 @@ void Engine::share_feedback(int index, int step) {
     const Layer& layer = h.layer;
     const int shift = static_cast<int>(reg(LAYER_REGISTERS + LAYER_STRIDE * index + LAYER_FEEDBACK_SHIFT));
     const bool momentum = rule_has(RULES_MOMENTUM) && odd(step);
-    const int matrices = rule_has(RULES_FEEDBACK) ? layer.entry_sets - layer.first_matrix() : 0;
-    const Matrix used[] = {matrix(layer, 0, step), matrices > 1 ? matrix(layer, 1, step) : Matrix{}};
+    Matrix used[2];
+    const int matrices = find_matrices(layer, step, used);
     const bool local = layer.local_shift, measured = refresh && step == 0;
     const int words = layer.block_words();
     if (momentum) {

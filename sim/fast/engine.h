@@ -85,7 +85,7 @@ class Engine {
     void local_readout(int index, int step);
     void feedback(int index, int step);
     void local_errors(int index, int step, const int32_t* o);
-    Matrix matrix(const Layer& from, int number, int step) const;
+    int find_matrices(const Layer& from, int step, Matrix* found) const;
     Word local_feedback(Hidden& h, int step, int word);
     void learn_spikes(const Layer& to, const Traces& below, bool graded, const std::vector<Word>& credits);
     void learn_frame(const Hidden& h);

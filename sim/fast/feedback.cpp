@@ -29,18 +29,20 @@ void Engine::local_errors(int index, int step, const int32_t* o) {
     if (index + 1 == reg(REG_INTERMEDIATE)) std::copy(o, o + classes, intermediate_outputs[step]);
 }
 
-// Feedback matrix ``number`` of a layer, the intermediate one is 1, with what it needs in a step.
-Matrix Engine::matrix(const Layer& from, int number, int step) const {
-    Matrix found;
-    found.set = from.first_matrix() + number;
-    found.errors = number ? hidden[reg(REG_INTERMEDIATE) - 1].local_errors[step] : errors[step];
-    const auto* o = number ? intermediate_outputs : outputs;
-    const int64_t* last = number ? core->last_intermediate : core->last_outputs;
-    for (int k = 0; k < classes; k++) {
-        const int32_t before = step ? o[step - 1][k] : static_cast<int32_t>(last[k]);
-        found.differences[k] = (before - o[step][k]) * (1 << DIFFERENCE_SHIFT);
+// Feedback matrices of a layer that the rule uses, at most two, with what they need in a step; returns how many.
+int Engine::find_matrices(const Layer& from, int step, Matrix* found) const {
+    const int count = rule_has(RULES_FEEDBACK) ? from.entry_sets - from.first_matrix() : 0;
+    for (int n = 0; n < count; n++) {
+        found[n].set = from.first_matrix() + n;
+        found[n].errors = n ? hidden[reg(REG_INTERMEDIATE) - 1].local_errors[step] : errors[step];
+        const auto* o = n ? intermediate_outputs : outputs;
+        const int64_t* last = n ? core->last_intermediate : core->last_outputs;
+        for (int k = 0; k < classes; k++) {
+            const int32_t before = step ? o[step - 1][k] : static_cast<int32_t>(last[k]);
+            found[n].differences[k] = (before - o[step][k]) * (1 << DIFFERENCE_SHIFT);
+        }
     }
-    return found;
+    return count;
 }
 
 // Contribution of the local readout to the feedback sum of one word; also updates its entries.
@@ -66,8 +68,8 @@ void Engine::feedback(int index, int step) {
     const int turn = odd(step) ? -1 : 1;
     const int activity = static_cast<int>(reg(REG_ACTIVITY));
     const bool momentum = rule_has(RULES_MOMENTUM) && odd(step), from_loss = rule_has(RULES_FROM_LOSS);
-    const int matrices = h.layer.entry_sets - h.layer.first_matrix();
-    const Matrix used[] = {matrix(h.layer, 0, step), matrices > 1 ? matrix(h.layer, 1, step) : Matrix{}};
+    Matrix used[2];
+    const int matrices = find_matrices(h.layer, step, used);
     int64_t size = 0;
     for (int w = 0; w < h.layer.words; w++) {
         const Word& valid = h.layer.valid(w);
