@@ -10,7 +10,7 @@ from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
 from opzo.spec.layers import BLOCKS, Convolution, Map, Pool
 from opzo.spec.limits import GROUPS, LANES, Limits
-from opzo.spec.network import Network
+from opzo.spec.network import Network, all_block_words, all_gradients, all_hidden_words, all_places, all_rows
 
 WEIGHT_BITS = (WEIGHT.width, 12)
 VENDOR_LANES = 16
@@ -32,20 +32,21 @@ def tight_limits(network: Network, lanes: int, weight_bits: int = WEIGHT.width) 
     Words are a power of two without convolutions, as small as the network allows with them; so are then the time steps.
     """
     roomy = network.limits(lanes, weight_bits)
-    *hidden, last = network.layout(roomy)
-    rows = last.weight_base + last.rows * last.words
-    words = sum(layer.all_words for layer in hidden)
-    limits = replace(roomy, rows=-(-rows // ROW_STEP) * ROW_STEP, inputs=network.inputs, classes=network.classes)
+    layers = network.layout(roomy)
+    words = all_hidden_words(layers)
+    limits = replace(
+        roomy, rows=-(-all_rows(layers) // ROW_STEP) * ROW_STEP, inputs=network.inputs, classes=network.classes
+    )
     if not network.convolutions:
         return replace(limits, words=1 << (words - 1).bit_length())
     return replace(
         limits,
         words=words,
         steps=network.run_steps,
-        gradients=sum(layer.rows * layer.words for layer in hidden if layer.convolution),
-        blocks=sum(layer.block_words for layer in hidden),
-        first_words=hidden[0].all_words,
-        places=sum(layer.places for layer in hidden),
+        gradients=all_gradients(layers),
+        blocks=all_block_words(layers),
+        first_words=layers[0].all_words,
+        places=all_places(layers),
     )
 
 

@@ -337,16 +337,16 @@ class Network:
             ),
             ("classes", self.classes, limits.classes),
             ("time steps", self.run_steps, limits.steps),
-            (f"words of {limits.lanes} hidden neurons", _words(layers), limits.words),
+            (f"words of {limits.lanes} hidden neurons", all_hidden_words(layers), limits.words),
             (f"words of {limits.lanes} neurons in the first layer", layers[0].all_words, limits.stored_currents),
-            (f"row-words of {limits.lanes} weights", _rows(layers), limits.rows),
-            (f"row-words of {limits.lanes} gradients", _gradients(layers), limits.gradients),
+            (f"row-words of {limits.lanes} weights", all_rows(layers), limits.rows),
+            (f"row-words of {limits.lanes} gradients", all_gradients(layers), limits.gradients),
             # Without convolution a device has no block words of their own.
             *(
                 (
-                    (f"words of {limits.lanes} neurons of feedback blocks", _block_words(layers), limits.blocks),
+                    (f"words of {limits.lanes} neurons of feedback blocks", all_block_words(layers), limits.blocks),
                     ("rows and columns of positions in a feedback block", _block(layers), limits.block),
-                    ("positions or cells of hidden layers", _places(layers), limits.stored_places),
+                    ("positions or cells of hidden layers", all_places(layers), limits.stored_places),
                 )
                 if limits.gradients
                 else ()
@@ -372,14 +372,14 @@ class Network:
         layers = self._place(lanes)
         limits = Limits(
             lanes=lanes,
-            rows=min(MAX_ROWS, -(-_rows(layers) // 1024) * 1024),
+            rows=min(MAX_ROWS, -(-all_rows(layers) // 1024) * 1024),
             inputs=min(MAX_INPUTS, max(256, 1 << self.inputs.bit_length())),
-            words=_rounded_words(_words(layers)),
+            words=_rounded_words(all_hidden_words(layers)),
             classes=16 if self.classes <= 16 else 64,
             weight_bits=weight_bits,
             layers=max(USUAL_HIDDEN, len(self.hidden)),
-            gradients=min(MAX_ROWS, -(-_gradients(layers) // 256) * 256),
-            blocks=_rounded_words(_block_words(layers)) if self.convolutions else 0,
+            gradients=min(MAX_ROWS, -(-all_gradients(layers) // 256) * 256),
+            blocks=_rounded_words(all_block_words(layers)) if self.convolutions else 0,
             block=_block(layers),
         )
         self.check(limits)
@@ -431,17 +431,17 @@ def _convolves(parts: Sequence[Part]) -> bool:
     return any(isinstance(part, Convolution) for part in parts)
 
 
-def _words(layers: Sequence[Layer]) -> int:
+def all_hidden_words(layers: Sequence[Layer]) -> int:
     """Words of all hidden neurons."""
     return sum(layer.all_words for layer in layers[:-1])
 
 
-def _block_words(layers: Sequence[Layer]) -> int:
+def all_block_words(layers: Sequence[Layer]) -> int:
     """Words of the feedback blocks of all hidden layers."""
     return sum(layer.block_words for layer in layers[:-1])
 
 
-def _places(layers: Sequence[Layer]) -> int:
+def all_places(layers: Sequence[Layer]) -> int:
     """Places of all hidden layers."""
     return sum(layer.places for layer in layers[:-1])
 
@@ -456,11 +456,11 @@ def _block(layers: Sequence[Layer]) -> int:
     return max(layer.block for layer in layers)
 
 
-def _rows(layers: Sequence[Layer]) -> int:
+def all_rows(layers: Sequence[Layer]) -> int:
     """Row-words of weights and feedback entries."""
     return layers[-1].weight_base + layers[-1].rows * layers[-1].words
 
 
-def _gradients(layers: Sequence[Layer]) -> int:
+def all_gradients(layers: Sequence[Layer]) -> int:
     """Row-words of gradients."""
     return sum(layer.rows * layer.words for layer in layers if layer.convolution)
