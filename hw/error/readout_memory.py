@@ -100,10 +100,9 @@ class ReadoutMemory(wiring.Component):
             last.eq(last_read.data),
         ]
         # Either may be the second step of a pair, but all are of the same parity.
-        of, pair = (self.intermediate, self.step[1:]) if convolves else (Const(0, 0), Const(0, 0))
-        asked, asked_pair = (
-            (self.difference_intermediate, self.difference_step[1:]) if convolves else (Const(0, 0), Const(0, 0))
-        )
+        none = Const(0, 0)
+        of, pair = (self.intermediate, self.step[1:]) if convolves else (none, none)
+        asked = Cat(self.difference_step[1:], self.difference_intermediate) if convolves else none
         m.d.comb += [
             read.addr.eq(Cat(self.index, ~half)),
             write.addr.eq(Cat(stored.class_, stored_half)),
@@ -117,7 +116,7 @@ class ReadoutMemory(wiring.Component):
             difference_write.addr.eq(Cat(subtracted.class_, pair, of)),
             difference_write.data.eq(last - subtracted.value),
             difference_write.en.eq(subtracted.valid & self.odd & self.kept),
-            difference_read.addr.eq(Cat(self.difference_index, asked_pair, asked)),
+            difference_read.addr.eq(Cat(self.difference_index, asked)),
             self.difference.eq(difference_read.data),
         ]
         return m
