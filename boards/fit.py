@@ -9,8 +9,9 @@ from opzo.boards.speed import lanes_for_link
 from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import WEIGHT
 from opzo.spec.layers import BLOCKS, Convolution, Map, Pool
+from opzo.spec.layout import all_block_words, all_gradients, all_hidden_words, all_places, all_rows
 from opzo.spec.limits import GROUPS, LANES, Limits
-from opzo.spec.network import Network, all_block_words, all_gradients, all_hidden_words, all_places, all_rows
+from opzo.spec.network import Network
 
 WEIGHT_BITS = (WEIGHT.width, 12)
 VENDOR_LANES = 16

@@ -1,4 +1,4 @@
-"""Network description, and where a network lies in the device's memories."""
+"""Network description, and the check that it fits a device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from opzo.spec.errors import NetworkError
 from opzo.spec.formats import MAX_STEPS, WEIGHT
-from opzo.spec.geometry import CELL, block_count
+from opzo.spec.geometry import block_count
 from opzo.spec.layers import (
     BLOCK_CHOICES,
     BLOCKS,
@@ -23,6 +23,15 @@ from opzo.spec.layers import (
     of_sizes,
     parse,
     shapes,
+)
+from opzo.spec.layout import (
+    Layer,
+    all_block_words,
+    all_gradients,
+    all_hidden_words,
+    all_places,
+    all_rows,
+    largest_block,
 )
 from opzo.spec.limits import LANES, MAX_HIDDEN, MAX_INPUTS, MAX_ROWS, MAX_WORDS, USUAL_HIDDEN, Limits, choice, words_for
 from opzo.spec.messages import shown
@@ -38,95 +47,6 @@ MAX_POSITION_WORDS = 2047
 """Words of a dense layer, or of a position of a convolution."""
 USUAL_BLOCK = 2
 """Block of a convolution's feedback; exact where an average pool follows."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of weights: where it lies, and the shape of its postsynaptic words.
-
-    Neuron c of position p belongs to lane ``c mod P`` of word ``p * words + c div P`` of the layer; a dense layer has
-    one position. Row ``i`` of word ``w`` is row-word ``weight_base + w * rows + i``, the same for all positions; the
-    bias is the last row. Entry ``k`` of the feedback matrix for word ``w`` of block ``q`` is row-word
-    ``feedback_base + (q * words + w) * classes + k``; a dense layer is one block. Where there are ``entry_sets``, they
-    are all in ``entry_sets * classes`` row-words of each w: first the entries of the local readout (``local``), then
-    those of the feedback matrix, then those of the intermediate one (``intermediate``).
-    ``word_base`` is the layer's first word in the memories of the neurons (membrane, surrogate, credit).
-    A convolution has gradient accumulators, laid out as the weights, from ``gradient_base`` on.
-
-    Attributes
-    ----------
-    rows : int
-        Rows of weights, the bias included.
-    neurons : int
-        Neurons of a position: the channels of a convolution, all neurons of a dense layer.
-    words : int
-        Words of a position.
-    tail : int
-        Lanes in use in the last word of a position.
-    shape : LayerShape
-        What the layer sees, and its map.
-    local : bool
-        Whether it has a local readout.
-    intermediate : bool
-        Whether it has a second feedback matrix, for the errors of the intermediate readout (`Network.intermediate`).
-    cells : bool
-        Whether an average pool follows, so that positions are numbered cell by cell (`opzo.spec.geometry`).
-    block : int
-        Height and width of the blocks that share feedback entries.
-    leak, reset : Leak, Reset
-        Of the neurons; they mean nothing for the readout.
-    """
-
-    rows: int
-    neurons: int
-    words: int
-    tail: int
-    weight_base: int
-    feedback_base: int
-    word_base: int
-    shape: LayerShape
-    local: bool = False
-    intermediate: bool = False
-    cells: bool = False
-    block: int = 1
-    gradient_base: int = 0
-    leak: Leak = Leak.HALF
-    reset: Reset = Reset.SUBTRACT
-
-    @property
-    def convolution(self) -> bool:
-        """Whether positions share weights, so that gradients are summed before they change a weight."""
-        return self.shape.kernel > 0
-
-    @property
-    def entry_sets(self) -> int:
-        """Local readout and feedback matrices of a hidden layer, counted."""
-        return 1 + self.local + self.intermediate
-
-    @property
-    def positions(self) -> int:
-        """Positions of the map."""
-        return self.shape.map.positions
-
-    @property
-    def all_words(self) -> int:
-        """Words of all positions."""
-        return self.positions * self.words
-
-    @property
-    def places(self) -> int:
-        """Positions of the map, or cells where a pool follows."""
-        return self.positions // CELL if self.cells else self.positions
-
-    @property
-    def blocks(self) -> int:
-        """Blocks that share feedback entries."""
-        return block_count(self.shape.map, self.block)
-
-    @property
-    def block_words(self) -> int:
-        """Words of all blocks."""
-        return self.blocks * self.words
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -345,7 +265,7 @@ class Network:
             *(
                 (
                     (f"words of {limits.lanes} neurons of feedback blocks", all_block_words(layers), limits.blocks),
-                    ("rows and columns of positions in a feedback block", _block(layers), limits.block),
+                    ("rows and columns of positions in a feedback block", largest_block(layers), limits.block),
                     ("positions or cells of hidden layers", all_places(layers), limits.stored_places),
                 )
                 if limits.gradients
@@ -380,7 +300,7 @@ class Network:
             layers=max(USUAL_HIDDEN, len(self.hidden)),
             gradients=min(MAX_ROWS, -(-all_gradients(layers) // 256) * 256),
             blocks=_rounded_words(all_block_words(layers)) if self.convolutions else 0,
-            block=_block(layers),
+            block=largest_block(layers),
         )
         self.check(limits)
         return limits
@@ -409,7 +329,7 @@ class Network:
                 leak=Leak.HALF if last else self.leak[index],
                 reset=Reset.SUBTRACT if last else self.reset[index],
             )
-            feedback = 0 if last else self.classes * layer.block_words * layer.entry_sets
+            feedback = 0 if last else self.classes * layer.block_words * len(layer.entry_sets)
             placed.append(replace(layer, weight_base=address + feedback))
             address += feedback + layer.rows * words
             word += layer.all_words
@@ -431,36 +351,6 @@ def _convolves(parts: Sequence[Part]) -> bool:
     return any(isinstance(part, Convolution) for part in parts)
 
 
-def all_hidden_words(layers: Sequence[Layer]) -> int:
-    """Words of all hidden neurons."""
-    return sum(layer.all_words for layer in layers[:-1])
-
-
-def all_block_words(layers: Sequence[Layer]) -> int:
-    """Words of the feedback blocks of all hidden layers."""
-    return sum(layer.block_words for layer in layers[:-1])
-
-
-def all_places(layers: Sequence[Layer]) -> int:
-    """Places of all hidden layers."""
-    return sum(layer.places for layer in layers[:-1])
-
-
 def _rounded_words(words: int) -> int:
     """Words of a usual device that has at least ``words``."""
     return min(MAX_WORDS, max(8, 1 << (words - 1).bit_length()))
-
-
-def _block(layers: Sequence[Layer]) -> int:
-    """Largest side of a feedback block."""
-    return max(layer.block for layer in layers)
-
-
-def all_rows(layers: Sequence[Layer]) -> int:
-    """Row-words of weights and feedback entries."""
-    return layers[-1].weight_base + layers[-1].rows * layers[-1].words
-
-
-def all_gradients(layers: Sequence[Layer]) -> int:
-    """Row-words of gradients."""
-    return sum(layer.rows * layer.words for layer in layers if layer.convolution)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from opzo.sim.golden.core import GoldenCore
-from opzo.spec.network import Layer
+from opzo.spec.layout import Layer
 
 
 def place(layer: Layer, y: int, x: int) -> int:

@@ -4,16 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.devices import connection, is_simulated
-from opzo.host.driver.entry_sets import EntrySet, entry_sets
 from opzo.host.driver.link import Link
 from opzo.host.driver.position_order import by_position, pad_channels, without_padding
 from opzo.host.driver.raw_device import RawDevice
 from opzo.host.driver.row_layout import pack_rows, unpack_rows
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import MAGNITUDE_MAX, WEIGHT
+from opzo.spec.layout import EntrySet, Layer
 from opzo.spec.memories import Space
 from opzo.spec.messages import shown
-from opzo.spec.network import Layer, Network
+from opzo.spec.network import Network
 from opzo.spec.registers import LayerReg, Reg, layer_register, network_registers
 from opzo.spec.rules import Rule
 
@@ -207,7 +207,7 @@ class Device(RawDevice):
     def _entries(self, layer: int, kind: EntrySet) -> tuple[Layer, range]:
         """A hidden layer, and the first row of one of its entry sets for each block word; OpzoError without the set."""
         place = self._layer(layer)
-        sets = entry_sets(place) if place is not self._layers[-1] else ()
+        sets = place.entry_sets if place is not self._layers[-1] else ()
         if kind not in sets:
             raise OpzoError(f"layer {layer} of {self.network} has no {kind.value}")
         first, stride = place.feedback_base + sets.index(kind) * self._classes, len(sets) * self._classes

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.spec.geometry import order
-from opzo.spec.network import Layer
+from opzo.spec.layout import Layer
 
 T = TypeVar("T", bound=np.generic)
 

@@ -10,8 +10,9 @@ from opzo.host.selftest.runs_experiment import PlannedRun
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk, encode_frame_pairs, encode_steps
 from opzo.spec.formats import ALPHA_BITS, FEEDBACK_MEAN_MAX, FEEDBACK_REFRESH, RATE_BITS, WEIGHT
+from opzo.spec.layout import Layer
 from opzo.spec.limits import Limits
-from opzo.spec.network import Layer, Network
+from opzo.spec.network import Network
 from opzo.spec.neurons import NEURON_BITS
 from opzo.spec.registers import LayerReg, Reg, layer_register
 from opzo.spec.rules import Input

@@ -7,7 +7,6 @@ from typing import NoReturn
 import numpy as np
 
 from opzo.host.driver.device import Device
-from opzo.host.driver.entry_sets import entry_sets
 from opzo.host.selftest.experiment import Experiment, Outcome
 from opzo.host.selftest.mismatch import MismatchError, require_equal
 from opzo.host.selftest.steps.registers import register_name
@@ -127,9 +126,9 @@ def _row_name(network: Network, limits: Limits, row: int) -> str:
     for number, layer in enumerate(layers, 1):
         entries = layer.weight_base - layer.feedback_base if number < len(layers) else 0
         if 0 <= row - layer.feedback_base < entries:
-            word, entry = divmod(row - layer.feedback_base, layer.entry_sets * network.classes)
+            word, entry = divmod(row - layer.feedback_base, len(layer.entry_sets) * network.classes)
             kind, number_of_class = divmod(entry, network.classes)
-            what = entry_sets(layer)[kind].value
+            what = layer.entry_sets[kind].value
             return f"{what} of layer {number}, word {word}, class {number_of_class}"
         if 0 <= row - layer.weight_base < layer.words * layer.rows:
             word, entry = divmod(row - layer.weight_base, layer.rows)

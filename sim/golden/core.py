@@ -12,9 +12,9 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, WEIGHT
 from opzo.spec.layers import LayerShape, Map
+from opzo.spec.layout import EntrySet, Layer
 from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Layer
 from opzo.spec.neurons import Leak, Reset
 from opzo.spec.registers import (
     COUNTER,
@@ -151,27 +151,27 @@ class GoldenCore:
 
     def local(self, layer: Layer) -> np.ndarray:
         """View of a hidden layer's local readout: (blocks x words, classes, lanes)."""
-        return self._entry_set(layer, 0)
+        return self._entry_set(layer, EntrySet.LOCAL)
 
     def feedback(self, layer: Layer) -> np.ndarray:
         """View of a hidden layer's feedback matrix: (blocks x words, classes, lanes)."""
-        return self._entry_set(layer, int(layer.local))
+        return self._entry_set(layer, EntrySet.FEEDBACK)
 
     def intermediate(self, layer: Layer) -> np.ndarray:
         """View of a hidden layer's intermediate feedback matrix: (blocks x words, classes, lanes)."""
-        return self._entry_set(layer, 1 + layer.local)
+        return self._entry_set(layer, EntrySet.INTERMEDIATE)
 
     def entries(self, layer: Layer) -> np.ndarray:
         """View of a hidden layer's local readout (where it has one) and feedback matrices.
 
         (blocks x words, entries, lanes)
         """
-        entries, words = self[Reg.CLASSES] * layer.entry_sets, layer.block_words
+        entries, words = self[Reg.CLASSES] * len(layer.entry_sets), layer.block_words
         block = self.memory[layer.feedback_base : layer.feedback_base + words * entries]
         return block.reshape(words, entries, -1)
 
-    def _entry_set(self, layer: Layer, number: int) -> np.ndarray:
-        classes = self[Reg.CLASSES]
+    def _entry_set(self, layer: Layer, kind: EntrySet) -> np.ndarray:
+        number, classes = layer.entry_sets.index(kind), self[Reg.CLASSES]
         return self.entries(layer)[:, number * classes : (number + 1) * classes]
 
     def read_register(self, address: int) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opzo.spec.geometry import blocks
-from opzo.spec.network import Layer
+from opzo.spec.layout import Layer
 
 if TYPE_CHECKING:
     from opzo.sim.golden.core import GoldenCore

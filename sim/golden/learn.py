@@ -13,7 +13,7 @@ from opzo.sim.golden.traces import Traces
 from opzo.sim.golden.windows import Windows
 from opzo.spec.formats import BIAS_INPUT, GRADIENT
 from opzo.spec.geometry import CELL, CELL_BITS
-from opzo.spec.network import Layer
+from opzo.spec.layout import Layer
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 
 if TYPE_CHECKING:

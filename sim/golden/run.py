@@ -41,7 +41,7 @@ from opzo.spec.formats import (
     ZO_LOSS_SHIFT,
 )
 from opzo.spec.geometry import CELL_BITS
-from opzo.spec.network import Layer
+from opzo.spec.layout import Layer
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 from opzo.spec.rules import Input
 

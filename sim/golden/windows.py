@@ -4,7 +4,7 @@ import numpy as np
 
 from opzo.spec import geometry
 from opzo.spec.geometry import CELL, CELL_BITS
-from opzo.spec.network import Layer
+from opzo.spec.layout import Layer
 
 
 class Windows:

@@ -16,8 +16,9 @@ from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.streams import StreamSink, StreamSource, pack
 from opzo.sim.golden.windows import Windows
 from opzo.spec.geometry import CELL_BITS, windows
+from opzo.spec.layout import Layer
 from opzo.spec.limits import Limits
-from opzo.spec.network import Layer, Network
+from opzo.spec.network import Network
 
 READ_CYCLES = 2
 """From a span to its run."""

@@ -13,8 +13,8 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
 from opzo.sim.benches.schedule.run_reader import Ends, Spikes, layers
 from opzo.sim.benches.streams import StreamSink, StreamSource
+from opzo.spec.layout import Layer
 from opzo.spec.limits import Limits
-from opzo.spec.network import Layer
 
 FILL_CYCLES = 24
 """From a layer to its first row, at most."""

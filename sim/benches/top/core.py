@@ -19,10 +19,11 @@ from opzo.sim.golden.core import GoldenCore
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.formats import GRADIENT
+from opzo.spec.layout import Layer
 from opzo.spec.lfsr import lane_states
 from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.network import Layer, Network
+from opzo.spec.network import Network
 from opzo.spec.registers import (
     COUNTER,
     REGISTERS,

@@ -10,8 +10,9 @@ from opzo.hw.registers import CONFIG, fields_layout, layers_layout
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.layers import BLOCKS
+from opzo.spec.layout import Layer
 from opzo.spec.limits import Limits
-from opzo.spec.network import Layer, Network
+from opzo.spec.network import Network
 from opzo.spec.registers import LayerReg
 
 PRODUCT_CYCLES = LayerReg.WORDS.bits + 2

@@ -29,7 +29,8 @@ from opzo.spec.formats import (
     THRESHOLD,
     UPDATE_FRAC_BITS,
 )
-from opzo.spec.network import Layer, Network
+from opzo.spec.layout import Layer
+from opzo.spec.network import Network
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 from opzo.spec.rules import Input, Rule
 
