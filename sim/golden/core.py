@@ -150,7 +150,7 @@ class GoldenCore:
         return block.reshape(layer.words, layer.rows, -1)
 
     def local(self, layer: Layer) -> np.ndarray:
-        """View of a hidden layer's local readout: (blocks x words, classes, lanes)."""
+        """View of a hidden layer's local readout, which it must have: (blocks x words, classes, lanes)."""
         return self._entry_set(layer, EntrySet.LOCAL)
 
     def feedback(self, layer: Layer) -> np.ndarray:
@@ -158,7 +158,7 @@ class GoldenCore:
         return self._entry_set(layer, EntrySet.FEEDBACK)
 
     def intermediate(self, layer: Layer) -> np.ndarray:
-        """View of a hidden layer's intermediate feedback matrix: (blocks x words, classes, lanes)."""
+        """View of a hidden layer's intermediate matrix, which it must have: (blocks x words, classes, lanes)."""
         return self._entry_set(layer, EntrySet.INTERMEDIATE)
 
     def entries(self, layer: Layer) -> np.ndarray:

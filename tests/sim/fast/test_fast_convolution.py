@@ -126,8 +126,8 @@ def compare_filled(network: Network, lanes: int, rule: Rule, weights: int, fille
     for core in (golden, fast):
         core.memory[...] = 32767
         first, *_, readout = core.layers()
-        entries = {"first": core.weights(first), "readout": core.weights(readout), "local": core.local(first)}
-        entries[filled][...] = weights
+        entries = core.local(first) if filled == "local" else core.weights(first if filled == "first" else readout)
+        entries[...] = weights
     for number in range(2):
         what = f"after run {number} of {case}"
         flags = RunFlag.TRAIN | RunFlag.FRESH
