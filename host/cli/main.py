@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("commands.train", "train a network on a device"),
     "sweep": ("commands.sweep", "train with all combinations of lists of settings"),
     "eval": ("commands.evaluate", "test a trained network"),
+    "predict": ("commands.predict", "print classes and probabilities of samples, as CSV or JSON lines"),
     "stream": ("commands.stream", "stream events through a trained network, with optional learning"),
     "data": ("commands.data", "convert, show or generate event data sets"),
     "import": ("commands.import_", "import a float network (PyTorch, NIR) and report the quantization loss"),

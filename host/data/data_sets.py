@@ -38,7 +38,14 @@ LISTED_MAX = 5
 logger = logging.getLogger(__name__)
 
 
-def load_data(name: str, root: str | Path = "", *, crop: int = 0, contrast: Contrast | bool | None = None) -> Data:
+def load_data(
+    name: str,
+    root: str | Path = "",
+    *,
+    crop: int = 0,
+    contrast: Contrast | bool | None = None,
+    labels: bool = True,
+) -> Data:
     """Load a data set by name or from an ``.npz`` file of images or events.
 
     Names are ``digits``; ``mnist`` and ``fashion-mnist`` (four IDX files, gzipped or not); ``cifar10`` (its python or
@@ -56,6 +63,8 @@ def load_data(name: str, root: str | Path = "", *, crop: int = 0, contrast: Cont
     contrast : Contrast, bool or None
         Whether to code each colour of images by two channels (`opzo.host.data.images.contrast`), with the statistics of
         the training images, or with the given ones. None: only for ``cifar10``.
+    labels : bool
+        Whether a file must have labels and both parts (`load_npz`).
     """
     if root:
         root = expanded(str(root))
@@ -64,8 +73,9 @@ def load_data(name: str, root: str | Path = "", *, crop: int = 0, contrast: Cont
     if name.startswith(SYNTHETIC) and not is_file:
         data = Data(name, *load_saccade(name, root))
     else:
-        data = load_npz(expanded(name)) if is_file else _load(name, root, crop)
-        _warn_of_classes(data)
+        data = load_npz(expanded(name), labels=labels) if is_file else _load(name, root, crop)
+        if labels:
+            _warn_of_classes(data)
     if crop and name not in RECORDED:
         data = _cropped(data, crop)
     if contrast is None:

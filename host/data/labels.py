@@ -38,7 +38,9 @@ def labels_of(y: ArrayLike, count: int, label_name: str = "y", name: str = "x") 
     return labels.astype(np.uint8)
 
 
-def check_labels(y: NDArray[np.uint8], network: Network, name: str) -> None:
-    """Raise OpzoError if a label exceeds the classes of ``network``."""
+def check_labels(y: NDArray[np.uint8], network: Network, name: str, *, labelled: bool = True) -> None:
+    """Raise OpzoError if a label exceeds the classes of ``network``, or if the samples are not ``labelled``."""
+    if not labelled:
+        raise OpzoError(f"{name} has no labels; give labelled samples, or predict their classes with opzo predict")
     if y.max() >= network.classes:
         raise OpzoError(f"{name} has label {y.max()}; network {network} has classes 0..{network.classes - 1}")

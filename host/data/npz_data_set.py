@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.data.class_names import names_of_data
@@ -19,10 +20,17 @@ from opzo.spec.messages import printable
 from opzo.spec.rules import Input
 
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+PARTS = (NPZ_ARRAYS[:2], NPZ_ARRAYS[2:])
+"""Arrays of the training and of the test part."""
+ONE_PART = ("x", "y")
+"""Arrays of a file with samples to predict."""
 
 
-def load_npz(path: Path) -> Data:
+def load_npz(path: Path, *, labels: bool = True) -> Data:
     """Images or events of an ``.npz`` file.
+
+    Without ``labels`` the arrays y may be missing; the samples are then not ``labelled``. The file may then also have
+    one part only, or arrays ``x`` and ``y`` instead, which become both parts.
 
     Besides NPZ_ARRAYS the file may have ``shape``, three numbers (channels, height, width) for flat images, and
     ``input``: 'frame' accepts pixels of only 0 and 1 as they are; with 'spikes' or 'graded' the arrays x are events
@@ -31,26 +39,17 @@ def load_npz(path: Path) -> Data:
     remedy = f"write it with numpy.savez, as arrays {', '.join(NPZ_ARRAYS)}"
     arrays = load_arrays(path, remedy)
     if is_event_file(arrays):
-        events_train, events_test, _ = load_events(path)
+        events_train, events_test, _ = load_events(path, labels=labels)
         return Data(path.name, events_train, events_test)
-    missing = [name for name in NPZ_ARRAYS if name not in arrays]
-    if missing:
-        found = f" (it has {', '.join(list(arrays)[:8])})" if arrays else ""
-        raise OpzoError(f"{path} lacks {', '.join(missing)}{found}; {remedy}")
-    x_train, y_train, x_test, y_test = (arrays[name] for name in NPZ_ARRAYS)
-    names = [f"{name} in {path}" for name in NPZ_ARRAYS]
+    parts = _parts(path, arrays, remedy, labels=labels)
+    x_train, x_test = (arrays[x] for x, _ in parts)
     kind = _kind(arrays, path)
-    train: Frames | Events
-    test: Frames | Events
     if kind in (Input.SPIKES, Input.GRADED):
-        train = dense_events(x_train, y_train, kind, names[0], names[1])
-        test = dense_events(x_test, y_test, kind, names[2], names[3])
-        if (train.shape, train.steps) != (test.shape, test.steps):
+        events_train, events_test = (_events(path, arrays, *part, kind) for part in parts)
+        if (events_train.shape, events_train.steps) != (events_test.shape, events_test.steps):
             raise OpzoError(f"{path}: {_shapes_differ(x_train, x_test)}")
-        return _named(path, train, test, arrays, remedy)
-    shape = _shape(arrays, path)
-    train = Frames.of(x_train, y_train, names[0], names[1], shape=shape, as_is=kind is Input.FRAME)
-    test = Frames.of(x_test, y_test, names[2], names[3], shape=shape, as_is=kind is Input.FRAME)
+        return _named(path, events_train, events_test, arrays, remedy)
+    train, test = (_frames(path, arrays, *part, as_is=kind is Input.FRAME) for part in parts)
     if train.inputs != test.inputs:
         raise OpzoError(f"{path}: training frames have {train.inputs} pixels, test frames {test.inputs}")
     # Flat images take the shape of the other part.
@@ -61,6 +60,36 @@ def load_npz(path: Path) -> Data:
     if (train.shape, train.channels_last) != (test.shape, test.channels_last):
         raise OpzoError(f"{path}: {_shapes_differ(x_train, x_test)}")
     return _named(path, train, test, arrays, remedy)
+
+
+def _parts(
+    path: Path, arrays: dict[str, NDArray[Any]], remedy: str, *, labels: bool
+) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Names of the arrays x and y of the training and of the test part; OpzoError if the file lacks one."""
+    if not labels:
+        present = [part for part in (*PARTS, ONE_PART) if part[0] in arrays]
+        if present:
+            return present[0], present[:2][-1]
+        remedy = f"write the samples with numpy.savez, as an array {ONE_PART[0]}"
+    missing = [name for name in (NPZ_ARRAYS if labels else ONE_PART[:1]) if name not in arrays]
+    if missing:
+        found = f" (it has {', '.join(list(arrays)[:8])})" if arrays else ""
+        raise OpzoError(f"{path} lacks {', '.join(missing)}{found}; {remedy}")
+    return PARTS
+
+
+def _events(path: Path, arrays: dict[str, NDArray[Any]], x: str, y: str, kind: Input) -> Events:
+    """Events of the array ``x``, labelled if there is an array ``y``."""
+    labels = arrays[y] if y in arrays else np.zeros(len(np.atleast_1d(arrays[x])))
+    return replace(dense_events(arrays[x], labels, kind, f"{x} in {path}", f"{y} in {path}"), labelled=y in arrays)
+
+
+def _frames(path: Path, arrays: dict[str, NDArray[Any]], x: str, y: str, *, as_is: bool) -> Frames:
+    """Images of the array ``x``, labelled if there is an array ``y``."""
+    shape, name = _shape(arrays, path), f"{x} in {path}"
+    if y not in arrays:
+        return Frames.unlabelled(arrays[x], name, shape=shape, as_is=as_is)
+    return Frames.of(arrays[x], arrays[y], name, f"{y} in {path}", shape=shape, as_is=as_is)
 
 
 def _shapes_differ(x_train: NDArray[Any], x_test: NDArray[Any]) -> str:

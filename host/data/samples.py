@@ -64,7 +64,7 @@ def unlabelled(x: Given, network: Network, contrast: Contrast | None = None) -> 
         samples, what = _part(x, "test", "x")
     else:
         samples, what = Frames.unlabelled(x, shape=_shape(x, network)), "x"
-    return _fitting(samples, network, what, contrast)
+    return _fitting(samples, network, what, contrast, labels=False)
 
 
 def _shape(x: ArrayLike, network: Network) -> Shape | None:
@@ -74,12 +74,14 @@ def _shape(x: ArrayLike, network: Network) -> Shape | None:
     return wanted if wanted is not None and axes in (wanted, (*wanted[1:], wanted[0])) else None
 
 
-def _fitting(samples: Samples, network: Network, what: str, contrast: Contrast | None) -> Samples:
+def _fitting(
+    samples: Samples, network: Network, what: str, contrast: Contrast | None, *, labels: bool = True
+) -> Samples:
     """The samples, coded by contrast if the network takes two channels a colour; OpzoError if they do not fit."""
     if contrast is not None and isinstance(samples, Frames) and samples.contrast is None:
         if samples.shape is not None and network.inputs == 2 * samples.inputs:
             samples = samples.by_contrast(contrast, what)
-    samples.check(network, what)
+    samples.check(network, what, labels=labels)
     return samples
 
 

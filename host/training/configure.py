@@ -39,10 +39,14 @@ def configure(values: dict[str, Any], load: Load = load_data) -> tuple[Data, Con
     return data, config
 
 
-def data_of(config: Config, contrast: Contrast | None = None) -> Data:
-    """Data of a run; images coded by contrast have the statistics ``contrast`` of their run, if these are known."""
+def data_of(config: Config, contrast: Contrast | None = None, *, labels: bool = True) -> Data:
+    """Data of a run; images coded by contrast have the statistics ``contrast`` of their run, if these are known.
+
+    ``labels`` as for `load_data`.
+    """
     coding = (contrast or True) if config.contrast else False
-    return _arranged(load_data(config.data, config.data_root, crop=config.crop, contrast=coding), config)
+    data = load_data(config.data, config.data_root, crop=config.crop, contrast=coding, labels=labels)
+    return _arranged(data, config)
 
 
 def _arranged(data: Data, config: Config) -> Data:

@@ -193,8 +193,8 @@ class Events:
             values=None if self.values is None else self.values[kept][order],
         )
 
-    def check(self, network: Network, name: str) -> None:
-        """Raise OpzoError if ``network`` does not fit the samples."""
+    def check(self, network: Network, name: str, *, labels: bool = True) -> None:
+        """Raise OpzoError if ``network`` does not fit the samples; without ``labels`` only their events matter."""
         if network.input is not self.input:
             raise OpzoError(
                 f"{name} has events in time ({self.input.name.lower()}); the network takes "
@@ -208,9 +208,8 @@ class Events:
             )
         if self.steps != network.steps:
             raise OpzoError(f"{name} has {self.steps} time steps per sample; the network has {network.steps}")
-        if not self.labelled:
-            raise OpzoError(f"{name} has no labels; give labelled events")
-        check_labels(self.y, network, name)
+        if labels:
+            check_labels(self.y, network, name, labelled=self.labelled)
 
     def __iter__(self) -> Iterator[EventSample]:
         return (self[index] for index in range(len(self)))

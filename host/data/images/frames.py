@@ -58,6 +58,8 @@ class Frames:
         Class names in order of label; empty if unknown.
     contrast : Contrast or None
         Statistics by which the colours became two channels each; None: the channels are the original ones.
+    labelled : bool
+        False if the classes are unknown; ``y`` is then meaningless.
     """
 
     x: NDArray[np.uint8]
@@ -66,6 +68,7 @@ class Frames:
     channels_last: bool = False
     names: Names = ()
     contrast: Contrast | None = None
+    labelled: bool = True
     data_set: str = field(default="", init=False, compare=False)
     """Name of the data set that the frames are part of, which selects its recipe; '' for none."""
     input: ClassVar[Input] = Input.FRAME
@@ -108,11 +111,12 @@ class Frames:
         return cls(pixels, labels_of(y, len(pixels), label_name, name), *_layout(array.shape[1:], shape, name))
 
     @classmethod
-    def unlabelled(cls, x: ArrayLike, name: str = "x", *, shape: Shape | None = None) -> "Frames":
-        """Make frames from images as `of`, without labels: those of the frames are 0, and mean nothing."""
+    def unlabelled(cls, x: ArrayLike, name: str = "x", *, shape: Shape | None = None, as_is: bool = False) -> "Frames":
+        """Make frames from images as `of`, without labels."""
         array = _numeric(x, name)
-        pixels = check_pixels(array, name)
-        return cls(pixels, np.zeros(len(pixels), np.uint8), *_layout(array.shape[1:], shape, name))
+        pixels = check_pixels(array, name, as_is=as_is)
+        labels = np.zeros(len(pixels), np.uint8)
+        return cls(pixels, labels, *_layout(array.shape[1:], shape, name), labelled=False)
 
     def __repr__(self) -> str:
         size = f"{' x '.join(map(str, self.shape))} pixels" if self.shape else f"{self.inputs} pixels"
@@ -181,14 +185,15 @@ class Frames:
             contrast=contrast,
         )
 
-    def check(self, network: Network, name: str) -> None:
-        """Raise OpzoError if ``network`` does not fit the frames."""
+    def check(self, network: Network, name: str, *, labels: bool = True) -> None:
+        """Raise OpzoError if ``network`` does not fit the frames; without ``labels`` only their pixels matter."""
         if network.input is not self.input:
             raise OpzoError(f"{name} has frames; the network takes {network.input.name.lower()} in time")
         check_shape(self.shape, network, name)
         if self.inputs != network.inputs:
             raise OpzoError(f"{name} has {self.inputs} pixels per frame; network {network} has {network.inputs} inputs")
-        check_labels(self.y, network, name)
+        if labels:
+            check_labels(self.y, network, name, labelled=self.labelled)
 
     @property
     def inputs(self) -> int:
