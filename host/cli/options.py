@@ -9,7 +9,7 @@ from typing import Any
 
 from opzo.host.cli.option_types import number, size
 from opzo.host.driver.device import Device
-from opzo.host.training.config import Config, check_value, checked, read_toml
+from opzo.host.training.config import Config, check_value, checked, option_name, read_toml
 from opzo.host.training.old_names import renamed
 
 CLOCK_MHZ = 100.0
@@ -33,7 +33,8 @@ def add_config(parser: argparse.ArgumentParser, keys: Sequence[str] | None = Non
         default = defaults.get(entry.name, str(entry.default))
         text = entry.metadata["help"] + (f" (default: {default})" if default else "")
         groups[title].add_argument(
-            _option(entry.name),
+            option_name(entry.name),
+            dest=entry.name,
             type=partial(_setting, entry),
             default=argparse.SUPPRESS,
             metavar=entry.metadata["metavar"],
@@ -49,17 +50,13 @@ def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGrou
     return parser.add_argument_group(title)
 
 
-def _option(key: str) -> str:
-    return "--" + key.replace("_", "-")
-
-
 def _setting(entry: "Field[Any]", text: str) -> Any:
     """Value of a key of Config from the command line; OpzoError where its type or range is wrong."""
     value: Any = text
     if entry.type is not str:
         with suppress(ValueError):
             value = int(text) if entry.type is int else float(text)
-    return check_value(entry, value, _option(entry.name))
+    return check_value(entry, value, option_name(entry.name))
 
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -54,6 +54,11 @@ def setting(
     return field(default=default, metadata={"group": group, "help": text, "low": low, "high": high, "metavar": metavar})
 
 
+def option_name(key: str) -> str:
+    """Option of the command line for a setting."""
+    return "--from" if key == "from_run" else "--" + key.replace("_", "-")
+
+
 def meant(key: str, known: Iterable[str]) -> str:
     """Hint at the key of ``known`` that an unknown ``key`` may mean; "" if there is none."""
     name = key.lower().replace("-", "_")
@@ -147,6 +152,9 @@ class Config(Hyperparameters):
     lanes: int = setting("device", 16, "lanes of a simulated or new chip, 4..128")
     weight_bits: int = setting("device", 16, "bits per weight of a simulated or new chip, 16 or 12")
     checkpoint_every: int = setting("run", 0, "samples between checkpoints, besides those of epochs")
+    from_run: str = setting(
+        "run", "", "begin with weights, feedback and settings of this run or checkpoint", metavar="RUN"
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", Input.parse(self.input).name.lower())

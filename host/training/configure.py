@@ -12,6 +12,7 @@ from opzo.host.data.events.strided import Strided
 from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.recipes import OTHER_HIDDEN, RECIPE_KEYS, RECIPES, recipe
 from opzo.host.training.config import Config, Hyperparameters
+from opzo.host.training.fine_tuning import earlier_run, settings_of
 from opzo.spec.errors import OpzoError
 from opzo.system.paths import absolute
 
@@ -24,11 +25,20 @@ class Load(Protocol):
 
 
 def configure(values: dict[str, Any], load: Load = load_data) -> tuple[Data, Config]:
-    """Data, and the configuration from their recipe overridden by ``values``, with absolute paths."""
+    """Data, and the configuration from their recipe overridden by ``values``, with absolute paths.
+
+    With ``from_run``, the settings of that run come between recipe and ``values`` (`fine_tuning.settings_of`), and
+    images coded by contrast have its statistics.
+    """
+    contrast: Contrast | bool | None = None
+    if values.get("from_run"):
+        earlier = earlier_run(values["from_run"])
+        values, contrast = settings_of(earlier, values), earlier.contrast
     config = Config.of(values, "the settings")
-    contrast = bool(config.contrast) if "contrast" in values else None
+    if "contrast" in values:
+        contrast = (contrast or True) if config.contrast else False
     data = _arranged(load(config.data, config.data_root, crop=config.crop, contrast=contrast), config)
-    paths = {"data_root": absolute(config.data_root)}
+    paths = {"data_root": absolute(config.data_root), "from_run": absolute(config.from_run)}
     if config.data not in DATA_SETS:
         paths["data"] = absolute(config.data)
     config = Config.of(recipe(data) | values | paths, "the settings")

@@ -13,7 +13,7 @@ from typing import Any
 
 from opzo.host.data.data_sets import load_data
 from opzo.host.training.checkpoint import Checkpoint, made_by
-from opzo.host.training.config import Config, checked, read_toml
+from opzo.host.training.config import Config, checked, option_name, read_toml
 from opzo.host.training.configure import configure
 from opzo.host.training.old_names import OLD_NAMES, renamed
 from opzo.host.training.run_folder import CHECKPOINT, RESULTS, RunFolder, folder_name
@@ -113,7 +113,7 @@ class PlannedRun:
             settings = {key: settings[key] for key in ("device", *SAME_RUN)}
         else:
             place = f"--out={self.folder}"
-        options = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
+        options = [f"{option_name(key)}={value}" for key, value in settings.items()]
         return ["train", place, *options, "--quiet"]
 
 

@@ -21,8 +21,9 @@ from opzo.host.data.recipes import RECIPE_KEYS
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.statistics import Tally
 from opzo.host.training.checkpoint import Checkpoint, made_by
-from opzo.host.training.config import Config, checked
+from opzo.host.training.config import Config, checked, option_name
 from opzo.host.training.configure import configure, data_of, recipe_table
+from opzo.host.training.fine_tuning import beginning, description, earlier_run
 from opzo.host.training.run_folder import CHECKPOINT, CONFIG, CURVE, RunFolder, folder_name, run_path
 from opzo.host.training.stored_settings import check_named
 from opzo.spec.errors import OpzoError
@@ -65,7 +66,16 @@ def run(arguments: argparse.Namespace) -> int:
         folder = RunFolder.unique(RUNS / _folder_name(config)) if arguments.out is None else RunFolder(arguments.out)
         with folder.lock():
             folder = RunFolder.create(folder.path, config)
-            return TrainSession(arguments, config, data, device, folder).run()
+            return TrainSession(arguments, config, data, device, folder, _beginning(config, device)).run()
+
+
+def _beginning(config: Config, device: Device) -> Checkpoint | None:
+    """State that a new run begins with; None: the initial one of its seed."""
+    if not config.from_run:
+        return None
+    earlier = earlier_run(config.from_run)
+    logger.info("beginning with %s: %s", config.from_run, description(earlier))
+    return beginning(earlier, config, device.limits.lanes)
 
 
 def _resume(arguments: argparse.Namespace, values: dict[str, Any]) -> int:
@@ -112,7 +122,7 @@ def _restart(arguments: argparse.Namespace, values: dict[str, Any], path: Path) 
     data.check(config.network)
     with _open(config) as device:
         folder = RunFolder.create(path, config)
-        return TrainSession(arguments, config, data, device, folder).run()
+        return TrainSession(arguments, config, data, device, folder, _beginning(config, device)).run()
 
 
 def _open(config: Config) -> Device:
@@ -128,7 +138,7 @@ def _open(config: Config) -> Device:
 
 def _check_resume(arguments: argparse.Namespace, values: dict[str, Any]) -> None:
     """Raise OpzoError where options would change the run that is to be resumed."""
-    other = sorted("--" + key.replace("_", "-") for key in values.keys() - RESUMABLE)
+    other = sorted(option_name(key) for key in values.keys() - RESUMABLE)
     other += [f"--{name}" for name in ("out", "config") if getattr(arguments, name) is not None]
     if other:
         raise OpzoError(f"a resumed run keeps its settings; leave {', '.join(other)} out, or start a new run")
