@@ -1,6 +1,7 @@
 """Configuration of a training run: defaults, overridden by a TOML file, overridden by options."""
 
 import codecs
+import inspect
 import json
 import math
 import os
@@ -8,7 +9,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from opzo.host.data.data_sets import DATA_SETS
 from opzo.host.driver.devices import device_choices
@@ -23,6 +24,8 @@ from opzo.spec.neurons import Leak, Reset, choices, in_words
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input, Rule, names
 from opzo.spec.values import real_number, whole_number
+
+S = TypeVar("S")
 
 OTHER_NAMES = {
     **dict.fromkeys(("lr", "learning_rate", "step_size", "stepsize", "eta"), "rate"),
@@ -59,6 +62,20 @@ def option_name(key: str) -> str:
     return "--from" if key == "from_run" else "--" + key.replace("_", "-")
 
 
+def documented(settings: type[S]) -> type[S]:
+    """Add the fields of a dataclass of settings to its docstring: type, range, meaning with unit, default."""
+    lines = ["", "Parameters", "----------"]
+    for entry in fields(settings):  # type: ignore[arg-type]
+        low, high = entry.metadata["low"], entry.metadata["high"]
+        # Text has its choices in its meaning.
+        span = "" if entry.type is str else f", {low:g} or more" if high is None else f", {low}..{high}"
+        text = entry.metadata["help"]
+        lines += [f"{entry.name} : {getattr(entry.type, '__name__', entry.type)}{span}"]
+        lines += [f"    {text[0].upper()}{text[1:]}. Default: {entry.default}."]
+    settings.__doc__ = inspect.cleandoc(settings.__doc__ or "") + "\n".join(["", *lines])
+    return settings
+
+
 def meant(key: str, known: Iterable[str]) -> str:
     """Hint at the key of ``known`` that an unknown ``key`` may mean; "" if there is none."""
     name = key.lower().replace("-", "_")
@@ -79,6 +96,7 @@ def check_value(entry: "Field[Any]", value: Any, what: str) -> Any:
 
 
 @accepts_old_names
+@documented
 @dataclass(frozen=True)
 class Hyperparameters:
     """Parameters of learning, in units of the algorithm; `schedule_registers` converts them to register values.
@@ -89,12 +107,20 @@ class Hyperparameters:
     rule: str = setting("learning", "opzo", f"learning rule: {names(Rule)}", metavar="RULE")
     seed: int = setting("learning", 0, "seed of weights, noise and sample order", 0, 2**63 - 1)
     epochs: int = setting("learning", 30, "passes over the training data", 1, 100_000)
-    rate: int = setting("learning", 140, "initial step size, 0..255; falls to 0 by cosine", 0, 255)
-    conv_rate: int = setting("learning", 1500, "the same of convolutions, 0..4095", 0, CONV_RATE_MAX)
+    rate: int = setting("learning", 140, "initial step size, 0..255, in 2^-15; falls to 0 by cosine", 0, 255)
+    conv_rate: int = setting(
+        "learning",
+        1500,
+        "the same of convolutions, 0..4095: mean change of a weight in 2^-22 to 2^-21",
+        0,
+        CONV_RATE_MAX,
+    )
     alpha: float = setting("learning", 0.1, "initial noise amplitude, in thresholds", 0, 0.999)
     alpha_end: float = setting("learning", 0.05, "final noise amplitude, in thresholds", 0, 0.999)
-    init_rate: float = setting("learning", 0.0, "firing rate to which initial weights are scaled; 0 is off", 0, 0.5)
-    kappa: float = setting("learning", 10.0, "cost of a spike; higher means fewer spikes, 0 is off", 0, 500)
+    init_rate: float = setting(
+        "learning", 0.0, "firing rate, spikes a neuron and step, to which initial weights are scaled; 0 is off", 0, 0.5
+    )
+    kappa: float = setting("learning", 10.0, "cost of a spike, in 1/16 of feedback entry x error; 0 is off", 0, 500)
     decay: int = setting("learning", 23, "weight decay, 2^-N x step size; 0 is off", 0, 40)
     feedback_leak: int = setting("learning", 17, "decay of the feedback matrices, 2^-N per two steps; 0 is off", 0, 26)
     batch: int = setting(

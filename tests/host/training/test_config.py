@@ -1,7 +1,7 @@
 """Settings: defaults, TOML, what is refused; schedules; initial state."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +231,14 @@ def test_the_intermediate_readout_is_that_of_a_layer_before_which_there_are_othe
 
 def test_every_key_has_help() -> None:
     assert all(Config.__dataclass_fields__[key].metadata["help"] for key in asdict(Config()))
+
+
+def test_documentation_has_type_range_unit_and_default_of_each_setting() -> None:
+    text = " ".join((Hyperparameters.__doc__ or "").split())
+    assert (
+        "rate : int, 0..255 Initial step size, 0..255, in 2^-15; falls to 0 by cosine. Default: 140. conv_rate" in text
+    )
+    assert "alpha : float, 0..0.999 Initial noise amplitude, in thresholds. Default: 0.1. alpha_end" in text
+    assert "rule : str Learning rule: opzo, dfa, zo or readout. Default: opzo. seed" in text
+    for entry in fields(Hyperparameters):
+        assert f" {entry.name} : " in text
