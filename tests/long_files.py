@@ -12,6 +12,7 @@ LONG = (
     "tests/host/cli/test_command_line.py",
     "tests/hw/link/test_link.py",
     "tests/host/training/test_sweep.py",
+    "tests/docs/test_site.py",
     "tests/system/test_child.py",
     "tests/system/test_standard_streams.py",
     "tests/hw/lanes/test_lanes.py",
