@@ -57,7 +57,9 @@ def usable(board: Board) -> dict[str, int]:
 
 
 def shortage(board: Board, limits: Limits) -> str:
-    """Resources that a board is short of, as text with numbers; '' if the chip fits."""
+    """Resources that a board is short of, as text with numbers; '' if the chip fits or the family has no cost model."""
+    if board.family not in AREAS:
+        return ""
     have = usable(board)
     needed = asdict(AREAS[board.family].estimate(limits))
     short = [f"{needed[name]:,} {NAMES[name]} of {have[name]:,} usable" for name in needed if needed[name] > have[name]]
@@ -82,6 +84,25 @@ def choose(
 
     OpzoError, with the shortage and what would fit, if nothing fits; NetworkError for an invalid number of lanes.
     """
+    limits = closest(board, network, lanes, weight_bits, most=most, clock_mhz=clock_mhz)
+    if not (short := shortage(board, limits)):
+        return limits
+    raise OpzoError(
+        f"{network} with {limits.lanes} lanes and {limits.weight_bits}-bit weights does not fit on {board.name}: "
+        f"it needs {short}; {_advice(board, network, lanes, weight_bits)}"
+    )
+
+
+def closest(
+    board: Board,
+    network: Network,
+    lanes: int | None = None,
+    weight_bits: int | None = None,
+    *,
+    most: bool = False,
+    clock_mhz: float | None = None,
+) -> Limits:
+    """As `choose`; if nothing fits, the chip that comes closest to the board's resources."""
     if lanes is not None:
         tight_limits(network, lanes)
     if board.family not in AREAS:
@@ -93,11 +114,7 @@ def choose(
     for limits in candidates:
         if not shortage(board, limits):
             return limits
-    nearest = min(candidates, key=lambda limits: _worst(board, limits))
-    raise OpzoError(
-        f"{network} with {nearest.lanes} lanes and {nearest.weight_bits}-bit weights does not fit on {board.name}: "
-        f"it needs {shortage(board, nearest)}; {_advice(board, network, lanes, weight_bits)}"
-    )
+    return min(candidates, key=lambda limits: _worst(board, limits))
 
 
 def _worst(board: Board, limits: Limits) -> float:

@@ -23,6 +23,7 @@ COMMANDS = {
     "info": ("commands.info", "show the properties of a device or the contents of a checkpoint"),
     "verilog": ("commands.verilog", "write the core and the top as plain Verilog"),
     "registers": ("commands.registers", "print the register map or the link protocol, for drivers in any language"),
+    "boards": ("commands.boards", "list the boards and what fits on them"),
     "build": ("commands.build", "build a bitstream for a board"),
     "flash": ("commands.flash", "program a board with a bitstream"),
     "ports": ("commands.ports", "list serial ports and the boards behind them"),

@@ -23,7 +23,7 @@ SEED_MAX = 2**31 - 1
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--board", required=True, metavar="BOARD", help="name of the board; an unknown name lists all")
+    parser.add_argument("--board", required=True, metavar="BOARD", help="name of the board; opzo boards lists them")
     add_config(
         parser,
         ("net", "steps", "input", "local", "intermediate", "block", "weight_bits"),
