@@ -36,6 +36,19 @@ def cache_root() -> Path:
     return path if chosen else path / "opzo"
 
 
+def check_cache() -> Path:
+    """Folder of the cache, created if missing; OpzoError if it cannot be written, or if other users could write it."""
+    root = cache_root()
+    try:
+        _make(root)
+        check_folder(root)
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(bytes(BLOCK))
+    except OSError as error:
+        raise _unusable(root, error) from error
+    return root
+
+
 def content_hash(*parts: object) -> str:
     """Hash of the texts of ``parts``, short enough for a folder name."""
     digest = hashlib.sha256()
@@ -65,12 +78,15 @@ def cached(folder: Path, build: Callable[[Path], None]) -> Path:
         if error.filename is not None and not _below(Path(os.fsdecode(error.filename)), folder.parent):
             # A file that the build reads, not a problem of the cache.
             raise
-        # NumPy reports a full disk without an errno.
-        reason = error.strerror or f"disk full: {error}"
-        raise OpzoError(
-            f"cannot keep built files in {folder.parent} ({reason}); set OPZO_CACHE to a folder "
-            "with room that can be written"
-        ) from error
+        raise _unusable(folder.parent, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> OpzoError:
+    # NumPy reports a full disk without an errno.
+    reason = error.strerror or f"disk full: {error}"
+    return OpzoError(
+        f"cannot keep built files in {folder} ({reason}); set OPZO_CACHE to a folder with room that can be written"
+    )
 
 
 def _below(path: Path, folder: Path) -> bool:

@@ -27,6 +27,7 @@ COMMANDS = {
     "build": ("commands.build", "build a bitstream for a board"),
     "flash": ("commands.flash", "program a board with a bitstream"),
     "ports": ("commands.ports", "list serial ports and the boards behind them"),
+    "doctor": ("commands.doctor", "check this machine: what works, and what to install"),
     "reference": ("commands.reference", "train and compare the methods of the paper in floating point"),
     "selftest": ("commands.selftest", "test a device, bit for bit"),
     "simulate": ("commands.simulate", "expose a simulated device as a pseudo-terminal"),

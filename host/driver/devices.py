@@ -33,21 +33,34 @@ class DeviceKind:
         OpzoError where it fails.
     address : str
         Format of its addresses, for messages; '' for a simulated device.
+    tools : str
+        ``module:attribute`` of the function that finds what this machine needs for it, which raises OpzoError with a
+        fix where something is missing; '' if it needs nothing.
     """
 
     factory: str
     address: str = ""
+    tools: str = ""
 
     def make(self, *arguments: Any, **settings: Any) -> Any:
         """Transport to a device of this kind."""
-        module, _, attribute = self.factory.partition(":")
-        return getattr(import_module(module), attribute)(*arguments, **settings)
+        return _attribute(self.factory)(*arguments, **settings)
+
+    def find_tools(self) -> str:
+        """What it needs, as found on this machine; OpzoError, with a fix, where something is missing."""
+        return str(_attribute(self.tools)()) if self.tools else ""
+
+
+def _attribute(name: str) -> Any:
+    """The attribute called ``module:attribute``."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 KINDS = {
-    "fast": DeviceKind("opzo.sim.model_transport:fast"),
+    "fast": DeviceKind("opzo.sim.model_transport:fast", tools="opzo.sim.compile.cxx:find_cxx"),
     "golden": DeviceKind("opzo.sim.model_transport:golden"),
-    "rtl": DeviceKind("opzo.sim.rtl.transport:RtlTransport"),
+    "rtl": DeviceKind("opzo.sim.rtl.transport:RtlTransport", tools="opzo.sim.rtl.library:find_tools"),
     "serial": DeviceKind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
 }
 """``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle."""

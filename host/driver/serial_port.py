@@ -46,13 +46,18 @@ def open_serial(address: str) -> SerialTransport:
     return SerialTransport(*_split_baud(address))
 
 
+def no_permission(port: str) -> str:
+    """What to do without permission to open a port."""
+    return f"no permission to open {port}; add yourself to its group (often: sudo usermod -aG dialout $USER)"
+
+
 def _explain(port: str, baud: int, error: Exception) -> str:
     """Why a port did not open, and what to do, in one sentence."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return f"no device at {port}; is the board plugged in?"
     if number == errno.EACCES:
-        return f"no permission to open {port}; add yourself to its group (often: sudo usermod -aG dialout $USER)"
+        return no_permission(port)
     if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in str(error):
         return f"{port} is busy; close the other program that uses it"
     return f"{port} cannot be used as a serial port at {baud} baud ({error}); choose another port"

