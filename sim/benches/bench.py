@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opzo.sim.compile.cxx import BuildError
-from opzo.sim.compile.verilated import build_verilated, find_toolchain, runtime_objects
+from opzo.sim.compile.verilated import build_verilated, find_toolchain, precompiled_header, runtime_objects
 from opzo.system.cache import cache_root, cached, content_hash
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def _build(text: str, name: str, public: Sequence[str], waves: bool) -> Path:
         options=options,
         flags=flags,
         link=link,
+        # Waveforms need other flags.
+        header=None if waves else precompiled_header(bench_root()),
     )
     try:
         return cached(bench_root() / f"{name}-{key}", build) / TOP

@@ -20,6 +20,9 @@ from opzo.system.cache import cached, content_hash
 from opzo.system.child import end_children
 
 DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0")
+OPTIMISE = ("-O1",)
+"""Options of the compiler on code that runs every cycle, where the caller gives none."""
+HEADER = "bench.h"
 SMALL = 400_000
 """Size in bytes of the generated C++ up to which it is compiled in one piece: each piece reads the headers, which takes
 a second."""
@@ -70,6 +73,20 @@ def runtime_objects(root: Path, names: Sequence[str]) -> list[Path]:
     return [cached(root / f"{name}-{key}", partial(build, name)) / f"{name}.o" for name in names]
 
 
+def precompiled_header(root: Path) -> Path:
+    """Header of Verilator's runtime, compiled once for all benches, cached under ``root``.
+
+    Only code with the default ``flags`` and ``optimise`` of `build_verilated` can use it. Parsing takes a second.
+    """
+    tools = find_toolchain()
+
+    def build(work: Path) -> None:
+        (work / HEADER).write_text('#include "verilated.h"\n#include "verilated_vpi.h"\n')
+        run_tool([*_compiler(tools), *OPTIMISE, "-x", "c++-header", "-o", f"{HEADER}.gch", HEADER], work)
+
+    return cached(root / f"header-{content_hash(tools.key, DEFINES, OPTIMISE)}", build) / HEADER
+
+
 def build_verilated(
     verilog: str,
     work: Path,
@@ -81,8 +98,9 @@ def build_verilated(
     control: str = "",
     options: Sequence[str] = (),
     flags: Sequence[str] = (),
-    optimise: Sequence[str] = ("-O1",),
+    optimise: Sequence[str] = OPTIMISE,
     link: Sequence[str] = (),
+    header: Path | None = None,
 ) -> None:
     """Build ``work / target`` from Verilog and C++ ``sources`` that include ``Vtop.h``; remove all other files.
 
@@ -92,6 +110,8 @@ def build_verilated(
         Contents of a Verilator control file, for instance to make signals public.
     options, flags, optimise, link : sequences of str
         Additional options for Verilator, the compiler, the compiler on code that runs every cycle, and the linker.
+    header : Path or None
+        Precompiled header for code that runs every cycle.
     """
     tools = find_toolchain()
     build = work / "build"
@@ -112,7 +132,8 @@ def build_verilated(
     )
     slow = sorted(build.glob("*__Slow.cpp"))
     fast = sorted(set(build.glob("*.cpp")) - set(slow))
-    every_cycle, once = (*flags, *optimise), (*flags, "-O0")
+    included = () if header is None else ("-include", str(header))
+    every_cycle, once = (*flags, *optimise, *included), (*flags, "-O0")
     if sum(path.stat().st_size for path in [*fast, *slow]) < SMALL:
         jobs = [(_joined(build / "all.cpp", [*fast, *sources, *slow]), every_cycle)]
     else:
@@ -137,15 +158,19 @@ def _joined(target: Path, paths: Sequence[Path]) -> Path:
     return target
 
 
+def _compiler(tools: Toolchain) -> tuple[str, ...]:
+    """Command of the compiler, with the options of all code."""
+    includes = ("-I.", f"-I{tools.include}", f"-I{tools.include / 'vltstd'}")
+    return (*tools.cxx, "-std=c++20", "-fPIC", "-pthread", *DEFINES, *includes)
+
+
 def _compile(tools: Toolchain, jobs: Sequence[tuple[Path, Sequence[str]]], folder: Path) -> list[Path]:
     """Compile sources, each with its own flags, into ``folder`` on all cores."""
-    includes = ("-I.", f"-I{tools.include}", f"-I{tools.include / 'vltstd'}")
 
     def compile_one(job: tuple[Path, Sequence[str]]) -> Path:
         source, flags = job
         target = folder / f"{source.stem}.o"
-        command = (*tools.cxx, "-c", "-std=c++20", "-fPIC", "-pthread", *DEFINES, *includes, *flags)
-        run_tool([*command, "-o", str(target), str(source)], folder)
+        run_tool([*_compiler(tools), "-c", *flags, "-o", str(target), str(source)], folder)
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
