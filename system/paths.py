@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import shown
 
 DATA_ROOT = "--data-root DIR (in Python, root)"
 """Text for messages: how to give the folder of a data set's files."""
@@ -14,6 +15,13 @@ def expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise OpzoError(f"there is no home folder for {text}; write the full path") from None
+
+
+def file_path(path: str | Path, what: str) -> Path:
+    """Path given to a function of the Python API, with ``~`` expanded; OpzoError, naming ``what``, for another type."""
+    if not isinstance(path, str | Path):
+        raise OpzoError(f"{what} must be named by a string or Path, not {shown(path)}")
+    return expanded(str(path))
 
 
 def absolute(text: str) -> str:

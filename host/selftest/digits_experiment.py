@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.data.data_sets import Frames, load_data
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device
 from opzo.host.driver.sample import Sample
 from opzo.host.selftest.device_under_test import prepare

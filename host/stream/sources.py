@@ -13,7 +13,8 @@ from opzo.host.data.class_names import Names
 from opzo.host.data.data_sets import load_data
 from opzo.host.data.events.binning import Binning
 from opzo.host.data.events.event_files import load_events
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.data.recordings.readers import SUFFIXES, read_recording
 from opzo.host.data.recordings.recording import Recording
 from opzo.host.driver.input_order import check_shape

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opzo.host.api.model import Model, connect, load_data
+    from opzo.host.api.recording import Recording
     from opzo.host.api.verbosity import set_verbose
     from opzo.host.data.data_set import Data
-    from opzo.host.data.events.event_samples import Events, EventSample
+    from opzo.host.data.events.event_sample import EventSample
+    from opzo.host.data.events.event_samples import Events
     from opzo.host.data.images.frames import Frames
     from opzo.host.driver.device import Device
     from opzo.host.stream.stream import Decision, Stream
@@ -39,17 +41,18 @@ _HOMES = {
     "Data": "host.data.data_set",
     "Decision": "host.stream.stream",
     "Device": "host.driver.device",
-    "EventSample": "host.data.events.event_samples",
+    "EventSample": "host.data.events.event_sample",
     "Events": "host.data.events.event_samples",
     "Frames": "host.data.images.frames",
     "Hyperparameters": "host.training.config",
     "Input": "spec.rules",
-    "Limits": "spec.network",
+    "Limits": "spec.limits",
     "LinkError": "spec.errors",
     "Model": "host.api.model",
     "Network": "spec.network",
     "NetworkError": "spec.errors",
     "OpzoError": "spec.errors",
+    "Recording": "host.api.recording",
     "Rule": "spec.rules",
     "Stream": "host.stream.stream",
     "connect": "host.api.model",
@@ -73,6 +76,7 @@ __all__ = [
     "Network",
     "NetworkError",
     "OpzoError",
+    "Recording",
     "Rule",
     "Stream",
     "connect",

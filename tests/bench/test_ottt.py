@@ -8,7 +8,8 @@ import torch
 from baselines.ottt import BaselineSettings, EventTrainer, Minibatch, ottt_sum
 from torch import Tensor
 
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.reference.networks.neuron import WIDTH
 from opzo.spec.network import Network
 from opzo.spec.rules import Input

@@ -10,7 +10,8 @@ from PIL import Image
 from random_draws import RNG, draws
 
 from opzo.host.data.events.event_files import save_events
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.reference.data.augment import crop, cutout, flip
 from opzo.reference.data.data_sets import load
 from opzo.reference.data.imagenet import MEAN, SIZE, STD, random_box

@@ -12,7 +12,8 @@ from opzo.host.cli.option_types import integer, number
 from opzo.host.cli.options import add_output
 from opzo.host.cli.output import print_json
 from opzo.host.data.data_sets import SYNTHETIC, load_saccade
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.data.events.saccade_camera import ON, SENSOR, SaccadeCamera
 from opzo.host.report.matplotlib_settings import picture_png
 from opzo.host.report.pictures import write_picture

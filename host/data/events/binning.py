@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.data.events.event_files import ADDRESSES, STEPS_MAX
-from opzo.host.data.events.event_samples import VALUE_MAX, Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import VALUE_MAX, Events
 from opzo.host.data.recordings.clock import TIME_MAX
 from opzo.host.data.recordings.recording import Recording
 from opzo.spec.errors import OpzoError

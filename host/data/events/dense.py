@@ -41,7 +41,8 @@ def dense_events(
     top = 1 if kind is Input.SPIKES else PIXEL_MAX
     # The comparisons also reject NaN.
     if array.dtype.kind not in "buif" or not ((array >= 0) & (array <= top) & (array == np.floor(array))).all():
-        raise OpzoError(f"{name} must have whole numbers from 0 to {top}, as {kind.name.lower()} in time")
+        hint = "; give (x > 0) for spikes, or keep counts with graded" if kind is Input.SPIKES else ""
+        raise OpzoError(f"{name} must have whole numbers from 0 to {top}, as {kind.name.lower()} in time{hint}")
     flat = array.reshape(count, steps, -1)
     is_event = flat != 0
     ends = np.cumsum(np.count_nonzero(is_event, axis=2).reshape(-1), dtype=np.int64)

@@ -1,52 +1,28 @@
-"""Event samples: the addresses with events in each time step, and a label per sample."""
+"""Event samples of a data set, in common arrays, with a label each."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.data.class_names import Names
+from opzo.host.data.events.event_sample import EventSample, chunks, in_device_order
 from opzo.host.data.events.strided import Strided
 from opzo.host.data.labels import check_labels
-from opzo.host.driver.input_order import Shape, check_shape, to_channel_last
+from opzo.host.driver.input_order import Shape, check_shape
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
-from opzo.spec.events import SPIKE, Chunk, encode_steps
-from opzo.spec.formats import HISTORY_STEPS
-from opzo.spec.limits import chunk_events
+from opzo.spec.events import SPIKE, encode_steps
+from opzo.spec.messages import no_such
 from opzo.spec.network import Network
 from opzo.spec.rules import Input
+from opzo.system.paths import file_path
 
 VALUE_MAX = 255
-
-
-@dataclass(frozen=True)
-class EventSample:
-    """One sample; the events of time step t are ``addresses[offsets[t]:offsets[t + 1]]``.
-
-    Attributes
-    ----------
-    addresses : uint16 (events,)
-        Strictly ascending within a time step.
-    offsets : int64 (steps + 1,)
-    values : uint8 (events,) or None
-        Values 1..255 of graded events; None: all events are spikes.
-    label : int
-    """
-
-    addresses: NDArray[np.uint16]
-    offsets: NDArray[np.int64]
-    values: NDArray[np.uint8] | None = None
-    label: int = 0
-
-    def __repr__(self) -> str:
-        kind = "spikes" if self.values is None else "graded events"
-        return (
-            f"<EventSample: {len(self.addresses):,} {kind} in {len(self.offsets) - 1} time steps, label {self.label}>"
-        )
 
 
 @dataclass(frozen=True)
@@ -128,11 +104,35 @@ class Events:
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, index: int) -> EventSample:
+    @overload
+    def __getitem__(self, index: int) -> EventSample: ...
+
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> "Events": ...
+
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> "EventSample | Events":
+        """One sample, or the events of several: of a slice, of numbers of samples, or where a mask is True."""
+        if not isinstance(index, int | np.integer):
+            return self._some(np.arange(len(self))[index])
         offsets = self.offsets[index]
         part = slice(offsets[0], offsets[-1])
         values = None if self.values is None else self.values[part]
         return EventSample(self.addresses[part], offsets - offsets[0], values, int(self.y[index]))
+
+    def _some(self, numbers: NDArray[np.intp]) -> "Events":
+        begins, ends = self.offsets[numbers, 0], self.offsets[numbers, -1]
+        kept = np.concatenate([np.zeros(0, np.int64), *map(np.arange, begins, ends)])
+        moved = np.cumsum(ends - begins) - ends
+        part = replace(
+            self,
+            addresses=self.addresses[kept],
+            offsets=self.offsets[numbers] + moved[:, None],
+            y=self.y[numbers],
+            values=None if self.values is None else self.values[kept],
+        )
+        # A part of a data set is trained by its recipe too.
+        object.__setattr__(part, "data_set", self.data_set)
+        return part
 
     def samples(self, order: NDArray[np.intp] | None = None, *, channel_last: Shape | None = None) -> Iterator[Sample]:
         """Samples in this order of indices, divided into chunks.
@@ -141,7 +141,7 @@ class Events:
         network that takes the addresses as they are.
         """
         for index in range(len(self)) if order is None else order:
-            sample = self[index] if channel_last is None else _channel_last(self[index], channel_last)
+            sample = self[index] if channel_last is None else in_device_order(self[index], channel_last)
             parts = chunks(sample, self.inputs)
             yield Sample(tuple(encode_steps(part, graded=self.graded) for part in parts), sample.label)
 
@@ -269,29 +269,109 @@ class Events:
             name,
         )
 
+    # What follows is imported when it is used, because these modules make events themselves.
 
-def _channel_last(sample: EventSample, shape: Shape) -> EventSample:
-    """The sample with addresses in the order of a device, ascending within a time step."""
-    addresses = to_channel_last(sample.addresses.astype(np.int64), shape)
-    steps = np.repeat(np.arange(len(sample.offsets) - 1), np.diff(sample.offsets))
-    order = np.lexsort((addresses, steps))
-    values = None if sample.values is None else sample.values[order]
-    return EventSample(addresses[order].astype(np.uint16), sample.offsets, values, sample.label)
+    @classmethod
+    def from_frames(
+        cls, spikes: ArrayLike, y: ArrayLike | None = None, *, graded: bool = False, names: Sequence[str] = ()
+    ) -> "Events":
+        """Make events of arrays with an entry for each time step and input, as snnTorch and tonic's ToFrame make them.
 
+        Parameters
+        ----------
+        spikes : (count, steps, inputs) or (count, steps, channels, height, width)
+            0 and 1; with ``graded`` whole numbers 0..255, such as counts of events.
+        y : (count,)
+            Labels; None: unknown, for samples to predict.
+        graded : bool
+            Keep the values, for a network with ``input="graded"``.
+        names : sequence of str
+            Class names in order of label.
 
-def chunks(sample: EventSample, inputs: int) -> Iterator[Chunk]:
-    """Divide a sample for a network with ``inputs`` inputs into chunks, the same ones for every device.
+        Raises OpzoError for another shape or other values.
+        """
+        from opzo.host.data.events.dense import dense_events
 
-    A chunk has HISTORY_STEPS time steps; fewer at the end, or if it would exceed the events that a chunk may have.
-    Chunks of graded events have one time step.
-    """
-    steps, steps_max = len(sample.offsets) - 1, 1 if sample.values is not None else HISTORY_STEPS
-    room, begin = chunk_events(inputs), 0
-    while begin < steps:
-        full = int(np.searchsorted(sample.offsets, sample.offsets[begin] + room, side="right")) - 1
-        end = min(begin + steps_max, steps, full)
-        part = slice(sample.offsets[begin], sample.offsets[end])
-        addresses = sample.addresses[part].astype(np.int64)
-        values = np.full(len(addresses), SPIKE) if sample.values is None else sample.values[part].astype(np.int64)
-        yield Chunk(addresses, values, sample.offsets[begin + 1 : end + 1] - sample.offsets[begin])
-        begin = end
+        labels = np.zeros(len(np.atleast_1d(spikes)), np.uint8) if y is None else y
+        events = dense_events(spikes, labels, Input.GRADED if graded else Input.SPIKES, "spikes")
+        return replace(events, names=tuple(names), labelled=y is not None)
+
+    @classmethod
+    def from_recordings(
+        cls,
+        recordings: Iterable[Any],
+        y: ArrayLike | None = None,
+        *,
+        sensor: Sequence[int],
+        steps: int,
+        bin_us: int = 0,
+        duration_us: int = 0,
+        split: str = "time",
+        size: tuple[int, int] | None = None,
+        reduce: int = 1,
+        crop: int = 0,
+        graded: bool = False,
+        names: Sequence[str] = (),
+    ) -> "Events":
+        """Make events of recordings of an event camera, such as the samples of tonic's data sets.
+
+        Polarities are two channels, OFF and then ON. Events are sorted by time, and jumps of the clock are removed with
+        a warning.
+
+        Parameters
+        ----------
+        recordings : iterable
+            Of each recording x, y, t and p: a structured array, a dictionary or an object with these names. t is in
+            whole microseconds, p is 1 for brighter, 0 or -1 for darker; y may be missing where the sensor has one row.
+        y : (count,)
+            Labels; None: unknown, for samples to predict.
+        sensor : (width, height)
+            Size in pixels; tonic's (width, height, polarities) as well.
+        steps : int
+            Time steps per sample.
+        bin_us : int
+            Duration of a time step; later events are dropped. 0: divide each recording into steps by ``split``.
+        duration_us : int
+            Use only this many microseconds from the first event; 0: all. Excludes ``bin_us``.
+        split : "time" or "number"
+            Steps of equal duration, or with equal numbers of events.
+        size : (width, height) or None
+            Size to which the sensor is downscaled.
+        reduce : int
+            Factor by which both sides are reduced, rounding up.
+        crop : int
+            Use only so many pixels in the middle, in both directions; 0: all.
+        graded : bool
+            Keep the number of events of an address in a step, up to 255, for a network with ``input="graded"``.
+        names : sequence of str
+            Class names in order of label.
+
+        Raises OpzoError, which names the recording, where its arrays do not fit or lie outside the sensor.
+        """
+        from opzo.host.data.events.binning import Binning
+        from opzo.host.data.events.recording_arrays import events_of
+
+        binning = Binning(
+            steps, bin_us, duration_us=duration_us, split=split, size=size, reduce=reduce, counts=graded, crop=crop
+        )
+        events = events_of(recordings, y, sensor, binning)
+        return replace(events, names=tuple(names), labelled=y is not None)
+
+    def save(self, path: str | Path, *, test: "Events | None" = None, description: str = "") -> None:
+        """Write an event file (.npz), completely or not at all.
+
+        With ``test``, events of the same shape, it is a data set for `opzo.load_data` and ``opzo train``; these events
+        are its training part. ``description`` is free text on their origin.
+        """
+        from opzo.host.data.events.event_files import save_events
+
+        save_events(file_path(path, "an event file"), self, test, description)
+
+    @classmethod
+    def load(cls, path: str | Path, part: str = "train") -> "Events":
+        """Read the part ``train`` or ``test`` of an event file; OpzoError where it is missing or damaged."""
+        from opzo.host.data.events.event_files import PARTS, load_part
+
+        if part not in PARTS:
+            raise no_such("part of an event file", part, PARTS)
+        return load_part(file_path(path, "an event file"), part)

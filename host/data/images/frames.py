@@ -2,7 +2,7 @@
 
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from opzo.host.driver.input_order import Shape, check_shape, to_channel_first
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import encode_frames
+from opzo.spec.messages import shown
 from opzo.spec.network import Network
 from opzo.spec.rules import Input
 
@@ -29,7 +30,7 @@ CHANNELS_MAX = 4
 """An axis of this length or shorter is taken for channels if the axis at the other end is longer."""
 SPIKES = (
     "; for spikes (count, steps, inputs), add an array input='spikes' to the .npz file, or convert them with "
-    "opzo.host.data.events.dense.dense_events(x, y)"
+    "opzo.Events.from_frames(x, y)"
 )
 SHAPE_REMEDY = (
     "store images as (count, height, width) or (count, channels, height, width), or add an array "
@@ -124,6 +125,16 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> "Frames":
+        """Some of the images: of a slice, with these numbers, or where a mask is True; ``frames[3:4]`` is one."""
+        numbers = np.arange(len(self))[index]
+        if numbers.ndim != 1:
+            raise OpzoError(f"frames[{shown(index)}] is one image; write frames[n : n + 1], which are frames as well")
+        part = replace(self, x=self.x[numbers], y=self.y[numbers])
+        # A part of a data set is trained by its recipe too.
+        object.__setattr__(part, "data_set", self.data_set)
+        return part
 
     def samples(self, order: NDArray[np.intp] | None = None, *, channel_last: Shape | None = None) -> Iterator[Sample]:
         """Samples, in this order of indices.

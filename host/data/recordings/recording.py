@@ -100,7 +100,7 @@ def choose_camera(path: Path, found: Sequence[str], camera: str | None) -> str:
     return found[0] if camera is None else camera
 
 
-def check(path: Path, raw: RawEvents, sensor: tuple[int, int] | None, *, mend_clock: bool = True) -> Recording:
+def check(path: Path | str, raw: RawEvents, sensor: tuple[int, int] | None, *, mend_clock: bool = True) -> Recording:
     """Check events and sort them by time.
 
     The sensor size is that of the file, else ``sensor`` (width, height); without both, the recording is not ``named``.

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device
 from opzo.host.driver.sample import Sample
 from opzo.host.selftest.device_under_test import DeviceUnderTest, golden_device, prepare

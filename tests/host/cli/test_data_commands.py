@@ -9,7 +9,8 @@ from recorded import EVENTS_DAT, dat, written
 from opzo.host.cli.main import main
 from opzo.host.data.data_sets import load_data
 from opzo.host.data.events.event_files import save_events
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -14,7 +14,8 @@ from opzo.host.cli.main import main
 from opzo.host.data.class_names import class_text, find_class, other_names, padded
 from opzo.host.data.data_sets import load_data
 from opzo.host.data.events.event_files import load_events, save_events
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.data.events.recorded_data_sets import RECORDED_DATA_SETS
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.spec.errors import OpzoError

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from golden_device import GoldenDevice
 
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State
 from opzo.host.stream.stream import Stream

@@ -11,7 +11,8 @@ from stream_network import NAMES
 from opzo.host.cli.main import main
 from opzo.host.data.class_names import class_text
 from opzo.host.data.events.event_files import save_events
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.stream.live_source import MAX_GAP
 from opzo.host.training.checkpoint import Checkpoint
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from opzo.host.data.data_sets import Frames
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import counter_array

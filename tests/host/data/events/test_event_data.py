@@ -14,7 +14,8 @@ from opzo.host.data.data_sets import load_data
 from opzo.host.data.events import recorded_data_sets
 from opzo.host.data.events.binning import Binning
 from opzo.host.data.events.event_files import load_events, save_events
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.data.events.recorded_data_sets import RECORDED_DATA_SETS, load_recorded_data
 from opzo.spec.errors import OpzoError
 

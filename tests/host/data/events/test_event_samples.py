@@ -8,7 +8,8 @@ import pytest
 
 from opzo.host.api.model import Model
 from opzo.host.data.data_sets import Data
-from opzo.host.data.events.event_samples import Events, EventSample, chunks
+from opzo.host.data.events.event_sample import EventSample, chunks
+from opzo.host.data.events.event_samples import Events
 from opzo.host.data.recipes import recipe
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.state import State

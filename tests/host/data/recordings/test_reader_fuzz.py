@@ -29,7 +29,8 @@ from test_recordings import (
 
 from opzo.host.data.events.binning import Binning
 from opzo.host.data.events.event_files import load_events, save_events
-from opzo.host.data.events.event_samples import Events, EventSample
+from opzo.host.data.events.event_sample import EventSample
+from opzo.host.data.events.event_samples import Events
 from opzo.host.data.events.gesture import read_gestures
 from opzo.host.data.events.recorded_data_sets import _read_gesture_copy
 from opzo.host.data.recordings.lists import recordings_of_list
