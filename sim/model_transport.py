@@ -5,6 +5,7 @@ from collections.abc import Callable
 from opzo.sim.fast.core import FastCore
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.link import GoldenLink
+from opzo.sim.golden.recorder import RecordingCore
 from opzo.spec.limits import Limits
 from opzo.spec.protocol import MODELLED
 
@@ -23,7 +24,7 @@ class ModelTransport:
     Attributes
     ----------
     core : GoldenCore
-        The model itself, for tests.
+        The model itself.
     busy : bool
         Always False: everything written has been answered.
     """
@@ -68,3 +69,8 @@ def golden(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:
 def fast(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:
     """The compiled model built for ``limits``; OpzoError if it must be compiled and no compiler is found."""
     return ModelTransport(FastCore(limits), clock_khz)
+
+
+def recording(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:
+    """The golden model built for ``limits``, whose core records its runs."""
+    return ModelTransport(RecordingCore(limits), clock_khz)

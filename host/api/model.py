@@ -1,14 +1,16 @@
-"""The Python API: a network on a device, with fit, evaluate, predict, save and load."""
+"""The Python API: a network on a device, with fit, partial_fit, evaluate, predict, save and load."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Self, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.api.fit import FitReport
+from opzo.host.api.recorder import record
+from opzo.host.api.recording import Recording
 from opzo.host.api.verbosity import messages, verbose
 from opzo.host.data import data_sets
 from opzo.host.data.data_sets import Data
@@ -16,8 +18,10 @@ from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import Frames
 from opzo.host.data.samples import Given, labelled, tested, unlabelled
 from opzo.host.driver.device import Device, open_device
+from opzo.host.driver.input_order import channel_last_shape
 from opzo.host.driver.state import State
 from opzo.host.stream.stream import Stream
+from opzo.host.training.arguments import HyperparameterArguments
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters, meant
 from opzo.host.training.configure import learning_recipe
@@ -26,11 +30,11 @@ from opzo.host.training.run_folder import checkpoint_path
 from opzo.host.training.schedule_registers import STREAM_RATE, stream_registers
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
-from opzo.spec.formats import WEIGHT
+from opzo.spec.formats import OUTPUT_SUM, WEIGHT
 from opzo.spec.messages import shown
 from opzo.spec.network import Network
 from opzo.system.interrupt import Interrupt
-from opzo.system.paths import expanded
+from opzo.system.paths import file_path
 
 ELSEWHERE = {
     **dict.fromkeys(("net", "steps", "local", "intermediate", "input", "block", "leak", "reset"), "opzo.Network(...)"),
@@ -81,20 +85,20 @@ class Model:
     device : Device
         From `connect`. The model writes its state to it and needs it for its whole lifetime.
     **hyper
-        Fields of `opzo.Hyperparameters`: ``rule``, ``seed``, ``epochs``, ``rate``, ... Those that are not given come
-        from the recipe of the data set that `fit` gets, else from the defaults.
+        Fields of `opzo.Hyperparameters`, which explains them: ``rule``, ``seed``, ``epochs``, ``rate``, ... Those that
+        are not given come from the recipe of the data set that `fit` gets, else from the defaults.
 
     Raises OpzoError where the device is too small or a value is out of range. Every method raises OpzoError after
     another model has replaced this one on the device.
     """
 
-    def __init__(self, network: Network, device: Device, **hyper: Any) -> None:
+    def __init__(self, network: Network, device: Device, **hyper: Unpack[HyperparameterArguments]) -> None:
         if not isinstance(network, Network) or not isinstance(device, Device):
             raise OpzoError(
                 "a model needs a network and an open device, opzo.Model(network, opzo.connect('fast', network)), "
                 f"not {shown(network)} and {shown(device)}"
             )
-        values = renamed_arguments(hyper, "opzo.Model", 2)
+        values = renamed_arguments(cast("dict[str, Any]", hyper), "opzo.Model", 2)
         self._given = set(values)
         self._trainer = Trainer(device, network, _hyper(values))
 
@@ -107,7 +111,7 @@ class Model:
 
         Its hyper-parameters count as given: no recipe replaces them.
         """
-        checkpoint = Checkpoint.load(checkpoint_path(_path(path)))
+        checkpoint = Checkpoint.load(checkpoint_path(file_path(path, "a checkpoint")))
         keys = {entry.name for entry in fields(Hyperparameters)}
         values = {key: value for key, value in checkpoint.settings.items() if key in keys}
         values["rule"] = checkpoint.rule.name.lower()
@@ -128,7 +132,7 @@ class Model:
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint (.npz), completely or not at all."""
-        self._trainer.checkpoint(asdict(self.hyper)).save(_path(path))
+        self._trainer.checkpoint(asdict(self.hyper)).save(file_path(path, "a checkpoint"))
 
     @property
     def network(self) -> Network:
@@ -205,6 +209,35 @@ class Model:
             raise KeyboardInterrupt
         return report.rows
 
+    def partial_fit(
+        self, x: Given, y: ArrayLike | None = None, *, rate: int = STREAM_RATE, alpha: float | None = None
+    ) -> dict[str, Any]:
+        """Train once on samples, one after the other in the given order; returns the figures of this training.
+
+        Teaches a network by hand, or online: a call writes a few registers to the device, not its state, so calls with
+        one sample each are as good as one call with all of them. The state after them is the same on every device.
+        Accuracy and loss are those of the answers before the weights changed, with noise.
+
+        The recipe of a data set and augmentation are for `fit`. Schedules that `fit` follows are not affected.
+
+        Parameters
+        ----------
+        x, y
+            As in `fit`; one image is ``x[None]``, ``[label]``, and one sample of Frames or Events ``samples[3:4]``.
+        rate : int
+            Constant step size, 0..255; that of convolutions keeps its ratio ``conv_rate / rate`` of the
+            hyper-parameters to it. The default is that of `stream`. Weights of convolutions begin with small steps
+            where it is larger than in the call before, and after `fit`, `load` or `stream`.
+        alpha : float
+            Constant noise amplitude, in thresholds (default: the hyper-parameter ``alpha``, with which `fit` begins).
+        """
+        hyper = self.hyper if alpha is None else replace(self.hyper, alpha=alpha)
+        registers = stream_registers(hyper, rate)
+        with messages():
+            samples = labelled(x, y, "train", self.network, contrast=self._trainer.contrast)
+            tally = self._trainer.train_online(samples, registers)
+        return tally.figures(self.network, self.device.identity)
+
     def evaluate(self, x: Given, y: ArrayLike | None = None) -> dict[str, Any]:
         """Figures on labelled samples: ``accuracy``, ``loss``, ``firing_rates``, ``cycles_per_sample``, ...
 
@@ -220,6 +253,96 @@ class Model:
             samples = unlabelled(x, self.network, self._trainer.contrast)
             return self._trainer.predict(samples)
 
+    def decision_function(self, x: Given) -> NDArray[np.float64]:
+        """Readout of each class for each sample, summed over the time steps: (count, classes), in thresholds.
+
+        The predicted class is the one with the largest sum, the first of equals. ``x`` as in `predict`.
+        """
+        with messages():
+            samples = unlabelled(x, self.network, self._trainer.contrast)
+            return self._trainer.summed_readouts(samples) / OUTPUT_SUM.one
+
+    def predict_proba(self, x: Given) -> NDArray[np.float64]:
+        """Probability of each class for each sample: (count, classes), each row of sum 1. ``x`` as in `predict`.
+
+        This is the softmax ``exp(o) / sum(exp(o))`` of the mean readouts o of a time step, in thresholds: the scale of
+        the device's loss, which takes the softmax of each time step. So it is the geometric mean of the probabilities
+        of the time steps, normalised. They are not calibrated on other data.
+        """
+        readouts = self.decision_function(x) / self.network.steps
+        powers = np.exp(readouts - readouts.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def score(self, x: Given, y: ArrayLike | None = None) -> float:
+        """Share of samples whose class is predicted correctly, 0..1; ``x`` and ``y`` as in `evaluate`."""
+        return float(self.evaluate(x, y)["accuracy"])
+
+    def record(
+        self,
+        x: Given,
+        y: ArrayLike | None = None,
+        *,
+        learn: bool = False,
+        rate: int = STREAM_RATE,
+        alpha: float | None = None,
+    ) -> Recording:
+        """Run samples and record spikes, potentials, traces, credits, errors and readouts of each time step.
+
+        The samples run on the device and also on the golden model, which gets the state of the device before: the
+        arrays are those of the golden model. Results, counters, random states, and the spikes and potentials after the
+        last sample are compared, so the recording shows what the device did; this works for a board too.
+
+        Parameters
+        ----------
+        x, y
+            As in `fit`; ``y`` may be left out where ``learn`` is False. A data set is used by its test part, with
+            ``learn`` by its training part.
+        learn : bool
+            Learn from the samples as `partial_fit` does, with step size ``rate`` and noise ``alpha``.
+
+        Raises OpzoError where the device differs from the golden model. Memory: about 13 bytes for each neuron and
+        time step of each sample.
+        """
+        hyper = self.hyper if alpha is None else replace(self.hyper, alpha=alpha)
+        registers, trainer = stream_registers(hyper, rate), self._trainer
+        with messages():
+            if learn or y is not None or _is_labelled(x):
+                samples = labelled(x, y, "train" if learn else "test", self.network, contrast=trainer.contrast)
+                labels = samples.y
+            else:
+                samples, labels = unlabelled(x, self.network, trainer.contrast), None
+            if learn:
+                trainer.begin_online(samples, registers)
+            sent = list(samples.samples(channel_last=channel_last_shape(self.network)))
+            place = self.device, self.network, trainer.rule
+            return record(*place, sent, learn=learn, labels=labels, names=trainer.class_names)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Hyper-parameters by name; ``deep`` has no effect, it is there for scikit-learn."""
+        return asdict(self.hyper)
+
+    def set_params(self, **hyper: Unpack[HyperparameterArguments]) -> Self:
+        """Change hyper-parameters from the next `fit` on; returns the model.
+
+        OpzoError for ``rule`` and ``seed``, with which the state of the device was made.
+        """
+        values = renamed_arguments(cast("dict[str, Any]", hyper), "opzo.Model.set_params", 2)
+        for key in ("rule", "seed"):
+            if key in values and values[key] != getattr(self.hyper, key):
+                raise OpzoError(f"{key} cannot change: the state of the model was made with it; create another model")
+        _check_names(values)
+        self._trainer.hyper = replace(self.hyper, **values)
+        self._given |= set(values)
+        return self
+
+    def __sklearn_clone__(self) -> NoReturn:
+        """Refuse what scikit-learn's functions do with each estimator."""
+        raise OpzoError(
+            "a model holds a device and cannot be cloned; use opzo.Classifier, which opens a device of its own for "
+            "each fit, with the functions of scikit-learn"
+        )
+
     def stream(self, *, window: int = 0, rate: int = STREAM_RATE) -> Stream:
         """Stream of time steps through the network; ``rate`` is the step size while its learning is on.
 
@@ -231,10 +354,9 @@ class Model:
         return stream
 
 
-def _path(path: str | Path) -> Path:
-    if not isinstance(path, str | Path):
-        raise OpzoError(f"a checkpoint must be named by a string or Path, not {shown(path)}")
-    return expanded(str(path))
+def _is_labelled(x: Given) -> bool:
+    """Whether samples have labels of their own."""
+    return isinstance(x, Frames | Data) or (isinstance(x, Events) and x.labelled)
 
 
 def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArray[np.int16]]:
@@ -263,10 +385,15 @@ def _restarted(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def _hyper(values: dict[str, Any]) -> Hyperparameters:
+    _check_names(values)
+    return Hyperparameters(**values)
+
+
+def _check_names(values: dict[str, Any]) -> None:
+    """Raise OpzoError where a key is not a hyper-parameter."""
     known = [entry.name for entry in fields(Hyperparameters)]
     for key in values:
         if key in ELSEWHERE:
             raise OpzoError(f"{key} is not a hyper-parameter; pass it to {ELSEWHERE[key]}")
         if key not in known:
             raise OpzoError(f"there is no hyper-parameter '{key}'{meant(key, known)}; there are {', '.join(known)}")
-    return Hyperparameters(**values)

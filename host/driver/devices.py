@@ -65,6 +65,9 @@ KINDS = {
 }
 """``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle."""
 
+RECORDING = DeviceKind("opzo.sim.model_transport:recording")
+"""The golden model with a record of what happens in its runs. No device for users, who get `opzo.Recording` of any."""
+
 
 def simulated_devices() -> list[str]:
     """Device strings of all simulated devices."""
@@ -110,6 +113,11 @@ def simulated(device: str, limits: Limits, **settings: Any) -> SimulatedTranspor
         raise no_such("simulated device", device, simulated_devices())
     transport: SimulatedTransport = KINDS[device].make(limits, **settings)
     return transport
+
+
+def recording(limits: Limits) -> Any:
+    """Transport to a golden model built for ``limits``, whose ``core.records`` has a record of each of its runs."""
+    return RECORDING.make(limits)
 
 
 def _no_device(text: str) -> ChoiceError:

@@ -27,8 +27,9 @@ def without_padding(matrix: NDArray[np.int16], place: Layer, lanes: int) -> NDAr
 
 
 def by_position(values: NDArray[T], place: Layer, lanes: int) -> NDArray[T]:
-    """Values of all neurons of a layer, (positions x channels,) row by row, from those of its words in a device."""
-    held = values.reshape(place.positions, place.words * lanes)[:, : place.neurons]
+    """Values of all neurons of a layer, (..., positions x channels) row by row, from those of its words in a device,
+    (..., words, lanes)."""
+    held = values.reshape(*values.shape[:-2], place.positions, place.words * lanes)[..., : place.neurons]
     rows = np.empty_like(held)
-    rows[order(place.shape.map, place.cells)] = held
-    return rows.reshape(-1)
+    rows[..., order(place.shape.map, place.cells), :] = held
+    return rows.reshape(*values.shape[:-2], -1)

@@ -75,6 +75,8 @@ class Trainer:
         self._writes = device.writes
         self._registers: dict[int, int] = {}
         """Registers of the schedule that the device holds."""
+        self._magnitude_rate = 0
+        """Largest step size that the running sums of gradients in the device are known to fit."""
 
     @property
     def device(self) -> Device:
@@ -103,6 +105,7 @@ class Trainer:
                 device.write_weights(layer, round_entries(matrix, device.limits.low_bits))
         finally:
             self._writes = device.writes
+        self._magnitude_rate = 0
 
     def restart(self, hyper: Hyperparameters) -> None:
         """Restart the schedules with the current state; rule and seed are kept."""
@@ -119,6 +122,7 @@ class Trainer:
             device.forget_magnitudes()
         finally:
             self._writes = device.writes
+        self._magnitude_rate = 0
 
     def checkpoint(self, settings: dict[str, Any] | None = None, data_digest: int = 0) -> Checkpoint:
         """Checkpoint of the current state, read from the device."""
@@ -180,10 +184,39 @@ class Trainer:
         """Test on samples (`evaluation.evaluate`)."""
         return evaluate(self.device, self.network, samples, stop)
 
+    def begin_online(self, samples: Samples, registers: dict[int, int]) -> None:
+        """Prepare online training on samples, with constant step sizes and noise: those of ``registers``.
+
+        Besides these registers, and the running sums of gradients where the step size grows, nothing is written to the
+        device. The schedules of `fit` are not affected.
+        """
+        if registers[Reg.RATE] > self._magnitude_rate:
+            self.forget_magnitudes()
+            self._magnitude_rate = registers[Reg.RATE]
+        self.class_names = self.class_names or padded(samples.names, self.network.classes)
+        if isinstance(samples, Frames):
+            self.contrast = self.contrast or samples.contrast
+        # Weights that have learned are not scaled to a firing rate any more.
+        self._initial = False
+        self.device.write_registers(registers)
+        self._registers = {}
+
+    def train_online(self, samples: Samples, registers: dict[int, int]) -> Tally:
+        """Train on samples in order, after `begin_online`."""
+        self.begin_online(samples, registers)
+        tally = Tally()
+        self._train(samples.samples(channel_last=self._channel_last), samples.y, tally)
+        return tally
+
     def predict(self, samples: Samples) -> NDArray[np.intp]:
         """Predicted class of each sample."""
         results = self.device.run(samples.samples(channel_last=self._channel_last))
         return np.array([result.prediction for result in results], np.intp)
+
+    def summed_readouts(self, samples: Samples) -> NDArray[np.int32]:
+        """Readouts of each sample, summed over its time steps: (count, classes), OUTPUT_SUM."""
+        results = self.device.run(samples.samples(channel_last=self._channel_last), outputs=True)
+        return np.array([result.outputs for result in results], np.int32)
 
     def _train_epoch(self, data: Samples, watcher: Watcher, checkpoint_every: int) -> bool:
         """Train the rest of the epoch; False where the watcher stopped it."""
@@ -199,7 +232,11 @@ class Trainer:
                 samples = self._augmentation.samples(data, order[block], draws[block], channel_last=self._channel_last)
             else:
                 samples = data.samples(order[block], channel_last=self._channel_last)
-            self._train(samples, data.y[order[block]], watcher.stop)
+            trained = self.tally.samples
+            try:
+                self._train(samples, data.y[order[block]], self.tally, watcher.stop)
+            finally:
+                self.position += self.tally.samples - trained
             if checkpoint_every and self.position - saved >= checkpoint_every and self.position < count:
                 saved = self.position
                 watcher.save(self)
@@ -225,14 +262,20 @@ class Trainer:
         self.device.write_registers(changed)
         self._registers = registers
 
-    def _train(self, samples: Iterator[Sample], labels: NDArray[np.uint8], stop: Callable[[], bool]) -> None:
+    def _train(
+        self,
+        samples: Iterator[Sample],
+        labels: NDArray[np.uint8],
+        tally: Tally,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train on samples, which ``tally`` counts."""
         before, sent = counter_array(self.device.counters()), self.device.bytes_sent
         results = self.device.run(until(stop, samples), train=True)
         for result, label in zip(results, labels.tolist(), strict=False):
-            self.tally.add(result, label)
-            self.position += 1
-        self.tally.sent += self.device.bytes_sent - sent
-        self.tally.add_counters(before, counter_array(self.device.counters()))
+            tally.add(result, label)
+        tally.sent += self.device.bytes_sent - sent
+        tally.add_counters(before, counter_array(self.device.counters()))
 
 
 def _augmentation(hyper: Hyperparameters) -> Augmentation:

@@ -51,7 +51,11 @@ if TYPE_CHECKING:
 
 def run_chunk(core: GoldenCore, chunk: Chunk, label: int, flags: RunFlag) -> tuple[int, int, tuple[int, ...]]:
     """Run a frame or a chunk of events; prediction, summed loss, summed readouts. Changes the core's state."""
-    run = Run(core, chunk, label, flags)
+    return complete(Run(core, chunk, label, flags))
+
+
+def complete(run: Run) -> tuple[int, int, tuple[int, ...]]:
+    """Carry a run out; prediction, summed loss, summed readouts."""
     run.forward()
     if run.train:
         learn(run)
