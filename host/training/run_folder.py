@@ -67,18 +67,18 @@ class RunFolder:
         return folder
 
     @classmethod
-    def reopen(cls, path: Path) -> tuple["RunFolder", Checkpoint]:
-        """Folder and checkpoint of an earlier run; metrics of epochs after the checkpoint are dropped."""
+    def read(cls, path: Path) -> tuple["RunFolder", Checkpoint]:
+        """Folder and checkpoint of an earlier run, with the metrics of the epochs of the checkpoint. Writes nothing."""
         checkpoint = Checkpoint.load(checkpoint_path(path))
         folder = cls(path)
-        metrics = path / METRICS
-        try:
-            lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
-            rows = [json.loads(line) for line in lines]
-            folder.rows = [row for row in rows if row["epoch"] <= checkpoint.epoch]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise OpzoError(f"cannot read {metrics}: {error}; remove it to resume without it") from None
-        if len(folder.rows) < len(rows):
+        folder.rows = [row for row in folder._stored_rows() if row["epoch"] <= checkpoint.epoch]
+        return folder, checkpoint
+
+    @classmethod
+    def reopen(cls, path: Path) -> tuple["RunFolder", Checkpoint]:
+        """Folder and checkpoint of an earlier run; metrics of epochs after the checkpoint are dropped."""
+        folder, checkpoint = cls.read(path)
+        if len(folder.rows) < len(folder._stored_rows()):
             folder._write_rows()
         return folder, checkpoint
 
@@ -128,6 +128,18 @@ class RunFolder:
     def write_curve(self, title: str = "") -> None:
         """Draw the learning curve; logs a warning where that fails, because the run is complete without it."""
         write_picture(self.path / CURVE, lambda: curve_png(self.rows, title))
+
+    def _stored_rows(self) -> list[dict[str, Any]]:
+        """Metrics of all epochs in the file; OpzoError where it cannot be read."""
+        metrics = self.path / METRICS
+        try:
+            lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
+            rows = [json.loads(line) for line in lines]
+            if not all(type(row["epoch"]) is int for row in rows):
+                raise ValueError("an epoch is not a number")
+            return rows
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise OpzoError(f"cannot read {metrics}: {error}; remove it to resume without it") from None
 
     def _write_rows(self) -> None:
         self._write(METRICS, "".join(json.dumps(row) + "\n" for row in self.rows))

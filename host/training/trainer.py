@@ -218,10 +218,14 @@ class Trainer:
         results = self.device.run(samples.samples(channel_last=self._channel_last), outputs=True)
         return np.array([result.outputs for result in results], np.int32)
 
+    def order(self, count: int) -> NDArray[np.intp]:
+        """Indices of ``count`` training samples in the order of the present epoch."""
+        return generator(self.hyper.seed, ORDER, self.epoch).permutation(count)
+
     def _train_epoch(self, data: Samples, watcher: Watcher, checkpoint_every: int) -> bool:
         """Train the rest of the epoch; False where the watcher stopped it."""
         count = len(data)
-        order = generator(self.hyper.seed, ORDER, self.epoch).permutation(count)
+        order = self.order(count)
         draws = self._augmentation.draw(self.hyper.seed, self.epoch, count)
         begin = reported = time.monotonic()
         first = saved = self.position
