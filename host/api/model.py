@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opzo.host.api.fit import FitReport
+from opzo.host.api.hyper import check_names, hyper_parameters
 from opzo.host.api.recorder import record
 from opzo.host.api.recording import Recording
 from opzo.host.api.verbosity import messages, verbose
-from opzo.host.data import data_sets
 from opzo.host.data.data_sets import Data
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import Frames
@@ -23,7 +23,7 @@ from opzo.host.driver.state import State
 from opzo.host.stream.stream import Stream
 from opzo.host.training.arguments import HyperparameterArguments
 from opzo.host.training.checkpoint import Checkpoint
-from opzo.host.training.config import Hyperparameters, meant
+from opzo.host.training.config import Hyperparameters
 from opzo.host.training.configure import learning_recipe
 from opzo.host.training.old_names import renamed_arguments
 from opzo.host.training.run_folder import checkpoint_path
@@ -35,45 +35,6 @@ from opzo.spec.messages import shown
 from opzo.spec.network import Network
 from opzo.system.interrupt import Interrupt
 from opzo.system.paths import file_path
-
-ELSEWHERE = {
-    **dict.fromkeys(("net", "steps", "local", "intermediate", "input", "block", "leak", "reset"), "opzo.Network(...)"),
-    **dict.fromkeys(("device", "lanes", "weight_bits"), "opzo.connect(...)"),
-    **dict.fromkeys(("data", "data_root", "crop", "contrast"), "opzo.load_data(...)"),
-}
-"""Settings of the command line that other functions of the Python API take."""
-
-
-def connect(
-    device: str = "rtl", network: Network | None = None, *, lanes: int = 16, weight_bits: int = WEIGHT.width
-) -> Device:
-    """Open a device: ``fast``, ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
-
-    A simulated device is built for ``network``, with ``lanes`` lanes and ``weight_bits`` (16 or 12) bits per weight. A
-    board keeps its own sizes. Raises OpzoError where the device is absent, busy, of another version, or too small.
-    """
-    with messages():
-        return open_device(device, network, lanes, weight_bits)
-
-
-def load_data(name: str | Path, root: str | Path = "", *, crop: int = 0, contrast: bool | None = None) -> Data:
-    """Load a data set by name; ``root`` is the folder of its files, if it has any.
-
-    ``digits``; ``mnist`` and ``fashion-mnist`` (four IDX files, gzipped or not); ``cifar10`` (its python or binary
-    version); the synthetic recordings ``saccade-digits`` and ``saccade-mnist`` (of the same files); the recordings
-    ``nmnist``, ``dvs-gesture`` and ``cifar10-dvs``; an ``.npz`` file of images or of events.
-
-    ``crop`` uses only the events of so many pixels, in both directions, in the middle of the sensor.
-    ``contrast`` makes two channels of each colour of images, above and below its mean over the training images; None:
-    only for ``cifar10``.
-    """
-    if not isinstance(name, str | Path):
-        raise OpzoError(
-            f"a data set must be named by a string or Path, not {shown(name)}; "
-            f"choose {', '.join(data_sets.DATA_SETS)} or a file"
-        )
-    with messages():
-        return data_sets.load_data(str(name), root, crop=crop, contrast=contrast)
 
 
 class Model:
@@ -100,7 +61,7 @@ class Model:
             )
         values = renamed_arguments(cast("dict[str, Any]", hyper), "opzo.Model", 2)
         self._given = set(values)
-        self._trainer = Trainer(device, network, _hyper(values))
+        self._trainer = Trainer(device, network, hyper_parameters(values))
 
     def __repr__(self) -> str:
         return f"<Model {self.network!r}, rule '{self.hyper.rule}', {self._trainer.whereabouts}>"
@@ -111,13 +72,17 @@ class Model:
 
         Its hyper-parameters count as given: no recipe replaces them.
         """
-        checkpoint = Checkpoint.load(checkpoint_path(file_path(path, "a checkpoint")))
+        return cls.from_checkpoint(Checkpoint.load(checkpoint_path(file_path(path, "a checkpoint"))), device)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, device: Device | str) -> "Model":
+        """A model in the state of a checkpoint, at the start of its schedules."""
         keys = {entry.name for entry in fields(Hyperparameters)}
         values = {key: value for key, value in checkpoint.settings.items() if key in keys}
         values["rule"] = checkpoint.rule.name.lower()
         model = cls.__new__(cls)
         model._given = set(values)
-        hyper, start = _hyper(values), _restarted(checkpoint)
+        hyper, start = hyper_parameters(values), _restarted(checkpoint)
         if isinstance(device, Device):
             model._trainer = Trainer(device, checkpoint.network, hyper, start)
             return model
@@ -130,9 +95,13 @@ class Model:
             raise
         return model
 
+    def checkpoint(self) -> Checkpoint:
+        """State of the model, read from the device, with its hyper-parameters: what `save` writes."""
+        return self._trainer.checkpoint(asdict(self.hyper))
+
     def save(self, path: str | Path) -> None:
         """Write a checkpoint (.npz), completely or not at all."""
-        self._trainer.checkpoint(asdict(self.hyper)).save(file_path(path, "a checkpoint"))
+        self.checkpoint().save(file_path(path, "a checkpoint"))
 
     @property
     def network(self) -> Network:
@@ -180,10 +149,12 @@ class Model:
         Parameters
         ----------
         x : array (count, ...), Frames, Events or Data
-            Images of pixels 0..255, events, or a data set, which is used by its training part. Data of a data set with
-            a recipe are trained with it, as by ``opzo train``, except for hyper-parameters that were given.
-        y : array (count,), for images as an array
-            Classes of the images.
+            Images of pixels 0..255, events, or a data set, which is used by its training part. For a network with
+            events as input an array is (count, steps, inputs) or (count, steps, channels, height, width), as for
+            `Events.from_frames`. Data of a data set with a recipe are trained with it, as by ``opzo train``, except for
+            hyper-parameters that were given.
+        y : array (count,), for ``x`` as an array
+            Classes of the samples.
         test : (x, y), Frames, Events or Data
             Test samples for after each epoch (default: the test part of a data set ``x``).
         epochs : int
@@ -331,7 +302,7 @@ class Model:
         for key in ("rule", "seed"):
             if key in values and values[key] != getattr(self.hyper, key):
                 raise OpzoError(f"{key} cannot change: the state of the model was made with it; create another model")
-        _check_names(values)
+        check_names(values)
         self._trainer.hyper = replace(self.hyper, **values)
         self._given |= set(values)
         return self
@@ -382,18 +353,3 @@ def _restarted(checkpoint: Checkpoint) -> Checkpoint:
     """The same state, at the start of its schedules."""
     names, contrast = checkpoint.class_names, checkpoint.contrast
     return Checkpoint(checkpoint.network, checkpoint.rule, checkpoint.state, class_names=names, contrast=contrast)
-
-
-def _hyper(values: dict[str, Any]) -> Hyperparameters:
-    _check_names(values)
-    return Hyperparameters(**values)
-
-
-def _check_names(values: dict[str, Any]) -> None:
-    """Raise OpzoError where a key is not a hyper-parameter."""
-    known = [entry.name for entry in fields(Hyperparameters)]
-    for key in values:
-        if key in ELSEWHERE:
-            raise OpzoError(f"{key} is not a hyper-parameter; pass it to {ELSEWHERE[key]}")
-        if key not in known:
-            raise OpzoError(f"there is no hyper-parameter '{key}'{meant(key, known)}; there are {', '.join(known)}")

@@ -23,7 +23,8 @@ from opzo.host.driver.statistics import counter_array
 from opzo.host.driver.transport import Connection
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import ERROR, LOSS_FRAC_BITS, MEMBRANE, TRACE_FRAC_BITS, UPDATE_FRAC_BITS, WEIGHT
-from opzo.spec.network import Layer, Network
+from opzo.spec.layout import Layer
+from opzo.spec.network import Network
 from opzo.spec.registers import TIMING_COUNTERS, Reg
 from opzo.spec.rules import Rule
 

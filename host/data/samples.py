@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from opzo.host.data.data_sets import Data
+from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.images.frames import Frames
@@ -14,7 +16,9 @@ from opzo.spec.messages import shown
 from opzo.spec.network import Network
 
 Given = ArrayLike | Frames | Events | Data
-"""Types accepted as samples; images given as arrays need labels."""
+"""Types accepted as samples; arrays need labels.
+
+An array has images or, for a network with events as input, an entry for each time step and input (`dense_events`)."""
 Samples = Frames | Events
 
 
@@ -38,6 +42,8 @@ def labelled(
         samples, what = _part(x, part, what)
     elif y is None:
         raise OpzoError(f"{what} has images without labels; give y, or opzo.Frames.of(x, y)")
+    elif network.input.events:
+        samples = dense_events(x, y, network.input, what, "y" if what == "x" else f"labels of {what}")
     else:
         samples = Frames.of(x, y, what, "y" if what == "x" else f"labels of {what}", shape=_shape(x, network))
     return _fitting(samples, network, what, contrast)
@@ -62,6 +68,8 @@ def unlabelled(x: Given, network: Network, contrast: Contrast | None = None) -> 
     _check_kind(x, "x")
     if isinstance(x, Frames | Events | Data):
         samples, what = _part(x, "test", "x")
+    elif network.input.events:
+        samples, what = dense_events(x, np.zeros(len(np.atleast_1d(x)), np.uint8), network.input), "x"
     else:
         samples, what = Frames.unlabelled(x, shape=_shape(x, network)), "x"
     return _fitting(samples, network, what, contrast, labels=False)

@@ -20,7 +20,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from opzo.host.api.model import Model, connect, load_data
+    from opzo.host.api.classifier import Classifier
+    from opzo.host.api.model import Model
+    from opzo.host.api.opening import connect, load_data
     from opzo.host.api.recording import Recording
     from opzo.host.api.verbosity import set_verbose
     from opzo.host.data.data_set import Data
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Classifier": "host.api.classifier",
     "Data": "host.data.data_set",
     "Decision": "host.stream.stream",
     "Device": "host.driver.device",
@@ -55,13 +58,14 @@ _HOMES = {
     "Recording": "host.api.recording",
     "Rule": "spec.rules",
     "Stream": "host.stream.stream",
-    "connect": "host.api.model",
-    "load_data": "host.api.model",
+    "connect": "host.api.opening",
+    "load_data": "host.api.opening",
     "set_verbose": "host.api.verbosity",
 }
 """Public names and their modules, which are imported on first use so that ``import opzo`` is fast."""
 
 __all__ = [
+    "Classifier",
     "Data",
     "Decision",
     "Device",
