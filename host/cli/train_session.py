@@ -15,6 +15,7 @@ from opzo.host.data.data_sets import Data
 from opzo.host.driver.device import Device
 from opzo.host.driver.devices import is_simulated
 from opzo.host.driver.statistics import Tally, cycles_are
+from opzo.host.report.tensorboard import TensorBoard
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config
 from opzo.host.training.final_figures import final_figures, summary
@@ -35,7 +36,7 @@ class TrainSession(Watcher):
     Parameters
     ----------
     arguments : argparse.Namespace
-        Options of ``opzo train`` on output and clock.
+        Options of ``opzo train`` on output, clock and TensorBoard.
     device : Device
         Open, large enough for the network.
     folder : RunFolder
@@ -62,6 +63,7 @@ class TrainSession(Watcher):
         self._interrupt = Interrupt(lambda: self._bar.log("opzo: stopping and saving; press Ctrl-C again to quit now"))
         self._report: EpochReport | None = None
         self._warnings = NewWarnings()
+        self._tensorboard = TensorBoard(arguments.tensorboard, folder.rows) if arguments.tensorboard else None
         self._begin = time.monotonic()
 
     def run(self) -> int:
@@ -97,7 +99,10 @@ class TrainSession(Watcher):
 
     def epoch(self, report: EpochReport) -> None:
         self._report = report
-        self._folder.add_row(report.row(self._config.network, self._device.identity))
+        row = report.row(self._config.network, self._device.identity)
+        self._folder.add_row(row)
+        if self._tensorboard is not None:
+            self._tensorboard.add(row)
         if self._table:
             print(table_row(report, self._config.network, self._device.limits.lanes), flush=True)
         self._warn(report)
@@ -121,6 +126,8 @@ class TrainSession(Watcher):
             *(self._config, self._device, self._data, self._folder, test), clock_mhz=self._clock_mhz, seconds=seconds
         )
         self._folder.write_figures(figures)
+        if self._tensorboard is not None:
+            self._tensorboard.close()
         draw_curve(self._folder, self._config)
         print_figures(figures, as_json=self._json)
 

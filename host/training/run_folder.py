@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opzo.host.report.curve import curve_png
+from opzo.host.report.metrics_table import csv_text, flat
 from opzo.host.report.pictures import write_picture
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config, read_toml
@@ -21,6 +22,7 @@ from opzo.system.folder_lock import locked, make_folder, remove_leftovers, uniqu
 CHECKPOINT = "checkpoint.npz"
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
+METRICS_TABLE = "metrics.csv"
 FIGURES = "figures.json"
 CURVE = "learning-curve.png"
 RESULTS = (CHECKPOINT, METRICS, FIGURES)
@@ -36,7 +38,7 @@ class RunFolder:
     ----------
     path : Path
     rows : list of dict
-        Metrics of the completed epochs, the lines of ``metrics.jsonl``.
+        Metrics of the completed epochs, the lines of ``metrics.jsonl``; ``metrics.csv`` has the same as a table.
     """
 
     def __init__(self, path: Path) -> None:
@@ -96,7 +98,7 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Lock the folder, which is created if missing; OpzoError where another process has locked it."""
         with locked(self.path, f"another process is training in {self.path}; wait for it or stop it"):
-            remove_leftovers(self.path, (*RESULTS, CONFIG, CURVE))
+            remove_leftovers(self.path, (*RESULTS, CONFIG, CURVE, METRICS_TABLE))
             yield
 
     def settings(self) -> dict[str, Any]:
@@ -143,6 +145,7 @@ class RunFolder:
 
     def _write_rows(self) -> None:
         self._write(METRICS, "".join(json.dumps(row) + "\n" for row in self.rows))
+        self._write(METRICS_TABLE, csv_text([flat(row, "_") for row in self.rows]))
 
     def _write(self, name: str, text: str) -> None:
         # Bytes of a path that are not UTF-8 are kept; `read_toml` accepts them.

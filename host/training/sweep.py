@@ -1,7 +1,5 @@
 """Sweeps: the training runs defined by a TOML file with lists of values, and their results."""
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -12,6 +10,7 @@ from statistics import fmean, median
 from typing import Any
 
 from opzo.host.data.data_sets import load_data
+from opzo.host.report.metrics_table import csv_text
 from opzo.host.training.checkpoint import Checkpoint, made_by
 from opzo.host.training.config import Config, checked, option_name, read_toml
 from opzo.host.training.configure import configure
@@ -202,12 +201,7 @@ def table(results: Iterable[tuple[PlannedRun, dict[str, Any]]]) -> list[dict[str
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write the rows, completely or not at all."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode(errors="surrogateescape"))
+    write_atomically(path, csv_text(rows).encode(errors="surrogateescape"))
 
 
 def groups(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:

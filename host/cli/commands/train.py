@@ -20,6 +20,7 @@ from opzo.host.data.data_sets import Data
 from opzo.host.data.recipes import RECIPE_KEYS
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.statistics import Tally
+from opzo.host.report.tensorboard import check_tensorboard
 from opzo.host.training.checkpoint import Checkpoint, made_by
 from opzo.host.training.config import Config, checked, option_name
 from opzo.host.training.configure import configure, data_of, recipe_table
@@ -45,6 +46,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     run_options.add_argument("--out", type=Path, metavar="DIR", help=f"run folder (default: a new one in {RUNS}/)")
     run_options.add_argument("--resume", type=Path, metavar="DIR", help="resume the run in this folder")
     add_config(parser, **dict.fromkeys((*RECIPE_KEYS, "data_root", "crop"), ""))
+    run_options.add_argument(
+        "--tensorboard",
+        type=Path,
+        metavar="DIR",
+        help="folder for the metrics of epochs as TensorBoard reads them",
+    )
     add_time_clock(parser)
     add_output(parser)
     parser.epilog = f"defaults that depend on the data set (as do inputs and classes of --net):\n{recipe_table()}"
@@ -53,6 +60,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train; exit code."""
     values = given_settings(arguments)
+    if arguments.tensorboard is not None:
+        check_tensorboard(arguments.tensorboard)
     if arguments.resume is not None:
         _check_resume(arguments, values)
         return _resume(arguments, values)

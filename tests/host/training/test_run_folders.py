@@ -25,7 +25,7 @@ from opzo.system import atomic
 
 
 def test_run_folder_holds_what_a_run_is(run: Path) -> None:
-    names = {"config.toml", "metrics.jsonl", "checkpoint.npz", "learning-curve.png", "figures.json"}
+    names = {"config.toml", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "learning-curve.png", "figures.json"}
     assert set(os.listdir(run)) == names
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2]
