@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.sample import Result
+from opzo.host.report.energy import EnergyLine, chip_energy
 from opzo.spec.formats import LOSS_FRAC_BITS
 from opzo.spec.network import Network
 from opzo.spec.protocol import Identity
@@ -73,6 +74,11 @@ class Tally:
     def cycles(self) -> int:
         """Clock cycles of the engine, counted or modelled."""
         return int(self.counters[Counter.TRAIN_CYCLES] + self.counters[Counter.TEST_CYCLES])
+
+    def energy(self, network: Network, identity: Identity) -> list[EnergyLine]:
+        """Estimate of the energy of a sample on the chip; ``identity`` is that of the device."""
+        lanes, weight_bits = identity.lanes, identity.weight_bits
+        return chip_energy(network, self.counters.tolist(), self.samples, lanes=lanes, weight_bits=weight_bits)
 
     def figures(self, network: Network, identity: Identity) -> dict[str, Any]:
         """All figures by name, for JSON; ``identity`` is that of the device."""

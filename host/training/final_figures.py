@@ -6,6 +6,7 @@ import opzo
 from opzo.host.data.data_sets import Data
 from opzo.host.driver.device import Device
 from opzo.host.driver.statistics import Tally, cycles_are
+from opzo.host.report.energy import total
 from opzo.host.training.bottleneck import bottleneck, describe_bottleneck
 from opzo.host.training.checkpoint import made_by
 from opzo.host.training.config import Config
@@ -63,6 +64,9 @@ def final_figures(
         "weight_updates_per_train_sample": trained["weight_updates_per_sample"],
         "events_per_train_sample": trained["events_per_sample"],
         "events_dropped": trained["events_dropped"],
+        # Estimates; energy of an epoch is missing in the metrics of earlier releases.
+        "energy_pj_per_train_sample": (row.get("energy_pj_per_sample") or {}).get("train"),
+        "energy_pj_per_test_sample": total(test.energy(config.network, identity)),
         "limit": bottleneck(
             trained["link_bytes_per_sample"],
             trained["cycles_per_sample"],

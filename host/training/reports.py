@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from opzo.host.driver.statistics import Tally
+from opzo.host.report.energy import total
 from opzo.host.training import health
 from opzo.host.training.config import Hyperparameters
 from opzo.spec.network import Network
@@ -72,6 +73,10 @@ class EpochReport:
             "samples_per_second": self.samples_per_second,
             "train": self.train.figures(network, identity),
             "test": self.test.figures(network, identity),
+            "energy_pj_per_sample": {
+                part: total(tally.energy(network, identity))
+                for part, tally in (("train", self.train), ("test", self.test))
+            },
             "health": asdict(health.Health.of(self.train, network, self.rule, identity.lanes)),
         }
 

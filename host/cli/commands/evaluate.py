@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from opzo.host.cli.output import print_json
 from opzo.host.cli.trained_run import TrainedRun, add_run, add_run_config
 from opzo.host.data.class_names import class_text
 from opzo.host.report.confusion_table import class_accuracies, confusion_table
+from opzo.host.report.energy import energy_figures, energy_table, float_energy
 from opzo.host.training.evaluation import evaluate
 from opzo.spec.neurons import in_words
 
@@ -20,6 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_run_config(parser, "data")
     add_output(parser)
+    parser.add_argument(
+        "--energy", action="store_true", help="also print an estimate of the energy of a sample (--json always has it)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         tally = evaluate(device, network, trained.samples, answered=answered)
         identity, repeats = device.identity, device.repeats
     figures = tally.figures(network, identity)
+    chip, cpu = tally.energy(network, identity), float_energy(network)
     # The name contains the set, as in the figures of opzo train.
     figures = {f"{arguments.set}_accuracy": figures.pop("accuracy")} | figures | {"link_repeats": repeats}
     if arguments.json:
@@ -56,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             "class_accuracy": class_accuracies(confusion),
             "confusion": confusion.tolist(),
         }
-        print_json(facts | figures)
+        print_json(facts | figures | {"energy": energy_figures(chip, cpu)})
     else:
         rates = " ".join(f"{rate:.3f}" for rate in figures["firing_rates"])
         print(f"accuracy {tally.accuracy:.2%} on {tally.samples} samples ({arguments.set} set of {config.data})")
@@ -64,5 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"firing rates {rates} spikes per neuron and time step")
         print(f"{figures['cycles_per_sample']:,.0f} {figures['cycles']} cycles per sample")
         classes = [class_text(label, names) for label in range(network.classes)]
-        print("\n".join(confusion_table(confusion, classes, shutil.get_terminal_size().columns)))
+        columns = shutil.get_terminal_size().columns
+        print("\n".join(confusion_table(confusion, classes, columns)))
+        if arguments.energy:
+            for line in energy_table(chip, cpu):
+                print("\n".join(wrap(line, columns, drop_whitespace=False, subsequent_indent="  ")))
     return 0
