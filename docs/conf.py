@@ -27,7 +27,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 
 nb_execution_mode = "force"
-nb_execution_timeout = 120
+nb_execution_timeout = 400
 nb_execution_raise_on_error = True
 # A tutorial runs in its folder and leaves nothing there.
 nb_execution_in_temp = True

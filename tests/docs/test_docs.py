@@ -1,5 +1,6 @@
 """Paths, links and commands that README, docs and source files name exist; the picture is its script's."""
 
+import json
 import re
 import sys
 from dataclasses import fields
@@ -11,7 +12,12 @@ from opzo.host.cli.main import COMMANDS
 from opzo.host.training.config import Hyperparameters
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *TUTORIALS,
+]
 FOLDERS = (
     "bench",
     "boards",
@@ -84,6 +90,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_that_a_page_names_exist(page: Path) -> None:
     named = set(re.findall(r"(?:^|`|/|&& )opzo ([a-z]+)\b", page.read_text(), re.MULTILINE))
     assert sorted(named - set(COMMANDS)) == []
+
+
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda tutorial: tutorial.name)
+def test_tutorials_are_stored_without_outputs(tutorial: Path) -> None:
+    cells = json.loads(tutorial.read_text())["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
 def test_the_table_of_settings_has_all_with_their_defaults() -> None:
