@@ -6,7 +6,7 @@ import re
 import opzo
 from opzo.host.cli.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from opzo.host.cli.output import log
-from opzo.host.cli.parser import Parser, add_commands
+from opzo.host.cli.parser import HelpFormatter, Parser, add_commands
 from opzo.spec.errors import ChoiceError, LinkError, OpzoError, ToolError
 from opzo.spec.messages import printable
 from opzo.system.standard_streams import Output, ended_by_signals, standard_streams
@@ -29,6 +29,7 @@ COMMANDS = {
     "flash": ("commands.flash", "program a board with a bitstream"),
     "ports": ("commands.ports", "list serial ports and the boards behind them"),
     "doctor": ("commands.doctor", "check this machine: what works, and what to install"),
+    "completion": ("commands.completion", "print a script with which a shell completes commands and options"),
     "reference": ("commands.reference", "train and compare the methods of the paper in floating point"),
     "selftest": ("commands.selftest", "test a device, bit for bit"),
     "simulate": ("commands.simulate", "expose a simulated device as a pseudo-terminal"),
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str] | None, stdout: Output) -> int:
     try:
         try:
-            arguments = _parser().parse_args(argv)
+            arguments = opzo_parser().parse_args(argv)
             _configure_logging(verbose=arguments.verbose, quiet=arguments.quiet)
             code: int = arguments.run_command(arguments)
             return code
@@ -71,8 +72,14 @@ def _run(argv: list[str] | None, stdout: Output) -> int:
         return INTERRUPTED
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="opzo", description="Train spiking neural networks on the chip.")
+def opzo_parser() -> Parser:
+    """Parser of ``opzo`` with all its subcommands."""
+    parser = Parser(
+        prog="opzo",
+        description="Train spiking neural networks on the chip.",
+        epilog="opzo COMMAND --help: options of a command. opzo doctor: what works on this machine.",
+        formatter_class=HelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"opzo {opzo.__version__}")
     add_commands(parser, COMMANDS, "run_command")
     return parser

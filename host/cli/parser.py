@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import NoReturn
 
+from opzo.host.cli.exit_codes import DONE
 from opzo.host.training.config import meant
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import did_you_mean
@@ -52,9 +53,16 @@ def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, tuple[s
         Name of each to its module in ``opzo.host.cli`` and its help text. The module has ``add``, which adds options to
         a parser, and ``run``.
     dest : str
-        Attribute of the parsed arguments that gets ``run`` of the chosen command.
+        Attribute of the parsed arguments that gets ``run`` of the chosen command; without a command, a function that
+        prints the help of ``parser``.
     """
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def overview(arguments: argparse.Namespace) -> int:
+        parser.print_help()
+        return DONE
+
+    parser.set_defaults(program=parser.prog, verbose=False, quiet=False, **{dest: overview})
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, (module_name, text) in commands.items():
         module = import_module(f"opzo.host.cli.{module_name}")
         command = subparsers.add_parser(
