@@ -20,6 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from opzo import plot
     from opzo.host.api.classifier import Classifier
     from opzo.host.api.model import Model
     from opzo.host.api.opening import connect, load_data
@@ -85,11 +86,14 @@ __all__ = [
     "Stream",
     "connect",
     "load_data",
+    "plot",
     "set_verbose",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name == "plot":
+        return import_module("opzo.plot")
     if name not in _HOMES:
         raise AttributeError(f"module 'opzo' has no attribute '{name}'")
     value: object = getattr(import_module(f"opzo.{_HOMES[name]}"), name)
