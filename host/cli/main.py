@@ -77,7 +77,7 @@ def opzo_parser() -> Parser:
     parser = Parser(
         prog="opzo",
         description="Train spiking neural networks on the chip.",
-        epilog="opzo COMMAND --help: options of a command. opzo doctor: what works on this machine.",
+        epilog="opzo COMMAND --help lists its options; opzo doctor checks this machine.",
         formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"opzo {opzo.__version__}")
