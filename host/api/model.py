@@ -26,6 +26,7 @@ from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.configure import learning_recipe
 from opzo.host.training.old_names import renamed_arguments
+from opzo.host.training.prediction import probabilities
 from opzo.host.training.run_folder import checkpoint_path
 from opzo.host.training.schedule_registers import STREAM_RATE, stream_registers
 from opzo.host.training.trainer import Trainer
@@ -240,10 +241,7 @@ class Model:
         the device's loss, which takes the softmax of each time step. So it is the geometric mean of the probabilities
         of the time steps, normalised. They are not calibrated on other data.
         """
-        readouts = self.decision_function(x) / self.network.steps
-        powers = np.exp(readouts - readouts.max(axis=1, keepdims=True))
-        probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-        return probabilities
+        return probabilities(self.decision_function(x) / self.network.steps)
 
     def score(self, x: Given, y: ArrayLike | None = None) -> float:
         """Share of samples whose class is predicted correctly, 0..1; ``x`` and ``y`` as in `evaluate`."""
