@@ -12,6 +12,7 @@ from opzo.host.cli.options import add_output, given_settings
 from opzo.host.cli.output import log, print_json
 from opzo.host.cli.trained_run import TrainedRun, add_run, add_run_config
 from opzo.host.training.prediction import Prediction, predictions
+from opzo.spec.messages import printable
 from opzo.system.atomic import check_output, write_atomically
 
 Record = dict[str, Any]
@@ -89,6 +90,8 @@ def _csv_lines(records: Iterator[Record]) -> Iterator[str]:
     """Lines of a CSV file with a header; the probability of class k is in column ``p_k``."""
     for record in records:
         cells = {key: value for key, value in record.items() if key != "probabilities"}
+        # Names come from files; a terminal must only show them.
+        cells["name"] = printable(cells["name"])
         shares = [f"{value:.{DIGITS}f}" for value in record["probabilities"]]
         if record["sample"] == 0:
             yield _csv_line([*cells, *(f"p_{label}" for label in range(len(shares)))])

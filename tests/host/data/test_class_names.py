@@ -63,6 +63,10 @@ def test_names_go_from_the_event_file_into_the_checkpoint_and_onto_the_screen(
     shown = capsys.readouterr().out
     for label, accuracy in enumerate(figures["class_accuracy"]):
         assert re.search(rf"^{re.escape(class_text(label, NAMES))} +{accuracy:.2%}", shown, re.MULTILINE)
+    assert main(["predict", str(path), str(data_file)]) == 0
+    table = capsys.readouterr().out
+    assert set(table.splitlines()[1].split(",")[2:3]) <= {"fist", "palm", r"\x1b[1mwave"}
+    assert "\x1b" not in table
     assert main(["data", "show", str(data_file)]) == 0
     shown = capsys.readouterr().out
     assert "'0 (fist)': 1" in shown
