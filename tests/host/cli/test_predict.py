@@ -29,13 +29,14 @@ def test_csv_in_a_pipe_has_a_line_for_each_sample(run: Path, data: str) -> None:
     assert list(rows[0]) == ["sample", "class", "name", "label", "p_0", "p_1", "p_2"]
     assert [row["sample"] for row in rows] == [str(sample) for sample in range(60)]
     samples = load_data(data).test
-    predicted = Model.load(run, "golden").predict(samples)
+    model = Model.load(run, "golden")
+    predicted = model.predict(samples)
     assert [int(row["class"]) for row in rows] == predicted.tolist()
+    shares = [[float(row[f"p_{label}"]) for label in range(3)] for row in rows]
+    np.testing.assert_allclose(shares, model.predict_proba(samples), atol=1e-6)
     assert [int(row["label"]) for row in rows] == samples.y.tolist()
-    for row in rows:
-        shares = [float(row[f"p_{label}"]) for label in range(3)]
-        assert sum(shares) == pytest.approx(1, abs=1e-5)
-        assert shares[int(row["class"])] == max(shares)
+    np.testing.assert_allclose(np.sum(shares, axis=1), 1, atol=1e-5)
+    assert np.argmax(shares, axis=1).tolist() == predicted.tolist()
     accuracy = np.mean(predicted == samples.y)
     assert f"60 samples of {data}, accuracy {accuracy:.2%}" in process.stderr
 
