@@ -42,6 +42,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def _homes() -> dict[str, str]:
     """Public name of each name that a type annotation or a docstring gives, with its module or without."""
     values = {name: getattr(opzo, name) for name in opzo.__all__}
+    values |= {f"plot.{name}": getattr(opzo.plot, name) for name in opzo.plot.__all__}
     full = {f"{value.__module__}.{value.__qualname__}": f"opzo.{name}" for name, value in values.items()}
     return full | {name: f"opzo.{name}" for name in values}
 

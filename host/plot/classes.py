@@ -33,7 +33,7 @@ def confusion(
     ----------
     model : Model, or int array (classes, classes)
         A model, which is tested on samples; or the numbers of samples, a row for each label and a column for each
-        prediction, as `sklearn.metrics.confusion_matrix` has them.
+        prediction, as ``sklearn.metrics.confusion_matrix`` has them.
     x, y
         Labelled samples for the model, as in `Model.evaluate`; a data set is used by its test part.
     names : sequence of str or None

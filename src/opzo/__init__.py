@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from opzo import plot
+    from opzo import plot as plot
     from opzo.host.api.classifier import Classifier
     from opzo.host.api.model import Model
     from opzo.host.api.opening import connect, load_data
@@ -86,13 +86,13 @@ __all__ = [
     "Stream",
     "connect",
     "load_data",
-    "plot",
     "set_verbose",
 ]
 
 
 def __getattr__(name: str) -> object:
     if name == "plot":
+        # A module, so not among the names above.
         return import_module("opzo.plot")
     if name not in _HOMES:
         raise AttributeError(f"module 'opzo' has no attribute '{name}'")
@@ -102,4 +102,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "plot"})
