@@ -33,8 +33,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser)
     parser.epilog = (
-        "With --net, cells and training samples/s are estimates before a build,\n"
-        "for frames with the activity of networks trained on MNIST, at the board's default clock."
+        "With --net, cells and training samples/s are estimates before a build: for\n"
+        "frames, with the activity of networks trained on MNIST, at the default clock."
     )
 
 
