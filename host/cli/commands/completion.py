@@ -42,8 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("shell", choices=SHELLS, help="shell that reads the script")
     parser.epilog = (
-        'bash:  eval "$(opzo completion bash)"  in ~/.bashrc, or write it to a file once and source that\n'
-        "zsh:   opzo completion zsh > _opzo  in a folder of $fpath"
+        'bash:  eval "$(opzo completion bash)"  in ~/.bashrc\nzsh:   opzo completion zsh > _opzo  in a folder of $fpath'
     )
 
 

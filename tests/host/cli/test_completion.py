@@ -62,6 +62,16 @@ def test_zsh_gets_a_script_with_the_names_of_data_sets(capsys: pytest.CaptureFix
     assert f"compadd -- {' '.join(DATA_SETS)}; _files;" in script
 
 
+@pytest.mark.parametrize("command", ["predict", "boards", "doctor", "completion"])
+def test_help_fits_80_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("command", [[], ["data"], ["reference"]])
 def test_without_a_command_the_overview_is_printed(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command) == 0
