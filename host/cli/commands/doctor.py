@@ -17,7 +17,7 @@ INDENT = max(map(len, STATES.values())) + 2
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_output(parser)
-    parser.epilog = "Exit code 0 if opzo works with --device golden, else 1. Other parts are optional."
+    parser.epilog = "Exit code 0 if opzo works with --device golden, else 1; the rest is optional."
 
 
 def run(arguments: argparse.Namespace) -> int:
