@@ -6,7 +6,6 @@
 
 #include "error.h"
 #include "feedback.h"
-#include "update.h"
 
 // Sum over the positions of each block, by block, then word.
 template <typename Values>
@@ -15,7 +14,7 @@ void Engine::block_sums(const Layer& layer, const Values* values, Word* sums) co
     for (const int block : layer.geometry->block)
         for (int w = 0; w < layer.position_words; w++) {
             Word& sum = sums[block * layer.position_words + w];
-            const Values& each = *values++;
+            const auto each = widened((values++)->lane);
             for (int j = 0; j < P; j++) sum[j] += each[j];
         }
 }
@@ -30,8 +29,10 @@ void Engine::readout_of_blocks(const Layer& layer, const Word* spike_sums, int64
         for (int word = begin; word < std::min(words, begin + fits); word++) {
             const int16_t* entry = row(layer.feedback_base + word * layer.entry_sets * classes);
             const Word spikes = spike_sums[word];
-            for (int k = 0; k < classes; k++, entry += P)
-                for (int j = 0; j < P; j++) sums[k][j] += entry[j] * spikes[j];
+            for (int k = 0; k < classes; k++, entry += P) {
+                const auto wide = widened(entry);
+                for (int j = 0; j < P; j++) sums[k][j] += wide[j] * spikes[j];
+            }
         }
         for (int k = 0; k < classes; k++)
             for (int j = 0; j < P; j++) totals[k] += sums[k][j];
@@ -53,32 +54,29 @@ void Engine::local_readout_of_blocks(int index, int step) {
 }
 
 // Contribution of the local readout to the feedback sum of one word of a block; also updates its entries.
-uint64_t Engine::local_feedback_of_block(const Hidden& h, int step, int word, Word& total) {
+void Engine::local_feedback_of_block(const Hidden& h, int step, int word, Word& total, SaturatedRows& saturated) {
     int16_t* entry = row(h.layer.feedback_base + word * h.layer.entry_sets * classes);
     const Word& spikes = h.spike_sums[step * h.layer.block_words() + word];
     const int bits = h.layer.block_bits(), shift = h.layer.local_shift;
-    uint64_t saturated = 0;
     for (int k = 0; k < classes; k++, entry += P) {
         const int32_t error = h.local_errors[step][k];
         add_feedback(total, entry, shift, error);
         Word update;
         for (int j = 0; j < P; j++) update[j] = spikes[j] * error >> bits;
-        saturated += update_row(entry, update, 0, lfsrs.draw());
+        update_row(entry, update, 0, lfsrs.draw(), saturated.next());
     }
-    return saturated;
 }
 
 // Move the entries of one word of a block along the noise: M += z (o[t-1] - o[t]) (paper eq. 7), z of the even step.
-uint64_t Engine::move_entries(int16_t* entry, const Layer& layer, const Word& signs, const int32_t* differences) {
+void Engine::move_entries(int16_t* entry, const Layer& layer, const Word& signs, const int32_t* differences,
+                          SaturatedRows& saturated) {
     static_assert(MEMBRANE_WIDTH + DIFFERENCE_SHIFT + 2 * BLOCK_SHIFT_MAX < 31, "the product fits 32 bits");
     const int bits = layer.block_bits() / 2, leak_shift = static_cast<int>(reg(REG_LEAK_SHIFT));
-    uint64_t saturated = 0;
     for (int k = 0; k < classes; k++, entry += P) {
         Word update;
         for (int j = 0; j < P; j++) update[j] = -signs[j] * differences[k] >> bits;
-        saturated += update_row(entry, update, leak_shift, lfsrs.draw());
+        update_row(entry, update, leak_shift, lfsrs.draw(), saturated.next());
     }
-    return saturated;
 }
 
 // Feedback sums that the positions of a block share, by block, then word, into ``shared``.
@@ -96,11 +94,11 @@ void Engine::share_feedback(int index, int step) {
         block_sums(layer, &h.signs[step * layer.words], sign_sums.data());
     }
     int64_t size = 0;
-    uint64_t saturated = 0;
+    SaturatedRows saturated;
     shared.assign(words, Word{});
     for (int word = 0; word < words; word++) {
         Word& total = shared[word];
-        if (local) saturated += local_feedback_of_block(h, step, word, total);
+        if (local) local_feedback_of_block(h, step, word, total, saturated);
         // Lanes without a neuron have no noise.
         Word signs;
         if (momentum)
@@ -113,11 +111,11 @@ void Engine::share_feedback(int index, int step) {
                 add_feedback(total, entry, shift, m.errors[k]);
                 if (measured) size += entry[0] < 0 ? -entry[0] : entry[0];
             }
-            if (momentum) saturated += move_entries(entries, layer, signs, m.differences);
+            if (momentum) move_entries(entries, layer, signs, m.differences, saturated);
         }
         for (int j = 0; j < P; j++) total[j] = saturate<BLOCK_SUM_WIDTH>(total[j] >> BLOCK_SUM_SHIFT) << BLOCK_SUM_SHIFT;
     }
-    count(COUNT_FEEDBACK_SATURATIONS, saturated);
+    count(COUNT_FEEDBACK_SATURATIONS, saturated.count());
     count_work(COUNT_FEEDBACK, words * classes * (matrices + local));
     if (matrices && measured) h.shift = feedback_shift(size, static_cast<int64_t>(words) * matrices * classes);
 }
@@ -134,8 +132,10 @@ void Engine::feedback_of_blocks(int index, int step) {
     for (const int block : layer.geometry->block)
         for (int w = 0; w < layer.position_words; w++, n++) {
             Word total = shared[block * layer.position_words + w];
-            if (from_loss)
-                for (int j = 0; j < P; j++) total[j] += h.signs[n][j] * loss;
+            if (from_loss) {
+                const auto sign = widened(h.signs[n].lane);
+                for (int j = 0; j < P; j++) total[j] += sign[j] * loss;
+            }
             saturated += credit(total, h.surrogate[n], h.spikes[n], activity, layer.valid(w), h.credits[n]);
         }
     count(COUNT_CREDIT_SATURATIONS, saturated);

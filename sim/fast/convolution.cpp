@@ -6,7 +6,6 @@
 
 #include "gradient.h"
 #include "integrate.h"
-#include "update.h"
 
 // Input currents of ``Count`` words of a position from spikes, without saturation; the words share the walk.
 //
@@ -21,8 +20,10 @@ static void sum_spikes(const Windows& windows, const Geometry& geometry, int p, 
         for (int n = windows.starts[span.begin]; n < end; n++) {
             const int16_t* weights = base + (windows.address[n] - span.base) * P;
 #pragma GCC unroll 4
-            for (int w = 0; w < Count; w++)
-                for (int j = 0; j < P; j++) sum[w][j] += weights[w * rows * P + j];
+            for (int w = 0; w < Count; w++) {
+                const auto wide = widened(weights + w * rows * P);
+                for (int j = 0; j < P; j++) sum[w][j] += wide[j];
+            }
         }
     }
     for (int w = 0; w < Count; w++)
@@ -43,7 +44,8 @@ static ValueSum sum_values(const Windows& windows, const Geometry& geometry, int
             if (left-- == 0) sum.add(part), part = Word{}, left = SAFE_ROWS - 1;
             const int16_t* weights = base + (windows.address[n] - span.base) * P;
             const int32_t factor = factors[n];
-            for (int j = 0; j < P; j++) part[j] += weights[j] * factor >> PRODUCT_SHIFT;
+            const auto wide = widened(weights);
+            for (int j = 0; j < P; j++) part[j] += wide[j] * factor >> PRODUCT_SHIFT;
         }
     }
     sum.add(part);
@@ -103,8 +105,7 @@ void Engine::list_neurons(int index) {
         factors.assign(input.values, input.values + input.count);
         return;
     }
-    neurons = below.active;
-    std::sort(neurons.begin(), neurons.end());
+    below.list(index ? hidden[index - 1].layer.words : (static_cast<int>(reg(REG_INPUTS)) + P - 1) / P, neurons);
     spiked.resize(neurons.size()), factors.resize(neurons.size());
     for (size_t n = 0; n < neurons.size(); n++) {
         const int i = neurons[n];
@@ -217,7 +218,7 @@ void Engine::learn_map(int index, const std::vector<Word>& credits) {
     for (int part = 0; part < parts; part++)
         for (int p = part; p < geometry.shape.below.positions(); p += parts)
             for (int n = windows.starts[p]; n < windows.starts[p + 1]; n++) order.push_back(n);
-    uint64_t saturated = 0;
+    SaturatedRows saturated;
     for (int w = 0; w < to.words; w++) {
         Word credit, bias;
         prepare_updates(&credits[w], to.words, false, credit, bias);
@@ -227,12 +228,12 @@ void Engine::learn_map(int index, const std::vector<Word>& credits) {
             update_of(n, false, credit, update);
             if (pool)
                 for (int j = 0; j < P; j++) update[j] = (update[j] + (1 << (CELL_BITS - 1))) >> CELL_BITS;
-            saturated += update_row(base + windows.address[n] * P, update, decay_shift, lfsrs.draw());
+            update_row(base + windows.address[n] * P, update, decay_shift, lfsrs.draw(), saturated.next());
         }
-        saturated += update_row(base + (to.rows - 1) * P, bias, decay_shift, lfsrs.draw());
+        update_row(base + (to.rows - 1) * P, bias, decay_shift, lfsrs.draw(), saturated.next());
     }
     count_work(COUNT_LEARN, to.words * (neurons.size() + 1));
-    count(COUNT_WEIGHT_SATURATIONS, saturated);
+    count(COUNT_WEIGHT_SATURATIONS, saturated.count());
 }
 
 // Change the weights of a convolution by its gradients, and clear these.
@@ -240,16 +241,17 @@ void Engine::apply_gradients(const Layer& to) {
     const int words = to.position_words * to.rows, decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
     int64_t& magnitude = core->registers[LAYER_REGISTERS + LAYER_STRIDE * to.slot + LAYER_MAGNITUDE];
     const int shift = gradient_shift(magnitude, words, reg(REG_CONVOLUTION_RATE));
-    uint64_t total = 0, saturated = 0;
+    uint64_t total = 0;
+    SaturatedRows saturated;
     int32_t* gradients = core->gradients + static_cast<size_t>(to.gradient_base) * P;
     for (int n = 0; n < words; n++, gradients += P) {
         total += gradients[0] < 0 ? -static_cast<int64_t>(gradients[0]) : gradients[0];
         Word update;
         gradient_step(gradients, shift, update);
-        saturated += update_row(row(to.weight_base + n), update, decay_shift, lfsrs.draw());
+        update_row(row(to.weight_base + n), update, decay_shift, lfsrs.draw(), saturated.next());
         std::fill(gradients, gradients + P, 0);
     }
     magnitude = magnitude_after(magnitude, total);
     count_work(COUNT_LEARN, words);
-    count(COUNT_WEIGHT_SATURATIONS, saturated);
+    count(COUNT_WEIGHT_SATURATIONS, saturated.count());
 }

@@ -57,7 +57,7 @@ void Engine::begin(bool fresh, bool decision) {
         for (int w = 0; w < h.layer.words; w++)
             for (int j = 0; j < P; j++) {
                 const size_t n = base + w * P + j;
-                h.v[w][j] = fresh ? 0 : static_cast<int32_t>(core->membrane[n]);
+                h.v[w][j] = fresh ? 0 : core->membrane[n];
                 h.sign[w][j] = !fresh && core->negative[n] ? -1 : 1;
             }
         traces[index].trace = core->trace + base, traces[index].history = core->history + base;

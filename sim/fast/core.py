@@ -73,6 +73,7 @@ class FastCore(GoldenCore):
         self._engine = self._library.opzo_fast_new()
         super().__init__(limits)
         self.memory = np.zeros((limits.rows, limits.lanes), np.int16)
+        self.membrane = self.membrane.astype(np.int32)
         self.registers: SharedRegisters = SharedRegisters(self.registers)
         changed = [int(Reg.SAMPLES), int(Reg.PENDING)]
         for field in (LayerReg.FEEDBACK_SHIFT, LayerReg.MAGNITUDE):

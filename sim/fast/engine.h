@@ -15,6 +15,7 @@
 #include "lfsr.h"
 #include "state.h"
 #include "traces.h"
+#include "update.h"
 
 // One of the feedback matrices of a layer.
 struct Matrix {
@@ -86,7 +87,7 @@ class Engine {
     void feedback(int index, int step);
     void local_errors(int index, int step, const int32_t* o);
     int find_matrices(const Layer& from, int step, Matrix* found) const;
-    Word local_feedback(Hidden& h, int step, int word);
+    Word local_feedback(Hidden& h, int step, int word, SaturatedRows& saturated);
     void learn_spikes(const Layer& to, const Traces& below, bool graded, const std::vector<Word>& credits);
     void learn_frame(const Hidden& h);
     int stride(int index) const;
@@ -104,8 +105,9 @@ class Engine {
     void block_sums(const Layer& layer, const Values* values, Word* sums) const;
     void readout_of_blocks(const Layer& layer, const Word* spike_sums, int64_t* totals) const;
     void local_readout_of_blocks(int index, int step);
-    uint64_t local_feedback_of_block(const Hidden& h, int step, int word, Word& total);
-    uint64_t move_entries(int16_t* entry, const Layer& layer, const Word& signs, const int32_t* differences);
+    void local_feedback_of_block(const Hidden& h, int step, int word, Word& total, SaturatedRows& saturated);
+    void move_entries(int16_t* entry, const Layer& layer, const Word& signs, const int32_t* differences,
+                      SaturatedRows& saturated);
     void share_feedback(int index, int step);
     void feedback_of_blocks(int index, int step);
 };

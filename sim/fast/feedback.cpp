@@ -6,7 +6,6 @@
 
 #include "error.h"
 #include "feedback.h"
-#include "update.h"
 
 // Error of a layer's local readout.
 void Engine::local_readout(int index, int step) {
@@ -46,16 +45,16 @@ int Engine::find_matrices(const Layer& from, int step, Matrix* found) const {
 }
 
 // Contribution of the local readout to the feedback sum of one word; also updates its entries.
-Word Engine::local_feedback(Hidden& h, int step, int word) {
+Word Engine::local_feedback(Hidden& h, int step, int word, SaturatedRows& saturated) {
     Word total{};
-    const auto& spikes = h.spikes[step * h.layer.words + word];
+    const auto spikes = widened(h.spikes[step * h.layer.words + word].lane);
     int16_t* entry = row(h.layer.feedback_base + word * h.layer.entry_sets * classes);
     for (int k = 0; k < classes; k++, entry += P) {
         const int32_t error = h.local_errors[step][k];
         Word update;
         add_feedback(total, entry, h.layer.local_shift, error);
-        for (int j = 0; j < P; j++) update[j] = spikes[j] ? error : 0;
-        if (update_row(entry, update, 0, lfsrs.draw())) count(COUNT_FEEDBACK_SATURATIONS, 1);
+        for (int j = 0; j < P; j++) update[j] = -spikes[j] & error;
+        update_row(entry, update, 0, lfsrs.draw(), saturated.next());
     }
     count_work(COUNT_FEEDBACK, classes);
     return total;
@@ -71,11 +70,12 @@ void Engine::feedback(int index, int step) {
     Matrix used[2];
     const int matrices = find_matrices(h.layer, step, used);
     int64_t size = 0;
+    SaturatedRows saturated;
     for (int w = 0; w < h.layer.words; w++) {
         const Word& valid = h.layer.valid(w);
-        const Word& sign = h.signs[step * h.layer.words + w];
+        const auto sign = widened(h.signs[step * h.layer.words + w].lane);
         const bool local = h.layer.local_shift;
-        Word total = local ? local_feedback(h, step, w) : Word{};
+        Word total = local ? local_feedback(h, step, w, saturated) : Word{};
         if (from_loss) {
             const int32_t loss = std::min(losses[step] >> ZO_LOSS_SHIFT, ERROR_MAX) * rate;
             for (int j = 0; j < P; j++) total[j] += turn * sign[j] * ZO_FACTOR * loss;
@@ -92,16 +92,16 @@ void Engine::feedback(int index, int step) {
                     // M += z (o[t-1] - o[t]) (paper eq. 7), z of the even step.
                     Word update;
                     for (int j = 0; j < P; j++) update[j] = direction[j] * m.differences[k];
-                    if (update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT)), lfsrs.draw()))
-                        count(COUNT_FEEDBACK_SATURATIONS, 1);
+                    update_row(entry, update, static_cast<int>(reg(REG_LEAK_SHIFT)), lfsrs.draw(), saturated.next());
                 }
             }
         }
         const auto& spikes = h.spikes[step * h.layer.words + w];
         const auto& surrogate = h.surrogate[step * h.layer.words + w];
-        const bool saturated = credit(total, surrogate, spikes, activity, valid, h.credits[step * h.layer.words + w]);
-        if (saturated) count(COUNT_CREDIT_SATURATIONS, 1);
+        const bool limited = credit(total, surrogate, spikes, activity, valid, h.credits[step * h.layer.words + w]);
+        if (limited) count(COUNT_CREDIT_SATURATIONS, 1);
     }
+    count(COUNT_FEEDBACK_SATURATIONS, saturated.count());
     const int entries = h.layer.words * (from_loss ? 1 : matrices * classes);
     count_work(COUNT_FEEDBACK, entries);
     if (!from_loss && refresh && step == 0) h.shift = feedback_shift(size, entries);

@@ -8,12 +8,14 @@
 #include "lanes.h"
 
 // One word; ``leaked`` gives the potential after the leak, ``reset`` is the number of the reset, ``amplitude`` times
-// ``sign`` the noise. Returns whether a potential saturated; only ``valid`` lanes (all bits set, others 0) count and
+// ``signs`` the noise. Returns whether a potential saturated; only ``valid`` lanes (all bits set, others 0) count and
 // spike.
 template <typename Leaked>
-bool fire_leaked(Leaked leaked, int reset, Word& __restrict v, const Word& current, const Word& sign, int amplitude,
+bool fire_leaked(Leaked leaked, int reset, Word& __restrict v, const Word& current, const Signs& signs, int amplitude,
                  const Word& valid, Spikes& __restrict spikes, Lanes<uint8_t>& __restrict surrogate) {
     const int32_t to_zero = reset == RESET_ZERO ? -1 : 0, threshold = THRESHOLD & ~to_zero;
+    const auto sign = widened(signs.lane);
+    Wide<uint8_t> fired, codes;
     int32_t saturated = 0;
     for (int j = 0; j < P; j++) {
         const int32_t exact = leaked(v[j]) + current[j];
@@ -22,9 +24,11 @@ bool fire_leaked(Leaked leaked, int reset, Word& __restrict v, const Word& curre
         const int32_t distance = u - THRESHOLD;
         const int32_t spike = ~(distance + sign[j] * amplitude) >> 31 & valid[j];
         v[j] = u - (spike & (threshold | (u & to_zero)));
-        spikes[j] = spike & 1;
-        surrogate[j] = std::min(std::abs(distance) >> SURROGATE_SHIFT, SURROGATE_OFF);
+        fired[j] = spike & 1;
+        codes[j] = std::min(std::abs(distance) >> SURROGATE_SHIFT, SURROGATE_OFF);
     }
+    narrow(fired, spikes);
+    narrow(codes, surrogate);
     return saturated;
 }
 

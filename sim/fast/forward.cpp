@@ -100,7 +100,8 @@ void Engine::draw_signs(Hidden& h, int step) {
     for (int w = 0; w < h.layer.words; w++) {
         if (noise && !odd(step)) {
             const Draw& fresh = lfsrs.draw();
-            for (int j = 0; j < P; j++) h.sign[w][j] = 2 * (fresh[j] >> (DRAW_BITS - 1)) - 1;
+            // 1 where the highest bit is set.
+            for (int j = 0; j < P; j++) h.sign[w][j] = (static_cast<int16_t>(~fresh[j]) >> (DRAW_BITS - 1)) | 1;
         }
         h.signs[step * h.layer.words + w] = h.sign[w];
     }

@@ -11,8 +11,8 @@
 struct Hidden {
     Layer layer;
     std::vector<Word> v, current;
-    std::vector<Word> sign;   // +-1 of the noise in the last even step, by word
-    std::vector<Word> signs;  // in the pair's even step
+    std::vector<Signs> sign;   // of the noise in the last even step, by word
+    std::vector<Signs> signs;  // in the pair's even step
     std::vector<Spikes> spikes;
     std::vector<Lanes<uint8_t>> surrogate;
     std::vector<Word> credits;

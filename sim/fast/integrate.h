@@ -38,7 +38,8 @@ inline bool integrate_values(const int16_t* base, const int* rows, const int* va
             const int16_t* w = base + rows[n] * P;
             if (n + AHEAD < count) prefetch(base + rows[n + AHEAD] * P);
             const int32_t x = values[n];
-            for (int j = 0; j < P; j++) part[j] += w[j] * x >> PRODUCT_SHIFT;
+            const auto wide = widened(w);
+            for (int j = 0; j < P; j++) part[j] += wide[j] * x >> PRODUCT_SHIFT;
         }
         sum.add(part);
     }
@@ -55,7 +56,8 @@ inline bool integrate_spikes(const int16_t* base, const int* rows, size_t count,
     for (size_t n = 0; n < count; n++) {
         const int16_t* w = base + rows[n] * P;
         if (n + AHEAD < count) prefetch(base + rows[n + AHEAD] * P);
-        for (int j = 0; j < P; j++) sum[j] += w[j];
+        const auto wide = widened(w);
+        for (int j = 0; j < P; j++) sum[j] += wide[j];
     }
     return saturate_word<MEMBRANE_WIDTH>(sum, current, valid);
 }

@@ -6,21 +6,57 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "spec.h"
 
 constexpr int P = LANES;
 
-// One value a lane; at least eight, so that spikes can be read as 64-bit integers.
+constexpr int STORED = std::max(P, 8);  // lanes, so that eight spikes can be read as a 64-bit integer
+
+// One value a lane.
 template <typename T>
-struct alignas(64) Lanes {
-    T lane[P < 8 ? 8 : P];
+struct alignas(std::min<size_t>(64, STORED * sizeof(T))) Lanes {
+    T lane[STORED];
     T& operator[](int j) { return lane[j]; }
     const T& operator[](int j) const { return lane[j]; }
 };
 
 using Word = Lanes<int32_t>;
 using Spikes = Lanes<uint8_t>;  // 0 or 1
+using Signs = Lanes<int8_t>;    // -1 or 1
+
+// Lanes of another width that a loop over words reads or writes. GCC works on only four lanes at a time in a loop of mixed
+// widths over 16 lanes or fewer; 16 assignments in a row it converts at once. More lanes it converts in the loop.
+constexpr bool CONVERTED = P <= 16;
+
+template <typename T>
+using Wide = std::conditional_t<CONVERTED, Word, Lanes<T>>;
+
+template <typename From, typename To, size_t... J>
+inline void convert(const From* from, To* to, std::index_sequence<J...>) {
+    ((to[J] = static_cast<To>(from[J])), ...);
+}
+
+template <typename T>
+inline auto widened(const T* from) {
+    if constexpr (CONVERTED) {
+        Word word;
+        convert(from, word.lane, std::make_index_sequence<P>());
+        return word;
+    } else {
+        return from;
+    }
+}
+
+template <typename T>
+inline void narrow(const Wide<T>& from, Lanes<T>& to) {
+    if constexpr (CONVERTED)
+        convert(from.lane, to.lane, std::make_index_sequence<P>());
+    else
+        to = from;
+}
 
 // Product of two fractions of 15 bits, rounded half up; one instruction on most processors.
 inline int16_t multiply_round(int16_t a, int16_t b) { return ((a * b >> 14) + 1) >> 1; }

@@ -2,12 +2,10 @@
 
 #include "engine.h"
 
-#include "update.h"
-
 // Update the weights of the active rows below; the bias row spiked in every step.
 void Engine::learn_spikes(const Layer& to, const Traces& below, bool graded, const std::vector<Word>& credits) {
     const int decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
-    uint64_t saturated = 0;
+    SaturatedRows saturated;
     for (int w = 0; w < to.words; w++) {
         filtered.filter(&credits[w], to.words, steps);
         spike_updates.fill(filtered);
@@ -16,7 +14,7 @@ void Engine::learn_spikes(const Layer& to, const Traces& below, bool graded, con
             Word update;
             spike_updates.update(spiked, update);
             if (trace) add_scaled(filtered.steps[0], trace, update);
-            saturated += update_row(base + i * P, update, decay_shift, lfsrs.draw());
+            update_row(base + i * P, update, decay_shift, lfsrs.draw(), saturated.next());
         };
         for (size_t n = 0; n < below.active.size(); n++) {
             const int i = below.active[n];
@@ -29,13 +27,13 @@ void Engine::learn_spikes(const Layer& to, const Traces& below, bool graded, con
         learn(to.rows - 1, (1u << steps) - 1, bias_trace);
     }
     count_work(COUNT_LEARN, to.words * (below.active.size() + 1));
-    count(COUNT_WEIGHT_SATURATIONS, saturated);
+    count(COUNT_WEIGHT_SATURATIONS, saturated.count());
 }
 
 void Engine::learn_frame(const Hidden& h) {
     const Layer& to = h.layer;
     const int decay_shift = static_cast<int>(reg(REG_DECAY_SHIFT));
-    uint64_t saturated = 0;
+    SaturatedRows saturated;
     for (int w = 0; w < to.words; w++) {
         filtered.filter(&h.credits[w], to.words, steps);
         Word total;
@@ -45,11 +43,11 @@ void Engine::learn_frame(const Hidden& h) {
             if (n + AHEAD < rows.size()) prefetch(base + rows[n + AHEAD] * P);
             Word update{};
             add_scaled(total, values[n], update);
-            saturated += update_row(base + rows[n] * P, update, decay_shift, lfsrs.draw());
+            update_row(base + rows[n] * P, update, decay_shift, lfsrs.draw(), saturated.next());
         }
     }
     count_work(COUNT_LEARN, to.words * rows.size());
-    count(COUNT_WEIGHT_SATURATIONS, saturated);
+    count(COUNT_WEIGHT_SATURATIONS, saturated.count());
 }
 
 void Engine::learn() {

@@ -9,7 +9,7 @@
 struct State {
     int16_t* memory;         // (rows, P)
     uint32_t* lfsrs;         // (P)
-    int64_t* membrane;       // (words, P)
+    int32_t* membrane;       // (words, P)
     uint8_t* negative;       // (words, P)
     uint8_t* trace;          // (words, P)
     uint8_t* history;        // (words, P)

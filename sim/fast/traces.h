@@ -52,6 +52,17 @@ struct Traces {
         return for_each_spike(first, [](int) {});
     }
 
+    // Active rows of a number of words, ascending; where many are active this is faster than to sort them.
+    void list(int words, std::vector<int>& rows) const {
+        rows.clear();
+        for (int w = 0; w < words; w++) {
+            const uint8_t *of_run = history + w * P, *before = trace + w * P;
+            Spikes any{};
+            for (int j = 0; j < P; j++) any[j] = (of_run[j] | before[j]) != 0;
+            for_each_spike(any, [&](int lane) { rows.push_back(w * P + lane); });
+        }
+    }
+
   private:
     void append(int row) {
         if (!history[row] && !trace[row]) active.push_back(row);
