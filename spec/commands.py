@@ -138,7 +138,7 @@ class Payload:
         """Packs and unpacks the fields."""
         return Struct("<" + "".join(CODES[field.type] for field in self.fields))
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes of the fields."""
         return self.struct.size

@@ -138,6 +138,8 @@ class Link:
 
     def _await(self, done: Callable[[], bool]) -> None:
         """Receive frames until ``done``; send again what was lost."""
+        if done():
+            return
         since = heard = time.monotonic()
         while not done():
             patience = self._connection.patience * PATIENCE_GROWTH**self._silences

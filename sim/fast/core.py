@@ -1,7 +1,5 @@
 """The core of the compiled model: a golden core whose runs are done in C++."""
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,10 +34,9 @@ class SharedRegisters(dict[int, int]):
         super().__setitem__(address, value)
         self.shared[address] = value
 
-    def update_from_shared(self, addresses: Iterable[int]) -> None:
+    def update_from_shared(self, addresses: NDArray[np.int64]) -> None:
         """Take over what a run may have changed."""
-        for address in addresses:
-            super().__setitem__(address, int(self.shared[address]))
+        self.update(zip(addresses.tolist(), self.shared[addresses].tolist(), strict=True))
 
 
 class SharedCounters(Counters):
@@ -78,7 +75,7 @@ class FastCore(GoldenCore):
         changed = [int(Reg.SAMPLES), int(Reg.PENDING)]
         for field in (LayerReg.FEEDBACK_SHIFT, LayerReg.MAGNITUDE):
             changed += [layer_register(slot, field) for slot in range(limits.layers)]
-        self._changed = [address for address in changed if address in self.registers]
+        self._changed = np.array([address for address in changed if address in self.registers])
         """Registers that a run can change."""
         self.counters: SharedCounters = SharedCounters()
         self._addresses = np.zeros(limits.events, np.uint16)
@@ -119,7 +116,8 @@ class FastCore(GoldenCore):
         events.count, events.steps = len(chunk.addresses), len(chunk.ends)
         self._addresses[: events.count] = chunk.addresses
         self._values[: events.count] = chunk.values
-        self._ends[: events.steps] = chunk.ends
+        if events.steps:
+            self._ends[: events.steps] = chunk.ends
         self._library.opzo_fast_run(self._engine, self._state, events, label, flags, answer)
         if int(flags) & _TRAIN:
             self.registers.update_from_shared(self._changed)

@@ -19,6 +19,8 @@ from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
 
 _RUN_FLAGS, _OUTPUTS = sum(RunFlag), int(RunFlag.OUTPUTS)
+_FLAGS = tuple(map(RunFlag, range(_RUN_FLAGS + 1)))
+"""Flags by value; to find them here is faster than to make them."""
 _MAX_REPLY = 0xFFFF
 """Payload that the length field of a reply can say."""
 
@@ -112,6 +114,7 @@ class GoldenLink:
         self.core = core
         self.expected = 0
         self.nonce: int | None = None
+        self._most_events = core.limits.events
         self._identity = Identity.of(core.limits, clock_khz).pack()
         self._unescape = Unescape(MAX_PAYLOAD + OVERHEAD)
         self._executed: dict[int, _Executed] = {}
@@ -120,7 +123,7 @@ class GoldenLink:
             Command.WRITE_REGISTERS: self._write_registers,
             Command.READ_MEMORY: self._read_memory,
             Command.WRITE_MEMORY: self._write_memory,
-            Command.EVENTS: self._append,
+            Command.EVENTS: self._events,
             Command.RUN: self._run,
             Command.RESET: self._reset,
         }
@@ -221,9 +224,12 @@ class GoldenLink:
     def _input(self) -> Input:
         return Input.of_register(self.core.read_register(Reg.INPUT))
 
-    def _append(self, data: bytes) -> bytes:
+    def _events(self, data: bytes) -> bytes:
+        self._append(data, self._input())
+        return b""
+
+    def _append(self, data: bytes, kind: Input) -> None:
         """Append events; an event that is not allowed makes the input invalid, and is remembered."""
-        kind = self._input()
         _require(len(data) % 2 == 0 or not kind.values, Status.BAD_LENGTH)
         if not kind.events:
             addresses, values, self._position = decode_frame_pairs(data, self._position)
@@ -236,21 +242,20 @@ class GoldenLink:
             last = part.addresses.max() if kind.events else part.addresses[-1]
             self._bad_event |= bool(last >= inputs) or (kind.graded and bool((part.values == 0).any()))
         self._parts.append(part)
-        return b""
 
     def _run(self, data: bytes) -> bytes:
         (flags, label), events = _split(Command.RUN, data)
-        self._append(events)
+        kind = self._input()
+        self._append(events, kind)
         chunk = Chunk.joined(self._parts)
         _require(not self._bad_event, Status.BAD_EVENT)
-        _require(len(chunk.addresses) <= self.core.limits.events, Status.FULL)
-        kind = self._input()
+        _require(len(chunk.addresses) <= self._most_events, Status.FULL)
         if kind.events:
             most = min(kind.run_steps, self.core.limits.steps)
             _require(1 <= len(chunk.ends) <= most and chunk.ends[-1] == len(chunk.addresses), Status.BAD_STEPS)
         classes = min(self.core.read_register(Reg.CLASSES), self.core.limits.classes)
         _require(label < classes, Status.BAD_LABEL)
-        result = self.core.run(chunk, label, RunFlag(flags & _RUN_FLAGS))
+        result = self.core.run(chunk, label, _FLAGS[flags & _RUN_FLAGS])
         self._discard()
         reply = ANSWERS[Command.RUN].pack(result.prediction, result.loss)
         if flags & _OUTPUTS:
