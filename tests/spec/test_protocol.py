@@ -130,6 +130,8 @@ def test_joined_chunks_are_the_chunk_of_all_steps(parts: list[list[list[int]]]) 
 
 def test_events_by_hand() -> None:
     assert encode_events([(0, 5), (1, 6), (4, 7)]) == bytes((0, 5, 0, 6, 2, 7))
+    assert encode_events([(255, 1), (511, 2)]) == bytes((255, 1, 255, 2))
+    assert encode_events([(256, 1)]) == bytes((255, 0, 1, 1))
     assert encode_events([(255, 1), (512, 2), (1024, 3)]) == bytes((255, 1, 255, 0, 1, 2, 255, 0, 255, 0, 1, 3))
     assert decoded(bytes((3, 0, 0, 9, 0, 0, 0, 8))) == ([(3, 9), (4, 8)], 5)
 
