@@ -30,7 +30,7 @@ ELABORATION = "gateware"
 SOURCES = ("boards", "hw", "spec")
 """Packages whose sources determine the bitstream."""
 FULL = 0.6
-"""Share of a device's look-up tables, or of its block RAMs, above which the device counts as full of them."""
+"""Share of a device's look-up tables above which the device counts as full."""
 RESULT, CONFIGURATION = "result.json", "configuration.json"
 
 Tell = Callable[[str], None]
@@ -73,12 +73,6 @@ class Plan:
     def full(self) -> bool:
         """Whether the chip is estimated to use more than FULL of the device's look-up tables."""
         return AREAS[self.board.family].estimate(self.limits).luts > FULL * self.board.device.luts
-
-    @property
-    def crowded(self) -> bool:
-        """Whether the chip is `full`, or has convolutions and fills the device's block RAMs."""
-        block_rams = AREAS[self.board.family].estimate(self.limits).block_rams
-        return self.full or (self.limits.gradients > 0 and block_rams > FULL * self.board.device.block_rams)
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -152,7 +146,7 @@ def synthesise(plan: Plan, folder: Path) -> Resources:
     assert isinstance(flow, OpenFlow)
     files = _elaborate(plan, flow)
     files.extract(str(folder))
-    run_step(flow.steps(files, plan.pll, plan.seed, plan.crowded)[0], folder)
+    run_step(flow.steps(files, plan.pll, plan.seed, plan.full)[0], folder)
     return flow.counted(_cells(folder))
 
 
@@ -176,11 +170,11 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
     files = _elaborate(plan, flow)
     work = folder / "work"
     files.extract(str(work))
-    for step in flow.steps(files, plan.pll, plan.seed, plan.crowded):
+    for step in flow.steps(files, plan.pll, plan.seed, plan.full):
         tell(step.stage)
         run_step(step, work)
-        if step.stage == STAGES[0]:
-            fix_cells(plan, flow, work / NETLIST)
+        if plan.full and step.stage == STAGES[0]:
+            flow.floorplan(work / NETLIST, plan.board.device)
     report = json.loads((work / REPORT).read_text())
     achieved = min(entry["achieved"] for entry in report["fmax"].values())
     result = {
@@ -208,14 +202,6 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
         if constraints.exists():
             shutil.move(constraints, folder / constraints.name)
     shutil.rmtree(work)
-
-
-def fix_cells(plan: Plan, flow: OpenFlow, netlist: Path) -> None:
-    """Fix cells of a crowded device in ``netlist`` to sites."""
-    if plan.full:
-        flow.floorplan(netlist, plan.board.device)
-    elif plan.crowded:
-        flow.fix_block_rams(netlist, plan.board.device, plan.seed)
 
 
 def critical_path(report: dict[str, Any]) -> list[str]:

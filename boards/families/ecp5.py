@@ -6,7 +6,6 @@ from typing import Any
 from amaranth import Const, Instance, Module, Signal, Value
 
 from opzo.boards.board import Resources
-from opzo.boards.families.block_rams import fix_block_rams
 from opzo.boards.families.ecp5_adder import ECP5GatedAdder
 from opzo.boards.families.ecp5_dies import DIES
 from opzo.boards.families.ecp5_multiplier import ECP5Multiplier
@@ -90,16 +89,11 @@ class ECP5(OpenFlow):
         die = DIES[device]
         floorplan(netlist, die.kinds, die.width, die.group_rows)
 
-    def fix_block_rams(self, netlist: Path, device: Resources, seed: int) -> None:
-        # Left to the placer, the block RAMs of one memory lie up to a hundred columns apart.
-        _, block_rams = DIES[device].kinds
-        fix_block_rams(netlist, block_rams, seed)
-
-    def route(self, step: Step, pll: Pll, seed: int, crowded: bool) -> Step:
-        step = super().route(step, pll, seed, crowded)
-        # On a crowded device the default router takes many times as long, and the default placer makes the wires a
-        # third to two thirds longer, too long to be routed; on others the default placer reaches a higher clock.
-        placer = ("--placer", "static") if crowded else ()
+    def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
+        step = super().route(step, pll, seed, full)
+        # On a full device the default router takes many times as long, and the default placer makes the wires a third
+        # longer, too long to be routed; on other devices the default placer reaches a higher clock.
+        placer = ("--placer", "static") if full else ()
         return Step(step.stage, step.tool, (*step.arguments, "--router", "router2", *placer))
 
     def counted(self, cells: dict[str, int]) -> Resources:

@@ -17,6 +17,7 @@ COMMANDS = {
     "eval": ("commands.evaluate", "test a trained network"),
     "predict": ("commands.predict", "print classes and probabilities of samples, as CSV or JSON lines"),
     "stream": ("commands.stream", "stream events through a trained network, with optional learning"),
+    "report": ("commands.report", "write runs as one HTML file: curves, spikes, weights, figures"),
     "live": ("commands.live", "show a network in the browser, draw samples for it, and teach it"),
     "data": ("commands.data", "convert, show or generate event data sets"),
     "import": ("commands.import_", "import a float network (PyTorch, NIR) and report the quantization loss"),

@@ -1,7 +1,5 @@
 import json
 import re
-from pathlib import Path
-from unittest.mock import create_autospec
 
 import pytest
 from amaranth import Module
@@ -9,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.boards import top
-from opzo.boards.build import Plan, fix_cells, prepare
+from opzo.boards.build import Plan, prepare
 from opzo.boards.families.flow import DESIGN, OpenFlow
 from opzo.boards.families.flows import flow_of
 from opzo.boards.fit import choose, usable
@@ -81,32 +79,20 @@ def test_every_open_board_has_three_tool_runs(board, loopback):
     assert "--report" in route
 
 
-def test_a_crowded_ecp5_is_placed_by_the_placer_that_packs_it(loopback):
+def test_a_full_ecp5_is_placed_by_the_placer_that_packs_it(loopback):
     board = find_board("ulx3s-85f")
     assert usable(board)["luts"] == int(0.8 * board.device.luts)
-    small, large, few_block_rams, block_rams = (
-        Plan.of(board, choose(board, Network.parse(network), lanes))
-        for network, lanes in (
-            ("784-128-128-10", 32),
-            ("784-128-128-10", 64),
-            ("1x8x8-8c3-p2-10", 4),
-            ("1x28x28-8c3-p2-16c3-p2-10", 4),
-        )
-    )
-    assert [plan.full for plan in (small, large, few_block_rams, block_rams)] == [False, True, False, False]
-    assert [plan.crowded for plan in (small, large, few_block_rams, block_rams)] == [False, True, False, True]
+    small, large = (Plan.of(board, choose(board, Network.parse("784-128-128-10"), lanes)) for lanes in (32, 64))
+    assert not small.full
+    assert large.full
     flow = flow_of(board)
     assert isinstance(flow, OpenFlow)
     files = board.platform().prepare(
         top.BoardTop(board, flow, TINY, large.pll, large.baud), DESIGN, **flow.prepare_options
     )
-    for plan, called in ((large, "floorplan"), (few_block_rams, None), (block_rams, "fix_block_rams")):
-        fixing = create_autospec(OpenFlow)
-        fix_cells(plan, fixing, Path("opzo.json"))
-        assert [name for name, *_ in fixing.method_calls] == [called] * (called is not None)
-    for plan in (large, few_block_rams):
-        route = " ".join(flow.steps(files, plan.pll, 1, plan.crowded)[1].arguments)
-        assert ("--placer static" in route) == plan.crowded
+    for plan in (small, large):
+        route = " ".join(flow.steps(files, plan.pll, 1, plan.full)[1].arguments)
+        assert ("--placer static" in route) == plan.full
 
 
 def test_oscillators_are_those_of_amaranth_boards():

@@ -1,0 +1,1 @@
+"""``opzo report``: runs as one HTML file."""
