@@ -36,7 +36,8 @@ def load_npz(path: Path, *, labels: bool = True) -> Data:
     ``input``: 'frame' accepts pixels of only 0 and 1 as they are; with 'spikes' or 'graded' the arrays x are events
     (count, steps, inputs), as for `opzo.host.data.events.dense.dense_events`.
     """
-    remedy = f"write it with numpy.savez, as arrays {', '.join(NPZ_ARRAYS)}"
+    needed = f"arrays {', '.join(NPZ_ARRAYS)}" if labels else f"an array {ONE_PART[0]} of samples"
+    remedy = f"write it with numpy.savez, as {needed}"
     arrays = load_arrays(path, remedy)
     if is_event_file(arrays):
         events_train, events_test, _ = load_events(path, labels=labels)
@@ -70,7 +71,6 @@ def _parts(
         present = [part for part in (*PARTS, ONE_PART) if part[0] in arrays]
         if present:
             return present[0], present[:2][-1]
-        remedy = f"write the samples with numpy.savez, as an array {ONE_PART[0]}"
     missing = [name for name in (NPZ_ARRAYS if labels else ONE_PART[:1]) if name not in arrays]
     if missing:
         found = f" (it has {', '.join(list(arrays)[:8])})" if arrays else ""

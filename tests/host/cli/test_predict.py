@@ -128,7 +128,7 @@ def test_probabilities_are_those_of_the_loss_of_the_device() -> None:
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"z": np.zeros((2, 9))}, "lacks x (it has z)"),
+        ({"z": np.zeros((2, 9))}, "lacks x (it has z); write it with numpy.savez, as an array x of samples"),
         ({"x": np.full((2, 8), 200)}, "8 pixels per frame; network 9-8-3 has 9 inputs"),
         ({"x": np.full((2, 9), 0.5)}, "x in "),
     ],
