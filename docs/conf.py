@@ -40,4 +40,6 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
 # Their documentation is on other hosts, which a build does not ask.
-nitpick_ignore_regex = [("py:.*", r"ArrayLike|NDArray|(matplotlib|numpy|np|pathlib|collections|argparse|enum)\..*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"ArrayLike|NDArray|Axes|Figure|(numpy|np|pathlib|collections|argparse|enum|matplotlib|sklearn)\..*")
+]

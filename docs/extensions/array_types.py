@@ -8,8 +8,6 @@ import inspect
 import re
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
 from sphinx.util.inspect import TypeAliasForwardRef
@@ -23,13 +21,11 @@ NDARRAY = re.compile(r"~numpy\.ndarray\[~?(?:builtins\.)?tuple\[~typing\.Any, \.
 
 def name_arrays(app: Sphinx) -> None:
     """Replace the annotations of all public functions and methods that have arrays."""
-    for value in [getattr(module, name) for module in (opzo, opzo.plot) for name in module.__all__]:
-        for member in vars(value).values() if inspect.isclass(value) else (value,):
+    for name in opzo.__all__:
+        value = getattr(opzo, name)
+        for member in (value,) if inspect.isfunction(value) else vars(value).values():
             function = getattr(member, "__func__", getattr(member, "fget", member))
             if inspect.isfunction(function):
-                # What modules of pictures import for type checkers only.
-                function.__globals__.setdefault("Axes", Axes)
-                function.__globals__.setdefault("Figure", Figure)
                 function.__annotations__.update(
                     {key: _written(annotation) for key, annotation in function.__annotations__.items()}
                 )
@@ -42,6 +38,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _written(annotation: Any) -> Any:
+    if isinstance(annotation, str):
+        # Its names may be imported for type checkers only.
+        return TypeAliasForwardRef(annotation)
     text = stringify_annotation(annotation, "smart")
     short = NDARRAY.sub(r"NDArray[\1]", text.replace(ARRAY_LIKE, "ArrayLike"))
     return annotation if short == text else TypeAliasForwardRef(short)

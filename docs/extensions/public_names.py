@@ -5,6 +5,7 @@ A docstring may name anything of opzo; only the public names have entries. A nam
 
 import re
 from functools import cache
+from inspect import ismodule
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,22 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nod
     return content if target.split(".")[-1] in _defined() else None
 
 
+def skip(app: Sphinx, kind: str, name: str, member: Any, skipped: bool, options: Any) -> bool | None:
+    """Leave out what other libraries put into a class; None leaves the decision to autodoc."""
+    return True if str(getattr(member, "__module__", "")).startswith("sklearn.") else None
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Listen to references that nothing else resolves."""
+    """Listen to references that nothing else resolves, and to members."""
     app.connect("missing-reference", resolve)
+    app.connect("autodoc-skip-member", skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 @cache
 def _homes() -> dict[str, str]:
     """Public name of each name that a type annotation or a docstring gives, with its module or without."""
-    values = {name: getattr(opzo, name) for name in opzo.__all__}
+    values = {name: value for name in opzo.__all__ if not ismodule(value := getattr(opzo, name))}
     values |= {f"plot.{name}": getattr(opzo.plot, name) for name in opzo.plot.__all__}
     full = {f"{value.__module__}.{value.__qualname__}": f"opzo.{name}" for name, value in values.items()}
     return full | {name: f"opzo.{name}" for name in values}
