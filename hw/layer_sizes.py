@@ -98,7 +98,8 @@ class LayerSizes(wiring.Component):
             m.d.comb += [layer[name].eq(size[name]) for name in _COMPUTED]
         number, step = Signal(range(len(sizes))), Signal(range(len(_PRODUCTS)))
         fields = record(FIELDS, "layer")
-        m.d.comb += fields.eq(Array(self.fields)[number])
+        # Registered; so the factors are right in the second cycle of a layer.
+        m.d.sync += fields.eq(Array(self.fields)[number])
         product, shifted, base, place_base = (
             Signal(LAYER["all_words"].shape, name=name, reset_less=True)
             for name in ("product", "shifted", "base", "place_base")
@@ -114,9 +115,10 @@ class LayerSizes(wiring.Component):
         values = Array([Mux(is_map, fields.width, 1), product, fields.words, product])
         factors = Array([Mux(is_map, fields.height, 1), fields.words, Mux(is_map, across, 1), Mux(is_map, down, 1)])
         last_step, last_layer = step == len(_PRODUCTS) - 1, number == len(sizes) - 1
-        working, multiplying = Signal(), Signal()
+        working, multiplying, settled = Signal(), Signal(), Signal()
         m.d.comb += self.busy.eq(self.written | working)
-        with m.If(working & ~multiplying):
+        m.d.sync += settled.eq(working & ~multiplying & ~self.written)
+        with m.If(working & ~multiplying & settled):
             m.d.sync += [shifted.eq(values[step]), factor.eq(factors[step]), product.eq(0), multiplying.eq(1)]
         with m.If(multiplying):
             m.d.sync += [shifted.eq(shifted << 1), factor.eq(factor >> 1)]

@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out, Signature
 from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
-from opzo.hw.registers import CONFIG, layers_layout
+from opzo.hw.lib.record import record
+from opzo.hw.registers import CONFIG, LAYER, layers_layout
 from opzo.hw.schedule.block_walk import BlockWalk
 from opzo.hw.timing import TABLE_CYCLES, filled_cycles, require
 from opzo.spec.formats import HISTORY_STEPS, SCALED_ERROR
@@ -84,6 +85,10 @@ class FilterFiller(wiring.Component):
         readout = Signal()
         layer = Signal(range(readout_layer + 1))
         settings = Array(self.layers[n] for n in range(readout_layer + 1))[layer]
+        if self._limits.gradients:
+            # Registered, one cycle behind ``learning``: from the number of layers to the block walk it took 25 ns.
+            chosen, settings = settings, record(LAYER, "settings", reset_less=True)
+            m.d.sync += settings.eq(chosen)
         # Settings of the layer that the filler waits for.
         words, base, frame = Signal.like(settings.all_words), Signal.like(self.command.word), Signal()
         valid, last_step = Signal(), Signal(range(HISTORY_STEPS))
@@ -109,10 +114,15 @@ class FilterFiller(wiring.Component):
         if self._limits.gradients:
             self._follow_blocks(m, settings, word, block_word, last_word, readout)
         m.d.sync += step.eq(next_step)
+        # The settings of convolutions are there a cycle after their layer.
+        begin_layer = "CHOOSE" if self._limits.gradients else "WAIT"
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [learning.eq(depth), word.eq(0)]
                 with m.If(fill.start):
+                    m.next = begin_layer
+            if self._limits.gradients:
+                with m.State("CHOOSE"):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += next_step.eq(TABLE_CYCLES - 1)
@@ -144,6 +154,7 @@ class FilterFiller(wiring.Component):
                     m.next = "WAIT"
                     with m.If(last_word):
                         m.d.sync += [word.eq(0), learning.eq(learning - 1)]
+                        m.next = begin_layer
                         with m.If(last_layer):
                             m.next = "IDLE"
         return m
@@ -155,6 +166,7 @@ class FilterFiller(wiring.Component):
         command, fill = self.command, self.fill
         m.submodules.walk = walk = BlockWalk()
         m.d.comb += [
+            # It begins a layer in the cycle before ``learning`` changes; the settings follow before the next word.
             walk.layer.eq(settings),
             walk.next.eq(fill.loaded & fill.filled),
             walk.start.eq(walk.next & last_word),

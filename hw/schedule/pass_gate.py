@@ -161,20 +161,25 @@ class PassGate(wiring.Component):
         if not self._limits.gradients:
             m.d.comb += events_found.eq(1)
             return
-        asked, free = Signal(), Signal()
+        # ``asked``: the strobe is out, or was before; ``begun``: its sources are at work, or have finished.
+        asked, begun, free = Signal(), Signal(), Signal()
         m.d.sync += free.eq(~(self.running & self.on_inputs))
         finds_events = (waiting.kind == Kind.INPUT) & waiting.windows & self.rows.inputs_ready
         # Gradients that were applied before have been summed up by then.
         finds_shift = (waiting.kind == Kind.APPLY) & self.progress.quiet
         asks = settled & ~asked & free & ~self.start.taken & (finds_events | finds_shift)
-        m.d.comb += [
+        # Registered: whether the runner takes a pass is known late.
+        m.d.sync += [
             self.step_events.valid.eq(asks & finds_events),
+            self.scale_start.eq(asks & ~finds_events),
+            begun.eq(asked & ~self.start.taken),
+        ]
+        m.d.comb += [
             self.step_events.begin.eq(self._begin),
             self.step_events.end.eq(self._end),
             self.step_events.step.eq(waiting.step),
-            self.scale_start.eq(asks & ~finds_events),
-            events_found.eq(~waiting.windows | (asked & self.rows.events_done)),
-            scale_found.eq(asked & self.scale_ready),
+            events_found.eq(~waiting.windows | (begun & self.rows.events_done)),
+            scale_found.eq(begun & self.scale_ready),
         ]
         with m.If(self.start.taken):
             m.d.sync += asked.eq(0)
