@@ -84,7 +84,7 @@ class FilterFiller(wiring.Component):
         learning = Signal(range(readout_layer + 1))
         readout = Signal()
         layer = Signal(range(readout_layer + 1))
-        settings = Array(self.layers[n] for n in range(readout_layer + 1))[layer]
+        settings: Any = Array(self.layers[n] for n in range(readout_layer + 1))[layer]
         if self._limits.gradients:
             # Registered, one cycle behind ``learning``: from the number of layers to the block walk it took 25 ns.
             chosen, settings = settings, record(LAYER, "settings", reset_less=True)

@@ -64,7 +64,7 @@ class PassRunner(wiring.Component):
         To and from the `WindowScan`; the list is that of ``current``.
     part_ends : In(array), quiet : In(1)
         A dense layer behind a pool learns from its list part by part: index at which each part but the first begins,
-        and whether the rows of all ops are written, for which each part waits. Neurons of different parts share rows.
+        constant from the cycle before the pass is taken on, and whether the rows of all ops are written, for which each part waits. Neurons of different parts share rows.
     current : Out(pass_layout)
         Pass of ``op``, where that is valid.
     op : Out(op_layout)
@@ -157,7 +157,8 @@ class PassRunner(wiring.Component):
         ]
         m.d.sync += last_class.eq(self.classes - 1)
         if self._limits.gradients:
-            m.d.comb += waits.eq(plan.parts & self._begins_part(position) & ~self.quiet)
+            begins_part = self._find_parts(m, go, load | (go & ends_word), position.index)
+            m.d.comb += waits.eq(plan.parts & begins_part & ~self.quiet)
             with m.If(current.windows):
                 begins, ends = row.first & words.learns, row.bias & words.sums
                 m.d.comb += [
@@ -178,10 +179,23 @@ class PassRunner(wiring.Component):
         self._emit(m, go, current, position, plan, walk)
         return m
 
-    def _begins_part(self, position: data.View) -> Value:
-        """Whether the next op is the first one of a part, but for the first."""
-        result: Value = Cat(position.index == self.part_ends[part] for part in range(CELL - 1)).any()
-        return result
+    def _find_parts(self, m: Module, go: Value, restart: Value, index: Value) -> Signal:
+        """Whether the next op is the first one of a part, but for the first.
+
+        Known when the op before it is emitted, because the index goes up by one: the op waits for it.
+        """
+        begins, from_zero = Signal(reset_less=True), Signal(reset_less=True)
+        ends = [self.part_ends[part] for part in range(CELL - 1)]
+        before = [Signal.like(index, name=f"before_part_{part}", reset_less=True) for part in range(1, CELL)]
+        m.d.sync += [
+            *(last.eq(end - 1) for last, end in zip(before, ends, strict=True)),
+            from_zero.eq(Cat(end == 0 for end in ends).any()),
+        ]
+        with m.If(restart):
+            m.d.sync += begins.eq(from_zero)
+        with m.Elif(go):
+            m.d.sync += begins.eq(Cat(index == last for last in before).any())
+        return begins
 
     def _ask_for_windows(self, m: Module, current: data.View) -> None:
         """Send the layer of a pass that has begun to the `WindowScan`."""

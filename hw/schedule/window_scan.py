@@ -12,6 +12,8 @@ from opzo.hw.schedule.window_rows import WindowRows, window_row_layout
 from opzo.hw.schedule.window_walk import WindowWalk, walk_layout
 from opzo.spec.limits import Limits
 
+QUEUED_SPANS = 2
+"""Spans that wait for the reader: one a cycle passes, and none waits for a ready that is known late."""
 QUEUED_RUNS = 4
 """Runs that wait for the rows of those before them; so runs without entries are mostly found in time."""
 
@@ -57,19 +59,24 @@ class WindowScan(wiring.Component):
         m.submodules.walk = walk = WindowWalk(self._limits)
         m.submodules.reader = reader = RunReader(self._limits)
         m.submodules.rows = rows = WindowRows(self._limits)
-        # It also ends the path from the ready of the rows back to the walk.
-        m.submodules.queue = queue = fifo.SyncFIFO(width=rows.runs.p.shape().size, depth=QUEUED_RUNS)
         connect(m, flipped(self.layer), walk.layer)
-        connect(m, walk.span, reader.spans)
         connect(m, reader.ends, flipped(self.ends))
         connect(m, rows.rows, flipped(self.rows))
-        m.d.comb += [
-            reader.list.eq(self.list),
-            queue.w_data.eq(reader.runs.p),
-            queue.w_en.eq(reader.runs.valid),
-            reader.runs.ready.eq(queue.w_rdy),
-            rows.runs.p.eq(queue.r_data),
-            rows.runs.valid.eq(queue.r_rdy),
-            queue.r_en.eq(rows.runs.ready),
-        ]
+        # Together they also end the path from the ready of the rows back to the walk.
+        _connect_by_queue(m, "spans", walk.span, reader.spans, QUEUED_SPANS)
+        _connect_by_queue(m, "queue", reader.runs, rows.runs, QUEUED_RUNS)
+        m.d.comb += reader.list.eq(self.list)
         return m
+
+
+def _connect_by_queue(m: Module, name: str, source: stream.Interface, sink: stream.Interface, depth: int) -> None:
+    """Connect two streams through the queue ``name``."""
+    m.submodules[name] = queue = fifo.SyncFIFO(width=source.p.shape().size, depth=depth)
+    m.d.comb += [
+        queue.w_data.eq(source.p),
+        queue.w_en.eq(source.valid),
+        source.ready.eq(queue.w_rdy),
+        sink.p.eq(queue.r_data),
+        sink.valid.eq(queue.r_rdy),
+        queue.r_en.eq(sink.ready),
+    ]
