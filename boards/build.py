@@ -30,7 +30,7 @@ ELABORATION = "gateware"
 SOURCES = ("boards", "hw", "spec")
 """Packages whose sources determine the bitstream."""
 FULL = 0.6
-"""Share of a device's look-up tables above which the device counts as full."""
+"""Share of a device's look-up tables, or of its block RAMs, above which the device counts as full of them."""
 RESULT, CONFIGURATION = "result.json", "configuration.json"
 
 Tell = Callable[[str], None]
@@ -73,6 +73,12 @@ class Plan:
     def full(self) -> bool:
         """Whether the chip is estimated to use more than FULL of the device's look-up tables."""
         return AREAS[self.board.family].estimate(self.limits).luts > FULL * self.board.device.luts
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the chip is `full`, or has convolutions and fills the device's block RAMs."""
+        block_rams = AREAS[self.board.family].estimate(self.limits).block_rams
+        return self.full or (self.limits.gradients > 0 and block_rams > FULL * self.board.device.block_rams)
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -146,7 +152,7 @@ def synthesise(plan: Plan, folder: Path) -> Resources:
     assert isinstance(flow, OpenFlow)
     files = _elaborate(plan, flow)
     files.extract(str(folder))
-    run_step(flow.steps(files, plan.pll, plan.seed, plan.full)[0], folder)
+    run_step(flow.steps(files, plan.pll, plan.seed, plan.crowded)[0], folder)
     return flow.counted(_cells(folder))
 
 
@@ -170,7 +176,7 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
     files = _elaborate(plan, flow)
     work = folder / "work"
     files.extract(str(work))
-    for step in flow.steps(files, plan.pll, plan.seed, plan.full):
+    for step in flow.steps(files, plan.pll, plan.seed, plan.crowded):
         tell(step.stage)
         run_step(step, work)
         if plan.full and step.stage == STAGES[0]:

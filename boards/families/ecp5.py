@@ -89,11 +89,11 @@ class ECP5(OpenFlow):
         die = DIES[device]
         floorplan(netlist, die.kinds, die.width, die.group_rows)
 
-    def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
-        step = super().route(step, pll, seed, full)
-        # On a full device the default router takes many times as long, and the default placer makes the wires a third
-        # longer, too long to be routed; on other devices the default placer reaches a higher clock.
-        placer = ("--placer", "static") if full else ()
+    def route(self, step: Step, pll: Pll, seed: int, crowded: bool) -> Step:
+        step = super().route(step, pll, seed, crowded)
+        # On a crowded device the default router takes many times as long, and the default placer makes the wires a third
+        # to two thirds longer, too long to be routed; on other devices the default placer reaches a higher clock.
+        placer = ("--placer", "static") if crowded else ()
         return Step(step.stage, step.tool, (*step.arguments, "--router", "router2", *placer))
 
     def counted(self, cells: dict[str, int]) -> Resources:

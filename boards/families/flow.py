@@ -113,16 +113,19 @@ class OpenFlow(Flow):
     def floorplan(self, netlist: Path, device: Resources) -> None:
         """Fix cells in ``netlist``, from yosys for a full ``device``, to sites, if the family's placer needs that."""
 
-    def steps(self, plan: Any, pll: Pll, seed: int, full: bool) -> list[Step]:
-        """Tool runs that build a bitstream from Amaranth's build plan ``plan``; ``full``: the device is full."""
+    def steps(self, plan: Any, pll: Pll, seed: int, crowded: bool) -> list[Step]:
+        """Tool runs that build a bitstream from Amaranth's build plan ``plan``.
+
+        ``crowded``: most of the device's look-up tables or block RAMs are used.
+        """
         commands = json.loads(plan.files[f"build_{DESIGN}.json"])["commands"]
         # Platforms may add commands that prepend a loader's header to the bitstream; openFPGALoader does that itself.
         synthesis, route, pack = (
             Step(stage, tool, tuple(arguments)) for stage, (tool, *arguments) in zip(STAGES, commands, strict=False)
         )
-        return [synthesis, self.route(route, pll, seed, full), pack]
+        return [synthesis, self.route(route, pll, seed, crowded), pack]
 
-    def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
+    def route(self, step: Step, pll: Pll, seed: int, crowded: bool) -> Step:
         """Complete nextpnr's arguments: clock, seed, report; timing is checked later, from the report."""
         return Step(
             step.stage,

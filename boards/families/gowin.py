@@ -84,7 +84,7 @@ class Gowin(OpenFlow):
             o_LOCK=locked,
         )
 
-    def route(self, step: Step, pll: Pll, seed: int, full: bool) -> Step:
+    def route(self, step: Step, pll: Pll, seed: int, crowded: bool) -> Step:
         """Translate the arguments: the platform's templates call nextpnr-gowin, now replaced by nextpnr-himbaechel."""
         given = dict(zip(step.arguments, step.arguments[1:], strict=False))
         arguments = (
@@ -94,7 +94,7 @@ class Gowin(OpenFlow):
             # With this limit nextpnr reports within a minute that a cell has no site; by default it tries for hours.
             *("--placer-heap-cell-placement-timeout", "100000"),
         )
-        return super().route(Step(step.stage, "nextpnr-himbaechel-gowin", arguments), pll, seed, full)
+        return super().route(Step(step.stage, "nextpnr-himbaechel-gowin", arguments), pll, seed, crowded)
 
     def counted(self, cells: dict[str, int]) -> Resources:
         def of(*names: str) -> int:

@@ -79,20 +79,28 @@ def test_every_open_board_has_three_tool_runs(board, loopback):
     assert "--report" in route
 
 
-def test_a_full_ecp5_is_placed_by_the_placer_that_packs_it(loopback):
+def test_a_crowded_ecp5_is_placed_by_the_placer_that_packs_it(loopback):
     board = find_board("ulx3s-85f")
     assert usable(board)["luts"] == int(0.8 * board.device.luts)
-    small, large = (Plan.of(board, choose(board, Network.parse("784-128-128-10"), lanes)) for lanes in (32, 64))
-    assert not small.full
-    assert large.full
+    small, large, few_block_rams, block_rams = (
+        Plan.of(board, choose(board, Network.parse(network), lanes))
+        for network, lanes in (
+            ("784-128-128-10", 32),
+            ("784-128-128-10", 64),
+            ("1x8x8-8c3-p2-10", 4),
+            ("1x28x28-8c3-p2-16c3-p2-10", 4),
+        )
+    )
+    assert [plan.full for plan in (small, large, few_block_rams, block_rams)] == [False, True, False, False]
+    assert [plan.crowded for plan in (small, large, few_block_rams, block_rams)] == [False, True, False, True]
     flow = flow_of(board)
     assert isinstance(flow, OpenFlow)
     files = board.platform().prepare(
         top.BoardTop(board, flow, TINY, large.pll, large.baud), DESIGN, **flow.prepare_options
     )
-    for plan in (small, large):
-        route = " ".join(flow.steps(files, plan.pll, 1, plan.full)[1].arguments)
-        assert ("--placer static" in route) == plan.full
+    for plan in (large, few_block_rams):
+        route = " ".join(flow.steps(files, plan.pll, 1, plan.crowded)[1].arguments)
+        assert ("--placer static" in route) == plan.crowded
 
 
 def test_oscillators_are_those_of_amaranth_boards():
