@@ -179,8 +179,8 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
     for step in flow.steps(files, plan.pll, plan.seed, plan.crowded):
         tell(step.stage)
         run_step(step, work)
-        if plan.full and step.stage == STAGES[0]:
-            flow.floorplan(work / NETLIST, plan.board.device)
+        if step.stage == STAGES[0]:
+            fix_cells(plan, flow, work / NETLIST)
     report = json.loads((work / REPORT).read_text())
     achieved = min(entry["achieved"] for entry in report["fmax"].values())
     result = {
@@ -208,6 +208,14 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
         if constraints.exists():
             shutil.move(constraints, folder / constraints.name)
     shutil.rmtree(work)
+
+
+def fix_cells(plan: Plan, flow: OpenFlow, netlist: Path) -> None:
+    """Fix cells of a crowded device in ``netlist`` to sites."""
+    if plan.full:
+        flow.floorplan(netlist, plan.board.device)
+    elif plan.crowded:
+        flow.fix_block_rams(netlist, plan.board.device, plan.seed)
 
 
 def critical_path(report: dict[str, Any]) -> list[str]:

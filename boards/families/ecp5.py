@@ -6,6 +6,7 @@ from typing import Any
 from amaranth import Const, Instance, Module, Signal, Value
 
 from opzo.boards.board import Resources
+from opzo.boards.families.block_rams import fix_block_rams
 from opzo.boards.families.ecp5_adder import ECP5GatedAdder
 from opzo.boards.families.ecp5_dies import DIES
 from opzo.boards.families.ecp5_multiplier import ECP5Multiplier
@@ -88,6 +89,11 @@ class ECP5(OpenFlow):
         # Without a floorplan, the placer puts some multipliers and block RAMs of a group at the far end of the device.
         die = DIES[device]
         floorplan(netlist, die.kinds, die.width, die.group_rows)
+
+    def fix_block_rams(self, netlist: Path, device: Resources, seed: int) -> None:
+        # Left to the placer, the block RAMs of one memory lie up to a hundred columns apart.
+        _, block_rams = DIES[device].kinds
+        fix_block_rams(netlist, block_rams, seed)
 
     def route(self, step: Step, pll: Pll, seed: int, crowded: bool) -> Step:
         step = super().route(step, pll, seed, crowded)

@@ -113,6 +113,9 @@ class OpenFlow(Flow):
     def floorplan(self, netlist: Path, device: Resources) -> None:
         """Fix cells in ``netlist``, from yosys for a full ``device``, to sites, if the family's placer needs that."""
 
+    def fix_block_rams(self, netlist: Path, device: Resources, seed: int) -> None:
+        """Fix the block RAMs of a ``device`` that they fill to sites, if the family's placer needs that."""
+
     def steps(self, plan: Any, pll: Pll, seed: int, crowded: bool) -> list[Step]:
         """Tool runs that build a bitstream from Amaranth's build plan ``plan``.
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -78,7 +78,8 @@ class EventEnds(wiring.Component):
         m.d.comb += [
             inside.eq((left != 0) & (self.events.address < bound)),
             self.counted.eq(asked & inside),
-            next_index.eq(index + self.counted),
+            # Not ``index + counted``: whether the event counts is known late.
+            next_index.eq(Mux(self.counted, index + 1, index)),
             self.events.index.eq(next_index),
             self.write.en.eq(asked & ~inside),
             self.write.place.eq(position),

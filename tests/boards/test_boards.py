@@ -1,5 +1,7 @@
 import json
 import re
+from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 from amaranth import Module
@@ -7,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.boards import top
-from opzo.boards.build import Plan, prepare
+from opzo.boards.build import Plan, fix_cells, prepare
 from opzo.boards.families.flow import DESIGN, OpenFlow
 from opzo.boards.families.flows import flow_of
 from opzo.boards.fit import choose, usable
@@ -98,6 +100,10 @@ def test_a_crowded_ecp5_is_placed_by_the_placer_that_packs_it(loopback):
     files = board.platform().prepare(
         top.BoardTop(board, flow, TINY, large.pll, large.baud), DESIGN, **flow.prepare_options
     )
+    for plan, called in ((large, "floorplan"), (few_block_rams, None), (block_rams, "fix_block_rams")):
+        fixing = create_autospec(OpenFlow)
+        fix_cells(plan, fixing, Path("opzo.json"))
+        assert [name for name, *_ in fixing.method_calls] == [called] * (called is not None)
     for plan in (large, few_block_rams):
         route = " ".join(flow.steps(files, plan.pll, 1, plan.crowded)[1].arguments)
         assert ("--placer static" in route) == plan.crowded
