@@ -97,8 +97,8 @@ class ECP5(OpenFlow):
 
     def route(self, step: Step, pll: Pll, seed: int, crowded: bool) -> Step:
         step = super().route(step, pll, seed, crowded)
-        # On a crowded device the default router takes many times as long, and the default placer makes the wires a third
-        # to two thirds longer, too long to be routed; on other devices the default placer reaches a higher clock.
+        # On a crowded device the default router takes many times as long, and the default placer makes the wires a
+        # third to two thirds longer, too long to be routed; on others the default placer reaches a higher clock.
         placer = ("--placer", "static") if crowded else ()
         return Step(step.stage, step.tool, (*step.arguments, "--router", "router2", *placer))
 

@@ -64,7 +64,8 @@ class PassRunner(wiring.Component):
         To and from the `WindowScan`; the list is that of ``current``.
     part_ends : In(array), quiet : In(1)
         A dense layer behind a pool learns from its list part by part: index at which each part but the first begins,
-        constant from the cycle before the pass is taken on, and whether the rows of all ops are written, for which each part waits. Neurons of different parts share rows.
+        constant from the cycle before the pass is taken on, and whether the rows of all ops are written, for which each
+        part waits. Neurons of different parts share rows.
     current : Out(pass_layout)
         Pass of ``op``, where that is valid.
     op : Out(op_layout)
