@@ -22,6 +22,7 @@ FOLDERS = (
     "bench",
     "boards",
     "docs",
+    "examples",
     "host",
     "hw",
     "reference",
