@@ -2,10 +2,12 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import amaranth.back.rtlil
 from amaranth.lib.wiring import Component
 
+from opzo.hw.export.readable import readable
 from opzo.hw.export.yosys import read_rtlil, run_yosys
 from opzo.hw.lib.check import Synthesis
 
@@ -26,34 +28,63 @@ _CHECK = re.compile(
 )
 _REPEATED = re.compile(r"(?<![\w\\$])((?:\\\S+ |\w+)\[\d+\])(?:, \1)+")
 
-_INTERNAL = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
-_WRITE = f"""
+_OWN_NAME = re.compile(r"\\\$(?:auto\$)?(never|verilog_backend)\S* ")
+"""Registers that only start a block: the one of `_run_constants`, and that of Yosys."""
+_HEADER = re.compile(r"^module (\S+) ?\((.*?)\);$", re.MULTILINE | re.DOTALL)
+_INTERNAL = ("generator", "top", "amaranth.hierarchy", "amaranth.decoding")
+
+
+def _write(removed: Iterable[str], option: str) -> str:
+    """Commands that write Verilog without the attributes ``removed``."""
+    remove = " ".join(f"-remove {name}" for name in removed)
+    return f"""
 proc -nomux -norom
 memory_collect
-attrmap {" ".join(f"-remove {name}" for name in _INTERNAL)}
-attrmap -modattr {" ".join(f"-remove {name}" for name in _INTERNAL)}
-write_verilog -norename
+attrmap {remove}
+attrmap -modattr {remove}
+write_verilog {option}
 """
 
 
-def convert(component: Component, name: str, *, checks: bool = True) -> str:
-    """Verilog of ``component`` as module ``name``; the same text for the same design, wherever its sources lie.
+def convert(component: Component, name: str) -> str:
+    """Verilog of ``component`` as module ``name`` for a simulator, with the assertions of `opzo.hw.lib.check`.
 
-    With ``checks`` the assertions of `opzo.hw.lib.check` are in it, as calls of ``$fatal``, which is SystemVerilog.
+    They are calls of ``$fatal``, which is SystemVerilog.
     """
-    return to_verilog(to_rtlil(component, name, checks=checks))
+    return to_verilog(to_rtlil(component, name))
 
 
-def to_rtlil(component: Component, name: str, *, checks: bool = True) -> str:
-    """RTLIL, the language of Yosys, of ``component`` as module ``name``."""
+def convert_readable(component: Component, name: str, *, checks: bool) -> str:
+    """Verilog for people, with plain names and source lines; the same text wherever the sources lie.
+
+    ``checks`` as in `convert`.
+    """
+    ports = ["__".join(map(str, path)) for path, _, _ in component.signature.flatten(component)]
+    rtlil = readable(to_rtlil(component, name, checks=checks, sources=True), name, ports)
+    text = _to_verilog(rtlil, _write(_INTERNAL, ""))
+    return _HEADER.sub(_one_port_a_line, _OWN_NAME.sub(r"_\1_", text))
+
+
+def to_rtlil(component: Component, name: str, *, checks: bool = True, sources: bool = False) -> str:
+    """RTLIL, the language of Yosys, of ``component`` as module ``name``; with ``sources`` it names files and lines."""
     platform = None if checks else Synthesis()
-    text: str = amaranth.back.rtlil.convert(component, name=name, platform=platform, emit_src=False)
+    text: str = amaranth.back.rtlil.convert(component, name=name, platform=platform, emit_src=sources)
     return text
 
 
 def to_verilog(text: str) -> str:
     """Verilog of RTLIL."""
-    text = run_yosys(read_rtlil(text) + _WRITE)
+    return _to_verilog(text, _write((*_INTERNAL, "src"), "-norename"))
+
+
+def _one_port_a_line(header: re.Match[str]) -> str:
+    # A space ends a name that begins with a backslash, which keywords do.
+    ports = ",\n".join(f"  {port}" for port in re.findall(r"\\\S+ |\w+", header[2]))
+    return f"module {header[1]} (\n{ports}\n);"
+
+
+def _to_verilog(text: str, write: str) -> str:
+    text = run_yosys(read_rtlil(text) + write)
     text = _CHECK.sub(lambda found: f"    {failed_check(f'!{found[1]}', found[2])}\n", text)
     return _repeat("".join(_run_constants(_clock(module)) for module in split_modules(text)))
 

@@ -4,7 +4,7 @@ from amaranth.lib.wiring import Component
 
 import opzo
 from opzo.hw.core import Core
-from opzo.hw.export.convert import convert
+from opzo.hw.export.convert import convert_readable
 from opzo.hw.top import Top
 from opzo.spec.limits import Limits
 
@@ -30,4 +30,4 @@ def write_verilog(limits: Limits, clock_khz: int = 0) -> dict[str, str]:
 def _titled(component: Component, name: str, limits: Limits, clock: str = "") -> str:
     sizes = ", ".join(f"{size} {what}" for what, size in vars(limits).items())
     # Without assertions: not every synthesis tool takes them in plain Verilog.
-    return f"// {name} of opzo {opzo.__version__}: {sizes}{clock}\n{convert(component, name, checks=False)}"
+    return f"// {name} of opzo {opzo.__version__}: {sizes}{clock}\n{convert_readable(component, name, checks=False)}"
