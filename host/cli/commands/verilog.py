@@ -1,4 +1,4 @@
-"""``opzo verilog``: write the core and the top as plain Verilog."""
+"""``opzo verilog``: write the core and the top as plain Verilog, and a testbench of the core."""
 
 import argparse
 from pathlib import Path
@@ -13,6 +13,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: .)")
     add_config(parser, ("net", "steps", "local", "intermediate", "block", "lanes", "weight_bits"))
+    parser.add_argument(
+        "--testbench",
+        action="store_true",
+        help="also write a testbench that trains one sample on the core and compares with the golden model",
+    )
     add_clock(parser, "clock that the device reports, in MHz (default: none)", "device")
     add_verbosity(parser)
 
@@ -23,22 +28,30 @@ def run(arguments: argparse.Namespace) -> int:
     limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
     try:
+        from opzo.hw.export.testbench import EXPECTED, MODULE, WRITTEN, testbench
         from opzo.hw.export.verilog import CORE, TOP, write_verilog
     except ModuleNotFoundError as error:
         raise OpzoError(
             f"opzo verilog needs the package {error.name}; install it with: pip install 'opzo[sim]'"
         ) from None
+    names = [f"{CORE}.v", f"{TOP}.v", *((f"{MODULE}.v", WRITTEN, EXPECTED) if arguments.testbench else ())]
     check_output(arguments.out, folder=True)
-    for name in (CORE, TOP):
-        if (arguments.out / f"{name}.v").is_dir():
-            raise OpzoError(f"cannot write {arguments.out / name}.v: it is a folder; give another --out")
+    for name in names:
+        if (arguments.out / name).is_dir():
+            raise OpzoError(f"cannot write {arguments.out / name}: it is a folder; give another --out")
     try:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OpzoError(f"cannot make the folder {arguments.out}: {error.strerror}; give another --out") from None
-    texts = write_verilog(limits, round(getattr(arguments, "clock", 0) * 1000))
-    for part, module in (("core", CORE), ("top", TOP)):
-        path = arguments.out / f"{module}.v"
-        write_atomically(path, texts[part].encode())
+    verilog = write_verilog(limits, round(getattr(arguments, "clock", 0) * 1000))
+    texts = {f"{CORE}.v": verilog["core"], f"{TOP}.v": verilog["top"]}
+    if arguments.testbench:
+        from opzo.host.cli.testbench import training_script
+
+        about = f"network {config.network}, rule {config.rule}, {limits.lanes} lanes"
+        texts |= testbench(training_script(config, limits), limits, CORE, about)
+    for name in names:
+        path = arguments.out / name
+        write_atomically(path, texts[name].encode())
         print(path)
     return 0
