@@ -33,7 +33,7 @@ COMMANDS = {
     "completion": ("commands.completion", "print a script with which a shell completes commands and options"),
     "reference": ("commands.reference", "train and compare the methods of the paper in floating point"),
     "selftest": ("commands.selftest", "test a device, bit for bit"),
-    "simulate": ("commands.simulate", "expose a simulated device as a pseudo-terminal"),
+    "simulate": ("commands.simulate", "expose a simulated device as a pseudo-terminal, or write a waveform"),
 }
 """Subcommands: module in ``opzo.host.cli``, and help."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")

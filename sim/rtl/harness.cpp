@@ -6,10 +6,18 @@
 
 #include "Vtop.h"
 #include "verilated.h"
+#if VM_TRACE
+#include <memory>
+
+#include "verilated_fst_c.h"
+#endif
 
 namespace {
 
 constexpr std::uint8_t END = 0xC0;
+#if VM_TRACE
+constexpr std::uint64_t HALF_PERIOD = 5;  // nanoseconds
+#endif
 
 struct Chip {
     VerilatedContext context;
@@ -17,6 +25,18 @@ struct Chip {
     bool in_frame = false;
     bool failed = false;
     std::string failure;
+#if VM_TRACE
+    std::unique_ptr<VerilatedFstC> waveform;
+    std::uint64_t time = 0;
+
+    // A cycle is two half periods of the clock: it falls in the first one, and rises in the second.
+    void dump() {
+        if (waveform) waveform->dump(HALF_PERIOD * time);
+        ++time;
+    }
+#else
+    void dump() {}
+#endif
 };
 
 // The chip that this thread runs.
@@ -37,6 +57,11 @@ extern "C" void opzo_check_failed(const char* text) {
 
 EXPORT Chip* opzo_new() {
     auto* chip = new Chip;
+#if VM_TRACE
+    chip->context.traceEverOn(true);
+    chip->context.timeunit(-9);
+    chip->context.timeprecision(-9);
+#endif
     chip->top.clk = 0;
     chip->top.eval();
     return chip;
@@ -46,6 +71,19 @@ EXPORT void opzo_delete(Chip* chip) {
     chip->top.final();
     delete chip;
 }
+
+#if VM_TRACE
+// Writes the waveform from the present cycle on to a file, until a null pointer ends it.
+EXPORT void opzo_trace(Chip* chip, const char* path) {
+    if (chip->waveform) chip->waveform->close();
+    chip->waveform.reset();
+    if (!path) return;
+    chip->time = 0;
+    chip->waveform = std::make_unique<VerilatedFstC>();
+    chip->top.trace(chip->waveform.get(), 99);
+    chip->waveform->open(path);
+}
+#endif
 
 // Text of the check that failed.
 EXPORT const char* opzo_failure(const Chip* chip) {
@@ -80,8 +118,10 @@ EXPORT int opzo_run(Chip* chip, const std::uint8_t* in, std::size_t in_size, std
             stop = IDLE;
             break;
         }
+        chip->dump();
         top.clk = 1;
         top.eval();
+        chip->dump();
         ++cycle;
         if (chip->failed) {
             stop = FAILED;

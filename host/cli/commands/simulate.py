@@ -1,9 +1,10 @@
-"""``opzo simulate``: expose a simulated device as a pseudo-terminal for any program."""
+"""``opzo simulate``: a simulated device as a pseudo-terminal for any program, or the waveform of a sample."""
 
 import argparse
 from pathlib import Path
 
-from opzo.host.cli.options import add_config, add_verbosity, given_settings
+from opzo.host.cli import waveform
+from opzo.host.cli.options import add_config, add_output, given_settings
 from opzo.host.cli.output import log
 from opzo.host.driver.devices import is_simulated, simulated, simulated_devices
 from opzo.host.driver.pty import PtyDevice, check_link
@@ -23,11 +24,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(simulated_devices())} (default: {Config.device})",
     )
     add_config(parser, ("net", "steps", "local", "intermediate", "block", "lanes", "weight_bits"))
-    add_verbosity(parser)
+    waveform.add(parser)
+    add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until Ctrl-C; exit code."""
+    """Serve until Ctrl-C, or write a waveform; exit code."""
+    if arguments.trace is not None:
+        return waveform.write_waveform(arguments)
+    waveform.check_no_options(arguments)
     config = Config.of(given_settings(arguments), "the settings")
     if not is_simulated(config.device):
         raise no_such("simulated device", config.device, simulated_devices())

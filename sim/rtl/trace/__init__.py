@@ -1,0 +1,1 @@
+"""Waveforms of the simulated chip."""
