@@ -68,16 +68,15 @@ class Jobs:
     def _one(self, index: int, command: Sequence[str]) -> int:
         if self.stopped:
             return NOT_RUN
-        # The child gets the module path of this process, so that files in the working folder cannot shadow a library.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import child; sys.exit(child(sys.argv[1:]))"
+        arguments, environment = child_command(command, threads=max(1, (os.cpu_count() or 1) // self._count))
         with subprocess.Popen(
-            [sys.executable, "-P", "-c", code, *command],
+            arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=dict.fromkeys(THREADS, str(max(1, (os.cpu_count() or 1) // self._count))) | os.environ,
+            env=environment,
             # Ctrl-C in a terminal reaches only this process, which forwards it.
             start_new_session=True,
         ) as process:
@@ -99,6 +98,16 @@ class Jobs:
             self._stopping()
         for process in list(self._processes.values()):
             process.terminate()
+
+
+def child_command(command: Sequence[str], threads: int) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment of a process that runs ``opzo`` with a list of arguments and ends with this one.
+
+    Its stdin must be a pipe from this process; ``threads`` is the number of threads of numeric libraries.
+    """
+    # The child gets the module path of this process, so that files in the working folder cannot shadow a library.
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import child; sys.exit(child(sys.argv[1:]))"
+    return [sys.executable, "-P", "-c", code, *command], dict.fromkeys(THREADS, str(threads)) | os.environ
 
 
 def child(arguments: list[str]) -> int:

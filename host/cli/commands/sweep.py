@@ -4,18 +4,20 @@ import argparse
 import contextlib
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
+from opzo.host.cli.cluster import Cluster
 from opzo.host.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from opzo.host.cli.jobs import Jobs
 from opzo.host.cli.option_types import integer
 from opzo.host.cli.options import add_output
 from opzo.host.cli.output import log, print_json
-from opzo.host.driver.devices import is_simulated
+from opzo.host.driver.devices import is_simulated, simulated_devices
 from opzo.host.training.run_folder import folder_name
 from opzo.host.training.sweep import MAX_RUNS, PlannedRun, groups, plan, table, write_csv
 from opzo.host.training.sweep_table import sweep_table
@@ -47,6 +49,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="runs at a time (default: number of cores)",
     )
     parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="train on the workers of a Dask cluster; address of its scheduler, such as tcp://10.0.0.5:8786 "
+        "(default: in processes of this machine)",
+    )
+    parser.add_argument(
         "--max-runs",
         type=integer(1, MOST_RUNS),
         default=MAX_RUNS,
@@ -62,12 +70,14 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out or Path("runs") / (stem if stem.strip(".") else folder_name(stem))
     check_output(out, folder=True)
     runs = plan(arguments.file, out, arguments.max_runs)
+    if arguments.cluster is not None:
+        _check_simulated(runs)
     with locked(out, f"another sweep is running in {out}; wait for it, or give another --out"):
         remove_leftovers(out, (RESULTS,))
         check_output(out / RESULTS)
         # Written before training, so that no results of other data or settings remain if it is stopped.
         _results(runs, out)
-        failed, stopped = train_runs(runs, arguments.jobs, quiet=arguments.quiet)
+        failed, stopped = train_runs(runs, arguments.jobs, arguments.cluster, quiet=arguments.quiet)
         rows = _results(runs, out)
     if stopped:
         log(f"opzo: stopped; {len(rows)} of {len(runs)} runs are complete; the same command resumes the others")
@@ -85,6 +95,16 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if failed else DONE
 
 
+def _check_simulated(runs: list[PlannedRun]) -> None:
+    """Raise OpzoError where a run needs a board, which the workers of a cluster do not have."""
+    for planned in runs:
+        if not is_simulated(planned.config.device):
+            raise OpzoError(
+                f"{planned.config.device} is a board of this machine; --cluster trains on simulated devices: "
+                f"{', '.join(simulated_devices())}"
+            )
+
+
 def _results(runs: list[PlannedRun], out: Path) -> list[dict[str, Any]]:
     """Rows of the complete runs, which are also written as CSV; the file is removed where there are none."""
     rows = table((planned, figures) for planned in runs if (figures := planned.figures()) is not None)
@@ -96,8 +116,10 @@ def _results(runs: list[PlannedRun], out: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[PlannedRun], bool]:
-    """Train the runs that are not complete, each in a process of its own.
+def train_runs(
+    runs: list[PlannedRun], jobs: int, cluster: str | None = None, *, quiet: bool
+) -> tuple[list[PlannedRun], bool]:
+    """Train the runs that are not complete, each in a process of its own, here or on the workers of a cluster.
 
     Returns the runs that failed, and whether the user stopped the training.
     """
@@ -132,9 +154,16 @@ def train_runs(runs: list[PlannedRun], jobs: int, *, quiet: bool) -> tuple[list[
         if len(set(ports)) < len(ports):
             # A serial port serves one run at a time.
             jobs = 1
-        runner = Jobs(jobs, log_output, lambda: log_line("stopping and saving; press Ctrl-C again to quit now"))
+        stopping = partial(log_line, "stopping and saving; press Ctrl-C again to quit now")
+        runner: Jobs | Cluster
+        if cluster is None or not todo:
+            runner = Jobs(jobs, log_output, stopping)
+            running = runner.run([planned.command() for planned in todo])
+        else:
+            runner = Cluster(cluster, log_output, stopping)
+            running = runner.run(todo)
         # Closed in any case, so that no process is left running.
-        with contextlib.closing(runner.run([planned.command() for planned in todo])) as done:
+        with contextlib.closing(running) as done:
             for index, code in done:
                 planned, ended = todo[index], _ended(code)
                 if not code and planned.figures() is None:
