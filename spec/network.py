@@ -1,5 +1,7 @@
 """Network description, and the check that it fits a device."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -168,7 +170,7 @@ class Network:
         return f"Network('{self}', steps={self.steps}{local}{kind}{block}{leak}{reset})"
 
     @classmethod
-    def parse(cls, text: str, steps: int = 6, local: int = 0, input: Input | str = Input.FRAME) -> "Network":
+    def parse(cls, text: str, steps: int = 6, local: int = 0, input: Input | str = Input.FRAME) -> Network:
         """Network from a text like ``784-256-256-10``."""
         return cls(text, steps, local, input)
 

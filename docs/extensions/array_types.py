@@ -6,7 +6,8 @@ them becomes its text with the alias put back.
 
 import inspect
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, get_type_hints
 
 from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
@@ -26,15 +27,21 @@ def name_arrays(app: Sphinx) -> None:
         for member in (value,) if inspect.isfunction(value) else vars(value).values():
             function = getattr(member, "__func__", getattr(member, "fget", member))
             if inspect.isfunction(function):
-                function.__annotations__.update(
-                    {key: _written(annotation) for key, annotation in function.__annotations__.items()}
-                )
+                function.__annotations__.update({key: _written(hint) for key, hint in _hints(function).items()})
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Replace annotations before any page is read."""
     app.connect("builder-inited", name_arrays)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations, which modules may postpone; as text where names are imported for type checkers only."""
+    try:
+        return get_type_hints(function)
+    except NameError:
+        return function.__annotations__
 
 
 def _written(annotation: Any) -> Any:

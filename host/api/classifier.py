@@ -1,5 +1,7 @@
 """A classifier for scikit-learn, which opens a device of its own for each fit."""
 
+from __future__ import annotations
+
 import weakref
 from dataclasses import fields
 from math import prod

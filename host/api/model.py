@@ -1,5 +1,7 @@
 """The Python API: a network on a device, with fit, partial_fit, evaluate, predict, save and load."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -68,7 +70,7 @@ class Model:
         return f"<Model {self.network!r}, rule '{self.hyper.rule}', {self._trainer.whereabouts}>"
 
     @classmethod
-    def load(cls, path: str | Path, device: Device | str = "rtl") -> "Model":
+    def load(cls, path: str | Path, device: Device | str = "rtl") -> Model:
         """Load a checkpoint or run folder to an open device, or to a simulated one that is opened for it.
 
         Its hyper-parameters count as given: no recipe replaces them.
@@ -76,7 +78,7 @@ class Model:
         return cls.from_checkpoint(Checkpoint.load(checkpoint_path(file_path(path, "a checkpoint"))), device)
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, device: Device | str) -> "Model":
+    def from_checkpoint(cls, checkpoint: Checkpoint, device: Device | str) -> Model:
         """A model in the state of a checkpoint, at the start of its schedules."""
         keys = {entry.name for entry in fields(Hyperparameters)}
         values = {key: value for key, value in checkpoint.settings.items() if key in keys}

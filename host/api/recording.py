@@ -1,5 +1,7 @@
 """What happens inside a network while samples run through it, step by step, as arrays."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

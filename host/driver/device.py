@@ -1,5 +1,7 @@
 """A device: typed calls over the link, the same for boards, simulated gateware and models."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """A device without its network: registers, memories and runs as typed calls over the link."""
 
+from __future__ import annotations
+
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator

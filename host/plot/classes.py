@@ -1,5 +1,7 @@
 """Picture of which class is taken for which."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +27,8 @@ def confusion(
     y: ArrayLike | None = None,
     *,
     names: Sequence[str] | None = None,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw how many samples of each class are taken for which class.
 
     Parameters

@@ -1,5 +1,7 @@
 """Pictures of training: accuracy and firing rates by epoch."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ History = Sequence[dict[str, Any]]
 """Metrics of epochs, as `Model.fit` returns them."""
 
 
-def curves(history: History, *, figure: "Figure | None" = None) -> "Figure":
+def curves(history: History, *, figure: Figure | None = None) -> Figure:
     """Draw accuracy and firing rates over the epochs of a training.
 
     Parameters
@@ -33,7 +35,7 @@ def curves(history: History, *, figure: "Figure | None" = None) -> "Figure":
     return figure
 
 
-def firing_rates(history: History | Recording, *, ax: "Axes | None" = None) -> "Axes":
+def firing_rates(history: History | Recording, *, ax: Axes | None = None) -> Axes:
     """Draw spikes per neuron and time step of each hidden layer.
 
     Parameters

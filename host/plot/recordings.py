@@ -1,5 +1,7 @@
 """Pictures of a recorded sample: spikes and membrane potentials."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,8 +23,8 @@ MOST_NEURONS = 6
 
 
 def raster(
-    recording: Recording, sample: int = 0, *, layers: Sequence[int] | None = None, ax: "Axes | None" = None
-) -> "Axes":
+    recording: Recording, sample: int = 0, *, layers: Sequence[int] | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the spikes of a sample: a mark for each, neurons upwards, the layers above each other.
 
     Parameters
@@ -62,8 +64,8 @@ def potentials(
     *,
     layer: int = 0,
     neurons: Sequence[int] | None = None,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw membrane potentials of a sample, with a dot for each spike and the threshold.
 
     The potentials are those after the reset, so a spike is seen by its dot and not by a crossing of the threshold.

@@ -1,5 +1,7 @@
 """Pictures of weights: receptive fields of neurons, kernels of convolutions, matrices."""
 
+from __future__ import annotations
+
 from math import ceil, isqrt, sqrt
 from typing import TYPE_CHECKING
 
@@ -26,8 +28,8 @@ def weights(
     *,
     shape: Shape | None = None,
     count: int = 64,
-    figure: "Figure | None" = None,
-) -> "Figure":
+    figure: Figure | None = None,
+) -> Figure:
     """Draw the weights of a layer: blue is negative, red positive, all with one scale; biases are left out.
 
     A first layer without convolution has a picture for each neuron: its weights in the shape of the samples, channels

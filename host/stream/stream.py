@@ -1,5 +1,7 @@
 """Stream mode: a continuous run of time steps on a device, during which labels, learning and decisions change."""
 
+from __future__ import annotations
+
 from collections import deque
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """One event sample: the addresses with events in each time step, and its chunks for a device."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 

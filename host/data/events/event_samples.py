@@ -1,5 +1,7 @@
 """Event samples of a data set, in common arrays, with a label each."""
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -108,9 +110,9 @@ class Events:
     def __getitem__(self, index: int) -> EventSample: ...
 
     @overload
-    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> "Events": ...
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> Events: ...
 
-    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> "EventSample | Events":
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> EventSample | Events:
         """One sample, or the events of several: of a slice, of numbers of samples, or where a mask is True."""
         if not isinstance(index, int | np.integer):
             return self._some(np.arange(len(self))[index])
@@ -119,7 +121,7 @@ class Events:
         values = None if self.values is None else self.values[part]
         return EventSample(self.addresses[part], offsets - offsets[0], values, int(self.y[index]))
 
-    def _some(self, numbers: NDArray[np.intp]) -> "Events":
+    def _some(self, numbers: NDArray[np.intp]) -> Events:
         begins, ends = self.offsets[numbers, 0], self.offsets[numbers, -1]
         kept = np.concatenate([np.zeros(0, np.int64), *map(np.arange, begins, ends)])
         moved = np.cumsum(ends - begins) - ends
@@ -154,7 +156,7 @@ class Events:
             values[steps, sample.addresses] = SPIKE if sample.values is None else sample.values
         return dense
 
-    def middle(self, side: int) -> "Events":
+    def middle(self, side: int) -> Events:
         """The events of the ``side`` x ``side`` pixels in the middle; OpzoError if there are not so many.
 
         An odd margin is larger on the right and below, as in `opzo.host.data.events.binning.middle`.
@@ -178,7 +180,7 @@ class Events:
             values=None if self.values is None else self.values[kept],
         )
 
-    def rearranged(self, strided: Strided) -> "Events":
+    def rearranged(self, strided: Strided) -> Events:
         """The events as the first convolution of a network takes them that has a stride or a padding of its own."""
         addresses = strided.addresses(self.shape)[self.addresses]
         kept = addresses >= 0
@@ -255,7 +257,7 @@ class Events:
         samples: list[EventSample],
         shape: tuple[int, int, int],
         name: str = "the event data",
-    ) -> "Events":
+    ) -> Events:
         """Combine samples with equal numbers of time steps, either all graded or all spikes."""
         lengths = np.cumsum([0, *(len(sample.addresses) for sample in samples)])
         return cls(
@@ -274,7 +276,7 @@ class Events:
     @classmethod
     def from_frames(
         cls, spikes: ArrayLike, y: ArrayLike | None = None, *, graded: bool = False, names: Sequence[str] = ()
-    ) -> "Events":
+    ) -> Events:
         """Make events of arrays with an entry for each time step and input, as snnTorch and tonic's ToFrame make them.
 
         Parameters
@@ -312,7 +314,7 @@ class Events:
         crop: int = 0,
         graded: bool = False,
         names: Sequence[str] = (),
-    ) -> "Events":
+    ) -> Events:
         """Make events of recordings of an event camera, such as the samples of tonic's data sets.
 
         Polarities are two channels, OFF and then ON. Events are sorted by time, and jumps of the clock are removed with
@@ -357,7 +359,7 @@ class Events:
         events = events_of(recordings, y, sensor, binning)
         return replace(events, names=tuple(names), labelled=y is not None)
 
-    def save(self, path: str | Path, *, test: "Events | None" = None, description: str = "") -> None:
+    def save(self, path: str | Path, *, test: Events | None = None, description: str = "") -> None:
         """Write an event file (.npz), completely or not at all.
 
         With ``test``, events of the same shape, it is a data set for `opzo.load_data` and ``opzo train``; these events
@@ -368,7 +370,7 @@ class Events:
         save_events(file_path(path, "an event file"), self, test, description)
 
     @classmethod
-    def load(cls, path: str | Path, part: str = "train") -> "Events":
+    def load(cls, path: str | Path, part: str = "train") -> Events:
         """Read the part ``train`` or ``test`` of an event file; OpzoError where it is missing or damaged."""
         from opzo.host.data.events.event_files import PARTS, load_part
 

@@ -1,5 +1,7 @@
 """Images: pixels 0..255 with labels, checked, and encoded as samples for a device."""
 
+from __future__ import annotations
+
 import logging
 import zlib
 from collections.abc import Iterator, Sequence
@@ -84,7 +86,7 @@ class Frames:
         *,
         shape: Shape | None = None,
         as_is: bool = False,
-    ) -> "Frames":
+    ) -> Frames:
         """Make frames from numeric arrays; OpzoError if they do not fit. Images are flattened.
 
         Parameters
@@ -112,7 +114,7 @@ class Frames:
         return cls(pixels, labels_of(y, len(pixels), label_name, name), *_layout(array.shape[1:], shape, name))
 
     @classmethod
-    def unlabelled(cls, x: ArrayLike, name: str = "x", *, shape: Shape | None = None, as_is: bool = False) -> "Frames":
+    def unlabelled(cls, x: ArrayLike, name: str = "x", *, shape: Shape | None = None, as_is: bool = False) -> Frames:
         """Make frames from images as `of`, without labels."""
         array = _numeric(x, name)
         pixels = check_pixels(array, name, as_is=as_is)
@@ -126,7 +128,7 @@ class Frames:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> "Frames":
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> Frames:
         """Some of the images: of a slice, with these numbers, or where a mask is True; ``frames[3:4]`` is one."""
         numbers = np.arange(len(self))[index]
         if numbers.ndim != 1:
@@ -172,7 +174,7 @@ class Frames:
         ordered = np.moveaxis(planes, 1, -1) if self.channels_last else planes
         return ordered.reshape(len(planes), -1)
 
-    def by_contrast(self, contrast: Contrast | None = None, name: str = "x") -> "Frames":
+    def by_contrast(self, contrast: Contrast | None = None, name: str = "x") -> Frames:
         """The same images with two channels a colour (`opzo.host.data.images.contrast`).
 
         ``contrast`` has the statistics of the training images; None: these are the training images. OpzoError, naming

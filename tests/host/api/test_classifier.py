@@ -5,6 +5,7 @@ import gc
 import pickle
 from dataclasses import fields
 from inspect import signature
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -30,9 +31,9 @@ def classifier(**values: object) -> opzo.Classifier:
 
 
 def test_keywords_are_the_hyper_parameters_with_their_defaults() -> None:
-    parameters = signature(opzo.Classifier).parameters
+    parameters, hints = signature(opzo.Classifier).parameters, get_type_hints(opzo.Classifier.__init__)
     for entry in fields(opzo.Hyperparameters):
-        assert (parameters[entry.name].default, parameters[entry.name].annotation) == (entry.default, entry.type)
+        assert (parameters[entry.name].default, hints[entry.name]) == (entry.default, entry.type)
     others = ["net", "device", "lanes", "weight_bits", "progress"]
     assert list(parameters) == others + [entry.name for entry in fields(opzo.Hyperparameters)]
     values = {name: object() for name in parameters}

@@ -1,9 +1,12 @@
 """The Python API of a notebook."""
 
 import doctest
+import pydoc
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 
 import opzo
+from opzo import plot
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.trainer import Trainer
 from opzo.spec.formats import MAGNITUDE_MAX
@@ -132,6 +136,13 @@ def test_import_is_light_and_offers_what_it_says() -> None:
     assert set(opzo.__all__) <= set(dir(opzo))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = opzo.nothing  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", [*opzo.__all__, *(f"plot.{name}" for name in plot.__all__)])
+def test_help_has_the_types_that_the_source_has(name: str) -> None:
+    text = pydoc.render_doc(attrgetter(name)(opzo), renderer=pydoc.plaintext)
+    # What stands behind ArrayLike and NDArray takes several lines.
+    assert not re.search(r"numpy\._typing|numpy\.ndarray\[tuple", text)
 
 
 def test_a_checkpoint_without_settings_keeps_its_rule(tmp_path: Path) -> None:
