@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-History = Sequence[dict[str, Any]]
-"""Metrics of epochs, as `Model.fit` returns them."""
 
-
-def curves(history: History, *, figure: Figure | None = None) -> Figure:
+def curves(history: Sequence[dict[str, Any]], *, figure: Figure | None = None) -> Figure:
     """Draw accuracy and firing rates over the epochs of a training.
 
     Parameters
@@ -35,7 +32,7 @@ def curves(history: History, *, figure: Figure | None = None) -> Figure:
     return figure
 
 
-def firing_rates(history: History | Recording, *, ax: Axes | None = None) -> Axes:
+def firing_rates(history: Sequence[dict[str, Any]] | Recording, *, ax: Axes | None = None) -> Axes:
     """Draw spikes per neuron and time step of each hidden layer.
 
     Parameters
@@ -63,7 +60,7 @@ def firing_rates(history: History | Recording, *, ax: Axes | None = None) -> Axe
     return ax
 
 
-def _rows(history: History) -> list[dict[str, Any]]:
+def _rows(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     if isinstance(history, str | dict) or not isinstance(history, Sequence) or not history:
         raise OpzoError(f"{shown(history)} is not a history; give what model.fit returned, one dictionary per epoch")
     return list(history)

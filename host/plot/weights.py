@@ -18,15 +18,12 @@ from opzo.spec.values import whole_number
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Shape = tuple[int, int, int]
-"""Channels, height, width."""
-
 
 def weights(
     model: Model,
     layer: int = 0,
     *,
-    shape: Shape | None = None,
+    shape: tuple[int, int, int] | None = None,
     count: int = 64,
     figure: Figure | None = None,
 ) -> Figure:
@@ -90,14 +87,14 @@ def side_by_side(planes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.hstack(parts[:-1])
 
 
-def _fields(matrix: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:
+def _fields(matrix: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:
     """Weights (inputs, n) by neuron: (n, channels, height, width)."""
     if len(shape) != 3 or np.prod(shape) != len(matrix):
         raise OpzoError(f"a neuron of this layer sees {len(matrix)} inputs, which is not the shape {tuple(shape)}")
     return matrix.T.reshape(-1, *shape)
 
 
-def _square(network: Network) -> Shape | None:
+def _square(network: Network) -> tuple[int, int, int] | None:
     """Shape of square samples with as many entries as the network has inputs: of one channel, or two; None if none."""
     for channels in (1, 2):
         side = isqrt(network.inputs // channels)
