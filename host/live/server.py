@@ -110,7 +110,8 @@ class PageServer:
     def __init__(self, hub: Hub, ask: Ask, *, host: str, port: int, classes: int, ended: Callable[[], None]) -> None:
         self._socket = _listening(host, port)
         token = new_token()
-        name = f"[{host}]" if ":" in host else host
+        name = names_of(host)[0]
+        name = f"[{name}]" if ":" in name else name
         self.address = f"http://{name}:{self._socket.getsockname()[1]}/{token}/"
         """Address of the page, with its token."""
         config = uvicorn.Config(

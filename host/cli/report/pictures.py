@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from opzo.host.cli.report.facts import RunFacts
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 DPI = 100
 RASTER_WIDTH, RASTER_HEIGHT = 2.2, 3.0
 """Inches of the raster of a sample."""
+TITLE_COLUMNS = 28
+"""Characters that fit above it."""
 
 
 def curves_picture(facts: RunFacts) -> str:
@@ -68,7 +71,8 @@ def raster_pictures(facts: RunFacts, count: int) -> list[str]:
             raster(recording, sample, ax=ax)
             # The text of the page explains the colours.
             ax.get_legend().remove()
-            ax.set_title(ax.get_title(), fontsize=8, parse_math=False)
+            _, _, title = ax.get_title().partition(", ")
+            ax.set_title(fill(title, TITLE_COLUMNS), fontsize=8, parse_math=False)
 
         return _png(picture_png((RASTER_WIDTH, RASTER_HEIGHT + 1.4 * shown), draw, dpi=DPI))
 
@@ -86,6 +90,8 @@ def _draw_image(ax: "Axes", frames: object, sample: int) -> None:
 def weights_pictures(facts: RunFacts) -> list[str]:
     """Receptive fields of the first layer, or kernels of each convolution."""
     network, shape = facts.model.network, None
+    # Kernels are few or flat.
+    height = 3.6 if network.convolutions else 6.4
     if isinstance(facts.samples, Frames) and not network.convolutions:
         shape = facts.samples.shape
 
@@ -93,7 +99,7 @@ def weights_pictures(facts: RunFacts) -> list[str]:
         def draw(figure: "Figure") -> None:
             weights(facts.model, layer, shape=shape, figure=figure)
 
-        return _png(picture_png((6.4, 6.4), draw, dpi=DPI))
+        return _png(picture_png((6.4, height), draw, dpi=DPI))
 
     return [picture(layer) for layer in range(max(1, len(network.convolutions)))]
 

@@ -1,6 +1,5 @@
 import json
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.client import HTTPConnection
@@ -53,12 +52,7 @@ def served() -> Iterator[Served]:
         asked.append((request, page))
 
     with PageServer(hub, ask, host="127.0.0.1", port=0, classes=10, ended=lambda: None) as server:
-        found = Served(server, hub, asked)
-        deadline = time.monotonic() + 20
-        while hub._loop is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        yield found
+        yield Served(server, hub, asked)
 
 
 def received(page: ClientConnection) -> Any:
@@ -194,6 +188,10 @@ def test_a_port_in_use_is_an_error() -> None:
 
 def test_names_of_all_interfaces_are_those_of_this_computer() -> None:
     assert names_of("0.0.0.0")[0] == socket.gethostname()
+    hub = Hub()
+    with PageServer(hub, lambda request, page: None, host="0.0.0.0", port=0, classes=2, ended=lambda: None) as server:
+        found = Served(server, hub, [])
+        assert found.host == f"{socket.gethostname()}:{found.port}"
     assert names_of("lab.example") == ("lab.example",)
 
 
