@@ -13,6 +13,8 @@ LONG = (
     "tests/hw/link/test_link.py",
     "tests/host/training/test_sweep.py",
     "tests/docs/test_site.py",
+    "tests/hw/export/test_testbench.py",
+    "tests/host/cli/test_waveform.py",
     "tests/system/test_child.py",
     "tests/system/test_standard_streams.py",
     "tests/hw/lanes/test_lanes.py",

@@ -31,7 +31,7 @@ class _Recorder(Device):
 
     def write_registers(self, values: dict[int, int]) -> None:
         super().write_registers(values)
-        self.script.writes.append(dict(sorted(values.items())))
+        self.script.writes.append({address: int(value) for address, value in sorted(values.items())})
 
     def write_memory(self, space: Space, address: int, rows: NDArray[np.uint16]) -> None:
         super().write_memory(space, address, rows)

@@ -47,7 +47,7 @@ class Script:
     rows: list[Rows] = field(default_factory=list)
 
 
-def testbench(script: Script, limits: Limits, core: str, about: str) -> dict[str, str]:
+def write_testbench(script: Script, limits: Limits, core: str, about: str) -> dict[str, str]:
     """Files of the testbench of module ``core``, by name; ``about`` says in words what it trains."""
     written = [rows for rows in script.writes if isinstance(rows, tuple)]
     body = "\n".join(f"    {line}" for line in _statements(script))

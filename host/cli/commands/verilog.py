@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
     try:
-        from opzo.hw.export.testbench import EXPECTED, MODULE, WRITTEN, testbench
+        from opzo.hw.export.testbench import EXPECTED, MODULE, WRITTEN, write_testbench
         from opzo.hw.export.verilog import CORE, TOP, write_verilog
     except ModuleNotFoundError as error:
         raise OpzoError(
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         from opzo.host.cli.testbench import training_script
 
         about = f"network {config.network}, rule {config.rule}, {limits.lanes} lanes"
-        texts |= testbench(training_script(config, limits), limits, CORE, about)
+        texts |= write_testbench(training_script(config, limits), limits, CORE, about)
     for name in names:
         path = arguments.out / name
         write_atomically(path, texts[name].encode())

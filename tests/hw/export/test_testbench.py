@@ -1,12 +1,15 @@
 """The exported testbench: it passes on the exported core, and finds one wrong weight."""
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from opzo.host.cli.main import main
-from opzo.hw.export.testbench import EXPECTED, MODULE
+from opzo.host.cli.testbench import training_script
+from opzo.host.training.config import Config
+from opzo.hw.export.testbench import EXPECTED, MODULE, WRITTEN, write_testbench
 from opzo.hw.export.verilog import CORE
 from opzo.sim.compile.verilated import build_verilated, runtime_objects
 
@@ -58,3 +61,14 @@ def test_one_wrong_weight_is_found(folder: Path) -> None:
     assert "FAILED: 1 differences" in text
     assert "PASSED" not in text
     assert code != 0
+
+
+def test_convolutions_are_written_too() -> None:
+    config = Config.of({"net": "1x8x8-4c3-p2-8-3", "lanes": 4}, "the test")
+    limits = config.network.limits(4)
+    texts = write_testbench(training_script(config, limits), limits, CORE, "a convolution")
+    calls = [line for line in texts[f"{MODULE}.v"].splitlines() if line.startswith("    write_register(")]
+    assert len(calls) > 50
+    assert [line for line in calls if not re.fullmatch(r"    write_register\(8'd\d+, 32'd\d+\);", line)] == []
+    assert "  // GRADIENTS" in texts[f"{MODULE}.v"]
+    assert len(texts[EXPECTED].splitlines()) > len(texts[WRITTEN].splitlines())
