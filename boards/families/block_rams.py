@@ -13,9 +13,6 @@ from scipy.sparse.linalg import splu
 
 from opzo.boards.families.floorplan import Sites
 
-MOST = 0.9
-"""Share of the sites from which on all block RAMs are left to the placer: with 202 of 208 fixed a memory of 22 had to
-stretch over half of the device, and the chip reached 47 MHz instead of 54; with 158 it reached 60 instead of 54."""
 MOVES = 400_000
 """Moves of the annealing: 4 seconds."""
 HOTTEST, COLDEST = 0.5, 5e-5
@@ -30,13 +27,13 @@ Floats = NDArray[np.float64]
 def fix_block_rams(netlist: Path, sites: Sites, seed: int) -> dict[str, str]:
     """Fix the block RAMs in ``netlist`` (yosys' JSON) to ``sites``; return the site of each by its cell.
 
-    If they take more than MOST of the sites, all are left to the placer.
+    If there are more of them than sites, all are left to the placer, which reports the error.
     """
     design = json.loads(netlist.read_text())
     (module,) = (module for module in design["modules"].values() if "top" in module["attributes"])
     cells = {name: cell for name, cell in module["cells"].items() if cell["type"] not in _UNPLACED}
     found = [name for name, cell in cells.items() if cell["type"] == sites.cell_type]
-    if not found or len(found) > MOST * len(sites.places):
+    if not found or len(found) > len(sites.places):
         return {}
     chosen = anneal(pulls(cells, sites.cell_type), np.array(list(sites.places.values()), float), seed)
     names = list(sites.places)
