@@ -169,7 +169,7 @@ EDITS = (
     ("SYNC keeps replies", "link", "self._executed.clear()\n", "pass\n"),
     ("events behind the inputs taken", "link", "bool(last >= inputs)", "bool(last >= 1 << 20)"),
     ("last input refused", "link", "bool(last >= inputs)", "bool(last >= inputs - 1)"),
-    ("chunks fuller than allowed", "link", "len(chunk.addresses) <= self.core.limits.events", "True"),
+    ("chunks fuller than allowed", "link", "len(chunk.addresses) <= self._most_events", "True"),
     ("replies kept for three frames", "link", "- REPLAY - 1) % 256", "- REPLAY) % 256"),
     (
         "rows behind the end are read",

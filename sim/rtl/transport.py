@@ -9,7 +9,6 @@ from pathlib import Path
 
 from opzo.sim.compile.cxx import load_library
 from opzo.sim.rtl.library import chip_library, traced_library
-from opzo.sim.rtl.trace.viewers import write_views
 from opzo.spec.limits import Limits
 
 SLICE = 1 << 16
@@ -82,6 +81,9 @@ class RtlTransport:
         Next to it are files that open it in GTKWave and in Surfer. Raises OSError if they cannot be written.
         """
         path.touch()
+        # Imported here: it needs Amaranth, and a chip in the cache does not.
+        from opzo.sim.rtl.trace.viewers import write_views
+
         views = write_views(path, self.limits)
         self._lib.opzo_trace(self._chip, os.fsencode(path))
         return [path, *views]

@@ -232,7 +232,7 @@ def test_full_disk_is_explained(monkeypatch, tmp_path):
 
     monkeypatch.setattr(rtl_library, "build_verilated", full)
     monkeypatch.setattr(rtl_library, "_chip_verilog", lambda limits: "")
-    monkeypatch.setattr(rtl_library, "runtime_objects", lambda root, names: [])
+    monkeypatch.setattr(rtl_library, "runtime_objects", lambda root, names, flags: [])
     monkeypatch.setenv("OPZO_CACHE", str(tmp_path / "cache"))
     with pytest.raises(OpzoError, match=rf"built files in {tmp_path}/cache \(No space left.*OPZO_CACHE"):
         rtl_library.chip_library(SMALL_CHIP)
