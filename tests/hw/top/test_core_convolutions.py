@@ -86,7 +86,7 @@ def cases(networks, samples):
 
 
 def test_core_matches_golden():
-    run(SMALL, 4, 2, cases(SMALL, 6), 0.2)
+    run(SMALL, 4, 2, cases(SMALL, 4), 0.2)
 
 
 def test_core_of_the_named_networks_matches_golden():
