@@ -106,9 +106,19 @@ def test_command_takes_records_from_datagrams(trained: Path, capsys: pytest.Capt
     def send() -> None:
         data, size = a_stream(), 40
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            time.sleep(1)
+            sender.connect(("127.0.0.1", port))
+            # Datagrams before the command listens are lost; the second send after one of them is refused.
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                try:
+                    for _ in range(2):
+                        sender.send(records((0, 0, 0, RecordKind.TIME)).tobytes())
+                        time.sleep(0.01)
+                    break
+                except ConnectionRefusedError:
+                    time.sleep(0.01)
             for begin in range(0, len(data), size):
-                sender.sendto(data[begin : begin + size].tobytes(), ("127.0.0.1", port))
+                sender.send(data[begin : begin + size].tobytes())
                 time.sleep(0.001)
 
     thread = threading.Thread(target=send)
