@@ -70,6 +70,20 @@ def find_loader() -> str:
     return found
 
 
+def check_loader() -> str:
+    """Path of openFPGALoader, which has been started once; OpzoError if there is none or it does not start."""
+    found = find_loader()
+    try:
+        code, output = _run([found, "--Version"], lambda text: None)
+    except OSError as error:
+        raise _not_started(found, error) from None
+    if lacking := _lacking(output):
+        raise _lacks(lacking)
+    if code != 0:
+        raise OpzoError(f"{found} --Version fails with exit code {code}; install openFPGALoader again")
+    return found
+
+
 def load_bitstream(board: Board, bitstream: Path, *, persist: bool, show: Callable[[str], None]) -> None:
     """Program a board: its FPGA, or its flash memory if ``persist``.
 
@@ -81,7 +95,7 @@ def load_bitstream(board: Board, bitstream: Path, *, persist: bool, show: Callab
     try:
         code, output = _run(command, show)
     except OSError as error:
-        raise OpzoError(f"{command[0]} does not run ({error.strerror}); install openFPGALoader again") from None
+        raise _not_started(command[0], error) from None
     if code != 0:
         raise _explain(board, code, output)
 
@@ -115,11 +129,7 @@ def _run(command: list[str], show: Callable[[str], None]) -> tuple[int, str]:
 def _explain(board: Board, code: int, output: str) -> OpzoError:
     """Error that explains a failed run."""
     if lacking := _lacking(output):
-        packages = " ".join(dict.fromkeys(_package(library) for library in lacking))
-        return OpzoError(
-            f"openFPGALoader does not start: missing libraries {', '.join(lacking)}; install them "
-            f"(Debian: sudo apt install {packages})"
-        )
+        return _lacks(lacking)
     for pattern, meaning in _CAUSES:
         if re.search(pattern, output):
             return OpzoError(meaning.format(title=board.title))
@@ -127,6 +137,19 @@ def _explain(board: Board, code: int, output: str) -> OpzoError:
     telling = [line for line in lines if re.search("error|fail", line, re.IGNORECASE)]
     last = (telling or lines or ["nothing"])[-1]
     return ToolError(f"openFPGALoader failed with exit code {code}: {last}")
+
+
+def _not_started(program: str, error: OSError) -> OpzoError:
+    return OpzoError(f"{program} does not run ({error.strerror}); install openFPGALoader again")
+
+
+def _lacks(libraries: list[str]) -> OpzoError:
+    """Error that names the missing libraries and their packages."""
+    packages = " ".join(dict.fromkeys(_package(library) for library in libraries))
+    return OpzoError(
+        f"openFPGALoader does not start: missing libraries {', '.join(libraries)}; install them "
+        f"(Debian: sudo apt install {packages})"
+    )
 
 
 def _lacking(output: str) -> list[str]:

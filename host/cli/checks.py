@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 import opzo
 from opzo.boards.families.tools import WHEELS, find_tool
-from opzo.boards.loader import find_loader
+from opzo.boards.loader import check_loader
 from opzo.host.cli.serial_ports import find_ports
 from opzo.host.data.images.frames import encode_frame
 from opzo.host.driver.device import open_device
@@ -64,7 +64,7 @@ def checks() -> Iterator[Check]:
     for extra, found in extras.items():
         yield Check(f"extra {extra}", *found)
     yield from map(_tool, WHEELS)
-    yield _check("tool openFPGALoader", find_loader)
+    yield _check("tool openFPGALoader", check_loader)
     yield from _ports()
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from opzo.boards import loader
 from opzo.boards.registry import BOARDS
+from opzo.host.cli import checks
 from opzo.host.cli.main import main
+from opzo.spec.errors import OpzoError
 
 PYTHON = sys.executable
 FAILURES = {
@@ -88,7 +90,7 @@ def test_board_is_programmed_until_it_is_switched_off(folder: Path, capsys: pyte
     assert arguments(folder) == ["openFPGALoader", "-b", "ulx3s", "--write-sram", "build/ulx3s-85f/ulx3s-85f.bit"]
     captured = capsys.readouterr()
     assert captured.out.startswith("build/ulx3s-85f/ulx3s-85f.bit written to Radiona ULX3S 85F (FPGA, until")
-    assert captured.err == "Load SRAM: DONE\n"
+    assert captured.err == "Load SRAM: DONE\nopzo: find its device string with: opzo ports --probe\n"
 
 
 def test_flash_memory_and_a_file_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,6 +197,22 @@ def test_all_libraries_that_are_missing_are_named(folder: Path, capsys: pytest.C
         "openFPGALoader does not start: missing libraries libusb-1.0.so.0, libftdi1.so.2; install them "
         "(Debian: sudo apt install libusb-1.0-0 libftdi1-2)"
     )
+    with pytest.raises(OpzoError, match="does not start: missing libraries libusb"):
+        loader.check_loader()
+
+
+def test_doctor_starts_the_tool(folder: Path) -> None:
+    play(folder, output="openFPGALoader v1.1.1\n")
+    assert loader.check_loader() == str(folder / "bin" / loader.NATIVE)
+    assert arguments(folder) == ["openFPGALoader", "--Version"]
+    play(folder, code=3)
+    with pytest.raises(OpzoError, match="--Version fails with exit code 3"):
+        loader.check_loader()
+    (folder / "bin" / loader.NATIVE).write_text("#!/absent/interpreter\n")
+    with pytest.raises(OpzoError, match="does not run"):
+        loader.check_loader()
+    (check,) = [check for check in checks.checks() if check.name == "tool openFPGALoader"]
+    assert not check.ok
 
 
 def test_files_that_are_no_bitstreams_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

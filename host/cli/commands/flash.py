@@ -9,7 +9,7 @@ from opzo.boards.board import Board
 from opzo.boards.loader import load_bitstream
 from opzo.boards.registry import BOARDS, find_board
 from opzo.host.cli.options import add_output
-from opzo.host.cli.output import print_json
+from opzo.host.cli.output import log, print_json
 from opzo.spec.errors import OpzoError
 
 BUILDS = Path("build")
@@ -39,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         where = "flash memory" if arguments.persist else "FPGA, until power-off"
         print(f"{bitstream} written to {board.title} ({where}) in {seconds:.1f} s")
+    if not arguments.quiet:
+        log("opzo: find its device string with: opzo ports --probe")
     return 0
 
 
