@@ -10,7 +10,7 @@ from opzo.host.driver.link import Link
 from opzo.host.driver.position_order import by_position, pad_channels, without_padding
 from opzo.host.driver.raw_device import RawDevice
 from opzo.host.driver.row_layout import pack_rows, unpack_rows
-from opzo.spec.errors import OpzoError
+from opzo.spec.errors import NetworkError, OpzoError
 from opzo.spec.formats import MAGNITUDE_MAX, WEIGHT
 from opzo.spec.layout import EntrySet, Layer
 from opzo.spec.memories import Space
@@ -38,7 +38,15 @@ class Device(RawDevice):
 
     def configure(self, network: Network, rule: Rule) -> None:
         """Configure the device for ``network``; NetworkError names the limit where it is too small."""
-        self._layers = network.layout(self.limits)
+        try:
+            self._layers = network.layout(self.limits)
+        except NetworkError as error:
+            if is_simulated(self.name):
+                raise
+            raise NetworkError(
+                f"{error}; train a smaller network, or build a chip for this one (opzo build --board BOARD --net "
+                f"{network}) and program the board with it"
+            ) from None
         self.network = network
         self.writes += 1
         self.write_registers(network_registers(network, self.limits, rule))

@@ -125,6 +125,8 @@ def _no_device(text: str) -> ChoiceError:
     hint = did_you_mean(text, simulated_devices())
     if text.startswith("/dev/"):
         hint = f" (did you mean 'serial:{printable(text)}'?)"
+    elif text.startswith(("tty", "cu.")):
+        hint = f" (did you mean 'serial:/dev/{printable(text)}'?)"
     elif text in ("serial", "serial:"):
         hint = " without its port (opzo ports lists them)"
     return ChoiceError(f"{shown(text)} is not a device{hint}; choose {device_choices()}")

@@ -202,6 +202,16 @@ def test_too_small_a_device_is_refused_with_the_limit(
         device.configure(Network(sizes, steps), Rule.OPZO)
 
 
+@pytest.mark.parametrize("name", ["golden", "serial:/dev/ttyUSB0"])
+def test_only_for_a_board_a_new_chip_is_suggested(name: str) -> None:
+    limits = Limits(4, 4096, 256, 8, 16)
+    device = Device(name, Link(Connection(name, lambda: ModelTransport(GoldenCore(limits)), 1.0, reopens=False)))
+    with pytest.raises(NetworkError, match="needs 300 inputs; the device has 256") as raised:
+        device.configure(Network((300, 8, 3)), Rule.OPZO)
+    suggestion = "build a chip for this one (opzo build --board BOARD --net 300-8-3)"
+    assert (suggestion in str(raised.value)) == (name != "golden")
+
+
 def test_network_that_no_device_holds_is_refused_before_one_is_built() -> None:
     with pytest.raises(NetworkError, match="65 classes; the device has 64"):
         open_device("rtl", Network((8, 8, 65)))

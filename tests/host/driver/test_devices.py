@@ -25,6 +25,8 @@ LIMITS = Limits(4, 64, 64, 4, 4)
         ("fpga", "'fpga' is not a device; choose fast, golden, rtl or serial:"),
         ("serial:", "is not a device"),
         ("", "is not a device"),
+        ("/dev/ttyUSB0", r"did you mean 'serial:/dev/ttyUSB0'\?"),
+        ("ttyUSB0", r"did you mean 'serial:/dev/ttyUSB0'\?"),
         ("serial:/dev/ttyUSB0@fast", "'fast' is not a baud rate; write serial:/dev/ttyUSB0@1000000"),
         ("serial:/dev/ttyUSB0@0", "'0' is not a baud rate"),
         ("golden", r"give one: opzo\.connect\('golden', network\)"),
