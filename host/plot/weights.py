@@ -76,7 +76,7 @@ def weights(
         axes[0].set_xlabel("neuron")
         axes[0].set_ylabel("input")
     figure.colorbar(image, ax=list(axes), label="weight", shrink=0.6)
-    figure.suptitle(f"{network}, weights of layer {layer}")
+    figure.suptitle(f"{network}, weights of {_title(network, layer)}")
     return figure
 
 
@@ -85,6 +85,11 @@ def side_by_side(planes: NDArray[np.float64]) -> NDArray[np.float64]:
     gap = np.full((planes.shape[1], 1), np.nan)
     parts = [part for plane in planes for part in (plane, gap)]
     return np.hstack(parts[:-1])
+
+
+def _title(network: Network, layer: int) -> str:
+    """Name of a layer of weights: layer 0 leads to hidden layer 1, the last one is the readout."""
+    return f"hidden layer {layer + 1}" if layer < len(network.hidden) else "the readout"
 
 
 def _fields(matrix: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:

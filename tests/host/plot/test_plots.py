@@ -98,6 +98,9 @@ def test_weights_are_receptive_fields_kernels_or_a_matrix() -> None:
     assert np.isnan(row[:, [3, 7]]).all()
     figure = Figure()
     assert opzo.plot.weights(one, 1, figure=figure) is figure
+    # Titles number hidden layers from 1, as those of rasters and reports do.
+    titles = [opzo.plot.weights(one, layer).get_suptitle().split(", ")[1] for layer in range(3)]
+    assert titles == ["weights of hidden layer 1", "weights of hidden layer 2", "weights of the readout"]
     np.testing.assert_array_equal(pictures(figure)[0], one.weights[1][:-1])
     image = figure.axes[0].images[0]
     assert image.get_clim() == (-np.abs(one.weights[1][:-1]).max(), np.abs(one.weights[1][:-1]).max())
