@@ -90,7 +90,11 @@ def test_build_leaves_everything_in_its_folder_and_the_same_again_comes_from_the
     stages = ["gateware", "synthesis", "place and route", "bitstream"]
     first, *others = captured.err.splitlines()
     assert first.startswith("opzo: about 2 minutes with 4 lanes and native tools, as estimated from builds on an idle")
-    assert others == [f"opzo: {stage}" for stage in stages]
+    # With --json, too, the next command is named on stderr.
+    assert others == [
+        *(f"opzo: {stage}" for stage in stages),
+        "opzo: program the board with: opzo flash --board ulx3s-85f",
+    ]
     assert fake.runs == ["yosys", "nextpnr-ecp5", "ecppack"]
     folder = tmp_path / "build" / "ulx3s-85f"
     assert result["bitstream"] == "build/ulx3s-85f/ulx3s-85f.bit"
@@ -141,6 +145,10 @@ def test_table(tools, capsys):
     assert lines[2].split() == ["LUTs", "15,478", "83,640", "19%"]
     assert lines[-2].split() == ["clock", "(MHz)", "65.6", "60.0"]
     assert lines[-1] == "training samples/s of 16-8-4, estimated: 15,688 (engine 209,172, link 15,688)"
+    for out, file in (([], ""), (["--out", "my builds"], " 'my builds/ulx3s-85f.bit'")):
+        assert main(["build", "--board", "ulx3s-85f", *NET, "--clock", "60", *out]) == 0
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last == f"opzo: program the board with: opzo flash --board ulx3s-85f{file}"
 
 
 def test_missed_clock_fails_and_names_one_that_passes(tools, capsys):

@@ -1,6 +1,7 @@
 """``opzo build``: build a bitstream for a board, or write a project for the vendor's tool."""
 
 import argparse
+import shlex
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from opzo.host.cli.option_types import integer
 from opzo.host.cli.options import add_clock, add_config, add_output, given_settings
-from opzo.host.cli.output import print_json
+from opzo.host.cli.output import log, print_json
 from opzo.host.cli.stage_timer import StageTimer
 from opzo.host.training.config import Config
 from opzo.spec.errors import OpzoError, ToolError
@@ -101,6 +102,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"{board.name} reaches {result['clock_mhz']:g} MHz, {result['clock_required_mhz']:g} required; "
             f"the highest clock that passes is --clock {passing:.7g}, or try another --seed"
         )
+    if not (arguments.prepare or arguments.quiet):
+        file = f" {shlex.quote(result['bitstream'])}" if arguments.out else ""
+        log(f"opzo: program the board with: opzo flash --board {board.name}{file}")
     return 0
 
 
