@@ -64,7 +64,10 @@ def weights(
         pictures = [matrix] if seen is None else [side_by_side(field) for field in _fields(matrix, seen)[:count]]
     columns = ceil(sqrt(len(pictures)))
     rows = ceil(len(pictures) / columns)
-    figure = figure_for(figure, (8, 8 * rows / columns) if len(pictures) > 1 else (7, 5))
+    height, width = pictures[0].shape
+    # As high as the pictures need, and the title.
+    size = (8, 0.6 + 6.8 * rows * height / (columns * width)) if len(pictures) > 1 else (7, 5)
+    figure = figure_for(figure, size)
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for ax in axes:
         ax.set_axis_off()

@@ -33,11 +33,14 @@ def comparison_picture(runs: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     """Test accuracy over the epochs, from the metrics of several runs by name."""
 
     def draw(figure: "Figure") -> None:
+        from matplotlib.ticker import MaxNLocator
+
         ax = figure.add_subplot()
         for name, rows in runs.items():
             accuracies = [100 * row["test"]["accuracy"] for row in rows]
             ax.plot([row["epoch"] for row in rows], accuracies, marker=".", label=name)
         ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_ylabel("test accuracy, %")
         ax.grid(alpha=0.3)
         for text in ax.legend().get_texts():
