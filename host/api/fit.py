@@ -4,8 +4,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from opzo.host.api.notebook import NotebookBar
-from opzo.host.api.verbosity import in_notebook
 from opzo.host.driver.statistics import cycles_are
+from opzo.host.report.verbosity import in_notebook
 from opzo.host.training.health import NewWarnings
 from opzo.host.training.progress import TrainingBar, table_head, table_row
 from opzo.host.training.reports import EpochProgress, EpochReport, Watcher

@@ -14,7 +14,6 @@ from opzo.host.api.fit import FitReport
 from opzo.host.api.hyper import check_names, hyper_parameters
 from opzo.host.api.recorder import record
 from opzo.host.api.recording import Recording
-from opzo.host.api.verbosity import messages, verbose
 from opzo.host.data.data_sets import Data
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import Frames
@@ -22,6 +21,7 @@ from opzo.host.data.samples import Given, labelled, tested, unlabelled
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.input_order import channel_last_shape
 from opzo.host.driver.state import State
+from opzo.host.report.verbosity import messages, verbose
 from opzo.host.stream.stream import Stream
 from opzo.host.training.arguments import HyperparameterArguments
 from opzo.host.training.checkpoint import Checkpoint
@@ -307,6 +307,10 @@ class Model:
         self._given |= set(values)
         return self
 
+    def __sklearn_tags__(self) -> NoReturn:
+        """Refuse what scikit-learn's functions ask of each estimator first."""
+        self.__sklearn_clone__()
+
     def __sklearn_clone__(self) -> NoReturn:
         """Refuse what scikit-learn's functions do with each estimator."""
         raise OpzoError(
@@ -344,7 +348,8 @@ def _raw_weights(matrices: Sequence[ArrayLike], network: Network) -> list[NDArra
             )
         least, most = WEIGHT.min / WEIGHT.one, WEIGHT.max / WEIGHT.one
         if not ((least <= values) & (values <= most)).all():
-            raise OpzoError(f"weights of layer {layer} must be in {least:g}..{most:g}; scale or clip them")
+            remedy = "replace NaN" if np.isnan(values).any() else "scale or clip them"
+            raise OpzoError(f"weights of layer {layer} must be in {least:g}..{most:g}; {remedy}")
         raw.append(np.rint(values * WEIGHT.one).astype(np.int16))
     return raw
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from opzo.host.api.verbosity import messages
 from opzo.host.data import data_sets
 from opzo.host.data.data_sets import Data
 from opzo.host.driver.device import Device, open_device
+from opzo.host.report.verbosity import messages
 from opzo.spec.errors import OpzoError
 from opzo.spec.formats import WEIGHT
 from opzo.spec.messages import shown

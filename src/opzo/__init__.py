@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from opzo.host.api.model import Model
     from opzo.host.api.opening import connect, load_data
     from opzo.host.api.recording import Recording
-    from opzo.host.api.verbosity import set_verbose
     from opzo.host.data.data_set import Data
     from opzo.host.data.events.event_sample import EventSample
     from opzo.host.data.events.event_samples import Events
     from opzo.host.data.images.frames import Frames
     from opzo.host.driver.device import Device
+    from opzo.host.report.verbosity import set_verbose
     from opzo.host.stream.stream import Decision, Stream
     from opzo.host.training.config import Hyperparameters
     from opzo.spec.errors import LinkError, NetworkError, OpzoError
@@ -61,7 +61,7 @@ _HOMES = {
     "Stream": "host.stream.stream",
     "connect": "host.api.opening",
     "load_data": "host.api.opening",
-    "set_verbose": "host.api.verbosity",
+    "set_verbose": "host.report.verbosity",
 }
 """Public names and their modules, which are imported on first use so that ``import opzo`` is fast."""
 

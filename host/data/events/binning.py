@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from statistics import median
 from time import monotonic
 
 import numpy as np
@@ -20,6 +21,8 @@ CHANNELS = 2
 """Polarities: OFF, then ON."""
 SPLITS = ("time", "number")
 REPORT_S = 10.0
+ODD_SPAN = 20
+"""Time steps that cover so many times more or less than a recording may have a wrong unit."""
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +175,7 @@ def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning
     samples: list[EventSample] = []
     sensor: tuple[int, int] | None = None
     empty, latest_empty = 0, ""
+    durations: list[int] = []
     total = inside = 0
     reported = monotonic()
     for recording, label in recordings:
@@ -183,6 +187,7 @@ def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning
             )
         sensor = found
         samples.append(binning.sample(recording, label))
+        durations.append(int(recording.t[-1] - recording.t[0]))
         if binning.crop:
             total += len(recording)
             inside += len(middle(recording, binning.crop))
@@ -204,7 +209,24 @@ def bin_recordings(recordings: Iterable[tuple[Recording, int]], binning: Binning
             len(samples),
             printable(latest_empty),
         )
+    _check_span(binning, median(durations), name)
     if binning.crop:
         share, pixels = 100 * (total - inside) / total, f"{binning.crop} x {binning.crop}"
         logger.info("%s: %.2f %% of the events are outside the middle %s pixels and dropped", name, share, pixels)
     return Events.of(samples, binning.shape(*sensor), name)
+
+
+def _check_span(binning: Binning, duration: float, name: str) -> None:
+    """Warn where the time steps of a given length cover almost nothing of a recording, or far more than all of it."""
+    span = binning.steps * binning.bin_us
+    if span and duration and max(span / duration, duration / span) > ODD_SPAN:
+        logger.warning(
+            "%s: %d time steps of %d us cover %d us, but half of the recordings last %s than %d us; the length of a "
+            "time step and the times of events are in microseconds",
+            name,
+            binning.steps,
+            binning.bin_us,
+            span,
+            "longer" if duration > span else "less",
+            duration,
+        )

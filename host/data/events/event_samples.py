@@ -17,6 +17,7 @@ from opzo.host.data.events.strided import Strided
 from opzo.host.data.labels import check_labels
 from opzo.host.driver.input_order import Shape, check_shape
 from opzo.host.driver.sample import Sample
+from opzo.host.report.verbosity import messages
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import SPIKE, encode_steps
 from opzo.spec.messages import no_such
@@ -200,7 +201,8 @@ class Events:
         if network.input is not self.input:
             raise OpzoError(
                 f"{name} has events in time ({self.input.name.lower()}); the network takes "
-                f"{network.input.name.lower()} input"
+                f"{network.input.name.lower()} input: --input {self.input.name.lower()}, in Python "
+                f"opzo.Network(..., input='{self.input.name.lower()}'), makes one for these events"
             )
         check_shape(self.shape, network, name)
         if self.inputs != network.inputs:
@@ -356,7 +358,8 @@ class Events:
         binning = Binning(
             steps, bin_us, duration_us=duration_us, split=split, size=size, reduce=reduce, counts=graded, crop=crop
         )
-        events = events_of(recordings, y, sensor, binning)
+        with messages():
+            events = events_of(recordings, y, sensor, binning)
         return replace(events, names=tuple(names), labelled=y is not None)
 
     def save(self, path: str | Path, *, test: Events | None = None, description: str = "") -> None:

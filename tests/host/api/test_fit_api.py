@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import opzo
-from opzo.host.api.verbosity import messages
 from opzo.host.cli.main import main
 from opzo.host.data.images.frames import Frames
 from opzo.host.data.recipes import RECIPES
 from opzo.host.driver import link as link_module
+from opzo.host.report.verbosity import messages
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.trainer import Trainer
 
@@ -272,3 +272,26 @@ def test_reprs_are_short_and_say_what_it_is() -> None:
     }
     assert [repr(thing) for thing in expected.values()] == list(expected)
     assert repr(one.hyper).startswith("Hyperparameters(rule='opzo', seed=0, epochs=30, rate=140")
+
+
+@pytest.mark.parametrize(
+    ("bin_us", "text"),
+    [
+        (5, "10 time steps of 5 us cover 50 us, but half of the recordings last longer than 49000 us"),
+        (5_000, None),
+        (5_000_000, "cover 50000000 us, but half of the recordings last less than 49000 us"),
+    ],
+)
+def test_time_steps_of_another_unit_are_warned_of(
+    bin_us: int, text: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = np.zeros(50, [("x", int), ("y", int), ("t", int), ("p", int)])
+    events["t"] = np.arange(50) * 1000
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    opzo.Events.from_recordings([events], sensor=(3, 3), steps=10, bin_us=bin_us)
+    printed = capsys.readouterr().err
+    assert text in printed if text else not printed
+    assert printed.startswith("opzo: warning: the recordings: ") is bool(text)
+    opzo.set_verbose(False)
+    opzo.Events.from_recordings([events], sensor=(3, 3), steps=10, bin_us=bin_us)
+    assert capsys.readouterr() == ("", "")
