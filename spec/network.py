@@ -275,7 +275,8 @@ class Network:
             ),
         ):
             if value > limit:
-                raise NetworkError(f"{self} needs {value} {what}; the device has {limit}")
+                hint = "; choose fewer steps" if what == "time steps" else ""
+                raise NetworkError(f"{self} needs {value} {what}; the device has {limit}{hint}")
 
     def layout(self, limits: Limits) -> tuple[Layer, ...]:
         """Place the network in a device; one Layer for each layer of weights, the readout last.

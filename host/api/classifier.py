@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from dataclasses import fields
 from math import prod
@@ -14,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from opzo.host.api.model import Model
 from opzo.host.api.opening import connect
+from opzo.host.data.images.frames import check_pixels, darkness
 from opzo.host.data.recipes import OTHER_HIDDEN
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
@@ -99,9 +101,12 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.rotate, self.zoom, self.shift, self.flip = rotate, zoom, shift, flip
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
-        """Train a new model; returns the classifier."""
+        """Train a new model; returns the classifier. UserWarning if all images are nearly black."""
         x, numbers = np.asarray(X), self._learn_classes(y)
         model = self._new_model(x)
+        if not self.progress and not model.network.input.events and (dark := darkness(check_pixels(x), "X")):
+            # Where there is no progress, the model does not print its warnings either.
+            warnings.warn(dark, stacklevel=2)
         self.history_ = model.fit(x, numbers, progress=self.progress)
         return self
 

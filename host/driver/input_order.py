@@ -49,7 +49,11 @@ def check_shape(shape: Shape | None, network: Network, name: str) -> None:
     takes = f"network {network} takes {_text(wanted)}, as channels x height x width"
     if shape is None or shape[:2] == (1, 1):
         if wanted[0] > 1:
-            raise OpzoError(f"{name} has samples without height and width; {takes}: give data of this shape")
+            axes = ", ".join(map(str, wanted))
+            raise OpzoError(
+                f"{name} has samples without height and width; {takes}: give data of this shape, in Python "
+                f"x.reshape(-1, {axes})"
+            )
         return
     hint = ""
     if (2 * shape[0], *shape[1:]) == wanted:

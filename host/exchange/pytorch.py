@@ -142,7 +142,7 @@ def to_chip(
         figures.append(LayerRounding.of(layer.name, exact, rounded, saturated))
     if samples is None:
         return weights, RoundingReport(weight_bits, tuple(figures))
-    samples.check(network, "the samples")
+    samples.check(network, "the data")
     return weights, RoundingReport(weight_bits, tuple(figures), compare(network, layers, weights, samples, neurons))
 
 

@@ -206,7 +206,7 @@ class Stream:
         if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
             raise OpzoError(
                 f"time step {self.steps}: {array.dtype} of shape {array.shape}; give addresses, and values, as "
-                "lists of whole numbers"
+                "lists of whole numbers: those of a frame are numpy.flatnonzero(frame)"
             )
         return array.astype(np.int64)
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from opzo.host.data.events.event_samples import Events
-from opzo.host.data.images.frames import PIXEL_MAX
+from opzo.host.data.images.frames import CHANNELS_MAX, PIXEL_MAX
 from opzo.host.data.labels import labels_of
 from opzo.spec.errors import OpzoError
 from opzo.spec.limits import MAX_INPUTS
@@ -36,6 +36,11 @@ def dense_events(
             "width)"
         )
     count, steps, *shape = array.shape
+    if len(shape) == 3 and shape[2] <= CHANNELS_MAX < min(shape[:2]):
+        raise OpzoError(
+            f"{name} has shape {array.shape}, which looks channel-last; events are (count, steps, channels, height, "
+            "width): numpy.moveaxis(x, -1, 2)"
+        )
     if np.prod(shape) > MAX_INPUTS:
         raise OpzoError(f"{name} has {np.prod(shape)} inputs per time step; the chip has at most {MAX_INPUTS}")
     top = 1 if kind is Input.SPIKES else PIXEL_MAX

@@ -104,13 +104,8 @@ class Frames:
         """
         array = _numeric(x, name)
         pixels = check_pixels(array, name, as_is=as_is)
-        if pixels.max() <= DARK and not as_is:
-            logger.warning(
-                "%s has no value above %d, where %d is white; rescale it if that is not intended",
-                name,
-                pixels.max(),
-                PIXEL_MAX,
-            )
+        if (dark := darkness(pixels, name)) and not as_is:
+            logger.warning("%s", dark)
         return cls(pixels, labels_of(y, len(pixels), label_name, name), *_layout(array.shape[1:], shape, name))
 
     @classmethod
@@ -232,11 +227,14 @@ def check_pixels(x: ArrayLike, name: str = "x", *, as_is: bool = False) -> NDArr
     False and True of type bool become 0 and 255; other types with values of only 0 and 1 are rejected unless ``as_is``.
     """
     pixels = _numeric(x, name)
-    if not 2 <= pixels.ndim <= 4 or pixels.size == 0:
+    if not 2 <= pixels.ndim <= 4:
+        hint = SPIKES if pixels.ndim > 4 else "; one image is x[None]" if pixels.ndim == 1 else ""
         raise OpzoError(
             f"{name} has shape {pixels.shape}; expected (count, pixels), (count, height, width), or with channels "
-            f"(count, channels, height, width){SPIKES if pixels.ndim > 4 else ''}"
+            f"(count, channels, height, width){hint}"
         )
+    if not pixels.size:
+        raise OpzoError(f"{name} has shape {pixels.shape} and so no pixels; give at least one image")
     if pixels.dtype.kind == "b":
         return pixels.reshape(len(pixels), -1).astype(np.uint8) * np.uint8(PIXEL_MAX)
     low, high = pixels.min(), pixels.max()
@@ -259,6 +257,13 @@ def check_pixels(x: ArrayLike, name: str = "x", *, as_is: bool = False) -> NDArr
         )
     rounded = pixels if pixels.dtype.kind in "iu" else np.rint(pixels)
     return rounded.astype(np.uint8).reshape(len(pixels), -1)
+
+
+def darkness(pixels: NDArray[Any], name: str) -> str:
+    """Warning that all images are nearly black, empty where they are not; ``pixels`` are those of the images."""
+    if (high := pixels.max()) > DARK:
+        return ""
+    return f"{name} has no value above {high:g}, where {PIXEL_MAX} is white; rescale it if that is not intended"
 
 
 def _layout(axes: tuple[int, ...], shape: Shape | None, name: str) -> tuple[Shape | None, bool]:

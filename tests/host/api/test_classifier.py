@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import warnings
 from dataclasses import fields
 from inspect import signature
 from typing import get_type_hints
@@ -60,6 +61,16 @@ def test_a_search_finds_the_network_and_its_hyper_parameters() -> None:
     assert len(scores) == 4
     assert search.best_score_ == max(scores.values()) > 0.7
     assert set(search.predict(X4[:20] / 16)) <= set(NAMES)
+
+
+def test_pixels_of_another_scale_are_warned_of() -> None:
+    with pytest.warns(UserWarning, match="X has no value above 16, where 255 is white; rescale it") as caught:
+        opzo.Classifier(lanes=4, epochs=1).fit(PIXELS[:40], DIGITS[:40] % 2)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opzo.Classifier(lanes=4, epochs=1).fit(PIXELS[:40] > 8, DIGITS[:40] % 2)
 
 
 def test_labels_may_be_names() -> None:
@@ -143,6 +154,7 @@ def test_wrong_use_is_an_opzo_error() -> None:
         (lambda: classifier().fit(X4, Y4[:, None]), "y has shape"),
         (lambda: classifier().fit(X4[0], Y4), "X has shape"),
         (lambda: classifier().fit(X4 / 255 / 16, Y4), "multiply it by 255"),
+        (lambda: cross_val_score(model, X4, Y4), r"a model holds a device and cannot be cloned; use opzo\.Classifier"),
         (lambda: clone(model), r"a model holds a device and cannot be cloned; use opzo\.Classifier"),
     ):
         with pytest.raises(OpzoError, match=message):

@@ -140,7 +140,7 @@ def test_info_of_device_and_checkpoint(run: Path, capsys: pytest.CaptureFixture[
         (["train", "--net", "64-10"], "1 to 5 hidden layers"),
         (["train", "--net", "64-0-10"], "neurons of a dense layer must be in"),
         (["train", "--steps", "0"], "steps must be in 1..4095, not 0"),
-        (["train", "--steps", "9", "--device", "golden"], "needs 9 time steps; the device has 8"),
+        (["train", "--steps", "9", "--device", "golden"], "needs 9 time steps; the device has 8; choose fewer steps"),
         (["train", "--net", "65-8-10"], "network 65-8-10 has 65 inputs"),
         (["train", "--net", "64-8-9"], "has label 9; network 64-8-9 has classes 0..8"),
         (["train", "--net", "64-8-70", "--device", "golden"], "needs 70 classes; the device has 64"),

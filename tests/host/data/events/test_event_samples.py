@@ -112,7 +112,7 @@ def assert_equal(actual: Chunk, expected: Chunk) -> None:
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Network((30, 12, 3), STEPS), "the network takes frame input"),
+        (Network((30, 12, 3), STEPS), "the network takes frame input: --input spikes, in Python "),
         (Network((30, 12, 3), STEPS, 0, Input.GRADED), "the network takes graded input"),
         (Network((31, 12, 3), STEPS, 0, Input.SPIKES), r"x has 30 addresses \(2 x 3 x 5\); network 31-12-3 has 31"),
         (Network((30, 12, 3), STEPS + 1, 0, Input.SPIKES), "x has 19 time steps per sample; the network has 20"),

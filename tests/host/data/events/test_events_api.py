@@ -38,6 +38,7 @@ def test_frames_of_spikes_become_events() -> None:
         (counts, r"whole numbers from 0 to 1, .*give \(x > 0\) for spikes, or keep counts with graded"),
         (SPIKES[0], r"spikes has shape \(4, 2, 3, 3\)"),
         (SPIKES * 0.5, "whole numbers"),
+        (np.zeros((5, 4, 6, 6, 2)), r"looks channel-last; events are .*: numpy.moveaxis\(x, -1, 2\)"),
     ):
         with pytest.raises(OpzoError, match=message):
             opzo.Events.from_frames(bad, Y[: len(bad)])
