@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opzo.boards.board import Board
 from opzo.boards.registry import BOARDS
 from opzo.host.cli.options import add_config, add_output, given_settings
-from opzo.host.cli.output import print_json
+from opzo.host.cli.output import log, print_json
 from opzo.host.training.config import Config, option_name
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network
@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
             print_json({"boards": [_facts(board) for board in BOARDS]})
         else:
             print("\n".join(_table()))
+            if not arguments.quiet:
+                log("opzo: not every board holds a chip; see what fits with: opzo boards --net 64-64-64-10")
         return 0
     network = Config.of(settings, "the settings").network
     offers = _offers(network, settings.get("weight_bits"))

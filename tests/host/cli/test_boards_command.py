@@ -25,6 +25,7 @@ def test_every_board_is_listed_in_a_pipe_within_80_columns() -> None:
     assert max(map(len, lines)) <= 80
     (ulx3s,) = [line for line in lines if line.startswith("ulx3s-85f ")]
     assert ulx3s.split() == ["ulx3s-85f", "Radiona", "ULX3S", "85F", "83,640", "208", "60", "3", "open"]
+    assert process.stderr == "opzo: not every board holds a chip; see what fits with: opzo boards --net 64-64-64-10\n"
 
 
 def test_json_has_what_build_would_choose(capsys: pytest.CaptureFixture[str]) -> None:
