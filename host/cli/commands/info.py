@@ -38,7 +38,8 @@ def _device(config: Config) -> dict[str, Any]:
         facts = asdict(identity)
         del facts["magic"], facts["clock_khz"]
         facts = {"device": config.device, "protocol": facts.pop("version")} | facts
-        return facts | {"clock_mhz": identity.clock_mhz, "cycles": cycles_are(identity)}
+        neurons = identity.limits.lanes * identity.limits.words
+        return facts | {"hidden_neurons": neurons, "clock_mhz": identity.clock_mhz, "cycles": cycles_are(identity)}
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

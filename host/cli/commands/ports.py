@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"ports": found})
     elif not found:
         log("opzo: there are no serial ports; is the board plugged in, and does the cable carry data?")
+    elif not (arguments.probe or arguments.quiet):
+        log("opzo: opzo ports --probe asks each of them whether an opzo device answers")
     return 0
 
 

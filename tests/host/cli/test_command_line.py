@@ -103,7 +103,9 @@ def test_eval_has_the_accuracy_of_training_on_any_number_of_lanes(
 
 def test_info_of_device_and_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--device", "golden", "--net", NET, "--lanes", "8", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["lanes"] == 8
+    facts = json.loads(capsys.readouterr().out)
+    # Words of 8 neurons.
+    assert (facts["lanes"], facts["hidden_neurons"]) == (8, 8 * facts["words"])
     assert main(["info", str(run)]) == 0
     assert "network: 9-8-3\n" in capsys.readouterr().out
 

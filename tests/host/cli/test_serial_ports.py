@@ -64,7 +64,9 @@ def test_ports_are_told_with_their_boards(listed: list[ListPortInfo], capsys: py
         entry("/dev/ttyS0"),
     ]
     assert main(["ports"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    captured = capsys.readouterr()
+    assert captured.err == "opzo: opzo ports --probe asks each of them whether an opzo device answers\n"
+    assert captured.out.splitlines() == [
         "/dev/ttyS0",
         "  no description",
         "  use: --device serial:/dev/ttyS0",
