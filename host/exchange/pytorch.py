@@ -100,6 +100,9 @@ def from_state_dict(
         output = found.pop()
         as_readout(output.neurons, f"'{output.neurons.name}', at the output,")
         layers[-1] = layers[-1].scaled(1 / _positive(layers[-1], output.threshold))
+    for some in found:
+        if not some.resets:
+            raise OpzoError(f"the neurons '{some.neurons.name}' have no reset; train with subtract or zero")
     given: list[ArrayLike]
     if threshold is None:
         given = [some.threshold for some in found] or [1.0] * count

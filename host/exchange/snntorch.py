@@ -18,10 +18,11 @@ RESETS = {0: Reset.SUBTRACT, 1: Reset.ZERO}
 
 
 class Leaky(NamedTuple):
-    """Neurons of one layer, and their thresholds: () or (n,)."""
+    """Neurons of one layer, their thresholds, () or (n,), and whether a spike changes their potential."""
 
     neurons: FloatNeurons
     threshold: NDArray[np.float64]
+    resets: bool
 
 
 def snntorch_neurons(
@@ -42,10 +43,9 @@ def snntorch_neurons(
                 f"'{printable(name)}.graded_spikes_factor' is not 1; spikes of the chip are: train with that"
             )
         reset = RESETS.get(int(values.get("reset_mechanism_val", np.zeros(1)).ravel()[0]))
-        if reset is None:
-            raise OpzoError(f"the neurons '{printable(name)}' have no reset; train with subtract or zero")
         leak = float(beta.ravel()[0])
         # snnTorch resets in the step after the spike, when the potential has leaked.
-        neurons = FloatNeurons(printable(name), leak, reset, amount=1 / leak if leak else 1.0)
-        found.append(Leaky(neurons, values.get("threshold", np.ones(1)).squeeze()))
+        known = Reset.SUBTRACT if reset is None else reset
+        neurons = FloatNeurons(printable(name), leak, known, amount=1 / leak if leak else 1.0)
+        found.append(Leaky(neurons, values.get("threshold", np.ones(1)).squeeze(), reset is not None))
     return found, others

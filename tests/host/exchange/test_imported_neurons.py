@@ -125,6 +125,9 @@ def test_output_without_leak_is_the_readout(caplog: pytest.LogCaptureFixture) ->
     assert len(model.neurons) == 1
     assert model.layers[1].weight.max() == 0.25
     assert "'lif2', at the output, is left out" in caplog.text
+    # Its potential is then exactly the sum of the readouts.
+    without = from_state_dict(DENSE | leaky("lif1", 0.5) | leaky("lif2", 1, reset=2))
+    assert len(without.neurons) == 1
     nodes = conv(3, 2), lif(3, 4, 4), pool(), FLAT, READOUT
     ended = from_nir(graph(*nodes, nir.IF(*np.full((2, 3), 2.0))))
     assert ended.net == "2x4x4-3c3-p2-3"
