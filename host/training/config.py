@@ -175,7 +175,7 @@ class Config(Hyperparameters):
         "data", "", "rearrange events for a first convolution with a stride; '': do not", metavar="5s2p1"
     )
     device: str = setting("device", "rtl", device_choices(), metavar="DEVICE")
-    lanes: int = setting("device", 16, "lanes of a simulated or new chip, 4..128")
+    lanes: int = setting("device", 16, "lanes of a simulated or new chip, a power of two, 4..128")
     weight_bits: int = setting("device", 16, "bits per weight of a simulated or new chip, 16 or 12")
     checkpoint_every: int = setting("run", 0, "samples between checkpoints, besides those of epochs")
     from_run: str = setting(
