@@ -9,6 +9,7 @@ from opzo.host.cli.output import log
 from opzo.host.driver.devices import is_simulated, simulated, simulated_devices
 from opzo.host.driver.pty import PtyDevice, check_link
 from opzo.host.training.config import Config
+from opzo.spec.errors import OpzoError
 from opzo.spec.messages import no_such
 from opzo.system.interrupt import Interrupt
 
@@ -31,6 +32,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C, or write a waveform; exit code."""
     if arguments.trace is not None:
+        if arguments.pty is not None:
+            raise OpzoError("--pty and --trace exclude each other; give one of them")
         return waveform.write_waveform(arguments)
     waveform.check_no_options(arguments)
     config = Config.of(given_settings(arguments), "the settings")

@@ -176,6 +176,7 @@ def test_command_prints_facts_and_runs_a_checkpoint(
         (["--trace", "none/a.fst"], "there is no folder none"),
         (["--sample", "1"], "--sample is an option of a waveform; give --trace FILE.fst too"),
         (["--train"], "--train is an option of a waveform"),
+        (["--trace", "x.fst", "--pty", "link"], "--pty and --trace exclude each other"),
         (["--json"], "--json prints the facts of a waveform"),
     ],
 )
