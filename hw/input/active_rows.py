@@ -355,6 +355,6 @@ class ActiveRows(wiring.Component):
         with m.Else():
             m.d.comb += [
                 mark.valid.eq(event_ends.counted & kind.events),
-                mark.row.eq(event_ends.events.address),
-                mark.bits.eq(Mux(kind.graded, event_ends.events.value, 1 << step)),
+                mark.row.eq(event_ends.address),
+                mark.bits.eq(Mux(kind.graded, event_ends.value, 1 << step)),
             ]

@@ -2,16 +2,21 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, ResetInserter, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.input.event_buffer import EventReadSignature
 from opzo.hw.input.window_ends import ends_write
+from opzo.hw.interface import EVENT
 from opzo.hw.lib.check import check
 from opzo.hw.registers import LAYER
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.limits import Limits
+
+AHEAD = 4
+"""Events that are read ahead: an event's address reaches no register in the cycle in which the memory shows it."""
 
 
 def step_events(limits: Limits) -> data.StructLayout:
@@ -24,7 +29,7 @@ def step_events(limits: Limits) -> data.StructLayout:
 class EventEnds(wiring.Component):
     """Walk over the events of a time step, which come in the order of their addresses, and keep where positions end.
 
-    A cycle for each event and each position.
+    A cycle for each event and each position, and two before the first event.
 
     Parameters
     ----------
@@ -39,7 +44,8 @@ class EventEnds(wiring.Component):
     events : Out(EventReadSignature)
         Used while ``busy``.
     counted : Out(1)
-        Strobe: an event was passed, whose address and value ``events`` shows.
+        Strobe: an event was passed, that of ``address`` and ``value``.
+    address, value : Out
     write : Out(ends_write)
         Ends, counted from ``begin``.
     busy : Out(1)
@@ -51,6 +57,8 @@ class EventEnds(wiring.Component):
     positions: Signal
     events: Any
     counted: Signal
+    address: Signal
+    value: Signal
     write: data.View
     busy: Signal
 
@@ -63,6 +71,8 @@ class EventEnds(wiring.Component):
                 "positions": In(LAYER["positions"].shape),
                 "events": Out(EventReadSignature(limits)),
                 "counted": Out(1),
+                "address": Out(EVENT["address"].shape),
+                "value": Out(EVENT["value"].shape),
                 "write": Out(ends_write(limits)),
                 "busy": Out(1),
             }
@@ -71,31 +81,42 @@ class EventEnds(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = self._limits.row_bits
-        # ``index`` is that of the event at the memory's output, once it was asked for.
-        index, left, bound = (Signal(bits, name=name, reset_less=True) for name in ("index", "left", "bound"))
+        index, left, unread, bound = (
+            Signal(bits, name=name, reset_less=True) for name in ("index", "left", "unread", "bound")
+        )
         count, position = Signal(bits, reset_less=True), Signal.like(self.positions, reset_less=True)
-        asked, inside, next_index = Signal(), Signal(), Signal(bits)
+        read, shown, below = Signal(), Signal(), Signal()
+        fifo = SyncFIFO(width=len(self.events.address) + len(self.events.value), depth=AHEAD)
+        m.submodules.ahead = ResetInserter(self.start.valid)(fifo)
         m.d.comb += [
-            inside.eq((left != 0) & (self.events.address < bound)),
-            self.counted.eq(asked & inside),
-            # Not ``index + counted``: whether the event counts is known late.
-            next_index.eq(Mux(self.counted, index + 1, index)),
-            self.events.index.eq(next_index),
-            self.write.en.eq(asked & ~inside),
+            # The event that the memory shows is one more than the level tells.
+            read.eq(self.busy & (unread != 0) & (fifo.w_level < AHEAD - 1)),
+            self.events.index.eq(index),
+            fifo.w_en.eq(shown),
+            fifo.w_data.eq(Cat(self.events.address, self.events.value)),
+            Cat(self.address, self.value).eq(fifo.r_data),
+            fifo.r_en.eq(self.counted),
+            below.eq(self.address < bound),
+            self.counted.eq(self.busy & fifo.r_rdy & below),
+            self.write.en.eq(self.busy & ((left == 0) | (fifo.r_rdy & ~below))),
             self.write.place.eq(position),
             self.write.count.eq(count),
         ]
-        m.d.sync += asked.eq(self.busy)
+        m.d.sync += shown.eq(read)
+        with m.If(read):
+            m.d.sync += [index.eq(index + 1), unread.eq(unread - 1)]
         with m.If(self.counted):
-            m.d.sync += [index.eq(next_index), left.eq(left - 1), count.eq(count + 1)]
+            m.d.sync += [left.eq(left - 1), count.eq(count + 1)]
         with m.If(self.write.en):
             m.d.sync += [bound.eq(bound + self.channels), position.eq(position + 1)]
             with m.If(position == self.positions - 1):
-                m.d.sync += [self.busy.eq(0), asked.eq(0)]
+                m.d.sync += self.busy.eq(0)
         with m.If(self.start.valid):
             m.d.sync += [
                 index.eq(self.start.begin),
                 left.eq(self.start.end - self.start.begin),
+                unread.eq(self.start.end - self.start.begin),
+                shown.eq(0),
                 count.eq(0),
                 position.eq(0),
                 bound.eq(self.channels),

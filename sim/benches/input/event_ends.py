@@ -23,7 +23,7 @@ class Device:
         self.dut, self.rng = dut, rng
         self.limits = limits = Limits(**bench.parameters()["limits"])
         self.layout, self.write = step_events(limits), ends_write(limits)
-        self.addresses = np.zeros(limits.events, np.int64)
+        self.addresses = self.values = np.zeros(limits.events, np.int64)
         for name in ("start", "channels", "positions", "events__address", "events__value"):
             getattr(dut, name).value = 0
         cocotb.start_soon(self._read())
@@ -36,6 +36,7 @@ class Device:
             index = int(dut.events__index.value) % len(self.addresses)
             await FallingEdge(dut.clk)
             dut.events__address.value = int(self.addresses[index])
+            dut.events__value.value = int(self.values[index])
 
     async def check(self, channels: int, positions: int, begin: int, addresses: list[int], cycles: int = -1) -> None:
         """Pass ascending addresses, from event ``begin`` on; leave after ``cycles``, if that is not negative."""
@@ -43,28 +44,30 @@ class Device:
         # Events of other steps lie around them.
         self.addresses = np.array([rng.randrange(channels * positions) for _ in range(self.limits.events)])
         self.addresses[begin:end] = addresses
+        self.values = np.array([rng.randrange(1 << len(dut.value)) for _ in self.addresses])
         dut.channels.value, dut.positions.value = channels, positions
         step = {"valid": 1, "begin": begin, "end": end, "step": rng.randrange(HISTORY_STEPS)}
         dut.start.value = pack(self.layout, step)
         await FallingEdge(dut.clk)
         dut.start.value = pack(self.layout, step | {"valid": 0, "begin": 0, "end": 0})
-        passed: list[int] = []
+        passed: list[tuple[int, int]] = []
         ends: dict[int, int] = {}
         count = 0
         while dut.busy.value and count != cycles:
             await ReadOnly()
             count += 1
             if dut.counted.value:
-                passed.append(int(dut.events__address.value))
+                passed.append((int(dut.address.value), int(dut.value.value)))
             write = unpack(self.write, int(dut.write.value))
             if write["en"]:
                 assert write["place"] == len(ends)
                 ends[write["place"]] = write["count"]
-            assert count <= len(addresses) + positions + 1, f"seed {bench.seed()}: more cycles than events, positions"
+            assert count <= len(addresses) + positions + 2, f"seed {bench.seed()}: more cycles than events, positions"
             await FallingEdge(dut.clk)
         if count == cycles:
             return
-        assert_equal(passed, addresses, what="events passed", seed=bench.seed())
+        given = list(zip(addresses, self.values[begin:end].tolist(), strict=True))
+        assert_equal(passed, given, what="events passed", seed=bench.seed())
         expected = np.searchsorted(addresses, np.arange(1, positions + 1) * channels)
         assert_equal([ends[position] for position in range(positions)], expected, what="ends", seed=bench.seed())
         for _ in range(3):
