@@ -68,6 +68,9 @@ EXPORT Chip* opzo_new() {
 }
 
 EXPORT void opzo_delete(Chip* chip) {
+    // The design leaves the lists of the thread's context. That is the context of the chip which was made last, perhaps
+    // one that is deleted already.
+    Verilated::threadContextp(&chip->context);
     chip->top.final();
     delete chip;
 }

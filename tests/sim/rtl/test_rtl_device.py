@@ -75,8 +75,13 @@ class CheckedEcho(Echo):
         return m
 
 
-def test_failed_check_is_an_error_that_names_unit_and_cause():
-    chip = RtlTransport(SMALL_CHIP, library=build_library(convert(CheckedEcho(), "opzo_top")))
+@pytest.fixture(scope="module")
+def checked_library():
+    return build_library(convert(CheckedEcho(), "opzo_top"))
+
+
+def test_failed_check_is_an_error_that_names_unit_and_cause(checked_library):
+    chip = RtlTransport(SMALL_CHIP, library=checked_library)
     chip.write(bytes([END, 1, END]))
     assert chip.read(60.0) == bytes([END, 1, END])
     chip.write(bytes([END, 7, END]))
@@ -155,6 +160,26 @@ def test_chips_are_independent(echo, echo_library):
     other.close()
     with pytest.raises(OSError, match="closed"):
         other.read(1.0)
+
+
+def test_chips_are_closed_in_any_order(checked_library):
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom small_chip import SMALL_CHIP\n"
+        "from opzo.sim.rtl.transport import RtlTransport\n"
+        "for _ in range(20):\n"
+        "    chips = [RtlTransport(SMALL_CHIP, library=Path(sys.argv[1])) for _ in range(3)]\n"
+        "    for chip in reversed(chips):\n"
+        "        chip.close()\n"
+        "        bytearray(b'x' * 300_000)\n"
+    )
+    path = os.pathsep.join(sys.path)
+    # A chip that uses what another one has freed crashes, or waits for ever.
+    subprocess.run(
+        [sys.executable, "-c", program, str(checked_library)],
+        check=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": path, "MALLOC_PERTURB_": "165"},
+    )
 
 
 def test_failed_build_leaves_nothing(tmp_path):
