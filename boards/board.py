@@ -90,6 +90,8 @@ class Board:
         (rx, tx) as ``connector:pin``, named from the FPGA's side; None if the platform has a UART resource.
     part_family : str or None
         Part family for the tools, if the platform names a wrong one.
+    boots_from_flash : bool
+        Its loader, a USB bootloader, writes flash memory always.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Board:
     loader: tuple[str, ...]
     uart_pins: tuple[str, str] | None = None
     part_family: str | None = None
+    boots_from_flash: bool = False
 
     @property
     def bitstream(self) -> str:

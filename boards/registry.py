@@ -41,11 +41,13 @@ def _board(
     loader: tuple[str, ...],
     uart_pins: tuple[str, str] | None = None,
     part_family: str | None = None,
+    boots_from_flash: bool = False,
 ) -> Board:
     link, training, error = lights
     return Board(
         *(name, title, family, platform, device, clock, core, baud, bridge, link, training, error, loader, uart_pins),
         part_family,
+        boots_from_flash,
     )
 
 
@@ -75,6 +77,7 @@ _ORANGECRAB = _board(
     lights=_rgb(),
     loader=("-b", "orangeCrab"),
     uart_pins=("io_0:0", "io_0:1"),
+    boots_from_flash=True,
 )
 _ECPIX = _board(
     "ecpix5-85f",

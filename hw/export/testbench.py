@@ -108,6 +108,8 @@ _TEXT = f"""// Testbench of @core@: @about@.
 //
 //   $ iverilog -o {MODULE} {MODULE}.v @core@.v && vvp {MODULE}
 //   $ verilator --binary --timing -Wno-lint -Wno-style --top-module {MODULE} {MODULE}.v @core@.v && obj_dir/V{MODULE}
+//
+// Verilator's option -MAKEFLAGS OPT_FAST=-O0 makes the compilation shorter.
 `timescale 1ns / 1ps
 
 module {MODULE};

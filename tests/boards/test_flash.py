@@ -104,6 +104,15 @@ def test_flash_memory_and_a_file_of_ones_own(folder: Path, capsys: pytest.Captur
     assert captured.err == ""
 
 
+def test_bootloader_that_always_writes_flash_memory_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play(folder)
+    (folder / "some.bit").write_bytes(b"bits")
+    assert main(["flash", "--board", "orangecrab-25f", "some.bit", "-q"]) == 0
+    assert "(flash memory) in" in capsys.readouterr().out
+    assert main(["flash", "--board", "orangecrab-85f", "some.bit", "-q", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["persistent"] is True
+
+
 def test_every_board_is_named_to_the_tool(folder: Path) -> None:
     play(folder)
     (folder / "some.bit").write_bytes(b"bits")

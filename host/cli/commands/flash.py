@@ -21,7 +21,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", required=True, metavar="BOARD", help=f"one of {names}")
     text = f"bitstream (default: the one that opzo build wrote to {BUILDS}/BOARD/)"
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help=text)
-    text = "write to flash memory, so that the board starts with it (default: only the FPGA, until power-off)"
+    text = (
+        "write to flash memory, so that the board starts with it (default: only the FPGA, until power-off; the "
+        "bootloader of the OrangeCrab always writes flash memory)"
+    )
     parser.add_argument("--persist", action="store_true", help=text)
     add_output(parser)
 
@@ -33,11 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
     begin = time.monotonic()
     load_bitstream(board, bitstream, persist=arguments.persist, show=_hide if arguments.quiet else _show)
     seconds = time.monotonic() - begin
+    persistent = arguments.persist or board.boots_from_flash
     if arguments.json:
         facts = {"board": board.name, "bitstream": str(bitstream)}
-        print_json(facts | {"persistent": arguments.persist, "seconds": seconds})
+        print_json(facts | {"persistent": persistent, "seconds": seconds})
     else:
-        where = "flash memory" if arguments.persist else "FPGA, until power-off"
+        where = "flash memory" if persistent else "FPGA, until power-off"
         print(f"{bitstream} written to {board.title} ({where}) in {seconds:.1f} s")
     if not arguments.quiet:
         log("opzo: find its device string with: opzo ports --probe")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from opzo.host.cli.options import add_clock, add_config, add_verbosity, given_settings
+from opzo.host.cli.output import log
 from opzo.host.training.config import Config
 from opzo.spec.errors import OpzoError
 from opzo.system.atomic import check_output, write_atomically
@@ -54,4 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
         path = arguments.out / name
         write_atomically(path, texts[name].encode())
         print(path)
+    if arguments.testbench and not arguments.quiet:
+        log(f"opzo: the head of {arguments.out / MODULE}.v has the commands that run it, in Icarus and in Verilator")
     return 0

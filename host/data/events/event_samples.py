@@ -97,7 +97,7 @@ class Events:
 
     def _require(self, condition: bool, what: str) -> None:
         if not condition:
-            raise OpzoError(f"{self.name} has {what}; convert the recordings again")
+            raise OpzoError(f"{self.name} has {what}; change these arrays, or convert the recordings again")
 
     def __repr__(self) -> str:
         kind, size = self.input.name.lower(), " x ".join(map(str, self.shape))
