@@ -114,17 +114,24 @@ class Proof:
 
     def memory(self, path: str, address: ValueLike) -> Value:
         """Present word of the memory at ``path`` in row ``address``."""
+        instance = self._memory(path)
+        shape = Value.cast(Signal(instance._data.shape)).shape()
+        word, row = Signal(shape, name="word"), Signal(range(instance._data.depth), name="row")
+        self.m.d.comb += row.eq(address)
+        instance.read_port(domain="comb", addr=row, data=word, en=1, transparent_for=())
+        return word
+
+    def read_data(self, path: str) -> Value:
+        """Output of the first read port of the memory at ``path``."""
+        return self._memory(path)._read_ports[0]._data
+
+    def _memory(self, path: str) -> MemoryInstance:
         fragment = self._fragment
         for part in path.split("."):
             (fragment,) = (child for child, name, _ in fragment.subfragments if name == part)
         while not isinstance(fragment, MemoryInstance):
             ((fragment, _, _),) = fragment.subfragments
-        shape = fragment._data.shape
-        word = Signal(Value.cast(Signal(shape)).shape(), name=f"word_of_{path.replace('.', '_')}")
-        row = Signal(range(fragment._data.depth), name=f"row_of_{path.replace('.', '_')}")
-        self.m.d.comb += row.eq(address)
-        fragment.read_port(domain="comb", addr=row, data=word, en=1, transparent_for=())
-        return word
+        return fragment
 
     def before(self, value: ValueLike, cycles: int = 1) -> Value:
         """``value`` so many cycles ago; 0 in the first ones."""
@@ -262,7 +269,7 @@ def _signals(fragment: Fragment, path: str) -> Iterator[tuple[str, Signal]]:
 
 
 def _table(waves: Path) -> str:
-    """Values of the signals, in hexadecimal, a column for each step."""
+    """Values of the signals that are not always 0, in hexadecimal, a column for each step."""
     columns: dict[str, list[str]] = {}
     last = 0
     for var in pywellen.Waveform(str(waves)).all_vars():
@@ -272,6 +279,12 @@ def _table(waves: Path) -> str:
             continue
         changes = [var.signal[index] for index in range(len(var.signal))]
         last = max([last, *(time for time, _ in changes)])
-        columns[name] = [f"{var.signal.value_at(time):x}" for time in range(0, last + 1, 10)]
+        columns[name] = [_text(var.signal.value_at(time)) for time in range(0, last + 1, 10)]
     wide = max(map(len, columns))
-    return "\n".join(f"{name:{wide}} {' '.join(values)}" for name, values in sorted(columns.items()))
+    return "\n".join(
+        f"{name:{wide}} {' '.join(values)}" for name, values in sorted(columns.items()) if {*values} != {"0"}
+    )
+
+
+def _text(value: int | str) -> str:
+    return f"{value:x}" if isinstance(value, int) else value

@@ -1,0 +1,146 @@
+"""RUN: none is executed twice and none is lost, whatever arrives; bad frames do nothing.
+
+Three units share the work, and each proof assumes of the others what their own proofs claim: the command processor
+executes frames in order, the sample intake gives each good RUN to the core once, the reply store answers each once.
+"""
+
+import pytest
+from amaranth import Cat, Mux, Signal
+from proof import Proof
+from streams import assume_held, moved
+
+from opzo.hw.link.command import CommandProcessor
+from opzo.hw.link.dispatcher import EXECUTORS, SAMPLES, SESSION
+from opzo.spec.commands import Command
+
+pytestmark = pytest.mark.formal
+
+
+def processor(unit: CommandProcessor) -> Proof:
+    """Frames, the answers of the executors and of the reply store are free: any bytes, any order, any repetition."""
+    proof = Proof(unit)
+    inside, m = proof.inside, proof.m
+    frame, store = unit.frame.p, unit.store
+    assume_held(proof, "frame", unit.frame)
+    # An executor is busy from the cycle after start until after done, which comes once.
+    working, dones = [], []
+    for number, executor in enumerate(unit.executors):
+        busy, answered = Signal(name=f"busy_{number}"), Signal(name=f"answered_{number}")
+        with m.If(executor.start):
+            m.d.sync += [busy.eq(1), answered.eq(0)]
+        with m.Elif(busy & (executor.done | answered) & ~proof.any(1, f"goes_on_{number}")):
+            m.d.sync += busy.eq(0)
+        with m.If(executor.done):
+            m.d.sync += answered.eq(1)
+        proof.assume(f"busy_{number}", executor.busy == busy)
+        proof.assume(f"done_{number}", ~executor.done | (busy & ~answered))
+        working.append(busy & ~answered)
+        dones.append(executor.done)
+    session_done = unit.executors[SESSION].done & ~unit.executors[SESSION].is_second
+    proof.assume("begin", ~unit.begin | session_done)
+    begun = Signal()
+    with m.If(unit.begin):
+        m.d.sync += begun.eq(1)
+    proof.assume("active", unit.active == begun)
+
+    # The number of the next frame to be executed, from what is executed.
+    expected = Signal(8)
+    with m.If(unit.begin):
+        m.d.sync += expected.eq(frame.seq + 1)
+    with m.Elif(store.store & (store.executed.seq == expected)):
+        m.d.sync += expected.eq(expected + 1)
+    runs = unit.executors[SAMPLES].start & unit.executors[SAMPLES].is_second
+    starts = Cat(executor.start for executor in unit.executors)
+    is_run = frame.code == Command.RUN
+    # RUN frames executed, and any stored as executed, since the frame was offered.
+    ran, stored = Signal(), Signal()
+    with m.If(runs):
+        m.d.sync += ran.eq(1)
+    with m.If(store.store):
+        m.d.sync += stored.eq(1)
+    with m.If(moved(unit.frame)):
+        m.d.sync += [ran.eq(0), stored.eq(0)]
+    proof.claim("only_good_frames", ~starts.any() | (unit.frame.valid & frame.good))
+    proof.claim("only_in_a_session", ~starts[1:].any() | begun)
+    proof.claim("run_in_order", ~runs | (is_run & (frame.seq == expected)))
+    proof.claim("run_once_a_frame", ~runs | ~ran)
+    due = unit.frame.valid & frame.good & begun & is_run & ((frame.seq == expected) | ran)
+    proof.claim("none_is_dropped", ~(moved(unit.frame) & due) | (ran & stored))
+    proof.claim("stored_once", ~store.store | ~stored)
+    proof.claim("stored_as_it_is", ~store.store | (store.executed.as_value()[:16] == Cat(frame.seq, frame.code)))
+    proof.claim("run_is_counted", ~(moved(unit.frame) & ran) | (expected == (frame.seq + 1)[:8]))
+    # Whether a RUN is unanswered in the place of the frame: in the same frame that rises only by store and resend.
+    other = proof.before(moved(unit.frame) | ~unit.frame.valid)
+    rises = proof.before(store.unanswered | store.store | store.resend)
+    proof.assume("unanswered", ~store.unanswered | rises | other)
+    proof.claim("place_is_free", ~(store.store & is_run) | ~store.unanswered)
+
+    # A RUN that the solver chooses: all 256 numbers are executed before its number comes again.
+    number, watching, others = proof.constant(8, "number"), Signal(), Signal(9)
+    choose = proof.any(1, "choose")
+    with m.If(store.store & (store.executed.seq == expected) & watching):
+        m.d.sync += others.eq(Mux(others == 256, 256, others + 1))
+    with m.If(runs & (frame.seq == number) & choose & ~watching):
+        m.d.sync += [watching.eq(1), others.eq(0)]
+    with m.If(unit.begin):
+        m.d.sync += watching.eq(0)
+    proof.claim("never_twice", ~(runs & watching & (frame.seq == number)) | (others == 256))
+    proof.lemma("distance", ~watching | (others == 256) | (expected == (number + others)[:8]))
+
+    proof.lemma("expected", inside["expected"] == expected)
+    state = {name: proof.state("fsm_state", name) for name in STATES}
+    step = {name: proof.state("dispatcher.fsm_state", name) for name in ("WAIT", "LOAD", "START", "EXECUTE")}
+    before = state["RECEIVE"] | state["LOOK_UP"] | state["ORDER"] | state["HOLD"]
+    chosen, done = inside["dispatcher.chosen"], inside["dispatcher.done"]
+    order = (frame.code == Command.SYNC) | (begun & ((frame.seq == expected) | ~is_run))
+    proof.lemma("known_states", Cat(state.values()).any() & Cat(step.values()).any())
+    proof.lemma("begun", begun | (state["RECEIVE"] | ~ran))
+    proof.lemma("offered", state["RECEIVE"] | unit.frame.valid)
+    proof.lemma("waits", ~before | step["WAIT"])
+    for number, commands in EXECUTORS.items():
+        is_one = (frame.code == commands[0]) | (frame.code == commands[1])
+        proof.lemma(f"chosen_{number}", state["RECEIVE"] | (chosen[number] == is_one))
+        proof.lemma(f"works_{number}", ~working[number] | (state["EXECUTE"] & step["EXECUTE"] & chosen[number] & ~done))
+        idle = state["EXECUTE"] & step["EXECUTE"] & ~done & chosen[number] & ~working[number]
+        proof.lemma(f"idle_{number}", ~idle)
+        proof.lemma(f"busy_{number}", ~unit.executors[number].busy | (step["EXECUTE"] & chosen[number]))
+    proof.lemma("second", state["RECEIVE"] | ~is_run | inside["dispatcher.is_second"])
+    proof.lemma("run_only", state["RECEIVE"] | ~chosen[SAMPLES] | (inside["dispatcher.is_second"] == is_run))
+    proof.lemma("current", ~(state["ORDER"] | state["HOLD"]) | (inside["current"] == (frame.seq == expected)))
+    executes = state["EXECUTE"] & (frame.code != Command.SYNC)
+    proof.lemma("still_current", ~executes | (inside["current"] == (frame.seq == expected)))
+    proof.lemma("sync", state["RECEIVE"] | (inside["is_sync"] == (frame.code == Command.SYNC)))
+    proof.lemma("in_order", ~(state["HOLD"] | state["EXECUTE"]) | (frame.good & (order | (executes == 0))))
+    proof.lemma("held_in_order", ~(state["HOLD"] | executes) | order)
+    proof.lemma("executes", ~state["EXECUTE"] | ~step["WAIT"] | (done & ~chosen.any()))
+    proof.lemma("done", ~done | state["EXECUTE"])
+    proof.lemma("dispatches", ~(step["LOAD"] | step["START"]) | (state["EXECUTE"] & ~done))
+    proof.lemma("not_run", ~(before | step["LOAD"] | step["START"]) | (~ran & ~stored))
+    proof.lemma("has_run", ~(state["EXECUTE"] & step["EXECUTE"]) | ((ran == is_run) & ~stored))
+    proof.lemma("not_stored", ~state["EXECUTE"] | ~stored)
+    proof.lemma("is_run", ~ran | (is_run & begun & unit.frame.valid & frame.good))
+    proof.lemma("counts", ~(ran & stored) | (expected == (frame.seq + 1)[:8]))
+    proof.lemma("runs", ~ran | stored | (state["EXECUTE"] & (frame.seq == expected)))
+    after = ~before & ~state["EXECUTE"]
+    proof.lemma("refused", ~(after & frame.good & begun & is_run) | ran | (frame.seq != expected))
+    proof.lemma("free", ~(state["EXECUTE"] & is_run) | ~store.unanswered)
+    proof.lemma("unanswered", ~state["HOLD"] | inside["unanswered"] | ~store.unanswered)
+    proof.lemma("same_frame", ~(watching & (others == 0)) | (ran & ~stored))
+    proof.lemma("others", others <= 256)
+    proof.cover("run", moved(unit.frame) & ran & (expected == 7))
+    proof.cover("refused", moved(unit.frame) & is_run & begun & frame.good & ~ran)
+    return proof
+
+
+STATES = ("RECEIVE", "LOOK_UP", "ORDER", "HOLD", "EXECUTE", "SEND", "RESEND", "SETTLE", "REPEAT", "RELEASE")
+
+
+def test_runs_are_executed_once_and_in_order() -> None:
+    """Unbounded, by induction over 2 cycles, for all frames in all orders, and all times executors take.
+
+    A good RUN in its turn is executed once; a RUN out of turn, or a malformed frame, is not. The place in the reply
+    store of a RUN that is executed is free. Before a number is executed again, the 255 others are.
+    """
+    proof = processor(CommandProcessor())
+    proof.induction(2)
+    proof.reached(26)
