@@ -78,7 +78,8 @@ class Proof:
     m : Module
         For the logic of properties: it may read all signals of the unit.
     inside : dict
-        Signals that the unit drives, by path, such as ``receiver.stored``.
+        Signals that the unit drives, by path, such as ``receiver.stored``. Further ones of the same name, as those
+        without a name have, end in ``#2``, ``#3`` and so on, in the order of their statements.
     """
 
     def __init__(self, unit: Component, platform: object = SYNTHESIS, *, arrays: bool = False) -> None:
@@ -86,7 +87,11 @@ class Proof:
         self.m.domains.sync = clock = ClockDomain("sync", reset_less=True)
         self._fragment = Fragment.get(unit, platform)
         self.m.submodules.unit = self._fragment
-        self.inside = dict(_signals(self._fragment, ""))
+        self.inside: dict[str, Signal] = {}
+        for path, driven in _signals(self._fragment, ""):
+            if not any(driven is known for known in self.inside.values()):
+                same = sum(known.partition("#")[0] == path for known in self.inside)
+                self.inside[f"{path}#{same + 1}" if same else path] = driven
         self._arrays = arrays
         self._properties: dict[str, tuple[Any, ValueLike]] = {}
         self._ports = {"clk": clock.clk}

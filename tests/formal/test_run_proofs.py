@@ -6,14 +6,18 @@ executes frames in order, the sample intake gives each good RUN to the core once
 
 import pytest
 from amaranth import Cat, Mux, Signal
-from proof import Proof
-from streams import assume_held, moved
+from proof import Proof, mutant
+from streams import assume_held, claim_held, moved
 
 from opzo.hw.link.command import CommandProcessor
 from opzo.hw.link.dispatcher import EXECUTORS, SAMPLES, SESSION
-from opzo.spec.commands import Command
+from opzo.hw.link.sample_intake import SampleIntake
+from opzo.spec.commands import Command, Status
+from opzo.spec.limits import Limits
 
 pytestmark = pytest.mark.formal
+
+LIMITS = Limits(lanes=4, rows=64, inputs=2, words=4, classes=1)
 
 
 def processor(unit: CommandProcessor) -> Proof:
@@ -73,7 +77,13 @@ def processor(unit: CommandProcessor) -> Proof:
     other = proof.before(moved(unit.frame) | ~unit.frame.valid)
     rises = proof.before(store.unanswered | store.store | store.resend)
     proof.assume("unanswered", ~store.unanswered | rises | other)
-    proof.claim("place_is_free", ~(store.store & is_run) | ~store.unanswered)
+    proof.assume("idle", ~store.idle | ~store.unanswered)
+    proof.claim("place_is_free", ~store.store | ~store.unanswered)
+    # What the store has in that place stays the same.
+    kept = Cat(store.known, store.found)
+    proof.assume("kept", other | proof.before(store.store) | (proof.before(kept) == kept))
+    answer = (store.found.code == Command.RUN) & (store.found.status == Status.OK)
+    proof.claim("resends_answers", ~store.resend | (store.known & answer & ~store.unanswered & ~store.store))
 
     # A RUN that the solver chooses: all 256 numbers are executed before its number comes again.
     number, watching, others = proof.constant(8, "number"), Signal(), Signal(9)
@@ -90,6 +100,8 @@ def processor(unit: CommandProcessor) -> Proof:
     proof.lemma("expected", inside["expected"] == expected)
     state = {name: proof.state("fsm_state", name) for name in STATES}
     step = {name: proof.state("dispatcher.fsm_state", name) for name in ("WAIT", "LOAD", "START", "EXECUTE")}
+    # Names that the unit gives in one assignment do not reach the signals.
+    current, is_sync = inside["$signal"], inside["$signal#4"]
     before = state["RECEIVE"] | state["LOOK_UP"] | state["ORDER"] | state["HOLD"]
     chosen, done = inside["dispatcher.chosen"], inside["dispatcher.done"]
     order = (frame.code == Command.SYNC) | (begun & ((frame.seq == expected) | ~is_run))
@@ -106,10 +118,10 @@ def processor(unit: CommandProcessor) -> Proof:
         proof.lemma(f"busy_{number}", ~unit.executors[number].busy | (step["EXECUTE"] & chosen[number]))
     proof.lemma("second", state["RECEIVE"] | ~is_run | inside["dispatcher.is_second"])
     proof.lemma("run_only", state["RECEIVE"] | ~chosen[SAMPLES] | (inside["dispatcher.is_second"] == is_run))
-    proof.lemma("current", ~(state["ORDER"] | state["HOLD"]) | (inside["current"] == (frame.seq == expected)))
+    proof.lemma("current", ~(state["ORDER"] | state["HOLD"]) | (current == (frame.seq == expected)))
     executes = state["EXECUTE"] & (frame.code != Command.SYNC)
-    proof.lemma("still_current", ~executes | (inside["current"] == (frame.seq == expected)))
-    proof.lemma("sync", state["RECEIVE"] | (inside["is_sync"] == (frame.code == Command.SYNC)))
+    proof.lemma("still_current", ~executes | (current == (frame.seq == expected)))
+    proof.lemma("sync", state["RECEIVE"] | (is_sync == (frame.code == Command.SYNC)))
     proof.lemma("in_order", ~(state["HOLD"] | state["EXECUTE"]) | (frame.good & (order | (executes == 0))))
     proof.lemma("held_in_order", ~(state["HOLD"] | executes) | order)
     proof.lemma("executes", ~state["EXECUTE"] | ~step["WAIT"] | (done & ~chosen.any()))
@@ -123,7 +135,14 @@ def processor(unit: CommandProcessor) -> Proof:
     proof.lemma("runs", ~ran | stored | (state["EXECUTE"] & (frame.seq == expected)))
     after = ~before & ~state["EXECUTE"]
     proof.lemma("refused", ~(after & frame.good & begun & is_run) | ran | (frame.seq != expected))
-    proof.lemma("free", ~(state["EXECUTE"] & is_run) | ~store.unanswered)
+    proof.lemma("free", ~state["EXECUTE"] | ~store.unanswered)
+    looked_up = state["ORDER"] | state["HOLD"]
+    known, only_status = inside["$signal#3"], inside["$signal#5"]
+    proof.lemma("known", ~looked_up | (known == (store.known & (store.found.code == frame.code))))
+    answers_status = (store.found.status != Status.OK) | (frame.code == Command.EVENTS)
+    proof.lemma("only_status", ~looked_up | (only_status == answers_status))
+    proof.lemma("looked_up", ~looked_up | inside["unanswered"] | ~store.unanswered)
+    proof.lemma("resends", ~state["RESEND"] | (store.known & answer & ~store.unanswered))
     proof.lemma("unanswered", ~state["HOLD"] | inside["unanswered"] | ~store.unanswered)
     proof.lemma("same_frame", ~(watching & (others == 0)) | (ran & ~stored))
     proof.lemma("others", others <= 256)
@@ -144,3 +163,78 @@ def test_runs_are_executed_once_and_in_order() -> None:
     proof = processor(CommandProcessor())
     proof.induction(2)
     proof.reached(26)
+
+
+def intake(unit: SampleIntake) -> Proof:
+    """The command processor keeps to `ExecutorSignature`; payload, registers and the core's readiness are free."""
+    proof = Proof(unit)
+    m, command, run = proof.m, unit.command, unit.run
+    # Whether the command was answered, answered with OK, and given to the core.
+    answered, good, given = Signal(), Signal(), Signal()
+    with m.If(command.start):
+        m.d.sync += [answered.eq(0), good.eq(0), given.eq(0)]
+    with m.Elif(command.done):
+        m.d.sync += [answered.eq(1), good.eq(command.status == Status.OK)]
+    with m.If(moved(run)):
+        m.d.sync += given.eq(1)
+    proof.assume("start", ~command.start | ~command.busy)
+    for name in ("is_second", "short", "operands", "size"):
+        value = getattr(command, name)
+        proof.assume(f"stable_{name}", ~command.busy | (proof.before(value) == value))
+    proof.assume("tag", ~command.busy | (proof.before(unit.tag) == unit.tag))
+    proof.assume("clear", ~command.busy | ~unit.clear)
+    is_run = command.is_second
+    proof.claim("answers_once", ~command.done | (command.busy & ~answered))
+    proof.claim("gives_after_ok", ~run.valid | (command.busy & is_run & answered & good & ~given))
+    claim_held(proof, "run", run)
+    claim_held(proof, "event", unit.event)
+    proof.claim("tag", ~run.valid | (run.p.tag == unit.tag))
+    ended = proof.before(command.busy) & ~command.busy
+    proof.claim("answered", ~ended | answered)
+    proof.claim("gives_each_good_run_once", ~ended | (given == (good & proof.before(is_run))))
+
+    names = ("WAIT", "KIND", "INPUTS", "CLASSES", "TAKE_KIND", "TAKE_INPUTS", "LABEL")
+    names += ("DECODE", "FINISH", "JUDGE", "DECIDE", "ANSWER", "SUBMIT")
+    state = {name: proof.state("fsm_state", name) for name in names}
+    proof.lemma("states", Cat(state.values()).any())
+    late = state["FINISH"] | state["JUDGE"] | state["DECIDE"] | state["ANSWER"] | state["SUBMIT"] | state["WAIT"]
+    proof.lemma("decoded", ~late | ~proof.inside["decoding"])
+    proof.lemma("not_answered", state["WAIT"] | state["SUBMIT"] | (~answered & ~given))
+    proof.lemma("submits", ~state["SUBMIT"] | (answered & good & is_run & ~given))
+    proof.cover("given", moved(run))
+    proof.cover("refused", command.done & is_run & (command.status == Status.BAD_LABEL))
+    return proof
+
+
+def test_each_good_run_is_given_to_the_core_once() -> None:
+    """Unbounded, by induction over 6 cycles, which reach from the last byte to the answer.
+
+    A RUN answered with OK goes to the core once, with its tag; any other command, or another answer, gives none.
+    """
+    proof = intake(SampleIntake(LIMITS))
+    proof.induction(6)
+    proof.reached(20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "claim"),
+    [
+        ("(frame.code != Command.RUN) & latest", "latest", "run_in_order"),
+        ("with m.If(~frame.good):", "with m.If(~frame.good & is_sync):", "only_good_frames"),
+        ("with m.If(current & ~is_sync):", "with m.If(current & is_sync):", "run_is_counted"),
+        ("Mux(dispatcher.is_sample, ~unanswered,", "Mux(dispatcher.is_sample, 1,", "place_is_free"),
+    ],
+)
+def test_a_wrong_processor_is_found(old: str, new: str, claim: str) -> None:
+    processor(mutant("opzo.hw.link.command", old, new).CommandProcessor()).refute(claim, 24)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "claim"),
+    [
+        ("with m.If(is_run & ~bad):", "with m.If(~bad):", "gives_after_ok"),
+        ("with m.If(self.run.ready):\n", "if True:\n", "gives_each_good_run_once"),
+    ],
+)
+def test_a_wrong_intake_is_found(old: str, new: str, claim: str) -> None:
+    intake(mutant("opzo.hw.link.sample_intake", old, new).SampleIntake(LIMITS)).refute(claim, 18)
