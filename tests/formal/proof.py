@@ -32,11 +32,11 @@ _SMT2 = """
 hierarchy -top top
 proc
 flatten
-opt -full
+opt
 memory_collect
 memory_nordff
 {memories}
-opt -full
+opt
 async2sync
 chformal -lower
 dffunmap
