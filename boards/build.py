@@ -1,5 +1,6 @@
 """Build a bitstream, cached by the content of its sources, or a project for a vendor's tool."""
 
+import gzip
 import json
 import shutil
 import time
@@ -17,6 +18,7 @@ from opzo.boards.families.flow import CELLS, DESIGN, NETLIST, REPORT, STAGES, VE
 from opzo.boards.families.flows import flow_of
 from opzo.boards.families.pll import Pll
 from opzo.boards.families.tools import find_tool, run_step
+from opzo.boards.pins import board_pins
 from opzo.boards.speed import training_speed
 from opzo.boards.top import BoardTop
 from opzo.hw.lib.uart import LEAST_CYCLES
@@ -86,11 +88,14 @@ class Plan:
         return {
             "version": opzo.__version__,
             "board": self.board.name,
+            "family": self.board.family.value,
             "limits": asdict(self.limits),
+            "oscillator_mhz": self.board.clock_mhz,
             "clock_mhz": self.pll.mhz,
             "pll": {"reference": self.pll.reference, "feedback": self.pll.feedback, "post": self.pll.post},
             "baud": self.baud,
             "seed": self.seed,
+            "pins": {name: asdict(pin) for name, pin in board_pins(self.board).items()},
         }
 
 
@@ -204,6 +209,9 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
     shutil.move(work / f"{DESIGN}{plan.board.family.suffix}", folder / plan.board.bitstream)
     for name in (REPORT, CELLS, VERILOG, *(path.name for path in work.glob("*.log"))):
         shutil.move(work / name, folder / name)
+    for name in flow.netlists:
+        with (work / name).open("rb") as netlist, gzip.open(folder / f"{name}.gz", "wb", compresslevel=6) as file:
+            shutil.copyfileobj(netlist, file)
     for constraints in (work / f"{DESIGN}{suffix}" for suffix in (".lpf", ".pcf", ".cst")):
         if constraints.exists():
             shutil.move(constraints, folder / constraints.name)

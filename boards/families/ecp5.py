@@ -11,7 +11,7 @@ from opzo.boards.families.ecp5_adder import ECP5GatedAdder
 from opzo.boards.families.ecp5_dies import DIES
 from opzo.boards.families.ecp5_multiplier import ECP5Multiplier
 from opzo.boards.families.floorplan import floorplan
-from opzo.boards.families.flow import OpenFlow, Step, oscillator
+from opzo.boards.families.flow import NETLIST, ROUTED, OpenFlow, Step, oscillator
 from opzo.boards.families.pll import Pll, PllRange
 from opzo.hw.lib.primitives import Primitives
 
@@ -42,6 +42,7 @@ class ECP5(OpenFlow):
     primitives = ECP5Primitives()
     # The multiplexers of wide look-up tables cost more in routing than they save.
     synthesis_options = "-nowidelut"
+    netlists = (NETLIST, ROUTED)
 
     def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
         m.submodules.pll = Instance(
@@ -100,7 +101,7 @@ class ECP5(OpenFlow):
         # On a crowded device the default router takes many times as long, and the default placer makes the wires a
         # third to two thirds longer, too long to be routed; on others the default placer reaches a higher clock.
         placer = ("--placer", "static") if crowded else ()
-        return Step(step.stage, step.tool, (*step.arguments, "--router", "router2", *placer))
+        return Step(step.stage, step.tool, (*step.arguments, "--write", ROUTED, "--router", "router2", *placer))
 
     def counted(self, cells: dict[str, int]) -> Resources:
         # A carry cell takes two sites and a RAM six (four for data, two blocked by its write port); nextpnr adds about

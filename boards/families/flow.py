@@ -17,6 +17,8 @@ DESIGN = "opzo"
 """Name of the design; its files are ``opzo.il`` and so on."""
 NETLIST, REPORT, CELLS, VERILOG = (f"{DESIGN}{suffix}" for suffix in (".json", ".report.json", ".cells.json", ".v"))
 """Netlist from yosys, report from nextpnr, cell counts from yosys, Verilog before synthesis."""
+ROUTED = f"{DESIGN}.routed.json"
+"""Netlist from nextpnr, after routing."""
 
 # Memories whose read value is never used if the word is written in the same cycle. This is declared to yosys, which
 # otherwise adds a comparator to each memory and a bypass for each bit. Row memory: the sequencer never reads a row that
@@ -92,6 +94,8 @@ class OpenFlow(Flow):
 
     synthesis_options: str
     """Options of yosys' command ``synth_...``."""
+    netlists: tuple[str, ...] = ()
+    """Netlists that a build keeps, compressed: those of the families that the device ``netlist`` simulates."""
 
     @property
     def prepare_options(self) -> dict[str, str]:

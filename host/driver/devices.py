@@ -61,9 +61,11 @@ KINDS = {
     "fast": DeviceKind("opzo.sim.model_transport:fast", tools="opzo.sim.compile.cxx:find_cxx"),
     "golden": DeviceKind("opzo.sim.model_transport:golden"),
     "rtl": DeviceKind("opzo.sim.rtl.transport:RtlTransport", tools="opzo.sim.rtl.library:find_tools"),
+    "netlist": DeviceKind("opzo.sim.gates.transport:open_netlist", address="build/BOARD[/routed]"),
     "serial": DeviceKind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
 }
-"""``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle."""
+"""``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle; ``netlist``
+is a board whose FPGA is simulated gate by gate through its pins, ``serial`` a board."""
 
 RECORDING = DeviceKind("opzo.sim.model_transport:recording")
 """The golden model with a record of what happens in its runs. No device for users, who get `opzo.Recording` of any."""

@@ -4,9 +4,7 @@ from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
-from amaranth import Module
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from loopback import Loopback
 
 from opzo.boards import top
 from opzo.boards.build import Plan, fix_cells, prepare
@@ -21,25 +19,6 @@ from opzo.spec.limits import Limits
 from opzo.spec.network import Network
 
 TINY = Limits(lanes=4, rows=512, inputs=16, words=4, classes=4)
-
-
-class Loopback(wiring.Component):
-    """In the place of the accelerator, so that only what is around it is built."""
-
-    rx: In(stream.Signature(8))
-    tx: Out(stream.Signature(8))
-    received: Out(1)
-    refused: Out(1)
-    training: Out(1)
-
-    def __init__(self, limits, clock_khz):
-        super().__init__()
-
-    def elaborate(self, platform):
-        m = Module()
-        wiring.connect(m, wiring.flipped(self.rx), wiring.flipped(self.tx))
-        m.d.comb += [self.received.eq(self.rx.p[0]), self.refused.eq(self.rx.p[1]), self.training.eq(self.rx.p[2])]
-        return m
 
 
 @pytest.fixture

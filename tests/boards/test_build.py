@@ -1,3 +1,4 @@
+import gzip
 import json
 from dataclasses import replace
 
@@ -64,6 +65,8 @@ class FakeTools:
         (folder / "opzo.report.json").write_text(json.dumps(self.report))
         (folder / "opzo.cells.json").write_text(json.dumps({"design": {"num_cells_by_type": CELLS}}))
         (folder / "opzo.v").write_text("module opzo; endmodule")
+        for name in ("opzo.json", "opzo.routed.json"):
+            (folder / name).write_text('{"modules": {}}')
         (folder / "opzo.bit").write_bytes(b"bits")
 
 
@@ -102,10 +105,13 @@ def test_build_leaves_everything_in_its_folder_and_the_same_again_comes_from_the
     assert {path.name for path in folder.iterdir()} == {
         *("ulx3s-85f.bit", "configuration.json", "result.json", "opzo.v", "opzo.lpf"),
         *("opzo.report.json", "opzo.cells.json", "yosys.log", "nextpnr-ecp5.log", "ecppack.log"),
+        *("opzo.json.gz", "opzo.routed.json.gz"),
     }
+    assert gzip.decompress((folder / "opzo.routed.json.gz").read_bytes()) == b'{"modules": {}}'
     configuration = json.loads((folder / "configuration.json").read_text())
     assert Limits(**configuration["limits"]) == Limits(lanes=4, rows=512, inputs=16, words=2, classes=4)
     assert configuration["clock_mhz"] == 60
+    assert configuration["pins"]["rx"] == {"site": "M1", "inverted": False}
     assert result["clock_mhz"] == 65.63
     assert result["clock_required_mhz"] == 60
     assert result["used"]["luts"] == 15478

@@ -22,7 +22,7 @@ LIMITS = Limits(4, 64, 64, 4, 4)
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("fpga", "'fpga' is not a device; choose fast, golden, rtl or serial:"),
+        ("fpga", "'fpga' is not a device; choose fast, golden, rtl, netlist:.* or serial:"),
         ("serial:", "is not a device"),
         ("", "is not a device"),
         ("/dev/ttyUSB0", r"did you mean 'serial:/dev/ttyUSB0'\?"),
@@ -72,7 +72,10 @@ class Echo:
 
 def test_new_transport_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "socket", DeviceKind(f"{__name__}:Socket", address="LANES"))
-    assert device_choices() == "fast, golden, rtl, serial:/dev/ttyUSB0[@baud] or socket:LANES"
+    assert (
+        device_choices()
+        == "fast, golden, rtl, netlist:build/BOARD[/routed], serial:/dev/ttyUSB0[@baud] or socket:LANES"
+    )
     assert not is_simulated("socket:8")
     with open_device("socket:8") as device:
         assert device.limits.lanes == 8
@@ -89,7 +92,7 @@ def test_new_simulated_device_is_one_class_and_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(KINDS, "echo", DeviceKind(f"{__name__}:Echo"))
-    assert device_choices() == "fast, golden, rtl, echo or serial:/dev/ttyUSB0[@baud]"
+    assert device_choices() == "fast, golden, rtl, echo, netlist:build/BOARD[/routed] or serial:/dev/ttyUSB0[@baud]"
     transport = connection("echo", LIMITS).open()
     assert isinstance(transport, Echo)
     assert transport.limits == LIMITS

@@ -1,16 +1,12 @@
-from pathlib import Path
-
 import pytest
 from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-import opzo.sim.benches
 from opzo.boards.families.ecp5 import ECP5Primitives
 from opzo.hw.lib.primitives import Primitives
 from opzo.sim.benches.bench import run_bench
-
-MODELS = Path(opzo.sim.benches.__file__).parent / "models"
+from opzo.sim.gates.models import CELLS
 
 
 class Beside(wiring.Component):
@@ -52,7 +48,7 @@ def compare(make, output, model, exclusive=()):
         name="primitives",
         test_module="opzo.sim.benches.lib.primitives",
         parameters={"widths": beside.widths, "exclusive": exclusive},
-        models=[MODELS / f"{model}.v"],
+        models=[CELLS / f"{model}.v"],
     )
 
 

@@ -1,0 +1,120 @@
+"""Folders of ``opzo build``: the netlists in them, and the board around the FPGA."""
+
+import gzip
+import json
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opzo.sim.gates.netlist import LIGHTS, Netlist
+from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
+
+ROUTED = "routed"
+"""Last part of an address that asks for the netlist after place and route."""
+FAMILY = "ecp5"
+"""Family whose cells are modelled."""
+CONFIGURATION, CONSTRAINTS = "configuration.json", "opzo.lpf"
+NETLISTS = {False: "opzo.json.gz", True: "opzo.routed.json.gz"}
+"""Netlists as yosys and nextpnr write them, by whether they are routed."""
+_LOCATE = re.compile(r'^\s*LOCATE\s+COMP\s+"([^"]+)"\s+SITE\s+"([^"]+)"', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Pin of the FPGA's package: its name, and whether it is active low."""
+
+    site: str
+    inverted: bool
+
+
+class BuildFolder:
+    """Folder of a build, as a device string names it: ``FOLDER`` or ``FOLDER/routed``.
+
+    Raises OpzoError, with what to do, where there is no netlist in it that can be simulated.
+
+    Attributes
+    ----------
+    name : str
+        Name of the netlist, for messages.
+    oscillator_mhz : float
+        Frequency of the board's oscillator.
+    baud : int
+        Rate of its serial port.
+    pins : dict
+        The board's pins: "oscillator", "rx", "tx", LIGHTS, and "button" where it has one.
+    """
+
+    def __init__(self, address: str) -> None:
+        path = Path(address)
+        self._routed = path.name == ROUTED and not (path / CONFIGURATION).exists()
+        self._path = path.parent if self._routed else path
+        self.name = printable(address)
+        try:
+            configuration: dict[str, Any] = json.loads((self._path / CONFIGURATION).read_bytes())
+            family, board = str(configuration["family"]), str(configuration["board"])
+            self.oscillator_mhz = float(configuration["oscillator_mhz"])
+            self.baud = int(configuration["baud"])
+            pins = configuration["pins"]
+            self.pins = {name: Pin(str(pins[name]["site"]), bool(pins[name]["inverted"])) for name in pins}
+            missing = {"oscillator", "rx", "tx", *LIGHTS} - self.pins.keys()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise self._no_netlist("BOARD") from None
+        if family != FAMILY:
+            raise OpzoError(
+                f"the netlist of {printable(board)} cannot be simulated: there are models of cells of {FAMILY}, not of "
+                f"{printable(family)}; choose --device rtl, or a board with an ECP5 (opzo boards lists them)"
+            )
+        if missing or not self.file.is_file():
+            raise self._no_netlist(printable(board))
+
+    @property
+    def file(self) -> Path:
+        """The netlist: JSON, compressed."""
+        return self._path / NETLISTS[self._routed]
+
+    def netlist(self) -> Netlist:
+        """The netlist; OpzoError if the file is damaged."""
+        try:
+            modules: dict[str, Any] = json.loads(gzip.decompress(self.file.read_bytes()))["modules"]
+            # yosys also writes the cells of its library, nextpnr writes one module.
+            return Netlist(modules["top" if self._routed else "opzo"], self.name)
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error):
+            raise OpzoError(f"{self.file} is damaged; build it again with: opzo build --out {self._path}") from None
+
+    def ports(self, netlist: Netlist) -> dict[str, str]:
+        """Name of the board's pin at each port of the netlist, by the constraints of place and route.
+
+        OpzoError where the board has a pin that leads to no port, or to one of the wrong direction.
+        """
+        sites = netlist.sites() if self._routed else self._located()
+        found = {}
+        for name, pin in self.pins.items():
+            port = sites.get(pin.site)
+            is_input = name in ("oscillator", "rx", "button")
+            if port is None or netlist.ports.get(port) is not is_input:
+                what = "no port" if port is None else f"port {printable(port)}, no {'input' if is_input else 'output'},"
+                raise OpzoError(
+                    f"{self.name} has {what} at pin {pin.site}, where the board has its {name}; compare {CONSTRAINTS} "
+                    "with the board, and build it again"
+                )
+            found[port] = name
+        return found
+
+    @property
+    def constraints(self) -> bytes:
+        """File of the constraints."""
+        return (self._path / CONSTRAINTS).read_bytes()
+
+    def _located(self) -> dict[str, str]:
+        """Port at each pin, by the constraints."""
+        return {site: port for port, site in _LOCATE.findall(self.constraints.decode(errors="replace"))}
+
+    def _no_netlist(self, board: str) -> OpzoError:
+        out = "" if self._path.name == board else f" --out {self._path}"
+        return OpzoError(
+            f"there is no {'routed ' if self._routed else ''}netlist in {self._path}; build it with: "
+            f"opzo build --board {board}{out} --net ..."
+        )
