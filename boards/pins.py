@@ -23,7 +23,7 @@ def board_pins(board: Board) -> dict[str, Pin]:
     def find(resource: str, number: int = 0, part: str = "") -> Pin:
         (pins,) = (pins for name, pins in _pins(platform.lookup(resource, number)) if name == part)
         (site,) = pins.map_names(platform._conn_pins, resource)
-        return Pin(site, pins.invert)
+        return Pin(site, bool(pins.invert))
 
     if board.uart_pins is None:
         found = {name: find("uart", 0, name) for name in ("rx", "tx")}
@@ -38,10 +38,11 @@ def board_pins(board: Board) -> dict[str, Pin]:
     return found
 
 
-def _pins(resource: Any) -> list[tuple[str, Pins]]:
+def _pins(resource: Any) -> list[tuple[str, Any]]:
     """Name of each part of a resource, '' for the resource itself, and its pins."""
-    return [
-        (part.name, part.ios[0]) if isinstance(part, Subsignal) else ("", part)
-        for part in resource.ios
-        if isinstance(part, Pins | Subsignal)
-    ]
+    parts = [part for part in resource.ios if isinstance(part, Pins | Subsignal)]
+    return [("", part) if isinstance(part, Pins) else _named(part) for part in parts]
+
+
+def _named(part: Any) -> tuple[str, Any]:
+    return part.name, part.ios[0]
