@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = ".manifest.json"
 """File written last in a cached build: size and checksum of each of its files."""
+DAMAGE = (ValueError, TypeError, AttributeError)
+"""Errors of a manifest that is not what `_seal` wrote."""
 BLOCK = 1 << 20
 _swept: set[Path] = set()
 
@@ -37,13 +39,20 @@ def cache_root() -> Path:
 
 
 def check_cache() -> Path:
-    """Folder of the cache, created if missing; OpzoError if it cannot be written, or if other users could write it."""
+    """Folder of the cache, created if missing; OpzoError if it cannot be written, or if other users could change it.
+
+    Every build in it is checked for what `cached` refuses, damage aside.
+    """
     root = cache_root()
     try:
         _make(root)
         check_folder(root)
         with tempfile.TemporaryFile(dir=root) as file:
             file.write(bytes(BLOCK))
+        for manifest in root.rglob(MANIFEST):
+            # Another process may replace a damaged build.
+            with suppress(FileNotFoundError, *DAMAGE):
+                _check_build(manifest.parent)
     except OSError as error:
         raise _unusable(root, error) from error
     return root
@@ -138,17 +147,25 @@ def _complete(folder: Path) -> bool:
     """Whether ``folder`` is a complete, undamaged build; OpzoError if other users could have changed it."""
     if not os.path.lexists(folder):
         return False
-    check_entry(folder, stat.S_IFDIR)
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        for name in (MANIFEST, *manifest):
-            check_entry(folder / name, stat.S_IFREG)
         return all(
             (folder / name).stat().st_size == size and _check_sum(folder / name) == check_sum
-            for name, (size, check_sum) in manifest.items()
+            for name, (size, check_sum) in _check_build(folder).items()
         )
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, *DAMAGE):
         return False
+
+
+def _check_build(folder: Path) -> dict[str, tuple[int, int]]:
+    """Manifest of a build; OpzoError if other users could have changed a file of it, OSError or `DAMAGE` if broken."""
+    check_entry(folder, stat.S_IFDIR)
+    check_entry(folder / MANIFEST, stat.S_IFREG)
+    manifest: dict[str, tuple[int, int]] = json.loads((folder / MANIFEST).read_bytes())
+    for inner in {parent for name in manifest for parent in Path(name).parents}:
+        check_entry(folder / inner, stat.S_IFDIR)
+    for name in manifest:
+        check_entry(folder / name, stat.S_IFREG)
+    return manifest
 
 
 def _check_sum(path: Path) -> int:

