@@ -3,7 +3,10 @@
 from typing import Any
 
 from amaranth import Cat, Const, Signal, Value
+from amaranth.hdl import ValueLike
 from proof import Proof
+
+NEVER = Const(0, 1)
 
 
 def moved(stream: Any) -> Value:
@@ -16,19 +19,19 @@ def item(stream: Any) -> Value:
     return Value.cast(stream.payload)
 
 
-def _holds(proof: Proof, stream: Any) -> Value:
-    waits, held = proof.before(stream.valid & ~stream.ready), proof.before(item(stream))
+def _holds(proof: Proof, stream: Any, dropped: ValueLike) -> Value:
+    waits, held = proof.before(stream.valid & ~stream.ready & ~dropped), proof.before(item(stream))
     return ~waits | (stream.valid & (item(stream) == held))
 
 
-def claim_held(proof: Proof, name: str, stream: Any) -> None:
-    """Claim that a stream holds valid and payload until ready."""
-    proof.claim(f"{name}_is_held", _holds(proof, stream))
+def claim_held(proof: Proof, name: str, stream: Any, dropped: ValueLike = NEVER) -> None:
+    """Claim that a stream holds valid and payload until ready, or until ``dropped``."""
+    proof.claim(f"{name}_is_held", _holds(proof, stream, dropped))
 
 
-def assume_held(proof: Proof, name: str, stream: Any) -> None:
+def assume_held(proof: Proof, name: str, stream: Any, dropped: ValueLike = NEVER) -> None:
     """Assume the same about a stream into the unit."""
-    proof.assume(f"{name}_is_held", _holds(proof, stream))
+    proof.assume(f"{name}_is_held", _holds(proof, stream, dropped))
 
 
 class Watch:

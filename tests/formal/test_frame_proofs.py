@@ -8,7 +8,7 @@ from amaranth import Cat, Mux, Signal, Value
 from proof import Proof, mutant
 from streams import assume_held, claim_held, moved
 
-from opzo.hw.link.frame import FrameReceiver, FrameSender
+from opzo.hw.link.frame import FrameReceiver, FrameSender, ReplyArbiter
 from opzo.spec.frames import CRC, HEADER, MAX_PAYLOAD, OVERHEAD
 
 pytestmark = pytest.mark.formal
@@ -52,8 +52,7 @@ def receiver(unit: FrameReceiver) -> Proof:
         m.d.sync += read.eq(0)
     claim_held(proof, "frame", unit.frame)
     offered, good, size = unit.frame.valid, unit.frame.p.good, body.header[:16]
-    waited = proof.before(unit.payload.valid & ~unit.payload.ready & ~moved(unit.frame))
-    proof.claim("payload_is_held", ~waited | (unit.payload.valid & (unit.payload.p == proof.before(unit.payload.p))))
+    claim_held(proof, "payload", unit.payload, moved(unit.frame))
     # The check sum is that of Amaranth's library: it gets all bytes of the frame, and says whether they match.
     matches = inside["crc.match_detected"]
     summed = (inside["valid"] == byte) & (~byte | (inside["data"] == data)) & (inside["start"] == moved(unit.frame))
@@ -111,7 +110,7 @@ def sender(unit: FrameSender) -> Proof:
     inside, m = proof.inside, proof.m
     header, payload = unit.reply.header, unit.reply.payload
     assume_held(proof, "header", header)
-    assume_held(proof, "payload", payload)
+    assume_held(proof, "payload", payload, moved(header))
     # Items of this frame that went into the output register.
     count = Signal(18)
     emits, size = inside["emit"], header.p.size
@@ -176,8 +175,42 @@ def test_frames_are_sent_whole() -> None:
     proof.reached(26)
 
 
+def arbiter(unit: ReplyArbiter) -> Proof:
+    proof = Proof(unit)
+    sources, o = (unit.first, unit.second), unit.o
+    for name, source in zip(("first", "second"), sources, strict=True):
+        assume_held(proof, f"{name}_header", source.header)
+        # What is left of a payload is dropped with the header.
+        assume_held(proof, f"{name}_payload", source.payload, moved(source.header))
+    claim_held(proof, "header", o.header)
+    claim_held(proof, "payload", o.payload, moved(o.header))
+    chosen, goes_on = proof.inside["chosen"], proof.before(o.header.valid & ~o.header.ready)
+    proof.claim("one_frame_at_a_time", ~goes_on | (chosen == proof.before(chosen)))
+    for number, source in enumerate(sources):
+        ours = o.header.valid & (chosen == number)
+        proof.claim(f"header_{number}", moved(source.header) == (ours & moved(o.header)))
+        proof.claim(f"payload_{number}", moved(source.payload) == (ours & moved(o.payload)))
+        is_same = (Value.cast(o.header.p) == Value.cast(source.header.p)) & (
+            ~o.payload.valid | (o.payload.p == source.payload.p)
+        )
+        proof.claim(f"same_{number}", ~ours | (source.header.valid & is_same))
+    waiting = proof.before(unit.first.header.valid & ~o.header.valid)
+    proof.claim("first_goes_first", ~waiting | (o.header.valid & ~chosen))
+    proof.claim("goes_on", o.header.valid | ~proof.before(unit.second.header.valid & ~o.header.valid))
+    proof.cover("second", moved(o.payload) & chosen)
+    return proof
+
+
+def test_frames_of_two_sources_are_kept_apart() -> None:
+    """Unbounded, by induction over 2 cycles: header and payload come from one source until the header is taken."""
+    proof = arbiter(ReplyArbiter())
+    proof.induction(2)
+    proof.reached(4)
+
+
 MODELS: dict[str, tuple[Callable[[ModuleType], Proof], int]] = {
     "receiver": (lambda unit: receiver(unit.FrameReceiver()), 16),
+    "arbiter": (lambda unit: arbiter(unit.ReplyArbiter()), 6),
     "sender": (lambda unit: sender(unit.FrameSender()), 20),
 }
 
@@ -190,6 +223,7 @@ MODELS: dict[str, tuple[Callable[[ModuleType], Proof], int]] = {
         ("receiver", "~corrupt & ~missing", "~missing", "good"),
         ("receiver", "index + (index != size)", "index + 1", "payload_of_good"),
         ("sender", "empty.eq(remaining == 1)", "empty.eq(remaining == 0)", "payload_once"),
+        ("arbiter", "with m.If(~busy):", "with m.If(~busy | self.first.header.valid):", "one_frame_at_a_time"),
         ("sender", "crc.start.eq(1)", "crc.start.eq(0)", "new_sum"),
     ],
 )
