@@ -8,6 +8,8 @@ LONG = (
     "tests/host/selftest/test_selftest_faults.py",
     "tests/sim/rtl/test_rtl_chip.py",
     "tests/sim/test_sequences.py",
+    "tests/sim/gates/test_netlist.py",
+    "tests/sim/gates/test_cells.py",
     "tests/host/training/test_training_run.py",
     "tests/host/cli/test_command_line.py",
     "tests/hw/link/test_link.py",

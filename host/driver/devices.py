@@ -14,7 +14,7 @@ from opzo.spec.errors import ChoiceError, OpzoError
 from opzo.spec.limits import Limits
 from opzo.spec.messages import did_you_mean, no_such, printable, shown
 
-SIMULATED_PATIENCE, PATIENCE = 5.0, 1.0
+SIMULATED_PATIENCE, SLOW_PATIENCE, PATIENCE = 5.0, 3.0, 1.0
 """Seconds without a byte after which the link sends again.
 
 No byte is lost between host and simulated device, but it may compute for long before it answers.
@@ -36,11 +36,14 @@ class DeviceKind:
     tools : str
         ``module:attribute`` of the function that finds what this machine needs for it, which raises OpzoError with a
         fix where something is missing; '' if it needs nothing.
+    slow : bool
+        Whether its replies may take seconds.
     """
 
     factory: str
     address: str = ""
     tools: str = ""
+    slow: bool = False
 
     def make(self, *arguments: Any, **settings: Any) -> Any:
         """Transport to a device of this kind."""
@@ -61,7 +64,7 @@ KINDS = {
     "fast": DeviceKind("opzo.sim.model_transport:fast", tools="opzo.sim.compile.cxx:find_cxx"),
     "golden": DeviceKind("opzo.sim.model_transport:golden"),
     "rtl": DeviceKind("opzo.sim.rtl.transport:RtlTransport", tools="opzo.sim.rtl.library:find_tools"),
-    "netlist": DeviceKind("opzo.sim.gates.transport:open_netlist", address="build/BOARD[/routed]"),
+    "netlist": DeviceKind("opzo.sim.gates.transport:open_netlist", address="build/BOARD[/routed]", slow=True),
     "serial": DeviceKind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
 }
 """``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle; ``netlist``
@@ -97,7 +100,8 @@ def connection(device: str, limits: Limits | None = None) -> Connection:
     if kind is None or bool(kind.address) != bool(colon) or (colon and not address):
         raise _no_device(device)
     if kind.address:
-        return Connection(device, partial(kind.make, address), PATIENCE, reopens=True)
+        patience = SLOW_PATIENCE if kind.slow else PATIENCE
+        return Connection(device, partial(kind.make, address), patience, reopens=True, slow=kind.slow)
     if limits is None:
         raise OpzoError(
             f"'{device}' is simulated and built for a network; give one: opzo.connect('{device}', network), with "

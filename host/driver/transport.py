@@ -42,12 +42,15 @@ class Connection:
         Seconds without a byte after which the link sends again.
     reopens : bool
         Whether a fresh transport reaches the same device; the simulated ones live inside the transport.
+    slow : bool
+        Whether a reply may take seconds even where no byte is lost.
     """
 
     name: str
     open: Callable[[], Transport]
     patience: float
     reopens: bool
+    slow: bool = False
 
     @classmethod
     def over(cls, transport: Transport, name: str, patience: float = 5.0) -> Self:

@@ -94,7 +94,8 @@ class SelfTest:
 
     def __init__(self, connection: Connection, seed: int) -> None:
         lossy = LossyTransport(generator(seed, _FAULT_STREAM))
-        through = replace(connection, open=lambda: lossy.attach(connection.open()), patience=PATIENCE)
+        patience = connection.patience if connection.slow else PATIENCE
+        through = replace(connection, open=lambda: lossy.attach(connection.open()), patience=patience)
         self._dut = DeviceUnderTest(Device(connection.name, Link(through)), lossy, seed)
 
     def close(self) -> None:

@@ -19,6 +19,8 @@ QUIET = 100_000
 """Clock cycles without a bit on either line after which `read` may end without data. They double each time that it
 does, because the device may be at work."""
 QUIET_MOST = QUIET << 10
+CHATTER = 10
+"""Multiple of those cycles after which lines that are not quiet, but carry no byte, count as quiet."""
 POWER_UP = 1_000
 """Clock cycles from the lock of the PLL to the first byte."""
 
@@ -94,13 +96,16 @@ class BoardTransport:
     def read(self, timeout: float) -> bytes:
         """Run until the board has sent a frame; b"" after ``timeout`` seconds or more without a byte."""
         deadline = time.monotonic() + timeout
-        quiet = False
+        # A board that is broken may send what is no byte, without an end.
+        quiet, end = False, 0
         while True:
+            if self._input or not end:
+                end = self.cycles + CHATTER * self._quiet
             stop, data = self._run(SLICE)
             if data:
                 self._quiet = QUIET
                 return data
-            quiet |= stop is Stop.QUIET
+            quiet |= stop is Stop.QUIET or self.cycles >= end
             if quiet and time.monotonic() >= deadline:
                 self._quiet = min(2 * self._quiet, QUIET_MOST)
                 return b""
