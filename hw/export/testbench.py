@@ -109,7 +109,7 @@ _TEXT = f"""// Testbench of @core@: @about@.
 //   $ iverilog -o {MODULE} {MODULE}.v @core@.v && vvp {MODULE}
 //   $ verilator --binary --timing -Wno-lint -Wno-style --top-module {MODULE} {MODULE}.v @core@.v && obj_dir/V{MODULE}
 //
-// Verilator's option -MAKEFLAGS OPT_FAST=-O0 makes the compilation shorter.
+// With the option -MAKEFLAGS OPT_FAST=-O0 compilation by Verilator is shorter.
 `timescale 1ns / 1ps
 
 module {MODULE};
