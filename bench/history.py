@@ -1,4 +1,4 @@
-"""Append the figures of the current commit to bench/history.jsonl and draw docs/history.png: python bench/history.py
+"""Append the figures of this commit to history.jsonl, here, and draw history.png in docs: python bench/history.py
 
 Counts the clock cycles of a training and of a test sample on the simulated chip, measures the speed of the devices rtl
 and fast, and counts the cells of a small ECP5 chip after synthesis. Speeds are samples in the CPU time of a fixed loop,
