@@ -1,9 +1,8 @@
 """A unit in the place of the accelerator that uses each kind of cell: its netlist is small, and soon simulated."""
 
 from amaranth import Module, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from stand_in import StandIn
 
 from opzo.boards.families.ecp5_adder import ECP5GatedAdder
 from opzo.boards.families.ecp5_multiplier import ECP5Multiplier
@@ -14,17 +13,8 @@ BLOCK_LAG, SMALL_LAG = 3, 5
 """Bytes after which a byte that was written to the block RAM and to the distributed RAM is read again."""
 
 
-class Mill(wiring.Component):
+class Mill(StandIn):
     """Answers each byte with the next one of `answers`. Bits 0, 1 and 2 of a byte: received, refused, training."""
-
-    rx: In(stream.Signature(8))
-    tx: Out(stream.Signature(8))
-    received: Out(1)
-    refused: Out(1)
-    training: Out(1)
-
-    def __init__(self, limits, clock_khz):
-        super().__init__()
 
     def elaborate(self, platform):
         m = Module()
