@@ -6,6 +6,7 @@ If everything is in the cache, Amaranth is not imported and the library is avail
 import importlib.util
 import logging
 import re
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import opzo.hw
 import opzo.sim.rtl.arrays
 import opzo.sim.rtl.trace
 import opzo.spec
-from opzo.sim.compile.cxx import check_executable, find_cxx, load_library
-from opzo.sim.compile.verilated import build_verilated, find_toolchain, runtime_objects
+from opzo.sim.compile.cxx import find_cxx
+from opzo.sim.compile.simulation import Simulation
+from opzo.sim.compile.verilated import find_toolchain
 from opzo.spec.errors import OpzoError
 from opzo.spec.limits import Limits
 from opzo.system.cache import cache_root, cached, content_hash
@@ -23,15 +25,12 @@ logger = logging.getLogger(__name__)
 
 CHIP = "opzo_top"
 HARNESS = Path(__file__).with_name("harness.cpp")
-# Loops over groups of lanes are not unrolled.
-OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", "--unroll-count", "0")
-FLAGS = ("-fvisibility=hidden",)
-OPTIMISE = ("-O3",)
-LINK = ("-shared",)
-LIBRARY = "libopzo.so"
-RUNTIME = ("verilated", "verilated_threads")
 COMPRESSION = Path(__file__).with_name("trace") / "compression"
 """Folder of the C++ headers that stand in for those of the libraries that Verilator's FST writer compresses with."""
+INCLUDES = tuple(sorted(COMPRESSION.iterdir()))
+MESSAGE = "compiling the chip for simulation; done once, takes a minute or two"
+# Loops over groups of lanes are not unrolled.
+OPTIONS = ("--unroll-count", "0")
 TRACE_FLAGS = ("-UVM_TRACE", "-DVM_TRACE=1", "-DVM_TRACE_FST=1", f"-I{COMPRESSION}")
 VIEW = "view view(.clk(clk));"
 VERILOG = "top.v"
@@ -105,32 +104,17 @@ def build_library(verilog: str, *, traced: bool = False) -> Path:
     """
     wrapper = WRAPPER.replace("endmodule", f"  {VIEW}\nendmodule") if traced else WRAPPER
     text = REPORT + FAILED_CHECK.sub(r"opzo_check_failed($sformatf(\1));", verilog) + wrapper
-    # A traced chip runs one sample, so it is compiled quickly.
-    options = (*OPTIONS, *(["--trace-fst"] if traced else []))
-    flags = (*FLAGS, *(TRACE_FLAGS if traced else []))
-    optimise = ("-O1",) if traced else (*OPTIMISE, *find_cxx().tuning)
-    runtime = (*RUNTIME, *(["verilated_fst_c"] if traced else []))
-    sources = [path.read_bytes() for path in (HARNESS, *sorted(COMPRESSION.iterdir()))]
-    key = content_hash(text, *sources, options, flags, OPTIMISE, LINK, find_toolchain().key)
+    return (_traced_simulation() if traced else _simulation()).library(text)
 
-    def build(work: Path) -> None:
-        check_executable(work)
-        logger.info("compiling the chip for simulation; done once, takes a minute or two")
-        build_verilated(
-            text,
-            work,
-            LIBRARY,
-            top="top",
-            sources=[HARNESS],
-            objects=runtime_objects(cache_root(), runtime, TRACE_FLAGS if traced else ()),
-            options=options,
-            flags=flags,
-            optimise=optimise,
-            link=LINK,
-        )
-        load_library(work / LIBRARY)
 
-    return cached(cache_root() / f"rtl-{key}", build) / LIBRARY
+def _simulation() -> Simulation:
+    return Simulation("rtl", MESSAGE, HARNESS, INCLUDES, OPTIONS, (), ("-O3", *find_cxx().tuning))
+
+
+def _traced_simulation() -> Simulation:
+    """With waveforms. Such a chip runs one sample, so it is compiled quickly."""
+    simulation = Simulation("rtl", MESSAGE, HARNESS, INCLUDES, (*OPTIONS, "--trace-fst"), TRACE_FLAGS, ("-O1",))
+    return replace(simulation, runtime=(*simulation.runtime, "verilated_fst_c"), runtime_flags=TRACE_FLAGS)
 
 
 def _version(package: str) -> str:

@@ -14,7 +14,7 @@ from small_chip import SMALL_CHIP
 
 from opzo.hw.export.convert import convert
 from opzo.hw.lib.check import check
-from opzo.sim.compile import cxx, verilated
+from opzo.sim.compile import cxx, simulation, verilated
 from opzo.sim.rtl import library as rtl_library
 from opzo.sim.rtl.library import build_library
 from opzo.sim.rtl.transport import RtlTransport
@@ -255,9 +255,9 @@ def test_full_disk_is_explained(monkeypatch, tmp_path):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "cache" / "part"))
 
-    monkeypatch.setattr(rtl_library, "build_verilated", full)
+    monkeypatch.setattr(simulation, "build_verilated", full)
     monkeypatch.setattr(rtl_library, "_chip_verilog", lambda limits: "")
-    monkeypatch.setattr(rtl_library, "runtime_objects", lambda root, names, flags: [])
+    monkeypatch.setattr(simulation, "runtime_objects", lambda root, names, flags: [])
     monkeypatch.setenv("OPZO_CACHE", str(tmp_path / "cache"))
     with pytest.raises(OpzoError, match=rf"built files in {tmp_path}/cache \(No space left.*OPZO_CACHE"):
         rtl_library.chip_library(SMALL_CHIP)
@@ -265,6 +265,8 @@ def test_full_disk_is_explained(monkeypatch, tmp_path):
 
 def test_failed_compilation_names_its_first_error(monkeypatch, tmp_path):
     monkeypatch.setenv("OPZO_CACHE", str(tmp_path))
+    # They are compiled before, which takes seconds.
+    monkeypatch.setattr(simulation, "runtime_objects", lambda root, names, flags: [])
     with pytest.raises(
         OpzoError, match=r"verilator_bin' failed to build the simulation: %Error.*syntax error.*--device golden"
     ):
