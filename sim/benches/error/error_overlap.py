@@ -12,7 +12,8 @@ from opzo.hw.error.error_unit import CLOSING_CYCLES
 from opzo.hw.error.ports import ERROR_STROBE
 from opzo.sim.benches import bench
 from opzo.sim.benches.compare import assert_equal
-from opzo.sim.benches.error.error_unit import BUSY_CYCLES, NETWORK, random_outputs
+from opzo.sim.benches.error.error_driver import BUSY_CYCLES, NETWORK
+from opzo.sim.benches.error.outputs import random_outputs
 from opzo.sim.benches.streams import unpack
 from opzo.sim.golden.error import error_step
 from opzo.spec.formats import ERROR, HISTORY_STEPS, MEMBRANE, ZO_LOSS_SHIFT
