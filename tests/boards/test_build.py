@@ -271,6 +271,7 @@ def check(result, board):
     assert 0 <= estimate.block_rams - result["used"]["block_rams"] <= 10
 
 
+@pytest.mark.slow
 def test_small_ecp5_bitstream(capsys, tmp_path):
     result = build_for_real(["--board", "ulx3s-25f", *NET, "--clock", "40", "--out", str(tmp_path)], capsys)
     assert result["clock_mhz"] >= 40

@@ -19,7 +19,11 @@ def limits(classes, gradients=0):
 
 @pytest.mark.parametrize(
     ("device", "classes", "gradients"),
-    [(2, 2, 0), (16, 10, 0), (16, 16, 0), (64, 64, 0), (64, 3, 0), (10, 10, 0), (16, 10, 256)],
+    [
+        *((2, 2, 0), (16, 10, 0), (16, 16, 0), (10, 10, 0), (16, 10, 256)),
+        pytest.param(64, 64, 0, marks=pytest.mark.slow),
+        pytest.param(64, 3, 0, marks=pytest.mark.slow),
+    ],
 )
 def test_unit_matches_golden(device, classes, gradients):
     run_bench(

@@ -19,6 +19,7 @@ NETWORKS = [
 """Sizes, lanes, bits of a weight, and lanes of a group. A chip has room for three hidden layers, or for as many
 as the network has."""
 QUICK = [*NETWORKS[:3], pytest.param(*NETWORKS[3], marks=pytest.mark.slow)]
+NARROW = [pytest.param(*network, marks=pytest.mark.slow if network[1] > 8 else ()) for network in NETWORKS]
 STEPS = (1, 2, 6, 8)
 USUAL = {"ALPHA": 819, "RATE": 84, "ACTIVITY": 21, "DECAY_SHIFT": 6, "LEAK_SHIFT": 4, "MSE_SHIFT": 7, "SAMPLES": 0}
 LARGEST = USUAL | {"ALPHA": 4095, "RATE": 255, "ACTIVITY": 4095, "DECAY_SHIFT": 1, "LEAK_SHIFT": 1, "MSE_SHIFT": 1}
@@ -68,7 +69,7 @@ def test_core_matches_golden(sizes, lanes, weight_bits, group):
     run(sizes, lanes, weight_bits, group, cases, 0.2)
 
 
-@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), QUICK)
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NARROW)
 def test_core_matches_golden_on_chunks_of_events(sizes, lanes, weight_bits, group):
     # Chunks of 1 to 8 steps, from empty to full; learning, new decisions and fresh starts come and go.
     cases = [
@@ -114,7 +115,7 @@ def test_core_of_fewer_time_steps_matches_golden(most_steps):
     run(sizes, lanes, weight_bits, group, cases, 0.2, steps=most_steps, inputs=2, words=3)
 
 
-@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NETWORKS[:2])
+@pytest.mark.parametrize(("sizes", "lanes", "weight_bits", "group"), NARROW[:2])
 def test_core_agrees_whatever_came_before(sizes, lanes, weight_bits, group):
     run(sizes, lanes, weight_bits, group, [], 0.0, networks=25)
 

@@ -41,6 +41,11 @@ def built(tmp_path_factory):
     return folder
 
 
+def test_bitstream_is_one(built):
+    # Lattice's preamble, behind the comment.
+    assert b"\xff\xff\xbd\xb3" in (built / f"{BOARD}.bit").read_bytes()[:200]
+
+
 @pytest.fixture
 def copy(built, tmp_path):
     """Copy of the build, to change."""
