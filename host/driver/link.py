@@ -256,10 +256,13 @@ class Link:
                 self._transport = self._connection.open()
                 self._unescape = Unescape()
                 self._stale_naks = 0
-                self._transport.write(b"".join(e.wire for e in self._unanswered if e.reply is None))
+                again = [request for request in self._unanswered if request.reply is None]
+                self._transport.write(b"".join(request.wire for request in again))
             except (OSError, OpzoError) as error:
                 logger.debug("cannot reopen it yet: %s", error)
             else:
+                self.repeats += len(again)
+                self.quality.frames += len(again)
                 return
         raise LinkError(f"{self._connection.name} broke ({cause}) and did not come back; check cable and power")
 

@@ -1,0 +1,1 @@
+"""Storms: what the scripts of bench/storm.py do to links, processes, disks and long runs."""
