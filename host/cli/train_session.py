@@ -125,10 +125,11 @@ class TrainSession(Watcher):
         figures = final_figures(
             *(self._config, self._device, self._data, self._folder, test), clock_mhz=self._clock_mhz, seconds=seconds
         )
-        self._folder.write_figures(figures)
         if self._tensorboard is not None:
             self._tensorboard.close()
         draw_curve(self._folder, self._config)
+        # Last: a run with figures is complete.
+        self._folder.write_figures(figures)
         print_figures(figures, as_json=self._json)
 
 
