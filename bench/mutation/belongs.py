@@ -1,0 +1,134 @@
+"""The tests that belong to a source file, the cheapest first."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+Step = tuple[str, ...]
+"""Arguments of one run of pytest."""
+FOLDERS = ("hw", "sim/golden", "sim/fast", "host/driver")
+NEAREST = 3
+"""Most test files of gateware for a file, those of the smallest designs that contain it."""
+MOST = 4
+"""Most test files of other folders that import a module."""
+USERS = {
+    "sim/golden": ("tests/hw/", "tests/sim/rtl/test_cycle_budget"),
+    "sim/fast": ("tests/system/",),
+    "host/driver": (
+        *("tests/host/driver/", "tests/host/cli/test_serial", "tests/host/exchange/", "tests/host/report/"),
+        *("tests/host/selftest/test_selftest_parts", "tests/host/training/"),
+    ),
+}
+"""Where tests that import a module are looked for."""
+GOLDEN = "tests/sim/golden"
+FAST = "tests/sim/fast/test_fast.py"
+MANY = tuple(f"{FAST}::test_every_number_of_lanes[16-{rule}]" for rule in range(4))
+"""Golden and compiled model with 16 lanes: two libraries."""
+MAPS = "tests/sim/fast/test_fast_convolution.py"
+DRIVER = "tests/host/driver"
+LAST: dict[str, tuple[Step, ...]] = {
+    "hw": (
+        ("tests/hw/top/test_core.py", "-k", "sizes2"),
+        ("tests/sim/rtl/test_cycle_budget.py",),
+        ("tests/hw/top/test_core_convolutions.py",),
+        ("tests/hw/top/test_core.py", "tests/sim/test_sequences.py"),
+    ),
+    "hw/export": (("tests/hw/export",),),
+    "sim/golden": ((*MANY, MAPS, GOLDEN), (FAST,)),
+    "sim/golden/link.py": ((GOLDEN, "-k", "link"), ("tests/host/driver/test_host_link.py",)),
+    "sim/golden/recorder.py": (("tests/host/api/test_recording.py",),),
+    "sim/fast": ((*MANY, MAPS), (FAST,)),
+    "host/driver": (
+        (DRIVER, "-k", "not shortened_repeats and not new_simulated_device"),
+        ("tests/host/training/test_trainer.py", "tests/host/training/test_checkpoint.py"),
+        ("tests/host/selftest/test_selftest.py", "tests/host/stream/test_stream.py"),
+    ),
+}
+"""Steps of a file or a folder, the longest path counts; the tests that import a module come before or after."""
+
+
+def folder_of(file: str) -> str:
+    """Folder of the campaign that contains ``file``; ValueError if none does."""
+    for folder in FOLDERS:
+        if file.startswith(f"{folder}/"):
+            return folder
+    raise ValueError(f"{file} is in none of {', '.join(FOLDERS)}")
+
+
+def steps(root: Path, file: str) -> list[Step]:
+    """Runs of pytest for a mutant of ``file`` of the repository at ``root``; the first finds most mutants."""
+    folder = folder_of(file)
+    last = LAST[max((path for path in LAST if f"{file}/".startswith(f"{path}/")), key=len)]
+    if folder == "hw":
+        return [*((test,) for test in _nearest(root, file)), *last]
+    users = sorted(test for test in _users(root, file) if test.startswith(USERS[folder]))
+    own = [test for test in users if test.startswith(DRIVER)]
+    others = [test for test in users if test not in own]
+    return [(*own, *last[0]), *last[1:], *((test,) for test in others[:MOST])]
+
+
+def module_of(file: str) -> str:
+    """Name of the module of a Python file: ``opzo.hw.top`` of ``hw/top.py``."""
+    return "opzo." + file.removesuffix(".py").replace("/", ".")
+
+
+def _users(root: Path, file: str) -> set[str]:
+    """Test files that import the module of ``file`` themselves."""
+    name = module_of(file)
+    return {test for test, names in _tests(root).items() if name in names}
+
+
+def _nearest(root: Path, file: str) -> list[str]:
+    """Test files of gateware that contain the module of ``file``, the smallest designs first."""
+    name = module_of(file)
+    sizes = {}
+    for test, names in _tests(root).items():
+        if test.startswith("tests/hw/") and not test.startswith(("tests/hw/top/test_core", "tests/hw/export/")):
+            reached = _reached(root, frozenset(names))
+            if name in reached:
+                sizes[test] = len(reached)
+    return sorted(sizes, key=lambda test: (sizes[test], test))[:NEAREST]
+
+
+@cache
+def _tests(root: Path) -> dict[str, frozenset[str]]:
+    """Modules that each test file imports."""
+    paths = sorted((root / "tests").rglob("test_*.py"))
+    return {str(path.relative_to(root)): frozenset(_imports(path)) for path in paths}
+
+
+@cache
+def _reached(root: Path, names: frozenset[str]) -> frozenset[str]:
+    """Modules of the gateware among ``names``, and all that these import."""
+    reached: set[str] = set()
+    waiting = _gateware(root, names)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += _gateware(root, _imports(_path(root, name)))
+    return frozenset(reached)
+
+
+def _gateware(root: Path, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith("opzo.hw.") and _path(root, name).is_file()]
+
+
+def _path(root: Path, name: str) -> Path:
+    return root / (name.removeprefix("opzo.").replace(".", "/") + ".py")
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    return tuple(_names(ast.parse(path.read_bytes())))
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of all modules that a file imports; for ``from a import b`` both ``a`` and ``a.b``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
