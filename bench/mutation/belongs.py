@@ -10,14 +10,16 @@ Step = tuple[str, ...]
 FOLDERS = ("hw", "sim/golden", "sim/fast", "host/driver")
 NEAREST = 3
 """Most test files of gateware for a file, those of the smallest designs that contain it."""
+CORES = ("tests/hw/top/test_core.py", "tests/hw/top/test_core_convolutions.py", "tests/hw/export/")
+"""Test files of gateware that are no such: all of the core, and text."""
 MOST = 4
 """Most test files of other folders that import a module."""
-USERS = {
-    "sim/golden": ("tests/hw/", "tests/sim/rtl/test_cycle_budget"),
+USERS: dict[str, tuple[str, ...]] = {
+    "sim/golden": ("tests/hw/", "tests/sim/rtl/test_cycle_budget.py"),
     "sim/fast": ("tests/system/",),
     "host/driver": (
-        *("tests/host/driver/", "tests/host/cli/test_serial", "tests/host/exchange/", "tests/host/report/"),
-        *("tests/host/selftest/test_selftest_parts", "tests/host/training/"),
+        *("tests/host/driver/", "tests/host/cli/test_serial_ports.py", "tests/host/exchange/", "tests/host/report/"),
+        *("tests/host/selftest/test_selftest_parts.py", "tests/host/training/"),
     ),
 }
 """Where tests that import a module are looked for."""
@@ -84,7 +86,7 @@ def _nearest(root: Path, file: str) -> list[str]:
     name = module_of(file)
     sizes = {}
     for test, names in _tests(root).items():
-        if test.startswith("tests/hw/") and not test.startswith(("tests/hw/top/test_core", "tests/hw/export/")):
+        if test.startswith("tests/hw/") and not test.startswith(CORES):
             reached = _reached(root, frozenset(names))
             if name in reached:
                 sizes[test] = len(reached)

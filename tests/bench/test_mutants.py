@@ -88,6 +88,7 @@ CXX_MUTANTS = {
     ("2u", "3u"),
     ("2u", "(1u)"),
 }
+MODELS = Path("sim", "golden")
 CLIPPED = "def clipped(value, top):\n    return top if value > top else value\n"
 STRONG = """from opzo.sim.golden.strong import clipped
 
@@ -138,13 +139,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("repository")
     for name, text in {
         "pyproject.toml": "[tool.pytest.ini_options]\n",
-        "sim/golden/strong.py": CLIPPED,
-        "sim/golden/weak.py": CLIPPED,
+        f"{MODELS}/strong.py": CLIPPED,
+        f"{MODELS}/weak.py": CLIPPED,
         "src/opzo/__init__.py": "",
-        "tests/test_strong.py": STRONG,
-        "tests/test_weak.py": WEAK,
-        "tests/test_broken.py": "def test_broken():\n    assert False\n",
-        "tests/test_endless.py": "def test_endless():\n    while True:\n        pass\n",
+        "test_strong.py": STRONG,
+        "test_weak.py": WEAK,
+        "test_broken.py": "def test_broken():\n    assert False\n",
+        "test_endless.py": "def test_endless():\n    while True:\n        pass\n",
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -180,13 +181,13 @@ def test_weak_tests_leave_survivors(
             pass
 
     def own_test(root: Path, file: str) -> list[tuple[str, ...]]:
-        return [(f"tests/test_{Path(file).stem}.py",)]
+        return [(f"test_{Path(file).stem}.py",)]
 
     monkeypatch.setattr(script, "ROOT", repository)
     monkeypatch.setattr(script, "Tree", SameTree)
     monkeypatch.setattr(campaign, "steps", own_test)
     out, work = tmp_path / "out.jsonl", tmp_path / "work"
-    arguments = ["--out", str(out), "--work", str(work), "--only", "sim/golden", "--count", "6", "--json"]
+    arguments = ["--out", str(out), "--work", str(work), "--only", str(MODELS), "--count", "6", "--json"]
     assert script.main(arguments) == 0
     found = json.loads(capsys.readouterr().out)
     rows = {row["key"]: row for row in map(json.loads, out.read_text().splitlines())}
@@ -198,14 +199,14 @@ def test_weak_tests_leave_survivors(
         assert told == ("survived" if same else "killed"), (file, after)
     killed = [row for row in rows.values() if row["status"] == "killed"]
     assert killed
-    assert {row["by"] for row in killed} == {"tests/test_strong.py::test_clipped"}
+    assert {row["by"] for row in killed} == {"test_strong.py::test_clipped"}
     assert found["folders"]["sim/golden"]["killed"] == len(killed)
     assert {row["key"] for row in found["survivors"]} == {
         key for key, row in rows.items() if row["status"] == "survived"
     }
     # The sources of the user and of the tree are as before.
     for root in (repository, tree.root):
-        assert (root / "sim/golden/weak.py").read_text() == CLIPPED
+        assert (root / MODELS / "weak.py").read_text() == CLIPPED
     # Killed while it wrote the third row of a mutant: this is tested again, no other.
     lines = out.read_text().splitlines(keepends=True)
     out.write_text("".join(lines[:2]) + lines[2][:20])
@@ -216,18 +217,18 @@ def test_weak_tests_leave_survivors(
     assert out.read_text().startswith("".join(lines[:2]))
     capsys.readouterr()
     # A test that fails without a mutant ends the campaign.
-    monkeypatch.setattr(campaign, "steps", lambda root, file: [("tests/test_broken.py",)])
+    monkeypatch.setattr(campaign, "steps", lambda root, file: [("test_broken.py",)])
     assert script.main(["--out", str(tmp_path / "other.jsonl"), *arguments[2:]]) == 2
     assert "test_broken.py fails without a mutant" in capsys.readouterr().err
 
 
 def test_endless_test_is_ended(tree: Tree) -> None:
-    outcome = tree.test(("tests/test_endless.py",), 2.0)
+    outcome = tree.test(("test_endless.py",), 2.0)
     assert (outcome.failed, outcome.timeout) == (True, True)
     # The server goes on.
-    assert not tree.test(("tests/test_weak.py",), 60.0).failed
+    assert not tree.test(("test_weak.py",), 60.0).failed
     with pytest.raises(OpzoError, match="ended with code 5"):
-        tree.test(("tests/test_weak.py", "-k", "absent"), 60.0)
+        tree.test(("test_weak.py", "-k", "absent"), 60.0)
 
 
 def test_shares_leave_out_what_no_test_can_find() -> None:
