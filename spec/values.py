@@ -34,9 +34,17 @@ def real_number(
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise error(f"{what} must be a number{_kind(low, high)}, not {shown(value)}")
-    if not low <= value <= high or value == math.inf:
+    if not low <= value <= high or not is_finite(value):
         raise error(f"{what} must be {_span(low, high)}, not {shown(value)}")
     return float(value)
+
+
+def is_finite(value: float | np.integer[Any] | np.floating[Any]) -> bool:
+    """Whether ``value`` is a float, or an integer that can be made one, and neither infinite nor NaN."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _kind(low: float, high: float | None) -> str:

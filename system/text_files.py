@@ -1,4 +1,4 @@
-"""Text files from other systems: with byte-order marks, in UTF-16, or in older encodings."""
+"""Text files from other systems, with byte-order marks, in UTF-16 or in older encodings; text as bytes for files."""
 
 import codecs
 from pathlib import Path
@@ -37,3 +37,14 @@ def read_text(path: Path, remedy: str) -> str:
     if "\0" in text:
         raise OpzoError(f"{path} is not a text file; {remedy}")
     return text
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8 of ``text``, in which the bytes of a path that are not UTF-8 are kept.
+
+    Other halves of surrogate pairs, which JSON can have, are written as escapes.
+    """
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace")

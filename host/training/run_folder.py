@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +15,10 @@ from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Config, read_toml
 from opzo.host.training.old_names import stored_renamed
 from opzo.spec.errors import OpzoError
+from opzo.spec.values import is_finite
 from opzo.system.atomic import write_atomically
 from opzo.system.folder_lock import locked, make_folder, remove_leftovers, unique_folder
+from opzo.system.text_files import encoded
 
 CHECKPOINT = "checkpoint.npz"
 CONFIG = "config.toml"
@@ -149,7 +150,7 @@ class RunFolder:
 
     def _write(self, name: str, text: str) -> None:
         # Bytes of a path that are not UTF-8 are kept; `read_toml` accepts them.
-        write_atomically(self.path / name, text.encode(errors="surrogateescape"))
+        write_atomically(self.path / name, encoded(text))
 
 
 def _like(value: Any, model: Any) -> bool:
@@ -160,7 +161,7 @@ def _like(value: Any, model: Any) -> bool:
         return isinstance(value, list) and len(value) == len(model) and all(map(_like, value, model))
     if isinstance(model, str):
         return isinstance(value, str)
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and is_finite(value)
 
 
 def folder_name(text: str) -> str:

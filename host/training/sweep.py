@@ -18,8 +18,10 @@ from opzo.host.training.old_names import OLD_NAMES, renamed
 from opzo.host.training.run_folder import CHECKPOINT, RESULTS, RunFolder, folder_name
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import did_you_mean, printable, shown
+from opzo.spec.values import is_finite
 from opzo.system.atomic import check_output, write_atomically
 from opzo.system.folder_lock import unique_folder
+from opzo.system.text_files import encoded
 
 SETTINGS, LISTS = "settings", "sweep"
 """Tables of the file: keys of Config with one value each, and keys with a list of values each."""
@@ -29,8 +31,9 @@ OUTDATED = "outdated"
 """Subfolder for earlier runs whose data, settings or program version differ from the present ones."""
 SAME_RUN = frozenset({"data_root", "checkpoint_every"})
 """Keys that may differ between runs that count as the same."""
+RATES = "firing_rates"
 FIGURE_COLUMNS = (
-    *("test_accuracy", "train_accuracy", "test_loss", "firing_rates", "cycles_per_train_sample"),
+    *("test_accuracy", "train_accuracy", "test_loss", RATES, "cycles_per_train_sample"),
     *("synaptic_operations_per_test_sample", "synaptic_operations_per_train_sample", "weight_updates_per_train_sample"),
     *("samples_per_second", "seconds"),
 )
@@ -60,9 +63,13 @@ class PlannedRun:
     def figures(self) -> dict[str, Any] | None:
         """Figures of the run; None where it is not complete, or the folder holds a different run."""
         figures = RunFolder(self.folder).figures()
-        if figures is None or self.differences() or not all(_is_figure(figures.get(name)) for name in FIGURE_COLUMNS):
+        if (
+            figures is None
+            or self.differences()
+            or not all(_is_figure(name, figures.get(name)) for name in FIGURE_COLUMNS)
+        ):
             return None
-        return figures
+        return figures if len(figures[RATES]) == len(self.config.network.hidden) else None
 
     def differences(self) -> str:
         """How the run in the folder differs from this one, in words; empty where it does not."""
@@ -168,9 +175,11 @@ def _folder(out: Path, swept: dict[str, Any]) -> Path:
     return earlier if earlier.exists() and not folder.exists() else folder
 
 
-def _is_figure(value: Any) -> bool:
-    """Whether ``value`` is a number or a list of numbers."""
-    return all(type(number) in (int, float) for number in (value if isinstance(value, list) else [value]))
+def _is_figure(name: str, value: Any) -> bool:
+    """Whether ``value`` is a finite number, or the list of them that the firing rates are."""
+    if name == RATES:
+        return isinstance(value, list) and all(_is_figure("", rate) for rate in value)
+    return type(value) in (int, float) and is_finite(value)
 
 
 def _check_different(runs: list[PlannedRun], path: Path) -> None:
@@ -190,7 +199,7 @@ def table(results: Iterable[tuple[PlannedRun, dict[str, Any]]]) -> list[dict[str
     for run, figures in results:
         row = dict(run.swept)
         for name in FIGURE_COLUMNS:
-            if name == "firing_rates":
+            if name == RATES:
                 row |= {f"firing_rate_{layer}": rate for layer, rate in enumerate(figures[name], 1)}
             else:
                 row[name] = figures[name]
@@ -201,7 +210,7 @@ def table(results: Iterable[tuple[PlannedRun, dict[str, Any]]]) -> list[dict[str
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write the rows, completely or not at all."""
-    write_atomically(path, csv_text(rows).encode(errors="surrogateescape"))
+    write_atomically(path, encoded(csv_text(rows)))
 
 
 def groups(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:

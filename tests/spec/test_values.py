@@ -8,7 +8,7 @@ import pytest
 import opzo
 from opzo.host.training.config import Config, Hyperparameters, meant
 from opzo.spec.messages import shown
-from opzo.spec.values import real_number, whole_number
+from opzo.spec.values import is_finite, real_number, whole_number
 
 HUGE = 10**400
 
@@ -124,3 +124,10 @@ def test_values_are_shown_short_and_on_one_line() -> None:
     assert shown(10**5000) == "a number of 16,610 bits"
     assert "\n" not in shown(np.zeros((9, 9)))
     assert len(shown("x" * 1000)) == 60
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan")])
+def test_what_is_no_finite_float_is_refused(value: Any) -> None:
+    assert not is_finite(value)
+    with pytest.raises(opzo.OpzoError, match="x must be "):
+        real_number("x", value, float("-inf"))
