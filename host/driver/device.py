@@ -177,8 +177,10 @@ class Device(RawDevice):
         return by_position(rows, place, self.limits.lanes)
 
     def _read_fields(self, field: LayerReg, layers: int) -> list[int]:
-        """A register of each of the first ``layers`` layers."""
-        return [self.read_registers(layer_register(layer, field))[0] for layer in range(layers)]
+        """A register of each of the first ``layers`` layers; LinkError for a value that it cannot hold."""
+        values = [self.read_registers(layer_register(layer, field))[0] for layer in range(layers)]
+        self._check_bits(field.name, values, field.bits)
+        return values
 
     def _write_fields(self, field: LayerReg, values: NDArray[np.unsignedinteger]) -> None:
         """Write what ``_read_fields`` reads."""

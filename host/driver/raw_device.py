@@ -21,7 +21,7 @@ from opzo.spec.limits import Limits
 from opzo.spec.memories import ENTRY_BYTES, Space
 from opzo.spec.network import Network
 from opzo.spec.protocol import Identity
-from opzo.spec.registers import COUNTER, Counter, Reg
+from opzo.spec.registers import COUNTER, COUNTER_BITS, Counter, Reg
 
 READ_BYTES = 8192
 """Bytes of a reply to READ_MEMORY on a clean line: about a tenth of a second at 1 Mbaud."""
@@ -139,9 +139,11 @@ class RawDevice:
             self._write_block(block, values)
 
     def counters(self) -> dict[Counter, int]:
-        """Statistics counters."""
+        """Statistics counters; LinkError for a value that they cannot have."""
         words = self.read_registers(COUNTER, 2 * len(Counter))
-        return {counter: words[2 * counter] | words[2 * counter + 1] << 32 for counter in Counter}
+        counts = {counter: words[2 * counter] | words[2 * counter + 1] << 32 for counter in Counter}
+        self._check_bits("a counter", counts.values(), COUNTER_BITS)
+        return counts
 
     def clear_counters(self) -> None:
         """Set the statistics counters to 0."""
@@ -230,6 +232,13 @@ class RawDevice:
             return Result(prediction, loss, NO_OUTPUTS)
         sums = self._array(data[RESULT.size :], "<i4", self._classes if outputs else 0)
         return Result(prediction, loss, sums.astype(np.int32))
+
+    def _check_bits(self, what: str, values: Iterable[int], bits: int) -> None:
+        """LinkError for a value of more bits than ``what`` has."""
+        if wrong := [value for value in values if value >> bits]:
+            raise LinkError(
+                f"{self.name} answered with {wrong[0]:#x} for {what}, which has {bits} bits; reset it and try again"
+            )
 
     def _array(self, data: bytes, kind: str, count: int) -> NDArray[Any]:
         values = np.frombuffer(data, kind) if len(data) % np.dtype(kind).itemsize == 0 else None

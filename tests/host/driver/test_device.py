@@ -14,7 +14,7 @@ from opzo.host.driver.transport import Connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.commands import RunFlag
-from opzo.spec.errors import NetworkError, OpzoError
+from opzo.spec.errors import LinkError, NetworkError, OpzoError
 from opzo.spec.events import Chunk, encode_events
 from opzo.spec.limits import Limits
 from opzo.spec.network import Network
@@ -137,6 +137,17 @@ def test_counters_keep_48_bits_and_clear() -> None:
     assert device.counters()[Counter.TRAIN_CYCLES] == (1 << 48) - 3
     device.clear_counters()
     assert set(device.counters().values()) == {0}
+
+
+def test_values_that_a_register_cannot_hold_end_in_a_link_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, _ = device_and_core()
+    monkeypatch.setattr(device, "read_registers", lambda address, count=1: [0x10000] * count)
+    with pytest.raises(
+        LinkError, match=r"golden answered with 0x1000000010000 for a counter, which has 48 bits; reset"
+    ):
+        device.counters()
+    with pytest.raises(LinkError, match=r"golden answered with 0x10000 for FEEDBACK_SHIFT, which has \d+ bits; reset"):
+        device.read_feedback_shifts()
 
 
 @pytest.mark.parametrize("train", [False, True])
