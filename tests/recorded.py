@@ -30,6 +30,7 @@ def refused(path: Path, message: str, sensor: tuple[int, int] | None = None, cam
     with pytest.raises(OpzoError, match=message) as caught:
         read_recording(path, sensor, camera)
     assert str(path) in str(caught.value)
+    assert str(caught.value).isprintable()
     assert re.search(r"; \w", str(caught.value))
 
 

@@ -21,6 +21,7 @@ from opzo.host.data.class_names import CLASSES, CLASSES_MAX, Names, names_of_dat
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.npz import load_arrays
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 from opzo.system.atomic import write_atomically
 
 FORMAT, VERSION = "opzo events", 1
@@ -78,7 +79,8 @@ def _load(path: Path, parts: Sequence[str], *, labels: bool) -> tuple[list[Event
         raise OpzoError(f"{path} is not an event file (it has {', '.join(arrays) or 'no arrays'}); {REMEDY}")
     version = arrays.get("version")
     if version is None or version.shape != () or version.item() != VERSION:
-        raise OpzoError(f"{path} is an event file of version {version}; this opzo reads version {VERSION}; {REMEDY}")
+        found = printable(version)
+        raise OpzoError(f"{path} is an event file of version {found}; this opzo reads version {VERSION}; {REMEDY}")
     needed = ["shape", "description", *(f"{part}_{name}" for part in parts for name in COLUMNS)]
     missing = [name for name in needed if name not in arrays and (labels or not name.endswith("_y"))]
     if missing:

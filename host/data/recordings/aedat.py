@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from opzo.host.data.recordings.recording import RawEvents, byte_places, choose_camera
 from opzo.host.data.recordings.unpacked import LZ4_MAGIC, ZSTANDARD_MAGIC, unpacked_bound
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import reason
 from opzo.system.bounds import check_memory
 
 AEDAT3_MAGIC, AEDAT4_MAGIC = b"#!AER-DAT3.1\r\n", b"#!AER-DAT4.0\r\n"
@@ -127,7 +128,9 @@ def read_aedat4(path: Path, data: bytes, camera: str | None = None) -> RawEvents
         # The library panics on unexpected input; a PanicException is not an Exception.
         if not isinstance(error, RuntimeError) and type(error).__name__ != "PanicException":
             raise
-        raise OpzoError(f"{path}: damaged, according to the library aedat: {error}; copy the file again") from None
+        raise OpzoError(
+            f"{path}: damaged, according to the library aedat: {reason(error)}; copy the file again"
+        ) from None
     events = np.concatenate(packets)
     return RawEvents(
         t=events["t"].astype(np.int64),

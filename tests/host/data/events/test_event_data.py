@@ -69,6 +69,7 @@ def test_parts_of_another_kind_are_refused(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"version": np.array(2)}, "is an event file of version 2; this opzo reads version 1"),
+        ({"version": np.array("1\n")}, r"is an event file of version 1\\n; this opzo reads version 1"),
         ({"train_offsets": None}, "lacks train_offsets"),
         ({"test_addresses": np.zeros(3)}, "test_addresses is of type float64"),
         ({"shape": np.array([2, 3])}, r"shape is \[2, 3\]; expected three whole numbers"),

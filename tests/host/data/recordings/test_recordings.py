@@ -153,6 +153,8 @@ def test_aedat4_of_two_cameras(tmp_path: Path, caplog: pytest.LogCaptureFixture)
         (HEADER4.replace(b"><attr", b"><at\xcbr") + packet4(EVENTS4), "no complete header of AEDAT 4"),
         (HEADER4 + packet4(EVENTS4).replace(b"EVTS", b"OOPS"), "damaged"),
         (HEADER4.replace(b"</dv>", b"<dv/>") + packet4(EVENTS4), "damaged"),
+        # The library quotes the character.
+        (HEADER4.replace(b"<dv version", b"<dv\0version") + packet4(EVENTS4), r"damaged, .*\\x00"),
         (HEADER4 + packet4(EVENTS4) + packet4([(2**60, 346, 0, 0)]), "x=346, y=0 outside .* 346 x 260 .* event 3;"),
         (HEADER4, "no events"),
     ],
