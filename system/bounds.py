@@ -18,12 +18,17 @@ def check_memory(what: str, size: int) -> None:
     size : int
         Declared size in bytes.
     """
-    room = int(free_memory() * SHARE)
-    if size > room:
+    most = room()
+    if size > most:
         raise OpzoError(
-            f"{what} needs {size / 1e9:,.1f} GB of memory, but only {room / 1e9:,.1f} GB are available; "
+            f"{what} needs {size / 1e9:,.1f} GB of memory, but only {most / 1e9:,.1f} GB are available; "
             "give a smaller file, or copy the file again if it is damaged"
         )
+
+
+def room() -> int:
+    """Bytes that data may use, for readers that learn the size of their data only by reading them."""
+    return int(free_memory() * SHARE)
 
 
 def free_memory() -> int:

@@ -11,6 +11,8 @@ from typing import Any
 from opzo.sim.gates.netlist import LIGHTS, Netlist
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
+from opzo.spec.values import real_number, whole_number
+from opzo.system.bounds import room
 
 ROUTED = "routed"
 """Last part of an address that asks for the netlist after place and route."""
@@ -19,6 +21,11 @@ FAMILY = "ecp5"
 CONFIGURATION, CONSTRAINTS = "configuration.json", "opzo.lpf"
 NETLISTS = {False: "opzo.json.gz", True: "opzo.routed.json.gz"}
 """Netlists as yosys and nextpnr write them, by whether they are routed."""
+OSCILLATOR_MAX, BAUD_MAX = 1000, 100_000_000
+"""MHz, and bits a second."""
+JSON_MEMORY = 16
+"""Bytes of memory for each byte of JSON at most."""
+_SITE = re.compile(r"\w+")
 _LOCATE = re.compile(r'^\s*LOCATE\s+COMP\s+"([^"]+)"\s+SITE\s+"([^"]+)"', re.MULTILINE)
 
 
@@ -28,6 +35,14 @@ class Pin:
 
     site: str
     inverted: bool
+
+
+def _pin(entry: Any) -> Pin:
+    """Pin of the JSON; ValueError if it is none."""
+    site, inverted = entry["site"], entry["inverted"]
+    if not isinstance(site, str) or not _SITE.fullmatch(site) or not isinstance(inverted, bool):
+        raise ValueError("a pin without a site")
+    return Pin(site, inverted)
 
 
 class BuildFolder:
@@ -55,12 +70,12 @@ class BuildFolder:
         try:
             configuration: dict[str, Any] = json.loads((self._path / CONFIGURATION).read_bytes())
             family, board = str(configuration["family"]), str(configuration["board"])
-            self.oscillator_mhz = float(configuration["oscillator_mhz"])
-            self.baud = int(configuration["baud"])
+            self.oscillator_mhz = real_number("oscillator_mhz", configuration["oscillator_mhz"], 1, OSCILLATOR_MAX)
+            self.baud = whole_number("baud", configuration["baud"], 1, BAUD_MAX)
             pins = configuration["pins"]
-            self.pins = {name: Pin(str(pins[name]["site"]), bool(pins[name]["inverted"])) for name in pins}
+            self.pins = {name: _pin(pins[name]) for name in pins}
             missing = {"oscillator", "rx", "tx", *LIGHTS} - self.pins.keys()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OpzoError):
             raise self._no_netlist("BOARD") from None
         if family != FAMILY:
             raise OpzoError(
@@ -78,10 +93,14 @@ class BuildFolder:
     def netlist(self) -> Netlist:
         """The netlist; OpzoError if the file is damaged."""
         try:
-            modules: dict[str, Any] = json.loads(gzip.decompress(self.file.read_bytes()))["modules"]
+            with gzip.open(self.file) as file:
+                content = file.read(room() // JSON_MEMORY)
+                if file.read(1):
+                    raise OpzoError(f"{self.file} needs more memory than is available; build a smaller chip")
+            modules: dict[str, Any] = json.loads(content)["modules"]
             # yosys also writes the cells of its library, nextpnr writes one module.
             return Netlist(modules["top" if self._routed else "opzo"], self.name)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error):
+        except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zlib.error):
             raise OpzoError(f"{self.file} is damaged; build it again with: opzo build --out {self._path}") from None
 
     def ports(self, netlist: Netlist) -> dict[str, str]:
@@ -105,8 +124,11 @@ class BuildFolder:
 
     @property
     def constraints(self) -> bytes:
-        """File of the constraints."""
-        return (self._path / CONSTRAINTS).read_bytes()
+        """Content of the file of constraints; OpzoError if it cannot be read."""
+        try:
+            return (self._path / CONSTRAINTS).read_bytes()
+        except OSError as error:
+            raise OpzoError(f"cannot read {self._path / CONSTRAINTS}: {error.strerror}; build it again") from None
 
     def _located(self) -> dict[str, str]:
         """Port at each pin, by the constraints."""

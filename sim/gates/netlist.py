@@ -1,12 +1,15 @@
 """Netlists of yosys and nextpnr (JSON) as Verilog: instances of the models of ``cells``, and expressions for tables."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opzo.sim.gates.cell import Cell, net
 from opzo.sim.gates.models import models
+from opzo.sim.gates.schema import check_module
 from opzo.sim.gates.tables import HIGH
 from opzo.spec.errors import OpzoError
+from opzo.spec.messages import printable
 
 LIGHTS = ("link", "training", "error")
 INPUTS = ("oscillator", "button", "rx", "pll_clkop", "pll_lock")
@@ -16,6 +19,9 @@ IGNORED = ("$scopeinfo",)
 """Types of cells without hardware."""
 PLL = "EHXPLLL"
 _DIVIDERS = ("CLKI_DIV", "CLKFB_DIV", "CLKOP_DIV")
+_DIVIDER = re.compile("[01]{1,64}")
+DIVIDER_MAX = 128
+"""Largest divider of a PLL."""
 _PLL_FIXED = {"FEEDBK_PATH": "CLKOP", "CLKOP_ENABLE": "ENABLED", "PLLRST_ENA": "DISABLED", "STDBY_ENABLE": "DISABLED"}
 _PLL_PINS = (
     *("CLKI", "CLKFB", "CLKOP", "LOCK", "RST", "STDBY", "ENCLKOP", "PLLWAKESYNC"),
@@ -26,6 +32,9 @@ _PLL_PINS = (
 class Netlist:
     """Netlist of one module, from JSON as yosys and nextpnr write it.
 
+    Raises ValueError for JSON that is not that of a module. Its texts become part of Verilog, whose compiler runs
+    programs that are written in it: so no other text than those of the tools is accepted.
+
     Parameters
     ----------
     module : dict
@@ -35,6 +44,7 @@ class Netlist:
     """
 
     def __init__(self, module: dict[str, Any], source: str) -> None:
+        check_module(module)
         cells: dict[str, dict[str, Any]] = module["cells"]
         self._cells = {name: cell for name, cell in cells.items() if cell["type"] not in IGNORED}
         self._ports: dict[str, dict[str, Any]] = module["ports"]
@@ -48,9 +58,10 @@ class Netlist:
     def sites(self) -> dict[str, str]:
         """Port at each pin of the package, as placed."""
         pads = {
-            cell["connections"]["B"][0]: str(cell["attributes"].get("LOC", ""))
+            bit: str(cell.get("attributes", {}).get("LOC", ""))
             for cell in self._cells.values()
             if cell["type"] == "TRELLIS_IO"
+            for bit in cell["connections"].get("B", [])[:1]
         }
         return {pads[port["bits"][0]]: name for name, port in self._ports.items() if port["bits"][0] in pads}
 
@@ -65,11 +76,18 @@ class Netlist:
         for pin in _PLL_PINS:
             cell.input(pin)
         if other or cell.unmodelled():
+            what = ", ".join(other) or printable(cell.unmodelled())
+            raise OpzoError(f"{self._source}: the model of {PLL} knows no {what} like this one; extend sim/gates/pll.h")
+        dividers = {name: cell.text(name, "1") for name in _DIVIDERS}
+        wrong = [
+            text for text in dividers.values() if not _DIVIDER.fullmatch(text) or not 0 < int(text, 2) <= DIVIDER_MAX
+        ]
+        if wrong:
             raise OpzoError(
-                f"{self._source}: the model of {PLL} knows no {', '.join(other) or cell.unmodelled()} like this one; "
-                "extend sim/gates/pll.h"
+                f"{self._source} has a PLL that divides by '{printable(wrong[0])}', not by 1..{DIVIDER_MAX} in binary; "
+                "build it again"
             )
-        return {name: int(cell.text(name, "1"), 2) for name in _DIVIDERS}
+        return {name: int(text, 2) for name, text in dividers.items()}
 
     def verilog(self, ports: Mapping[str, str]) -> str:
         """Module ``top`` with the pins INPUTS and OUTPUTS.
@@ -136,11 +154,13 @@ class Netlist:
                 yield from cell.instance(label, models()[kind])
             case _:
                 raise OpzoError(
-                    f"{self._source}: no model for cell {kind} ('{name}'); write one in sim/gates/cells, with its bench"
+                    f"{self._source}: no model for cell {printable(kind)} ('{printable(name)}'); write one in "
+                    "sim/gates/cells, with its bench"
                 )
         if pin := cell.unmodelled():
             raise OpzoError(
-                f"{self._source}: the model of {kind} has no pin {pin}, which '{name}' uses; extend it in sim/gates"
+                f"{self._source}: the model of {kind} has no pin {printable(pin)}, which '{printable(name)}' uses; "
+                "extend it in sim/gates"
             )
 
 

@@ -1,6 +1,6 @@
-"""Damaged files for tests: changes to a good file as made by transfers, editors, other programs or with bad intent."""
+"""Changes to the bytes of a good file, as made by transfers, editors, other programs or with bad intent."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -82,12 +82,8 @@ def _text_mode(content: bytes, rng: np.random.Generator) -> bytes:
 CHANGES: tuple[Change, ...] = (_truncate, _flip, _extreme, _swap, _repeat, _remove, _insert, _junk, _text_mode)
 
 
-def mutated(content: bytes, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """``count`` damaged copies of ``content``, each with the names of its changes."""
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-        changes = [CHANGES[int(index)] for index in rng.integers(len(CHANGES), size=int(rng.integers(1, 3)))]
-        changed = content
-        for change in changes:
-            changed = change(changed, rng)
-        yield f"{number}: {', '.join(change.__name__ for change in changes)}", changed
+def damaged(content: bytes, rng: np.random.Generator) -> bytes:
+    """``content`` after one or two changes."""
+    for index in rng.integers(len(CHANGES), size=int(rng.integers(1, 3))):
+        content = CHANGES[int(index)](content, rng)
+    return content

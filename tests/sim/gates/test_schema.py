@@ -1,0 +1,124 @@
+"""JSON that is not that of a netlist, and builds whose files say what no build has: refused in one sentence."""
+
+import copy
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fuzzing.texts import write_build
+
+from opzo.sim.gates.folder import CONFIGURATION, CONSTRAINTS, NETLISTS, BuildFolder
+from opzo.spec.errors import OpzoError
+from opzo.system import bounds
+
+Change = Callable[[Any], object]
+
+
+def verilog(folder: Path) -> str:
+    build = BuildFolder(str(folder))
+    netlist = build.netlist()
+    netlist.dividers()
+    return netlist.verilog(build.ports(netlist))
+
+
+def changed(folder: Path, change: Change) -> None:
+    path = folder / NETLISTS[False]
+    design = json.loads(gzip.decompress(path.read_bytes()))
+    change(design["modules"]["opzo"])
+    path.write_bytes(gzip.compress(json.dumps(design).encode()))
+
+
+def test_a_build_becomes_verilog(tmp_path: Path) -> None:
+    write_build(tmp_path)
+    text = verilog(tmp_path)
+    assert text.count("assign") > 3
+    assert '.REGSET("SET")' in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda module: module.clear(),
+        lambda module: module.update(cells=[]),
+        lambda module: module["cells"].update(lut=[]),
+        lambda module: module["cells"]["lut"].pop("type"),
+        lambda module: module["cells"]["lut"].update(type=["LUT4"]),
+        lambda module: module["cells"]["lut"].update(attributes=[]),
+        lambda module: module["cells"]["lut"]["connections"].update(A=7),
+        lambda module: module["cells"]["lut"]["connections"].update(A=[[]]),
+        lambda module: module["cells"]["lut"]["connections"].update(A=[True]),
+        lambda module: module["cells"]["lut"]["connections"].update(A=[-1]),
+        # Verilator compiles what is in $c as C++.
+        lambda module: module["cells"]["lut"]["connections"].update(A=['0; initial $c("abort();")']),
+        lambda module: module["cells"]["ff"]["parameters"].update(REGSET='SET")); initial $c("abort();'),
+        lambda module: module["cells"]["ff"]["parameters"].update(REGSET="\\"),
+        lambda module: module["cells"]["ff"]["parameters"].update(REGSET=1.5),
+        lambda module: module["cells"]["lut"]["parameters"].update(INIT="12"),
+        lambda module: module["cells"]["lut"]["parameters"].update(INIT=10**400),
+        lambda module: module["ports"]["rx"].pop("direction"),
+        lambda module: module["ports"]["rx"].update(bits=[3, 4]),
+        lambda module: module["ports"].update(rx=3),
+    ],
+)
+def test_what_no_tool_writes_is_refused(change: Change, tmp_path: Path) -> None:
+    write_build(tmp_path)
+    changed(tmp_path, change)
+    with pytest.raises(OpzoError, match=r"is damaged; build it again with: opzo build --out "):
+        verilog(tmp_path)
+
+
+@pytest.mark.parametrize("divider", ["0", "2", "-1", "1_0", "10000001", "1" * 400, "x"])
+def test_dividers_of_no_pll_are_refused(divider: str, tmp_path: Path) -> None:
+    write_build(tmp_path)
+    changed(tmp_path, lambda module: module["cells"]["pll"]["parameters"].update(CLKFB_DIV=divider))
+    with pytest.raises(OpzoError, match=r"a PLL that divides by '.*', not by 1..128 in binary; build it again"):
+        verilog(tmp_path)
+
+
+def test_names_in_messages_are_printable(tmp_path: Path) -> None:
+    write_build(tmp_path)
+    changed(tmp_path, lambda module: module["cells"].update({"\x1b[31m": {**module["cells"]["lut"], "type": "\a"}}))
+    with pytest.raises(OpzoError, match=r"no model for cell .x07 ") as caught:
+        verilog(tmp_path)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"baud": 0},
+        {"baud": float("inf")},
+        {"baud": 3e6},
+        {"oscillator_mhz": float("nan")},
+        {"oscillator_mhz": "25"},
+        {"oscillator_mhz": 10**400},
+        {"pins": []},
+        {"pins": {"rx": {"site": "\n", "inverted": False}}},
+        {"pins": {"rx": {"site": "A1", "inverted": "no"}}},
+    ],
+)
+def test_configurations_of_no_board_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    configuration = json.loads(write_build(tmp_path)[CONFIGURATION])
+    pins = copy.deepcopy(configuration["pins"])
+    pins = pins | change["pins"] if isinstance(change.get("pins"), dict) else change.get("pins", pins)
+    (tmp_path / CONFIGURATION).write_text(json.dumps(configuration | change | {"pins": pins}))
+    with pytest.raises(OpzoError, match=r"there is no netlist in .*; build it with: opzo build"):
+        verilog(tmp_path)
+
+
+def test_missing_constraints_are_told(tmp_path: Path) -> None:
+    write_build(tmp_path)
+    (tmp_path / CONSTRAINTS).unlink()
+    with pytest.raises(OpzoError, match=r"cannot read .*opzo.lpf: No such file or directory; build it again"):
+        verilog(tmp_path)
+
+
+def test_more_than_memory_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_build(tmp_path)
+    (tmp_path / NETLISTS[False]).write_bytes(gzip.compress(bytes(1 << 22)))
+    monkeypatch.setattr(bounds, "free_memory", lambda: 1 << 24)
+    with pytest.raises(OpzoError, match="needs more memory than is available"):
+        verilog(tmp_path)
