@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = ".manifest.json"
 """File written last in a cached build: size and checksum of each of its files."""
-DAMAGE = (ValueError, TypeError, AttributeError)
+DAMAGE = (ValueError, TypeError, AttributeError, RecursionError)
 """Errors of a manifest that is not what `_seal` wrote."""
 BLOCK = 1 << 20
 _swept: set[Path] = set()

@@ -199,10 +199,10 @@ def _records(folder: Path) -> Good:
 
 FRAMES = either(damaged, in_frames, in_frames)
 READERS = (
-    Reader("memories", _session(_memories), 60_000, FRAMES),
+    Reader("memories", _session(_memories), 50_000, FRAMES),
     Reader("training", _session(_training), 60_000, FRAMES),
-    Reader("identity", _identity, 50_000),
-    Reader("frames", _frames, 80_000, FRAMES),
-    Reader("event-codes", _events, 50_000),
-    Reader("live-records", _records, 30_000),
+    Reader("identity", _identity, 120_000),
+    Reader("frames", _frames, 220_000, FRAMES),
+    Reader("event-codes", _events, 150_000),
+    Reader("live-records", _records, 50_000),
 )

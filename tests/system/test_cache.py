@@ -187,10 +187,11 @@ def damages(folder: Path) -> list[Any]:
         lambda: (folder / MANIFEST).unlink(),
         lambda: (folder / MANIFEST).write_text('{"b":'),
         lambda: (folder / MANIFEST).write_text('["b"]'),
+        lambda: (folder / MANIFEST).write_text("[" * 100_000),
     ]
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(7))
 def test_damaged_build_is_made_again(number: int, root: Path) -> None:
     folder = cached(root / "x", build)
     damages(folder)[number]()

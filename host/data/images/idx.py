@@ -59,4 +59,8 @@ def _read(file: _Readable, path: Path, dimensions: int, size_max: int) -> NDArra
     if len(data) != size:
         found = f"{len(data)}" if len(data) < size else f"more than {size}"
         raise OpzoError(f"{path} has {found} bytes of data for shape {shape}, expected {size}; download it again")
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    try:
+        return np.frombuffer(data, np.uint8).reshape(shape)
+    except ValueError:
+        # No data, of a shape whose other sides are too large for NumPy.
+        raise OpzoError(f"{path} declares shape {shape}; download it again") from None

@@ -141,6 +141,13 @@ def test_no_more_is_unpacked_than_the_head_says(tmp_path: Path, monkeypatch: pyt
     assert read == [16, 19]
 
 
+def test_no_data_of_a_shape_that_no_array_has_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes((0, 0, 8, 3)) + struct.pack(">3I", 0xFFFFFFFF, 0xFFFFFFFF, 0))
+    with pytest.raises(OpzoError, match=r"file declares shape \(4294967295, 4294967295, 0\); download it again"):
+        read_idx(path, 3)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_declared_sizes_are_held_against_memory(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "free_memory", lambda: 1 << 30)
