@@ -33,6 +33,8 @@ HEADER = struct.Struct("<HBB")
 """len, seq, code."""
 CRC = struct.Struct("<I")
 OVERHEAD = HEADER.size + CRC.size
+MAX_BODY = 0xFFFF + OVERHEAD
+"""Bytes of the longest frame whose len can be right, before escaping."""
 MAX_PAYLOAD = 1024
 """Largest payload towards the device. Replies to READ_MEMORY may be as long as rows x lanes x 2 + 1."""
 
@@ -66,14 +68,15 @@ class Unescape:
 
     Parameters
     ----------
-    max_body : int or None
-        Bytes above which a body is given up; it then comes out as None, like one with a bad escape.
+    max_body : int
+        Bytes above which a body is given up; it then comes out as None, like one with a bad escape. No more is kept
+        than these bytes escaped, however many arrive without an END.
     """
 
-    def __init__(self, max_body: int | None = None) -> None:
+    def __init__(self, max_body: int = MAX_BODY) -> None:
         self._max_body = max_body
         # Two bytes on the wire make at least one of the body: what is longer is given up, whatever follows.
-        self._max_rest = None if max_body is None else 2 * max_body + 1
+        self._max_rest = 2 * max_body + 1
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes | None]:
@@ -90,4 +93,4 @@ class Unescape:
                 return None
             parts += (_ESCAPED[part[:1]], part[1:])
         body = b"".join(parts)
-        return None if self._max_body is not None and len(body) > self._max_body else body
+        return None if len(body) > self._max_body else body

@@ -13,6 +13,8 @@ SILENCE = 2.0
 """Seconds without a byte after which an expected reply counts as missing."""
 EXTRA = 0.05
 """Seconds to wait for unsolicited data at the end."""
+CHATTER = 10
+"""Multiple of these times for which bytes are read that make no frame."""
 SHOWN_BYTES = 8
 
 
@@ -65,10 +67,13 @@ class Wire:
             raise MismatchError("after the last reply", "nothing", _describe(extra[0], 0))
 
     def _receive(self, count: int, wait: float) -> list[bytes | None]:
-        """Receive ``count`` or more unescaped frames; fewer if the device goes silent."""
+        """Receive ``count`` or more unescaped frames, or those that nobody asked for where it is 0.
+
+        Fewer if the device is silent for ``wait`` seconds, or sends bytes without a frame for CHATTER times as long.
+        """
         bodies: list[bytes | None] = []
-        heard = time.monotonic()
-        while len(bodies) < count or count == 0:
+        heard = progress = time.monotonic()
+        while len(bodies) < max(1, count):
             try:
                 data = self.device.read(max(0.0, heard + wait - time.monotonic()))
             except OSError as error:
@@ -76,8 +81,9 @@ class Wire:
             now = time.monotonic()
             if data:
                 heard = now
-                bodies += self._unescape.feed(data)
-            elif count == 0 or now >= heard + wait:
+            if found := self._unescape.feed(data):
+                bodies, progress = bodies + found, now
+            elif now >= progress + CHATTER * wait or (not data and (count == 0 or now >= heard + wait)):
                 break
         return bodies
 

@@ -1,3 +1,4 @@
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -93,6 +94,22 @@ def test_a_body_beyond_the_limit_is_given_up_and_the_next_found() -> None:
     assert first == third
     assert first is not None
     assert second is None
+
+
+def test_bytes_without_an_end_take_no_more_memory_than_the_longest_frame() -> None:
+    unescape, piece = Unescape(), bytes(100_000)
+    tracemalloc.start()
+    try:
+        for _ in range(200):
+            assert unescape.feed(piece) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+    given_up, body = unescape.feed(Frame(1, Command.RESET).encode())
+    assert given_up is None
+    assert body is not None
+    assert Frame.decode(body) == Frame(1, Command.RESET)
 
 
 def decoded(pairs: bytes, position: int = 0) -> tuple[list[tuple[int, int]], int]:
