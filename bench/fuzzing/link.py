@@ -18,9 +18,12 @@ from opzo.host.driver.sample import Sample
 from opzo.host.driver.session import read_identity
 from opzo.host.driver.statistics import Tally, counter_array
 from opzo.host.driver.transport import Connection, Transport
+from opzo.host.selftest import wire
+from opzo.host.selftest.mismatch import MismatchError
 from opzo.host.stream.live_counts import LiveCounts
 from opzo.host.stream.live_source import RECORD, RecordKind, TimeSteps
 from opzo.sim.model_transport import golden
+from opzo.spec.commands import REQUESTS, Command
 from opzo.spec.errors import NetworkError
 from opzo.spec.events import decode_frame_pairs, decode_steps, encode_events
 from opzo.spec.frames import END, Frame, Unescape
@@ -135,6 +138,24 @@ def _session(work: Any) -> Any:
     return prepare
 
 
+def _self_test(folder: Path) -> Good:
+    """Replies that the self-test compares with those of the golden model; a difference is no finding."""
+    wire.SILENCE = wire.EXTRA = PATIENCE
+    sync = REQUESTS[Command.SYNC].pack(1)
+
+    def work(device: Transport) -> None:
+        test = wire.Wire(device, golden(LIMITS))
+        with suppress(MismatchError):
+            test.call("a session", Command.SYNC, sync)
+            test.call("a read", Command.READ_REGISTERS, REQUESTS[Command.READ_REGISTERS].pack(0, 9), times=2)
+            test.send("a damaged frame", Frame(9, Command.RESET).encode()[:-3] + bytes([END]))
+            test.finish()
+
+    recorded = Recorded(golden(LIMITS))
+    work(recorded)
+    return [recorded.received], lambda content: work(Replies(content))
+
+
 def _identity(folder: Path) -> Good:
     """An identity, and what the host derives of it: does a network fit, how large are blocks of rows."""
     good = [Identity.of(LIMITS).pack(), Identity.of(CONVOLUTION.limits(8)).pack()]
@@ -201,6 +222,7 @@ FRAMES = either(damaged, in_frames, in_frames)
 READERS = (
     Reader("memories", _session(_memories), 50_000, FRAMES),
     Reader("training", _session(_training), 60_000, FRAMES),
+    Reader("self-test", _self_test, 10_000, FRAMES),
     Reader("identity", _identity, 120_000),
     Reader("frames", _frames, 220_000, FRAMES),
     Reader("event-codes", _events, 150_000),
