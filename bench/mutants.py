@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--only", choices=FOLDERS, action="append", help="only this folder; can be repeated")
     result.add_argument("--count", type=int, default=75, help="mutants of each folder (default: %(default)s)")
     result.add_argument("--seed", type=int, default=1, help="seed of the draw (default: %(default)s)")
+    result.add_argument("--quick", action="store_true", help="leave survivors of the quick step to a later call")
     result.add_argument("--retry", action="store_true", help="test survivors again that are not equivalent by verdict")
     result.add_argument("--work", type=Path, help="folder for copy and builds (default: mutants in opzo's cache)")
     result.add_argument("--json", action="store_true", help="print figures as JSON")
@@ -70,6 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
         done = read(arguments.out)
         drawn = [islice(mutants(ROOT, folder, arguments.seed), arguments.count) for folder in folders]
         test(campaign, [mutant for mutant in chain(*drawn) if mutant.key not in done], arguments, all_steps=False)
+        if arguments.quick:
+            return
         verdicts = read_verdicts()
         left = [row for row in survivors(read(arguments.out)) if row["folder"] in folders]
         left = [row for row in left if verdicts.get(row["key"], {}).get("verdict") != EQUIVALENT]
