@@ -29,25 +29,36 @@ MANY = tuple(f"{FAST}::test_every_number_of_lanes[16-{rule}]" for rule in range(
 """Golden and compiled model with 16 lanes: two libraries."""
 MAPS = "tests/sim/fast/test_fast_convolution.py"
 DRIVER = "tests/host/driver"
-LAST: dict[str, tuple[Step, ...]] = {
+LAST: dict[str, tuple[int, tuple[Step, ...]]] = {
     "hw": (
-        ("tests/hw/top/test_core.py", "-k", "sizes2"),
-        ("tests/sim/rtl/test_cycle_budget.py",),
-        ("tests/hw/top/test_core_convolutions.py",),
-        ("tests/hw/top/test_core.py", "tests/sim/test_sequences.py"),
+        1,
+        (
+            ("tests/hw/top/test_core.py", "-k", "sizes2"),
+            ("tests/sim/rtl/test_cycle_budget.py",),
+            ("tests/hw/top/test_core_convolutions.py",),
+            ("tests/hw/top/test_core.py", "tests/sim/test_sequences.py"),
+        ),
     ),
-    "hw/export": (("tests/hw/export",),),
-    "sim/golden": ((*MANY, MAPS, GOLDEN), (FAST,)),
-    "sim/golden/link.py": ((GOLDEN, "-k", "link"), ("tests/host/driver/test_host_link.py",)),
-    "sim/golden/recorder.py": (("tests/host/api/test_recording.py",),),
-    "sim/fast": ((*MANY, MAPS), (FAST,)),
+    "hw/export": (1, (("tests/hw/export",),)),
+    "sim/golden": (2, (MANY, (MAPS, GOLDEN), (FAST,))),
+    "sim/golden/link.py": (1, ((GOLDEN, "-k", "link"), ("tests/host/driver/test_host_link.py",))),
+    "sim/golden/gradient.py": (1, ((MAPS, GOLDEN), (FAST,))),
+    "sim/golden/windows.py": (1, ((MAPS, GOLDEN), (FAST,))),
+    "sim/golden/recorder.py": (1, (("tests/host/api/test_recording.py",),)),
+    "sim/fast": (2, (MANY, (MAPS,), (FAST,))),
+    "sim/fast/convolution.cpp": (1, ((MAPS,), (FAST,))),
+    "sim/fast/geometry.h": (1, ((MAPS,), (FAST,))),
     "host/driver": (
-        (DRIVER, "-k", "not shortened_repeats and not new_simulated_device"),
-        ("tests/host/training/test_trainer.py", "tests/host/training/test_checkpoint.py"),
-        ("tests/host/selftest/test_selftest.py", "tests/host/stream/test_stream.py"),
+        1,
+        (
+            (DRIVER, "-k", "not shortened_repeats and not new_simulated_device"),
+            ("tests/host/training/test_trainer.py", "tests/host/training/test_checkpoint.py"),
+            ("tests/host/selftest/test_selftest.py", "tests/host/stream/test_stream.py"),
+        ),
     ),
 }
-"""Steps of a file or a folder, the longest path counts; the tests that import a module come before or after."""
+"""Number of quick steps, and all steps, of a file or a folder; the longest path counts. The tests that import a module
+come before or after."""
 
 
 def folder_of(file: str) -> str:
@@ -58,16 +69,18 @@ def folder_of(file: str) -> str:
     raise ValueError(f"{file} is in none of {', '.join(FOLDERS)}")
 
 
-def steps(root: Path, file: str) -> list[Step]:
-    """Runs of pytest for a mutant of ``file`` of the repository at ``root``; the first finds most mutants."""
+def steps(root: Path, file: str) -> tuple[list[Step], list[Step]]:
+    """Runs of pytest for a mutant of ``file`` of the repository at ``root``: quick ones that find most, and others."""
     folder = folder_of(file)
-    last = LAST[max((path for path in LAST if f"{file}/".startswith(f"{path}/")), key=len)]
+    quick, last = LAST[max((path for path in LAST if f"{file}/".startswith(f"{path}/")), key=len)]
     if folder == "hw":
-        return [*((test,) for test in _nearest(root, file)), *last]
+        every: list[Step] = [*((test,) for test in _nearest(root, file)), *last]
+        return every[:quick], every[quick:]
     users = sorted(test for test in _users(root, file) if test.startswith(USERS[folder]))
     own = [test for test in users if test.startswith(DRIVER)]
     others = [test for test in users if test not in own]
-    return [(*own, *last[0]), *last[1:], *((test,) for test in others[:MOST])]
+    every = [(*own, *last[0]), *last[1:], *((test,) for test in others[:MOST])]
+    return every[:quick], every[quick:]
 
 
 def module_of(file: str) -> str:

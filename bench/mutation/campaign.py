@@ -12,17 +12,14 @@ from typing import Any
 from mutation.belongs import Step, folder_of, steps
 from mutation.mutant import Mutant
 from mutation.tree import Outcome, Tree
-from opzo.spec.errors import OpzoError
 
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 KILLED, TIMEOUT, SURVIVED, INVALID, UNCLEAR = "killed", "timeout", "survived", "invalid", "unclear"
 """What became of a mutant: INVALID is refused by the compiler or Amaranth; UNCLEAR: its test also fails without."""
-SLOWER, MARGIN = 5.0, 60.0
-"""Limit of a step with a mutant: ``SLOWER`` times its time without, and ``MARGIN`` seconds."""
-GATEWARE_LIMIT = 900.0
-"""Limit in seconds of a step for gateware, which is not run without the mutant; its benches limit the cycles."""
+LIMIT, GATEWARE_LIMIT = 60, 600
+"""Seconds of CPU time for one test, and for one of gateware, some of which simulate for minutes."""
 BUILT = ("hw", "sim/fast")
 """Folders whose code is compiled, so that a mutant makes builds that no other uses."""
 NO_BUILD = ("BuildError", "does not compile")
@@ -38,12 +35,11 @@ class Campaign:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._limits: dict[Step, float] = {}
         self._passes: dict[Step, bool] = {}
         self._netlists: str | None = None
 
     def row(self, mutant: Mutant, *, all_steps: bool) -> Row:
-        """Test a mutant with all of its steps, or with the first; what became of it, for the file of results."""
+        """Test a mutant with all of its steps, or with the quick ones; what became of it, for the file of results."""
         begin = time.monotonic()
         folder = folder_of(mutant.file)
         with self._tree.new_builds_removed() if folder in BUILT else nullcontext():
@@ -62,34 +58,30 @@ class Campaign:
 
     def _tested(self, mutant: Mutant, *, all_steps: bool) -> Row:
         """Run steps until one fails."""
-        for step in steps(self._tree.root, mutant.file)[: None if all_steps else 1]:
-            limit = GATEWARE_LIMIT if mutant.file.startswith("hw/") else self._limit(step)
+        quick, slow = steps(self._tree.root, mutant.file)
+        for step in [*quick, *slow] if all_steps else quick:
             with self._tree.changed(mutant):
-                outcome = self._tree.test(step, limit)
+                outcome = self._test(mutant, step)
             if outcome.failed:
                 status = self._status(mutant, step, outcome)
                 return {"status": status, "by": outcome.test or " ".join(step), "error": outcome.error}
         return {"status": SURVIVED, "by": "", "error": ""}
 
-    def _limit(self, step: Step) -> float:
-        """Time limit of a step; OpzoError if it fails without a mutant."""
-        if step not in self._limits:
-            outcome = self._tree.test(step, GATEWARE_LIMIT)
-            if outcome.failed:
-                raise OpzoError(f"pytest {' '.join(step)} fails without a mutant: {outcome.test} {outcome.error}")
-            self._limits[step] = SLOWER * outcome.seconds + MARGIN
-        return self._limits[step]
+    def _test(self, mutant: Mutant, step: Step) -> Outcome:
+        return self._tree.test(step, GATEWARE_LIMIT if mutant.file.startswith("hw/") else LIMIT)
 
     def _status(self, mutant: Mutant, step: Step, outcome: Outcome) -> str:
+        """What a failure means: a test must pass without the mutant."""
         if any(text in outcome.error for text in NO_BUILD):
             return INVALID
         gateware = mutant.file.startswith("hw/") and not mutant.file.startswith("hw/export/")
         if gateware and not outcome.timeout and not outcome.error.startswith(FOUND):
             return INVALID
         again: Step = (outcome.test,) if outcome.test else step
+        if not outcome.called:
+            again = (*again, "--collect-only")
         if again not in self._passes:
-            # A step with a limit has passed.
-            self._passes[again] = again in self._limits or not self._tree.test(again, GATEWARE_LIMIT).failed
+            self._passes[again] = not self._test(mutant, again).failed
         if not self._passes[again]:
             logger.warning("%s also fails without %s", " ".join(again), mutant)
             return UNCLEAR

@@ -2,12 +2,10 @@
 
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from typing import Any, Self
 
 from mutation.belongs import Step
 from mutation.mutant import Mutant
-from mutation.plugin import FAILURE
+from mutation.plugin import FAILURE, SECONDS
 from opzo.spec.errors import OpzoError
 
 SHARED = ("header-", "verilated")
@@ -31,14 +29,16 @@ class Outcome:
     ----------
     failed : bool
     timeout : bool
-        It was ended at its time limit; then ``failed`` as well.
+        It used up its time, or waited too long; then ``failed`` as well.
+    called : bool
+        ``test`` was called; otherwise it could not be collected.
     test, error, text : str
         First test that failed, its error in a line, what pytest shows of it; empty if the run ended otherwise.
     """
 
     failed: bool
-    seconds: float
     timeout: bool = False
+    called: bool = False
     test: str = ""
     error: str = ""
     text: str = ""
@@ -110,30 +110,33 @@ class Tree:
         paths = [path for folder in (self._cache, self._cache / "sim_build") for path in folder.glob("*-*")]
         return {path for path in paths if path.is_dir() and not path.name.startswith(SHARED)}
 
-    def test(self, step: Step, limit: float) -> Outcome:
-        """Run pytest until its first failure, for at most ``limit`` seconds; OpzoError if it runs no test."""
+    def test(self, step: Step, seconds: int) -> Outcome:
+        """Run pytest until its first failure, each test for at most ``seconds`` of CPU time.
+
+        A test that waits is ended after ten times that. OpzoError if there is no test.
+        """
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir()
         failure, output = self._scratch / "failure.json", self._scratch / "output"
+        timeout = f"timeout={10 * seconds}"
         request = {
-            "arguments": ["-x", "-q", "-p", "mutation.plugin", "-p", "no:cacheprovider", *step],
+            "arguments": ["-x", "-q", "-p", "mutation.plugin", "-p", "no:cacheprovider", "-o", timeout, *step],
             "output": str(output),
-            "environment": {"TMPDIR": str(self._scratch), FAILURE: str(failure)},
+            "environment": {"TMPDIR": str(self._scratch), FAILURE: str(failure), SECONDS: str(seconds)},
         }
-        begin = time.monotonic()
-        code = self._run(request, limit)
-        seconds = time.monotonic() - begin
+        code = self._run(request)
         found = json.loads(failure.read_text()) if failure.exists() else {}
-        if code is None or code <= 0 or found:
-            return Outcome(code != 0, seconds, code is None, **found)
-        told = _last_line(output.read_text(errors="replace"))
+        if code == 0:
+            return Outcome(False)
+        if code == -signal.SIGXCPU or found.get("error", "").startswith("Failed: Timeout"):
+            return Outcome(True, timeout=True, **found)
         # Pytest could not begin: an error of conftest.py may be one of the mutant.
-        if code in (1, 2, 3, 4):
-            return Outcome(True, seconds, error=told)
-        raise OpzoError(f"pytest {' '.join(step)} ended with code {code}: {told}")
+        if found or code < 0 or code in (1, 2, 3, 4):
+            return Outcome(True, **({"error": _last_line(output.read_text(errors="replace"))} | found))
+        raise OpzoError(f"pytest {' '.join(step)} ended with code {code}: there is no such test")
 
-    def _run(self, request: dict[str, Any], limit: float) -> int | None:
-        """Exit code of pytest, negative for a signal, None at the time limit."""
+    def _run(self, request: dict[str, Any]) -> int:
+        """Exit code of pytest, negative for a signal."""
         if self._server is None:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "mutation.server"],
@@ -149,11 +152,10 @@ class Tree:
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         self._running = int(server.stdout.readline())
-        ended, _, _ = select.select([server.stdout], [], [], limit)
+        status = int(server.stdout.readline())
         # Simulators and servers that tests have started end with them.
         self._end_session()
-        status = int(server.stdout.readline())
-        return os.waitstatus_to_exitcode(status) if ended else None
+        return os.waitstatus_to_exitcode(status)
 
     def _end_session(self) -> None:
         """Kill the running tests, and all that they have started."""
