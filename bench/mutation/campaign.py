@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 KILLED, TIMEOUT, SURVIVED, INVALID, UNCLEAR = "killed", "timeout", "survived", "invalid", "unclear"
 """What became of a mutant: INVALID is refused by the compiler or Amaranth; UNCLEAR: its test also fails without."""
-LIMIT, GATEWARE_LIMIT = 60, 600
+LIMIT, GATEWARE_LIMIT = 30, 600
 """Seconds of CPU time for one test, and for one of gateware, some of which simulate for minutes."""
 BUILT = ("hw", "sim/fast")
 """Folders whose code is compiled, so that a mutant makes builds that no other uses."""

@@ -11,6 +11,7 @@ from opzo.sim.fast import library
 from opzo.sim.fast.core import FastCore
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network
+from opzo.spec.neurons import Leak, Reset
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input, Rule
 
@@ -19,7 +20,9 @@ from opzo.spec.rules import Input, Rule
 def cases(draw: st.DrawFn) -> Case:
     hidden = draw(st.lists(st.integers(1, 40), min_size=1, max_size=3))
     sizes = (draw(st.integers(1, 60)), *hidden, draw(st.integers(2, 20)))
-    network = Network(sizes, draw(st.integers(1, 8)), draw(st.integers(0, len(hidden))), draw(st.sampled_from(Input)))
+    steps, local, kind = draw(st.integers(1, 8)), draw(st.integers(0, len(hidden))), draw(st.sampled_from(Input))
+    leak, reset = ([draw(st.sampled_from(choices)) for _ in hidden] for choices in (Leak, Reset))
+    network = Network(sizes, steps, local, kind, leak=leak, reset=reset)
     rates = {int(register): draw(st.integers(0, (1 << register.bits) - 1)) for register in RATES}
     # The feedback shifts are chosen anew in the first of 64 samples, and the count wraps.
     samples = draw(st.sampled_from((0, 1, 62, 0xFFFFFFFE)))
@@ -43,8 +46,10 @@ def test_every_state_is_the_golden_models(case: Case) -> None:
 @pytest.mark.parametrize("lanes", [4, 8, 16, 32, 64, 128])
 def test_every_number_of_lanes(lanes: int, rule: Rule) -> None:
     rates = dict(zip(map(int, RATES), (819, 84, 21, 6, 4, 7), strict=True))
+    leaks, resets = (*Leak, *Leak), (*Reset, *Reset)
     for kind in Input:
-        network = Network((50, 3 * lanes // 2, lanes // 2 + 1, 10), 6, 2, kind)
+        leak, reset = leaks[rule + kind % 2 : rule + kind % 2 + 2], resets[kind % 2 : kind % 2 + 2]
+        network = Network((50, 3 * lanes // 2, lanes // 2 + 1, 10), 6, 2, kind, leak=leak, reset=reset)
         run_case(Case(network, lanes, (16, 12)[rule % 2], rule, rates, seed=lanes), 70 if lanes == 16 else 5)
 
 

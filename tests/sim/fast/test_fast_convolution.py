@@ -14,6 +14,7 @@ from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
 from opzo.spec.layers import BLOCKS, KERNELS, Convolution, Map, Pool
 from opzo.spec.network import Network
+from opzo.spec.neurons import Leak, Reset
 from opzo.spec.registers import Counter, LayerReg, Reg, layer_register
 from opzo.spec.rules import Input, Rule
 
@@ -22,6 +23,7 @@ NETWORKS = (
     *("4x2x2-5c3-p2-3c3-6c1-3", "1x1x9-4c5-3"),
 )
 LANES = (4, 8, 16)
+LEAKS, RESETS = list(Leak), list(Reset)
 USUAL = (819, 84, 21, 6, 4, 7)
 
 
@@ -47,7 +49,10 @@ def draw_case(net: str, lanes: int, rule: Rule, kind: Input, batch: int, seed: i
         network = replace(network, intermediate=int(rng.choice(intermediates(network))))
     bits, firing = int(rng.choice((16, 16, 12))), bool(rng.random() < 0.2)
     scales = (3000,) if firing else (300, 3000, 32767)
-    return Case(network, lanes, bits, rule, registers(rng, network, batch), seed, firing, scales)
+    values = registers(rng, network, batch)
+    leak, reset = ([choices[n] for n in rng.integers(len(choices), size=hidden)] for choices in (LEAKS, RESETS))
+    network = replace(network, leak=leak, reset=reset)
+    return Case(network, lanes, bits, rule, values, seed, firing, scales)
 
 
 def intermediates(network: Network) -> list[int]:
@@ -91,7 +96,8 @@ def shapes(draw: st.DrawFn) -> Network:
     sizes = (inputs, *parts, *dense, draw(st.integers(2, 12)))
     hidden = len(Network(sizes).hidden)
     local, block = draw(st.integers(0, hidden)), draw(st.sampled_from(BLOCKS))
-    return Network(sizes, draw(st.integers(1, 8)), local, draw(st.sampled_from(Input)), block)
+    leak, reset = ([draw(st.sampled_from(choices)) for _ in range(hidden)] for choices in (LEAKS, RESETS))
+    return Network(sizes, draw(st.integers(1, 8)), local, draw(st.sampled_from(Input)), block, leak, reset)
 
 
 @st.composite
