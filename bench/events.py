@@ -152,7 +152,7 @@ def train_bp(settings: dict[str, Any], method: str, path: Path) -> None:
         speed = len(train) / (time.monotonic() - begin)
         tested = trainer.test(test)
         operations = synaptic_operations(config.network, test, tested.firing_rates)
-        row = {"epoch": epoch + 1, "train_accuracy": accuracy, "test_accuracy": tested.accuracy}
+        row: dict[str, Any] = {"epoch": epoch + 1, "train_accuracy": accuracy, "test_accuracy": tested.accuracy}
         row |= {"test_loss": tested.loss, "firing_rates": tested.firing_rates, "train_samples_per_second": speed}
         row |= {"synaptic_operations_per_test_sample": operations, "seed": config.seed, "recipe": asdict(recipe)}
         lines.append(json.dumps(row) + "\n")

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +27,7 @@ from opzo.boards.build import Plan, build, synthesise
 from opzo.boards.fit import choose
 from opzo.boards.registry import find_board
 from opzo.host.data.data_sets import encode_frame, load_data
+from opzo.host.data.images.frames import Frames
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.link import Link
 from opzo.host.driver.sample import Sample
@@ -66,30 +68,30 @@ def fixed_loop() -> int:
     return total
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU time of ``work``, so that other programs on the machine count little."""
+def cpu_seconds(work: Callable[[], int]) -> tuple[float, int]:
+    """CPU time of ``work``, so that other programs on the machine count little, and its result."""
     begin = time.process_time()
-    work()
-    return time.process_time() - begin
+    result = work()
+    return time.process_time() - begin, result
 
 
 def in_turns(work: dict[str, Callable[[], int]], turns: int = TURNS) -> dict[str, float]:
     """Samples in the CPU time of the fixed loop, for each work that returns its number of samples; median of turns."""
     ratios: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(turns):
-        loop = cpu_seconds(fixed_loop)
+        loop, _ = cpu_seconds(fixed_loop)
         for name, run in work.items():
-            done: list[int] = []
-            seconds = cpu_seconds(lambda run=run, done=done: done.append(run()))
-            if not seconds or not done[0]:
-                raise OpzoError(f"{name} ran {done[0]} samples in {seconds} s of CPU time; nothing was measured")
-            ratios[name].append(done[0] * loop / seconds)
+            seconds, done = cpu_seconds(run)
+            if not seconds or not done:
+                raise OpzoError(f"{name} ran {done} samples in {seconds} s of CPU time; nothing was measured")
+            ratios[name].append(done * loop / seconds)
     return {name: float(f"{median(values):.4g}") for name, values in ratios.items()}
 
 
 def samples(count: int) -> list[Sample]:
     """The first images of the digits, again and again."""
     train = load_data("digits").train
+    assert isinstance(train, Frames)
     places = (number % len(train.y) for number in range(count))
     return [Sample((encode_frame(train.x[place]),), int(train.y[place])) for place in places]
 
@@ -129,7 +131,7 @@ def simulated() -> dict[str, Any]:
         for device in devices.values():
             prepare(device, NETWORKS["dense"])
         work = {name: samples(count) for name, count in TIMED.items()}
-        speed = in_turns({name: lambda name=name: run(devices[name], work[name]) for name in TIMED})
+        speed = in_turns({name: partial(run, devices[name], work[name]) for name in TIMED})
     return {"cycles": counted, "samples_per_loop": speed}
 
 

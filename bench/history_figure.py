@@ -20,7 +20,7 @@ def picture(rows: list[Row]) -> bytes:
         cycles,
         "cycles of a sample",
         {
-            f"{network}, {kind}": lambda row, network=network, kind=kind: row["cycles"][network][kind]
+            f"{network}, {kind}": field("cycles", network, kind)
             for network in rows[-1]["cycles"]
             for kind in ("train", "test")
         },
@@ -29,14 +29,14 @@ def picture(rows: list[Row]) -> bytes:
     draw(
         speeds,
         "samples in the CPU time of the fixed loop",
-        {device: lambda row, device=device: row["samples_per_loop"][device] for device in rows[-1]["samples_per_loop"]},
+        {device: field("samples_per_loop", device) for device in rows[-1]["samples_per_loop"]},
         rows,
         log=True,
     )
     draw(
         cells,
         "cells of the small ECP5 chip",
-        {cell: lambda row, cell=cell: row["cells"][cell] for cell in rows[-1]["cells"]},
+        {cell: field("cells", cell) for cell in rows[-1]["cells"]},
         rows,
         log=True,
     )
@@ -52,6 +52,18 @@ def picture(rows: list[Row]) -> bytes:
     file = BytesIO()
     figure.savefig(file, format="png", dpi=110)
     return file.getvalue()
+
+
+def field(*keys: str) -> Callable[[Row], float]:
+    """Function that finds a figure of a row, by the keys that lead to it."""
+
+    def find(row: Row) -> float:
+        value: Any = row
+        for key in keys:
+            value = value[key]
+        return float(value)
+
+    return find
 
 
 def draw(

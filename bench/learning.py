@@ -158,6 +158,7 @@ def train_bp(data: Data, config: Config, seeds: Sequence[int], rates: Sequence[f
     count = len(train)
     augmentation = Augmentation(config.rotate, config.zoom, config.shift)
     start, total = torch.tensor(rates), config.epochs * count
+    assert isinstance(data.test, Frames)
     test_x = torch.from_numpy(data.test.x.astype(np.float32) / 256)
     test_y = torch.from_numpy(data.test.y.astype(np.int64))
     for epoch in range(config.epochs):

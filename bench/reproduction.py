@@ -46,7 +46,7 @@ def main() -> int:
         name, *learning = method.split("-")
         given = ["--preset", args.preset, "--method", name, "--seed", str(seed), *(LEARNING[kind] for kind in learning)]
         runs.append((args.out / f"{args.preset}-{method}-{seed}", [*given, *options]))
-    codes = Parallel(n_jobs=args.jobs)(delayed(train)(folder, given) for folder, given in runs)
+    codes: list[int] = Parallel(n_jobs=args.jobs)(delayed(train)(folder, given) for folder, given in runs)
     if any(codes):
         return max(codes)
     return opzo(["reference", "table", *(str(folder) for folder, _ in runs), "--out", str(args.out)])

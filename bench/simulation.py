@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from opzo.host.data.data_sets import encode_frame, load_data
+from opzo.host.data.images.frames import Frames
 from opzo.host.driver.device import Device
 from opzo.host.driver.link import Link
 from opzo.host.driver.sample import Sample
@@ -45,6 +46,7 @@ def samples(network: Network, count: int) -> Iterator[Sample]:
     """Training samples for the network's inputs and classes."""
     if network.inputs == DIGITS_INPUTS and network.classes >= 10:
         train = load_data("digits").train
+        assert isinstance(train, Frames)
         for index in range(count):
             at = index % len(train.y)
             yield Sample((encode_frame(train.x[at]),), int(train.y[at]))

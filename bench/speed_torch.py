@@ -7,6 +7,7 @@ large batches and does not speed up single samples.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -17,6 +18,7 @@ from baselines.ottt import BaselineSettings, EventTrainer
 from torch import Tensor
 
 from opzo.host.data.data_sets import Data
+from opzo.host.data.images.frames import Frames
 from opzo.host.driver.initial_weights import initial_weights
 from opzo.spec.formats import INPUT_BITS, WEIGHT
 from opzo.spec.network import Network
@@ -43,28 +45,38 @@ class FrameBatch:
         return self.x.T @ credits.sum(1)
 
 
+def train_replicas(replicas: Replicas, rates: Tensor, batch: FrameBatch) -> None:
+    """Learn from a minibatch by plain gradient descent."""
+    replicas.train(batch.x, batch.y, rates)
+
+
 def torch_figures(network: Network, data: Data, seconds: float) -> list[dict[str, Any]]:
     """Rows: ``method``, ``batch``, ``train_samples_per_second``, ``test_samples_per_second``."""
     torch.set_num_threads(1)
+    assert isinstance(data.train, Frames)
     x = torch.from_numpy(data.train.x.astype(np.float32) / (1 << INPUT_BITS))
     y = torch.from_numpy(data.train.y.astype(np.int64))
     weights = [matrix.astype(np.float32) / WEIGHT.one for matrix in initial_weights(network, 0)]
     rows = []
     for method in ("bptt", "ottt"):
         for size in BATCHES:
-            batches = [FrameBatch(*pair, network.steps) for pair in zip(x.split(size), y.split(size), strict=True)]
+            batches = [
+                FrameBatch(*pair, network.steps)
+                for pair in zip(torch.split(x, size), torch.split(y, size), strict=True)
+            ]
             trainer = EventTrainer(network, weights, BaselineSettings(method, batch=size))
-            train, name = (lambda b, t=trainer: t.train(b, 0.5)), f"{method.upper()}, AdamW"
+            train: Callable[[FrameBatch], object] = partial(trainer.train, progress=0.5)
+            name = f"{method.upper()}, AdamW"
             if (method, size) == ("bptt", 1):
                 # Fastest method for single samples: plain gradient descent, which accesses each weight once.
                 replicas, rates = Replicas(network, [0]), torch.tensor([RATE])
-                train, name = (lambda b, r=replicas, s=rates: r.train(b.x, b.y, s)), "BPTT, SGD"
+                train, name = partial(train_replicas, replicas, rates), "BPTT, SGD"
             rows.append(
                 {
                     "method": name,
                     "batch": size,
                     "train_samples_per_second": rate(train, batches, size, seconds),
-                    "test_samples_per_second": rate(lambda b, t=trainer: t.forward(b), batches, size, seconds),
+                    "test_samples_per_second": rate(trainer.forward, batches, size, seconds),
                 }
             )
     return rows

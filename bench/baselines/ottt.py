@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import cos, pi
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -45,6 +45,17 @@ def ottt_sum(credits: NDArray[Any], inputs: NDArray[Any]) -> NDArray[np.float64]
         trace = trace / 2 + signal
         total += np.outer(trace, credit)
     return total
+
+
+class Batch(Protocol):
+    """Samples that a network is trained with: labels, int64 (samples,), and products with weights."""
+
+    @property
+    def y(self) -> Tensor: ...
+
+    def currents(self, weights: Tensor) -> Tensor: ...
+
+    def gradient(self, credits: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -224,7 +235,7 @@ class EventTrainer:
         self._optimizer = torch.optim.AdamW(self.weights, recipe.rate, weight_decay=recipe.decay, fused=True)
         self._generator = torch.Generator().manual_seed(seed)
 
-    def forward(self, batch: Minibatch, masks: list[Tensor] | None = None) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    def forward(self, batch: Batch, masks: list[Tensor] | None = None) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Potentials and spikes (samples, steps, n) of the hidden layers, and readouts (samples, steps, classes).
 
         ``masks`` (samples, 1, n) multiply the spikes that the next layer receives.
@@ -238,7 +249,7 @@ class EventTrainer:
             current = (s @ weights[:-1]).add_(weights[-1])
         return potentials, spikes, current
 
-    def gradients(self, batch: Minibatch, masks: list[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
+    def gradients(self, batch: Batch, masks: list[Tensor] | None = None) -> tuple[list[Tensor], Tensor]:
         """Gradients of the mean cross entropy by the weights, and the summed readouts (samples, classes)."""
         potentials, spikes, o = self.forward(batch, masks)
         instant = torch.softmax(o, 2)
@@ -256,7 +267,7 @@ class EventTrainer:
         gradients.append(torch.cat([batch.gradient(credits), credits.sum((0, 1))[None]]))
         return gradients[::-1], o.sum(1)
 
-    def train(self, batch: Minibatch, progress: float) -> int:
+    def train(self, batch: Batch, progress: float) -> int:
         """Do one AdamW step at ``progress`` (0..1) of the training; return the number correct before the step."""
         masks = None
         if self.recipe.dropout:

@@ -107,12 +107,11 @@ def test_speed_is_the_median_of_samples_per_loop(monkeypatch: pytest.MonkeyPatch
     times = iter([2.0, 1.0, 2.0, 4.0, 2.0, 8.0])
 
     def seconds(work):
-        work()
-        return next(times)
+        return next(times), work()
 
     monkeypatch.setattr(history, "cpu_seconds", seconds)
     assert history.in_turns({"x": lambda: 6}, 3) == {"x": 3.0}
-    monkeypatch.setattr(history, "cpu_seconds", lambda work: work() and 0.0)
+    monkeypatch.setattr(history, "cpu_seconds", lambda work: (0.0, work()))
     with pytest.raises(OpzoError, match="nothing was measured"):
         history.in_turns({"x": lambda: 6}, 1)
 

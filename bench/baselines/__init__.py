@@ -1,0 +1,1 @@
+"""Baselines in floating point that the benches compare with."""
