@@ -62,7 +62,9 @@ class BoardTop(Elaboratable):
         return m
 
     def _clock(self, m: Module, platform: Any) -> None:
-        clock, locked, reset = Signal(), Signal(), Signal()
+        clock = Signal()
+        locked = Signal()
+        reset = Signal()
         self._flow.add_pll(m, platform, self._pll, clock, locked)
         m.domains += [ClockDomain("sync"), ClockDomain("source", local=True)]
         m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("source").eq(clock), reset.eq(~locked)]

@@ -52,7 +52,9 @@ class Counters(wiring.Component):
         m = Module()
         memory: Memory = Memory(shape=COUNTER_BITS, depth=1 << INDEX_BITS, init=[])
         m.submodules.memory = memory
-        write, read, turn_read = memory.write_port(), memory.read_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
+        turn_read = memory.read_port()
         high = Signal(reset_less=True)
         m.d.sync += high.eq(self.half)
         m.d.comb += [
@@ -70,7 +72,8 @@ class Counters(wiring.Component):
             m.d.sync += collected[counter].eq(kept + Mux(self.clear, 0, self.increment[counter]))
 
         # After a clear the next turn of each counter starts from 0.
-        settling, clearing = Signal(range(SETTLE_CYCLES)), Signal(range(len(Counter) + 1))
+        settling = Signal(range(SETTLE_CYCLES))
+        clearing = Signal(range(len(Counter) + 1))
         with m.If(self.clear | self.increment.as_value().any()):
             m.d.sync += settling.eq(SETTLE_CYCLES - 1)
         with m.Elif(settling != 0):

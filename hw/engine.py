@@ -198,8 +198,10 @@ class Engine(wiring.Component):
         ]
         # Saturations of rows pass through registers of the groups, and of all.
         is_feedback = tags[RESULT + 2].feedback
-        event, accumulates = op.valid & (op.kind == Kind.INPUT) & op.first_word & ~op.bias, Signal()
-        applies, shared_saturated = Signal(), Signal()
+        event = op.valid & (op.kind == Kind.INPUT) & op.first_word & ~op.bias
+        accumulates = Signal()
+        applies = Signal()
+        shared_saturated = Signal()
         if limits.gradients:
             event = (event & ~op.windows) | active_rows.event
             m.d.comb += [
@@ -244,7 +246,8 @@ class Engine(wiring.Component):
         with m.If(command.feedback & command.zero_order):
             m.d.sync += losses[command.step].eq(command.operand)
         # The pass that applies gradients starts after the search; the next search comes after the last gradient.
-        layer, applied = Signal.like(self.magnitude.layer), Signal(MAGNITUDE_CYCLES)
+        layer = Signal.like(self.magnitude.layer)
+        applied = Signal(MAGNITUDE_CYCLES)
         tag = tags[GRADIENT]
         m.d.sync += applied.eq(Cat(tag.apply & tag.last & tag.last_word, applied))
         with m.If(tag.apply):

@@ -96,7 +96,8 @@ class LayerSizes(wiring.Component):
         sizes = [record(computed, f"sizes_{n}") for n in range(self._limits.layers + 1)]
         for layer, size in zip(self.layers, sizes, strict=True):
             m.d.comb += [layer[name].eq(size[name]) for name in _COMPUTED]
-        number, step = Signal(range(len(sizes))), Signal(range(len(_PRODUCTS)))
+        number = Signal(range(len(sizes)))
+        step = Signal(range(len(_PRODUCTS)))
         fields = record(FIELDS, "layer")
         # Registered; so the factors are right in the second cycle of a layer.
         m.d.sync += fields.eq(Array(self.fields)[number])
@@ -115,7 +116,9 @@ class LayerSizes(wiring.Component):
         values = Array([Mux(is_map, fields.width, 1), product, fields.words, product])
         factors = Array([Mux(is_map, fields.height, 1), fields.words, Mux(is_map, across, 1), Mux(is_map, down, 1)])
         last_step, last_layer = step == len(_PRODUCTS) - 1, number == len(sizes) - 1
-        working, multiplying, settled = Signal(), Signal(), Signal()
+        working = Signal()
+        multiplying = Signal()
+        settled = Signal()
         m.d.comb += self.busy.eq(self.written | working)
         m.d.sync += settled.eq(working & ~multiplying & ~self.written)
         with m.If(working & ~multiplying & settled):

@@ -171,7 +171,8 @@ class RegisterFile(wiring.Component):
         top = 1 + max(values)
         # Latency does not matter here: address and data are registered, then one register of each group is selected,
         # then one of these.
-        requested, chosen = Signal.like(self.address), Signal(8 - GROUP_BITS, reset_less=True)
+        requested = Signal.like(self.address)
+        chosen = Signal(8 - GROUP_BITS, reset_less=True)
         write_data = Signal.like(self.write_data, reset_less=True)
         groups = 1 + (top - 1 >> GROUP_BITS)
         writes = Signal(groups)

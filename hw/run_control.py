@@ -139,7 +139,8 @@ class RunControl(wiring.Component):
         frame = ~decode_input(self.settings.input).events
         steps = Signal(STEPS_BITS)
         # After a reset, or with a new network, there is nothing to take over.
-        begun, fresh = Signal(), Signal()
+        begun = Signal()
+        fresh = Signal()
         m.d.comb += [
             fresh.eq(queued.sample.fresh | frame | ~begun),
             run.config.eq(self.settings),

@@ -24,7 +24,8 @@ class Xilinx(Flow):
     )
 
     def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
-        feedback, output = Signal(), Signal()
+        feedback = Signal()
+        output = Signal()
         m.submodules.pll = Instance(
             "PLLE2_BASE",
             p_CLKIN1_PERIOD=1000 / pll.input_mhz,

@@ -57,7 +57,8 @@ class ErrorMemory(wiring.Component):
         depth = 1 << (bits + len(self.step) + len(self.source))
         memory: Memory = Memory(shape=signed(SCALED_ERROR.width), depth=depth, init=[])
         m.submodules.memory = memory
-        write_port, read_port = memory.write_port(), memory.read_port()
+        write_port = memory.write_port()
+        read_port = memory.read_port()
         losses = Array(Signal(SCALED_ERROR.width, name=f"loss_{n}", reset_less=True) for n in range(2))
         m.d.comb += [
             write_port.addr.eq(Cat(self.write.class_, self.step, self.source)),

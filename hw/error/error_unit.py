@@ -120,7 +120,8 @@ class ErrorUnit(wiring.Component):
         largest = Signal.like(intake.largest, reset_less=True)
         with m.If(~walk.valid[_READOUT]):
             m.d.sync += largest.eq(intake.largest)
-        last_class, is_label = Signal(bits, reset_less=True), Signal(reset_less=True)
+        last_class = Signal(bits, reset_less=True)
+        is_label = Signal(reset_less=True)
         m.d.sync += [
             last_class.eq(settings.classes - 1),
             is_label.eq(walk.class_[_READOUT - 1] == settings.label),

@@ -50,7 +50,8 @@ class IntakeControl(wiring.Component):
                 m.d.comb += self.complete.eq(1)
                 with m.If(self.taken):
                     m.next = "IDLE"
-        closed, announced = Signal(init=1), Signal()
+        closed = Signal(init=1)
+        announced = Signal()
         m.d.comb += [
             self.filling.eq(fsm.ongoing("FILL")),
             self.room.eq(self.complete & (self.closing | closed) & ~announced),

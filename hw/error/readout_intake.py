@@ -87,7 +87,9 @@ class ReadoutIntake(wiring.Component):
         with m.If(self.clear):
             m.d.sync += next_class.eq(0)
         # Compared one cycle later than it is stored: the walk over the classes begins later than that.
-        late, is_first, is_later = Signal.like(value, reset_less=True), Signal(), Signal()
+        late = Signal.like(value, reset_less=True)
+        is_first = Signal()
+        is_later = Signal()
         m.d.sync += [
             late.eq(value),
             is_first.eq(numbered.valid & (class_ == 0)),

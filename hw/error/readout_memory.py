@@ -86,11 +86,15 @@ class ReadoutMemory(wiring.Component):
         differences: Memory = Memory(shape=signed(DIFFERENCE_BITS), depth=pairs * depth << convolves, init=[])
         m.submodules.readouts, m.submodules.last_readouts = readouts, last_readouts
         m.submodules.differences = differences
-        write, read = readouts.write_port(), readouts.read_port()
-        last_write, last_read = last_readouts.write_port(), last_readouts.read_port()
-        difference_write, difference_read = differences.write_port(), differences.read_port()
+        write = readouts.write_port()
+        read = readouts.read_port()
+        last_write = last_readouts.write_port()
+        last_read = last_readouts.read_port()
+        difference_write = differences.write_port()
+        difference_read = differences.read_port()
         new, stored, subtracted = pipeline(m, self.readout.valid, self.readout, 2)
-        half, stored_half = Signal(reset_less=True), Signal(reset_less=True)
+        half = Signal(reset_less=True)
+        stored_half = Signal(reset_less=True)
         last = Signal(signed(MEMBRANE.width), reset_less=True)
         # The last readout may be on its way to the memory when the step is taken.
         m.d.sync += [

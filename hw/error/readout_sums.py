@@ -62,7 +62,8 @@ class ReadoutSums(wiring.Component):
         m = Module()
         memory: Memory = Memory(shape=signed(OUTPUT_SUM.width), depth=1 << self.class_bits, init=[])
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
         counts = self.readout.valid & ~self.local
         stages = pipeline(m, counts, self.readout, 4)
         old, total, compared, largest = (
@@ -77,8 +78,10 @@ class ReadoutSums(wiring.Component):
             write.en.eq(stages[3].valid),
         ]
         # While a sum is compared, the one before it may be found to be the largest: it is compared with both.
-        above_largest, above_compared = Signal(reset_less=True), Signal(reset_less=True)
-        is_largest, was_largest = Signal(), Signal()
+        above_largest = Signal(reset_less=True)
+        above_compared = Signal(reset_less=True)
+        is_largest = Signal()
+        was_largest = Signal()
         above = Mux(was_largest, above_compared, above_largest)
         m.d.comb += is_largest.eq(stages[4].valid & ((stages[4].class_ == 0) | above))
         m.d.sync += [

@@ -80,7 +80,8 @@ class Softmax(wiring.Component):
         m.submodules.multiplier = multiplier = primitives(platform).multiplier()
         memory: Memory = Memory(shape=POWER_BITS, depth=1 << self.class_bits, init=[])
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
 
         stages = range(1, POWER_CYCLES + 1)
         valid = [self.valid, *(Signal(name=f"valid_{n}") for n in stages)]

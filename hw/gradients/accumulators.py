@@ -84,14 +84,16 @@ class GradientAccumulators(wiring.Component):
         layout = self.gradient.shape()
         memory: Memory = Memory(shape=layout.size, depth=self._limits.gradients, init=[])
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
         # Stages: 0 change, 1 reading: old word at the memory's output, GRADIENT_CYCLES writing, then written.
         reading, writing, written = (record(self.change.shape(), name) for name in ("reading", "writing", "written"))
         old, new, new_1, new_2 = (record(layout, name, reset_less=True) for name in ("old", "new", "new_1", "new_2"))
         # What stage 0 read was too old if one of the two changes before is of the same row: the first of them was not
         # written yet, the second is written in the same cycle. So a word that is read while it is written is never
         # used, which the synthesis script relies on.
-        same_1, same_2 = Signal(reset_less=True), Signal(reset_less=True)
+        same_1 = Signal(reset_less=True)
+        same_2 = Signal(reset_less=True)
         m.d.sync += [
             reading.eq(self.change),
             writing.eq(reading),

@@ -86,9 +86,11 @@ class GradientScale(wiring.Component):
     def _search(self, m: Module) -> None:
         """Multiply the factors of the limit bit by bit, then shift the magnitude right until it is below the limit."""
         limit = Signal(range(self._limits.gradients * ((1 << CONVOLUTION_RATE_BITS) - 1) + 1))
-        shifted, factor = Signal.like(limit), Signal(max(LayerReg.WORDS.bits, CONVOLUTION_RATE_BITS))
+        shifted = Signal.like(limit)
+        factor = Signal(max(LayerReg.WORDS.bits, CONVOLUTION_RATE_BITS))
         left = Signal(MAGNITUDE_BITS)
-        multiplying, found = Signal(), Signal()
+        multiplying = Signal()
+        found = Signal()
         # Registered: the comparison has a long carry chain.
         m.d.sync += found.eq((left < limit) | (self.shift == GRADIENT_SHIFT_MAX))
         with m.If(multiplying):

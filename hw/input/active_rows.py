@@ -250,7 +250,9 @@ class ActiveRows(wiring.Component):
             progress.inputs_ready.eq(~inputs.walking),
             self.busy.eq(traces.busy | inputs.busy),
         ]
-        marks_left, lists_done, sorted_ = Signal(), Signal(), Signal(init=1)
+        marks_left = Signal()
+        lists_done = Signal()
+        sorted_ = Signal(init=1)
         m.d.comb += lists_done.eq(encoder.done & ~traces.busy & ~inputs.busy & ~marks_left)
         m.d.sync += [
             inputs.graded.eq(decode_input(self.run.config.input).graded),
@@ -286,7 +288,9 @@ class ActiveRows(wiring.Component):
         """Scan the maps once all lists are complete, ahead of Learn. Without a scan lists are as they grew."""
         limits, run, layers = self._limits, self.run, self.layers
         depth, readout = run.config.hidden_layers, layers[limits.layers]
-        has_maps, scan, waits = layers[0].kernel != 0, Signal(), Signal()
+        has_maps = layers[0].kernel != 0
+        scan = Signal()
+        waits = Signal()
         for number in range(limits.layers):
             layer, map = layers[number], traces.maps[number]
             last = depth == number + 1

@@ -110,9 +110,11 @@ class EventBuffer(wiring.Component):
         word = data.StructLayout({name: EVENT[name].shape for name in ("address", "value")})
         memory: Memory = Memory(shape=word, depth=2 << self.index_bits, init=[])
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
 
-        filling, oldest = Signal(), Signal()
+        filling = Signal()
+        oldest = Signal()
         closed = Array(Signal(name=f"closed_{half}") for half in range(2))
         counts = Array(Signal(self.index_bits + 1, name=f"count_{half}") for half in range(2))
         samples = Array(Signal(RUN, name=f"sample_{half}", reset_less=True) for half in range(2))
@@ -122,7 +124,8 @@ class EventBuffer(wiring.Component):
             for half in range(2)
         ]
         # Runs that were accepted and not released; from their number follows whether a half is open.
-        runs, next_runs = Signal(2), Signal(2)
+        runs = Signal(2)
+        next_runs = Signal(2)
         is_open = Signal(init=1)
         m.d.comb += next_runs.eq(runs + (self.run.valid & is_open) - self.release)
         m.d.sync += [runs.eq(next_runs), is_open.eq(next_runs != 2), self.queued.eq(next_runs != 0)]
@@ -130,7 +133,10 @@ class EventBuffer(wiring.Component):
         # Inputs of the last cycle.
         taken = record(EVENT, "taken", reset_less=True)
         ended = record(RUN, "ended", reset_less=True)
-        event, mark, end, discard = Signal(), Signal(), Signal(), Signal()
+        event = Signal()
+        mark = Signal()
+        end = Signal()
+        discard = Signal()
         fill = Signal.like(self.counts.count)
         m.d.sync += [
             taken.eq(self.event.p),

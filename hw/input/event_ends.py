@@ -84,8 +84,11 @@ class EventEnds(wiring.Component):
         index, left, unread, bound = (
             Signal(bits, name=name, reset_less=True) for name in ("index", "left", "unread", "bound")
         )
-        count, position = Signal(bits, reset_less=True), Signal.like(self.positions, reset_less=True)
-        read, shown, below = Signal(), Signal(), Signal()
+        count = Signal(bits, reset_less=True)
+        position = Signal.like(self.positions, reset_less=True)
+        read = Signal()
+        shown = Signal()
+        below = Signal()
         fifo = SyncFIFO(width=len(self.events.address) + len(self.events.value), depth=AHEAD)
         m.submodules.ahead = ResetInserter(self.start.valid)(fifo)
         m.d.comb += [

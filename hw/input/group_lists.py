@@ -42,7 +42,8 @@ class GroupLists(wiring.Component):
     layer, parity : In
         List that is read, constant from a ``seek`` to the last spike that is asked for; it must be complete.
     next : In(1), seek : In(1), index : In
-        Ask for a spike: with ``seek`` the first one of group ``index``, else the one after the last.
+        Ask for a spike: with ``seek`` the first one of group ``index``, else the one after the last. After a ``seek``
+        without ``next`` a spike is asked for with ``seek``.
     row, lane : Out
         One cycle after ``next``: entry (`entry_bits`) of the first lane of the group, and the lane, one-hot.
     """
@@ -84,7 +85,8 @@ class GroupLists(wiring.Component):
         word = data.StructLayout({"entry": entry_bits(limits), "spikes": group_lanes(limits)})
         memory: Memory = Memory(shape=word, depth=2 * most, init=[])
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
 
         def address(layer: Value, parity: Value, index: Value) -> Value:
             return Cat(parity, (index + (self.word_base[layer] << exact_log2(groups)))[: len(self.index)])
@@ -104,10 +106,14 @@ class GroupLists(wiring.Component):
         ]
 
         # ``at`` is the group at the memory's output, ``rest`` what is left of the one before it.
-        at, ahead = Signal.like(self.index, reset_less=True), Signal.like(self.index)
-        asked, sought, some = Signal(), Signal(reset_less=True), Signal(reset_less=True)
+        at = Signal.like(self.index, reset_less=True)
+        ahead = Signal.like(self.index)
+        asked = Signal()
+        sought = Signal(reset_less=True)
+        some = Signal(reset_less=True)
         rest, current = record(word, "rest", reset_less=True), record(word, "current")
-        fresh, spike = Signal(), lowest(current.spikes)
+        fresh = Signal()
+        spike = lowest(current.spikes)
         m.d.comb += [
             fresh.eq(sought | ~some),
             ahead.eq(Mux(self.seek, self.index, at + (asked & fresh))),

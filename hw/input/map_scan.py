@@ -101,7 +101,8 @@ class MapScan(wiring.Component):
             ),
             "place",
         )
-        ends, ends_part = Signal(), Signal()
+        ends = Signal()
+        ends_part = Signal()
         position = Signal.like(place.position)
         row_step = Mux(map.by_parts, map.stride << CELL_BITS, map.stride)
         m.d.comb += [
@@ -130,7 +131,8 @@ class MapScan(wiring.Component):
                     place.position.eq(position),
                 ]
             with m.If(ends_part):
-                part_row, part = Signal(row), Signal(CELL_BITS)
+                part_row = Signal(row)
+                part = Signal(CELL_BITS)
                 m.d.comb += [part_row.eq(place.part_row + map.stride), part.eq(place.part + 1)]
                 m.d.sync += [
                     place.row.eq(part_row),

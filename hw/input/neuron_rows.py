@@ -48,7 +48,8 @@ class NeuronRows(wiring.Component):
         m = Module()
         memory: Memory = Memory(shape=len(self.row), depth=self._limits.words, init=[])
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
         m.d.sync += [
             write.addr.eq(self.word_base[self.placed.layer] + self.placed.word),
             write.data.eq(self.placed.entry),

@@ -177,7 +177,8 @@ class PositionEnds(wiring.Component):
         map = Array(self.maps[layer] for layer in range(limits.layers))[counted.layer]
         place = record(data.StructLayout({"position": limits.word_bits, "word": map.words.shape()}), "place")
         # The place is that of the word after this one.
-        position, number = Signal.like(place.position), Signal.like(place.word)
+        position = Signal.like(place.position)
+        number = Signal.like(place.word)
         ends = Signal()
         with m.If(~counted.begins):
             m.d.comb += [before.eq(count), position.eq(place.position), number.eq(place.word)]

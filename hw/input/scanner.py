@@ -187,7 +187,8 @@ class SpikeScanner(wiring.Component):
 
         # Stage 1: a word, its lowest group and the groups after that. What a stage waits for is kept in flip-flops of
         # its own, because it decides about all registers before.
-        word_some, word_more = Signal(), Signal()
+        word_some = Signal()
+        word_more = Signal()
         pick, rest = (Signal(self.groups, name=name, reset_less=True) for name in ("pick", "rest"))
         word_spikes = record(lanes, "word_spikes", reset_less=True)
         word_tags = record(tags, "word_tags", reset_less=True)
@@ -204,7 +205,8 @@ class SpikeScanner(wiring.Component):
         # Marks travel with the last word of a layer: with the word, then with its bits, then with the spike.
         word_mark, group_mark = (record(finished_layout(self.limits), f"{name}_mark") for name in ("word", "group"))
 
-        word_free, head_free = Signal(), Signal()
+        word_free = Signal()
+        head_free = Signal()
         word_entry = self._place_words(m, head, head_valid, word_free) if self.limits.gradients else None
         m.d.comb += [
             # Without groups the word is done with, but its mark must not overtake the one before it.
@@ -284,7 +286,8 @@ class SpikeScanner(wiring.Component):
             data.StructLayout({"position": entry, "word": entry, "part": map.words.shape(), "cell": CELL_BITS}), "place"
         )
         position, word, part, cell = (Signal.like(place[name], name=f"head_{name}") for name, _ in place.shape())
-        here, next_position = Signal(entry, name="word_entry", reset_less=True), Signal(entry)
+        here = Signal(entry, name="word_entry", reset_less=True)
+        next_position = Signal(entry)
         last = part == Array(ends)[head.layer]
         m.d.sync += [
             self.placed.valid.eq(taken & valid),

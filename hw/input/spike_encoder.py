@@ -106,7 +106,8 @@ class SpikeEncoder(wiring.Component):
             m.submodules.steps = steps = SpikeLists(self.limits)
             m.d.comb += [steps.spike.eq(scanner.spike), self.step_counts.eq(steps.counts)]
         connect(m, flipped(self).fired, scanner.fired)
-        taken, busy = Signal(), Signal()
+        taken = Signal()
+        busy = Signal()
         m.d.comb += [
             taken.eq(self.fired.valid & self.fired.ready),
             scanner.maps.eq(self.maps),

@@ -75,7 +75,8 @@ class SpikeLists(wiring.Component):
         width = len(self.index)
         memory: Memory = Memory(shape=len(self.row), depth=2 * self.limits.words * self.limits.lanes, init=[])
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
         m.submodules.counts = counts = ListCounts(self.limits, self.limits.words * self.limits.lanes)
 
         def address(layer: Value, parity: Value, index: Value) -> Value:

@@ -135,17 +135,21 @@ class Traces(wiring.Component):
         m = Module()
         lists: Memory = Memory(shape=self._bits, depth=self._rows, init=[])
         m.submodules.lists = lists
-        list_write, list_read = lists.write_port(), lists.read_port()
+        list_write = lists.write_port()
+        list_read = lists.read_port()
         bases = Array(self.base[n] for n in range(self._layers))
         counts = Array(Signal(self._bits + 1, name=f"count_{n}") for n in range(self._layers))
 
         # A walk asks for a row of a list, or for an entry, each cycle.
         asked = record(self._operation, "asked")
         read, fetched = record(self._operation, "read"), record(self._operation, "fetched")
-        layer, index = Signal(self._layer), Signal(self._bits)
+        layer = Signal(self._layer)
+        index = Signal(self._bits)
         left = Signal(self._bits + 1)
         # The walk itself, and the cycles until its last row is in a list, but for one.
-        walking, begins, settling = Signal(), Signal(), Signal(TRACE_SETTLE - 1)
+        walking = Signal()
+        begins = Signal()
+        settling = Signal(TRACE_SETTLE - 1)
         # After a reset the unit wipes.
         any_walking = Signal(init=1)
         m.d.comb += [
@@ -261,7 +265,8 @@ class Traces(wiring.Component):
         """Read, modify and write an entry for an operation a cycle; whether one is under way."""
         entries: Memory = Memory(shape=ENTRY, depth=self._rows, init=[])
         m.submodules.entries = entries
-        write, read = entries.write_port(), entries.read_port()
+        write = entries.write_port()
+        read = entries.read_port()
         # Stages: 0 operation, 1 reading: old entry at the memory's output, 2 writing, 3 written.
         reading, writing = (record(self._operation, name) for name in ("reading", "writing"))
         written = record(self._operation, "written")
@@ -271,7 +276,8 @@ class Traces(wiring.Component):
         # not written yet, the second is written in the same cycle. So a word that is read while it is written is never
         # used, which the synthesis script relies on. The same is true of the lists: rows are appended behind the place
         # that a walk has read, and others read while nothing is appended.
-        same_1, same_2 = Signal(reset_less=True), Signal(reset_less=True)
+        same_1 = Signal(reset_less=True)
+        same_2 = Signal(reset_less=True)
         present = record(ENTRY, "present")
         aged = Signal(HISTORY_STEPS)
         m.d.sync += [

@@ -96,7 +96,8 @@ class Lanes(LanePorts):
 
     def _shift(self, m: Module, groups: list[LaneGroup]) -> None:
         """Join the groups' shift chains. Its inputs are registered: they come from far away."""
-        shift, end = Signal(), record(SUM, "chain_end", reset_less=True)
+        shift = Signal()
+        end = record(SUM, "chain_end", reset_less=True)
         m.d.sync += [shift.eq(self.shift_chain.shift), end.eq(self.shift_chain.input)]
         inputs = [*(group.shift_chain.output for group in groups[1:]), end]
         for group, input_ in zip(groups, inputs, strict=True):

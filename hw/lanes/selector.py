@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -111,7 +111,8 @@ class TableSums(wiring.Component):
         for step, credit in enumerate(credits, begin):
             with m.If(self.filtered.valid & (self.filtered.step == step)):
                 m.d.sync += credit.eq(self.filtered.credit)
-        lanes, entry = Signal(self._size, name=f"lanes_{n}"), Signal(range(ENTRIES), name=f"next_entry_{n}")
+        lanes = Signal(self._size, name=f"lanes_{n}")
+        entry = Signal(range(ENTRIES), name=f"next_entry_{n}")
         m.d.sync += entry.eq(entry - 1)
         with m.If(self.filtered.valid & (self.filtered.step == begin)):
             m.d.sync += [lanes.eq(1 << self.filtered.lane), entry.eq(ENTRIES - 1)]
@@ -196,14 +197,15 @@ class CreditSelector(wiring.Component):
         for n in range(self._tables):
             table: memory.Memory = memory.Memory(shape=TABLE_SUM, depth=2 * ENTRIES, init=[])
             m.submodules[f"table_{n}"] = table
-            read, write = table.read_port(domain="comb"), table.write_port()
+            read = table.read_port(domain="comb")
+            write = table.write_port()
             steps = self.history[TABLE_STEPS * n :][:TABLE_STEPS]
             chosen = Signal(TABLE_SUM, name=f"chosen_{n}", reset_less=True)
             m.d.comb += [
                 write.addr.eq(Cat(self.write.entry[n], ~half)),
                 write.data.eq(self.write.sum[n]),
                 write.en.eq(self.write.en[n]),
-                read.addr.eq(Cat(steps, Signal(TABLE_STEPS - len(steps)), half)),
+                read.addr.eq(Cat(steps, Const(0, TABLE_STEPS - len(steps)), half)),
             ]
             m.d.sync += chosen.eq(Mux(exists[-1], read.data, 0))
             sums.append(chosen)

@@ -63,7 +63,8 @@ def check_stream(m: Module, name: str, stream: Any) -> None:
 
     def build(m: Module) -> None:
         payload = Value.cast(stream.payload)
-        waits, held = Signal(), Signal(len(payload))
+        waits = Signal()
+        held = Signal(len(payload))
         m.d.sync += [waits.eq(stream.valid & ~stream.ready & ~ResetSignal(allow_reset_less=True)), held.eq(payload)]
         check(m, "valid", ~waits | stream.valid, f"stream {name}: valid fell before ready")
         check(m, "payload", ~waits | (held == payload), f"stream {name}: the payload changed before ready")

@@ -66,10 +66,12 @@ class RowMemory(wiring.Component):
             depth = min(BANK_ROWS, self._rows - index * BANK_ROWS)
             bank: memory.Memory = memory.Memory(shape=self._width, depth=depth, init=[])
             m.submodules[f"bank_{index}"] = bank
-            read, write = bank.read_port(), bank.write_port()
+            read = bank.read_port()
+            write = bank.write_port()
             data = Signal(self._width, name=f"data_{index}", reset_less=True)
             m.submodules[f"copy_{index}"] = copy = Module()
-            read_address, write_address = (Signal.like(port.addr, reset_less=True) for port in (read, write))
+            read_address = Signal.like(read.addr, reset_less=True)
+            write_address = Signal.like(write.addr, reset_less=True)
             write_en = Signal(reset_less=True)
             copy.d.sync += [
                 read_address.eq(self.read_address),
@@ -87,7 +89,8 @@ class RowMemory(wiring.Component):
         selected = Signal(self._width, reset_less=True)
         read_bank = self.read_address >> bank_bits
         for stage in range(READ_LATENCY - 1):
-            before, read_bank = read_bank, Signal.like(read_bank, name=f"read_bank_{stage}", reset_less=True)
+            before = read_bank
+            read_bank = Signal.like(read_bank, name=f"read_bank_{stage}", reset_less=True)
             m.d.sync += read_bank.eq(before)
         m.d.sync += selected.eq(Array(banks)[read_bank])
         m.d.comb += self.read_data.eq(selected)

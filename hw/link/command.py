@@ -57,7 +57,11 @@ class CommandProcessor(wiring.Component):
         frame, store = self.frame.p, self.store
         expected = Signal(8)
         # About the frame that is offered: its place in the order, and whether it was executed before.
-        current, latest, known, is_sync, only_status = Signal(), Signal(), Signal(), Signal(), Signal()
+        current = Signal()
+        latest = Signal()
+        known = Signal()
+        is_sync = Signal()
+        only_status = Signal()
         # A cycle late, both when a RUN was answered and after a RUN was stored.
         unanswered = Signal()
         m.d.sync += [

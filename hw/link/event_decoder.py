@@ -61,7 +61,9 @@ class EventDecoder(wiring.Component):
         bits = EVENT["address"].width
         inputs = Signal(range(self.limits.inputs + 1))
         kind = decode_input(self.kind)
-        frame, spikes, graded = Signal(), Signal(), Signal()
+        frame = Signal()
+        spikes = Signal()
+        graded = Signal()
         # High fan-out, so registered.
         m.d.sync += [
             frame.eq(~kind.events),
@@ -77,7 +79,8 @@ class EventDecoder(wiring.Component):
         address = Signal(bits + 2)
         # The first byte of a pair was taken.
         half = Signal()
-        is_event, is_end = Signal(), Signal()
+        is_event = Signal()
+        is_end = Signal()
         ends = Signal(range(2 + 0xFF - END_STEPS))
         number = byte[:4] + 1
         moved = Signal(bits + 1)
@@ -92,9 +95,15 @@ class EventDecoder(wiring.Component):
         ]
 
         # Second byte, which spikes do not have. With it the event is complete, in registers.
-        complete, free, settle = Signal(), Signal(), Signal()
-        value, nonzero = Signal(8), Signal()
-        is_set, good, room, ends_fit = Signal(), Signal(), Signal(), Signal()
+        complete = Signal()
+        free = Signal()
+        settle = Signal()
+        value = Signal(8)
+        nonzero = Signal()
+        is_set = Signal()
+        good = Signal()
+        room = Signal()
+        ends_fit = Signal()
         count = Signal(range(self.limits.events + 1))
         steps = Signal(range(2 * (1 + 0xFF - END_STEPS)))
         # There were events since the last end of a time step.

@@ -156,7 +156,8 @@ class ResultSender(wiring.Component):
         m.submodules.memory = memory
         m.submodules.queue = queue = SyncFIFO(width=TAG_BITS, depth=REPLAY)
         m.submodules.bytes = to_bytes = WordsToBytes(4)
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
         result, header = self.result, self.reply.header
         connect(m, to_bytes.o, flipped(self).reply.payload)
         last = Signal(data.ArrayLayout(self.index_bits, REPLAY))

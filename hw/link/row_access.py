@@ -166,12 +166,14 @@ class RowCheck(wiring.Component):
         m = Module()
         row_shift = exact_log2(ENTRY_BYTES * self.limits.lanes)
         read, write = (fields(self.operands, command) for command in (Command.READ_MEMORY, Command.WRITE_MEMORY))
-        space, address = Signal.like(read.space), Signal.like(read.address)
+        space = Signal.like(read.space)
+        address = Signal.like(read.address)
         bad_length = Signal()
         bad_space = Signal()
         # An address of one bit more than any row has, so that the sum with ``rows`` does not wrap.
         address_bits = self.limits.address_bits + 1
-        end, beyond = Signal(range(MAX_ROWS + 1)), Signal(address_bits + 2)
+        end = Signal(range(MAX_ROWS + 1))
+        beyond = Signal(address_bits + 2)
         with m.If(self.is_write):
             m.d.sync += [
                 space.eq(write.space),

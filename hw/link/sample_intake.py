@@ -62,15 +62,19 @@ class SampleIntake(wiring.Component):
         run = fields(command.operands, Command.RUN)
         remaining = Signal.like(command.size)
         # Bytes remain to be decoded.
-        empty, decoding = Signal(), Signal()
-        bad_length, bad_label = Signal(), Signal()
+        empty = Signal()
+        decoding = Signal()
+        bad_length = Signal()
+        bad_label = Signal()
         kind = Signal(Reg.INPUT.bits)
         # Inputs with values travel in pairs of bytes.
         pairs, frame = decode_input(kind).values, ~decode_input(kind).events
         # The core has events of this run.
         filled = Signal()
-        status, bad = Signal.like(command.status), Signal()
-        refused, taken = Signal(), Signal()
+        status = Signal.like(command.status)
+        bad = Signal()
+        refused = Signal()
+        taken = Signal()
         wiring.connect(m, decoder.event, wiring.flipped(self).event)
         m.d.comb += [
             decoder.bound.eq(self.register_r_data),

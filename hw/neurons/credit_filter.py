@@ -59,10 +59,12 @@ class CreditFilter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        last, frame = Signal(signed(FILTERED.width), reset_less=True), Signal(reset_less=True)
+        last = Signal(signed(FILTERED.width), reset_less=True)
+        frame = Signal(reset_less=True)
         total = Signal(signed(TOTAL_WIDTH), reset_less=True)
         filtered = Signal(signed(FILTERED.width))
-        half, carry = Signal(signed(FILTERED.width - 1)), Signal()
+        half = Signal(signed(FILTERED.width - 1))
+        carry = Signal()
         m.submodules.saturate = saturate = Saturate(TOTAL_WIDTH, FRAME_CREDIT.width)
         m.d.comb += [
             # Half of the last E rounds toward 0: a negative odd number needs a carry. A bit below the sum holds it, so

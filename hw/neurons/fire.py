@@ -55,7 +55,8 @@ class Fire(wiring.Component):
         u = Signal(signed(MEMBRANE.width), reset_less=True)
         saturated = Signal(reset_less=True)
         # Potential after the leak: difference of two terms, so that one subtraction serves all leaks.
-        whole, part = Signal(signed(MEMBRANE.width)), Signal(signed(MEMBRANE.width - 1))
+        whole = Signal(signed(MEMBRANE.width))
+        part = Signal(signed(MEMBRANE.width - 1))
         decayed = Signal(signed(MEMBRANE.width))
         m.d.comb += whole.eq(self.v)
         with m.Switch(self.leak):
@@ -69,7 +70,8 @@ class Fire(wiring.Component):
         m.d.sync += [u.eq(saturate.o), saturated.eq(saturate.saturated)]
 
         # Both differences at once, so that the magnitude does not take two subtractions.
-        distance, opposite = Signal(signed(MEMBRANE.width + 1)), Signal(signed(MEMBRANE.width + 1))
+        distance = Signal(signed(MEMBRANE.width + 1))
+        opposite = Signal(signed(MEMBRANE.width + 1))
         noisy = Signal(signed(MEMBRANE.width + 2))
         magnitude = Signal(MEMBRANE.width + 1)
         quarters = Signal(MEMBRANE.width + 1 - SURROGATE_SHIFT)

@@ -212,4 +212,7 @@ class NeuronState(wiring.Component):
         """Read and write port of a new memory of ``depth`` values of ``shape``, submodule ``name`` of ``m``."""
         unit: memory.Memory = memory.Memory(shape=shape, depth=depth, init=[])
         m.submodules[name] = unit
-        return unit.read_port(), unit.write_port()
+        # Ports have the names of the variables.
+        read = unit.read_port()
+        write = unit.write_port()
+        return read, write

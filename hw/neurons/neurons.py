@@ -167,7 +167,8 @@ class Neurons(wiring.Component):
         """Ports of builds with convolutions. Codes are read by words that get credits and, after all of them, by the
         filter."""
         connect(m, results.sums, state.sums)
-        shares, asked = Signal(), Signal()
+        shares = Signal()
+        asked = Signal()
         exists = Signal(reset_less=True)
         m.d.sync += [exists.eq(walk.exists), asked.eq(shares), self.shared_saturated.eq(filtered.saturated)]
         m.d.comb += [

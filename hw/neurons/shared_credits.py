@@ -74,7 +74,8 @@ class SharedCredits(wiring.Component):
             *(record(self.command.shape(), f"command_{n}", reset_less=True) for n in range(1, SHARED_CYCLES + 2)),
         ]
         m.d.sync += [after.eq(before) for after, before in zip(commands[1:], commands[:-1], strict=True)]
-        total, surrogate = Signal.like(credit.sum, reset_less=True), Signal.like(credit.surrogate, reset_less=True)
+        total = Signal.like(credit.sum, reset_less=True)
+        surrogate = Signal.like(credit.surrogate, reset_less=True)
         spikes = Signal(3, reset_less=True)
         exists = Signal(reset_less=True)
         # No bit of the two terms is below those that the credit unit leaves out.

@@ -83,7 +83,8 @@ class TimeStep(wiring.Component):
         m.submodules.fire = fire = Fire()
         i, v = (Signal(signed(MEMBRANE.width), name=name, reset_less=True) for name in ("i", "v"))
         # Bit n is that of stage n + 2.
-        negatives, saturated = Signal(3, reset_less=True), Signal(3, reset_less=True)
+        negatives = Signal(3, reset_less=True)
+        saturated = Signal(3, reset_less=True)
         drawn = commands[1].noise & ~commands[1].odd
         fires = is_use(stages[4], AfterWord.FIRE)
         negative = Mux(drawn, self.sum.negative, membrane.negative & ~commands[1].fresh)

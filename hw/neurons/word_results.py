@@ -93,7 +93,8 @@ class WordResults(wiring.Component):
         lane, last = self.stages.at[4], self.stages.at[5]
         fires = lane.command.after_word == AfterWord.FIRE
         negatives = Signal(self._size, reset_less=True)
-        membrane, credit = Signal(), Signal()
+        membrane = Signal()
+        credit = Signal()
         first = lane.lane == 0
         results = self.results
         with m.If(lane.valid):

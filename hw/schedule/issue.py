@@ -94,7 +94,8 @@ class Issue(wiring.Component):
         decoded = decode_input(config.input)
         m.d.sync += [kind.frame.eq(~decoded.events), kind.graded.eq(decoded.graded)]
         # Cycles of an op: ``asked`` when the answers come, ``op`` when they are registered.
-        asked, op = Signal.like(self.op), Signal.like(self.op)
+        asked = Signal.like(self.op)
+        op = Signal.like(self.op)
         m.d.sync += [asked.eq(self.op), op.eq(asked)]
         self._ask(m)
         listed, neuron = self._collect_rows(m, kind.frame)
@@ -106,7 +107,8 @@ class Issue(wiring.Component):
             self.traces.input.eq(listed),
         ]
         # History and trace come a cycle later than the rest of the command.
-        waiting_command, waiting_tag = Signal.like(self.command), Signal.like(self.tag)
+        waiting_command = Signal.like(self.command)
+        waiting_tag = Signal.like(self.tag)
         waiting_traced = record(_TRACED, "waiting_traced", reset_less=True)
         m.d.sync += [waiting_command.eq(command), waiting_tag.eq(tag), waiting_traced.eq(traced)]
         m.d.comb += [self.command.eq(waiting_command), self.tag.eq(waiting_tag)]
@@ -161,7 +163,9 @@ class Issue(wiring.Component):
 
     def _find_row(self, m: Module, asked: data.View, op: data.View, listed: Signal) -> Signal:
         """Row of the op in its word, two cycles after the op; of an active neuron without the row of its word."""
-        row, has_row, lane = Signal(self._limits.row_bits), Signal(reset_less=True), Signal(self._limits.lane_bits)
+        row = Signal(self._limits.row_bits)
+        has_row = Signal(reset_less=True)
+        lane = Signal(self._limits.lane_bits)
         if self._limits.gradients:
             # Encoded and added here, because the memory of the list is slow.
             spike = Signal.like(self.lists.step_lane, reset_less=True)
@@ -181,7 +185,9 @@ class Issue(wiring.Component):
         run, config = self.run, self.run.config
         frame, graded = input_kind.frame, input_kind.graded
         rule = decode_rule(config.rule)
-        zero_order, momentum, noisy = Signal(), Signal(), Signal()
+        zero_order = Signal()
+        momentum = Signal()
+        noisy = Signal()
         m.d.sync += [zero_order.eq(rule.from_loss), momentum.eq(rule.momentum), noisy.eq(rule.noise)]
         learn, feedback = is_learn(op.kind), op.kind == Kind.FEEDBACK
         odd = op.step[0] ^ run.phase
@@ -195,7 +201,8 @@ class Issue(wiring.Component):
         learns_listed = ~frame & (op.kind == Kind.LEARN_INPUT)
         learns_bias = learn & ~learns_frame & op.bias
 
-        command, tag = Signal.like(self.command), Signal.like(self.tag)
+        command = Signal.like(self.command)
+        tag = Signal.like(self.tag)
         traced = record(_TRACED, "traced", reset_less=True)
         difference = self._choose_operand(m, input_kind, asked, op, command, no_class)
         m.d.sync += [
@@ -287,7 +294,8 @@ class Issue(wiring.Component):
             )
         )
         # Which operand it is was found together with the answers.
-        is_spike, is_value = Signal(reset_less=True), Signal(reset_less=True)
+        is_spike = Signal(reset_less=True)
+        is_value = Signal(reset_less=True)
         m.d.sync += [
             asked_loss.eq(self.errors.loss),
             loss.eq(asked_loss),
@@ -324,7 +332,8 @@ class Issue(wiring.Component):
             Signal.like(value, name=name, reset_less=True)
             for name, value in (("found", row), ("base", op.base), ("gradient", op.gradient))
         )
-        is_active, exact = Signal(reset_less=True), Signal.like(row, name="exact_row")
+        is_active = Signal(reset_less=True)
+        exact = Signal.like(row, name="exact_row")
         m.d.sync += [
             found.eq(row),
             base.eq(op.base),

@@ -85,7 +85,8 @@ class PassGate(wiring.Component):
 
         # Stage 1. The counts are complete when the pass may start, and stay.
         spikes, actives, inputs, events = self._count_ops(m, frame)
-        waiting, settled = record(pass_layout(self._limits), "waiting_pass", reset_less=True), Signal()
+        waiting = record(pass_layout(self._limits), "waiting_pass", reset_less=True)
+        settled = Signal()
         local = Signal(reset_less=True)
         # The layer whose local readout teaches those before it.
         teacher = Signal.like(waiting.below, reset_less=True)
@@ -106,7 +107,8 @@ class PassGate(wiring.Component):
         entries_written = progress.feedback_quiet.bit_select(layer, 1)
         may_start = Signal()
         ops = Signal.like(start.ops)
-        events_found, scale_found = Signal(), Signal()
+        events_found = Signal()
+        scale_found = Signal()
         self._prepare(m, waiting, settled, events_found, scale_found)
         with m.Switch(waiting.kind):
             with m.Case(Kind.INPUT):
@@ -162,7 +164,9 @@ class PassGate(wiring.Component):
             m.d.comb += events_found.eq(1)
             return
         # ``asked``: the strobe is out, or was before; ``begun``: its sources are at work, or have finished.
-        asked, begun, free = Signal(), Signal(), Signal()
+        asked = Signal()
+        begun = Signal()
+        free = Signal()
         m.d.sync += free.eq(~(self.running & self.on_inputs))
         finds_events = (waiting.kind == Kind.INPUT) & waiting.windows & self.rows.inputs_ready
         # Gradients that were applied before have been summed up by then.

@@ -62,7 +62,8 @@ class RunReader(wiring.Component):
         m = Module()
         spans, ends, runs = self.spans, self.ends, self.runs
         # Stages: the ends are being read for ``asked``, then the run is at the output.
-        asked, asked_valid = record(spans.p.shape(), "asked", reset_less=True), Signal()
+        asked = record(spans.p.shape(), "asked", reset_less=True)
+        asked_valid = Signal()
         run_free = Signal()
         m.d.comb += [
             run_free.eq(runs.ready | ~runs.valid),

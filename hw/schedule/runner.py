@@ -138,10 +138,16 @@ class PassRunner(wiring.Component):
             record(self._plan, "plan"),
         )
         self._last_class = last_class = Signal.like(self.classes)
-        go, load, last_op, may_go, next_ends_word = Signal(), Signal(), Signal(), Signal(), Signal()
+        go = Signal()
+        load = Signal()
+        last_op = Signal()
+        may_go = Signal()
+        next_ends_word = Signal()
         start, words = self.start, self.words
         m.submodules.walk = walk = BlockWalk()
-        row, ends_word, waits = self.rows.p, Signal(), Signal()
+        row = self.rows.p
+        ends_word = Signal()
+        waits = Signal()
         m.d.comb += [
             self.current.eq(current),
             next_ends_word.eq(Mux(position.ends_word, plan.single, position.index == plan.before_last)),
@@ -185,7 +191,8 @@ class PassRunner(wiring.Component):
 
         Known when the op before it is emitted, because the index goes up by one: the op waits for it.
         """
-        begins, from_zero = Signal(reset_less=True), Signal(reset_less=True)
+        begins = Signal(reset_less=True)
+        from_zero = Signal(reset_less=True)
         ends = [self.part_ends[part] for part in range(CELL - 1)]
         before = [Signal.like(index, name=f"before_part_{part}", reset_less=True) for part in range(1, CELL)]
         m.d.sync += [
@@ -246,7 +253,8 @@ class PassRunner(wiring.Component):
                 position.last_word.eq(position.word == plan.words_before_last),
             ]
         # The positions of a convolution share their weights.
-        restarts, next_begin = current.windows & walk.ends_position, Signal.like(position.begin)
+        restarts = current.windows & walk.ends_position
+        next_begin = Signal.like(position.begin)
         m.d.comb += next_begin.eq(Mux(restarts, current.settings.weight_base, position.begin + plan.stride))
         with m.If(ends_word):
             m.d.sync += [position.base.eq(next_begin), position.begin.eq(next_begin)]
@@ -274,7 +282,9 @@ class PassRunner(wiring.Component):
             with m.Case(Kind.APPLY):
                 m.d.comb += waiting_words.eq(waiting.settings.words)
         waiting_local = waiting.settings.local_shift != 0
-        entries, first_base, sums = Signal.like(plan.entries), Signal.like(position.base), Signal()
+        entries = Signal.like(plan.entries)
+        first_base = Signal.like(position.base)
+        sums = Signal()
         m.d.comb += entries.eq(
             self.classes + Mux(waiting_local, self.classes, 0) + Mux(waiting.intermediate, self.classes, 0)
         )

@@ -203,11 +203,15 @@ class Schedule(wiring.Component):
         limits = self._limits
         readout_layer, last_slot = limits.layers, slots(limits) - 1
         depth, steps = self.config.hidden_layers, self.config.steps
-        frozen, frame, feedback, train = Signal(), Signal(), Signal(), Signal()
+        frozen = Signal()
+        frame = Signal()
+        feedback = Signal()
+        train = Signal()
         macro = Signal(macro_steps(limits))
         slot = Signal(range(last_slot + 1))
         free = Signal()
-        found, next_pass = Signal(), record(pass_layout(limits), "next_pass", reset_less=True)
+        found = Signal()
+        next_pass = record(pass_layout(limits), "next_pass", reset_less=True)
         m.d.comb += [
             frozen.eq(~decode_rule(self.config.rule).learns_hidden),
             frame.eq(~decode_input(self.config.input).events),
@@ -235,11 +239,15 @@ class Schedule(wiring.Component):
         ]
 
         # The last macro step, known long before the slot that needs it.
-        last_macro, is_last_macro = Signal.like(macro), Signal()
+        last_macro = Signal.like(macro)
+        is_last_macro = Signal()
         m.d.sync += [last_macro.eq(steps + depth - ~train), is_last_macro.eq(macro == last_macro)]
-        learning, learns_readout = Signal(range(readout_layer + 1)), Signal()
+        learning = Signal(range(readout_layer + 1))
+        learns_readout = Signal()
         # A convolution whose gradients complete a batch has a second pass.
-        full, applies, applying = Signal(), Signal(), Signal()
+        full = Signal()
+        applies = Signal()
+        applying = Signal()
         if limits.gradients:
             is_map = Array(self.layers[n].kernel != 0 for n in range(readout_layer))
             m.d.sync += full.eq(batch_full(self.config))

@@ -50,10 +50,15 @@ class WindowRows(wiring.Component):
         m = Module()
         runs, row = self.runs, self.rows.p
         # ``run`` begins with the next entry; only one with an entry, or before the bias, gives a row.
-        run, valid = record(runs.p.shape(), "run", reset_less=True), Signal()
-        first, begins = Signal(init=1), Signal(reset_less=True)
+        run = record(runs.p.shape(), "run", reset_less=True)
+        valid = Signal()
+        first = Signal(init=1)
+        begins = Signal(reset_less=True)
         # ``some``: the run has entries; ``single``: one. Registers, because much waits for them.
-        some, single, taken, done = Signal(reset_less=True), Signal(reset_less=True), Signal(), Signal()
+        some = Signal(reset_less=True)
+        single = Signal(reset_less=True)
+        taken = Signal()
+        done = Signal()
         m.d.comb += [
             taken.eq(self.rows.valid & self.rows.ready),
             self.rows.valid.eq(valid & (some | run.last)),

@@ -95,7 +95,10 @@ class WindowWalk(wiring.Component):
         layer, place = record(walk_layout(), "held"), record(self._place, "place")
         strides = record(self._strides, "strides", reset_less=True)
         # ``load``: the next window starts. There is none after the last position.
-        load, last_word, last_position, more = Signal(), Signal(), Signal(), Signal()
+        load = Signal()
+        last_word = Signal()
+        last_position = Signal()
+        more = Signal()
         bit = Signal(range(_PREPARE_CYCLES))
         pad = layer.kernel >> 1
         m.d.comb += load.eq(more & (~self.span.valid | (self.span.ready & self.span.p.last)))
@@ -188,8 +191,11 @@ class WindowWalk(wiring.Component):
         """First span of the next window, or the one below the span that was taken."""
         span, pad = self.span.p, layer.kernel >> 1
         x, y = place.x, place.y
-        left, right = Signal.like(span.begin), Signal.like(span.end)
-        above, below, rows_left = Signal(2), Signal(2), Signal(3)
+        left = Signal.like(span.begin)
+        right = Signal.like(span.end)
+        above = Signal(2)
+        below = Signal(2)
+        rows_left = Signal(3)
         # Whether the window is the last one: ``final`` is that and ``last``.
         ends = Signal()
         m.d.comb += [

@@ -65,7 +65,9 @@ class WordGate(wiring.Component):
         m = Module()
         op, words, fill = self.op, self.words, self.fill
         # The lanes take the word's tables TABLES_TAKEN cycles after this; the filler starts on the next one meanwhile.
-        loads, loaded, ready = Signal(), Signal(), Signal()
+        loads = Signal()
+        loaded = Signal()
+        ready = Signal()
         m.d.comb += loads.eq(op.valid & op.first & words.learns)
         m.d.sync += [loaded.eq(loads), ready.eq(fill.filled & ~loads & ~loaded)]
         m.d.comb += [words.ready.eq(ready), fill.loaded.eq(loaded)]
@@ -73,7 +75,8 @@ class WordGate(wiring.Component):
         self._free_chain(m)
 
         learn_waits = self.waiting & is_learn(self.next_pass.kind)
-        complete, was_complete = Signal(), Signal()
+        complete = Signal()
+        was_complete = Signal()
         m.d.sync += was_complete.eq(complete)
         m.d.comb += [
             # In the cycle of start the count is still that of the run before.

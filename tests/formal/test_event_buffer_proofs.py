@@ -60,11 +60,8 @@ def event_buffer(unit: EventBuffer) -> Proof:
     with m.If(watching & (half == fill) & discards):
         m.d.sync += watching.eq(0)
 
-    # Names that the unit gives in one assignment do not reach the signals.
-    names = ("runs", "event", "mark", "end", "discard", "filling", "oldest")
-    keys = ("$signal", *(f"$signal#{n}" for n in range(2, 8)))
-    own = {name: inside[key] for name, key in zip(names, keys, strict=True)}
-    write_en, write_half = inside["$signature__en"], inside["$signature__addr"][-1]
+    own = {name: inside[name] for name in ("runs", "event", "mark", "end", "discard", "filling", "oldest")}
+    write_en, write_half = inside["write__en"], inside["write__addr"][-1]
     writes = own["event"] | own["mark"] | own["discard"]
     closed = [inside[f"closed_{h}"] for h in range(2)]
     valid = unit.sample_valid

@@ -40,7 +40,7 @@ def spike_lists(unit: SpikeLists) -> Proof:
     proof.claim("entry", ~proof.before(reads) | (unit.row == proof.before(entry)))
 
     address = Cat(parity, index, layer)
-    write = {name: proof.inside[f"$signature__{name}"] for name in ("addr", "data", "en")}
+    write = {name: proof.inside[f"write__{name}"] for name in ("addr", "data", "en")}
     stored = proof.memory("memory", address) == entry
     proof.lemma("stored", (index >= count) | stored | (write["en"] & (write["addr"] == address)))
     proof.lemma("writing", (index >= count) | ~write["en"] | (write["addr"] != address) | (write["data"] == entry))

@@ -100,8 +100,7 @@ def processor(unit: CommandProcessor) -> Proof:
     proof.lemma("expected", inside["expected"] == expected)
     state = {name: proof.state("fsm_state", name) for name in STATES}
     step = {name: proof.state("dispatcher.fsm_state", name) for name in ("WAIT", "LOAD", "START", "EXECUTE")}
-    # Names that the unit gives in one assignment do not reach the signals.
-    current, is_sync = inside["$signal"], inside["$signal#4"]
+    current, is_sync = inside["current"], inside["is_sync"]
     before = state["RECEIVE"] | state["LOOK_UP"] | state["ORDER"] | state["HOLD"]
     chosen, done = inside["dispatcher.chosen"], inside["dispatcher.done"]
     order = (frame.code == Command.SYNC) | (begun & ((frame.seq == expected) | ~is_run))
@@ -137,7 +136,7 @@ def processor(unit: CommandProcessor) -> Proof:
     proof.lemma("refused", ~(after & frame.good & begun & is_run) | ran | (frame.seq != expected))
     proof.lemma("free", ~state["EXECUTE"] | ~store.unanswered)
     looked_up = state["ORDER"] | state["HOLD"]
-    known, only_status = inside["$signal#3"], inside["$signal#5"]
+    known, only_status = inside["known"], inside["only_status"]
     proof.lemma("known", ~looked_up | (known == (store.known & (store.found.code == frame.code))))
     answers_status = (store.found.status != Status.OK) | (frame.code == Command.EVENTS)
     proof.lemma("only_status", ~looked_up | (only_status == answers_status))

@@ -35,7 +35,7 @@ def test_names_are_plain_and_have_sources(texts: dict[str, str]) -> None:
     for text in texts.values():
         # Only names that are keywords need a backslash.
         assert {name[1:] for name in re.findall(r"\\\S+", text)} <= {
-            *("begin", "byte", "config", "end", "integer", "local", "new", "release", "wait")
+            *("begin", "byte", "config", "end", "event", "integer", "local", "new", "release", "wait")
         }
         sources = re.findall(r'\(\* src = "(.*)" \*\)', text)
         assert len(sources) > 5000
@@ -43,6 +43,10 @@ def test_names_are_plain_and_have_sources(texts: dict[str, str]) -> None:
         names = re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);$", text, re.MULTILINE)
         unnamed = [name for name in names if re.fullmatch(r"port(_\d+)?", name)]
         assert len(unnamed) < 0.01 * len(names)
+        # What Amaranth calls a signal for which it finds no name.
+        inner = re.findall(r"^  (?:wire|reg) (?:signed )?(?:\[\d+:0\] )?(\w+)", text, re.MULTILINE)
+        assert len(inner) > 5000
+        assert not [name for name in inner if re.fullmatch(r"(signal|like|signature__\w+)(_\d+)?", name)]
     runner = texts["core"].partition("\nmodule opzo_core__engine__sequencer__runner (")[2].partition("endmodule")[0]
     assert re.search(r'src = "opzo/hw/schedule/runner.py:\d+" \*\)\n(.*\n)?  reg running = ', runner)
     assert "  opzo_core__engine engine (" in texts["core"]
