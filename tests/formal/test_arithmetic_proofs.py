@@ -17,14 +17,17 @@ from opzo.hw.lib.multiplier import Multiplier
 from opzo.hw.lib.primitives import Primitives
 from opzo.hw.lib.saturate import Saturate
 from opzo.hw.neurons.credit import Credit
+from opzo.hw.neurons.credit_filter import CreditFilter
 from opzo.hw.neurons.fire import Fire
 from opzo.hw.timing import STEP_CYCLES, UPDATE_CYCLES
 from opzo.spec.formats import (
     CREDIT,
     DELTA_SHIFT,
     DRAW_BITS,
+    FILTERED,
     FRAME_CREDIT,
     GRADIENT_STEP,
+    HISTORY_STEPS,
     INPUT_BITS,
     LFSR_BITS,
     LFSR_TAPS,
@@ -220,6 +223,41 @@ def test_credits_round_half_up_and_saturate() -> None:
     proof.reached(4)
 
 
+def credit_filter(unit: CreditFilter) -> Proof:
+    """Credits come in any cycles, at most as many of a neuron as a run has time steps."""
+    proof = Proof(unit)
+    m, top = proof.m, 1 << (CREDIT.width - 1)
+    steps = Signal(range(HISTORY_STEPS + 1), name="model_steps")
+    filtered = Signal(signed(FILTERED.width + 2), name="model_filtered")
+    total = Signal(signed(FILTERED.width + 8), name="model_total")
+    frame = Signal(name="model_frame")
+    proof.assume("steps", ~unit.en | unit.first | ((steps != 0) & (steps < HISTORY_STEPS)))
+    # The half rounds toward 0.
+    now = unit.credit + Mux(unit.first, 0, (filtered + (filtered < 0)) >> 1)
+    with m.If(unit.en):
+        m.d.sync += [
+            steps.eq(Mux(unit.first, 0, steps) + 1),
+            filtered.eq(now),
+            total.eq(Mux(unit.first, 0, total) + now),
+            frame.eq(unit.frame),
+        ]
+    proof.claim("filtered", (steps == 0) | (unit.filtered == filtered))
+    factor = Mux(frame, clipped(total, FRAME_CREDIT.width), filtered)
+    proof.claim("factor", (steps == 0) | (unit.factor == factor))
+    proof.lemma("bounds", (filtered > -2 * top) & (filtered < 2 * top))
+    proof.lemma("sum", (total >= -2 * top * steps) & (total <= 2 * top * steps))
+    proof.lemma("registers", (steps == 0) | ((proof.inside["total"] == total) & (proof.inside["frame"] == frame)))
+    proof.cover("saturates", (steps == HISTORY_STEPS) & frame & (unit.factor < 0) & (unit.factor != total))
+    return proof
+
+
+def test_credits_are_filtered_as_the_formula_says() -> None:
+    """Unbounded, by induction over 2 cycles: the next result depends on the registers and the inputs."""
+    proof = credit_filter(CreditFilter())
+    proof.induction(2)
+    proof.reached(12)
+
+
 def lfsr(unit: LaneLFSR) -> Proof:
     proof = Proof(unit)
     stepped = proof.before(unit.state)
@@ -249,6 +287,7 @@ ORIGINALS = {
     "row_update": ("opzo.hw.lanes.update", lambda unit: row_update(unit.RowUpdate(LIMITS), LIMITS), UPDATE_CYCLES + 1),
     "fire": ("opzo.hw.neurons.fire", lambda unit: fire(unit.Fire()), 3),
     "credit": ("opzo.hw.neurons.credit", lambda unit: credit(unit.Credit()), 4),
+    "credit_filter": ("opzo.hw.neurons.credit_filter", lambda unit: credit_filter(unit.CreditFilter()), 4),
     "lfsr": ("opzo.hw.lib.lfsr", lambda unit: lfsr(unit.LaneLFSR()), 4),
 }
 
@@ -263,6 +302,8 @@ ORIGINALS = {
         ("fire", "(noisy >= 0)", "(noisy > 0)", "spike"),
         ("fire", "Mux(self.to_zero, 0, distance)", "Mux(self.to_zero, 0, u)", "v"),
         ("credit", "(shifted + 1) >> 1", "shifted >> 1", "credit"),
+        ("credit_filter", "~self.first & last[0] & last[-1]", "~self.first & last[0]", "filtered"),
+        ("credit_filter", "Mux(self.first, 0, total)", "total", "factor"),
         ("lfsr", "Cat(high, fresh)", "Cat(high, fresh.rotate_left(1))", "jump"),
     ],
 )
