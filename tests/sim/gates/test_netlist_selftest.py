@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from opzo.host.cli.main import main
@@ -29,3 +30,35 @@ def test_netlist_passes_the_self_test(built, part, capsys):
     assert (code, report["not_done"]) == (0, [])
     (identity,) = (step for step in report["steps"] if step["name"] == "identity")
     assert identity["details"]["clock_khz"] == 48_000
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory):
+    """Data set of four kinds of images for each network: a bright row."""
+    shapes = {"dense": (4, 4), "convolutional": (6, 4)}
+    rng, labels, paths = np.random.default_rng(0), np.arange(60) % 4, {}
+    for name, (height, width) in shapes.items():
+        rows = np.kron(np.eye(height)[:4], np.ones((1, width)))[labels]
+        pixels = np.clip(rows * 200 + rng.integers(0, 55, rows.shape), 0, 255).astype(np.uint8)
+        images = pixels.reshape(-1, height, width)
+        paths[name] = tmp_path_factory.mktemp("bars") / f"{name}.npz"
+        np.savez(paths[name], x_train=images[:40], y_train=labels[:40], x_test=images[40:], y_test=labels[40:])
+    return paths
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["", "routed"])
+def test_netlist_trains_like_the_compiled_model(built, part, bars, tmp_path):
+    """Weights, feedback entries, random states and counters of the checkpoints are equal."""
+    checkpoints = []
+    for number, device in enumerate((f"netlist:{built / part}", "fast")):
+        out = tmp_path / str(number)
+        options = ["--lanes", "4", "--epochs", "1", "--device", device, "--data", str(bars[built.name])]
+        assert main(["train", *NETWORKS[built.name], *options, "--out", str(out), "--json"]) == 0
+        with np.load(out / "checkpoint.npz") as file:
+            checkpoints.append({name: file[name] for name in file.files if name != "settings"})
+    on_netlist, on_model = checkpoints
+    assert on_netlist.keys() == on_model.keys()
+    assert on_netlist["samples"] == 40
+    for name, value in on_model.items():
+        np.testing.assert_array_equal(on_netlist[name], value, name)
