@@ -6,12 +6,13 @@ import pickle
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
 from fuzzing.mutated import damaged
 from fuzzing.reader import Read, Reader
 from fuzzing.structured import either, in_npz, in_zip
-
 from opzo.host.data.data_sets import load_data
 from opzo.host.data.events.dense import dense_events
 from opzo.host.data.events.event_files import load_events, save_events
@@ -32,7 +33,7 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def _saved(**arrays: object) -> bytes:
+def _saved(**arrays: Any) -> bytes:
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()

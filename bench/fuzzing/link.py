@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fuzzing.mutated import damaged
 from fuzzing.reader import Read, Reader
 from fuzzing.structured import either, in_frames
-
 from opzo.host.driver.device import Device
 from opzo.host.driver.link import Link
 from opzo.host.driver.sample import Sample
@@ -125,8 +125,8 @@ def _session(work: Any) -> Any:
     def prepare(folder: Path) -> Good:
         # A session begins with a number at random, and its replies have it. Each session has another nonce.
         nonces = count()
-        secrets.randbelow = lambda most: 0
-        secrets.randbits = lambda bits: next(nonces)
+        secrets.randbelow = lambda exclusive_upper_bound: 0
+        secrets.randbits = lambda k: next(nonces)
         recorded = Recorded(golden(LIMITS))
         if work is _training:
             device = _device(recorded)

@@ -9,11 +9,11 @@ from pathlib import Path
 import nir
 import numpy as np
 import torch
+
 from fuzzing.mutated import damaged
 from fuzzing.reader import Read, Reader
 from fuzzing.recordings import in_hdf5
 from fuzzing.structured import either, in_zip
-
 from opzo.host.cli.main import main
 from opzo.reference.runs.results import ReferenceResult
 from opzo.reference.runs.run import ReferenceRun
@@ -23,7 +23,7 @@ from opzo.spec.errors import OpzoError
 Good = tuple[Sequence[bytes], Read]
 TENSORS: tuple[Callable[[torch.Tensor], object], ...] = (
     *(torch.Tensor.double, torch.Tensor.half, torch.Tensor.bfloat16, torch.Tensor.int, torch.Tensor.bool),
-    *(torch.Tensor.cfloat, torch.Tensor.to_sparse, torch.Tensor.t, torch.Tensor.flatten, torch.Tensor.numpy),
+    *(lambda t: t.to(torch.cfloat), torch.Tensor.to_sparse, torch.Tensor.t, torch.Tensor.flatten, torch.Tensor.numpy),
     *(lambda t: t[:0], lambda t: t[0], lambda t: t[..., None], lambda t: t.expand(1 << 20, *t.shape), lambda t: t / 0),
     *(lambda t: t * 1e30, lambda t: t * -torch.inf, lambda t: t.to("meta"), lambda t: {"x": t}, lambda t: [t]),
     *(torch.nn.Parameter, lambda t: t.shape, lambda t: "x", lambda t: None, lambda t: 1 << 70, lambda t: t[:, :1]),

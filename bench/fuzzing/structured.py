@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from fuzzing.mutated import Change, damaged
 
+from fuzzing.mutated import Change, damaged
 from opzo.spec.commands import NAK
 from opzo.spec.frames import Frame, Unescape
 
@@ -126,7 +126,7 @@ def changed_array(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             case 1:
                 return array.reshape(-1)[:0] if rng.random() < 0.5 else array[..., None]
             case 2:
-                return array.reshape(-1)[int(rng.integers(max(1, array.size)))]
+                return np.asarray(array.reshape(-1)[int(rng.integers(max(1, array.size)))])
             case 3:
                 return np.concatenate([array, array]) if array.ndim else np.full((2,), array)
             case 4:

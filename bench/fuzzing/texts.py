@@ -9,7 +9,6 @@ from pathlib import Path
 from fuzzing.mutated import damaged
 from fuzzing.reader import Read, Reader
 from fuzzing.structured import either, in_json, in_lines, in_words
-
 from opzo.host.data.data_sets import load_data
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import Tally
@@ -52,7 +51,7 @@ def _config(folder: Path) -> Good:
 def _sweep(folder: Path) -> Good:
     path = folder / "a.toml"
     # The data are the same for all inputs.
-    sweep.load_data = lru_cache(load_data)
+    sweep.load_data = lru_cache(load_data)  # type: ignore[attr-defined]
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
