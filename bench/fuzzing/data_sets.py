@@ -163,13 +163,13 @@ def _cifar(folder: Path, *, binary: bool) -> Good:
 
 
 READERS = (
-    Reader("npz", _npz, 12_000, ZIPPED),
-    Reader("unlabelled", _unlabelled, 12_000, ZIPPED),
-    Reader("event-file", _event_file, 12_000, ZIPPED),
-    Reader("checkpoint", _checkpoint, 8_000, ZIPPED),
-    Reader("idx", lambda folder: _idx(folder, labels=False, packed=False), 15_000),
-    Reader("idx-labels", lambda folder: _idx(folder, labels=True, packed=False), 10_000),
-    Reader("idx-gz", lambda folder: _idx(folder, labels=False, packed=True), 10_000),
-    Reader("cifar-pickle", lambda folder: _cifar(folder, binary=False), 12_000),
-    Reader("cifar-binary", lambda folder: _cifar(folder, binary=True), 12_000),
+    Reader("npz", _npz, 8_000, ZIPPED),
+    Reader("unlabelled", _unlabelled, 8_000, ZIPPED),
+    Reader("event-file", _event_file, 8_000, ZIPPED),
+    Reader("checkpoint", _checkpoint, 5_000, ZIPPED),
+    Reader("idx", lambda folder: _idx(folder, labels=False, packed=False), 12_000),
+    Reader("idx-labels", lambda folder: _idx(folder, labels=True, packed=False), 8_000),
+    Reader("idx-gz", lambda folder: _idx(folder, labels=False, packed=True), 8_000),
+    Reader("cifar-pickle", lambda folder: _cifar(folder, binary=False), 8_000),
+    Reader("cifar-binary", lambda folder: _cifar(folder, binary=True), 8_000),
 )

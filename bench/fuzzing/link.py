@@ -175,7 +175,7 @@ def _frames(folder: Path) -> Good:
 
     def read(content: bytes) -> None:
         bodies = Unescape().feed(content)
-        size = 1 + len(content) % 7
+        size = 1 + len(content) % 64
         unescape = Unescape()
         pieces = [body for at in range(0, len(content), size) for body in unescape.feed(content[at : at + size])]
         if pieces != bodies:
@@ -220,11 +220,11 @@ def _records(folder: Path) -> Good:
 
 FRAMES = either(damaged, in_frames, in_frames)
 READERS = (
-    Reader("memories", _session(_memories), 50_000, FRAMES),
+    Reader("memories", _session(_memories), 40_000, FRAMES),
     Reader("training", _session(_training), 60_000, FRAMES),
-    Reader("self-test", _self_test, 10_000, FRAMES),
+    Reader("self-test", _self_test, 5_000, FRAMES),
     Reader("identity", _identity, 120_000),
-    Reader("frames", _frames, 220_000, FRAMES),
+    Reader("frames", _frames, 338_000, FRAMES),
     Reader("event-codes", _events, 150_000),
-    Reader("live-records", _records, 50_000),
+    Reader("live-records", _records, 40_000),
 )

@@ -116,9 +116,9 @@ def _reference(folder: Path) -> Good:
 
 torch.set_num_threads(1)
 READERS = (
-    Reader("state-dict", lambda folder: _state_dict(folder, old=False), 1_500, either(damaged, in_zip, in_tensors)),
-    Reader("old-state-dict", lambda folder: _state_dict(folder, old=True), 800, guided=False),
-    Reader("convolution", _convolution, 800, either(in_zip, in_tensors), guided=False),
-    Reader("nir", _nir, 800, either(damaged, in_hdf5), guided=False),
-    Reader("reference", _reference, 200, either(damaged, in_zip), guided=False),
+    Reader("state-dict", lambda folder: _state_dict(folder, old=False), 800, either(damaged, in_zip, in_tensors)),
+    Reader("old-state-dict", lambda folder: _state_dict(folder, old=True), 400, guided=False),
+    Reader("convolution", _convolution, 400, either(in_zip, in_tensors), guided=False),
+    Reader("nir", _nir, 300, either(damaged, in_hdf5), guided=False),
+    Reader("reference", _reference, 100, either(damaged, in_zip), guided=False),
 )

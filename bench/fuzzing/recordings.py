@@ -188,16 +188,16 @@ GESTURES = (b"class,startTime_usec,endTime_usec\n1,5,9\n11,10,20\n",)
 TEXT: Change = either(damaged, in_words, in_words)
 FILES: Change = either(damaged, in_hdf5)
 READERS = (
-    Reader("aedat3", _good("a.aedat", aedat3()), 15_000),
-    Reader("aedat4", _good("a.aedat4", aedat4()), 15_000),
-    Reader("evt2", _good("a.raw", evt2()), 15_000, either(damaged, damaged, in_words)),
-    Reader("evt3", _good("a.raw", evt3()), 15_000, either(damaged, damaged, in_words)),
-    Reader("dat", _good("a.dat", dat(2), dat(1)), 15_000, either(damaged, damaged, in_words)),
-    Reader("nmnist", _good("a.bin", nmnist()), 15_000),
-    Reader("hdf5", _hdf5(hdf5), 1_400, FILES, guided=False),
-    Reader("hdf5-packed", _hdf5(hdf5, chunks=(2,), compression="gzip", shuffle=True), 800, guided=False),
-    Reader("hdf5-table", _hdf5(hdf5_table), 1_000, FILES, guided=False),
-    Reader("gesture-array", _good("a.npy", _array(), read=_read_gesture_copy), 8_000, either(damaged, _in_array)),
-    Reader("gesture-labels", _good("a_labels.csv", *GESTURES, read=read_gestures), 8_000, TEXT),
-    Reader("list", _list, 6_000, TEXT),
+    Reader("aedat3", _good("a.aedat", aedat3()), 10_000),
+    Reader("aedat4", _good("a.aedat4", aedat4()), 12_000),
+    Reader("evt2", _good("a.raw", evt2()), 10_000, either(damaged, damaged, in_words)),
+    Reader("evt3", _good("a.raw", evt3()), 10_000, either(damaged, damaged, in_words)),
+    Reader("dat", _good("a.dat", dat(2), dat(1)), 10_000, either(damaged, damaged, in_words)),
+    Reader("nmnist", _good("a.bin", nmnist()), 8_000),
+    Reader("hdf5", _hdf5(hdf5), 800, FILES, guided=False),
+    Reader("hdf5-packed", _hdf5(hdf5, chunks=(2,), compression="gzip", shuffle=True), 400, guided=False),
+    Reader("hdf5-table", _hdf5(hdf5_table), 500, FILES, guided=False),
+    Reader("gesture-array", _good("a.npy", _array(), read=_read_gesture_copy), 5_000, either(damaged, _in_array)),
+    Reader("gesture-labels", _good("a_labels.csv", *GESTURES, read=read_gestures), 5_000, TEXT),
+    Reader("list", _list, 4_000, TEXT),
 )

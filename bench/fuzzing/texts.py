@@ -109,7 +109,7 @@ def _figures(folder: Path) -> Good:
         planned.differences()
         found = planned.figures()
         rows = sweep.table([(planned, found or figures), (planned, figures)])
-        sweep.write_csv(folder / "a.csv", rows)
+        encoded(csv_text(rows))
         sweep.groups(rows, ["rate"])
 
     return [json.dumps(figures).encode()], read
@@ -221,15 +221,15 @@ def _request(folder: Path) -> Good:
 
 
 READERS = (
-    Reader("config", _config, 20_000, TEXT),
-    Reader("sweep", _sweep, 10_000, TEXT),
+    Reader("config", _config, 12_000, TEXT),
+    Reader("sweep", _sweep, 6_000, TEXT),
     Reader("metrics", lambda folder: _metrics(folder, draw=False), 8_000, LINES),
     Reader("report", lambda folder: _metrics(folder, draw=True), 400, LINES, guided=False),
-    Reader("figures", _figures, 10_000, JSON),
-    Reader("manifest", _manifest, 15_000, JSON),
-    Reader("netlist", lambda folder: _build_folder(folder, NETLISTS[False], plain=True), 20_000, JSON),
-    Reader("netlist-gz", lambda folder: _build_folder(folder, NETLISTS[False]), 10_000),
-    Reader("build", lambda folder: _build_folder(folder, CONFIGURATION), 15_000, JSON),
-    Reader("constraints", lambda folder: _build_folder(folder, CONSTRAINTS), 8_000, TEXT),
-    Reader("live-request", _request, 20_000, JSON),
+    Reader("figures", _figures, 4_000, JSON),
+    Reader("manifest", _manifest, 12_000, JSON),
+    Reader("netlist", lambda folder: _build_folder(folder, NETLISTS[False], plain=True), 15_000, JSON),
+    Reader("netlist-gz", lambda folder: _build_folder(folder, NETLISTS[False]), 8_000),
+    Reader("build", lambda folder: _build_folder(folder, CONFIGURATION), 10_000, JSON),
+    Reader("constraints", lambda folder: _build_folder(folder, CONSTRAINTS), 6_000, TEXT),
+    Reader("live-request", _request, 15_000, JSON),
 )
