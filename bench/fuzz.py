@@ -156,21 +156,23 @@ def work(job: Job, seconds: float) -> tuple[str, str] | None:
 
 def _watch(process: subprocess.Popen[bytes], path: Path, seconds: float) -> str:
     """Wait for a worker; "start" or "input" if it does not come to an end of that, and is ended."""
-    begin = time.monotonic()
+    begin, late = time.monotonic(), 0
     while True:
         try:
             process.wait(POLL)
             return ""
         except subprocess.TimeoutExpired:
             started = State(path).started if path.exists() else 0.0
-            if time.monotonic() > (started + seconds if started else begin + START_SECONDS):
-                # faulthandler tells of the place.
-                process.send_signal(signal.SIGABRT)
-                try:
-                    process.wait(START_SECONDS / 10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                return "input" if started else "start"
+        # The worker may be writing its state at this moment, but not twice in a row.
+        late = late + 1 if time.monotonic() > (started + seconds if started else begin + START_SECONDS) else 0
+        if late > 1:
+            # faulthandler tells of the place.
+            process.send_signal(signal.SIGABRT)
+            try:
+                process.wait(START_SECONDS / 10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            return "input" if started else "start"
 
 
 def chosen(names: Sequence[str]) -> Iterator[tuple[str, Reader]]:
