@@ -23,8 +23,8 @@ NETLISTS = {False: "opzo.json.gz", True: "opzo.routed.json.gz"}
 """Netlists as yosys and nextpnr write them, by whether they are routed."""
 OSCILLATOR_MAX, BAUD_MAX = 1000, 100_000_000
 """MHz, and bits a second."""
-JSON_MEMORY = 16
-"""Bytes of memory for each byte of JSON at most."""
+JSON_MEMORY = 10
+"""Bytes of memory for each byte of JSON, with a margin: netlists of the tools need five."""
 _SITE = re.compile(r"\w+")
 _LOCATE = re.compile(r'^\s*LOCATE\s+COMP\s+"([^"]+)"\s+SITE\s+"([^"]+)"', re.MULTILINE)
 
