@@ -7,10 +7,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
 from fuzzing.mutated import Change, damaged
 from fuzzing.reader import Read, Reader
 from fuzzing.structured import changed_array, either, in_words
-
 from opzo.host.data.events.binning import Binning
 from opzo.host.data.events.gesture import read_gestures
 from opzo.host.data.events.recorded_data_sets import _read_gesture_copy

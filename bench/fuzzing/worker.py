@@ -22,6 +22,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+
 from fuzzing.reader import FindingError, Reader, judge
 
 GIB = 1 << 30
