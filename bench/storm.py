@@ -14,13 +14,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from storms import kills, links
+from storms import day, kills, links, power
 
 from opzo.spec.errors import OpzoError
 
 PARTS: dict[str, tuple[Callable[[int, int], tuple[list[dict[str, Any]], bool]], int]] = {
     "link": (links.run, 1_000_000),
     "kills": (kills.run, 200),
+    "power": (power.run, 200),
+    "day": (day.run, 1_000_000),
 }
 """Each part, and how much it does unless --count says otherwise."""
 

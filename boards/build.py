@@ -25,7 +25,10 @@ from opzo.hw.lib.uart import LEAST_CYCLES
 from opzo.spec.errors import OpzoError
 from opzo.spec.limits import Limits
 from opzo.spec.network import Network
+from opzo.system.atomic import write_atomically
 from opzo.system.cache import MANIFEST, cache_root, cached, content_hash
+from opzo.system.durable import sync_folder
+from opzo.system.folder_lock import make_folder
 
 ELABORATION = "gateware"
 """First stage, before those of the tools."""
@@ -120,11 +123,7 @@ def build(plan: Plan, network: Network, out: Path, tell: Tell, note: Tell) -> di
         "speed": training_speed(network, plan.limits.lanes, plan.pll.mhz, plan.baud),
         "bitstream": str(out / plan.board.bitstream),
     }
-    try:
-        _copy(folder, out)
-        (out / RESULT).write_text(json.dumps(result, indent=2) + "\n")
-    except OSError as error:
-        raise OpzoError(f"cannot write into {out} ({error.strerror or error}); give another --out") from None
+    _copy(folder, out, json.dumps(result, indent=2) + "\n")
     return result
 
 
@@ -253,8 +252,15 @@ def _sources() -> str:
     return content_hash(*texts, version("amaranth"), version("amaranth-boards"))
 
 
-def _copy(folder: Path, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.name != MANIFEST:
-            shutil.copyfile(path, out / path.name)
+def _copy(folder: Path, out: Path, result: str) -> None:
+    """Copy a build, each file completely or not at all; RESULT comes last, so a folder that has it is complete."""
+    try:
+        make_folder(out)
+        (out / RESULT).unlink(missing_ok=True)
+        sync_folder(out)
+        for path in sorted(folder.iterdir()):
+            if path.name not in (MANIFEST, RESULT):
+                write_atomically(out / path.name, path.read_bytes())
+        write_atomically(out / RESULT, result.encode())
+    except OSError as error:
+        raise OpzoError(f"cannot write into {out} ({error.strerror or error}); give another --out") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from opzo.spec.errors import OpzoError
 from opzo.system.atomic import remove_left
+from opzo.system.durable import sync_folder
 
 LOCK = ".lock"
 """File locked instead of the folder on file systems that lock only files open for writing, such as NFS."""
@@ -71,11 +72,17 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def make_folder(path: Path) -> bool:
-    """Create a folder and its parents; return whether it was missing. OpzoError if that fails."""
+    """Create a folder and its parents; return whether it was missing. OpzoError if that fails.
+
+    They are brought to the disk: files that are saved in them later would be lost with them in a power failure.
+    """
     try:
         if path.is_dir():
             return False
+        missing = [place for place in (path, *path.parents) if not place.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for place in missing:
+            sync_folder(place.parent)
     except OSError as error:
         raise _cannot_make(path, error) from None
     return True
@@ -89,6 +96,7 @@ def unique_folder(path: Path) -> Path:
         try:
             # Unlike a check for existence, this fails if another process was faster.
             numbered.mkdir()
+            sync_folder(numbered.parent)
         except FileExistsError:
             continue
         except OSError as error:

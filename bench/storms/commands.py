@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -17,6 +17,8 @@ from unittest.mock import patch
 import numpy as np
 from matplotlib.image import imread
 
+from opzo.host.cli.commands import sweep
+from opzo.host.cli.jobs import Jobs
 from opzo.host.cli.main import main
 from opzo.host.data.events.event_files import load_events, save_events
 from opzo.host.data.events.event_samples import Events
@@ -36,14 +38,17 @@ class Job(ABC):
     ----------
     folder : Path
         Empty.
+    in_process : bool
+        Whether all is done in one process, also what ``opzo sweep`` leaves to others.
     """
 
     name: ClassVar[str]
     resumes: ClassVar[bool] = False
     """Whether the command goes on with what an earlier one has left; else it replaces it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, in_process: bool = False) -> None:
+        self.folder, self._in_process = folder, in_process
+        self._known: dict[tuple[str, bytes], Any] = {}
 
     @abstractmethod
     def prepare(self) -> None:
@@ -82,7 +87,14 @@ class Job(ABC):
         files = sorted(path for path in [self.output, *self.output.rglob("*")] if path.is_file())
         # Names with a dot are temporary files, whose leftovers are no results.
         names = {str(path.relative_to(self.folder)): path for path in files}
-        return {name: read(path) for name, path in names.items() if not re.search(r"(^|/)\.", name)}
+        return {name: self._read(path) for name, path in names.items() if not re.search(r"(^|/)\.", name)}
+
+    def _read(self, path: Path) -> Any:
+        """What `read` says; each content is read once."""
+        key = path.name, path.read_bytes()
+        if key not in self._known:
+            self._known[key] = read(path)
+        return self._known[key]
 
     def check(self, old: dict[str, Any], new: dict[str, Any]) -> str:
         """What is wrong with what a killed command has left, '' if nothing is.
@@ -118,7 +130,9 @@ def read(path: Path) -> Any:
             raise ValueError(f"{path} is cut off")
         return [timeless(row) for row in rows]
     if path.suffix == ".png":
-        return imread(path).tolist()
+        # What cannot be decoded is an error; equal pictures are equal files.
+        imread(path)
+        return path.read_bytes()
     if path.suffix == ".gz":
         return gzip.decompress(path.read_bytes())
     return path.read_bytes()
@@ -180,10 +194,22 @@ class Sweep(Train):
 
     def run(self) -> int:
         # Runs that a killed sweep has left may not have ended yet; the same command resumes them.
-        for _ in range(TRIES):
-            if not (code := main(self.command())):
-                break
+        with patch.object(sweep, "Jobs", OwnProcess if self._in_process else Jobs):
+            for _ in range(TRIES):
+                if not (code := main(self.command())):
+                    break
         return code
+
+
+class OwnProcess:
+    """In the place of ``Jobs``: runs the commands one after the other in this process."""
+
+    def __init__(self, count: int, log: object, stopping: object) -> None:
+        self.stopped = False
+
+    def run(self, commands: Sequence[Sequence[str]]) -> Generator[tuple[int, int]]:
+        for index, command in enumerate(commands):
+            yield index, main(list(command))
 
 
 class Stream(Job):

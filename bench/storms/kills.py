@@ -1,6 +1,7 @@
 """Kills at random times: what is left is readable, and the documented command ends with the undisturbed result."""
 
 import os
+import pickle
 import shutil
 import signal
 import sys
@@ -11,8 +12,9 @@ from random import Random
 from typing import Any
 
 from storms.commands import JOBS, Job, in_folder
+from storms.file_log import FileLog
 
-SHARES = {"train": 8, "sweep": 2, "stream --save": 4, "data convert": 4, "build": 2}
+SHARES = {"train": 9, "sweep": 2, "stream --save": 4, "data convert": 4, "build": 1}
 """Shares of the kills."""
 LATEST = 1.15
 """Latest kill, in durations of the undisturbed command."""
@@ -22,8 +24,11 @@ SETTLE = 60.0
 """Seconds within which the processes of a killed command must have ended."""
 
 
-def start(job: Job) -> int:
-    """Run the command of a job in a process of its own; its number."""
+def start(job: Job, log: Path | None = None) -> int:
+    """Run the command of a job in a process of its own; its number.
+
+    ``log`` is the file that gets what the process does to the files of the job (`storms.file_log`).
+    """
     sys.stdout.flush()
     process = os.fork()
     if process:
@@ -32,11 +37,17 @@ def start(job: Job) -> int:
     try:
         os.setsid()
         nowhere = os.open(os.devnull, os.O_RDWR)
-        log = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        for descriptor, place in ((0, nowhere), (1, nowhere), (2, log)):
+        messages = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        for descriptor, place in ((0, nowhere), (1, nowhere), (2, messages)):
             os.dup2(place, descriptor)
         os.chdir(job.folder)
-        code = job.run()
+        if log is None:
+            code = job.run()
+        else:
+            files = FileLog(job.folder)
+            files.begin()
+            code = job.run()
+            log.write_bytes(pickle.dumps(files.end()))
     finally:
         os._exit(code)
 
@@ -53,9 +64,9 @@ def ended(process: int, seconds: float) -> int | None:
         time.sleep(0.002)
 
 
-def finish(job: Job) -> str:
-    """Run the command to its end; its error, '' if there was none."""
-    code = ended(start(job), PATIENCE)
+def finish(job: Job, log: Path | None = None) -> str:
+    """Run the command to its end; its error, '' if there was none. ``log`` as for `start`."""
+    code = ended(start(job, log), PATIENCE)
     return failure(job, code) if code != 0 else ""
 
 

@@ -20,6 +20,7 @@ from opzo.spec.errors import OpzoError
 from opzo.spec.messages import did_you_mean, printable, shown
 from opzo.spec.values import is_finite
 from opzo.system.atomic import check_output, write_atomically
+from opzo.system.durable import sync_folder
 from opzo.system.folder_lock import unique_folder
 from opzo.system.text_files import encoded
 
@@ -107,6 +108,9 @@ class PlannedRun:
             place = unique_folder(self.folder.parent / OUTDATED / self.folder.name)
             try:
                 self.folder.rename(place)
+                # Its new name first: in a power failure it may have both, but not none.
+                sync_folder(place.parent)
+                sync_folder(self.folder.parent)
             except OSError as error:
                 raise OpzoError(f"cannot move {self.folder} to {place}: {error.strerror}; give another --out") from None
         return place

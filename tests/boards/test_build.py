@@ -84,6 +84,30 @@ def tools(monkeypatch, tmp_path):
     return use
 
 
+def test_a_build_that_stops_in_the_middle_of_its_folder_leaves_whole_files_and_no_result(tools, tmp_path, monkeypatch):
+    tools()
+    arguments = ["build", "--board", "ulx3s-85f", *NET, "--clock", "60", "--quiet", "--json"]
+    assert main(arguments) == 0
+    folder = tmp_path / "build" / "ulx3s-85f"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write, written = build_module.write_atomically, []
+
+    def stop(path, data):
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        write(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(build_module, "write_atomically", stop)
+        assert main(arguments) == 130
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        name: content for name, content in before.items() if name != RESULT
+    }
+    assert main(arguments) == 0
+    assert (folder / RESULT).read_bytes() == before[RESULT]
+
+
 def test_build_leaves_everything_in_its_folder_and_the_same_again_comes_from_the_cache(tools, tmp_path, capsys):
     fake = tools()
     arguments = ["build", "--board", "ulx3s-85f", *NET, "--clock", "60", "--json"]
@@ -213,7 +237,7 @@ def test_output_that_cannot_be_written_is_named(tools, tmp_path, capsys):
     tools()
     (tmp_path / "out" / "ulx3s-85f.bit").mkdir(parents=True)
     assert main(["build", "--board", "ulx3s-85f", *NET, "--out", "out"]) == 2
-    assert "opzo: error: cannot write into out (Is a directory); give another --out" in capsys.readouterr().err
+    assert "opzo: error: cannot write out/ulx3s-85f.bit: it is not a file; give another name" in capsys.readouterr().err
 
 
 def test_reports_of_each_family():

@@ -236,6 +236,7 @@ def test_broken_transport_is_opened_again_within_the_session(monkeypatch: pytest
     opened[1].back = unplug
     answers += run_all(link, given[6:])
     assert_each_ran_once(core, given, answers, fake_core())
+    assert link.repeats > 0
     assert opened[0].closed
     assert opened[1].closed
 

@@ -171,6 +171,20 @@ def test_a_run_killed_before_its_first_checkpoint_is_begun_again(
     assert "holds metrics.jsonl of another run" in error_of(["train", "--resume", str(run)], capsys)
 
 
+def test_a_run_with_final_figures_has_all_its_files(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A sweep does not resume it, so what comes after them would never be written if it is killed there.
+    def killed(folder: RunFolder, figures: dict[str, Any]) -> None:
+        assert {path.name for path in folder.path.iterdir()} == {
+            *("config.toml", "checkpoint.npz", "metrics.jsonl", "metrics.csv", "learning-curve.png")
+        }
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "write_figures", killed)
+    assert main(["train", "--data", data, "--out", str(tmp_path / "r"), "--json", *SMALL]) == 130
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
