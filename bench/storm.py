@@ -2,9 +2,15 @@
 
 link   --count frames over lines that lose, change, double, swap, cut or delay bytes, or die and come back, at rates
        from 1e-4 to 1e-1. All state must be that of an undisturbed run.
+kills  --count kills (SIGKILL) of opzo train, sweep, stream --save, data convert and build at random times. What is left
+       must be readable, and the command that resumes must end with the undisturbed result.
+power  power cuts of the same commands: after each operation on a file, states that the disk may then be in must be
+       readable; --count of them are resumed.
+day    --count training samples, a tenth as many stream minutes, a thousandth as many devices opened and closed: memory,
+       open files and threads must not grow. Needs Linux.
 
-The exit code is 1 where anything is not as it must be. Random numbers come from --seed; the storm of a seed repeats.
-Progress is on stderr.
+The exit code is 1 where anything is not as it must be. Random numbers come from --seed. Storms of links repeat with their
+seed to the byte; when a kill comes depends on the speed of the machine too. Progress is on stderr.
 """
 
 import argparse
