@@ -9,8 +9,8 @@ power  power cuts of the same commands: after each operation on a file, states t
 day    --count training samples, a tenth as many stream minutes, a thousandth as many devices opened and closed: memory,
        open files and threads must not grow. Needs Linux.
 
-The exit code is 1 where anything is not as it must be. Random numbers come from --seed. Storms of links repeat with their
-seed to the byte; when a kill comes depends on the speed of the machine too. Progress is on stderr.
+The exit code is 1 where anything is not as it must be. Random numbers come from --seed. Storms of links repeat with
+their seed to the byte; when a kill comes depends on the speed of the machine too. Progress is on stderr.
 """
 
 import argparse

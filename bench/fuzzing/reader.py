@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuzzing.mutated import Change, damaged
-
 from opzo.spec.errors import OpzoError
 
 Read = Callable[[bytes], object]
