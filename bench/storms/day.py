@@ -9,7 +9,7 @@ import tempfile
 import termios
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,15 @@ class Usage:
         files, threads = (len(os.listdir(f"/proc/{process}/{kind}")) for kind in ("fd", "task"))
         return cls(round(pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20), 1), files, threads)
 
+    @classmethod
+    def least(cls, usages: Sequence["Usage"]) -> "Usage":
+        """The least of some, without what is open or allocated only for a moment."""
+        return cls(
+            min(usage.memory for usage in usages),
+            min(usage.files for usage in usages),
+            min(usage.threads for usage in usages),
+        )
+
     def growth(self, later: "Usage") -> str:
         """What has grown since, '' if nothing has grown too much."""
         grown = [f"{later.memory - self.memory:.1f} MiB more"] if later.memory > self.memory + MOST_GROWTH else []
@@ -107,21 +116,24 @@ def train(folder: Path, count: int, seed: int) -> Outcome:
     np.savez(folder / "images.npz", x_train=x[100:], y_train=y[100:], x_test=x[:100], y_test=y[:100])
     options = ["--device", "fast", "--net", "9-8-3", "--lanes", "4", "--epochs", str(EPOCHS), "--seed", str(seed)]
     command = [*OPZO, "train", "--data", "images.npz", "--out", "run", "--quiet", "--json", *options]
-    metrics, usages = folder / "run" / "metrics.jsonl", {}
+    metrics = folder / "run" / "metrics.jsonl"
+    usages: list[Usage] = []
     with _opened(command, folder) as process:
         while process.poll() is None:
             time.sleep(0.05)
             epochs = len(metrics.read_text().splitlines()) if metrics.exists() else 0
             # The last epoch is left out: the picture loads a library.
-            if epochs < EPOCHS - 1 and process.poll() is None:
-                usages[epochs] = Usage.of(process.pid)
+            if WARM * EPOCHS <= epochs < EPOCHS - 1 and process.poll() is None:
+                usages.append(Usage.of(process.pid))
         said = process.stdout.read() if process.stdout else b""
     if process.returncode:
         return Usage.of(), Usage.of(), 0, f"exit code {process.returncode}: {said.decode()[-300:]}"
     trained = Checkpoint.load(folder / "run" / "checkpoint.npz").state.samples
     wrong = "" if trained == samples * EPOCHS else f"{trained} samples instead of {samples * EPOCHS}"
-    first = min(number for number in usages if number >= WARM * EPOCHS)
-    return usages[first], usages[max(usages)], trained, wrong
+    part = len(usages) // 3
+    if not part:
+        return Usage.of(), Usage.of(), trained, "too few samples to watch the process"
+    return Usage.least(usages[:part]), Usage.least(usages[-part:]), trained, wrong
 
 
 def stream(folder: Path, minutes: int, seed: int) -> Outcome:

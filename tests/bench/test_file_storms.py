@@ -187,7 +187,9 @@ def test_a_terminal_that_stays_open_is_found(tmp_path: Path, monkeypatch: pytest
         os.close(descriptor)
 
 
-def test_growth_is_named() -> None:
+def test_growth_is_named_and_a_file_that_is_open_for_a_moment_is_none() -> None:
+    moments = [day.Usage(50.0, 5, 1), day.Usage(60.0, 4, 2), day.Usage(51.0, 6, 1)]
+    assert day.Usage.least(moments) == day.Usage(50.0, 4, 1)
     usage = day.Usage(50.0, 4, 1)
     assert usage.growth(day.Usage(53.9, 4, 1)) == ""
     assert usage.growth(day.Usage(55.0, 5, 2)) == "5.0 MiB more, 5 files, were 4, 2 threads, were 1"
