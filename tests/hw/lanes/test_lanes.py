@@ -7,7 +7,9 @@ from opzo.sim.benches.bench import run_bench
 from opzo.spec.limits import Limits
 
 
-@pytest.mark.parametrize(("lanes", "group", "block", "weight_bits"), [(4, 2, 2, 16), (8, 4, 4, 12)])
+@pytest.mark.parametrize(
+    ("lanes", "group", "block", "weight_bits"), [(4, 2, 2, 12), pytest.param(8, 4, 4, 16, marks=pytest.mark.slow)]
+)
 def test_lanes_with_convolutions_match_golden(lanes, group, block, weight_bits):
     limits = Limits(
         lanes=lanes,

@@ -10,7 +10,7 @@ from opzo.spec.limits import Limits
 from opzo.spec.rules import Rule
 
 
-@pytest.mark.parametrize("layers", [1, 3, 5])
+@pytest.mark.parametrize("layers", [1, 3, pytest.param(5, marks=pytest.mark.slow)])
 def test_unit_matches_the_loops(layers):
     limits = Limits(lanes=4, rows=64, inputs=16, words=2, classes=4, layers=layers)
     run_bench(
