@@ -131,12 +131,12 @@ def test_kills_leave_an_atomic_file_whole(tmp_path: Path) -> None:
     assert row["kills"] == 5
 
 
-def test_a_log_of_files_is_complete() -> None:
+def test_a_log_of_files_is_complete(tmp_path: Path) -> None:
     script = (
-        "import os, sys, tempfile\n"
+        "import os, sys\n"
         "from pathlib import Path\n"
         "from storms.file_log import FileLog\n"
-        "root = Path(tempfile.mkdtemp())\n"
+        "root = Path(sys.argv[1])\n"
         "log = FileLog(root)\n"
         "log.begin()\n"
         "(root / 'd').mkdir()\n"
@@ -151,7 +151,8 @@ def test_a_log_of_files_is_complete() -> None:
         "print(log.end())\n"
     )
     path = os.pathsep.join(sys.path)
-    done = subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}, capture_output=True)
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True)
     assert done.stdout.decode().strip() == repr(
         [
             ("mkdir", "d", ""),
