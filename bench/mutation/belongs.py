@@ -79,7 +79,7 @@ def steps(root: Path, file: str) -> tuple[list[Step], list[Step]]:
     users = sorted(test for test in _users(root, file) if test.startswith(USERS[folder]))
     own = [test for test in users if test.startswith(DRIVER)]
     others = [test for test in users if test not in own]
-    every = [(*own, *last[0]), *last[1:], *((test,) for test in others[:MOST])]
+    every = [(*own, *last[0]), *last[1:quick], *((test,) for test in others[:MOST]), *last[quick:]]
     return every[:quick], every[quick:]
 
 
