@@ -139,6 +139,16 @@ def test_every_run_is_done_once_and_in_order_over_a_bad_line(
     assert_each_ran_once(core, given, answers, fake_core(kind))
 
 
+@pytest.mark.parametrize("kind", list(Input))
+def test_pairs_of_bytes_stay_together_where_a_payload_is_odd(kind: Input) -> None:
+    core = fake_core(kind)
+    line = Line(GoldenLink(core), to=clean, back=clean)
+    link = connect(lambda: line)
+    link.identity = replace(link.identity, max_payload=255)
+    given = runs(7, np.random.default_rng(5), kind)
+    assert_each_ran_once(core, given, run_all(link, given, kind), fake_core(kind))
+
+
 def test_no_more_runs_underway_than_credits() -> None:
     link, _, line = clean_link()
     held: list[bytes] = []
