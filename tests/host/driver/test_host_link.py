@@ -149,6 +149,21 @@ def test_pairs_of_bytes_stay_together_where_a_payload_is_odd(kind: Input) -> Non
     assert_each_ran_once(core, given, run_all(link, given, kind), fake_core(kind))
 
 
+def test_bytes_of_runs_are_those_of_their_frames_before_escaping() -> None:
+    link, _, line = clean_link()
+    unescape, bodies = Unescape(), []
+
+    def seen(data: bytes) -> bytes:
+        bodies.extend(unescape.feed(data))
+        return data
+
+    line.to = seen
+    run_all(link, runs(7, np.random.default_rng(6)))
+    assert len(bodies) > 7
+    # Each frame has an END before and after it.
+    assert link.bytes_sent == sum(len(body) + 2 for body in bodies)
+
+
 def test_no_more_runs_underway_than_credits() -> None:
     link, _, line = clean_link()
     held: list[bytes] = []
