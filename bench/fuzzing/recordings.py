@@ -16,6 +16,7 @@ from opzo.host.data.events.gesture import read_gestures
 from opzo.host.data.events.recorded_data_sets import _read_gesture_copy
 from opzo.host.data.recordings.lists import recordings_of_list
 from opzo.host.data.recordings.readers import read_recording
+from opzo.host.data.recordings.unpacked import LZ4_MAGIC, ZSTANDARD_MAGIC
 from opzo.spec.errors import OpzoError
 
 SIDE_MAX = 128
@@ -63,8 +64,22 @@ def aedat3() -> bytes:
     )
 
 
-def aedat4() -> bytes:
-    """Two streams in an uncompressed file without a table of packets."""
+def _lz4(content: bytes) -> bytes:
+    """A frame with one block that is stored."""
+    return LZ4_MAGIC + b"\x60\x40\x82" + struct.pack("<I", 1 << 31 | len(content)) + content + bytes(4)
+
+
+def _zstandard(content: bytes) -> bytes:
+    """A frame of up to 255 bytes with one block that is stored."""
+    return ZSTANDARD_MAGIC + bytes((0x20, len(content))) + (len(content) << 3 | 1).to_bytes(3, "little") + content
+
+
+PACKINGS: dict[int, Callable[[bytes], bytes]] = {0: bytes, 1: _lz4, 3: _zstandard}
+"""By number of the compression."""
+
+
+def aedat4(compression: int) -> bytes:
+    """Two streams in a file without a table of packets."""
     nodes = "".join(
         f'<node name="{number}" path="/o/{number}/"><attr key="compression" type="string">NONE</attr>'
         '<attr key="typeIdentifier" type="string">EVTS</attr>'
@@ -74,11 +89,12 @@ def aedat4() -> bytes:
     )
     info = f'<dv version="2.0"><node name="outInfo" path="/o/">{nodes}</node></dv>'.encode()
     # FlatBuffers: a root, offsets of the fields, and the fields compression, table and text.
-    header = struct.pack("<I4s5H2xiiiq", 20, b"IOHE", 10, 20, 4, 12, 8, 12, 0, 12, -1)
+    header = struct.pack("<I4s5H2xiiiq", 20, b"IOHE", 10, 20, 4, 12, 8, 12, compression, 12, -1)
     header += struct.pack("<I", len(info)) + info + b"\0"
     packet = struct.pack("<I4s3H2xiI4xI", 16, b"EVTS", 6, 8, 4, 8, 8, len(EVENTS))
     packet += b"".join(struct.pack("<qhhB3x", t, x, y, p) for t, x, y, p in EVENTS)
-    packets = (struct.pack("<iiI", stream, len(packet) + 4, len(packet)) + packet for stream in (0, 1))
+    packed = PACKINGS[compression](struct.pack("<I", len(packet)) + packet)
+    packets = (struct.pack("<ii", stream, len(packed)) + packed for stream in (0, 1))
     return b"#!AER-DAT4.0\r\n" + struct.pack("<I", len(header)) + header + b"".join(packets)
 
 
@@ -189,7 +205,7 @@ TEXT: Change = either(damaged, in_words, in_words)
 FILES: Change = either(damaged, in_hdf5)
 READERS = (
     Reader("aedat3", _good("a.aedat", aedat3()), 10_000),
-    Reader("aedat4", _good("a.aedat4", aedat4()), 12_000),
+    Reader("aedat4", _good("a.aedat4", *map(aedat4, PACKINGS)), 12_000),
     Reader("evt2", _good("a.raw", evt2()), 10_000, either(damaged, damaged, in_words)),
     Reader("evt3", _good("a.raw", evt3()), 10_000, either(damaged, damaged, in_words)),
     Reader("dat", _good("a.dat", dat(2), dat(1)), 10_000, either(damaged, damaged, in_words)),
