@@ -41,7 +41,9 @@ def recordings_of_list(path: Path) -> list[Labelled]:
         if len(fields) not in (2, 3) or not fields[1].isdecimal() or int(fields[1][:9]) > LABEL_MAX:
             raise OpzoError(f"{path}, line {number}: '{shown}' is not FILE,LABEL with a label 0..{LABEL_MAX}")
         if len(fields) == 3 and fields[2].lower() not in PARTS:
-            raise OpzoError(f"{path}, line {number}: there is no part '{fields[2]}'; write {' or '.join(PARTS)}")
+            raise OpzoError(
+                f"{path}, line {number}: there is no part '{printable(fields[2])}'; write {' or '.join(PARTS)}"
+            )
         recording = _listed(path.parent, fields[0])
         if recording is None:
             raise OpzoError(

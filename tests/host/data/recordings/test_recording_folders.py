@@ -137,6 +137,7 @@ def test_list_with_parts_and_folders_of_windows(tmp_path: Path) -> None:
         (b"a.dat," + b"9" * 5000, "line 1"),
         (b"a.dat,0,0,0\n", "line 1"),
         (b"a.dat,0,dev\n", "there is no part 'dev'"),
+        (b"a.dat,0,\x1b[31m\n", r"there is no part '\\x1b\[31m'"),
         (b"#\n\nb\x1b[31m.dat,0\n", r"line 3: there is no file 'b\\x1b\[31m\.dat' in "),
         (b"a\0.dat,0\n", "is not a text file"),
         (b"\xff\xfea", "damaged text at byte 2"),
