@@ -34,7 +34,8 @@ OUTSIDE = ("opzo.sim.golden", "opzo.sim.fast", "opzo.hw", "opzo.reference.method
 OPTIONS = (
     # Signals and limits belong to this module and to bench/fuzz.py.
     *(f"-handle_{name}=0" for name in ("segv", "abrt", "bus", "fpe", "ill", "int", "term", "xfsz", "usr1", "usr2")),
-    *("-timeout=0", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-len_control=0", "-verbosity=0"),
+    # With 0 atheris ends an input during which the clock comes to the next second.
+    *("-timeout=1000000", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-len_control=0", "-verbosity=0"),
     # The changes of an input add up to damage that every reader refuses at once.
     "-mutate_depth=1",
 )
