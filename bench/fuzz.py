@@ -53,7 +53,7 @@ class Result:
     findings : dict
         For each place: text, name of an input that was saved, and how many inputs did it.
     peak : int
-        Largest growth of a worker's memory in bytes.
+        Largest growth of a worker's memory in bytes, with that of libFuzzer where coverage guides it.
     """
 
     reader: str
