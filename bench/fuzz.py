@@ -5,7 +5,7 @@ is a finding: another exception, a death of the process, a hang, memory beyond t
 of its own, which is started again after one that dies. Exit code 1 with findings.
 
 Coverage guides the inputs of readers in Python (with atheris; --plain does without). The inputs of a plain reader
-depend on the seed alone, those of a guided one also on the versions of Python and of the packages.
+depend on the seed alone. Those of a guided one are not the same again: what it compares includes names of folders.
 """
 
 import argparse
