@@ -236,3 +236,19 @@ def test_matrix_of_the_wrong_shape_is_refused() -> None:
     device, _ = device_and_core()
     with pytest.raises(OpzoError, match=r"shape \(30, 17\); this layer needs \(31, 17\)"):
         device.write_weights(0, np.zeros((30, 17), np.int16))
+
+
+def test_closing_releases_the_transport_once() -> None:
+    closed = []
+
+    class Watched(ModelTransport):
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    transport = Watched(GoldenCore(NETWORK.limits(16)))
+    device = Device("golden", Link(Connection.over(transport, "golden")))
+    assert not closed
+    device.close()
+    device.close()
+    assert closed == [transport]
