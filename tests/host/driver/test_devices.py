@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from opzo.host.cli.main import main
+from opzo.host.driver import devices, link
 from opzo.host.driver.device import open_device
 from opzo.host.driver.devices import KINDS, DeviceKind, connection, device_choices, is_simulated, simulated
 from opzo.host.driver.link import Link
@@ -92,6 +93,8 @@ def test_new_simulated_device_is_one_class_and_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(KINDS, "echo", DeviceKind(f"{__name__}:Echo"))
+    monkeypatch.setattr(devices, "SIMULATED_PATIENCE", 0.05)
+    monkeypatch.setattr(link, "SYNC_PATIENCE", 0.05)
     assert device_choices() == "fast, golden, rtl, echo, netlist:build/BOARD[/routed] or serial:/dev/ttyUSB0[@baud]"
     transport = connection("echo", LIMITS).open()
     assert isinstance(transport, Echo)
