@@ -10,6 +10,7 @@ from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.link import Link
 from opzo.host.driver.row_layout import pack_rows, round_entries, unpack_rows
 from opzo.host.driver.sample import Sample
+from opzo.host.driver.state import State
 from opzo.host.driver.transport import Connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
@@ -252,3 +253,27 @@ def test_closing_releases_the_transport_once() -> None:
     device.close()
     device.close()
     assert closed == [transport]
+
+
+def test_a_device_without_a_network_takes_no_matrix() -> None:
+    device = GoldenDevice(NETWORK.limits(16))
+    with pytest.raises(OpzoError, match=r"golden holds no network; create an opzo\.Model on it, or call configure"):
+        device.write_feedback(0, np.zeros((5, 17), np.int16))
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (NETWORK.limits(8), "training began with 16 lanes and golden has 8; use a device with 16 lanes"),
+        (NETWORK.limits(16, 12), "training began with 16 bits per weight and golden has 12; use a device with 16 bits"),
+    ],
+)
+def test_a_state_stays_on_devices_of_its_kind(limits: Limits, message: str) -> None:
+    device, _ = device_and_core()
+    state = State.read(device, Rule.OPZO)
+    other = GoldenDevice(limits)
+    other.configure(NETWORK, Rule.OPZO)
+    before = other.core.memory.copy()
+    with pytest.raises(OpzoError, match=message):
+        state.write(other)
+    np.testing.assert_array_equal(other.core.memory, before)
