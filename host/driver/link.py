@@ -210,6 +210,8 @@ class Link:
             )
         if reason == NakReason.MALFORMED:
             self.quality.count_damaged()
+            # It answers. The number of times in a row that it may ask for the same frames is bounded by itself.
+            self._silences = 0
         again = [e for e in self._unanswered if e.reply is None and (e.seq - expected) % 256 < REPLAY]
         if reason == NakReason.ORDER and self._stale_naks:
             self._stale_naks -= 1
