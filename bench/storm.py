@@ -37,9 +37,7 @@ def main() -> int:
     """Run a part and print its rows; exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS, help="what to run")
-    parser.add_argument(
-        "--count", type=int, help="how much of it (default: that of the issue, see docs/reliability.md)"
-    )
+    parser.add_argument("--count", type=int, help="how much of it (default: that of docs/reliability.md)")
     parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()

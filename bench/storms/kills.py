@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ from storms.commands import JOBS, Job, in_folder
 from storms.file_log import FileLog
 
 SHARES = {"train": 9, "sweep": 2, "stream --save": 4, "data convert": 4, "build": 1}
-"""Shares of the kills."""
+"""Shares of the commands in what a storm does."""
 LATEST = 1.15
 """Latest kill, in durations of the undisturbed command."""
 PATIENCE = 600.0
@@ -77,11 +78,18 @@ def failure(job: Job, code: int | None) -> str:
 
 def run(count: int, seed: int) -> tuple[list[dict[str, Any]], bool]:
     """Kill commands ``count`` times; a row for each command, and whether all is well."""
+    return each_command(kill, count, seed)
+
+
+def each_command(
+    storm: Callable[[type[Job], Path, int, Random], dict[str, Any]], count: int, seed: int
+) -> tuple[list[dict[str, Any]], bool]:
+    """Let a storm pass over each command, which gets its share of ``count`` and an empty folder; its rows as `run`."""
     rows = []
     for kind in JOBS:
         share = -(-count * SHARES[kind.name] // sum(SHARES.values()))
         with tempfile.TemporaryDirectory() as folder:
-            rows.append({"command": kind.name, **kill(kind, Path(folder), share, Random(seed))})
+            rows.append({"command": kind.name, **storm(kind, Path(folder), share, Random(seed))})
     return rows, all(row["ok"] for row in rows)
 
 

@@ -3,16 +3,15 @@
 import pickle
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from storms.commands import JOBS, Job, in_folder
+from storms.commands import Job, in_folder
 from storms.disk import MODES, TREES, Disk, write_tree
 from storms.file_log import Event
-from storms.kills import SHARES, different, finish
+from storms.kills import different, each_command, finish
 
 UNCERTAIN = "cache/"
 """Built files that are made again where they are missing."""
@@ -22,12 +21,7 @@ SHOWN = 3
 
 def run(count: int, seed: int) -> tuple[list[dict[str, Any]], bool]:
     """Resume from ``count`` states in all; a row for each command, and whether all is well."""
-    rows = []
-    for kind in JOBS:
-        share = -(-count * SHARES[kind.name] // sum(SHARES.values()))
-        with tempfile.TemporaryDirectory() as folder:
-            rows.append({"command": kind.name, **cut(kind, Path(folder), share, Random(seed))})
-    return rows, all(row["ok"] for row in rows)
+    return each_command(cut, count, seed)
 
 
 def cut(kind: type[Job], folder: Path, count: int, random: Random) -> dict[str, Any]:

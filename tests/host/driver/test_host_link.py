@@ -368,3 +368,15 @@ def test_answers_to_frames_behind_a_lost_one_do_not_multiply_what_is_sent() -> N
     link.finish(link.start_run(RunFlag.TRAIN, 0, pairs))
     # EVENTS, EVENTS, RUN, and the three of them once more.
     assert len(sent) == 6
+
+
+def test_a_device_that_asks_for_frames_again_has_not_stopped_answering() -> None:
+    """Each frame is lost, then damaged on its way, more often than silence is borne."""
+    link, core, line = clean_link()
+    fates = iter(
+        2 * link_module.ATTEMPTS * [lambda data: b"", lambda data: data[:3] + bytes((data[3] ^ 1,)) + data[4:]]
+    )
+    line.to = lambda data: next(fates, clean)(data)
+    link.call(Command.WRITE_REGISTERS, struct.pack("<BI", Reg.RATE, 7))
+    assert core.read_register(Reg.RATE) == 7
+    assert next(fates, None) is None
