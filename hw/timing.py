@@ -120,7 +120,7 @@ TABLES_TAKEN = ISSUE_CYCLES + TO_STAGE_0 + HISTORY
 """From the first op of a word to its tables' use: its first history selects from them."""
 WORD_READY = 1
 """From a filled word to the first op that may need it: a register."""
-_NEXT_FILL = 3
+NEXT_FILL = 3
 """From the first op of a word to the first filter command of the next word: strobe, states WAIT and FILL."""
 require(TABLE_CYCLES >= HISTORY_STEPS, "the credits of a lane take longer than its tables")
 
@@ -132,7 +132,7 @@ def filled_cycles(limits: Limits) -> int:
     require(2 <= cycles < TABLE_CYCLES, "the filler cannot count the cycles until a word is filled")
     require(
         # A table needs the credit of at least one step more than the last one of a lane.
-        _NEXT_FILL + 1 + filter_cycles(limits) + TABLE_DELAY + TABLE_WRITE > TABLES_TAKEN,
+        NEXT_FILL + 1 + filter_cycles(limits) + TABLE_DELAY + TABLE_WRITE > TABLES_TAKEN,
         "the tables of the next word are written before those of this word are in use",
     )
     return cycles

@@ -10,7 +10,28 @@ Step = tuple[str, ...]
 FOLDERS = ("hw", "sim/golden", "sim/fast", "host/driver")
 NEAREST = 3
 """Most test files of gateware for a file, those of the smallest designs that contain it."""
-CORES = ("tests/hw/top/test_core.py", "tests/hw/top/test_core_convolutions.py", "tests/hw/export/")
+LANES = ("tests/hw/lanes/test_lanes.py",)
+ENCODER = ("tests/hw/input/test_spike_encoder.py",)
+ERRORS = ("tests/hw/error/test_error_unit.py",)
+LINK = ("tests/hw/link/test_link.py",)
+SCHEDULE = ("tests/hw/schedule/test_schedule.py",)
+FILLER = ("tests/hw/schedule/test_filler.py",)
+MISUSE = ("tests/hw/top/test_misuse.py", "tests/hw/lanes/test_checks.py", "tests/hw/schedule/test_assertions.py")
+"""Assertions that fire, in Amaranth's simulator: nothing is compiled."""
+MAPS_CORE = "tests/hw/top/test_core_convolutions.py::test_core_of_the_smallest_chip_matches_golden"
+OWN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("core", "engine", "input/active_rows", "interface", "run_control", "schedule/sequencer"), ()),
+    **dict.fromkeys(("lanes/lane", "lanes/lane_group", "lanes/lane_ports", "lanes/lanes", "lib/add_tree"), LANES),
+    **dict.fromkeys(("input/scanner", "input/spike_lists"), ENCODER),
+    "decode": (*LINK, *FILLER, *SCHEDULE),
+    "error/ports": ERRORS,
+    "lanes/lane_command": LANES,
+    "lib/check": ("tests/hw/lib/test_check.py",),
+    "schedule/passes": (*SCHEDULE, "tests/hw/schedule/test_runner.py"),
+    "timing": (*LANES, *FILLER, "tests/hw/neurons/test_neurons.py"),
+}
+"""Test files of a file of gateware whose smallest design checks little of it; none: all of the core does."""
+CORES = (*(f"tests/hw/top/test_{name}.py" for name in ("core", "core_convolutions", "misuse")), "tests/hw/export/")
 """Test files of gateware that are no such: all of the core, and text."""
 MOST = 4
 """Most test files of other folders that import a module."""
@@ -31,9 +52,11 @@ MAPS = "tests/sim/fast/test_fast_convolution.py"
 DRIVER = "tests/host/driver"
 LAST: dict[str, tuple[int, tuple[Step, ...]]] = {
     "hw": (
-        1,
+        3,
         (
+            MISUSE,
             ("tests/hw/top/test_core.py", "-k", "sizes2"),
+            (MAPS_CORE,),
             ("tests/sim/rtl/test_cycle_budget.py",),
             ("tests/hw/top/test_core_convolutions.py",),
             ("tests/hw/top/test_core.py", "tests/sim/test_sequences.py"),
@@ -58,7 +81,7 @@ LAST: dict[str, tuple[int, tuple[Step, ...]]] = {
     ),
 }
 """Number of quick steps, and all steps, of a file or a folder; the longest path counts. The tests that import a module
-come before or after."""
+come before or after; of gateware the nearest one before, which is a quick step more."""
 
 
 def folder_of(file: str) -> str:
@@ -74,8 +97,11 @@ def steps(root: Path, file: str) -> tuple[list[Step], list[Step]]:
     folder = folder_of(file)
     quick, last = LAST[max((path for path in LAST if f"{file}/".startswith(f"{path}/")), key=len)]
     if folder == "hw":
-        every: list[Step] = [*((test,) for test in _nearest(root, file)), *last]
-        return every[:quick], every[quick:]
+        nearest = _nearest(root, file)
+        own = OWN.get(file.removeprefix("hw/").removesuffix(".py"), nearest[:1])
+        others = [test for test in nearest if test not in own]
+        every: list[Step] = [*((test,) for test in own), *last[:quick], *((test,) for test in others), *last[quick:]]
+        return every[: len(own) + quick], every[len(own) + quick :]
     users = sorted(test for test in _users(root, file) if test.startswith(USERS[folder]))
     own = [test for test in users if test.startswith(DRIVER)]
     others = [test for test in users if test not in own]

@@ -11,7 +11,7 @@ from opzo.hw.lanes.lane_command import filter_command
 from opzo.hw.lanes.selector import ENTRIES
 from opzo.hw.registers import CONFIG, layers_layout
 from opzo.hw.schedule.filler import LOSSES
-from opzo.hw.timing import filled_cycles
+from opzo.hw.timing import NEXT_FILL, filled_cycles
 from opzo.sim.benches import bench
 from opzo.sim.benches.streams import pack, unpack
 from opzo.spec.formats import HISTORY_STEPS, SCALED_ERROR
@@ -23,8 +23,9 @@ from opzo.spec.rules import Input, Rule
 RULES = (Rule.OPZO, Rule.READOUT, Rule.ZO)
 CASES = tuple(product(range(1, MAX_HIDDEN + 1), range(1, HISTORY_STEPS + 1), RULES))
 """Hidden layers, time steps, rule."""
-SAFE_CYCLES = 2
-"""From ``loaded``: sums of credits commanded earlier would be written to tables that are still in use."""
+SAFE_CYCLES = NEXT_FILL - 1
+"""From ``loaded``, which an op strobes a cycle later: sums of credits commanded earlier would be written to tables that
+are still in use. The next word of a layer begins then if all time steps are in use."""
 MOST_CYCLES = 3
 """The first cycle of a word's first lane is one of so many after start, ``loaded`` or ``hidden_ready``.
 
@@ -32,10 +33,14 @@ One more with convolutions."""
 
 
 class Sample:
-    """One sample's settings, and the commands that its words take: one list a word, in order."""
+    """One sample's settings, and the commands that its words take: one list a word, in order.
+
+    ``soonest`` is the first of the cycles in which a word after the first one began.
+    """
 
     def __init__(self, dut: Any, rng: Random, case: tuple[int, int, Rule]) -> None:
         self.dut, self.rng, self.case = dut, rng, case
+        self.soonest = 100
         self.depth, steps, rule = case
         self.limits = limits = Limits(**bench.parameters()["limits"])
         self.layout = filter_command(limits)
@@ -130,7 +135,9 @@ class Sample:
                 if command["valid"]:
                     assert command | commands[sent] == command, where
                     assert may_come, f"{where}: the credits are not there yet"
-                    assert sent or number == 0 or cycles >= SAFE_CYCLES, f"{where}: too soon after the load"
+                    if number and not sent:
+                        assert cycles >= SAFE_CYCLES, f"{where}: too soon after the load"
+                        self.soonest = min(self.soonest, cycles)
                     begin = begin if sent else cycles
                     sent += 1
                 elif not sent:
@@ -171,12 +178,15 @@ async def start(dut: Any) -> None:
 async def fills_every_word_in_order(dut: Any) -> None:
     rng = Random(bench.seed())
     await start(dut)
+    soonest = []
     for pace, cases in ((1, CASES), (0.2, rng.sample(CASES, len(CASES) // 4))):
         for case in cases:
             sample = Sample(dut, rng, case)
             await sample.run(pace)
+            soonest.append(sample.soonest)
             if rng.random() < 0.5:
                 await sample.rest()
+    assert min(soonest) == SAFE_CYCLES, f"no word begins {SAFE_CYCLES} cycles after the load"
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
