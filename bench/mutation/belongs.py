@@ -31,7 +31,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "timing": (*LANES, *FILLER, "tests/hw/neurons/test_neurons.py"),
 }
 """Test files of a file of gateware whose smallest design checks little of it; none: all of the core does."""
-CORES = (*(f"tests/hw/top/test_{name}.py" for name in ("core", "core_convolutions", "misuse")), "tests/hw/export/")
+CORES = ("tests/hw/top/test_core.py", "tests/hw/top/test_core_convolutions.py", MISUSE[0], "tests/hw/export/")
 """Test files of gateware that are no such: all of the core, and text."""
 MOST = 4
 """Most test files of other folders that import a module."""
