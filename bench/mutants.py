@@ -12,12 +12,13 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
 from mutation.belongs import FOLDERS
 from mutation.campaign import Campaign, append, of_row, read, survivors
-from mutation.draw import mutants
+from mutation.draw import mutants, present
 from mutation.mutant import Mutant
 from mutation.report import EQUIVALENT, figures, read_verdicts, table
 from mutation.tree import Tree
@@ -77,7 +78,17 @@ def run(arguments: argparse.Namespace) -> None:
         left = [row for row in survivors(read(arguments.out)) if row["folder"] in folders]
         left = [row for row in left if verdicts.get(row["key"], {}).get("verdict") != EQUIVALENT]
         again = [of_row(row) for row in left if arguments.retry or not row["all_steps"]]
-        test(campaign, again, arguments, all_steps=True)
+        test(campaign, list(now(again)), arguments, all_steps=True)
+
+
+def now(found: list[Mutant]) -> Iterator[Mutant]:
+    """Mutants of earlier sources as they are in those of today, without those whose line is gone."""
+    for mutant in found:
+        moved = present(ROOT, mutant)
+        if moved is None:
+            print(f"not tested again, its line has changed: {mutant}", file=sys.stderr, flush=True)
+        else:
+            yield moved
 
 
 def test(campaign: Campaign, todo: list[Mutant], arguments: argparse.Namespace, *, all_steps: bool) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from mutation import campaign
 from mutation.belongs import FOLDERS, steps
 from mutation.cxx_sites import cxx_sites
-from mutation.draw import mutants
+from mutation.draw import mutants, present
 from mutation.mutant import mutant_at
 from mutation.python_sites import python_sites
 from mutation.report import figures, read_verdicts
@@ -118,6 +119,27 @@ def test_draw_depends_on_the_seed_alone() -> None:
     assert first == again
     assert not set(first) & set(other) or set(first) != set(other)
     assert len({mutant.key for mutant in first}) == 30
+
+
+def test_a_mutant_is_found_again_while_its_line_is_there(tmp_path: Path) -> None:
+    file = MODELS / "one.py"
+    (tmp_path / MODELS).mkdir(parents=True)
+    (tmp_path / file).write_text(CLIPPED)
+    old = list(mutants(tmp_path, str(MODELS), 1))
+    (tmp_path / file).write_text(f"FIRST = 1\n\n\n{CLIPPED}")
+    source = (tmp_path / file).read_bytes()
+    for mutant in old:
+        moved = present(tmp_path, mutant)
+        assert moved is not None
+        assert (moved.key, moved.line) == (mutant.key, mutant.line + 3)
+        assert moved.applied(source).removeprefix(b"FIRST = 1\n\n\n") == mutant.applied(CLIPPED.encode())
+    (tmp_path / file).write_text(CLIPPED + CLIPPED)
+    second = [replace(mutant, line=mutant.line + 2, start=mutant.start + len(CLIPPED)) for mutant in old]
+    assert [present(tmp_path, mutant) for mutant in [*old, *second]] == [*old, *second]
+    (tmp_path / file).write_text(CLIPPED.replace("value > top", "top < value"))
+    assert {present(tmp_path, mutant) for mutant in old} == {None}
+    (tmp_path / file).unlink()
+    assert present(tmp_path, old[0]) is None
 
 
 def test_tests_of_every_file_exist() -> None:
