@@ -49,6 +49,7 @@ FAST = "tests/sim/fast/test_fast.py"
 MANY = tuple(f"{FAST}::test_every_number_of_lanes[16-{rule}]" for rule in range(4))
 """Golden and compiled model with 16 lanes: two libraries."""
 MAPS = "tests/sim/fast/test_fast_convolution.py"
+SANITIZED = "tests/sim/fast/test_sanitizers.py"
 DRIVER = "tests/host/driver"
 LAST: dict[str, tuple[int, tuple[Step, ...]]] = {
     "hw": (
@@ -68,9 +69,9 @@ LAST: dict[str, tuple[int, tuple[Step, ...]]] = {
     "sim/golden/gradient.py": (1, ((MAPS, GOLDEN, "-k", "not link"), (FAST,))),
     "sim/golden/windows.py": (1, ((MAPS, GOLDEN, "-k", "not link"), (FAST,))),
     "sim/golden/recorder.py": (1, (("tests/host/api/test_recording.py",),)),
-    "sim/fast": (2, (MANY, (MAPS,), (FAST,))),
-    "sim/fast/convolution.cpp": (1, ((MAPS,), (FAST,))),
-    "sim/fast/geometry.h": (1, ((MAPS,), (FAST,))),
+    "sim/fast": (2, (MANY, (MAPS,), (FAST,), (SANITIZED,))),
+    "sim/fast/convolution.cpp": (1, ((MAPS,), (FAST,), (SANITIZED,))),
+    "sim/fast/geometry.h": (1, ((MAPS,), (FAST,), (SANITIZED,))),
     "host/driver": (
         1,
         (
