@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample as it is sent: its class and the input of each of its runs, one for a frame (``opzo.spec.events``)."""
+    """One sample as it is sent: its class and the input of each of its runs, one for a frame (``opzo.spec.events``).
+
+    The device computes the loss of class 0 where the class is not known.
+    """
 
     runs: tuple[bytes, ...]
     label: int = 0

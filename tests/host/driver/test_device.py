@@ -177,6 +177,17 @@ def test_run_answers_in_order_what_the_core_answers(train: bool) -> None:
     np.testing.assert_array_equal(core.memory, twin.memory)
 
 
+def test_a_sample_without_a_label_counts_as_class_0() -> None:
+    device, _ = device_and_core()
+    rng = np.random.default_rng(4)
+    for layer, (n_in, n_out) in enumerate(zip(NETWORK.sizes[:-1], NETWORK.sizes[1:], strict=True)):
+        device.write_weights(layer, random_matrix(rng, n_in + 1, n_out))
+    runs = (encode_events([(address, 255) for address in range(30)]),)
+    without, *labelled = (result.loss for result in device.run([Sample(runs), *(Sample(runs, n) for n in range(5))]))
+    assert without == labelled[0]
+    assert without not in labelled[1:]
+
+
 def test_run_keeps_samples_on_their_way_while_results_are_awaited() -> None:
     device, _ = device_and_core()
     taken: list[int] = []

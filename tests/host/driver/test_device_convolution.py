@@ -112,6 +112,13 @@ def test_a_configured_device_has_no_gradients() -> None:
     assert device.read_magnitudes().tolist() == [(1 << 32) - 1] * 2
 
 
+def test_forgotten_magnitudes_are_those_of_a_new_run() -> None:
+    device = configured()
+    device.write_magnitudes(np.array([5, 1 << 31], np.uint32))
+    device.forget_magnitudes()
+    assert device.read_magnitudes().tolist() == [(1 << 32) - 1] * 2
+
+
 def test_a_state_is_the_same_on_another_device() -> None:
     first, second = configured(), configured()
     written(first)

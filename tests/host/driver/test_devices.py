@@ -11,6 +11,7 @@ from opzo.host.driver.device import open_device
 from opzo.host.driver.devices import KINDS, DeviceKind, connection, device_choices, is_simulated, simulated
 from opzo.host.driver.link import Link
 from opzo.host.driver.transport import Transport
+from opzo.sim.compile.cxx import find_cxx
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import ModelTransport
 from opzo.spec.errors import OpzoError
@@ -105,6 +106,11 @@ def test_new_simulated_device_is_one_class_and_one_line(
         open_device("echo", Network("9-8-3"))
     assert main(["simulate", "--device", "serial:/dev/ttyUSB0"]) == 2
     assert "choose fast, golden, rtl, echo;" in capsys.readouterr().err
+
+
+def test_a_kind_names_the_tools_that_it_needs() -> None:
+    assert KINDS["golden"].find_tools() == KINDS["serial"].find_tools() == ""
+    assert KINDS["fast"].find_tools() == str(find_cxx()) != ""
 
 
 def test_simulated_makes_only_simulated_devices() -> None:

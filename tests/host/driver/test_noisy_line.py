@@ -151,6 +151,17 @@ def test_blocks_shrink_and_grow_again() -> None:
     assert BlockSize(1, 256).tries(9) == [1]
 
 
+def test_blocks_double_after_four_intact_ones_in_a_row() -> None:
+    block = BlockSize(256, 32)
+    block.record(16, 256)
+    sizes = []
+    # The third one is damaged, and the count begins again; the short one at an end of a memory does not count.
+    for rows, tried in [(16, 16), (16, 16), (8, 16), (8, 8), (3, 3), *[(8, 8)] * 3, *[(16, 16)] * 4]:
+        block.record(rows, tried)
+        sizes.append(block.rows)
+    assert sizes == [16, 16, 8, 8, 8, 8, 8, 16, 16, 16, 16, 32]
+
+
 def test_clean_line_reads_in_long_blocks() -> None:
     device, line = open_noisy(0.0)
     device.configure(NETWORK, Rule.OPZO)

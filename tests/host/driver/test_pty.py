@@ -97,6 +97,32 @@ def test_clients_come_and_go():
     assert transport.closed
 
 
+def test_the_device_is_closed_when_it_has_finished():
+    used = threading.Event()
+
+    class Working(SlowEcho):
+        finished = False
+
+        def read(self, timeout):
+            used.set()
+            time.sleep(0.3)
+            assert not self.closed
+            self.finished = True
+            return super().read(timeout)
+
+        def close(self):
+            assert self.finished
+            super().close()
+
+    transport = Working()
+    with PtyDevice(transport) as device:
+        port = SerialTransport(device.path)
+        port.write(b"abc")
+        assert used.wait(10)
+        port.close()
+    assert transport.closed
+
+
 def test_link_is_made_replaced_and_removed(tmp_path):
     link = tmp_path / "opzo"
     link.symlink_to("/nonexistent")

@@ -1,5 +1,6 @@
 """The compiled model: every state equals the golden model's after any number of samples."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,17 @@ def test_kept_library_is_not_compiled_again(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(library, "run_tool", compile_again)
     FastCore(limits)
+
+
+def test_a_library_that_cannot_be_loaded_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    library.load.cache_clear()
+    monkeypatch.setenv("OPZO_CACHE", str(tmp_path))
+    monkeypatch.setattr(library, "run_tool", lambda _, work: (work / library.LIBRARY).write_bytes(b"no library"))
+    limits = Network((4, 4, 2)).limits(4)
+    with pytest.raises(OpzoError, match=r"the library built by .* cannot be loaded"):
+        FastCore(limits)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+    library.load.cache_clear()
 
 
 def test_without_a_compiler_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

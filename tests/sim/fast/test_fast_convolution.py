@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_twins import RATES, Case, assert_equal_states, run_case, twins
 
+from opzo.sim.benches.stimuli import draw_chunk
 from opzo.sim.golden.core import GoldenCore
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
+from opzo.spec.formats import FEEDBACK_MEAN_MAX, GRADIENT
 from opzo.spec.layers import BLOCKS, KERNELS, Convolution, Map, Pool
 from opzo.spec.network import Network
 from opzo.spec.neurons import Leak, Reset
@@ -140,6 +142,41 @@ def compare_filled(network: Network, lanes: int, rule: Rule, weights: int, fille
         assert fast.run(chunk, 0, flags) == golden.run(chunk, 0, flags), f"answer {what}"
         assert_equal_states(golden, fast, what, case.seed)
     return golden
+
+
+@pytest.mark.parametrize("row", [0, 20, 53])
+@pytest.mark.parametrize("end", [GRADIENT.min, GRADIENT.max])
+def test_a_gradient_at_an_end_of_its_range_saturates(end: int, row: int) -> None:
+    """Wherever it is: the compiled model adds without saturation where all gradients are small."""
+    network = Network("6x6x6-4c3-3", 6)
+    case = Case(network, 4, 16, Rule.DFA, dict(zip(map(int, RATES), USUAL, strict=True)) | {int(Reg.BATCH): 255}, 5)
+    golden, fast, rng = twins(case)
+    for core in (golden, fast):
+        gradients = core.layer_gradients(core.layers()[0])
+        assert gradients.shape[1] == 55
+        gradients[...] = 0
+        gradients[:, row] = end
+    for number in range(3):
+        chunk = draw_chunk(rng, network)
+        assert fast.run(chunk, 0, RunFlag.TRAIN) == golden.run(chunk, 0, RunFlag.TRAIN)
+        assert_equal_states(golden, fast, f"after run {number}", case.seed)
+    assert golden.counters[Counter.GRADIENT_SATURATIONS]
+
+
+@pytest.mark.parametrize("net", ["2x4x4-5c3-3", "9-6-3"])
+def test_feedback_shifts_at_the_bounds_of_the_mean(net: str) -> None:
+    """With one entry smaller by one, so is the shift."""
+    network = Network(net, 1)
+    case = Case(network, 4, 16, Rule.DFA, {}, 1)
+    for lowered in (0, 1):
+        golden, fast, _ = twins(case)
+        for core in (golden, fast):
+            entries = core.feedback(core.layers()[0])
+            entries[...] = 4 * FEEDBACK_MEAN_MAX
+            entries[0, 0, 0] -= lowered
+            core.run(Chunk.frame([(address, 9) for address in range(network.inputs)]), 0, RunFlag.TRAIN)
+            shift = core.read_register(layer_register(0, LayerReg.FEEDBACK_SHIFT))
+            assert shift == 3 - lowered, type(core).__name__
 
 
 @pytest.mark.parametrize("weights", [-32768, 32767])

@@ -177,6 +177,23 @@ def test_decision_restarts_the_sums_alone() -> None:
     assert_same_state(on, anew)
 
 
+def test_sums_of_a_decision_wrap_at_32_bits() -> None:
+    golden, again = core(NETWORK, Rule.DFA), core(NETWORK, Rule.DFA)
+    for one in (golden, again):
+        # A negative readout too.
+        one.weights(one.layers()[-1])[0, :, 1] *= -1
+    step = Chunk.of_steps(draw_steps(1, seed=2))
+    outputs = np.array(golden.run(step, 1, RunFlag.FRESH).outputs)
+    assert (outputs > 0).any()
+    assert (outputs < 0).any()
+    first = np.where(outputs > 0, (1 << 31) - outputs, -(1 << 31) - outputs - 1)
+    again.run(Chunk.of_steps([[]]), 1, RunFlag.FRESH)
+    # Only the sums are left of the run before.
+    again.membrane[...] = 0
+    again.output_sums[:3] = first
+    assert again.run(step, 1, RunFlag(0)).outputs == tuple(np.where(outputs > 0, -(1 << 31), (1 << 31) - 1).tolist())
+
+
 def test_new_network_begins_fresh() -> None:
     told, new = core(NETWORK, Rule.DFA), core(NETWORK, Rule.DFA)
     for golden in (told, new):
