@@ -18,20 +18,29 @@ SCHEDULE = ("tests/hw/schedule/test_schedule.py",)
 FILLER = ("tests/hw/schedule/test_filler.py",)
 MISUSE = ("tests/hw/top/test_misuse.py", "tests/hw/lanes/test_checks.py", "tests/hw/schedule/test_assertions.py")
 """Assertions that fire, in Amaranth's simulator: nothing is compiled."""
+INDICATORS = "tests/hw/top/test_indicators.py"
 MAPS_CORE = "tests/hw/top/test_core_convolutions.py::test_core_of_the_smallest_chip_matches_golden"
 OWN: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("core", "engine", "input/active_rows", "interface", "run_control", "schedule/sequencer"), ()),
+    **dict.fromkeys(("core", "interface", "run_control"), ()),
+    **dict.fromkeys(("engine", "input/active_rows", "schedule/sequencer"), (MAPS_CORE,)),
     **dict.fromkeys(("lanes/lane", "lanes/lane_group", "lanes/lane_ports", "lanes/lanes", "lib/add_tree"), LANES),
     **dict.fromkeys(("input/scanner", "input/spike_lists"), ENCODER),
     "decode": (*LINK, *FILLER, *SCHEDULE),
     "error/ports": ERRORS,
     "lanes/lane_command": LANES,
     "lib/check": ("tests/hw/lib/test_check.py",),
+    "top": (INDICATORS,),
     "schedule/passes": (*SCHEDULE, "tests/hw/schedule/test_runner.py"),
     "timing": (*LANES, *FILLER, "tests/hw/neurons/test_neurons.py"),
 }
 """Test files of a file of gateware whose smallest design checks little of it; none: all of the core does."""
-CORES = ("tests/hw/top/test_core.py", "tests/hw/top/test_core_convolutions.py", MISUSE[0], "tests/hw/export/")
+CORES = (
+    "tests/hw/top/test_core.py",
+    "tests/hw/top/test_core_convolutions.py",
+    INDICATORS,
+    MISUSE[0],
+    "tests/hw/export/",
+)
 """Test files of gateware that are no such: all of the core, and text."""
 MOST = 4
 """Most test files of other folders that import a module."""
@@ -100,9 +109,9 @@ def steps(root: Path, file: str) -> tuple[list[Step], list[Step]]:
     if folder == "hw":
         nearest = _nearest(root, file)
         own = OWN.get(file.removeprefix("hw/").removesuffix(".py"), nearest[:1])
-        others = [test for test in nearest if test not in own]
-        every: list[Step] = [*((test,) for test in own), *last[:quick], *((test,) for test in others), *last[quick:]]
-        return every[: len(own) + quick], every[len(own) + quick :]
+        first: list[Step] = [(test,) for test in own]
+        first += [step for step in last[:quick] if step not in first]
+        return first, [*((test,) for test in nearest if test not in own), *last[quick:]]
     users = sorted(test for test in _users(root, file) if test.startswith(USERS[folder]))
     own = [test for test in users if test.startswith(DRIVER)]
     others = [test for test in users if test not in own]

@@ -18,8 +18,9 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 KILLED, TIMEOUT, SURVIVED, INVALID, UNCLEAR = "killed", "timeout", "survived", "invalid", "unclear"
 """What became of a mutant: INVALID is refused by the compiler or Amaranth; UNCLEAR: its test also fails without."""
-LIMIT, GATEWARE_LIMIT = 30, 600
-"""Seconds of CPU time for one test, and for one of gateware, some of which simulate for minutes."""
+LIMIT, GATEWARE_LIMIT, QUICK_GATEWARE_LIMIT = 30, 600, 120
+"""Seconds of CPU time for one test, for one of gateware, some of which simulate for minutes, and for one of gateware
+in a quick step: a chip that never answers simulates until then."""
 BUILT = ("hw", "sim/fast")
 """Folders whose code is compiled, so that a mutant makes builds that no other uses."""
 NO_BUILD = ("BuildError", "does not compile")
@@ -60,17 +61,17 @@ class Campaign:
         """Run steps until one fails."""
         quick, slow = steps(self._tree.root, mutant.file)
         for step in [*quick, *slow] if all_steps else quick:
+            limit = LIMIT
+            if mutant.file.startswith("hw/"):
+                limit = QUICK_GATEWARE_LIMIT if step in quick else GATEWARE_LIMIT
             with self._tree.changed(mutant):
-                outcome = self._test(mutant, step)
+                outcome = self._tree.test(step, limit)
             if outcome.failed:
-                status = self._status(mutant, step, outcome)
+                status = self._status(mutant, step, outcome, limit)
                 return {"status": status, "by": outcome.test or " ".join(step), "error": outcome.error}
         return {"status": SURVIVED, "by": "", "error": ""}
 
-    def _test(self, mutant: Mutant, step: Step) -> Outcome:
-        return self._tree.test(step, GATEWARE_LIMIT if mutant.file.startswith("hw/") else LIMIT)
-
-    def _status(self, mutant: Mutant, step: Step, outcome: Outcome) -> str:
+    def _status(self, mutant: Mutant, step: Step, outcome: Outcome, limit: int) -> str:
         """What a failure means: a test must pass without the mutant."""
         if any(text in outcome.error for text in NO_BUILD):
             return INVALID
@@ -81,7 +82,7 @@ class Campaign:
         if not outcome.called:
             again = (*again, "--collect-only")
         if again not in self._passes:
-            self._passes[again] = not self._test(mutant, again).failed
+            self._passes[again] = not self._tree.test(again, limit).failed
         if not self._passes[again]:
             logger.warning("%s also fails without %s", " ".join(again), mutant)
             return UNCLEAR
