@@ -4,7 +4,7 @@ import gzip
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -111,7 +111,7 @@ def build(plan: Plan, network: Network, out: Path, tell: Tell, note: Tell) -> di
     flow = flow_of(plan.board)
     assert isinstance(flow, OpenFlow)
     commands, versions = zip(*map(find_tool, flow.tools), strict=True)
-    key = content_hash(json.dumps(plan.configuration), _sources(), *versions)
+    key = content_hash(json.dumps(plan.configuration), sources_hash(), *versions)
 
     def build_new(folder: Path) -> None:
         note(forecast(plan.board, plan.limits, commands))
@@ -208,13 +208,18 @@ def _build(plan: Plan, flow: OpenFlow, tell: Tell, folder: Path) -> None:
     shutil.move(work / f"{DESIGN}{plan.board.family.suffix}", folder / plan.board.bitstream)
     for name in (REPORT, CELLS, VERILOG, *(path.name for path in work.glob("*.log"))):
         shutil.move(work / name, folder / name)
-    for name in flow.netlists:
-        with (work / name).open("rb") as netlist, gzip.open(folder / f"{name}.gz", "wb", compresslevel=6) as file:
+    keep_netlists(flow.netlists, work, folder)
+    shutil.rmtree(work)
+
+
+def keep_netlists(netlists: Mapping[str, str], work: Path, folder: Path) -> None:
+    """Keep ``netlists``, named as in `OpenFlow.netlists`, and the constraints of ``work`` in ``folder``."""
+    for name, kept in netlists.items():
+        with (work / name).open("rb") as netlist, gzip.open(folder / f"{kept}.gz", "wb", compresslevel=6) as file:
             shutil.copyfileobj(netlist, file)
     for constraints in (work / f"{DESIGN}{suffix}" for suffix in (".lpf", ".pcf", ".cst")):
         if constraints.exists():
             shutil.move(constraints, folder / constraints.name)
-    shutil.rmtree(work)
 
 
 def fix_cells(plan: Plan, flow: OpenFlow, netlist: Path) -> None:
@@ -240,7 +245,7 @@ def _delay(path: list[dict[str, Any]]) -> float:
     return float(sum(part["delay"] for part in path))
 
 
-def _sources() -> str:
+def sources_hash() -> str:
     """Hash of the gateware's sources and of the versions of the packages that convert it."""
     root = Path(opzo.__file__).parent
     texts = [

@@ -2,10 +2,12 @@
 
 import ctypes
 from dataclasses import dataclass, field
+from random import Random
 
 from opzo.sim.compile.cxx import load_library
 from opzo.sim.compile.verilated import build_verilated, runtime_objects
 from opzo.sim.gates import models
+from opzo.sim.gates.folder import FAMILIES
 from opzo.sim.gates.netlist import Netlist
 from opzo.system.cache import cache_root, cached, content_hash
 
@@ -36,8 +38,8 @@ class CellBench:
     Inputs stay until they are set again; all are 0 at first.
     """
 
-    def __init__(self, mutate=lambda text: text):
-        self._mutate = mutate
+    def __init__(self, mutate=lambda text: text, family="ecp5"):
+        self._mutate, self._family = mutate, FAMILIES[family]
         self._cells = {}
         self._nets = 1
         self._in, self._out = [], []
@@ -64,10 +66,10 @@ class CellBench:
 
     def build(self):
         words = [max(3, -(-len(bits) // 32)) for bits in (self._in, self._out)]
-        statements = Netlist({"cells": self._cells, "ports": {}}, "bench").statements()
+        statements = Netlist({"cells": self._cells, "ports": {}}, "bench", self._family).statements()
         text = "\n".join(
             (
-                self._mutate(models.models_verilog()),
+                self._mutate(models.models_verilog(self._family.name)),
                 f"module top(input [{32 * words[0] - 1}:0] in, output [{32 * words[1] - 1}:0] out);",
                 *statements,
                 *(f"assign n{net} = in[{n}];" for n, net in enumerate(self._in)),
@@ -114,3 +116,30 @@ class CellBench:
         into = sent(*(self.values >> 32 * n & 0xFFFFFFFF for n in range(self._words[0])))
         self._library.bench_eval(self._bench, into, self._words[0], out, self._words[1])
         self.seen = sum(word << 32 * n for n, word in enumerate(out))
+
+
+def settled(bench, cell, **pins):
+    """Set pins and wait."""
+    bench.set(cell, **pins)
+    bench.eval()
+
+
+def tick(bench, cell, *clocks, **pins):
+    """Set pins, then a rising edge of the clocks."""
+    settled(bench, cell, **dict.fromkeys(clocks, 0), **pins)
+    settled(bench, cell, **dict.fromkeys(clocks, 1))
+
+
+def entry(table, *inputs):
+    """Entry of a table; the first input is the lowest bit of its number."""
+    return table >> sum(bit << n for n, bit in enumerate(inputs)) & 1
+
+
+def run_checks(checks, bench):
+    """Run checks: each adds its cells to the bench, yields, and goes on once the bench is compiled."""
+    started = [check(bench, Random(1)) for check in checks]
+    for part in started:
+        next(part)
+    bench.build()
+    for part in started:
+        next(part, None)

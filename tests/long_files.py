@@ -1,6 +1,7 @@
 """Test files that take half a minute or more."""
 
 LONG = (
+    "tests/sim/gates/test_netlist_selftest.py",
     "tests/hw/top/test_core_convolutions.py",
     "tests/hw/top/test_core.py",
     "tests/boards/test_build.py",

@@ -21,7 +21,8 @@ from opzo.host.training.checkpoint import Checkpoint, made_by
 from opzo.host.training.config import Config, checked, read_toml
 from opzo.host.training.old_names import renamed
 from opzo.host.training.run_folder import CHECKPOINT, CONFIG, FIGURES, METRICS, RunFolder
-from opzo.sim.gates.folder import CONFIGURATION, CONSTRAINTS, NETLISTS, BuildFolder
+from opzo.sim.gates.ecp5 import ECP5Cells
+from opzo.sim.gates.folder import CONFIGURATION, NETLISTS, BuildFolder
 from opzo.spec.network import Network
 from opzo.spec.protocol import Identity
 from opzo.spec.rules import Rule
@@ -178,7 +179,7 @@ def write_build(folder: Path) -> dict[str, bytes]:
     located = zip(PORTS, PINS.values(), strict=True)
     contents = {
         CONFIGURATION: json.dumps(configuration).encode(),
-        CONSTRAINTS: "".join(f'LOCATE COMP "{port}" SITE "{site}";\n' for port, site in located).encode(),
+        ECP5Cells.constraints: "".join(f'LOCATE COMP "{port}" SITE "{site}";\n' for port, site in located).encode(),
         NETLISTS[False]: gzip.compress(json.dumps(_netlist()).encode()),
     }
     for name, content in contents.items():
@@ -197,7 +198,7 @@ def _build_folder(folder: Path, part: str, *, plain: bool = False) -> Good:
         (folder / part).write_bytes(gzip.compress(content, 1) if plain else content)
         build = BuildFolder(str(folder))
         netlist = build.netlist()
-        netlist.dividers()
+        netlist.pll()
         netlist.verilog(build.ports(netlist))
 
     return [gzip.decompress(good) if plain else good], read
@@ -230,6 +231,6 @@ READERS = (
     Reader("netlist", lambda folder: _build_folder(folder, NETLISTS[False], plain=True), 15_000, JSON),
     Reader("netlist-gz", lambda folder: _build_folder(folder, NETLISTS[False]), 8_000),
     Reader("build", lambda folder: _build_folder(folder, CONFIGURATION), 10_000, JSON),
-    Reader("constraints", lambda folder: _build_folder(folder, CONSTRAINTS), 6_000, TEXT),
+    Reader("constraints", lambda folder: _build_folder(folder, ECP5Cells.constraints), 6_000, TEXT),
     Reader("live-request", _request, 15_000, JSON),
 )

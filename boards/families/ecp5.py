@@ -1,7 +1,7 @@
 """Lattice ECP5: units, PLL, tools."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth import Const, Instance, Module, Signal, Value
 
@@ -42,7 +42,7 @@ class ECP5(OpenFlow):
     primitives = ECP5Primitives()
     # The multiplexers of wide look-up tables cost more in routing than they save.
     synthesis_options = "-nowidelut"
-    netlists = (NETLIST, ROUTED)
+    netlists: ClassVar = {NETLIST: NETLIST, ROUTED: ROUTED}
 
     def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
         m.submodules.pll = Instance(

@@ -2,6 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,8 @@ class OpenFlow(Flow):
 
     synthesis_options: str
     """Options of yosys' command ``synth_...``."""
-    netlists: tuple[str, ...] = ()
-    """Netlists that a build keeps, compressed: those of the families that the device ``netlist`` simulates."""
+    netlists: Mapping[str, str] = {}
+    """Netlists that a build keeps, compressed, for the device ``netlist``: file of the tool, and name in the build."""
 
     @property
     def prepare_options(self) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """Gowin LittleBee and Arora: PLL and tools."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth import Const, Instance, Module, Signal
 
 from opzo.boards.board import Resources
-from opzo.boards.families.flow import DESIGN, OpenFlow, Step, oscillator
+from opzo.boards.families.flow import DESIGN, NETLIST, OpenFlow, Step, oscillator
 from opzo.boards.families.pll import Pll, PllRange
 
 _KINDS = ("$_DFF_?_ 0", "$_DFFE_?P_ 0", "$_SDFF_?P?_ r", "$_SDFFE_?P?P_ r", "$_DFF_?P?_ r", "$_DFFE_?P?P_ r")
@@ -28,6 +28,7 @@ class Gowin(OpenFlow):
     """
 
     tools = ("yosys", "nextpnr-himbaechel-gowin", "gowin_pack")
+    netlists: ClassVar = {f"{DESIGN}.syn.json": NETLIST}
 
     def __init__(self, family: str, vco: tuple[float, float]) -> None:
         # A distributed RAM of 16 x 4 bits takes a complete tile of 8 look-up tables, and most block RAMs are unused.

@@ -1,7 +1,7 @@
 """A cell of a netlist: its pins and parameters as Verilog."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from opzo.sim.gates.models import Model
@@ -9,7 +9,8 @@ from opzo.sim.gates.tables import HIGH, LOW, table_expression
 
 UNUSED = {"LSR": LOW, "T": LOW}
 """Inputs that the tools switch off where nothing drives them: set/reset, output off. The device pulls others up."""
-INPUTS_OF_TABLE = "ABCD"
+INITS = {"INITVAL": "INITVAL_", "INIT_RAM": "INIT_RAM_"}
+"""Parameters of models that hold a block RAM's 64 parameters, the last in front, and how their names begin."""
 _NUMBER = re.compile(r"[01xz]+")
 
 
@@ -22,10 +23,25 @@ class Cell:
         The cell's entry of the JSON.
     """
 
-    def __init__(self, entry: dict[str, Any]) -> None:
+    def __init__(self, entry: Mapping[str, Any]) -> None:
         self._connections: dict[str, list[Any]] = entry["connections"]
         self._parameters: dict[str, Any] = entry["parameters"]
         self._taken: set[str] = set()
+        self._read: set[str] = set()
+        self._open: list[str] = []
+
+    def ignore(self) -> None:
+        """Count all pins and parameters as modelled."""
+        self._taken |= self._connections.keys()
+        self._read |= self._parameters.keys()
+
+    def unread(self) -> str:
+        """A parameter that the model has not; '' if there is none."""
+        return next((name for name in self._parameters if name not in self._read), "")
+
+    def undriven(self) -> str:
+        """An input of the model to which nothing is connected; '' if there is none."""
+        return next(iter(self._open), "")
 
     def unmodelled(self) -> str:
         """A pin that is connected, but that the model has not; '' if there is none."""
@@ -34,11 +50,16 @@ class Cell:
 
     def text(self, parameter: str, default: str) -> str:
         """Parameter as text."""
+        self._read.add(parameter)
         return str(self._parameters.get(parameter, default)).strip()
 
     def input(self, port: str) -> str:
         """What drives an input."""
         return self._driver(port, self._bit(port))
+
+    def bus(self, port: str, width: int) -> list[str]:
+        """What drives each bit of an input, the lowest first."""
+        return self._inputs(port, width)
 
     def output(self, port: str) -> str:
         """Net at an output; '' if there is none."""
@@ -50,19 +71,11 @@ class Cell:
         if at := self.output(port):
             yield f"assign {at} = {expression};"
 
-    def table(self, parameter: str, suffix: str = "", inputs: str = INPUTS_OF_TABLE) -> str:
-        """Look-up in the table ``parameter`` by ``inputs``, whose names end in ``suffix``."""
+    def table(self, parameter: str, inputs: Iterable[str]) -> str:
+        """Look-up in the table ``parameter`` by ``inputs``; the first is the lowest bit of an entry's number."""
         # Undefined entries are never read.
         table = int(self.text(parameter, "0").replace("x", "0"), 2)
-        return table_expression(table, [self.input(f"{name}{suffix}") for name in inputs])
-
-    def carry(self, label: str, table: str, suffix: str, inject: str, ends: tuple[str, str, str]) -> str:
-        """A bit of a carry chain; ``ends`` are the nets of carry in, sum and carry out."""
-        carry, total, out = ends
-        # The lowest four entries are the table without C and D.
-        pins = (("SUM", self.table(table, suffix)), ("START", self.table(table, suffix, INPUTS_OF_TABLE[:2])))
-        connected = ", ".join(f".{port}({at})" for port, at in (*pins, ("IN", carry), ("S", total), ("OUT", out)))
-        return f'CARRY #(.INJECT1("{self.text(inject, "NO")}")) {label} ({connected});'
+        return table_expression(table, [self.input(name) for name in inputs])
 
     def instance(self, label: str, model: Model) -> Iterator[str]:
         """Instance of a model."""
@@ -96,6 +109,8 @@ class Cell:
 
     def _driver(self, port: str, bit: Any) -> str:
         """What drives an input, through the multiplexer of the input: the net, its inverse or a constant."""
+        if bit is None:
+            self._open.append(port)
         at = UNUSED.get(port, HIGH) if bit in (None, "x", "z") else net(bit)
         match self.text(f"{port}MUX", port):
             case "INV":
@@ -110,11 +125,12 @@ class Cell:
     def _given(self, model: Model) -> Iterator[tuple[str, str]]:
         """Parameters of an instance."""
         for key in model.parameters:
+            self._read.add(key)
             if key in self._parameters:
                 yield key, _value(self._parameters[key])
-            elif key == "INITVAL":
-                # Block RAM: 64 parameters of 320 bits, the last in front.
-                names = (f"INITVAL_{n:02X}" for n in range(63, -1, -1))
+            elif key in INITS:
+                names = [f"{INITS[key]}{n:02X}" for n in range(63, -1, -1)]
+                self._read.update(names)
                 if parts := [_value(self._parameters[name]) for name in names if name in self._parameters]:
                     yield key, f"{{{', '.join(parts)}}}"
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from opzo.sim.gates.ecp5 import ECP5Cells
+from opzo.sim.gates.gowin import GowinCells
 from opzo.sim.gates.netlist import LIGHTS, Netlist
 from opzo.spec.errors import OpzoError
 from opzo.spec.messages import printable
@@ -16,9 +18,9 @@ from opzo.system.bounds import room
 
 ROUTED = "routed"
 """Last part of an address that asks for the netlist after place and route."""
-FAMILY = "ecp5"
-"""Family whose cells are modelled."""
-CONFIGURATION, CONSTRAINTS = "configuration.json", "opzo.lpf"
+FAMILIES = {family.name: family for family in (ECP5Cells(), GowinCells())}
+"""Families whose cells are modelled, by name."""
+CONFIGURATION = "configuration.json"
 NETLISTS = {False: "opzo.json.gz", True: "opzo.routed.json.gz"}
 """Netlists as yosys and nextpnr write them, by whether they are routed."""
 OSCILLATOR_MAX, BAUD_MAX = 1000, 100_000_000
@@ -26,7 +28,6 @@ OSCILLATOR_MAX, BAUD_MAX = 1000, 100_000_000
 JSON_MEMORY = 10
 """Bytes of memory for each byte of JSON, with a margin: netlists of the tools need five."""
 _SITE = re.compile(r"\w+")
-_LOCATE = re.compile(r'^\s*LOCATE\s+COMP\s+"([^"]+)"\s+SITE\s+"([^"]+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class BuildFolder:
     ----------
     name : str
         Name of the netlist, for messages.
+    family : CellFamily
+        Family of its FPGA.
     oscillator_mhz : float
         Frequency of the board's oscillator.
     baud : int
@@ -77,10 +80,17 @@ class BuildFolder:
             missing = {"oscillator", "rx", "tx", *LIGHTS} - self.pins.keys()
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OpzoError):
             raise self._no_netlist("BOARD") from None
-        if family != FAMILY:
+        if family not in FAMILIES:
             raise OpzoError(
-                f"the netlist of {printable(board)} cannot be simulated: there are models of cells of {FAMILY}, not of "
-                f"{printable(family)}; choose --device rtl, or a board with an ECP5 (opzo boards lists them)"
+                f"the netlist of {printable(board)} cannot be simulated: there are models of cells of "
+                f"{' and '.join(FAMILIES)}, not of {printable(family)}; choose --device rtl, or a board with an ECP5 "
+                "(opzo boards lists them)"
+            )
+        self.family = FAMILIES[family]
+        if self._routed and self.family.routed:
+            raise OpzoError(
+                f"the routed netlist of {printable(board)} cannot be simulated: {self.family.routed}; choose "
+                f"--device netlist:{printable(str(self._path))}, the netlist after synthesis"
             )
         if missing or not self.file.is_file():
             raise self._no_netlist(printable(board))
@@ -99,7 +109,7 @@ class BuildFolder:
                     raise OpzoError(f"{self.file} needs more memory than is available; build a smaller chip")
             modules: dict[str, Any] = json.loads(content)["modules"]
             # yosys also writes the cells of its library, nextpnr writes one module.
-            return Netlist(modules["top" if self._routed else "opzo"], self.name)
+            return Netlist(modules["top" if self._routed else "opzo"], self.name, self.family)
         except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zlib.error):
             raise OpzoError(f"{self.file} is damaged; build it again with: opzo build --out {self._path}") from None
 
@@ -116,8 +126,8 @@ class BuildFolder:
             if port is None or netlist.ports.get(port) is not is_input:
                 what = "no port" if port is None else f"port {printable(port)}, no {'input' if is_input else 'output'},"
                 raise OpzoError(
-                    f"{self.name} has {what} at pin {pin.site}, where the board has its {name}; compare {CONSTRAINTS} "
-                    "with the board, and build it again"
+                    f"{self.name} has {what} at pin {pin.site}, where the board has its {name}; compare "
+                    f"{self.family.constraints} with the board, and build it again"
                 )
             found[port] = name
         return found
@@ -126,13 +136,15 @@ class BuildFolder:
     def constraints(self) -> bytes:
         """Content of the file of constraints; OpzoError if it cannot be read."""
         try:
-            return (self._path / CONSTRAINTS).read_bytes()
+            return (self._path / self.family.constraints).read_bytes()
         except OSError as error:
-            raise OpzoError(f"cannot read {self._path / CONSTRAINTS}: {error.strerror}; build it again") from None
+            raise OpzoError(
+                f"cannot read {self._path / self.family.constraints}: {error.strerror}; build it again"
+            ) from None
 
     def _located(self) -> dict[str, str]:
         """Port at each pin, by the constraints."""
-        return {site: port for port, site in _LOCATE.findall(self.constraints.decode(errors="replace"))}
+        return {site: port for port, site in self.family.located.findall(self.constraints.decode(errors="replace"))}
 
     def _no_netlist(self, board: str) -> OpzoError:
         out = "" if self._path.name == board else f" --out {self._path}"

@@ -80,7 +80,7 @@ struct Board {
     std::uint64_t quiet = 0;
     bool in_frame = false;
 
-    Board(double oscillator, double baud, int clki, int clkfb, int clkop) : pll{clki, clkfb, clkop}, sender{1e12 / baud}, receiver{1e12 / baud} {
+    Board(double oscillator, double baud, const Pll& set_up) : pll{set_up}, sender{1e12 / baud}, receiver{1e12 / baud} {
         top.oscillator = 0;
         top.button = 0;
         top.rx = 1;
@@ -125,9 +125,10 @@ enum Stop : int { CYCLES = 0, OUTPUT_FULL = 1, QUIET = 2, REPLY = 3 };
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-// Frequencies in Hz; dividers of the PLL.
-EXPORT Board* opzo_new(double oscillator, double baud, int clki, int clkfb, int clkop) {
-    return new Board(oscillator, baud, clki, clkfb, clkop);
+// Frequencies in Hz; dividers of the PLL; ranges of its comparator and VCO in MHz.
+EXPORT Board* opzo_new(double oscillator, double baud, int reference, int feedback, int post, double comparator_low,
+                       double comparator_high, double vco_low, double vco_high) {
+    return new Board(oscillator, baud, Pll{reference, feedback, post, {comparator_low, comparator_high}, {vco_low, vco_high}});
 }
 
 EXPORT void opzo_delete(Board* board) {

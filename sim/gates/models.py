@@ -1,4 +1,4 @@
-"""The Verilog models of cells in ``cells``: what a netlist may use."""
+"""The Verilog models of cells in ``cells``, a folder for each family: what a netlist may use."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 CELLS = Path(__file__).with_name("cells")
-"""Folder of the models."""
+"""Folder of the models, with a folder for each family."""
 _HEADER = re.compile(r"module\s+(\w+)\s*(?:#\((.*?)\))?\s*\(([^;]*?)\);", re.DOTALL)
 _PORT = re.compile(r"(?:(input|output)\s+)?(?:reg\s+)?(?:\[(\d+):0\]\s*)?(\w+)")
 _PARAMETER = re.compile(r"parameter\s+(?:\[[^\]]*\]\s*)?(\w+)")
@@ -24,18 +24,18 @@ class Model:
 
 
 @cache
-def models() -> dict[str, Model]:
-    """All models by the name of their module."""
+def models(family: str) -> dict[str, Model]:
+    """All models of a family by the name of their module."""
     return {
         name: _model(name, parameters, ports)
-        for path in sorted(CELLS.glob("*.v"))
+        for path in sorted((CELLS / family).glob("*.v"))
         for name, parameters, ports in _HEADER.findall(path.read_text())
     }
 
 
-def models_verilog() -> str:
-    """Text of all models."""
-    return "".join(path.read_text() for path in sorted(CELLS.glob("*.v")))
+def models_verilog(family: str) -> str:
+    """Text of all models of a family."""
+    return "".join(path.read_text() for path in sorted((CELLS / family).glob("*.v")))
 
 
 def _model(name: str, parameters: str, ports: str) -> Model:

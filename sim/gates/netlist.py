@@ -1,10 +1,10 @@
 """Netlists of yosys and nextpnr (JSON) as Verilog: instances of the models of ``cells``, and expressions for tables."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from opzo.sim.gates.cell import Cell, net
+from opzo.sim.gates.family import CellFamily, PllSettings, UnmodelledError
 from opzo.sim.gates.models import models
 from opzo.sim.gates.schema import check_module
 from opzo.sim.gates.tables import HIGH
@@ -17,16 +17,6 @@ OUTPUTS = ("tx", *LIGHTS, "pll_clki", "pll_clkfb")
 """Pins of a board's FPGA, and those of its PLL, whose model is in the harness."""
 IGNORED = ("$scopeinfo",)
 """Types of cells without hardware."""
-PLL = "EHXPLLL"
-_DIVIDERS = ("CLKI_DIV", "CLKFB_DIV", "CLKOP_DIV")
-_DIVIDER = re.compile("[01]{1,64}")
-DIVIDER_MAX = 128
-"""Largest divider of a PLL."""
-_PLL_FIXED = {"FEEDBK_PATH": "CLKOP", "CLKOP_ENABLE": "ENABLED", "PLLRST_ENA": "DISABLED", "STDBY_ENABLE": "DISABLED"}
-_PLL_PINS = (
-    *("CLKI", "CLKFB", "CLKOP", "LOCK", "RST", "STDBY", "ENCLKOP", "PLLWAKESYNC"),
-    *("PHASESEL0", "PHASESEL1", "PHASEDIR", "PHASESTEP", "PHASELOADREG"),
-)
 
 
 class Netlist:
@@ -41,14 +31,23 @@ class Netlist:
         The module's entry of the JSON.
     source : str
         Name of the netlist, for messages.
+    family : CellFamily
+        Family of its cells.
     """
 
-    def __init__(self, module: dict[str, Any], source: str) -> None:
+    def __init__(self, module: dict[str, Any], source: str, family: CellFamily) -> None:
         check_module(module)
         cells: dict[str, dict[str, Any]] = module["cells"]
-        self._cells = {name: cell for name, cell in cells.items() if cell["type"] not in IGNORED}
-        self._ports: dict[str, dict[str, Any]] = module["ports"]
-        self._source = source
+        self._source, self._family = source, family
+        constants = self._constants(cells.values())
+        self._cells = {
+            name: cell | {"connections": _replaced(cell["connections"], constants)}
+            for name, cell in cells.items()
+            if cell["type"] not in (*IGNORED, *family.constants)
+        }
+        self._ports: dict[str, dict[str, Any]] = {
+            name: port | _replaced({"bits": port["bits"]}, constants) for name, port in module["ports"].items()
+        }
 
     @property
     def ports(self) -> dict[str, bool]:
@@ -57,37 +56,18 @@ class Netlist:
 
     def sites(self) -> dict[str, str]:
         """Port at each pin of the package, as placed."""
-        pads = {
-            bit: str(cell.get("attributes", {}).get("LOC", ""))
-            for cell in self._cells.values()
-            if cell["type"] == "TRELLIS_IO"
-            for bit in cell["connections"].get("B", [])[:1]
-        }
+        pads = dict(filter(None, map(self._family.site, self._cells.values())))
         return {pads[port["bits"][0]]: name for name, port in self._ports.items() if port["bits"][0] in pads}
 
-    def dividers(self) -> dict[str, int]:
-        """Dividers of the PLL; OpzoError unless there is one PLL, set up as its model expects."""
-        cells = [cell for cell in self._cells.values() if cell["type"] == PLL]
+    def pll(self) -> PllSettings:
+        """Settings of the PLL; OpzoError unless there is one PLL, set up as its model expects."""
+        cells = [cell for cell in self._cells.values() if cell["type"] == self._family.pll]
         if len(cells) != 1:
             raise OpzoError(f"{self._source} has {len(cells)} PLLs; a chip of opzo has one: build it again")
-        (entry,) = cells
-        cell = Cell(entry)
-        other = [name for name, value in _PLL_FIXED.items() if cell.text(name, value) != value]
-        for pin in _PLL_PINS:
-            cell.input(pin)
-        if other or cell.unmodelled():
-            what = ", ".join(other) or printable(cell.unmodelled())
-            raise OpzoError(f"{self._source}: the model of {PLL} knows no {what} like this one; extend sim/gates/pll.h")
-        dividers = {name: cell.text(name, "1") for name in _DIVIDERS}
-        wrong = [
-            text for text in dividers.values() if not _DIVIDER.fullmatch(text) or not 0 < int(text, 2) <= DIVIDER_MAX
-        ]
-        if wrong:
-            raise OpzoError(
-                f"{self._source} has a PLL that divides by '{printable(wrong[0])}', not by 1..{DIVIDER_MAX} in binary; "
-                "build it again"
-            )
-        return {name: int(text, 2) for name, text in dividers.items()}
+        try:
+            return self._family.settings(Cell(cells[0]))
+        except UnmodelledError as error:
+            raise OpzoError(f"{self._source}{error}") from None
 
     def verilog(self, ports: Mapping[str, str]) -> str:
         """Module ``top`` with the pins INPUTS and OUTPUTS.
@@ -112,6 +92,16 @@ class Netlist:
         for number, (name, entry) in enumerate(self._cells.items()):
             yield from self._modelled(f"c{number}", name, entry)
 
+    def _constants(self, cells: Iterable[dict[str, Any]]) -> dict[Any, str]:
+        """Value of each net that a cell drives with a constant."""
+        known = self._family.constants
+        return {
+            bit: known[cell["type"]][1]
+            for cell in cells
+            if cell["type"] in known
+            for bit in cell["connections"].get(known[cell["type"]][0], [])
+        }
+
     def _bits(self) -> set[int]:
         lists = [port["bits"] for port in self._ports.values()]
         lists += [bits for cell in self._cells.values() for bits in cell["connections"].values()]
@@ -119,44 +109,21 @@ class Netlist:
 
     def _modelled(self, label: str, name: str, entry: dict[str, Any]) -> Iterator[str]:
         """Statements that model a cell."""
-        cell = Cell(entry)
-        kind: str = entry["type"]
-        if kind == "TRELLIS_COMB":
-            kind += f"_{cell.text('MODE', 'LOGIC')}"
-        elif kind == "TRELLIS_IO":
-            kind += f"_{cell.text('DIR', 'INPUT')}"
-        match kind:
-            case "LUT4":
-                yield from cell.drive("Z", cell.table("INIT"))
-            case "TRELLIS_COMB_LOGIC":
-                yield from _comb(label, cell)
-            case "TRELLIS_COMB_CCU2":
-                ends = cell.input("FCI"), cell.output("F"), cell.output("FCO")
-                yield cell.carry(label, "INITVAL", "", "CCU2_INJECT1", ends)
-            case "TRELLIS_COMB_RAMW_BLOCK":
-                # Both halves of the slice of a TRELLIS_RAMW.
-                return
-            case "CCU2C":
-                between = f"{label}_carry"
-                yield f"wire {between};"
-                ends = cell.input("CIN"), cell.output("S0"), between
-                yield cell.carry(f"{label}_0", "INIT0", "0", "INJECT1_0", ends)
-                ends = between, cell.output("S1"), cell.output("COUT")
-                yield cell.carry(f"{label}_1", "INIT1", "1", "INJECT1_1", ends)
-            case "EHXPLLL":
-                yield f"assign pll_clki = {cell.input('CLKI')};"
-                yield f"assign pll_clkfb = {cell.input('CLKFB')};"
-                yield from cell.drive("CLKOP", "pll_clkop")
-                yield from cell.drive("LOCK", "pll_lock")
-                # `dividers` checks the rest.
-                return
-            case _ if kind in models():
-                yield from cell.instance(label, models()[kind])
-            case _:
+        cell, kind = Cell(entry), self._family.kind(entry)
+        found = models(self._family.name)
+        try:
+            if (statements := self._family.statements(label, kind, cell)) is not None:
+                yield from statements
+            elif kind in found:
+                yield from cell.instance(label, found[kind])
+            else:
                 raise OpzoError(
                     f"{self._source}: no model for cell {printable(kind)} ('{printable(name)}'); write one in "
                     "sim/gates/cells, with its bench"
                 )
+            self._family.check(cell)
+        except UnmodelledError as error:
+            raise OpzoError(f"{self._source}: {printable(kind)} '{printable(name)}'{error}") from None
         if pin := cell.unmodelled():
             raise OpzoError(
                 f"{self._source}: the model of {kind} has no pin {printable(pin)}, which '{printable(name)}' uses; "
@@ -164,12 +131,6 @@ class Netlist:
             )
 
 
-def _comb(label: str, cell: Cell) -> Iterator[str]:
-    """Look-up table with the multiplexer behind it, which joins it with its neighbours: F1 and F (as PFUMX) in the even
-    halves of a slice, FXA and FXB (as L6MUX21) in the odd ones."""
-    table = cell.table("INITVAL")
-    yield from cell.drive("F", table)
-    if out := cell.output("OFX"):
-        odd = cell.output("FXA") or cell.output("FXB")
-        low, high = (cell.input("FXA"), cell.input("FXB")) if odd else (table, cell.input("F1"))
-        yield f"PFUMX {label} (.BLUT({low}), .ALUT({high}), .C0({cell.input('M')}), .Z({out}));"
+def _replaced(bits: Mapping[str, list[Any]], values: Mapping[Any, str]) -> dict[str, list[Any]]:
+    """Lists of bits, those with a value replaced by it."""
+    return {name: [values.get(bit, bit) for bit in line] for name, line in bits.items()}

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from opzo.sim.compile.cxx import load_library
+from opzo.sim.gates.family import PllSettings
 from opzo.sim.gates.folder import BuildFolder, Pin
 from opzo.sim.gates.library import board_library
 from opzo.sim.gates.netlist import LIGHTS
@@ -48,8 +49,8 @@ class BoardTransport:
         Frequency at the oscillator's pin.
     baud : int
         Rate of both lines.
-    dividers : dict
-        Those of the PLL: CLKI_DIV, CLKFB_DIV, CLKOP_DIV.
+    pll : PllSettings
+        How its PLL is set up.
     pins : dict
         The board's pins, of which lights and button may be active low.
 
@@ -60,13 +61,15 @@ class BoardTransport:
     """
 
     def __init__(
-        self, library: Path, *, oscillator_mhz: float, baud: int, dividers: dict[str, int], pins: dict[str, Pin]
+        self, library: Path, *, oscillator_mhz: float, baud: int, pll: PllSettings, pins: dict[str, Pin]
     ) -> None:
         self.cycles = 0
         self._pins = pins
         self._lib = _load(library)
-        divided = (dividers[name] for name in ("CLKI_DIV", "CLKFB_DIV", "CLKOP_DIV"))
-        self._board: int | None = self._lib.opzo_new(oscillator_mhz * 1e6, float(baud), *divided)
+        limits = (float(mhz) for mhz in (*pll.comparator, *pll.vco))
+        self._board: int | None = self._lib.opzo_new(
+            *(oscillator_mhz * 1e6, float(baud), pll.reference, pll.feedback, pll.post), *limits
+        )
         self._input = bytearray()
         self._output = ctypes.create_string_buffer(OUTPUT)
         self._quiet = QUIET
@@ -151,10 +154,8 @@ class BoardTransport:
 def open_netlist(address: str) -> BoardTransport:
     """Board of an address, ``FOLDER`` or ``FOLDER/routed`` of a build; OpzoError if it has no netlist."""
     folder = BuildFolder(address)
-    library, dividers = board_library(folder)
-    return BoardTransport(
-        library, oscillator_mhz=folder.oscillator_mhz, baud=folder.baud, dividers=dividers, pins=folder.pins
-    )
+    library, pll = board_library(folder)
+    return BoardTransport(library, oscillator_mhz=folder.oscillator_mhz, baud=folder.baud, pll=pll, pins=folder.pins)
 
 
 @cache
@@ -162,7 +163,7 @@ def _load(path: Path) -> ctypes.CDLL:
     library = load_library(path)
     pointer, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
     library.opzo_new.restype = pointer
-    library.opzo_new.argtypes = [ctypes.c_double, ctypes.c_double, number, number, number]
+    library.opzo_new.argtypes = [*[ctypes.c_double] * 2, *[number] * 3, *[ctypes.c_double] * 4]
     library.opzo_delete.restype = None
     library.opzo_delete.argtypes = [pointer]
     library.opzo_clock.restype = ctypes.c_double

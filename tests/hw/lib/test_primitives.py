@@ -48,7 +48,7 @@ def compare(make, output, model, exclusive=()):
         name="primitives",
         test_module="opzo.sim.benches.lib.primitives",
         parameters={"widths": beside.widths, "exclusive": exclusive},
-        models=[CELLS / f"{model}.v"],
+        models=[CELLS / "ecp5" / f"{model}.v"],
     )
 
 

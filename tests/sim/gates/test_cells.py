@@ -6,28 +6,12 @@ from random import Random
 
 import pytest
 from block_ram import MODES, RAM_PINS, BlockRam, binary
-from cell_bench import CellBench
+from cell_bench import CellBench, entry, run_checks, settled, tick
 
 from opzo.sim.gates.tables import table_expression
 
 LUT_PINS = ("A", "B", "C", "D")
 TABLES = (0, 0xFFFF, 0x8000, 0x0001, 0x6996, 0xAAAA, 0xFF00, 0xA96A, 0x96AA)
-
-
-def entry(table, *inputs):
-    """Entry of a table; the first input is the lowest bit of its number."""
-    return table >> sum(bit << n for n, bit in enumerate(inputs)) & 1
-
-
-def settled(bench, cell, **pins):
-    bench.set(cell, **pins)
-    bench.eval()
-
-
-def tick(bench, cell, *clocks, **pins):
-    """Set pins, then a rising edge of the clocks."""
-    settled(bench, cell, **dict.fromkeys(clocks, 0), **pins)
-    settled(bench, cell, **dict.fromkeys(clocks, 1))
 
 
 def carry(table, inject, a, b, c, d, carry_in):
@@ -303,14 +287,7 @@ CHECKS = {
 
 
 def check(names, mutate=lambda text: text):
-    """Make some checks; each adds its cells to one bench, yields, and goes on once the bench is compiled."""
-    bench = CellBench(mutate)
-    checks = [CHECKS[name](bench, Random(1)) for name in names]
-    for part in checks:
-        next(part)
-    bench.build()
-    for part in checks:
-        next(part, None)
+    run_checks([CHECKS[name] for name in names], CellBench(mutate))
 
 
 def test_cells_do_what_the_vendor_says():

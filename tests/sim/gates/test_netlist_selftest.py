@@ -1,11 +1,13 @@
-"""The netlist of a real chip passes the self-test and trains like the golden model."""
+"""Netlists of real chips pass the self-test, which trains them like the golden model, and train like the compiled one."""
 
 import json
 
 import numpy as np
 import pytest
+from synthesised import synthesised
 
 from opzo.host.cli.main import main
+from opzo.spec.limits import Limits
 
 # Four clock cycles a bit, the fewest.
 BOARD = ["--board", "ecpix5-45f", "--lanes", "4", "--clock", "48"]
@@ -14,6 +16,43 @@ SAME = (
     *("synaptic_operations_per_train_sample", "weight_updates_per_train_sample", "saturations"),
 )
 NETWORKS = {"dense": ["--net", "16-8-4"], "convolutional": ["--net", "1x6x4-3c3-p2-4"]}
+# The smallest chip that no step of the self-test finds too small, but for convolutions.
+SMALL = Limits(lanes=4, rows=128, inputs=8, words=2, classes=3, weight_bits=12, layers=2, lanes_per_group=4)
+# What a Gowin board has no room for is synthesised too.
+GOWIN = {
+    "dense": Limits(lanes=4, rows=512, inputs=16, words=2, classes=4),
+    "convolutional": Limits(
+        *(4, 512, 24, 24, 4, 6),
+        **{"lanes_per_group": 4, "gradients": 10, "blocks": 6, "block": 2, "first_words": 24, "places": 6},
+    ),
+}
+
+
+def passes(folder, clock_mhz, capsys):
+    """Assert that a netlist passes the self-test; names of its steps, and what they tell."""
+    capsys.readouterr()
+    code = main(["selftest", "--device", f"netlist:{folder}", "--seed", "1", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert {step["name"] for step in report["steps"] if not step["passed"]} == set()
+    assert (code, report["not_done"]) == (0, [])
+    steps = {step["name"]: step for step in report["steps"]}
+    assert steps["identity"]["details"]["clock_khz"] == clock_mhz * 1000
+    return {name: step["text"] for name, step in steps.items()}
+
+
+def test_netlist_of_a_small_chip_passes_the_self_test(capsys):
+    """Its training is that of the golden model, bit by bit."""
+    texts = passes(synthesised("ecpix5-45f", SMALL, 48), 48, capsys)
+    assert {name for name, text in texts.items() if "not done" in text} == {"conv", "igl"}
+    assert "19 cases of rules and inputs" in texts["rules"]
+    assert "200 samples of images trained" in texts["training"]
+    assert "40 samples of spikes trained" in texts["events"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GOWIN)
+def test_netlist_for_gowin_passes_the_self_test(name, capsys):
+    passes(synthesised("tang-primer-20k", GOWIN[name], 12), 12, capsys)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -27,13 +66,7 @@ def built(request, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["", "routed"])
 def test_netlist_passes_the_self_test(built, part, capsys):
-    capsys.readouterr()
-    code = main(["selftest", "--device", f"netlist:{built / part}", "--seed", "1", "--json"])
-    report = json.loads(capsys.readouterr().out)
-    assert {step["name"] for step in report["steps"] if not step["passed"]} == set()
-    assert (code, report["not_done"]) == (0, [])
-    (identity,) = (step for step in report["steps"] if step["name"] == "identity")
-    assert identity["details"]["clock_khz"] == 48_000
+    passes(built / part, 48, capsys)
 
 
 @pytest.fixture(scope="module")

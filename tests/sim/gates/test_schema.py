@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from fuzzing.texts import write_build
 
-from opzo.sim.gates.folder import CONFIGURATION, CONSTRAINTS, NETLISTS, BuildFolder
+from opzo.sim.gates.ecp5 import ECP5Cells
+from opzo.sim.gates.folder import CONFIGURATION, NETLISTS, BuildFolder
 from opzo.spec.errors import OpzoError
 from opzo.system import bounds
 
@@ -20,7 +21,7 @@ Change = Callable[[Any], object]
 def verilog(folder: Path) -> str:
     build = BuildFolder(str(folder))
     netlist = build.netlist()
-    netlist.dividers()
+    netlist.pll()
     return netlist.verilog(build.ports(netlist))
 
 
@@ -111,7 +112,7 @@ def test_configurations_of_no_board_are_refused(change: dict[str, Any], tmp_path
 
 def test_missing_constraints_are_told(tmp_path: Path) -> None:
     write_build(tmp_path)
-    (tmp_path / CONSTRAINTS).unlink()
+    (tmp_path / ECP5Cells.constraints).unlink()
     with pytest.raises(OpzoError, match=r"cannot read .*opzo.lpf: No such file or directory; build it again"):
         verilog(tmp_path)
 
