@@ -1,5 +1,6 @@
 """Lattice ECP5: units, PLL, tools."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,7 +43,7 @@ class ECP5(OpenFlow):
     primitives = ECP5Primitives()
     # The multiplexers of wide look-up tables cost more in routing than they save.
     synthesis_options = "-nowidelut"
-    netlists: ClassVar = {NETLIST: NETLIST, ROUTED: ROUTED}
+    netlists: ClassVar[Mapping[str, str]] = {NETLIST: NETLIST, ROUTED: ROUTED}
 
     def add_pll(self, m: Module, platform: Any, pll: Pll, clock: Signal, locked: Signal) -> None:
         m.submodules.pll = Instance(

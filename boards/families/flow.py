@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth import Module, Signal, Value
 from amaranth.lib import io
@@ -95,7 +95,7 @@ class OpenFlow(Flow):
 
     synthesis_options: str
     """Options of yosys' command ``synth_...``."""
-    netlists: Mapping[str, str] = {}
+    netlists: ClassVar[Mapping[str, str]] = {}
     """Netlists that a build keeps, compressed, for the device ``netlist``: file of the tool, and name in the build."""
 
     @property

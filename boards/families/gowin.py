@@ -1,5 +1,6 @@
 """Gowin LittleBee and Arora: PLL and tools."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from amaranth import Const, Instance, Module, Signal
@@ -28,7 +29,7 @@ class Gowin(OpenFlow):
     """
 
     tools = ("yosys", "nextpnr-himbaechel-gowin", "gowin_pack")
-    netlists: ClassVar = {f"{DESIGN}.syn.json": NETLIST}
+    netlists: ClassVar[Mapping[str, str]] = {f"{DESIGN}.syn.json": NETLIST}
 
     def __init__(self, family: str, vco: tuple[float, float]) -> None:
         # A distributed RAM of 16 x 4 bits takes a complete tile of 8 look-up tables, and most block RAMs are unused.

@@ -34,7 +34,7 @@ class ECP5Cells(CellFamily):
     def site(self, entry: Mapping[str, Any]) -> tuple[int, str] | None:
         if entry["type"] != "TRELLIS_IO":
             return None
-        (bit, *_) = (*entry["connections"].get("B", []), None)
+        bit = next(iter(entry["connections"].get("B", [])), None)
         return (bit, str(entry.get("attributes", {}).get("LOC", ""))) if isinstance(bit, int) else None
 
     def statements(self, label: str, kind: str, cell: Cell) -> Iterator[str] | None:
@@ -64,8 +64,10 @@ class ECP5Cells(CellFamily):
             cell.input(pin)
         if wrong or cell.unmodelled():
             raise unlike(self.pll, ", ".join(wrong) or cell.unmodelled())
-        dividers = (cell.text(name, "1") for name in ("CLKI_DIV", "CLKFB_DIV", "CLKOP_DIV"))
-        return PllSettings(*(divider(text, DIVIDER_MAX) for text in dividers), comparator=(3.125, 400), vco=(400, 800))
+        reference, feedback, post = (
+            divider(cell.text(name, "1"), DIVIDER_MAX) for name in ("CLKI_DIV", "CLKFB_DIV", "CLKOP_DIV")
+        )
+        return PllSettings(reference, feedback, post, comparator=(3.125, 400), vco=(400, 800))
 
 
 def _comb(label: str, cell: Cell) -> Iterator[str]:

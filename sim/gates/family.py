@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from opzo.sim.gates.cell import Cell
 from opzo.spec.messages import printable
@@ -59,7 +59,7 @@ class CellFamily(ABC):
     pll: str
     constraints: str
     located: re.Pattern[str]
-    constants: Mapping[str, tuple[str, str]] = {}
+    constants: ClassVar[Mapping[str, tuple[str, str]]] = {}
     routed: str = ""
 
     def kind(self, entry: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Cells of Gowin's LittleBee and Arora that are no module of their own in Verilog: look-up tables, the PLL."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from opzo.sim.gates.cell import Cell
@@ -31,7 +31,7 @@ class GowinCells(CellFamily):
     name = "gowin"
     pll = "rPLL"
     constraints = "opzo.cst"
-    constants: ClassVar = {"GND": ("G", "0"), "VCC": ("V", "1")}
+    constants: ClassVar[Mapping[str, tuple[str, str]]] = {"GND": ("G", "0"), "VCC": ("V", "1")}
     located = re.compile(r'^\s*IO_LOC\s+"([^"]+)"\s+(\w+)\s*;', re.MULTILINE)
 
     def statements(self, label: str, kind: str, cell: Cell) -> Iterator[str] | None:
@@ -63,13 +63,13 @@ class GowinCells(CellFamily):
         device = cell.text("DEVICE", "")
         if device not in VCO:
             wrong.append(f"DEVICE {device}")
-        dividers = [divider(cell.text(name, "0"), DIVIDER_MAX, 1) for name in ("IDIV_SEL", "FBDIV_SEL")]
+        reference, feedback = (divider(cell.text(name, "0"), DIVIDER_MAX, 1) for name in ("IDIV_SEL", "FBDIV_SEL"))
         post = divider(cell.text("ODIV_SEL", f"{8:b}"), max(POSTS))
         if post not in POSTS:
             wrong.append(f"ODIV_SEL {post}")
         if wrong or cell.unmodelled() or cell.unread():
             raise unlike(self.pll, ", ".join(wrong) or cell.unmodelled() or cell.unread())
-        return PllSettings(*dividers, post, comparator=(3, 400), vco=VCO[device])
+        return PllSettings(reference, feedback, post, comparator=(3, 400), vco=VCO[device])
 
 
 def _pll(cell: Cell) -> Iterator[str]:

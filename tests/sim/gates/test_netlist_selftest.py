@@ -1,4 +1,4 @@
-"""Netlists of real chips pass the self-test, which trains them like the golden model, and train like the compiled one."""
+"""Netlists of real chips pass the self-test, train like the golden model in it, and like the compiled one outside."""
 
 import json
 
