@@ -31,6 +31,10 @@ class GowinCells(CellFamily):
     name = "gowin"
     pll = "rPLL"
     constraints = "opzo.cst"
+    routed = (
+        "nextpnr writes carry cells as tables that Gowin's documents do not define, and no pins of the package "
+        "(docs/boards.md)"
+    )
     constants: ClassVar[Mapping[str, tuple[str, str]]] = {"GND": ("G", "0"), "VCC": ("V", "1")}
     located = re.compile(r'^\s*IO_LOC\s+"([^"]+)"\s+(\w+)\s*;', re.MULTILINE)
 

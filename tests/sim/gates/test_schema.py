@@ -12,6 +12,7 @@ from fuzzing.texts import write_build
 
 from opzo.sim.gates.ecp5 import ECP5Cells
 from opzo.sim.gates.folder import CONFIGURATION, NETLISTS, BuildFolder
+from opzo.sim.gates.gowin import GowinCells
 from opzo.spec.errors import OpzoError
 from opzo.system import bounds
 
@@ -122,4 +123,56 @@ def test_more_than_memory_is_refused_before_it_is_unpacked(tmp_path: Path, monke
     (tmp_path / NETLISTS[False]).write_bytes(gzip.compress(bytes(1 << 22)))
     monkeypatch.setattr(bounds, "free_memory", lambda: 1 << 24)
     with pytest.raises(OpzoError, match="needs more memory than is available"):
+        verilog(tmp_path)
+
+
+def test_routed_netlists_of_gowin_are_refused(tmp_path: Path) -> None:
+    configuration = json.loads(write_build(tmp_path)[CONFIGURATION])
+    (tmp_path / CONFIGURATION).write_text(json.dumps(configuration | {"family": "gowin"}))
+    with pytest.raises(OpzoError, match=r"routed netlist of a-board cannot be simulated: nextpnr writes"):
+        BuildFolder(str(tmp_path / "routed"))
+
+
+def test_a_netlist_of_gowin_becomes_verilog(tmp_path: Path) -> None:
+    """Constants have no cells in Verilog; pins are found by the constraints."""
+    contents = write_build(tmp_path)
+    (tmp_path / CONFIGURATION).write_text(json.dumps(json.loads(contents[CONFIGURATION]) | {"family": "gowin"}))
+    pins = json.loads(contents[CONFIGURATION])["pins"]
+    ports = {"clk": (2, "oscillator"), "rx": (3, "rx"), "tx": (4, "tx")}
+    ports |= {name: (5 + n, name) for n, name in enumerate(("link", "training", "error"))}
+    (tmp_path / GowinCells.constraints).write_text(
+        "".join(f'IO_LOC "{port}" {pins[pin]["site"]};\n' for port, (_, pin) in ports.items())
+    )
+    inputs = ("clk", "rx")
+    directions = {port: "input" if port in inputs else "output" for port in ports}
+    pll = {"IDIV_SEL": "0", "FBDIV_SEL": "1", "ODIV_SEL": "1000", "DEVICE": "GW2A-18"}
+    cells = {
+        "gnd": ("GND", {}, {"G": [20]}),
+        "vcc": ("VCC", {}, {"V": [21]}),
+        "pll": (
+            "rPLL",
+            pll,
+            {"CLKIN": [2], "CLKOUT": [22], "LOCK": [23], "RESET": [20], "RESET_P": [20], "CLKFB": [20]},
+        ),
+        "and": ("LUT2", {"INIT": "1000"}, {"I0": [3], "I1": [21], "F": [4]}),
+        "ff": ("DFFE", {}, {"CLK": [22], "D": [20], "CE": [21], "Q": [5]}),
+        "on": ("TBUF", {}, {"I": [21], "OEN": [20], "O": [6]}),
+        "off": ("TBUF", {}, {"I": [20], "OEN": [21], "O": [7]}),
+    }
+    module = {
+        "ports": {port: {"direction": directions[port], "bits": [bit]} for port, (bit, _) in ports.items()},
+        "cells": {
+            name: {"type": kind, "parameters": parameters, "connections": connections}
+            for name, (kind, parameters, connections) in cells.items()
+        },
+    }
+    (tmp_path / NETLISTS[False]).write_bytes(gzip.compress(json.dumps({"modules": {"opzo": module}}).encode()))
+    text = verilog(tmp_path)
+    assert "assign n4 = n3;" in text
+    assert "assign pll_clki = n2;" in text
+    assert "DFFE c2 (.CLK(n22), .D(1'b0), .CE(1'b1), .Q(n5));" in text
+    assert "GND" not in text
+    module["cells"]["ff"]["connections"]["CE"] = []
+    (tmp_path / NETLISTS[False]).write_bytes(gzip.compress(json.dumps({"modules": {"opzo": module}}).encode()))
+    with pytest.raises(OpzoError, match=r"DFFE 'ff': its model knows no CE like this one"):
         verilog(tmp_path)
