@@ -355,3 +355,12 @@ def test_build_of_a_network_with_convolutions(tools, tmp_path, capsys):
     assert result["limits"]["steps"] == 6
     assert main([*arguments, "--input", "spikes", "--steps", "30"]) == 0
     assert json.loads(capsys.readouterr().out)["limits"]["steps"] == 8
+
+
+def test_a_build_for_gowin_keeps_the_netlist_of_yosys(tmp_path):
+    for name in ("opzo.syn.json", "opzo.cst"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "out").mkdir()
+    build_module.keep_netlists(Gowin("gw2a", (500, 1250)).netlists, tmp_path, tmp_path / "out")
+    assert gzip.decompress((tmp_path / "out" / "opzo.json.gz").read_bytes()) == b"opzo.syn.json"
+    assert (tmp_path / "out" / "opzo.cst").read_text() == "opzo.cst"
