@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +21,7 @@ import pywellen
 from amaranth import ClockDomain, Fragment, Module, Signal, Value, ValueCastable
 from amaranth.hdl import Assert, Assume, Cover, MemoryInstance, ShapeLike, ValueLike
 from amaranth.hdl._ast import AnyConst
-from amaranth.lib.wiring import Component, In
+from amaranth.lib.wiring import Component, In, Out
 
 from opzo.hw.export.yosys import read_rtlil
 from opzo.hw.lib.check import Synthesis
@@ -72,6 +72,8 @@ class Proof:
         For which the unit is elaborated; with None its own checks (`opzo.hw.lib.check`) are claims as well.
     arrays : bool
         Memories are arrays of the solver, for deep ones; otherwise they are registers.
+    free : iterable of Component
+        Parts of the unit that stand in for others and drive nothing: their outputs are free like its inputs.
 
     Attributes
     ----------
@@ -82,7 +84,14 @@ class Proof:
         without a name have, end in ``#2``, ``#3`` and so on, in the order of their statements.
     """
 
-    def __init__(self, unit: Component, platform: object = SYNTHESIS, *, arrays: bool = False) -> None:
+    def __init__(
+        self,
+        unit: Component,
+        platform: object = SYNTHESIS,
+        *,
+        arrays: bool = False,
+        free: Iterable[Component] = (),
+    ) -> None:
         self.m = Module()
         self.m.domains.sync = clock = ClockDomain("sync", reset_less=True)
         self._fragment = Fragment.get(unit, platform)
@@ -98,6 +107,10 @@ class Proof:
         for path, member, value in unit.signature.flatten(unit):
             if member.flow == In:
                 self._ports["__".join(map(str, path))] = _value(value)
+        for number, part in enumerate(free):
+            for path, member, value in part.signature.flatten(part):
+                if member.flow == Out:
+                    self._ports["__".join(("free", str(number), *map(str, path)))] = _value(value)
 
     def any(self, shape: ShapeLike, name: str) -> Any:
         """Signal of any value, another one in each cycle."""
