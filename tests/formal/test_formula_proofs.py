@@ -4,7 +4,7 @@ import pytest
 from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC, CRC32_JAMCRC
 from amaranth.lib.wiring import Component, In, Out
-from proof import Proof, mutant
+from proof import CounterexampleError, Proof, mutant
 
 from opzo.hw.error.local_readout import LocalReadout
 from opzo.hw.lib.exponential import EXPONENT_CYCLES, POWER_CYCLES, Exponential
@@ -209,8 +209,8 @@ def test_another_check_sum_is_found() -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "claim"),
     [
-        ("reciprocal", "fits.eq(~difference[-1])", "fits.eq(~difference[-1] & difference.any())", "divided"),
-        ("reciprocal", "running.eq(~0)", "running.eq(~0 << 1)", "quotient"),
+        ("reciprocal", "fits.eq(~difference[-1])", "fits.eq(~difference[-1] & difference.any())", "rest"),
+        ("reciprocal", "running.eq(~0)", "running.eq(~0 << 1)", "running"),
         ("exponential", "(nine << 5)", "(nine << 4)", "exponent"),
         ("exponential", "integer >= POWER_BITS", "integer > POWER_BITS", "power"),
         ("local_readout", "Mux(self.first, 0, total)", "total", "readout"),
@@ -219,7 +219,9 @@ def test_another_check_sum_is_found() -> None:
 )
 def test_a_wrong_unit_is_found(name: str, old: str, new: str, claim: str) -> None:
     if name == "reciprocal":
-        reciprocal(mutant("opzo.hw.lib.reciprocal", old, new).Reciprocal(DIVISOR_BITS)).refute(claim, CYCLES + 3)
+        # By the induction: the search through all 17 steps of a division is too hard.
+        with pytest.raises(CounterexampleError, match=claim):
+            reciprocal(mutant("opzo.hw.lib.reciprocal", old, new).Reciprocal(DIVISOR_BITS)).induction(2)
     elif name == "exponential":
         exponential(mutant("opzo.hw.lib.exponential", old, new).Exponential()).refute(claim, POWER_CYCLES + 1)
     else:
