@@ -37,6 +37,16 @@ class Command(Described):
     EVENTS = 0x06, "Append to the input of the next run."
     RUN = 0x07, "Append to the input, and run it."
     RESET = 0x08, "Discard unfinished input. Memories, registers, session and counters stay."
+    READ_STORE = 0x09, "Read bytes of the sample store."
+    WRITE_STORE = 0x0A, "Write bytes of the sample store."
+    CHECK_STORE = 0x0B, "CRC-32 (as that of frames) of bytes of the sample store."
+    RUN_STORED = 0x0C, "Write registers, then train or test on a block of samples of the sample store."
+
+
+RUN_COMMANDS = (Command.RUN, Command.RUN_STORED)
+"""Commands whose reply comes when the engine has finished. They are executed once, and their replies are kept."""
+STORE_COMMANDS = (Command.READ_STORE, Command.WRITE_STORE, Command.CHECK_STORE, Command.RUN_STORED)
+"""Commands that a device without a sample store does not know."""
 
 
 class NakReason(Described):
@@ -55,9 +65,19 @@ class Status(Described):
     BAD_LENGTH = (
         2,
         "Payload of the wrong size: fields missing or left over, an odd number of bytes for pairs, no registers or no "
-        "rows, an incomplete row, or a reply longer than a frame can be. Such an EVENTS appends nothing.",
+        "rows, an incomplete row, an odd number of bytes of the sample store or none, or a reply longer than a frame "
+        "can be. Such an EVENTS appends nothing.",
     )
-    BAD_ADDRESS = 3, "A memory or a row that does not exist, or WRITE_MEMORY to a memory that is read only."
+    BAD_ADDRESS = (
+        3,
+        "A memory or a row that does not exist, WRITE_MEMORY to a memory that is read only, bytes beyond the sample "
+        "store or at an odd address of it.",
+    )
+    BAD_BLOCK = (
+        8,
+        "RUN_STORED: no samples, more than a reply with ANSWERS has room for, positions beyond the samples, or a shift "
+        "beyond the largest.",
+    )
     BAD_EVENT = 4, "RUN: an event at or above the network's inputs, or a graded event with value 0."
     FULL = 7, "RUN: more events than a chunk can have."
     BAD_STEPS = (
@@ -91,6 +111,21 @@ class RunFlag(IntFlag):
     def bit(self) -> int:
         """Number of the bit of a single flag."""
         return self.value.bit_length() - 1
+
+
+class StoredFlag(IntFlag):
+    """What RUN_STORED does; other bits are ignored."""
+
+    meaning: str
+
+    TRAIN = 1, "Learn. Without it only infer: no noise, no update."
+    ANSWERS = 2, "Reply with prediction and loss of each sample as well."
+
+    def __new__(cls, value: int, meaning: str = "") -> Self:
+        """Flag with its meaning; combinations have none."""
+        flag = int.__new__(cls, value)
+        flag._value_, flag.meaning = value, meaning
+        return flag
 
 
 CODES = {"u8": "B", "u16": "H", "u32": "I", "i32": "i"}
@@ -155,6 +190,11 @@ class Payload:
 _ADDRESS = Field("address", "u8", "first register")
 _PLACE = (Field("space", "u8", "number of the memory"), Field("address", "u32", "first row"))
 _INPUT = "events, as pairs of bytes or codes"
+_BYTES = Field("address", "u32", "first byte, even")
+MOST_ANSWERS = 32
+"""Most samples of a RUN_STORED with ANSWERS."""
+SETTING = Payload((Field("address", "u8", "register"), Field("value", "u32", "content")))
+"""A register that RUN_STORED writes before its runs."""
 
 REQUESTS = {
     Command.SYNC: Payload((Field("nonce", "u32", "names the session"),)),
@@ -165,6 +205,24 @@ REQUESTS = {
     Command.EVENTS: Payload((), _INPUT),
     Command.RUN: Payload((Field("flags", "u8", "RunFlag"), Field("label", "u8", "class of the sample")), _INPUT),
     Command.RESET: Payload(),
+    Command.READ_STORE: Payload((_BYTES, Field("bytes", "u16", "number of bytes, even, 2 or more"))),
+    Command.WRITE_STORE: Payload((_BYTES,), "bytes, an even number, 2 or more"),
+    Command.CHECK_STORE: Payload((_BYTES, Field("bytes", "u32", "number of bytes, even, 2 or more"))),
+    Command.RUN_STORED: Payload(
+        (
+            Field("flags", "u8", "StoredFlag"),
+            Field("shift", "u8", "most pixels by which images are shifted, 0 to 3; only with a seed"),
+            Field("height", "u16", "rows of pixels of an image, where shift is not 0"),
+            Field("row", "u16", "inputs of a row of pixels, likewise"),
+            Field("pixel", "u16", "inputs of a pixel, likewise"),
+            Field("table", "u32", "address of the table of samples, even"),
+            Field("samples", "u32", "entries of the table"),
+            Field("seed", "u32", "of the order of the samples and of their shifts; 0: as stored"),
+            Field("first", "u32", "position of the block's first sample in the order"),
+            Field("count", "u16", "samples of the block, 1 or more"),
+        ),
+        "n x (u8 address, u32 value): registers to write before the first sample",
+    ),
 }
 """Payload of each command."""
 
@@ -183,6 +241,20 @@ ANSWERS = {
         "with OUTPUTS: classes x i32, readouts summed over the time steps of the decision, 12 fraction bits",
     ),
     Command.RESET: Payload(),
+    Command.READ_STORE: Payload((), "the bytes"),
+    Command.WRITE_STORE: Payload(),
+    Command.CHECK_STORE: Payload((Field("crc", "u32", "CRC-32"),)),
+    Command.RUN_STORED: Payload(
+        (
+            Field("end", "u8", "Status that RUN would have answered to the sample that ended the block; 0: to none"),
+            Field("samples", "u32", "samples that were run completely"),
+            Field("correct", "u32", "of these, samples whose class was predicted correctly"),
+            Field("loss", "u32", "sum of their losses, low 32 bits"),
+            Field("loss_high", "u32", "high 32 bits of it"),
+        ),
+        "counters after the block, 27 x 2 x u32, as in the registers; with ANSWERS also, of each sample that was run, "
+        "u32 prediction and u32 loss",
+    ),
 }
 """Payload of the reply to each command with status OK, after the status."""
 

@@ -23,6 +23,8 @@ LANES = (4, 8, 16, 32, 64, 128)
 GROUPS = (2, 4, 8)
 """Lanes that may share the units of a group (`Limits.lanes_per_group`)."""
 MAX_CLASSES = 64
+MAX_STORE = 1 << 28
+"""Bytes of the largest sample store."""
 MAX_WORDS = 8192
 """Words of all hidden layers together."""
 
@@ -69,6 +71,8 @@ class Limits:
     places : int
         *Places* of all hidden layers together, whose ends in the lists of spikes are stored: positions, or cells where
         a pool follows; 0: as many as ``words``.
+    store : int
+        Bytes of the sample store, an even number; 0: a device without one.
     """
 
     lanes: int
@@ -85,6 +89,7 @@ class Limits:
     block: int = 1
     first_words: int = 0
     places: int = 0
+    store: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lanes", choice("lanes", self.lanes, LANES, "a power of two from 4 to 128"))
@@ -105,6 +110,9 @@ class Limits:
             object.__setattr__(self, name, whole_number(name, value, 1, top, error=NetworkError))
         for name, value in (("first_words", self.first_words), ("places", self.places)):
             object.__setattr__(self, name, whole_number(name, value, 0, self.words, error=NetworkError))
+        object.__setattr__(self, "store", whole_number("store", self.store, 0, MAX_STORE, error=NetworkError))
+        if self.store % 2:
+            raise NetworkError(f"store must be an even number of bytes, not {self.store}")
         gradients = whole_number("gradients", self.gradients, 0, MAX_ROWS, error=NetworkError)
         object.__setattr__(self, "gradients", gradients)
         self._check_blocks()

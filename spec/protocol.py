@@ -16,8 +16,8 @@ Repetition
     The host may send each of the last 4 frames again, where it or its reply was lost. A frame is a repetition where its
     seq is one of the 4 before the expected one and its code is that of the frame that was executed:
 
-    - RUN: the stored reply is sent again if it is ready. While the sample is queued or in the engine nothing is sent;
-      the reply follows by itself.
+    - RUN and RUN_STORED: the stored reply is sent again if it is ready. While the samples are queued or in the engine
+      nothing is sent; the reply follows by itself.
     - EVENTS, and every frame that was answered with an error: the stored status is sent again.
     - All others, if seq is the one before the expected one: executed again, which changes nothing. The payload may be
       another one: on a noisy line the host repeats READ_MEMORY and WRITE_MEMORY with fewer rows. With an older seq
@@ -26,11 +26,12 @@ Repetition
     Any other frame is answered with a NAK of reason ORDER. SYNC is never a repetition.
 
 Flow control
-    A device has Identity.credits input buffers. The host keeps at most that many RUN frames unanswered, so that input
-    travels while a run is in the engine. Every command but EVENTS and RUN waits until the engine is idle, and the host
-    sends it only when no RUN is unanswered. So a sample that was sent before a WRITE_REGISTERS or WRITE_MEMORY never
-    sees it. The host keeps at most 4 frames unanswered, so that each can be sent again. The device does not execute a
-    frame before the RUN that is 4 frames older has been answered.
+    A device has Identity.credits input buffers. The host keeps at most that many RUN and RUN_STORED frames
+    unanswered, so that input travels while a run is in the engine. Every command but EVENTS, RUN and RUN_STORED
+    waits until the engine is idle, and the host sends it only when none of these is unanswered. So a sample that
+    was sent before a WRITE_REGISTERS or WRITE_MEMORY never sees it. The host keeps at most 4 frames unanswered, so
+    that each can be sent again. The device does not execute a frame before the RUN that is 4 frames older has been
+    answered.
 
 Runs
     A run is what the engine does at once: a frame sample, or a chunk of up to Identity.steps time steps of an event
@@ -48,7 +49,7 @@ from opzo.spec.commands import Field, Payload
 from opzo.spec.frames import MAX_PAYLOAD
 from opzo.spec.limits import Limits
 
-VERSION = 4
+VERSION = 5
 """Version of protocol and register map; host and device must agree."""
 MAGIC = 0x4F5A504F
 """'OPZO' read as a little-endian word."""
@@ -78,8 +79,9 @@ IDENTITY = Payload(
         Field("block", "u16", "largest height and width of a feedback block; 1 without convolution"),
         Field("first_words", "u16", "words of the first hidden layer; 0: as many as `words`"),
         Field("places", "u16", "positions of all hidden layers, or cells where a pool follows; 0: as many as `words`"),
+        Field("store", "u32", "bytes of the sample store; 0: a device without one"),
         Field("max_payload", "u16", "longest payload towards the device"),
-        Field("credits", "u16", "RUN frames that may be unanswered"),
+        Field("credits", "u16", "RUN and RUN_STORED frames that may be unanswered"),
         Field(
             "clock_khz",
             "u32",
@@ -110,6 +112,7 @@ class Identity:
     block: int
     first_words: int
     places: int
+    store: int
     max_payload: int
     credits: int
     clock_khz: int
@@ -133,6 +136,7 @@ class Identity:
             block=limits.block,
             first_words=limits.first_words,
             places=limits.places,
+            store=limits.store,
             max_payload=MAX_PAYLOAD,
             credits=CREDITS,
             clock_khz=clock_khz,
@@ -165,6 +169,7 @@ class Identity:
             block=self.block,
             first_words=self.first_words,
             places=self.places,
+            store=self.store,
         )
 
     def pack(self) -> bytes:

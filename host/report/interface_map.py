@@ -5,8 +5,19 @@ from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
-from opzo.spec import commands, events, frames, memories, protocol, registers
-from opzo.spec.commands import ANSWERS, NAK_PAYLOAD, REPLY, REQUESTS, Command, NakReason, Payload, RunFlag, Status
+from opzo.spec import commands, events, frames, memories, protocol, registers, shuffle, store
+from opzo.spec.commands import (
+    ANSWERS,
+    NAK_PAYLOAD,
+    REPLY,
+    REQUESTS,
+    Command,
+    NakReason,
+    Payload,
+    RunFlag,
+    Status,
+    StoredFlag,
+)
 from opzo.spec.frames import Frame
 from opzo.spec.memories import Space
 from opzo.spec.protocol import IDENTITY
@@ -73,7 +84,8 @@ def protocol_page() -> str:
     """``docs/protocol.md``."""
     return _page(
         "# Link protocol",
-        "This page is generated from `spec/frames.py`, `commands.py`, `memories.py`, `events.py` and `protocol.py` by "
+        "This page is generated from `spec/frames.py`, `commands.py`, `memories.py`, `events.py`, `store.py`, "
+        "`shuffle.py` and `protocol.py` by "
         "`opzo registers --part protocol --format md`. Change the tables and docstrings there, not the page. "
         "`--format c` gives the numbers as a C header.",
         f"The host sends frames with commands over a stream of bytes (on boards a UART: 8 data bits, no parity, one "
@@ -115,6 +127,12 @@ def protocol_page() -> str:
         _members(RunFlag),
         *_sections(events),
         _table(("code", "meaning"), events.CODES),
+        *_sections(store),
+        "Header of a run in the store:",
+        _fields(store.RUN_HEADER),
+        "Flags of RUN_STORED; other bits are ignored:",
+        _members(StoredFlag),
+        *_sections(shuffle),
         "## Memories",
         f"A row has one entry of {memories.ENTRY_BITS} bits for each lane, lane 0 first. The names are those of "
         "Identity.",
@@ -151,7 +169,12 @@ def protocol_map() -> dict[str, Any]:
         ],
         **{
             key: [{"name": item.name, "value": item.value, "meaning": item.meaning} for item in kinds]
-            for key, kinds in (("statuses", Status), ("nak_reasons", NakReason), ("run_flags", RunFlag))
+            for key, kinds in (
+                ("statuses", Status),
+                ("nak_reasons", NakReason),
+                ("run_flags", RunFlag),
+                ("stored_flags", StoredFlag),
+            )
         },
         "memories": [
             {
@@ -178,6 +201,7 @@ def protocol_header() -> str:
         ("STATUS", Status),
         ("NAK", NakReason),
         ("RUN", RunFlag),
+        ("STORED", StoredFlag),
         ("MEMORY", Space),
         ("RULE", Rule),
         ("INPUT", Input),
@@ -243,7 +267,7 @@ def _sections(module: ModuleType) -> Iterator[str]:
         yield "\n".join(line.removeprefix("    ") for line in lines[start + 1 : stop]).strip()
 
 
-def _members(kinds: Iterable[Status | NakReason | RunFlag]) -> str:
+def _members(kinds: Iterable[Status | NakReason | RunFlag | StoredFlag]) -> str:
     return _table(("value", "name", "meaning"), ((item.value, f"`{item.name}`", item.meaning) for item in kinds))
 
 
