@@ -45,6 +45,8 @@ class Command(Described):
 
 RUN_COMMANDS = (Command.RUN, Command.RUN_STORED)
 """Commands whose reply comes when the engine has finished. They are executed once, and their replies are kept."""
+STATUS_COMMANDS = (Command.EVENTS, Command.WRITE_STORE)
+"""Commands that are not executed again: their status is sent again. So several of them may be under way."""
 STORE_COMMANDS = (Command.READ_STORE, Command.WRITE_STORE, Command.CHECK_STORE, Command.RUN_STORED)
 """Commands that a device without a sample store does not know."""
 

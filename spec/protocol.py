@@ -18,7 +18,7 @@ Repetition
 
     - RUN and RUN_STORED: the stored reply is sent again if it is ready. While the samples are queued or in the engine
       nothing is sent; the reply follows by itself.
-    - EVENTS, and every frame that was answered with an error: the stored status is sent again.
+    - EVENTS, WRITE_STORE, and every frame that was answered with an error: the stored status is sent again.
     - All others, if seq is the one before the expected one: executed again, which changes nothing. The payload may be
       another one: on a noisy line the host repeats READ_MEMORY and WRITE_MEMORY with fewer rows. With an older seq
       nothing is sent.

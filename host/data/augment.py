@@ -9,19 +9,21 @@ from scipy.ndimage import affine_transform
 
 from opzo.host.data.events.event_samples import Events
 from opzo.host.data.images.frames import AT_ONCE, SHAPE_REMEDY, Frames
-from opzo.host.driver.initial_weights import AUGMENTATION, generator
+from opzo.host.driver.initial_weights import AUGMENTATION, generator, order_seed
 from opzo.host.driver.input_order import Shape
 from opzo.host.driver.sample import Sample
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import encode_frames
+from opzo.spec.shuffle import MAX_SHIFT, shifts
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Largest change of an image in either direction; the changes are drawn uniformly for each image and epoch.
 
-    All channels of an image are changed alike. Images of several channels that are not rotated or zoomed move by whole
-    pixels, without interpolation, if ``shift`` is a whole number.
+    All channels of an image are changed alike. Images that are not rotated or zoomed move by whole pixels, without
+    interpolation, if ``shift`` is a whole number; up to MAX_SHIFT pixels, by the shifts that a device with a sample
+    store makes itself (``opzo.spec.shuffle``).
 
     Parameters
     ----------
@@ -62,7 +64,23 @@ class Augmentation:
         """
         source = generator(seed, AUGMENTATION, epoch)
         # Mirrors are drawn last, so that the other draws are the same without them.
-        return np.hstack([source.uniform(-1, 1, (count, 4)), source.uniform(-1, 1, (count, 1))])
+        draws = np.hstack([source.uniform(-1, 1, (count, 4)), source.uniform(-1, 1, (count, 1))])
+        if self.whole and self.shift <= MAX_SHIFT:
+            most = int(self.shift)
+            # Shifts move the image, and `_move` looks up where a pixel was before.
+            moved = most - shifts(order_seed(seed, epoch), np.arange(count), most)
+            draws[:, 2:4] = (2 * moved + 1) / (2 * most + 1) - 1
+        return draws
+
+    @property
+    def whole(self) -> bool:
+        """Whether images move by whole pixels."""
+        return bool(self.shift) and self.shift == int(self.shift) and not (self.rotate or self.zoom)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether a device with a sample store can do all of it, for images whose shape the device knows."""
+        return not self or (self.whole and self.shift <= MAX_SHIFT and not self.flip)
 
     def samples(
         self,
@@ -118,7 +136,7 @@ class Augmentation:
     ) -> NDArray[np.uint8]:
         if self.flip and draw[4] < 0:
             image = image[..., ::-1]
-        if image.ndim == 3 and len(image) > 1 and not (self.rotate or self.zoom) and self.shift == int(self.shift):
+        if self.whole or not (self.rotate or self.zoom or self.shift):
             most = int(self.shift)
             # Each of the 2 most + 1 shifts is as likely as any other.
             down, across = (min(most, int((1 + x) / 2 * (2 * most + 1)) - most) for x in draw[2:4].tolist())

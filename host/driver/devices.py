@@ -4,7 +4,7 @@ A device string is ``NAME`` for a simulated device and ``NAME:ADDRESS`` for any 
 the methods of `Transport` and add a line to `KINDS`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -19,6 +19,10 @@ SIMULATED_PATIENCE, SLOW_PATIENCE, PATIENCE = 5.0, 3.0, 1.0
 
 No byte is lost between host and simulated device, but it may compute for long before it answers.
 """
+
+
+SIMULATED_STORE = 1 << 26
+"""Bytes of the sample store of a simulated device that is built for a network."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,19 @@ class DeviceKind:
         fix where something is missing; '' if it needs nothing.
     slow : bool
         Whether its replies may take seconds.
+    store : int
+        Bytes of the sample store that a simulated device gets unless its limits say another size.
     """
 
     factory: str
     address: str = ""
     tools: str = ""
     slow: bool = False
+    store: int = 0
+
+    def simulate(self, limits: Limits, **settings: Any) -> Any:
+        """Transport to a simulated device of this kind, built for ``limits``."""
+        return self.make(replace(limits, store=limits.store or self.store), **settings)
 
     def make(self, *arguments: Any, **settings: Any) -> Any:
         """Transport to a device of this kind."""
@@ -61,8 +72,8 @@ def _attribute(name: str) -> Any:
 
 
 KINDS = {
-    "fast": DeviceKind("opzo.sim.model_transport:fast", tools="opzo.sim.compile.cxx:find_cxx"),
-    "golden": DeviceKind("opzo.sim.model_transport:golden"),
+    "fast": DeviceKind("opzo.sim.model_transport:fast", tools="opzo.sim.compile.cxx:find_cxx", store=SIMULATED_STORE),
+    "golden": DeviceKind("opzo.sim.model_transport:golden", store=SIMULATED_STORE),
     "rtl": DeviceKind("opzo.sim.rtl.transport:RtlTransport", tools="opzo.sim.rtl.library:find_tools"),
     "netlist": DeviceKind("opzo.sim.gates.transport:open_netlist", address="build/BOARD[/routed]", slow=True),
     "serial": DeviceKind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
@@ -107,7 +118,7 @@ def connection(device: str, limits: Limits | None = None) -> Connection:
             f"'{device}' is simulated and built for a network; give one: opzo.connect('{device}', network), with "
             "network = opzo.Network('64-64-10') or data.network()"
         )
-    return Connection(device, partial(kind.make, limits), SIMULATED_PATIENCE, reopens=False)
+    return Connection(device, partial(kind.simulate, limits), SIMULATED_PATIENCE, reopens=False)
 
 
 def simulated(device: str, limits: Limits, **settings: Any) -> SimulatedTransport:
@@ -117,7 +128,7 @@ def simulated(device: str, limits: Limits, **settings: Any) -> SimulatedTranspor
     """
     if not is_simulated(device):
         raise no_such("simulated device", device, simulated_devices())
-    transport: SimulatedTransport = KINDS[device].make(limits, **settings)
+    transport: SimulatedTransport = KINDS[device].simulate(limits, **settings)
     return transport
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from opzo.spec.formats import FEEDBACK_MEAN_MAX, FEEDBACK_SHIFT_MAX, WEIGHT
 from opzo.spec.network import Network
 from opzo.spec.rules import Rule
+from opzo.spec.shuffle import SEED_BITS
 
 INPUT_SCALE, EVENT_SCALE, HIDDEN_SCALE, READOUT_SCALE, LOCAL_SCALE = 1.5, 4.0, 3.0, 1.0, 1.0
 """Weights and entries of local readouts are uniform in +-scale / sqrt(n_in). EVENT_SCALE is for event inputs, few of
@@ -23,6 +24,11 @@ _WEIGHTS, _FEEDBACK, ORDER, AUGMENTATION, _LOCAL, _INTERMEDIATE = range(6)
 def generator(seed: int, *stream: int) -> np.random.Generator:
     """Random numbers of one stream, independent of those of all others."""
     return np.random.default_rng((seed, *stream))
+
+
+def order_seed(seed: int, epoch: int) -> int:
+    """Seed of order and shifts in an epoch of a training with ``seed``: 1 to 2^32 - 1 (``opzo.spec.shuffle``)."""
+    return 1 + int(generator(seed, ORDER, epoch).integers((1 << SEED_BITS) - 1))
 
 
 def initial_weights(network: Network, seed: int) -> list[NDArray[np.int16]]:

@@ -14,7 +14,7 @@ from opzo.host.driver.line_quality import LineQuality
 from opzo.host.driver.request import Request
 from opzo.host.driver.session import Sync, read_identity
 from opzo.host.driver.transport import Connection, Transport
-from opzo.spec.commands import NAK, REPLY, REQUESTS, Command, NakReason, RunFlag
+from opzo.spec.commands import NAK, REPLY, REQUESTS, RUN_COMMANDS, Command, NakReason, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.frames import OVERHEAD, Frame, Unescape
 from opzo.spec.protocol import REPLAY, Identity
@@ -118,13 +118,24 @@ class Link:
         self.bytes_sent += len(payload) + 2 + frames * (OVERHEAD + 2)
         return self._send(Command.RUN, REQUESTS[Command.RUN].pack(flags, label) + payload[head:])
 
+    def start_stored(self, payload: bytes) -> Request:
+        """Send a RUN_STORED once the device has room for another block."""
+        self._await(lambda: self._running() < self.identity.credits)
+        self.bytes_sent += len(payload) + OVERHEAD + 2
+        return self._send(Command.RUN_STORED, payload)
+
+    def start_write(self, *payloads: bytes) -> Request:
+        """Send a WRITE_STORE after all runs are answered; others may be under way. Payloads as for `start`."""
+        self._await(lambda: all(request.command is Command.WRITE_STORE for request in self._unanswered))
+        return self._send(Command.WRITE_STORE, *payloads)
+
     def finish(self, request: Request) -> bytes:
         """Wait for the reply to ``request``; its data."""
         self._await(lambda: request.reply is not None)
         return request.data
 
     def _running(self) -> int:
-        return sum(e.command is Command.RUN and e.reply is None for e in self._unanswered)
+        return sum(e.command in RUN_COMMANDS and e.reply is None for e in self._unanswered)
 
     def _send(self, command: Command, *payloads: bytes) -> Request:
         # The device keeps the replies of its last REPLAY frames; an older one could not be asked for again.

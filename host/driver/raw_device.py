@@ -15,12 +15,13 @@ from opzo.host.driver.blocks import BlockSize
 from opzo.host.driver.link import Link
 from opzo.host.driver.request import Request
 from opzo.host.driver.sample import Result, Sample
+from opzo.host.driver.stored_block import BlockResult, StoredBlock
 from opzo.spec.commands import ANSWERS, REQUESTS, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
 from opzo.spec.limits import Limits
 from opzo.spec.memories import ENTRY_BYTES, Space
 from opzo.spec.network import Network
-from opzo.spec.protocol import Identity
+from opzo.spec.protocol import REPLAY, Identity
 from opzo.spec.registers import COUNTER, COUNTER_BITS, Counter, Reg
 
 READ_BYTES = 8192
@@ -212,6 +213,54 @@ class RawDevice:
             count = tries[request.shortened]
             self._write_size.record(count, tries[0])
             done += count
+
+    def read_store(self, address: int, count: int) -> bytes:
+        """``count`` bytes of the sample store; address and count are even."""
+        parts = []
+        for begin in range(address, address + count, READ_BYTES):
+            size = min(READ_BYTES, address + count - begin)
+            data = self._link.call(Command.READ_STORE, REQUESTS[Command.READ_STORE].pack(begin, size))
+            parts.append(self._array(data, "u1", size).tobytes())
+        return b"".join(parts)
+
+    def write_store(self, address: int, data: bytes) -> None:
+        """Write bytes of the sample store; address and number of bytes are even."""
+        size = (self.identity.max_payload - REQUESTS[Command.WRITE_STORE].size) & ~1
+        underway = deque[Request]()
+        for begin in range(0, len(data), size):
+            place = REQUESTS[Command.WRITE_STORE].pack(address + begin)
+            underway.append(self._link.start_write(place + data[begin : begin + size]))
+            if len(underway) == REPLAY:
+                self._link.finish(underway.popleft())
+        for request in underway:
+            self._link.finish(request)
+
+    def check_store(self, address: int, count: int) -> int:
+        """CRC-32 of ``count`` bytes of the sample store; address and count are even."""
+        data = self._link.call(Command.CHECK_STORE, REQUESTS[Command.CHECK_STORE].pack(address, count))
+        return int(self._array(data, "<u4", 1)[0])
+
+    def run_stored(self, blocks: Iterable[StoredBlock]) -> Iterator[BlockResult]:
+        """Run blocks of samples of the sample store; yields their results in order, while later ones are under way.
+
+        Every block taken from ``blocks`` is run and answered, even if its result is not consumed.
+        """
+        self.turns += 1
+        underway: deque[tuple[StoredBlock, Request]] = deque()
+        for block in blocks:
+            underway.append((block, self._link.start_stored(block.pack())))
+            if len(underway) == self.identity.credits:
+                yield self._block_result(*underway.popleft())
+        while underway:
+            yield self._block_result(*underway.popleft())
+
+    def _block_result(self, block: StoredBlock, request: Request) -> BlockResult:
+        data = self._link.finish(request)
+        layout = ANSWERS[Command.RUN_STORED]
+        words = self._array(data[layout.size :], "<u4", block.answer_words)
+        result = BlockResult.of(layout.unpack(data), words, block)
+        self._check_bits("a counter", result.counters.tolist(), COUNTER_BITS)
+        return result
 
     @property
     def _classes(self) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opzo.host.driver.sample import Result
+from opzo.host.driver.stored_block import BlockResult
 from opzo.host.report.energy import EnergyLine, chip_energy
 from opzo.spec.formats import LOSS_FRAC_BITS
 from opzo.spec.network import Network
@@ -40,6 +41,13 @@ class Tally:
         self.samples += 1
         self.correct += result.prediction == label
         self.loss += result.loss
+
+    def add_block(self, result: BlockResult, before: NDArray[np.int64]) -> None:
+        """Count the samples of a block, with the increments of the device's counters since ``before``."""
+        self.samples += result.samples
+        self.correct += result.correct
+        self.loss += result.loss
+        self.add_counters(before, result.counters)
 
     def add_counters(self, before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
         """Add the increments of the device's counters, which may have wrapped."""

@@ -88,6 +88,9 @@ class Watcher:
         """Whether to stop after the current sample."""
         return False
 
+    def uploading(self, done: int, total: int) -> None:
+        """Called while samples are written to the device's store, with bytes."""
+
     def progress(self, progress: EpochProgress) -> None:
         """Called during an epoch, about twice a second."""
 

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,25 @@ from opzo.host.data.class_names import Names, padded
 from opzo.host.data.images.contrast import Contrast
 from opzo.host.data.images.frames import Frames
 from opzo.host.driver.device import Device
-from opzo.host.driver.initial_weights import ORDER, generator
+from opzo.host.driver.initial_weights import order_seed
 from opzo.host.driver.input_order import channel_last_shape
 from opzo.host.driver.row_layout import round_entries
 from opzo.host.driver.sample import Sample
 from opzo.host.driver.state import State
 from opzo.host.driver.statistics import Tally, counter_array
+from opzo.host.driver.stored_block import StoredBlock
 from opzo.host.training.checkpoint import Checkpoint
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.evaluation import Samples, chance_accuracy, evaluate, until
 from opzo.host.training.initial_rates import FITTED_SAMPLES, fit_firing_rates
 from opzo.host.training.reports import EpochProgress, EpochReport, Watcher
 from opzo.host.training.schedule_registers import BLOCK, schedule_registers
+from opzo.host.training.stored_data import StoredData, run_blocks, store_data
 from opzo.spec.errors import OpzoError
 from opzo.spec.network import Network
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Rule
+from opzo.spec.shuffle import order
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +79,8 @@ class Trainer:
         self._writes = device.writes
         self._registers: dict[int, int] = {}
         """Registers of the schedule that the device holds."""
+        self._stored: StoredData | None = None
+        """Where samples are in the device's store, during `fit`."""
         self._magnitude_rate = 0
         """Largest step size that the running sums of gradients in the device are known to fit."""
 
@@ -138,11 +144,18 @@ class Trainer:
         )
 
     def fit(
-        self, train: Samples, test: Samples | None, watcher: Watcher | None = None, *, checkpoint_every: int = 0
+        self,
+        train: Samples,
+        test: Samples | None,
+        watcher: Watcher | None = None,
+        *,
+        checkpoint_every: int = 0,
+        store: bool = True,
     ) -> bool:
         """Train up to ``hyper.epochs`` epochs; False where the watcher stopped it.
 
-        With ``checkpoint_every``, a number of samples, the watcher also saves within an epoch.
+        With ``checkpoint_every``, a number of samples, the watcher also saves within an epoch. With ``store`` the
+        samples are written to the device's sample store first, if it has a large enough one. The result is the same.
         """
         watcher = watcher or Watcher()
         # Others may have written them in the meantime.
@@ -153,12 +166,15 @@ class Trainer:
         if self._initial and self.hyper.init_rate:
             self._fit_firing_rates(train)
         self._initial = False
+        self._stored = None
+        if store and self.epoch < self.hyper.epochs:
+            self._stored = store_data(self.device, self.network, train, test, self._augmentation, watcher.uploading)
         while self.epoch < self.hyper.epochs:
             begin = time.monotonic(), self.position
             if not self._train_epoch(train, watcher, checkpoint_every):
                 return False
             speed = (self.position - begin[1]) / max(1e-9, time.monotonic() - begin[0])
-            tested = Tally() if test is None else self.evaluate(test, watcher.stop)
+            tested = Tally() if test is None else self._test(test, watcher.stop)
             if watcher.stop():
                 return False
             report = EpochReport(
@@ -173,8 +189,8 @@ class Trainer:
     def _fit_firing_rates(self, train: Samples) -> None:
         """Scale the initial weights to a firing rate, on the first samples of the first epoch."""
         device = self.device
-        order = generator(self.hyper.seed, ORDER, 0).permutation(len(train))[:FITTED_SAMPLES]
-        samples = list(train.samples(order, channel_last=self._channel_last))
+        first = self.order(len(train))[:FITTED_SAMPLES]
+        samples = list(train.samples(first, channel_last=self._channel_last))
         try:
             fit_firing_rates(device, samples, self.hyper.init_rate)
         finally:
@@ -183,6 +199,16 @@ class Trainer:
     def evaluate(self, samples: Samples, stop: Callable[[], bool] = lambda: False) -> Tally:
         """Test on samples (`evaluation.evaluate`)."""
         return evaluate(self.device, self.network, samples, stop)
+
+    def _test(self, samples: Samples, stop: Callable[[], bool]) -> Tally:
+        """Test on samples, from the store if they are there."""
+        if self._stored is None or self._stored.test is None:
+            return self.evaluate(samples, stop)
+        tally = Tally()
+        blocks = takewhile(lambda _: not stop(), self._stored.test_blocks())
+        for _ in run_blocks(self.device, blocks, tally):
+            pass
+        return tally
 
     def begin_online(self, samples: Samples, registers: dict[int, int]) -> None:
         """Prepare online training on samples, with constant step sizes and noise: those of ``registers``.
@@ -220,51 +246,77 @@ class Trainer:
 
     def order(self, count: int) -> NDArray[np.intp]:
         """Indices of ``count`` training samples in the order of the present epoch."""
-        return generator(self.hyper.seed, ORDER, self.epoch).permutation(count)
+        return order(order_seed(self.hyper.seed, self.epoch), count)
 
     def _train_epoch(self, data: Samples, watcher: Watcher, checkpoint_every: int) -> bool:
         """Train the rest of the epoch; False where the watcher stopped it."""
+        count, chance = len(data), chance_accuracy(data)
+        begin = reported = time.monotonic()
+        first = saved = self.position
+        train = self._stored_blocks if self._stored else self._sent_blocks
+        while self.position < count and not watcher.stop():
+            goal = min(count, saved + checkpoint_every) if checkpoint_every else count
+            for _ in train(data, goal, watcher.stop):
+                now = time.monotonic()
+                if now - reported >= REPORT_SECONDS or self.position == count:
+                    reported = now
+                    place = self.epoch, self.position, count, self.tally
+                    watcher.progress(EpochProgress(*place, now - begin, self.position - first, chance))
+            if checkpoint_every and goal <= self.position < count:
+                saved = self.position
+                watcher.save(self)
+        return self.position == count
+
+    def _sent_blocks(self, data: Samples, goal: int, stop: Callable[[], bool]) -> Iterator[None]:
+        """Train on samples that are sent one by one, to position ``goal``; yields after each block."""
         count = len(data)
         order = self.order(count)
         draws = self._augmentation.draw(self.hyper.seed, self.epoch, count)
-        begin = reported = time.monotonic()
-        first = saved = self.position
-        while self.position < count and not watcher.stop():
-            block = slice(self.position, self.position + self._block(count))
-            self._write_schedule(count)
+        while self.position < goal and not stop():
+            block = slice(self.position, self.position + self._block(self.position, count))
+            self.device.write_registers(self._new_registers(self.position, count))
             if self._augmentation and isinstance(data, Frames):
                 samples = self._augmentation.samples(data, order[block], draws[block], channel_last=self._channel_last)
             else:
                 samples = data.samples(order[block], channel_last=self._channel_last)
             trained = self.tally.samples
             try:
-                self._train(samples, data.y[order[block]], self.tally, watcher.stop)
+                self._train(samples, data.y[order[block]], self.tally, stop)
             finally:
                 self.position += self.tally.samples - trained
-            if checkpoint_every and self.position - saved >= checkpoint_every and self.position < count:
-                saved = self.position
-                watcher.save(self)
-            now = time.monotonic()
-            if now - reported >= REPORT_SECONDS or self.position == count:
-                reported = now
-                done = self.position - first
-                place = self.epoch, self.position, count, self.tally
-                watcher.progress(EpochProgress(*place, now - begin, done, chance_accuracy(data)))
-        return self.position == count
+            yield
 
-    def _block(self, count: int) -> int:
-        """Number of samples until the registers change or the epoch ends."""
-        return min(BLOCK - (self.epoch * count + self.position) % BLOCK, count - self.position)
+    def _stored_blocks(self, data: Samples, goal: int, stop: Callable[[], bool]) -> Iterator[None]:
+        """The same from the device's store, while the next block is under way."""
+        assert self._stored is not None
+        stored, count, seed = self._stored, len(data), order_seed(self.hyper.seed, self.epoch)
 
-    def _write_schedule(self, count: int) -> None:
-        sample = self.epoch * count + self.position
+        def blocks() -> Iterator[StoredBlock]:
+            first = self.position
+            while first < goal and not stop():
+                size, registers = self._block(first, count), self._new_registers(first, count)
+                place = stored.train.table, count, first, size, seed
+                yield StoredBlock(*place, train=True, shift=stored.shift, shape=stored.shape, registers=registers)
+                first += size
+
+        for samples in run_blocks(self.device, blocks(), self.tally):
+            self.position += samples
+            yield
+
+    def _block(self, position: int, count: int) -> int:
+        """Number of samples from ``position`` until the registers change or the epoch ends."""
+        return min(BLOCK - (self.epoch * count + position) % BLOCK, count - position)
+
+    def _new_registers(self, position: int, count: int) -> dict[int, int]:
+        """Registers of the schedule at a position that differ from those that the device holds or will hold."""
+        sample = self.epoch * count + position
         registers = schedule_registers(self.hyper, sample - sample % BLOCK, self.hyper.epochs * count)
         changed = dict(registers.items() - self._registers.items())
         if logger.isEnabledFor(logging.DEBUG):
             values = ", ".join(f"{Reg(register).name} {value}" for register, value in sorted(changed.items()))
-            logger.debug("epoch %d, sample %d: registers %s", self.epoch + 1, self.position, values)
-        self.device.write_registers(changed)
+            logger.debug("epoch %d, sample %d: registers %s", self.epoch + 1, position, values)
         self._registers = registers
+        return changed
 
     def _train(
         self,

@@ -19,6 +19,7 @@ from opzo.spec.commands import (
     REPLY,
     REQUESTS,
     RUN_COMMANDS,
+    STATUS_COMMANDS,
     Command,
     NakReason,
     RunFlag,
@@ -139,7 +140,7 @@ class GoldenLink:
         executed = self._executed.get(frame.seq)
         if executed is None or executed.code != frame.code:
             return [self._nak(NakReason.ORDER)]
-        if frame.code in (*RUN_COMMANDS, Command.EVENTS) or executed.status != Status.OK:
+        if frame.code in RUN_COMMANDS + STATUS_COMMANDS or executed.status != Status.OK:
             return [Frame(frame.seq, frame.code | REPLY, executed.reply)]
         if frame.seq == (self.expected - 1) % 256:
             return [self._execute(frame)]
