@@ -1,5 +1,6 @@
 """Report of a call of `Model.fit`: progress, a line for each epoch, warnings."""
 
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,6 +30,7 @@ class FitReport(Watcher):
         self.interrupt: Interrupt | None = None
         self._trainer, self._shown = trainer, shown
         self._warnings = NewWarnings()
+        self._begin = time.monotonic()
         network, epochs = trainer.network, trainer.hyper.epochs
         self._cycles = cycles_are(trainer.device.identity)
         self._bar: NotebookBar | TrainingBar
@@ -52,6 +54,13 @@ class FitReport(Watcher):
 
     def stop(self) -> bool:
         return self.interrupt is not None and self.interrupt.requested
+
+    def note(self, text: str) -> None:
+        self._log(f"opzo: {text}")
+
+    def uploading(self, done: int, total: int) -> None:
+        if self._shown:
+            self._bar.upload(done, total, time.monotonic() - self._begin)
 
     def progress(self, progress: EpochProgress) -> None:
         if self._shown:

@@ -4,7 +4,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
-from opzo.host.training.progress import describe
+from opzo.host.training.progress import describe, upload_text
 from opzo.host.training.reports import EpochProgress
 from opzo.spec.network import Network
 
@@ -41,6 +41,10 @@ class NotebookBar:
             f"{progress.samples_per_second:,.0f}/s, {describe(progress.tally, self._network, self._cycles)}"
         )
         self._handle.update({"text/plain": text}, raw=True)
+
+    def upload(self, done: int, total: int, seconds: float) -> None:
+        """Show how far the writing of samples to the device's store has come, and when it ends."""
+        self._handle.update({"text/plain": upload_text(done, total, seconds)}, raw=True)
 
     def log(self, message: str) -> None:
         """Print a line below."""

@@ -20,6 +20,7 @@ COMMANDS = {
     "report": ("commands.report", "write runs as one HTML file: curves, spikes, weights, figures"),
     "live": ("commands.live", "show a network in the browser, draw samples for it, and teach it"),
     "data": ("commands.data", "convert, show or generate event data sets"),
+    "store": ("commands.store", "show, fill or erase the sample store of a device"),
     "import": ("commands.import_", "import a float network (PyTorch, NIR) and report the quantization loss"),
     "export": ("commands.export", "export the weights of a checkpoint to PyTorch or NIR"),
     "info": ("commands.info", "show the properties of a device or the contents of a checkpoint"),

@@ -56,6 +56,7 @@ class TrainSession(Watcher):
     ) -> None:
         self._config, self._data, self._device, self._folder = config, data, device, folder
         self._json: bool = arguments.json
+        self._quiet: bool = arguments.quiet
         self._table = not (arguments.json or arguments.quiet)
         self._clock_mhz = clock_mhz(arguments, device)
         self._trainer = Trainer(device, config.network, config, checkpoint)
@@ -79,7 +80,11 @@ class TrainSession(Watcher):
                 # Within the block: a reader of stdout that is gone ends the run as Ctrl-C does.
                 if self._table and trainer.epoch < config.epochs:
                     print(table_head(cycles_are(self._device.identity)), flush=True)
-                done = trainer.fit(self._data.train, self._data.test, self, checkpoint_every=config.checkpoint_every)
+                done = trainer.fit(
+                    *(self._data.train, self._data.test, self),
+                    checkpoint_every=config.checkpoint_every,
+                    store=bool(config.store),
+                )
                 if not done:
                     self.save(trainer)
                     self._bar.log(f"opzo: saved; resume with: {resume}")
@@ -92,6 +97,13 @@ class TrainSession(Watcher):
 
     def stop(self) -> bool:
         return self._interrupt.requested
+
+    def note(self, text: str) -> None:
+        if not self._quiet:
+            self._bar.log(f"opzo: {text}")
+
+    def uploading(self, done: int, total: int) -> None:
+        self._bar.upload(done, total, time.monotonic() - self._begin)
 
     def progress(self, progress: EpochProgress) -> None:
         self._bar.show(progress)

@@ -101,7 +101,7 @@ def upload(device: RawDevice, image: StoreImage, progress: Progress = lambda don
             if device.check_store(begin, len(part)) != zlib.crc32(part):
                 raise LinkError(
                     f"the sample store of {device.name} does not keep what is written at {begin:#x}; check the memory "
-                    "of the board, or train without the store (--no-store)"
+                    "of the board, or train without the store (--store 0)"
                 )
         progress(len(data) - begin, len(data))
     return sent

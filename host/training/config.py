@@ -178,6 +178,7 @@ class Config(Hyperparameters):
     lanes: int = setting("device", 16, "lanes of a simulated or new chip, a power of two, 4..128")
     weight_bits: int = setting("device", 16, "bits per weight of a simulated or new chip, 16 or 12")
     checkpoint_every: int = setting("run", 0, "samples between checkpoints, besides those of epochs")
+    store: int = setting("run", 1, "1: train from the sample store of a device that has a large enough one", 0, 1)
     from_run: str = setting(
         "run", "", "begin with weights, feedback and settings of this run or checkpoint", metavar="RUN"
     )

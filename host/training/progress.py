@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from opzo.host.driver.statistics import Tally
-from opzo.host.report.units import compact
+from opzo.host.report.units import compact, duration, size_text
 from opzo.host.training.health import Health
 from opzo.host.training.reports import EpochProgress, EpochReport
 from opzo.spec.network import Network
@@ -66,9 +66,19 @@ class TrainingBar:
             self._task, total=progress.count, completed=progress.position, epoch=progress.epoch + 1, text=text
         )
 
+    def upload(self, done: int, total: int, seconds: float) -> None:
+        """Show how far the writing of samples to the device's store has come, and when it ends."""
+        self._bar.update(self._task, total=total, completed=done, text=upload_text(done, total, seconds))
+
     def log(self, message: str) -> None:
         """Print a line above the bar, on stderr."""
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+
+def upload_text(done: int, total: int, seconds: float) -> str:
+    """Bytes that are in the device's store of those that must be, and the time left after ``seconds``."""
+    left = seconds * (total - done) / max(1, done)
+    return f"writing samples to the device: {size_text(done)} of {size_text(total)}, {duration(left * 1e6)} left"
 
 
 def describe(tally: Tally, network: Network, cycles: str) -> str:

@@ -88,6 +88,9 @@ class Watcher:
         """Whether to stop after the current sample."""
         return False
 
+    def note(self, text: str) -> None:
+        """Called with what the user should know about the way in which samples reach the device."""
+
     def uploading(self, done: int, total: int) -> None:
         """Called while samples are written to the device's store, with bytes."""
 

@@ -1,6 +1,5 @@
 """Training and test samples in the sample store of a device."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -8,14 +7,13 @@ from opzo.host.data.augment import Augmentation
 from opzo.host.data.images.frames import Frames
 from opzo.host.driver.device import Device
 from opzo.host.driver.input_order import channel_last_shape
-from opzo.host.driver.sample_store import Progress, StoredSet, store_image, upload
+from opzo.host.driver.sample_store import StoredSet, StoreImage, store_image, upload
 from opzo.host.driver.statistics import Tally, counter_array
 from opzo.host.driver.stored_block import ImageShape, StoredBlock
 from opzo.host.report.units import size_text
 from opzo.host.training.evaluation import Samples
+from opzo.host.training.reports import Watcher
 from opzo.spec.network import Network
-
-logger = logging.getLogger(__name__)
 
 TEST_BLOCK = 1024
 """Test samples of a block."""
@@ -58,40 +56,46 @@ def run_blocks(device: Device, blocks: Iterable[StoredBlock], tally: Tally) -> I
         yield result.samples
 
 
+def data_image(network: Network, train: Samples, test: Samples | None, room: int) -> StoreImage | None:
+    """Contents of a store to train and test ``network``; None where they need more than ``room`` bytes."""
+    order = channel_last_shape(network)
+    sets = [("train", train.samples(channel_last=order), len(train))]
+    if test is not None:
+        sets.append(("test", test.samples(channel_last=order), len(test)))
+    return store_image(sets, room)
+
+
 def store_data(
     device: Device,
     network: Network,
     train: Samples,
     test: Samples | None,
     augmentation: Augmentation,
-    progress: Progress,
+    watcher: Watcher,
 ) -> StoredData | None:
     """Bring training and test samples into the store of a device, or the training samples alone where both do not fit.
 
     What the store has already is not sent. None where the device has no store, or one that is too small, or cannot
-    augment the images itself; the log says which.
+    augment the images itself; ``watcher`` hears which.
     """
     room = device.limits.store
     if not room:
         return None
     shape = _shape(train, network) if augmentation.shift else ImageShape(0, 0, 0)
     if not augmentation.on_device or shape is None:
-        logger.info("samples are sent one by one: the host augments them")
+        watcher.note("each sample is sent to the device when it is its turn: the host augments the images")
         return None
-    order = channel_last_shape(network)
-    sets = [("train", train.samples(channel_last=order), len(train))]
-    if test is not None:
-        sets.append(("test", test.samples(channel_last=order), len(test)))
-    image = store_image(sets, room)
-    if image is None and test is not None:
-        image = store_image([("train", train.samples(channel_last=order), len(train))], room)
+    image = data_image(network, train, test, room) or data_image(network, train, None, room)
     if image is None:
-        logger.info("samples are sent one by one: they need more than the %s of the sample store", size_text(room))
+        watcher.note(
+            "each sample is sent to the device when it is its turn: all of them need more than the "
+            f"{size_text(room)} of its sample store"
+        )
         return None
-    sent = upload(device, image, progress)
-    logger.info(
-        "training from the device's sample store: %s of %s, of which %s were sent",
-        *(size_text(len(image.data)), size_text(room), size_text(sent)),
+    sent = upload(device, image, watcher.uploading)
+    watcher.note(
+        f"training from the device's sample store: {size_text(len(image.data))} of {size_text(room)} are used, "
+        f"{size_text(sent)} had to be sent"
     )
     return StoredData(image.sets[0], image.sets[1] if len(image.sets) > 1 else None, int(augmentation.shift), shape)
 

@@ -30,7 +30,7 @@ MAX_RUNS = 1000
 """Maximum number of runs of a sweep, unless the user allows more."""
 OUTDATED = "outdated"
 """Subfolder for earlier runs whose data, settings or program version differ from the present ones."""
-SAME_RUN = frozenset({"data_root", "checkpoint_every"})
+SAME_RUN = frozenset({"data_root", "checkpoint_every", "store"})
 """Keys that may differ between runs that count as the same."""
 RATES = "firing_rates"
 FIGURE_COLUMNS = (

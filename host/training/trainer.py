@@ -168,7 +168,7 @@ class Trainer:
         self._initial = False
         self._stored = None
         if store and self.epoch < self.hyper.epochs:
-            self._stored = store_data(self.device, self.network, train, test, self._augmentation, watcher.uploading)
+            self._stored = store_data(self.device, self.network, train, test, self._augmentation, watcher)
         while self.epoch < self.hyper.epochs:
             begin = time.monotonic(), self.position
             if not self._train_epoch(train, watcher, checkpoint_every):

@@ -32,7 +32,7 @@ from opzo.system.atomic import check_output
 
 logger = logging.getLogger(__name__)
 
-RESUMABLE = frozenset({"device", "data_root", "checkpoint_every"})
+RESUMABLE = frozenset({"device", "data_root", "checkpoint_every", "store"})
 """Settings that a resumed run may change; any other would make it a different run."""
 RUNS = Path("runs")
 """Where run folders are created by default."""

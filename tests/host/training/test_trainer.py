@@ -96,13 +96,22 @@ def test_every_rule_trains(rule: str, whole: Callable[[str], tuple[State, list[E
     assert moved == ([False, False, True] if rule == "readout" else [True, True, True])
 
 
-@pytest.mark.parametrize(("rule", "stop_after"), [("opzo", n) for n in (1, 70, 170, 300)] + [("dfa", 130)])
+@pytest.mark.parametrize(
+    ("rule", "stop_after", "store"),
+    [
+        *(("opzo", n, False) for n in (1, 70, 170, 300)),
+        ("dfa", 130, False),
+        *(("opzo", n, True) for n in (1, 2, 5, 6, 9, 14)),
+        ("dfa", 7, True),
+    ],
+)
 def test_stopped_run_goes_on_to_the_same_state_on_a_fresh_device(
-    rule: str, stop_after: int, whole: Callable[[str], tuple[State, list[EpochReport]]]
+    rule: str, stop_after: int, store: bool, whole: Callable[[str], tuple[State, list[EpochReport]]]
 ) -> None:
+    """Sent one by one it stops between any two samples, from the store between two blocks."""
     hyper = Hyperparameters(rule=rule, epochs=3)
     first, watcher = trainer(hyper), Recorder(stop_after)
-    assert not first.fit(TRAIN, TEST, watcher)
+    assert not first.fit(TRAIN, TEST, watcher, store=store)
     second, rest = trainer(hyper, first.checkpoint()), Recorder()
     assert second.fit(TRAIN, TEST, rest)
     state, reports = whole(rule)
@@ -143,7 +152,7 @@ def test_every_epoch_has_every_sample_once_in_an_order_of_its_own(monkeypatch: p
         return real(self, order, **options)
 
     monkeypatch.setattr(Frames, "samples", samples)
-    trainer(Hyperparameters(epochs=2)).fit(TRAIN, TEST)
+    trainer(Hyperparameters(epochs=2)).fit(TRAIN, TEST, store=False)
     first, second = orders[:150], orders[150:]
     assert sorted(first) == sorted(second) == list(range(150))
     assert first != second
@@ -183,7 +192,7 @@ def test_registers_change_at_multiples_of_64_samples_of_the_run(monkeypatch: pyt
         real(values)
 
     monkeypatch.setattr(one.device, "write_registers", record)
-    one.fit(TRAIN, TEST)
+    one.fit(TRAIN, TEST, store=False)
     assert [sample for sample, _ in rates] == [0, 64, 128, 192, 256]
     assert rates[0][1] == 410
     assert rates[-1][1] == round((0.1 - 0.05 * 256 / 300) * 4096)
