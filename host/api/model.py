@@ -143,11 +143,12 @@ class Model:
         test: tuple[ArrayLike, ArrayLike] | Frames | Events | Data | None = None,
         epochs: int | None = None,
         progress: bool | None = None,
+        store: bool = True,
     ) -> list[dict[str, Any]]:
         """Train; returns the metrics of each epoch.
 
         A second call continues with the current weights and restarts the schedules of step size and noise. Ctrl-C stops
-        after the current sample; the model keeps what it has learned.
+        after the current sample, or block of 64 stored samples; the model keeps what it has learned.
 
         Parameters
         ----------
@@ -164,6 +165,9 @@ class Model:
             Replaces the hyper-parameter from now on.
         progress : bool
             Print progress (default: as set by `opzo.set_verbose`).
+        store : bool
+            Write the samples to the device's sample store first, if it has a large enough one, and train from there.
+            The result is the same.
         """
         shown = verbose() if progress is None else bool(progress)
         with messages(shown):
@@ -178,7 +182,7 @@ class Model:
         report = FitReport(self._trainer, shown=shown)
         with messages(shown), Interrupt(report.stopping) as interrupt, report:
             report.interrupt = interrupt
-            done = self._trainer.fit(train, test_samples, report)
+            done = self._trainer.fit(train, test_samples, report, store=store)
         if not done:
             raise KeyboardInterrupt
         return report.rows

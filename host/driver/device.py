@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from opzo.host.driver.devices import connection, is_simulated
+from opzo.host.driver.devices import connection, is_simulated, simulated_limits
 from opzo.host.driver.link import Link
 from opzo.host.driver.position_order import by_position, pad_channels, without_padding
 from opzo.host.driver.raw_device import RawDevice
@@ -249,5 +249,5 @@ def open_device(name: str, network: Network | None = None, lanes: int = 16, weig
         raise OpzoError(f"network must be an opzo.Network, not {shown(network)}; write opzo.Network('64-64-10')")
     limits = None
     if network is not None and is_simulated(name):
-        limits = network.limits(lanes, weight_bits)
+        limits = simulated_limits(name, network, lanes, weight_bits)
     return Device(name, Link(connection(name, limits)))

@@ -13,6 +13,7 @@ from opzo.host.driver.transport import Connection, SimulatedTransport
 from opzo.spec.errors import ChoiceError, OpzoError
 from opzo.spec.limits import Limits
 from opzo.spec.messages import did_you_mean, no_such, printable, shown
+from opzo.spec.network import Network
 
 SIMULATED_PATIENCE, SLOW_PATIENCE, PATIENCE = 5.0, 3.0, 1.0
 """Seconds without a byte after which the link sends again.
@@ -22,7 +23,7 @@ No byte is lost between host and simulated device, but it may compute for long b
 
 
 SIMULATED_STORE = 1 << 26
-"""Bytes of the sample store of a simulated device that is built for a network."""
+"""Bytes of the sample store of simulated devices."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class DeviceKind:
     slow : bool
         Whether its replies may take seconds.
     store : int
-        Bytes of the sample store that a simulated device gets unless its limits say another size.
+        Bytes of the sample store of a simulated device that is built for a network.
     """
 
     factory: str
@@ -51,10 +52,6 @@ class DeviceKind:
     tools: str = ""
     slow: bool = False
     store: int = 0
-
-    def simulate(self, limits: Limits, **settings: Any) -> Any:
-        """Transport to a simulated device of this kind, built for ``limits``."""
-        return self.make(replace(limits, store=limits.store or self.store), **settings)
 
     def make(self, *arguments: Any, **settings: Any) -> Any:
         """Transport to a device of this kind."""
@@ -102,6 +99,11 @@ def device_choices() -> str:
     return f"{', '.join(forms)} or {last}"
 
 
+def simulated_limits(device: str, network: Network, lanes: int, weight_bits: int) -> Limits:
+    """Limits of a simulated device that is built for a network; NetworkError if no device holds it."""
+    return replace(network.limits(lanes, weight_bits), store=KINDS[device].store)
+
+
 def connection(device: str, limits: Limits | None = None) -> Connection:
     """Connection of a device string; a simulated device is built for ``limits``."""
     if not isinstance(device, str):
@@ -118,7 +120,7 @@ def connection(device: str, limits: Limits | None = None) -> Connection:
             f"'{device}' is simulated and built for a network; give one: opzo.connect('{device}', network), with "
             "network = opzo.Network('64-64-10') or data.network()"
         )
-    return Connection(device, partial(kind.simulate, limits), SIMULATED_PATIENCE, reopens=False)
+    return Connection(device, partial(kind.make, limits), SIMULATED_PATIENCE, reopens=False)
 
 
 def simulated(device: str, limits: Limits, **settings: Any) -> SimulatedTransport:
@@ -128,7 +130,7 @@ def simulated(device: str, limits: Limits, **settings: Any) -> SimulatedTranspor
     """
     if not is_simulated(device):
         raise no_such("simulated device", device, simulated_devices())
-    transport: SimulatedTransport = KINDS[device].simulate(limits, **settings)
+    transport: SimulatedTransport = KINDS[device].make(limits, **settings)
     return transport
 
 

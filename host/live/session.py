@@ -116,7 +116,7 @@ class LiveSession(Watcher):
 
     def _train(self) -> None:
         trainer = self._trainer
-        if trainer.fit(self._data.train, self._data.test, self):
+        if trainer.fit(self._data.train, self._data.test, self, store=False):
             self._training = False
         self._show_status()
 

@@ -10,7 +10,7 @@ import opzo
 from opzo.host.cli.exit_codes import DONE, FAILED
 from opzo.host.cli.options import add_config, add_output, given_settings
 from opzo.host.cli.output import log, print_json
-from opzo.host.driver.devices import connection, is_simulated
+from opzo.host.driver.devices import connection, is_simulated, simulated_limits
 from opzo.host.selftest.suite import STEPS, SelfTest, StepReport
 from opzo.host.training.config import Config
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = Config.of({"seed": secrets.randbelow(SEEDS)} | given_settings(arguments), "the settings")
     limits = None
     if is_simulated(config.device):
-        limits = config.network.limits(config.lanes, config.weight_bits)
+        limits = simulated_limits(config.device, config.network, config.lanes, config.weight_bits)
         config.network.check(limits)
     if not arguments.json:
         print(f"opzo {opzo.__version__}, device {config.device}, seed {config.seed}", flush=True)

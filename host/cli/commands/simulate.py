@@ -6,7 +6,7 @@ from pathlib import Path
 from opzo.host.cli import waveform
 from opzo.host.cli.options import add_config, add_output, given_settings
 from opzo.host.cli.output import log
-from opzo.host.driver.devices import is_simulated, simulated, simulated_devices
+from opzo.host.driver.devices import is_simulated, simulated, simulated_devices, simulated_limits
 from opzo.host.driver.pty import PtyDevice, check_link
 from opzo.host.training.config import Config
 from opzo.spec.errors import OpzoError
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = Config.of(given_settings(arguments), "the settings")
     if not is_simulated(config.device):
         raise no_such("simulated device", config.device, simulated_devices())
-    limits = config.network.limits(config.lanes, config.weight_bits)
+    limits = simulated_limits(config.device, config.network, config.lanes, config.weight_bits)
     config.network.check(limits)
     if arguments.pty is not None:
         check_link(arguments.pty)

@@ -158,7 +158,7 @@ def test_the_network_of_a_data_set_is_that_of_its_recipe() -> None:
 
 def test_epochs_and_warnings_are_told_on_stderr_unless_switched_off(capsys: pytest.CaptureFixture[str]) -> None:
     dim, wrong = X // 4, Y[::-1]
-    model(rate=255, kappa=500).fit(dim, wrong, epochs=2)
+    model(rate=255, kappa=500).fit(dim, wrong, epochs=2, store=False)
     out, err = capsys.readouterr()
     assert out == ""
     assert [line.split()[0] for line in err.splitlines()] == ["test", "epoch", "1", "opzo:", "2"]
@@ -224,7 +224,7 @@ def test_ctrl_c_in_fit_leaves_the_model_usable(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Trainer, "_train", interrupted)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        one.fit(X, Y, progress=False)
+        one.fit(X, Y, progress=False, store=False)
     assert signal.getsignal(signal.SIGINT) is before
     assert one.evaluate(X, Y)["samples"] == 60
     assert [row["epoch"] for row in one.fit(X, Y, epochs=2, progress=False)] == [1, 2]
@@ -246,7 +246,7 @@ def test_a_break_in_the_middle_of_a_sample_leaves_the_model_usable(
     with monkeypatch.context() as patch:
         patch.setattr(link_module.Link, "finish", broken)
         with pytest.raises(kind):
-            one.fit(X, Y, progress=False)
+            one.fit(X, Y, progress=False, store=False)
     assert 0 < one.device.read_samples() < 60
     assert one.predict(X).shape == (60,)
     assert one.fit(X, Y, progress=False)[-1]["train"]["samples"] == 60

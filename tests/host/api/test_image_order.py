@@ -45,7 +45,7 @@ def test_every_sample_is_sent_channel_last(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(type(one.device), "run", spy)
     expected = [encode_frame(image.transpose(1, 2, 0).reshape(-1)) for image in X]
-    for use in (lambda: one.fit(X, Y, progress=False), lambda: one.evaluate(X, Y), lambda: one.predict(X)):
+    for use in (lambda: one.fit(X, Y, progress=False, store=False), lambda: one.evaluate(X, Y), lambda: one.predict(X)):
         sent.clear()
         use()
         assert sorted(sent) == sorted(expected)

@@ -229,16 +229,16 @@ def test_eval_says_where_the_data_have_changed(
 def test_lost_link_is_exit_code_1_and_says_how_to_go_on(
     data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Device.run
+    real = Device.run_stored
     calls: list[int] = []
 
     def run(self: Device, *arguments: Any, **options: Any) -> Any:
         calls.append(1)
-        if len(calls) == 6:
+        if len(calls) == 3:
             raise LinkError("golden has stopped answering; check cable and power")
         return real(self, *arguments, **options)
 
-    monkeypatch.setattr(Device, "run", run)
+    monkeypatch.setattr(Device, "run_stored", run)
     folder = tmp_path / "r"
     message = error_of(["train", "--data", data, "--out", str(folder), *SMALL], capsys, code=1)
     assert message.endswith(f"resume from the last checkpoint with: opzo train --resume {folder}")
@@ -263,7 +263,7 @@ def test_device_of_another_version_busy_or_too_small(
     monkeypatch.setattr(Identity, "of", lambda limits, clock_khz=0: _other_version(real(limits, clock_khz)))
     with PtyDevice(ModelTransport(GoldenCore(limits))) as served:
         message = error_of(["info", "--device", f"serial:{served.path}"], capsys)
-        assert "speaks protocol version 9, this opzo 4" in message
+        assert "speaks protocol version 9, this opzo 5" in message
 
 
 def _other_version(identity: Identity) -> Identity:

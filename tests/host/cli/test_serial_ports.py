@@ -158,7 +158,7 @@ def test_device_that_answers_is_told_and_can_be_used(
         assert port["answer"]["identity"]["lanes"] == 4
         assert main(["ports", "--probe"]) == 0
         out = capsys.readouterr().out
-        assert "an opzo device answers: 4 lanes, 4,096 weights of 16 bits, protocol 4" in out
+        assert "an opzo device answers: 4 lanes, 4,096 weights of 16 bits, protocol 5" in out
         assert f"use: --device {port['device']}" in out
         with open_device(port["device"]) as device:
             assert device.limits == SMALL_CHIP
@@ -187,7 +187,7 @@ def test_other_devices_are_told_apart(listed: list[ListPortInfo], monkeypatch: p
         (port,) = find_ports()
         answer = probe(port.path, port.bauds)
         assert (answer.baud, answer.identity) == (3_000_000, None)
-        assert answer.text.startswith(f"{served.path} speaks protocol version 9, this opzo 4; program the device")
+        assert answer.text.startswith(f"{served.path} speaks protocol version 9, this opzo 5; program the device")
 
 
 def test_absent_port_and_file_are_no_trouble(listed: list[ListPortInfo], tmp_path: Path) -> None:

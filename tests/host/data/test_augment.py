@@ -9,12 +9,13 @@ from opzo.host.cli.main import main
 from opzo.host.data.augment import Augmentation
 from opzo.host.data.images.frames import Frames, encode_frame
 from opzo.host.driver.device import open_device
-from opzo.host.driver.initial_weights import AUGMENTATION, ORDER, generator
+from opzo.host.driver.initial_weights import AUGMENTATION, generator, order_seed
 from opzo.host.training.config import Hyperparameters
 from opzo.host.training.trainer import Trainer
 from opzo.spec.errors import OpzoError
 from opzo.spec.events import decode_frame_pairs
 from opzo.spec.network import Network
+from opzo.spec.shuffle import order
 
 IMAGE = np.zeros((7, 7), np.uint8)
 IMAGE[2, 3], IMAGE[3, 3] = 100, 200
@@ -27,8 +28,9 @@ def moved(augmentation: Augmentation, *draw: float) -> np.ndarray:
 def test_moves_by_hand() -> None:
     np.testing.assert_array_equal(moved(Augmentation(0, 0, 2), 0, 0, 0.5, 0), np.roll(IMAGE, -1, axis=0))
     np.testing.assert_array_equal(moved(Augmentation(0, 0, 2), 0, 0, 0, -1), np.roll(IMAGE, 2, axis=1))
+    assert moved(Augmentation(0, 0, 1), 0, 0, 0, 0.5)[3, 2:4].tolist() == [200, 0]
     np.testing.assert_array_equal(moved(Augmentation(90, 0, 0), 1, 0, 0, 0), np.rot90(IMAGE, -1))
-    half = moved(Augmentation(0, 0, 1), 0, 0, 0, 0.5)
+    half = moved(Augmentation(0, 0, 0.5), 0, 0, 0, 1)
     assert half[3, 2:4].tolist() == [100, 100]
     assert half[2, 2:4].tolist() == [50, 50]
     # Twice as large about the middle, which is pixel (3, 3).
@@ -96,12 +98,12 @@ def test_several_channels_move_by_whole_pixels() -> None:
 
 def test_other_shifts_are_interpolated() -> None:
     half = np.array([0, 0, 0, 0.5, 0])
-    for shift, image in ((1.0, IMAGE), (1.0, IMAGE[None]), (1.5, COLOUR)):
+    for shift, image in ((1.5, IMAGE), (0.5, IMAGE[None]), (1.5, COLOUR)):
         result = Augmentation(0, 0, shift).move(image, half)
         # Without the columns that come in from outside.
         whole = [np.roll(image, -x, axis=-1)[..., :-2] for x in range(3)]
         assert not any(np.array_equal(result[..., :-2], one) for one in whole)
-    assert Augmentation(0, 0, 1).move(IMAGE, half)[3, 2:4].tolist() == [100, 100]
+    assert Augmentation(0, 0, 0.5).move(IMAGE, np.array([0, 0, 0, 1.0, 0]))[3, 2:4].tolist() == [100, 100]
 
 
 @pytest.mark.parametrize("shape", [(256,), (64,), (8,), (1, 64), (64, 1), (1, 1, 64), (6, 8, 8), (3, 4, 4)])
@@ -142,7 +144,7 @@ def test_trainer_sends_the_moved_images_in_its_order(monkeypatch: pytest.MonkeyP
     Trainer(device, network, hyper).fit(frames, None)
     augmentation = Augmentation(10, 0.1, 1.5)
     draws = augmentation.draw(5, 0, 80)
-    for sample, index, draw in zip(sent, generator(5, ORDER, 0).permutation(80), draws, strict=True):
+    for sample, index, draw in zip(sent, order(order_seed(5, 0), 80), draws, strict=True):
         expected = augmentation.move(frames.x[index].reshape(7, 7), draw).reshape(-1)
         addresses, values, _ = decode_frame_pairs(sample.runs[0])
         assert dict(zip(addresses.tolist(), values.tolist(), strict=True)) == {

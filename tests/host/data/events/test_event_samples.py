@@ -157,7 +157,7 @@ def test_stopped_run_goes_on_to_the_same_state() -> None:
         trainer = Trainer(whole, NETWORK, hyper)
         assert trainer.fit(events(40), None)
         stopped = Trainer(first, NETWORK, hyper)
-        assert not stopped.fit(events(40), None, Stop())
+        assert not stopped.fit(events(40), None, Stop(), store=False)
         checkpoint = stopped.checkpoint()
         with open_device("golden", NETWORK, 4) as second:
             resumed = Trainer(second, NETWORK, hyper, checkpoint)
