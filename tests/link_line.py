@@ -89,3 +89,23 @@ def encoded(chunk: Chunk, kind: Input) -> bytes:
 def run_all(link: Link, given: Given, kind: Input = Input.FRAME) -> list[tuple[int, int]]:
     started = [link.start_run(flags, label, encoded(chunk, kind)) for flags, label, chunk in given]
     return [struct.unpack("<BI", link.finish(exchange)) for exchange in started]
+
+
+def spoiler(random: np.random.Generator, rate: float) -> Callable[[bytes], bytes]:
+    """Change, drop, repeat or insert bytes now and then, or repeat all of them."""
+
+    def spoil(data: bytes) -> bytes:
+        result = bytearray()
+        for byte in data:
+            kind = random.integers(4) if random.random() < rate else 4
+            result += (bytes((byte ^ 0x10,)), b"", bytes((byte, byte)), bytes((byte, 0xC0)), bytes((byte,)))[kind]
+        return bytes(result) * (2 if random.random() < rate else 1)
+
+    return spoil
+
+
+def assert_each_ran_once(core: FakeCore, given: Given, answers: list[tuple[int, int]], twin: FakeCore) -> None:
+    """The core did the runs in order, each once, and the host got what the core answers to that."""
+    results = [twin.run(chunk, label, flags) for flags, label, chunk in given]
+    assert core.runs == twin.runs
+    assert answers == [(result.prediction, result.loss) for result in results]

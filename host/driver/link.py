@@ -31,6 +31,8 @@ PATIENCE_GROWTH = 1.25
 """Factor by which the wait for a reply grows with each repetition."""
 CHATTER = 10
 """Multiple of its patience for which the link reads bytes that contain no reply."""
+MOST_READS = 64
+"""Reads in a row before frames that the device asks for are sent again."""
 GO_BACKS = 100
 """Times in a row that the device may ask for the same frames."""
 SYNC_ATTEMPTS = 6
@@ -68,6 +70,10 @@ class Link:
         """Frame that the last NAK asked for, and NAKs still to come for frames sent after it before the repetition."""
         self._go_backs = self._silences = self._noises = 0
         """Times in a row that the device asked again, was silent, and sent damaged frames."""
+        self._asked_from: int | None = None
+        """Frame that the device has asked for, until it is sent again."""
+        self._naks = 0
+        """NAKs that have asked for it."""
         self._damage_heard = False
         """Whether a damaged frame has arrived since frames were last sent."""
         self.quality = LineQuality()
@@ -157,19 +163,35 @@ class Link:
             # A damaged frame may have been the reply, which then does not come.
             pause = min(patience, DAMAGE_PAUSE) if self._damage_heard else patience
             deadline = min(heard + pause, since + CHATTER * patience)
-            data = self._read(max(0.0, deadline - time.monotonic()))
+            arrived, taken = self._receive(max(0.0, deadline - time.monotonic()))
             now = time.monotonic()
-            if data:
+            if arrived:
                 heard = now
-            # A list, so that every frame is received, also those after a reply.
-            if any([self._take(frame) for frame in self._frames(data)]):
+            if taken:
                 since, self._go_backs, self._silences, self._noises = now, 0, 0, 0
-            elif now >= deadline:
+            # Where this process was held up, what it waited for may have arrived in time.
+            elif not arrived or now >= since + CHATTER * patience:
                 self._give_up_or_count()
                 logger.debug("no reply to frame %d; sending it again", self._unanswered[0].seq)
                 self._stale_naks = 0
                 self._repeat([request for request in self._unanswered if request.reply is None])
                 since = heard = time.monotonic()
+
+    def _receive(self, timeout: float) -> tuple[bool, bool]:
+        """Read and handle what arrives: whether anything did, and whether a reply that the link waits for was in it."""
+        arrived = taken = False
+        for _ in range(MOST_READS):
+            data = self._read(0.0 if arrived else timeout)
+            arrived |= bool(data)
+            # A list, so that every frame is received, also those after a reply.
+            taken |= any([self._take(frame) for frame in self._frames(data)])
+            # Before frames are sent again, all that has arrived is read: it may have a later request, or their replies.
+            if not data or self._asked_from is None:
+                break
+        if self._asked_from is not None:
+            self._go_back(self._asked_from)
+            self._asked_from, self._naks = None, 0
+        return arrived, taken
 
     def _give_up_or_count(self) -> None:
         """Count a wait without a reply; LinkError after too many."""
@@ -200,7 +222,7 @@ class Link:
     def _take(self, frame: Frame) -> bool:
         """Handle one frame of the device; whether it was a reply that the link waits for."""
         if frame.code == NAK and len(frame.data) == 2:
-            self._go_back(*frame.data)
+            self._asked(*frame.data)
             return False
         for request in self._unanswered:
             if request.seq == frame.seq and frame.code == request.command | REPLY and request.reply is None:
@@ -212,8 +234,8 @@ class Link:
                 return True
         return False
 
-    def _go_back(self, reason: int, expected: int) -> None:
-        """Send again from ``expected`` on."""
+    def _asked(self, reason: int, expected: int) -> None:
+        """Handle a NAK: the device asks for frames from ``expected`` on."""
         if reason == NakReason.NO_SESSION:
             raise LinkError(
                 f"{self._connection.name} has lost its session (it was reset, lost power, or another program took it); "
@@ -223,17 +245,23 @@ class Link:
             self.quality.count_damaged()
             # It answers. The number of times in a row that it may ask for the same frames is bounded by itself.
             self._silences = 0
-        again = [e for e in self._unanswered if e.reply is None and (e.seq - expected) % 256 < REPLAY]
         if reason == NakReason.ORDER and self._stale_naks:
             self._stale_naks -= 1
-        elif again:
+        else:
+            self._asked_from = expected
+            self._naks += 1
+
+    def _go_back(self, expected: int) -> None:
+        """Send again from ``expected`` on, if anything there is unanswered."""
+        again = [e for e in self._unanswered if e.reply is None and (e.seq - expected) % 256 < REPLAY]
+        if again:
             self._go_backs += 1
             if self._go_backs > GO_BACKS:
                 raise LinkError(
                     f"{self.quality}; {self._connection.name} receives only damaged frames; check cable and baud rate"
                 )
-            logger.debug("device asks again from frame %d (NAK %d)", expected, reason)
-            self._resent_from, self._stale_naks = expected, len(again) - 1
+            logger.debug("device asks again from frame %d", expected)
+            self._resent_from, self._stale_naks = expected, max(0, len(again) - self._naks)
             self._repeat(again)
 
     def _repeat(self, requests: list[Request]) -> None:

@@ -6,10 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from link_line import LIMITS, PATIENCE, Given, Line, clean, clean_link, connect, fake_core, run_all, runs
+from link_line import (
+    LIMITS,
+    PATIENCE,
+    Line,
+    assert_each_ran_once,
+    clean,
+    clean_link,
+    connect,
+    fake_core,
+    run_all,
+    runs,
+    spoiler,
+)
 
 from opzo.host.driver import link as link_module
-from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.golden.link import GoldenLink
 from opzo.spec.commands import NAK, REPLY, Command, RunFlag
 from opzo.spec.errors import LinkError, OpzoError
@@ -18,26 +29,6 @@ from opzo.spec.frames import Frame, Unescape
 from opzo.spec.protocol import IDENTITY, VERSION, Identity
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
-
-
-def spoiler(random: np.random.Generator, rate: float) -> Callable[[bytes], bytes]:
-    """Change, drop, repeat or insert bytes now and then, or repeat all of them."""
-
-    def spoil(data: bytes) -> bytes:
-        result = bytearray()
-        for byte in data:
-            kind = random.integers(4) if random.random() < rate else 4
-            result += (bytes((byte ^ 0x10,)), b"", bytes((byte, byte)), bytes((byte, 0xC0)), bytes((byte,)))[kind]
-        return bytes(result) * (2 if random.random() < rate else 1)
-
-    return spoil
-
-
-def assert_each_ran_once(core: FakeCore, given: Given, answers: list[tuple[int, int]], twin: FakeCore) -> None:
-    """The core did the runs in order, each once, and the host got what the core answers to that."""
-    results = [twin.run(chunk, label, flags) for flags, label, chunk in given]
-    assert core.runs == twin.runs
-    assert answers == [(result.prediction, result.loss) for result in results]
 
 
 @pytest.mark.parametrize("where", ["to", "back", "both"])

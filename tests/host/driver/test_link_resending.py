@@ -1,10 +1,11 @@
 """What the link sends again and when, what it counts, and how soon it gives up."""
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from link_line import LIMITS, Line, clean, clean_link, connect, fake_core, run_all, runs
+from link_line import LIMITS, Line, assert_each_ran_once, clean, clean_link, connect, fake_core, run_all, runs, spoiler
 
 from opzo.host.driver import link as link_module
 from opzo.host.driver.devices import KINDS, DeviceKind, connection
@@ -128,3 +129,30 @@ def test_a_device_that_stopped_answering_is_given_up_in_time(
     with pytest.raises(LinkError, match="has stopped answering; check cable and power"):
         link.call(Command.RESET)
     assert Falls.seconds - begin == pytest.approx(seconds, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_host_that_is_held_up_gives_up_no_noisy_line(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock jumps by up to 0.5 s, much more than the link's patience, while replies are already there."""
+    random = np.random.default_rng(seed)
+
+    class Clock:
+        passed = 0.0
+
+        def monotonic(self) -> float:
+            if random.random() < 0.3:
+                self.passed += random.random() / 2
+            return time.monotonic() + self.passed
+
+        def sleep(self, seconds: float) -> None:
+            self.passed += seconds
+
+    link_clock = Clock()
+    core = fake_core()
+    line = Line(GoldenLink(core), to=clean, back=clean)
+    link = connect(lambda: line)
+    monkeypatch.setattr(link_module, "time", link_clock)
+    monkeypatch.setattr(link_module, "ATTEMPTS", 1000)
+    line.to = line.back = spoiler(random, 1 / 2000)
+    given = runs(30, random)
+    assert_each_ran_once(core, given, run_all(link, given), fake_core())
