@@ -1,11 +1,13 @@
 """The accelerator: byte stream in, byte stream out."""
 
+from typing import Any
+
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.core import Core
-from opzo.hw.link.link import Link
+from opzo.hw.link.link import Link, memory_port
 from opzo.spec.limits import Limits
 
 
@@ -30,18 +32,28 @@ class Top(wiring.Component):
         to be sent. While ``busy`` is low and ``rx`` idle, the state does not change.
     received, refused, training : Out(1)
         Strobes for LEDs, as those of `Link`.
+    memory : Out(StoreMemorySignature)
+        Memory of the sample store, if the device has one.
     """
 
-    rx: In(stream.Signature(8))
-    tx: Out(stream.Signature(8))
-    busy: Out(1)
-    received: Out(1)
-    refused: Out(1)
-    training: Out(1)
+    rx: Any
+    tx: Any
+    busy: Any
+    received: Any
+    refused: Any
+    training: Any
+    memory: Any
 
     def __init__(self, limits: Limits, clock_khz: int = 0) -> None:
         self.limits, self.clock_khz = limits, clock_khz
-        super().__init__()
+        super().__init__(
+            {
+                "rx": In(stream.Signature(8)),
+                "tx": Out(stream.Signature(8)),
+                **{name: Out(1) for name in ("busy", "received", "refused", "training")},
+                **memory_port(limits),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -50,6 +62,8 @@ class Top(wiring.Component):
         wiring.connect(m, link.core, core.link)
         wiring.connect(m, wiring.flipped(self.rx), link.rx)
         wiring.connect(m, link.tx, wiring.flipped(self.tx))
+        if self.limits.store:
+            wiring.connect(m, link.memory, wiring.flipped(self.memory))
         m.d.comb += [
             self.busy.eq(link.busy | ~core.link.idle),
             self.received.eq(link.received),

@@ -2,52 +2,77 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from opzo.hw.link.dispatcher import EXECUTORS, CommandDispatcher
+from opzo.hw.link.dispatcher import CommandDispatcher, executors_of
 from opzo.hw.link.executor import ExecutorSignature
 from opzo.hw.link.frame import RECEIVED, ReplySignature
 from opzo.hw.link.replies import ReplyControl
-from opzo.spec.commands import NAK, NAK_PAYLOAD, REPLY, Command, NakReason, Status
+from opzo.spec.commands import NAK, NAK_PAYLOAD, REPLY, RUN_COMMANDS, STATUS_COMMANDS, Command, NakReason, Status
 
 
 class CommandProcessor(wiring.Component):
     """Take frames in order, have them executed, answer them, and repeat answers.
 
     Golden twin: ``opzo.sim.golden.link.GoldenLink``. A frame is kept until its reply has been sent. Only the
-    reply of a RUN with status OK follows later, from the `ReplyStore`.
+    reply of a RUN or RUN_STORED with status OK follows later, from the `ReplyStore`.
+
+    Parameters
+    ----------
+    stored : bool
+        Whether the device has a sample store.
 
     Members
     -------
     frame, payload : In(stream)
         From the `FrameReceiver`.
-    executors : Out(ExecutorSignature) x 4
-        SESSION, REGISTERS, ROWS, SAMPLES.
+    executors : Out(ExecutorSignature) x 4 or 7
+        Those of the `CommandDispatcher`.
     active, begin : In(1)
         From the session.
     idle : In(1)
         The core is idle.
+    queued, pending : In(1)
+        With ``stored``: no other block can wait; a block waits or runs.
     store : Out(ReplyControl)
         To the reply store.
     reply : Out(ReplySignature)
         Replies and NAKs.
     """
 
-    frame: In(stream.Signature(RECEIVED))
-    payload: In(stream.Signature(8))
-    executors: Out(ExecutorSignature()).array(len(EXECUTORS))
-    active: In(1)
-    begin: In(1)
-    idle: In(1)
-    store: Out(ReplyControl())
-    reply: Out(ReplySignature())
+    frame: Any
+    payload: Any
+    executors: Any
+    active: Any
+    begin: Any
+    idle: Any
+    queued: Any
+    pending: Any
+    store: Any
+    reply: Any
+
+    def __init__(self, *, stored: bool = False) -> None:
+        self._stored = stored
+        super().__init__(
+            {
+                "frame": In(stream.Signature(RECEIVED)),
+                "payload": In(stream.Signature(8)),
+                "executors": Out(ExecutorSignature()).array(len(executors_of(stored))),
+                "active": In(1),
+                "begin": In(1),
+                "idle": In(1),
+                **({"queued": In(1), "pending": In(1)} if stored else {}),
+                "store": Out(ReplyControl()),
+                "reply": Out(ReplySignature()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.dispatcher = dispatcher = CommandDispatcher()
+        m.submodules.dispatcher = dispatcher = CommandDispatcher(stored=self._stored)
         m.submodules.composer = composer = ReplyComposer()
         for k, executor in enumerate(self.executors):
             connect(m, dispatcher.executors[k], flipped(executor))
@@ -55,6 +80,8 @@ class CommandProcessor(wiring.Component):
         connect(m, dispatcher.reply, composer.tail)
         connect(m, composer.reply, flipped(self.reply))
         frame, store = self.frame.p, self.store
+        is_run = is_one(frame.code, RUN_COMMANDS, self._stored)
+        status_only = is_one(frame.code, STATUS_COMMANDS, self._stored)
         expected = Signal(8)
         # About the frame that is offered: its place in the order, and whether it was executed before.
         current = Signal()
@@ -70,7 +97,7 @@ class CommandProcessor(wiring.Component):
             known.eq(store.known & (store.found.code == frame.code)),
             is_sync.eq(frame.code == Command.SYNC),
             unanswered.eq(store.unanswered),
-            only_status.eq((store.found.status != Status.OK) | (frame.code == Command.EVENTS)),
+            only_status.eq((store.found.status != Status.OK) | status_only),
         ]
         m.d.comb += [
             dispatcher.code.eq(frame.code),
@@ -83,6 +110,11 @@ class CommandProcessor(wiring.Component):
             composer.code.eq(frame.code),
             composer.expected.eq(expected),
         ]
+
+        may_run = ~unanswered
+        if self._stored:
+            # One block waits while another one runs; a RUN waits until none is left.
+            may_run &= ~Mux(dispatcher.is_block, self.queued, self.pending)
 
         def refuse(reason: NakReason) -> None:
             m.d.sync += [composer.is_nak.eq(1), composer.head.eq(reason)]
@@ -109,14 +141,14 @@ class CommandProcessor(wiring.Component):
                     refuse(NakReason.ORDER)
                 with m.Elif(only_status):
                     m.next = "SEND"
-                with m.Elif((frame.code == Command.RUN) & ~unanswered):
+                with m.Elif(is_run & ~unanswered):
                     m.next = "RESEND"
-                with m.Elif((frame.code != Command.RUN) & latest):
+                with m.Elif(~is_run & latest):
                     m.next = "HOLD"
                 with m.Else():
                     m.next = "RELEASE"
             with m.State("HOLD"):
-                m.d.comb += dispatcher.start.eq(Mux(dispatcher.is_sample, ~unanswered, self.idle & store.idle))
+                m.d.comb += dispatcher.start.eq(Mux(dispatcher.is_sample, may_run, self.idle & store.idle))
                 with m.If(dispatcher.start):
                     m.next = "EXECUTE"
             with m.State("EXECUTE"):
@@ -128,7 +160,7 @@ class CommandProcessor(wiring.Component):
                     with m.If(current & ~is_sync):
                         m.d.sync += expected.eq(expected + 1)
                     m.next = "SEND"
-                    with m.If((frame.code == Command.RUN) & (dispatcher.status == Status.OK)):
+                    with m.If(is_run & (dispatcher.status == Status.OK)):
                         m.next = "RELEASE"
             with m.State("SEND"):
                 # Registered, because the path to the encoder depends on it.
@@ -148,6 +180,12 @@ class CommandProcessor(wiring.Component):
                 with m.If(~dispatcher.busy):
                     m.next = "RECEIVE"
         return m
+
+
+def is_one(code: Value, commands: tuple[Command, ...], stored: bool) -> Value:
+    """Whether ``code`` is one of ``commands`` that the device knows."""
+    known = {command for each in executors_of(stored).values() for command in each}
+    return code.matches(*(command for command in commands if command in known))
 
 
 class ReplyComposer(wiring.Component):

@@ -8,8 +8,10 @@ from opzo.hw.link.frame import SIZE_BITS
 from opzo.hw.link.replies import STATUS_BITS
 from opzo.spec.commands import REQUESTS, Command
 
-OPERAND_BYTES = max(payload.size for payload in REQUESTS.values())
-"""Longest fixed part of a payload."""
+LONG_COMMANDS = (Command.CHECK_STORE, Command.RUN_STORED)
+"""Commands whose executors take the fixed part from the payload, so that the operands of all others stay short."""
+OPERAND_BYTES = max(payload.size for command, payload in REQUESTS.items() if command not in LONG_COMMANDS)
+"""Longest fixed part of the payload of the other commands."""
 
 
 def fields(operands: Value, command: Command) -> data.View:
@@ -21,7 +23,8 @@ def fields(operands: Value, command: Command) -> data.View:
 class ExecutorSignature(wiring.Signature):
     """One command, directions as the command processor sees them.
 
-    ``operands`` has the fixed part of the payload in its top bytes (`fields`), unless the payload is ``short`` of it.
+    ``operands`` has the fixed part of the payload in its top bytes (`fields`), unless the payload is ``short`` of it;
+    that of LONG_COMMANDS is left in the payload.
     ``size`` bytes of ``payload`` remain. A unit executes two commands, and ``is_second`` selects the second.
     All these are stable from ``start`` until the unit is no longer ``busy``. A unit is busy from the cycle after
     ``start``, and takes payload only while it is. ``done`` is a strobe, with the ``status`` and the number of bytes of

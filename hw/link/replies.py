@@ -11,12 +11,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from opzo.hw.interface import RESULT
 from opzo.hw.lib.words import WordsToBytes
 from opzo.hw.link.frame import ReplySignature
-from opzo.spec.commands import REPLY, Command, Status
+from opzo.spec.commands import ANSWERS, MOST_ANSWERS, REPLY, RUN_COMMANDS, Command, Status
 from opzo.spec.limits import Limits
 from opzo.spec.protocol import REPLAY
+from opzo.spec.registers import Counter
 
 TAG_BITS = (REPLAY - 1).bit_length()
 STATUS_BITS = max(Status).bit_length()
+BLOCK_WORDS = len(ANSWERS[Command.RUN_STORED].fields) + 2 * len(Counter) + 2 * MOST_ANSWERS
+"""Most words of the result of a block: its fields, the counters and the answers."""
 EXECUTED = data.StructLayout({"seq": 8, "code": 8, "status": STATUS_BITS})
 """An executed frame and its answer."""
 
@@ -27,6 +30,7 @@ class ReplyControl(wiring.Signature):
     ``store`` keeps ``executed``; a RUN with status OK is unanswered until its reply was sent. ``known``:
     the frame ``seq`` is kept, and ``found`` is that frame. ``unanswered``: an unanswered RUN has the place of ``seq``.
     ``resend`` sends the reply of RUN ``seq`` again; until then it is unanswered. ``idle``: no RUN is unanswered.
+    RUN_STORED is like RUN.
     """
 
     def __init__(self) -> None:
@@ -96,6 +100,10 @@ class ReplyStore(wiring.Component):
             results.resend_tag.eq(place),
             results.seq.eq(frames[results.tag].seq),
         ]
+        is_run = executed.code == Command.RUN
+        if self.limits.store:
+            is_run = executed.code.matches(*RUN_COMMANDS)
+            m.d.comb += results.code.eq(frames[results.tag].code)
         with m.If(results.sent):
             m.d.sync += unanswered.bit_select(results.tag, 1).eq(0)
         with m.If(control.store):
@@ -103,7 +111,7 @@ class ReplyStore(wiring.Component):
                 frames[executed.seq[:TAG_BITS]].eq(executed),
                 valid.bit_select(executed.seq[:TAG_BITS], 1).eq(1),
             ]
-            with m.If((executed.code == Command.RUN) & (executed.status == Status.OK)):
+            with m.If(is_run & (executed.status == Status.OK)):
                 m.d.sync += unanswered.bit_select(executed.seq[:TAG_BITS], 1).eq(1)
         with m.If(control.resend):
             m.d.sync += unanswered.bit_select(place, 1).eq(1)
@@ -118,7 +126,7 @@ class ResultSender(wiring.Component):
     Parameters
     ----------
     limits : Limits
-        Limits of the device; a result has up to ``limits.classes`` readouts.
+        Limits of the device; the result of a run has up to ``limits.classes`` readouts.
 
     Members
     -------
@@ -130,24 +138,40 @@ class ResultSender(wiring.Component):
         Place of the result that is being sent.
     seq : In(8)
         Number of the frame in place ``tag``.
+    code : In(8)
+        Its command; only of a device with a sample store, others know only RUN.
     sent : Out(1)
         The reply of ``tag`` has been sent.
     reply : Out(ReplySignature)
         Replies of RUN.
     """
 
-    result: In(stream.Signature(RESULT))
-    resend: In(1)
-    resend_tag: In(TAG_BITS)
-    tag: Out(TAG_BITS)
-    seq: In(8)
-    sent: Out(1)
-    reply: Out(ReplySignature())
+    result: Any
+    resend: Any
+    resend_tag: Any
+    tag: Any
+    seq: Any
+    code: Any
+    sent: Any
+    reply: Any
 
     def __init__(self, limits: Limits) -> None:
+        self._stored = limits.store > 0
         # Prediction, loss and the readouts of one sample.
-        self.index_bits = (limits.classes + 1).bit_length()
-        super().__init__()
+        words = max(limits.classes + 2, BLOCK_WORDS if self._stored else 0)
+        self.index_bits = (words - 1).bit_length()
+        super().__init__(
+            {
+                "result": In(stream.Signature(RESULT)),
+                "resend": In(1),
+                "resend_tag": In(TAG_BITS),
+                "tag": Out(TAG_BITS),
+                "seq": In(8),
+                **({"code": In(8)} if self._stored else {}),
+                "sent": Out(1),
+                "reply": Out(ReplySignature()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -179,7 +203,7 @@ class ResultSender(wiring.Component):
             to_bytes.i.p.word.eq(Mux(index == 0, Cat(Const(Status.OK, 8), word[:8]), word)),
             to_bytes.i.p.last.eq(Mux(index == 0, 1, 3)),
             header.p.seq.eq(self.seq),
-            header.p.code.eq(Command.RUN | REPLY),
+            header.p.code.eq((self.code if self._stored else Command.RUN) | REPLY),
             # The status and the prediction, then words of 4 bytes.
             header.p.size.eq((last[self.tag] << 2) + 2),
             self.sent.eq(header.valid & header.ready),

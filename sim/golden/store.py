@@ -19,7 +19,7 @@ from opzo.spec.commands import (
     StoredFlag,
 )
 from opzo.spec.events import Chunk
-from opzo.spec.registers import COUNTER, Counter
+from opzo.spec.registers import COUNTER, Counter, Reg
 from opzo.spec.shuffle import MAX_SHIFT, order, shifts
 from opzo.spec.store import ADDRESS_BYTES, RUN_HEADER
 
@@ -97,7 +97,8 @@ class GoldenStore:
         while not last & 1:
             size, label, last = RUN_HEADER.unpack(self._part(address, RUN_HEADER.size).tobytes())
             data = self._part(address + RUN_HEADER.size, size + size % 2).tobytes()[:size]
-            chunk = _moved(intake.finish(data, label), move, block)
+            inputs = min(self._core.read_register(Reg.INPUTS), self._core.limits.inputs)
+            chunk = moved(intake.finish(data, label), move, block, inputs)
             result = self._core.run(chunk, label, flags)
             address, flags = address + RUN_HEADER.size + size + size % 2, train
         return result.prediction, result.loss, label
@@ -120,13 +121,25 @@ def _only(command: Command, data: bytes) -> tuple[int, int]:
     return address, count
 
 
-def _moved(chunk: Chunk, move: list[int], block: dict[str, int]) -> Chunk:
-    """The events of a chunk, moved down and right by whole pixels; those that leave the image are dropped."""
+def moved(chunk: Chunk, move: list[int], block: dict[str, int], inputs: int) -> Chunk:
+    """The events of a chunk, moved by whole pixels; those that leave the image or the network are dropped.
+
+    Parameters
+    ----------
+    move : list of int
+        Pixels down, and right.
+    block : dict
+        ``height``, ``row`` and ``pixel`` as in RUN_STORED.
+    inputs : int
+        Inputs of the network.
+    """
     down, right = move
     if not (down or right):
         return chunk
     row, column = np.divmod(chunk.addresses, block["row"]) if block["row"] else (chunk.addresses, chunk.addresses)
     row, column = row + down, column + right * block["pixel"]
     kept = (row >= 0) & (row < block["height"]) & (column >= 0) & (column < block["row"])
+    addresses = row * block["row"] + column
+    kept &= addresses < inputs
     ends = np.concatenate([[0], np.cumsum(kept)])[chunk.ends]
-    return replace(chunk, addresses=(row * block["row"] + column)[kept], values=chunk.values[kept], ends=ends)
+    return replace(chunk, addresses=addresses[kept], values=chunk.values[kept], ends=ends)

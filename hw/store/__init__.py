@@ -1,0 +1,1 @@
+"""Sample store: the memory behind it."""

@@ -1,0 +1,6 @@
+from opzo.hw.store.shuffle import Shuffle
+from opzo.sim.benches.bench import run_bench
+
+
+def test_shuffle_matches_golden() -> None:
+    run_bench(Shuffle(), name="shuffle", test_module="opzo.sim.benches.store.shuffle")
