@@ -104,10 +104,10 @@ class BlockIntake(wiring.Component):
                 m.d.sync += part.eq(0)
         with m.FSM(name="intake") as intake:
             with m.State("WAIT"):
-                m.d.sync += [left.eq(command.size), tag.eq(self.tag)]
+                m.d.sync += left.eq(command.size)
                 with m.If(command.start):
                     m.d.comb += loader.start.eq(1)
-                    m.d.sync += [stored.eq(0), part.eq(0)]
+                    m.d.sync += [stored.eq(0), part.eq(0), tag.eq(self.tag)]
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += takes.eq(left != 0)

@@ -128,7 +128,11 @@ class BlockResult(wiring.Component):
                 with m.If(wait == 0):
                     m.next = "LOAD"
             with m.State("LOAD"):
-                m.d.sync += [self.o.p.data.eq(self.register_r_data), self.o.p.first.eq(0), self.o.p.last.eq(index == last)]
+                m.d.sync += [
+                    self.o.p.data.eq(self.register_r_data),
+                    self.o.p.first.eq(0),
+                    self.o.p.last.eq(index == last),
+                ]
                 with m.If(index < HEAD_WORDS):
                     m.d.sync += [self.o.p.data.eq(head[index]), self.o.p.first.eq(index == 0)]
                 with m.Elif(index >= answers_from):

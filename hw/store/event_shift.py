@@ -98,7 +98,9 @@ class EventShift(wiring.Component):
             beyond.eq(flat | (row >= move.height)),
             new_column.eq(column + aside),
             passes.eq(is_end | ~moves),
-            kept.eq(passes | (judged & (row >= 0) & (new_column >= 0) & (new_column < move.row) & (place < self.inputs))),
+            kept.eq(
+                passes | (judged & (row >= 0) & (new_column >= 0) & (new_column < move.row) & (place < self.inputs))
+            ),
             free.eq(~self.o.valid | self.o.ready),
         ]
         with m.If(self.o.ready):

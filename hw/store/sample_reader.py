@@ -108,7 +108,9 @@ class SampleReader(wiring.Component):
         fresh = Signal()
         filled = Signal()
         begins = Signal()
-        starts_entry, starts_header, starts_data = (Signal(name=f"starts_{name}") for name in ("entry", "header", "data"))
+        starts_entry, starts_header, starts_data = (
+            Signal(name=f"starts_{name}") for name in ("entry", "header", "data")
+        )
         m.d.comb += [
             decoder.kind.eq(network.kind),
             decoder.bound.eq(network.inputs),
@@ -226,7 +228,10 @@ class SampleReader(wiring.Component):
                     with m.If(found):
                         fail(error)
             with m.State("SUBMIT"):
-                m.d.comb += [self.run.valid.eq(self.given.ready), self.given.valid.eq(self.given.ready & self.run.ready)]
+                m.d.comb += [
+                    self.run.valid.eq(self.given.ready),
+                    self.given.valid.eq(self.given.ready & self.run.ready),
+                ]
                 with m.If(self.given.ready & self.run.ready):
                     m.d.sync += [address.eq(end), words.eq(RUN_HEADER.size // 2), fresh.eq(0)]
                     m.next = "SUM_HEADER"
@@ -239,4 +244,3 @@ class SampleReader(wiring.Component):
                 # Without events the core may have no half of its buffer open.
                 m.d.comb += self.discard.eq(filled & (self.status != Status.OK))
         return m
-

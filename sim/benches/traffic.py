@@ -6,7 +6,7 @@ from random import Random
 
 from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.golden.link import GoldenLink
-from opzo.spec.commands import REPLY, REQUESTS, Command, RunFlag, Status
+from opzo.spec.commands import REPLY, REQUESTS, RUN_COMMANDS, Command, RunFlag, Status
 from opzo.spec.events import END_STEPS, MOST_ENDS, SKIP
 from opzo.spec.frames import END, ESC, MAX_PAYLOAD, Frame, Unescape
 from opzo.spec.limits import Limits
@@ -143,9 +143,9 @@ class Traffic:
         head = REQUESTS[Command.WRITE_REGISTERS].pack(address)
         return self._frame(Command.WRITE_REGISTERS, head + b"".join(value.to_bytes(4, "little") for value in values))
 
-    def _input(self, last: bool) -> bytes:
+    def _input(self, last: bool, kind: int | None = None) -> bytes:
         """Pairs or codes; if inputs are events, the ``last`` part usually ends a time step."""
-        kind = self.core.read_register(Reg.INPUT)
+        kind = self.core.read_register(Reg.INPUT) if kind is None else kind
         if kind == Input.FRAME:
             return self._pairs()
         rng = self._rng
@@ -347,5 +347,5 @@ def _graded(codes: bytes, value: int) -> bytes:
 
 
 def is_run_reply(frame: Frame) -> bool:
-    """Whether ``frame`` contains the result of a run, the only reply that may be delayed."""
-    return frame.code == Command.RUN | REPLY and frame.data[0] == Status.OK
+    """Whether ``frame`` contains the result of a run or block, the only reply that may be delayed."""
+    return frame.code in [command | REPLY for command in RUN_COMMANDS] and frame.data[0] == Status.OK

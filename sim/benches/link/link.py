@@ -1,6 +1,7 @@
 """Testbench of the link: its replies and its commands to the core, against the golden link."""
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -28,14 +29,20 @@ BUSY_CYCLES = 100_000
 class Host:
     """The link with a host and a core, and traffic with the replies of the golden link."""
 
-    def __init__(self, dut: Any, stall: float = 0.0, sample_cycles: int = 0) -> None:
+    def __init__(
+        self,
+        dut: Any,
+        stall: float = 0.0,
+        sample_cycles: int = 0,
+        make: Callable[[Random], Traffic] = Traffic,
+    ) -> None:
         self.dut = dut
         rng = Random(seed())
         self.rng = rng
-        self.traffic = Traffic(rng)
+        self.traffic = make(rng)
         self.rx = StreamSource(dut, dut.clk, "rx", Random(rng.random()), stall)
         self.tx = StreamSink(dut, dut.clk, "tx", Random(rng.random()), stall)
-        self.core = FakeCore(TEST_LIMITS)
+        self.core = FakeCore(self.traffic.core.limits)
         self.port = CorePort(dut, self.core, Random(rng.random()), stall, sample_cycles)
 
     async def in_step(self, exchange: Exchange) -> None:
@@ -58,7 +65,7 @@ class Host:
         answered = b""
         while True:
             await ClockCycles(self.dut.clk, SETTLE_CYCLES)
-            if not len(self.tx) and self.port.idle:
+            if not len(self.tx) and self.port.idle and not self.dut.busy.value:
                 return answered
             answered += bytes(await self.tx.receive_all(len(self.tx)))
 
