@@ -189,6 +189,11 @@ class Limits:
         return self.places or self.words
 
     @property
+    def store_bits(self) -> int:
+        """Bits of the address of a word of two bytes of the sample store."""
+        return _bits(self.store // 2)
+
+    @property
     def block_bits(self) -> int:
         """Bits of the number of a block word; without convolution the words of neurons are the block words."""
         return _bits(self.blocks) if self.gradients else self.word_bits

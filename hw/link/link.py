@@ -19,7 +19,6 @@ from opzo.hw.link.sample_intake import SampleIntake
 from opzo.hw.link.session import Session
 from opzo.hw.store.memory import StoreMemorySignature
 from opzo.hw.store.store import Store
-from opzo.hw.store.word_reader import address_bits
 from opzo.spec.commands import NAK
 from opzo.spec.limits import Limits
 
@@ -178,7 +177,7 @@ class Link(wiring.Component):
 
 def memory_port(limits: Limits) -> dict[str, Any]:
     """Port of the sample store's memory of a device that has one."""
-    return {"memory": Out(StoreMemorySignature(address_bits(limits)))} if limits.store else {}
+    return {"memory": Out(StoreMemorySignature(limits.store_bits))} if limits.store else {}
 
 
 def _choose(m: Module, second: Any, sources: tuple[Any, Any], to: Any) -> None:

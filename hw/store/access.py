@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from opzo.hw.lib.words import BytesToWords, WordsToBytes
 from opzo.hw.link.executor import ExecutorSignature, fields
 from opzo.hw.store.memory import WORD_BITS, command_layout
-from opzo.hw.store.word_reader import ReadSignature, address_bits
+from opzo.hw.store.word_reader import ReadSignature
 from opzo.spec.commands import Command, Status
 from opzo.spec.limits import Limits
 
@@ -40,7 +40,7 @@ class StoreAccess(wiring.Component):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        bits = address_bits(limits)
+        bits = limits.store_bits
         super().__init__(
             {
                 "command": In(ExecutorSignature()),

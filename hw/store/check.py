@@ -11,7 +11,7 @@ from opzo.hw.lib.words import WordsToBytes
 from opzo.hw.link.executor import ExecutorSignature
 from opzo.hw.store.memory import WORD_BITS
 from opzo.hw.store.payload_fields import PayloadFields
-from opzo.hw.store.word_reader import ReadSignature, address_bits
+from opzo.hw.store.word_reader import ReadSignature
 from opzo.spec.commands import ANSWERS, REQUESTS, Command, Status
 from opzo.spec.limits import Limits
 
@@ -36,7 +36,7 @@ class StoreCheck(wiring.Component):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        super().__init__({"command": In(ExecutorSignature()), "read": Out(ReadSignature(address_bits(limits)))})
+        super().__init__({"command": In(ExecutorSignature()), "read": Out(ReadSignature(limits.store_bits))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -15,7 +15,7 @@ from opzo.hw.store.block import BLOCK
 from opzo.hw.store.event_shift import EventShift
 from opzo.hw.store.memory import WORD_BITS
 from opzo.hw.store.order import PLACE
-from opzo.hw.store.word_reader import ReadSignature, address_bits
+from opzo.hw.store.word_reader import ReadSignature
 from opzo.spec.commands import Status
 from opzo.spec.limits import Limits
 from opzo.spec.registers import Reg
@@ -75,7 +75,7 @@ class SampleReader(wiring.Component):
                 "network": In(NETWORK),
                 "set_network": In(1),
                 "place": In(stream.Signature(PLACE)),
-                "read": Out(ReadSignature(address_bits(limits))),
+                "read": Out(ReadSignature(limits.store_bits)),
                 "event": Out(stream.Signature(EVENT)),
                 "run": Out(stream.Signature(RUN)),
                 "discard": Out(1),

@@ -13,7 +13,7 @@ from opzo.hw.store.block_intake import BlockIntake
 from opzo.hw.store.check import StoreCheck
 from opzo.hw.store.memory import StoreMemorySignature
 from opzo.hw.store.stored_runs import StoredRuns
-from opzo.hw.store.word_reader import WordReader, address_bits
+from opzo.hw.store.word_reader import WordReader
 from opzo.spec.limits import Limits
 
 
@@ -83,7 +83,7 @@ class Store(wiring.Component):
                 "discard": Out(1),
                 "core_result": In(stream.Signature(RESULT)),
                 "result": Out(stream.Signature(RESULT)),
-                "memory": Out(StoreMemorySignature(address_bits(limits))),
+                "memory": Out(StoreMemorySignature(limits.store_bits)),
             }
         )
 
@@ -94,7 +94,7 @@ class Store(wiring.Component):
         m.submodules.check = check = StoreCheck(limits)
         m.submodules.intake = intake = BlockIntake(limits)
         m.submodules.runs = runs = StoredRuns(limits)
-        m.submodules.reader = reader = WordReader(address_bits(limits))
+        m.submodules.reader = reader = WordReader(limits.store_bits)
         connect(m, flipped(self.access), access.command)
         connect(m, flipped(self.check), check.command)
         connect(m, flipped(self.blocks), intake.command)

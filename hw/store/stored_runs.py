@@ -11,7 +11,7 @@ from opzo.hw.store.block import BLOCK
 from opzo.hw.store.block_result import BlockResult
 from opzo.hw.store.order import SampleOrder
 from opzo.hw.store.sample_reader import NETWORK, SampleReader
-from opzo.hw.store.word_reader import ReadSignature, address_bits
+from opzo.hw.store.word_reader import ReadSignature
 from opzo.hw.timing import REGISTER_CYCLES, require
 from opzo.spec.limits import Limits
 from opzo.spec.registers import Reg
@@ -58,7 +58,7 @@ class StoredRuns(wiring.Component):
             {
                 "block": In(stream.Signature(BLOCK)),
                 "running": Out(1),
-                "read": Out(ReadSignature(address_bits(limits))),
+                "read": Out(ReadSignature(limits.store_bits)),
                 "idle": In(1),
                 "register_addr": Out(8),
                 "register_r_data": In(32),

@@ -7,15 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.store.memory import MOST_WORDS, WORD_BITS, command_layout
-from opzo.spec.limits import Limits
 
 READ_WORD = data.StructLayout({"word": WORD_BITS, "last": 1})
 """A word, and whether it is the last one of its read."""
-
-
-def address_bits(limits: Limits) -> int:
-    """Bits of the address of a word of the store."""
-    return max(1, (limits.store // 2 - 1).bit_length())
 
 
 class ReadSignature(wiring.Signature):

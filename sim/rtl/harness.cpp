@@ -2,13 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <string>
 
 #include "Vtop.h"
 #include "verilated.h"
 #if VM_TRACE
-#include <memory>
-
 #include "verilated_fst_c.h"
 #endif
 
@@ -19,9 +19,65 @@ constexpr std::uint8_t END = 0xC0;
 constexpr std::uint64_t HALF_PERIOD = 5;  // nanoseconds
 #endif
 
+// The memory behind the sample store: words of 16 bits, which take memory of this machine only where they are written.
+// It answers at once, or a few cycles later, in a sequence that is always the same.
+class Store {
+  public:
+    explicit Store(std::size_t bytes, unsigned address_bits)
+        : words(static_cast<std::uint16_t*>(std::calloc(bytes / 2 + 1, 2)), std::free), bits(address_bits) {}
+
+    // What the chip sees in the next cycle.
+    void offer(Vtop& top) {
+        stalls = next() % 8 == 0;
+        top.memory_command_ready = !stalls && left == 0;
+        top.memory_write_ready = !stalls && left != 0 && writes;
+        // A word that was offered stays.
+        offered = left != 0 && !writes && (offered || !stalls);
+        top.memory_read_valid = offered;
+        top.memory_read = offered ? words.get()[address] : 0xDEAD;
+    }
+
+    // What the chip did in the cycle; false where a command is none.
+    bool take(const Vtop& top, std::size_t size) {
+        if (top.memory_command_valid && top.memory_command_ready) {
+            const std::uint64_t command = top.memory_command;
+            address = command & ((1ULL << bits) - 1);
+            left = command >> bits & 0x3FF;
+            writes = command >> bits >> 10 & 1;
+            return left != 0 && address + left <= size / 2;
+        }
+        const bool written = top.memory_write_valid && top.memory_write_ready;
+        if (written) words.get()[address] = top.memory_write;
+        if (written || (top.memory_read_valid && top.memory_read_ready)) {
+            ++address;
+            --left;
+            offered = false;
+        }
+        return true;
+    }
+
+  private:
+    std::unique_ptr<std::uint16_t, decltype(&std::free)> words;
+    unsigned bits;
+    std::size_t address = 0;
+    unsigned left = 0;
+    bool writes = false, stalls = false, offered = false;
+    std::uint32_t state = 1;
+
+    std::uint32_t next() {
+        state ^= state << 13;
+        state ^= state >> 17;
+        return state ^= state << 5;
+    }
+};
+
 struct Chip {
+    Chip(std::size_t bytes, unsigned address_bits) : store(bytes, address_bits), store_bytes(bytes) {}
+
     VerilatedContext context;
     Vtop top{&context};
+    Store store;
+    std::size_t store_bytes;
     bool in_frame = false;
     bool failed = false;
     std::string failure;
@@ -55,8 +111,9 @@ extern "C" void opzo_check_failed(const char* text) {
     running->failed = true;
 }
 
-EXPORT Chip* opzo_new() {
-    auto* chip = new Chip;
+// A chip with a sample store of that many bytes, 0 for none, and the bits of an address of its words.
+EXPORT Chip* opzo_new(std::size_t store, unsigned address_bits) {
+    auto* chip = new Chip(store, address_bits);
 #if VM_TRACE
     chip->context.traceEverOn(true);
     chip->context.timeunit(-9);
@@ -112,6 +169,7 @@ EXPORT int opzo_run(Chip* chip, const std::uint8_t* in, std::size_t in_size, std
         top.rx_valid = offer;
         top.rx_payload = offer ? in[taken] : 0;
         top.tx_ready = 1;
+        if (chip->store_bytes) chip->store.offer(top);
         top.clk = 0;
         top.eval();
         const bool accepted = offer && top.rx_ready;
@@ -122,6 +180,9 @@ EXPORT int opzo_run(Chip* chip, const std::uint8_t* in, std::size_t in_size, std
             break;
         }
         chip->dump();
+        if (chip->store_bytes && !chip->store.take(top, chip->store_bytes)) {
+            opzo_check_failed("a command beyond the memory of the sample store");
+        }
         top.clk = 1;
         top.eval();
         chip->dump();

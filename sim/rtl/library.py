@@ -43,11 +43,26 @@ REPORT = 'import "DPI-C" function void opzo_check_failed(input string text);\n'
 # optimised away. Verilator mangles double underscores in C++ names, so the wrapper uses single ones.
 WRAPPER = f"""
 module top(input clk, input [7:0] rx_payload, input rx_valid, output rx_ready,
-           output [7:0] tx_payload, output tx_valid, input tx_ready, output busy);
+           output [7:0] tx_payload, output tx_valid, input tx_ready, output busy,
+           output [63:0] memory_command, output memory_command_valid, input memory_command_ready,
+           output [15:0] memory_write, output memory_write_valid, input memory_write_ready,
+           input [15:0] memory_read, input memory_read_valid, output memory_read_ready);
   {CHIP} chip(.clk(clk), .rst(1'b0), .rx__payload(rx_payload), .rx__valid(rx_valid), .rx__ready(rx_ready),
-              .tx__payload(tx_payload), .tx__valid(tx_valid), .tx__ready(tx_ready), .busy(busy));
+              .tx__payload(tx_payload), .tx__valid(tx_valid), .tx__ready(tx_ready), .busy(busy)MEMORY_PORTS);
 endmodule
 """
+# Port of the sample store's memory: a command has the address in its low bits, then the number of words, then write.
+MEMORY_PORTS = """,
+              .memory__command__payload(memory_command[COMMAND_TOP:0]),
+              .memory__command__valid(memory_command_valid), .memory__command__ready(memory_command_ready),
+              .memory__write__payload(memory_write),
+              .memory__write__valid(memory_write_valid), .memory__write__ready(memory_write_ready),
+              .memory__read__payload(memory_read),
+              .memory__read__valid(memory_read_valid), .memory__read__ready(memory_read_ready)"""
+NO_MEMORY = """
+  assign memory_command = 0, memory_command_valid = 0, memory_write = 0, memory_write_valid = 0, memory_read_ready = 0;
+"""
+COMMAND_PORT = re.compile(r"^  output \[(\d+):0\] memory__command__payload *;$", re.MULTILINE)
 
 
 def find_tools() -> str:
@@ -102,9 +117,22 @@ def build_library(verilog: str, *, traced: bool = False) -> Path:
 
     With ``traced`` the Verilog also has a module ``view``, and the library can write waveforms.
     """
-    wrapper = WRAPPER.replace("endmodule", f"  {VIEW}\nendmodule") if traced else WRAPPER
+    wrapper = _wrapper(verilog)
+    if traced:
+        wrapper = wrapper.replace("endmodule", f"  {VIEW}\nendmodule")
     text = REPORT + FAILED_CHECK.sub(r"opzo_check_failed($sformatf(\1));", verilog) + wrapper
     return (_traced_simulation() if traced else _simulation()).library(text)
+
+
+def _wrapper(verilog: str) -> str:
+    """Module that names the ports of the chip, with those of a memory where the chip has a sample store."""
+    port = COMMAND_PORT.search(verilog)
+    if port is None:
+        return WRAPPER.replace("MEMORY_PORTS", "").replace("endmodule", f"{NO_MEMORY}endmodule")
+    top = int(port[1])
+    unused = f"  assign memory_command[63:{top + 1}] = 0;\n"
+    ports = MEMORY_PORTS.replace("COMMAND_TOP", str(top))
+    return WRAPPER.replace("MEMORY_PORTS", ports).replace("endmodule", f"{unused}endmodule")
 
 
 def _simulation() -> Simulation:

@@ -54,7 +54,7 @@ class RtlTransport:
         self.busy = False
         self.limits = limits
         self._lib = _load(library or (traced_library(limits) if traced else chip_library(limits)))
-        self._chip: int | None = self._lib.opzo_new()
+        self._chip: int | None = self._lib.opzo_new(limits.store, limits.store_bits)
         self._input = bytearray()
         self._output = ctypes.create_string_buffer(OUTPUT)
 
@@ -130,7 +130,7 @@ def _load(path: Path) -> ctypes.CDLL:
     library = load_library(path)
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     library.opzo_new.restype = pointer
-    library.opzo_new.argtypes = []
+    library.opzo_new.argtypes = [size, ctypes.c_uint]
     library.opzo_delete.restype = None
     library.opzo_delete.argtypes = [pointer]
     library.opzo_failure.restype = ctypes.c_char_p

@@ -11,8 +11,8 @@ from cocotb.utils import get_sim_time
 from opzo.hw.interface import EVENT
 from opzo.hw.store.event_shift import MOVE
 from opzo.sim.benches import bench
-from opzo.sim.benches.core_port import chunk_of
 from opzo.sim.benches.compare import assert_equal
+from opzo.sim.benches.core_port import chunk_of
 from opzo.sim.benches.stimuli import DENSITIES
 from opzo.sim.benches.streams import StreamSink, StreamSource, pack
 from opzo.sim.golden.store import moved

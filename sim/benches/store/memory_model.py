@@ -29,7 +29,7 @@ class MemoryModel:
         while True:
             command = await self._commands.receive()
             begin, count = command["address"], command["words"]
-            assert count > 0 and begin + count <= len(self.words), f"a command beyond the memory: {command}"
+            assert 0 < count <= len(self.words) - begin, f"a command beyond the memory: {command}"
             if command["write"]:
                 self.words[begin : begin + count] = await self._writes.receive_all(count)
             else:

@@ -1,6 +1,7 @@
 """Random host traffic for a link with a sample store."""
 
 import struct
+from dataclasses import replace
 from random import Random
 
 from opzo.sim.benches.traffic import TEST_LIMITS, Exchange, Traffic
@@ -10,8 +11,6 @@ from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
 from opzo.spec.shuffle import MAX_SHIFT
 from opzo.spec.store import ADDRESS_BYTES, record
-
-from dataclasses import replace
 
 STORE_LIMITS = replace(TEST_LIMITS, store=12_002)
 SAMPLES = 9
@@ -57,7 +56,7 @@ class StoreTraffic(Traffic):
             return self._input(last=True, kind=kind)[: 2 * rng.randrange(30)]
         if kind == Input.FRAME:
             return bytes(b for _ in range(rng.randrange(25)) for b in (rng.randrange(10), rng.randrange(1, 256)))
-        codes = bytes()
+        codes = b""
         for _ in range(1 if kind == Input.GRADED else rng.randint(1, self._limits.steps)):
             codes += bytes(rng.randrange(20) for _ in range(rng.randrange(12))) + b"\xf0"
         if kind != Input.GRADED:
