@@ -1,4 +1,4 @@
-"""RUN: none is executed twice and none is lost, whatever arrives; bad frames do nothing.
+"""RUN and RUN_STORED: none is executed twice and none is lost, whatever arrives; bad frames do nothing.
 
 Three units share the work, and each proof assumes of the others what their own proofs claim: the command processor
 executes frames in order, the sample intake gives each good RUN to the core once, the reply store answers each once.
@@ -10,9 +10,9 @@ from proof import Proof, mutant
 from streams import assume_held, claim_held, moved
 
 from opzo.hw.link.command import CommandProcessor
-from opzo.hw.link.dispatcher import EXECUTORS, SAMPLES, SESSION
+from opzo.hw.link.dispatcher import BLOCKS, SAMPLES, SESSION, executors_of
 from opzo.hw.link.sample_intake import SampleIntake
-from opzo.spec.commands import Command, Status
+from opzo.spec.commands import RUN_COMMANDS, STATUS_COMMANDS, Command, Status
 from opzo.spec.limits import Limits
 
 pytestmark = pytest.mark.formal
@@ -20,9 +20,13 @@ pytestmark = pytest.mark.formal
 LIMITS = Limits(lanes=4, rows=64, inputs=2, words=4, classes=1)
 
 
-def processor(unit: CommandProcessor) -> Proof:
-    """Frames, the answers of the executors and of the reply store are free: any bytes, any order, any repetition."""
+def processor(unit: CommandProcessor, *, with_store: bool = False) -> Proof:
+    """Frames, the answers of the executors and of the reply store are free: any bytes, any order, any repetition.
+
+    With ``with_store`` the device has a sample store, and a RUN_STORED is a RUN, too.
+    """
     proof = Proof(unit)
+    run_commands, status_commands = (each if with_store else each[:1] for each in (RUN_COMMANDS, STATUS_COMMANDS))
     inside, m = proof.inside, proof.m
     frame, store = unit.frame.p, unit.store
     assume_held(proof, "frame", unit.frame)
@@ -54,8 +58,10 @@ def processor(unit: CommandProcessor) -> Proof:
     with m.Elif(store.store & (store.executed.seq == expected)):
         m.d.sync += expected.eq(expected + 1)
     runs = unit.executors[SAMPLES].start & unit.executors[SAMPLES].is_second
+    if with_store:
+        runs |= unit.executors[BLOCKS].start
     starts = Cat(executor.start for executor in unit.executors)
-    is_run = frame.code == Command.RUN
+    is_run = frame.code.matches(*run_commands)
     # RUN frames executed, and any stored as executed, since the frame was offered.
     ran, stored = Signal(), Signal()
     with m.If(runs):
@@ -82,7 +88,7 @@ def processor(unit: CommandProcessor) -> Proof:
     # What the store has in that place stays the same.
     kept = Cat(store.known, store.found)
     proof.assume("kept", other | proof.before(store.store) | (proof.before(kept) == kept))
-    answer = (store.found.code == Command.RUN) & (store.found.status == Status.OK)
+    answer = store.found.code.matches(*run_commands) & (store.found.status == Status.OK)
     proof.claim("resends_answers", ~store.resend | (store.known & answer & ~store.unanswered & ~store.store))
 
     # A RUN that the solver chooses: all 256 numbers are executed before its number comes again.
@@ -108,14 +114,14 @@ def processor(unit: CommandProcessor) -> Proof:
     proof.lemma("begun", begun | (state["RECEIVE"] | ~ran))
     proof.lemma("offered", state["RECEIVE"] | unit.frame.valid)
     proof.lemma("waits", ~before | step["WAIT"])
-    for number, commands in EXECUTORS.items():
-        is_one = (frame.code == commands[0]) | (frame.code == commands[1])
+    for number, commands in executors_of(with_store).items():
+        is_one = frame.code.matches(*commands)
         proof.lemma(f"chosen_{number}", state["RECEIVE"] | (chosen[number] == is_one))
         proof.lemma(f"works_{number}", ~working[number] | (state["EXECUTE"] & step["EXECUTE"] & chosen[number] & ~done))
         idle = state["EXECUTE"] & step["EXECUTE"] & ~done & chosen[number] & ~working[number]
         proof.lemma(f"idle_{number}", ~idle)
         proof.lemma(f"busy_{number}", ~unit.executors[number].busy | (step["EXECUTE"] & chosen[number]))
-    proof.lemma("second", state["RECEIVE"] | ~is_run | inside["dispatcher.is_second"])
+    proof.lemma("second", state["RECEIVE"] | (frame.code != Command.RUN) | inside["dispatcher.is_second"])
     proof.lemma("run_only", state["RECEIVE"] | ~chosen[SAMPLES] | (inside["dispatcher.is_second"] == is_run))
     proof.lemma("current", ~(state["ORDER"] | state["HOLD"]) | (current == (frame.seq == expected)))
     executes = state["EXECUTE"] & (frame.code != Command.SYNC)
@@ -138,7 +144,7 @@ def processor(unit: CommandProcessor) -> Proof:
     looked_up = state["ORDER"] | state["HOLD"]
     known, only_status = inside["known"], inside["only_status"]
     proof.lemma("known", ~looked_up | (known == (store.known & (store.found.code == frame.code))))
-    answers_status = (store.found.status != Status.OK) | (frame.code == Command.EVENTS)
+    answers_status = (store.found.status != Status.OK) | frame.code.matches(*status_commands)
     proof.lemma("only_status", ~looked_up | (only_status == answers_status))
     proof.lemma("looked_up", ~looked_up | inside["unanswered"] | ~store.unanswered)
     proof.lemma("resends", ~state["RESEND"] | (store.known & answer & ~store.unanswered))
@@ -153,13 +159,14 @@ def processor(unit: CommandProcessor) -> Proof:
 STATES = ("RECEIVE", "LOOK_UP", "ORDER", "HOLD", "EXECUTE", "SEND", "RESEND", "SETTLE", "REPEAT", "RELEASE")
 
 
-def test_runs_are_executed_once_and_in_order() -> None:
+@pytest.mark.parametrize("with_store", [False, True])
+def test_runs_are_executed_once_and_in_order(with_store: bool) -> None:
     """Unbounded, by induction over 2 cycles, for all frames in all orders, and all times executors take.
 
     A good RUN in its turn is executed once; a RUN out of turn, or a malformed frame, is not. The place in the reply
     store of a RUN that is executed is free. Before a number is executed again, the 255 others are.
     """
-    proof = processor(CommandProcessor())
+    proof = processor(CommandProcessor(stored=with_store), with_store=with_store)
     proof.induction(2)
     proof.reached(26)
 
@@ -218,10 +225,10 @@ def test_each_good_run_is_given_to_the_core_once() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "claim"),
     [
-        ("(frame.code != Command.RUN) & latest", "latest", "run_in_order"),
+        ("~is_run & latest", "latest", "run_in_order"),
         ("with m.If(~frame.good):", "with m.If(~frame.good & is_sync):", "only_good_frames"),
         ("with m.If(current & ~is_sync):", "with m.If(current & is_sync):", "run_is_counted"),
-        ("Mux(dispatcher.is_sample, ~unanswered,", "Mux(dispatcher.is_sample, 1,", "place_is_free"),
+        ("may_run = ~unanswered", "may_run = ~unanswered | 1", "place_is_free"),
     ],
 )
 def test_a_wrong_processor_is_found(old: str, new: str, claim: str) -> None:
