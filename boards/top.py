@@ -13,12 +13,13 @@ from opzo.boards.families.flow import Flow
 from opzo.boards.families.pll import Pll
 from opzo.boards.lights import SECONDS, Lights
 from opzo.hw.lib.uart import UART
+from opzo.hw.store.block_memory import BlockMemory
 from opzo.hw.top import Top
 from opzo.spec.limits import Limits
 
 
 class BoardTop(Elaboratable):
-    """`Top` on a board: clock from a PLL, reset until it is locked, UART, LEDs.
+    """`Top` on a board: clock from a PLL, reset until it is locked, UART, LEDs; a sample store in block RAM, if any.
 
     LEDs: link (a complete frame arrived), training (a run with learning began), error (a byte without a stop bit, a
     lost byte, or a NAK); each stays on for SECONDS or more.
@@ -48,6 +49,9 @@ class BoardTop(Elaboratable):
         m.submodules.uart = uart
         wiring.connect(m, uart.rx, top.rx)
         wiring.connect(m, top.tx, uart.tx)
+        if top.limits.store:
+            m.submodules.memory = memory = BlockMemory(top.limits.store_bits)
+            wiring.connect(m, top.memory, memory.port)
         pins = self._uart_pins(platform)
         m.submodules.rx = rx = io.Buffer(io.Direction.Input, pins.rx)
         m.submodules.tx = tx = io.Buffer(io.Direction.Output, pins.tx)

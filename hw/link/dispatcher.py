@@ -13,14 +13,14 @@ from opzo.spec.commands import REQUESTS, Command, Status
 
 SESSION, REGISTERS, ROWS, SAMPLES, STORE_ACCESS, STORE_CHECK, BLOCKS = range(7)
 """Executors, by number."""
-EXECUTORS = {
+EXECUTORS: dict[int, tuple[Command, ...]] = {
     SESSION: (Command.SYNC, Command.RESET),
     REGISTERS: (Command.READ_REGISTERS, Command.WRITE_REGISTERS),
     ROWS: (Command.READ_MEMORY, Command.WRITE_MEMORY),
     SAMPLES: (Command.EVENTS, Command.RUN),
 }
 """First and second command of each executor."""
-STORE_EXECUTORS = {
+STORE_EXECUTORS: dict[int, tuple[Command, ...]] = {
     STORE_ACCESS: (Command.READ_STORE, Command.WRITE_STORE),
     STORE_CHECK: (Command.CHECK_STORE,),
     BLOCKS: (Command.RUN_STORED,),

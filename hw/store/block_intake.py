@@ -129,7 +129,7 @@ class BlockIntake(wiring.Component):
 
     def _status(self, m: Module, given: Any) -> Signal:
         """Status of the fields, two cycles later."""
-        status = Signal.like(self.command.status)
+        status: Signal = Signal.like(self.command.status)
         table_end = Signal(35)
         end = Signal(33)
         m.d.sync += [

@@ -35,21 +35,20 @@ class PayloadFields(wiring.Component):
     def __init__(self, command: Command) -> None:
         self._bytes = REQUESTS[command].size
         layout = data.StructLayout({field.name: field.bits for field in REQUESTS[command].fields})
-        super().__init__(
-            {"start": In(1), "i": In(stream.Signature(8)), "fields": Out(layout), "complete": Out(1, init=1)}
-        )
+        super().__init__({"start": In(1), "i": In(stream.Signature(8)), "fields": Out(layout), "complete": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         missing = Signal(range(self._bytes + 1))
         bits = self.fields.as_value()
-        m.d.comb += self.i.ready.eq(~self.complete)
+        loads = Signal()
+        m.d.comb += [self.i.ready.eq(loads), self.complete.eq(~loads)]
         with m.If(self.start):
-            m.d.sync += [missing.eq(self._bytes), self.complete.eq(0)]
+            m.d.sync += [missing.eq(self._bytes), loads.eq(1)]
         with m.Elif(self.i.valid & self.i.ready):
             m.d.sync += [
                 bits.eq(Cat(bits[8:], self.i.p)),
                 missing.eq(missing - 1),
-                self.complete.eq(missing == 1),
+                loads.eq(missing != 1),
             ]
         return m
