@@ -12,9 +12,13 @@ from opzo.sim.benches.bench import parameters, start
 from opzo.sim.benches.link.link import Host, compare_late
 from opzo.sim.benches.store.memory_model import MemoryModel
 from opzo.sim.benches.store.traffic import SAMPLES, STORE_LIMITS, StoreTraffic
-from opzo.sim.benches.traffic import frames
-from opzo.spec.commands import ANSWERS, REPLY, REQUESTS, Command, Status
+from opzo.sim.benches.traffic import chunk_cases, frames
+from opzo.spec.commands import ANSWERS, REPLY, REQUESTS, SETTING, Command, Status
+from opzo.spec.events import encode_events
 from opzo.spec.frames import Frame
+from opzo.spec.registers import Reg
+from opzo.spec.rules import Input
+from opzo.spec.store import record
 
 
 class StoredHost(Host):
@@ -75,6 +79,85 @@ async def loses_and_repeats_nothing_when_flooded(dut: Any) -> None:
     compare_late(frames(answered), frames(b"".join(exchange.answered for exchange in exchanges)))
     host.check_core()
     await host.recover()
+
+
+class Bounds(StoredHost):
+    """One sample after another, each in a block of its own."""
+
+    async def send(self, code: Command, data: bytes) -> bytes:
+        """Payload of the reply, which is the golden one."""
+        exchange = self.traffic.exchange(Frame(self.traffic.link.expected, code, data).encode())
+        await self.in_step(exchange)
+        return frames(exchange.answered)[0].data
+
+    async def write(self, address: int, data: bytes) -> None:
+        for begin in range(0, len(data), 1000):
+            part = REQUESTS[Command.WRITE_STORE].pack(address + begin) + data[begin : begin + 1000]
+            assert await self.send(Command.WRITE_STORE, part) == bytes((Status.OK,))
+
+    async def ends(self, kind: int, place: int, classes: int = STORE_LIMITS.classes) -> tuple[Status, int]:
+        """End of a block with the sample at ``place``, and samples that were run; a good run follows."""
+        await self.write(0, place.to_bytes(4, "little"))
+        settings = ((Reg.INPUT, kind), (Reg.CLASSES, classes))
+        fields = {"flags": 1, "samples": 1, "count": 1}
+        blank = {field.name: 0 for field in REQUESTS[Command.RUN_STORED].fields}
+        payload = REQUESTS[Command.RUN_STORED].pack(*(blank | fields).values())
+        reply = await self.send(Command.RUN_STORED, payload + b"".join(SETTING.pack(*each) for each in settings))
+        end, samples, *_ = ANSWERS[Command.RUN_STORED].unpack(reply[1:])
+        await self.send(Command.RUN, bytes((1, 0)) + (b"" if kind == Input.FRAME else b"\xf0\1"[: 1 + (kind == 2)]))
+        return Status(end), samples
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def a_block_ends_where_run_would_refuse(dut: Any) -> None:
+    """With each status, also in the second run of a sample; no event of the refused run stays in the core."""
+    host = Bounds(dut)
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+    limits, place = STORE_LIMITS, 1000
+    frame = encode_events([(3, 7), (8, 9)])
+    cases = [(0, frame + b"\0", 0, Status.BAD_LENGTH), (0, frame, limits.classes, Status.BAD_LABEL)]
+    cases += [(0, encode_events([(4, 1), (limits.inputs, 1)]), 0, Status.BAD_EVENT), (0, frame, 1, Status.OK)]
+    cases += [(0, b"", 1, Status.OK), (int(Input.GRADED), b"\xf0\1\0", 0, Status.BAD_LENGTH)]
+    seen: Counter[tuple[int, Status]] = Counter()
+    for case in chunk_cases(limits):
+        data = b"".join(case.parts)
+        seen[case.kind, case.status] += 1
+        if case.kind != 3 and seen[case.kind, case.status] <= 2 and len(data) <= 2000:
+            cases.append((case.kind, data, case.label, case.status))
+    good = {Input.FRAME: frame, Input.SPIKES: b"\2\xf0", Input.GRADED: b"\2\1\xf0\0"}
+    found = set()
+    for kind, data, label, status in cases:
+        what = f"kind {kind}, label {label}, {data[:100].hex()}"
+        for runs in ((data,), (good[Input(kind)], data)):
+            await host.write(place, record(runs, label))
+            expected = Status.BAD_LABEL if len(runs) == 2 and label >= limits.classes else status
+            assert await host.ends(kind, place) == (expected, int(expected == Status.OK)), what
+        found.add(status)
+    assert found == {status for status in Status if status.name.startswith("BAD_") or status in (0, Status.FULL)} - {
+        Status.BAD_COMMAND,
+        Status.BAD_ADDRESS,
+        Status.BAD_BLOCK,
+    }
+    # A label that the network has and the device has not.
+    await host.write(place, record((frame,), limits.classes))
+    assert await host.ends(0, place, limits.classes + 1) == (Status.BAD_LABEL, 0)
+    last = record((frame,), 1)
+    for begin, ended in (
+        (limits.store - len(last), Status.OK),
+        (limits.store - len(last) + 2, Status.BAD_ADDRESS),
+        (limits.store - 4, Status.BAD_ADDRESS),
+        (limits.store - 2, Status.BAD_ADDRESS),
+        (limits.store, Status.BAD_ADDRESS),
+        (0xFFFFFFFE, Status.BAD_ADDRESS),
+        (0xFFFFFFFC, Status.BAD_ADDRESS),
+        (place + 1, Status.BAD_ADDRESS),
+    ):
+        if begin % 2 == 0 and begin < limits.store:
+            await host.write(begin, last[: limits.store - begin])
+        assert await host.ends(0, begin) == (ended, int(ended == Status.OK)), f"sample at {begin}"
+    await host.finish()
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
