@@ -13,11 +13,12 @@ from opzo.sim.benches.link.link import Host, compare_late
 from opzo.sim.benches.store.memory_model import MemoryModel
 from opzo.sim.benches.store.traffic import SAMPLES, STORE_LIMITS, StoreTraffic
 from opzo.sim.benches.traffic import chunk_cases, frames
-from opzo.spec.commands import ANSWERS, REPLY, REQUESTS, SETTING, Command, Status
+from opzo.spec.commands import ANSWERS, MOST_ANSWERS, REPLY, REQUESTS, SETTING, Command, Status, StoredFlag
 from opzo.spec.events import encode_events
 from opzo.spec.frames import Frame
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
+from opzo.spec.shuffle import MAX_SHIFT
 from opzo.spec.store import record
 
 
@@ -157,6 +158,64 @@ async def a_block_ends_where_run_would_refuse(dut: Any) -> None:
         if begin % 2 == 0 and begin < limits.store:
             await host.write(begin, last[: limits.store - begin])
         assert await host.ends(0, begin) == (ended, int(ended == Status.OK)), f"sample at {begin}"
+    await host.finish()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def commands_beyond_a_bound_are_refused(dut: Any) -> None:
+    """One step beyond each bound, with the status of the first error; settings of such a block are not written."""
+    host = Bounds(dut)
+    await start(dut)
+    for exchange in host.traffic.begin():
+        await host.in_step(exchange)
+    end, largest = STORE_LIMITS.store, (1 << 32) - 1
+    address, block, length = Status.BAD_ADDRESS, Status.BAD_BLOCK, Status.BAD_LENGTH
+    most = {"samples": 40, "count": MOST_ANSWERS, "flags": int(StoredFlag.ANSWERS)}
+    for given, status in (
+        ({"samples": 4, "count": 0}, block),
+        ({"samples": 4, "first": 3, "count": 2}, block),
+        ({"samples": 4, "first": largest, "count": 1}, block),
+        ({"samples": 4, "first": largest - 1, "count": 4}, block),
+        ({"samples": 4, "shift": MAX_SHIFT + 1}, block),
+        ({"samples": 4, "shift": 128}, block),
+        (most | {"count": MOST_ANSWERS + 1}, block),
+        ({"table": 1, "samples": 4}, address),
+        ({"table": end - 14, "samples": 4}, address),
+        ({"table": end, "samples": 1}, address),
+        ({"samples": 0x40000000}, address),
+        ({"table": largest - 1, "samples": 1}, address),
+        ({"table": largest - 1, "samples": largest}, address),
+    ):
+        blank = {field.name: 0 for field in REQUESTS[Command.RUN_STORED].fields} | {"count": 1}
+        payload = REQUESTS[Command.RUN_STORED].pack(*(blank | given).values()) + SETTING.pack(Reg.SAMPLES, 99)
+        assert await host.send(Command.RUN_STORED, payload) == bytes((status,)), given
+        for size in (0, len(payload) - 1, len(payload) - SETTING.size - 1):
+            assert await host.send(Command.RUN_STORED, payload[:size]) == bytes((length,)), size
+    for command in (Command.READ_STORE, Command.CHECK_STORE):
+        for place, count, status in (
+            (0, 0, length),
+            (0, 3, length),
+            (1, 2, address),
+            (end, 2, address),
+            (end - 4, 6, address),
+            (largest - 1, 2, address),
+            (largest, 1, length),
+        ):
+            assert await host.send(command, REQUESTS[command].pack(place, count)) == bytes((status,)), command
+        data = REQUESTS[command].pack(0, 2)
+        for wrong in (data[:-1], data + b"\0", b""):
+            assert await host.send(command, wrong) == bytes((length,)), command
+    for place, data, status in (
+        (0, b"", length),
+        (0, b"1", length),
+        (1, b"12", address),
+        (end - 2, b"1234", address),
+        (largest - 1, b"12", address),
+    ):
+        request = REQUESTS[Command.WRITE_STORE].pack(place) + data
+        assert await host.send(Command.WRITE_STORE, request) == bytes((status,)), place
+    check = REQUESTS[Command.CHECK_STORE].pack(0, 0x80000000)
+    assert await host.send(Command.CHECK_STORE, check) == bytes((address,))
     await host.finish()
 
 
