@@ -71,7 +71,9 @@ def _attribute(name: str) -> Any:
 KINDS = {
     "fast": DeviceKind("opzo.sim.model_transport:fast", tools="opzo.sim.compile.cxx:find_cxx", store=SIMULATED_STORE),
     "golden": DeviceKind("opzo.sim.model_transport:golden", store=SIMULATED_STORE),
-    "rtl": DeviceKind("opzo.sim.rtl.transport:RtlTransport", tools="opzo.sim.rtl.library:find_tools"),
+    "rtl": DeviceKind(
+        "opzo.sim.rtl.transport:RtlTransport", tools="opzo.sim.rtl.library:find_tools", store=SIMULATED_STORE
+    ),
     "netlist": DeviceKind("opzo.sim.gates.transport:open_netlist", address="build/BOARD[/routed]", slow=True),
     "serial": DeviceKind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
 }
