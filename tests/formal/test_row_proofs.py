@@ -56,6 +56,12 @@ MUTANTS = {
     ),
 }
 UNBOUNDED = {
+    "entries_of_feedback_not_awaited": (
+        DENSE,
+        "pass_gate",
+        "may_start.eq(has_errors & entries_written)",
+        "may_start.eq(has_errors)",
+    ),
     "entries_not_awaited": (
         DENSE,
         "pass_gate",
