@@ -72,6 +72,13 @@ class StreamSource:
         if events:
             await with_timeout(events[-1].wait(), TIMEOUT_US, "us")
 
+    def discard(self) -> None:
+        """Discard what has not been taken, also a payload that is valid: during a reset."""
+        self._task.cancel()
+        self._queue.clear()
+        self._hide()
+        self._task = cocotb.start_soon(self._drive())
+
     async def _drive(self) -> None:
         while True:
             await FallingEdge(self._clk)
