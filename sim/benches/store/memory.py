@@ -54,6 +54,7 @@ class User:
         self.writes = StreamSource(dut, dut.clk, "port__write", self.rng)
         self.reads = StreamSink(dut, dut.clk, "port__read", self.rng)
         self.wanted: list[int | None] = []
+        self.last_place = 0
         self.chip: SdramChip | None = None
         if self.part is not None:
             halves = self.part.data_bits // WORD_BITS
@@ -107,12 +108,14 @@ class User:
             self.chip.check_refresh(get_sim_time("ns"))
 
     def place(self, count: int) -> int:
-        """Address of ``count`` words: often at the ends of memory and rows, else among a few rows."""
+        """Address of ``count`` words: at the ends of memory and rows, among a few rows, or a bit away from the last."""
         rng, last = self.rng, (1 << self.address_bits) - count
         row = 1 << (self.part.column_bits if self.part else 4)
         near = rng.randrange(0, 1 << self.address_bits, row) + rng.randint(-2, 2)
         some = rng.choice((0, 1, 5)) * row * 4 + rng.randrange(row)
-        return min(max(rng.choice((0, last, near, some, some)), 0), last)
+        bit = self.last_place ^ 1 << rng.randrange(self.address_bits)
+        self.last_place = min(max(rng.choice((0, last, near, some, some, bit, bit)), 0), last)
+        return self.last_place
 
 
 def _part(name: str) -> SdramPart:
@@ -128,6 +131,8 @@ async def random_traffic_matches_an_array(dut: Any) -> None:
         user.stall(*stalls)
         for _ in range(bench.parameters()["commands"]):
             count = rng.choice((1, 1, 2, 3, rng.randint(1, 40), rng.randint(1, 40), rng.randint(1, MOST_WORDS)))
+            if bench.parameters()["short"]:
+                count = rng.randint(1, 3)
             address = user.place(count)
             if rng.random() < 0.5:
                 user.write(address, user.random_words(count))
