@@ -179,8 +179,8 @@ def test_refresh_is_in_time_and_words_move_in_their_open_row(part: SdramPart, cl
     """Unbounded, by induction over 1 cycle, with all rows and columns and the times of the part.
 
     Whatever the user does, two REFRESH commands are never further apart than the part's interval; each READ and WRITE
-    is the next one that the user asked for, in its row, which is open; a row is opened and the chip refreshed only while
-    no row is open; and all commands keep the part's times.
+    is the next one that the user asked for, in its row, which is open; a row is opened, and the chip refreshed, only
+    while no row is open; and all commands keep the part's times.
     """
     controlled(part, SdramTiming.of(part, clock)).induction(1)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 RETENTION_MS = 64
-"""Time in which all rows must be refreshed, by a REFRESH for each row; the same for all parts."""
+"""Time in which each row must be refreshed, the same for all parts."""
 BANK_BITS = 2
 """All parts have four banks."""
 
@@ -48,6 +48,8 @@ class SdramPart:
     """tRFC: REFRESH to any command."""
     write: float
     """tWR: last word written to PRECHARGE; also `write_cycles`."""
+    refreshes: int = 8192
+    """REFRESH commands needed in RETENTION_MS."""
     write_cycles: int = 2
     mode_cycles: int = 2
     """tMRD: LOAD MODE REGISTER to any command."""
@@ -69,12 +71,7 @@ class SdramPart:
     @property
     def refresh_interval(self) -> float:
         """Mean time between two REFRESH commands in ns."""
-        return RETENTION_MS * 1e6 / (1 << self.row_bits)
-
-    @property
-    def refreshes(self) -> int:
-        """REFRESH commands needed in RETENTION_MS."""
-        return 1 << self.row_bits
+        return RETENTION_MS * 1e6 / self.refreshes
 
 
 _MICRON = SdramPart(
@@ -151,15 +148,16 @@ _ISSI = replace(
 TANG_NANO_20K = replace(
     _ALLIANCE,
     name="GW2AR-18C",
-    source="64 Mbit in the package of the FPGA; times assumed: Alliance Memory AS4C4M32SA-7, table 10",
+    source="refreshes: Etron EM638325, features; times assumed: Alliance Memory AS4C4M32SA-7, table 10",
     row_bits=11,
     column_bits=8,
     data_bits=32,
     access={2: 6.5, 3: 5.4},
     most_active=100_000,
+    refreshes=4096,
     write=0,
 )
-"""SDRAM in the package of Tang Nano 20K's FPGA."""
+"""64 Mbit in the package of Tang Nano 20K's FPGA."""
 
 
 def slowest(name: str, *parts: SdramPart) -> SdramPart:
