@@ -109,17 +109,14 @@ class Controller:
         closed = ~Cat(is_open).any()
         proof.claim("no_open_row", ~(at[SdramCommand.ACTIVE] | at[SdramCommand.REFRESH]) | closed)
         proof.claim("one_driver", pins.dq_oe == at[SdramCommand.WRITE])
-        proof.cover("refreshed_write", at[SdramCommand.REFRESH] & inside["busy"] & writes)
+        proof.cover("refreshed_write", at[SdramCommand.REFRESH] & inside["current.busy"] & writes)
         proof.cover("next_row", moves & ~writes & (words > 1) & (column == 0) & proof.before(self.opened, 4))
 
-        busy, own_row, its_row = inside["busy"], inside["open_row"], Cat(inside["column"], inside["row"])
-        proof.lemma(
-            "words",
-            Mux(busy, (inside["left"] == (words - moves)[: len(words)]) & (inside["left"] != 0), words == moves),
-        )
-        proof.lemma("address", ~busy | (its_row == (address + moves)[: len(address)]))
-        proof.lemma("write", ~busy | (inside["writes"] == writes))
-        proof.lemma("moving", ~state["MOVE"] | (busy & (inside["row"] == own_row)))
+        busy, own_row, left = inside["current.busy"], inside["open_row"], inside["current.left"]
+        proof.lemma("words", Mux(busy, (left == (words - moves)[: len(words)]) & (left != 0), words == moves))
+        proof.lemma("address", ~busy | (inside["current.address"] == (address + moves)[: len(address)]))
+        proof.lemma("write", ~busy | (inside["current.writes"] == writes))
+        proof.lemma("moving", ~state["MOVE"] | (busy & (inside["current.row"] == own_row)))
         proof.lemma("moved", ~moves | (self.opened & (own_row == place)))
         opening, closing = at[SdramCommand.ACTIVE], at[SdramCommand.PRECHARGE]
         its_bank, its = own_row[:BANK_BITS], own_row[BANK_BITS:]
@@ -194,7 +191,7 @@ def test_refreshes_and_rows_are_reached() -> None:
     ("old", "new", "claim"),
     [
         ("RefreshTimer(timing.period)", "RefreshTimer(timing.period + 1)", "refresh_in_time"),
-        ("row != open_row", "row[:-1] != open_row[:-1]", "in_its_row"),
+        ("current.row != open_row", "current.row[:-1] != open_row[:-1]", "in_its_row"),
         ("row[BANK_BITS:], timing.column", "row[BANK_BITS:], timing.column - 1", "tRCD"),
     ],
 )

@@ -6,7 +6,8 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from opzo.hw.store.memory import MOST_WORDS, WORD_BITS, StoreMemorySignature
+from opzo.hw.store.memory import WORD_BITS, StoreMemorySignature
+from opzo.hw.store.sdram.current_command import CurrentCommand
 from opzo.hw.store.sdram.parts import BANK_BITS, SdramPart
 from opzo.hw.store.sdram.pins import (
     ALL_BANKS,
@@ -63,15 +64,10 @@ class SdramController(wiring.Component):
         m.submodules.queue = queue = ReadQueue(part.data_bits, self._edges)
         wiring.connect(m, queue.read, wiring.flipped(port.read))
 
-        # The command that is executed: next column, its bank and row, words left.
-        busy = Signal()
-        writes = Signal(reset_less=True)
-        half_bits = part.address_bits - part.row_bits - BANK_BITS - part.column_bits
-        column = Signal(part.column_bits + half_bits, reset_less=True)
-        row = Signal(part.row_bits + BANK_BITS, reset_less=True)
-        left = Signal(range(MOST_WORDS + 1), reset_less=True)
-        # Bank and row of the open row, while FSM states say that one is open.
-        open_row = Signal.like(row)
+        m.submodules.current = current = CurrentCommand(part)
+        wiring.connect(m, wiring.flipped(port.command), current.command)
+        # Bank and row of the open row, while the state says that one is open.
+        open_row = Signal.like(current.row, reset_less=True)
 
         # Cycles until the next command; until PRECHARGE after ACTIVE, and after READ or WRITE; until WRITE after READ.
         wait, active_wait, close_wait, turn_wait = (
@@ -88,32 +84,33 @@ class SdramController(wiring.Component):
                 m.d.sync += counter.eq(counter - 1)
         ready = wait == 0
 
+        # Registers of pins that are high during a reset; `SdramCommand` has the order of the levels.
+        cs_n = Signal(init=1)
+        levels = Signal(3, init=SdramCommand.NOP)
+        dqm = Signal(len(pins.dqm), init=-1)
+        m.d.comb += [
+            pins.cke.eq(1),
+            pins.cs_n.eq(cs_n),
+            Cat(pins.we_n, pins.cas_n, pins.ras_n).eq(levels),
+            pins.dqm.eq(dqm),
+        ]
+
         def issue(command: SdramCommand, address: Any, cycles: int) -> None:
             """Launch a command; the next one comes ``cycles`` later or after that."""
             m.d.sync += [
-                pins.cs_n.eq(0),
-                Cat(pins.we_n, pins.cas_n, pins.ras_n).eq(command),
+                cs_n.eq(0),
+                levels.eq(command),
                 pins.a.eq(address),
                 wait.eq(cycles - 1),
             ]
 
-        m.d.comb += pins.cke.eq(1)
         m.d.sync += [
-            pins.cs_n.eq(1),
-            Cat(pins.we_n, pins.cas_n, pins.ras_n).eq(SdramCommand.NOP),
-            pins.ba.eq(row[:BANK_BITS]),
+            cs_n.eq(1),
+            levels.eq(SdramCommand.NOP),
+            pins.ba.eq(current.row[:BANK_BITS]),
             pins.dq_o.eq(port.write.p.replicate(part.data_bits // WORD_BITS)),
             pins.dq_oe.eq(0),
         ]
-        with m.If(port.command.valid & port.command.ready):
-            command = port.command.p
-            m.d.sync += [
-                Cat(column, row).eq(command.address),
-                left.eq(command.words),
-                writes.eq(command.write),
-                busy.eq(1),
-            ]
-        moves = Signal()
         pauses = Signal(range(max(timing.pause, timing.power_up_refreshes) + 1), init=timing.pause)
         with m.FSM():
             with m.State("POWER_UP"):
@@ -136,56 +133,56 @@ class SdramController(wiring.Component):
                     m.d.sync += pins.ba.eq(0)
                     m.next = "CLOSED"
             with m.State("CLOSED"):
-                m.d.sync += pins.dqm.eq(0)
-                m.d.comb += port.command.ready.eq(~busy)
+                m.d.sync += dqm.eq(0)
+                m.d.comb += current.enable.eq(1)
                 with m.If(ready):
                     with m.If(timer.due):
                         issue(SdramCommand.REFRESH, 0, timing.refresh)
                         m.d.comb += timer.done.eq(1)
-                    with m.Elif(busy):
-                        issue(SdramCommand.ACTIVE, row[BANK_BITS:], timing.column)
-                        m.d.sync += [active_wait.eq(timing.active - 1), open_row.eq(row)]
+                    with m.Elif(current.busy):
+                        issue(SdramCommand.ACTIVE, current.row[BANK_BITS:], timing.column)
+                        m.d.sync += [active_wait.eq(timing.active - 1), open_row.eq(current.row)]
                         m.next = "MOVE"
             with m.State("OPEN"):
-                m.d.comb += port.command.ready.eq(~busy)
-                with m.If(timer.due | (busy & (row != open_row))):
+                m.d.comb += current.enable.eq(1)
+                with m.If(timer.due | (current.busy & (current.row != open_row))):
                     m.next = "CLOSE"
-                with m.Elif(busy):
+                with m.Elif(current.busy):
                     m.next = "MOVE"
             with m.State("MOVE"):
-                with m.If(writes):
+                with m.If(current.writes):
                     m.d.comb += [
                         port.write.ready.eq(ready & ~timer.due & (turn_wait == 0)),
-                        moves.eq(port.write.valid & port.write.ready),
+                        current.move.eq(port.write.valid & port.write.ready),
                     ]
                 with m.Else():
-                    m.d.comb += [moves.eq(ready & ~timer.due & queue.room), queue.start.eq(moves)]
-                if half_bits:
-                    # The other half of the word is not written; a mask would also act on words that are read.
-                    m.d.sync += pins.dqm.eq(Mux(moves & writes, Mux(column[0], 0b0011, 0b1100), 0))
+                    m.d.comb += current.move.eq(ready & ~timer.due & queue.room)
+                if part.data_bits > WORD_BITS:
+                    # The other half of the column is not written; a mask would also act on words that are read.
+                    m.d.sync += dqm.eq(Mux(current.move & current.writes, Mux(current.upper, 0b0011, 0b1100), 0))
                 with m.If(timer.due):
                     m.next = "CLOSE"
-                with m.Elif(moves):
+                with m.Elif(current.move):
                     # READ and WRITE differ in one pin.
-                    issue(SdramCommand.READ, column[half_bits:], 1)
+                    issue(SdramCommand.READ, current.column, 1)
                     m.d.sync += [
-                        pins.we_n.eq(~writes),
-                        pins.dq_oe.eq(writes),
-                        Cat(column, row).eq(Cat(column, row) + 1),
-                        left.eq(left - 1),
+                        levels[0].eq(~current.writes),
+                        pins.dq_oe.eq(current.writes),
                         close_wait.eq(timing.close - 1),
                     ]
-                    with m.If(~writes):
+                    with m.If(~current.writes):
                         m.d.sync += turn_wait.eq(timing.turn - 1)
-                    with m.If(left == 1):
-                        m.d.sync += busy.eq(0)
+                    with m.If(current.last):
                         m.next = "OPEN"
-                    with m.Elif(column.all()):
+                    with m.Elif(current.ends_row):
                         m.next = "CLOSE"
             with m.State("CLOSE"):
                 with m.If((active_wait == 0) & (close_wait == 0)):
                     issue(SdramCommand.PRECHARGE, ALL_BANKS, timing.precharge)
                     m.next = "CLOSED"
-        m.d.comb += queue.upper.eq(column[0] if half_bits else 0)
-        m.d.comb += queue.dq.eq(pins.dq_i)
+        m.d.comb += [
+            queue.start.eq(current.move & ~current.writes),
+            queue.upper.eq(current.upper),
+            queue.dq.eq(pins.dq_i),
+        ]
         return m

@@ -42,13 +42,13 @@ class SdramPinsSignature(wiring.Signature):
         super().__init__(
             {
                 "cke": Out(1),
-                "cs_n": Out(1, init=1),
-                "ras_n": Out(1, init=1),
-                "cas_n": Out(1, init=1),
-                "we_n": Out(1, init=1),
+                "cs_n": Out(1),
+                "ras_n": Out(1),
+                "cas_n": Out(1),
+                "we_n": Out(1),
                 "ba": Out(BANK_BITS),
                 "a": Out(address_pins(part)),
-                "dqm": Out(part.data_bits // 8, init=(1 << part.data_bits // 8) - 1),
+                "dqm": Out(part.data_bits // 8),
                 "dq_i": In(part.data_bits),
                 "dq_o": Out(part.data_bits),
                 "dq_oe": Out(1),

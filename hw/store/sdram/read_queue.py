@@ -50,7 +50,7 @@ class ReadQueue(wiring.Component):
             {
                 "start": In(1),
                 "upper": In(1),
-                "room": Out(1, init=1),
+                "room": Out(1),
                 "dq": In(data_bits),
                 "read": Out(stream.Signature(WORD_BITS)),
             }
@@ -65,18 +65,20 @@ class ReadQueue(wiring.Component):
         upper = Signal(self._edges, reset_less=True)
         # Words that there is room for.
         free = Signal(range(depth + 1), init=depth)
+        room = Signal(init=1)
         taken = Signal()
         m.d.comb += [
             queue.w_en.eq(under_way[-1]),
             queue.w_data.eq(Mux(upper[-1], self.dq[-WORD_BITS:], self.dq[:WORD_BITS]) if self._wide else self.dq),
             taken.eq(self.read.valid & self.read.ready),
+            self.room.eq(room),
         ]
         wiring.connect(m, queue.r_stream, wiring.flipped(self.read))
         m.d.sync += under_way.eq(Cat(self.start, under_way[:-1]))
         if self._wide:
             m.d.sync += upper.eq(Cat(self.upper, upper[:-1]))
         with m.If(self.start & ~taken):
-            m.d.sync += [free.eq(free - 1), self.room.eq(free != 1)]
+            m.d.sync += [free.eq(free - 1), room.eq(free != 1)]
         with m.Elif(~self.start & taken):
-            m.d.sync += [free.eq(free + 1), self.room.eq(1)]
+            m.d.sync += [free.eq(free + 1), room.eq(1)]
         return m

@@ -115,17 +115,17 @@ def test_words_taken_at_a_wrong_edge_are_found(more):
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ("row != open_row", "row[1:] != open_row[1:]", "no row of the bank is open"),
-        ("row != open_row", "row[:-1] != open_row[:-1]", "is 0x"),
-        ("column.all()", "0", "no row of the bank is open"),
+        ("current.row != open_row", "current.row[1:] != open_row[1:]", "no row of the bank is open"),
+        ("current.row != open_row", "current.row[:-1] != open_row[:-1]", "is 0x"),
+        ("current.ends_row", "0", "no row of the bank is open"),
         ("~timer.due & queue.room", "~timer.due", "is 0x|Timeout"),
         (
             'with m.If(timer.due):\n                    m.next = "CLOSE"',
             'with m.If(timer.due & queue.room):\n                    m.next = "CLOSE"',
             "no REFRESH since",
         ),
-        ("moves.eq(port.write.valid & port.write.ready)", "moves.eq(port.write.ready)", "is 0x"),
-        ("pins.ba.eq(row[:BANK_BITS])", "pins.ba.eq(0)", "is 0x"),
+        ("move.eq(port.write.valid & port.write.ready)", "move.eq(port.write.ready)", "is 0x"),
+        ("pins.ba.eq(current.row[:BANK_BITS])", "pins.ba.eq(0)", "is 0x"),
     ],
 )
 def test_a_wrong_controller_is_found(old, new, text):
@@ -138,7 +138,7 @@ def test_a_wrong_controller_is_found(old, new, text):
     ("old", "new", "text"),
     [
         ("0b0011, 0b1100", "0b1100, 0b0011", "is 0x"),
-        ("queue.upper.eq(column[0]", "queue.upper.eq(~column[0]", "is 0x"),
+        ("queue.upper.eq(current.upper", "queue.upper.eq(~current.upper", "is 0x"),
         ("timing.turn - 1", "timing.turn - 3", "controller and chip drive the data bus"),
     ],
 )
