@@ -12,8 +12,8 @@ from opzo.hw.store.memory import MOST_WORDS, WORD_BITS, StoreMemorySignature
 class BlockMemory(wiring.Component):
     """Execute commands on a block RAM, a word a cycle.
 
-    The first word of a read is ready three cycles after its command. A command is taken once the command before it has
-    moved its words; words that were read wait for the user in two registers, so that writes can overtake none.
+    The first word of a read is ready three cycles after its command. Words that were read wait in two registers behind
+    the memory, where later writes do not change them.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class BlockMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         port = self.port
-        # Words are read and written in different cycles.
+        # What is read in the cycle of a write is not used.
         words: memory.Memory = memory.Memory(shape=WORD_BITS, depth=1 << self._address_bits, init=[])
         m.submodules.words = words
         reader, writer = words.read_port(), words.write_port()
