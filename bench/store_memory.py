@@ -7,6 +7,7 @@ clock that the controller alone reaches on an ECP5-85F, with a register at each 
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -72,7 +73,8 @@ def simulate(part: SdramPart, mhz: float, records: int, seed: int) -> dict[str, 
             parameters={
                 "part": part.name,
                 "power_up_us": part.power_up_us,
-                "period": 1e9 / clock,
+                # A simulator's step is a picosecond, and an edge comes each half period.
+                "period": math.ceil(500e9 / clock) / 500,
                 "clock": delays.clock,
                 "output": delays.output,
                 "input": delays.input,

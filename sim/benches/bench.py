@@ -81,7 +81,7 @@ def seed() -> int:
     return int(os.environ["OPZO_BENCH_SEED"])
 
 
-async def start(dut: Any, period_ns: int = 10) -> None:
+async def start(dut: Any, period_ns: float = 10) -> None:
     """Start the clock ``clk``, reset, and return at a falling edge with reset released.
 
     Create the stream endpoints before calling it, so that their ``valid`` and ``ready`` are low during reset.

@@ -69,7 +69,7 @@ class User:
     @classmethod
     async def begin(cls, dut: Any) -> "User":
         user = cls(dut)
-        await bench.start(dut, user.period)  # type: ignore[arg-type]
+        await bench.start(dut, user.period)
         if user.chip is not None:
             user.chip.restart(get_sim_time("ns"))
         return user
