@@ -22,7 +22,7 @@ from opzo.boards.families.tools import run_step
 from opzo.hw.lib.check import Synthesis
 from opzo.hw.store.sdram.controller import SdramController
 from opzo.hw.store.sdram.parts import PARTS, ULX3S, SdramPart
-from opzo.hw.store.sdram.timing import PinDelays, SdramTiming, read_edges
+from opzo.hw.store.sdram.timing import PinDelays, SdramTiming, best_phase, read_edges
 from opzo.sim.benches.bench import run_bench
 
 CLOCKS = (60.0, 80.0, 100.0)
@@ -46,26 +46,19 @@ def registered(unit: SdramController) -> tuple[Module, dict[str, Any]]:
     return m, ports
 
 
-def phase(part: SdramPart, clock: float) -> tuple[PinDelays, int]:
-    """Delays of pins with the first of PHASES phases of the chip's clock that suits them, and edges until a word."""
-    for step in range(PHASES):
-        later = step * 1e9 / clock / PHASES
-        delays = PinDelays(clock=(2 + later, 3 + later), output=(2, 3), input=(1, 2))
-        try:
-            return delays, read_edges(part, clock, delays)
-        except ValueError:
-            continue
-    raise ValueError(f"no phase suits {part.name} at {clock / 1e6:g} MHz")
+def pin_delays(part: SdramPart, clock: float) -> PinDelays:
+    """Delays of pins, with the best of PHASES phases of the chip's clock."""
+    return best_phase(part, clock, PinDelays(clock=(2, 3), output=(2, 3), input=(1, 2)), PHASES)
 
 
 def simulate(part: SdramPart, mhz: float, records: int, seed: int) -> dict[str, Any]:
     """Words a cycle, by kind and order of records."""
     clock = mhz * 1e6
-    delays, edges = phase(part, clock)
+    delays = pin_delays(part, clock)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         run_bench(
-            SdramController(part, SdramTiming.of(part, clock), edges),
+            SdramController(part, SdramTiming.of(part, clock), read_edges(part, clock, delays)),
             name=f"store-memory-{part.name}",
             test_module="opzo.sim.benches.store.memory",
             testcase="records_are_moved_at_nearly_a_word_a_cycle",
@@ -93,9 +86,8 @@ def simulate(part: SdramPart, mhz: float, records: int, seed: int) -> dict[str, 
 def route(part: SdramPart, mhz: float, seed: int) -> dict[str, Any]:
     """Clock on an ECP5-85F, speed grade 6, and cells without the registers at the ports."""
     clock = mhz * 1e6
-    unit = SdramController(
-        part, SdramTiming.of(part, clock), read_edges(part, clock, phase(part, clock)[0]) + REGISTERS
-    )
+    edges = read_edges(part, clock, pin_delays(part, clock)) + REGISTERS
+    unit = SdramController(part, SdramTiming.of(part, clock), edges)
     top, ports = registered(unit)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -26,7 +26,7 @@ class SdramController(wiring.Component):
 
     READ and WRITE move one word each, so a stall just issues none. One row of the chip is open, that of the last word;
     it stays open until another one is needed or the chip is refreshed. A command costs two cycles without a word, a
-    row ``close`` + ``precharge`` + ``column`` cycles or a few more. A request to refresh interrupts commands, so that a
+    row ``close`` + ``precharge`` + ``column`` - 1. A request to refresh interrupts commands, so that a
     user who stalls delays no refresh.
 
     A reset begins the power-up sequence again, so the content is undefined after it.

@@ -1,7 +1,7 @@
 """Times of an SDRAM chip in clock cycles of its controller, and the clock edge that takes a word from the pins."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opzo.hw.store.sdram.parts import SdramPart
 
@@ -127,16 +127,13 @@ def read_edges(part: SdramPart, clock: float, delays: PinDelays) -> int:
     clock of the SDRAM needs another phase.
     """
     period = 1e9 / clock
-    cas_latency = _cas_latency(part, clock)
-    setup = delays.clock[0] - delays.output[1]
-    hold = period + delays.output[0] - delays.clock[1]
+    setup, hold = _command_times(clock, delays)
     if setup < part.setup or hold < part.input_hold:
         raise ValueError(
             f"{part.name}: commands have {setup:.1f} ns of setup and {hold:.1f} ns of hold time, not {part.setup} and "
             f"{part.input_hold}; change the phase of its clock"
         )
-    first = delays.clock[1] + (cas_latency - 1) * period + part.access[cas_latency] + delays.input[1]
-    last = delays.clock[0] + cas_latency * period + part.hold + delays.input[0]
+    first, last = _word_window(part, clock, delays)
     edge = math.ceil(first / period - 1e-9)
     if edge * period > last:
         raise ValueError(
@@ -144,3 +141,38 @@ def read_edges(part: SdramPart, clock: float, delays: PinDelays) -> int:
             f"{period:.1f} ns lies; change the phase of its clock"
         )
     return edge
+
+
+def best_phase(part: SdramPart, clock: float, delays: PinDelays, steps: int) -> PinDelays:
+    """``delays`` with a later clock of the SDRAM, by that of ``steps`` phases whose least margin is the largest.
+
+    The margins are those of setup and hold time at the SDRAM, and of the edge in the window in which a word is valid.
+    ValueError if no phase suits.
+    """
+    period = 1e9 / clock
+    least, most = delays.clock
+    laters = (n * period / steps for n in range(steps))
+    choices = [replace(delays, clock=(least + later, most + later)) for later in laters]
+
+    def margin(delays: PinDelays) -> float:
+        setup, hold = _command_times(clock, delays)
+        first, last = _word_window(part, clock, delays)
+        edge = math.ceil(first / period - 1e-9) * period
+        return min(setup - part.setup, hold - part.input_hold, edge - first, last - edge)
+
+    best = max(choices, key=margin)
+    if margin(best) < 0:
+        raise ValueError(f"{part.name}: none of {steps} phases of its clock suits at {clock / 1e6:g} MHz")
+    return best
+
+
+def _command_times(clock: float, delays: PinDelays) -> tuple[float, float]:
+    """Setup and hold time of commands and data at the SDRAM, in ns."""
+    return delays.clock[0] - delays.output[1], 1e9 / clock + delays.output[0] - delays.clock[1]
+
+
+def _word_window(part: SdramPart, clock: float, delays: PinDelays) -> tuple[float, float]:
+    """First and last time, in ns from the edge that launches READ, at which an edge takes its word."""
+    period, cas_latency = 1e9 / clock, _cas_latency(part, clock)
+    first = delays.clock[1] + (cas_latency - 1) * period + part.access[cas_latency] + delays.input[1]
+    return first, delays.clock[0] + cas_latency * period + part.hold + delays.input[0]

@@ -4,6 +4,9 @@ from dataclasses import replace
 from types import ModuleType
 
 import pytest
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 from formal.proof import mutant
 
 from opzo.hw.store.block_memory import BlockMemory
@@ -20,6 +23,28 @@ CLOCK = 62.5e6
 DELAYS = PinDelays(clock=(6, 7), output=(2, 4), input=(1, 2))
 
 
+class Buffered(wiring.Component):
+    """A controller behind registers in the pins, one there and one back, as on a board."""
+
+    def __init__(self, unit):
+        self.unit = unit
+        super().__init__(unit.signature)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unit = unit = self.unit
+        wiring.connect(m, wiring.flipped(self.port), unit.port)
+        for path, member, value in unit.pins.signature.flatten(unit.pins):
+            pin = getattr(self.pins, path[0])
+            inside, outside = (value, pin) if member.flow == Out else (pin, value)
+            # No command in a reset.
+            high = path[0].endswith("_n") or path[0] == "dqm"
+            register = Signal(len(value), init=-high, name=f"{path[0]}_register")
+            m.d.sync += register.eq(inside)
+            m.d.comb += outside.eq(register)
+        return m
+
+
 def run(
     part: SdramPart,
     clock: float,
@@ -27,14 +52,16 @@ def run(
     unit: ModuleType = controller,
     *,
     more_edges: int = 0,
+    buffered: bool = False,
     testcase: str | None = None,
     traffic: dict[str, int] = TRAFFIC,
     **changes: int,
 ) -> None:
     """Run the bench on a controller; ``changes`` of its times, but not of the chip's."""
     timing = replace(SdramTiming.of(replace(part, power_up_us=POWER_UP_US), clock), **changes)
+    component = unit.SdramController(part, timing, read_edges(part, clock, delays) + more_edges)
     run_bench(
-        unit.SdramController(part, timing, read_edges(part, clock, delays) + more_edges),
+        Buffered(component) if buffered else component,
         name=f"sdram-{part.name}",
         test_module=BENCH,
         testcase=testcase,
@@ -56,9 +83,19 @@ def run_wide(unit: ModuleType = controller) -> None:
 
 
 def run_often(**changes: int) -> None:
-    """With refreshes every 40 cycles they meet every state of the controller."""
+    """With refreshes every 40 cycles they meet every state of the controller; and with registers in the pins."""
     traffic = TRAFFIC | {"commands": 100, "short": True}
-    run(ULX3S, CLOCK, DELAYS, testcase="random_traffic_matches_an_array", traffic=traffic, interval=40, **changes)
+    run(
+        ULX3S,
+        CLOCK,
+        DELAYS,
+        testcase="random_traffic_matches_an_array",
+        traffic=traffic,
+        more_edges=2,
+        buffered=True,
+        interval=40,
+        **changes,
+    )
 
 
 def test_block_memory():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opzo.hw.store.sdram.parts import PARTS, TANG_NANO_20K, ULX3S, slowest
-from opzo.hw.store.sdram.timing import PinDelays, SdramTiming, read_edges
+from opzo.hw.store.sdram.timing import PinDelays, SdramTiming, best_phase, read_edges
 
 
 @given(part=st.sampled_from(PARTS), mhz=st.floats(10, 142))
@@ -90,3 +90,29 @@ def test_edge_that_takes_a_word():
 def test_a_phase_that_cannot_be_is_refused(delays, text):
     with pytest.raises(ValueError, match=text):
         read_edges(ULX3S, 62.5e6, delays)
+
+
+def test_best_phase():
+    # Commands need a clock at 5.5 to 17.2 ns, words one at up to 7.5 or at 12.5 to 23.5 ns: the middle of 12.5 to 17.2.
+    delays = PinDelays(clock=(2, 2), output=(2, 4), input=(1, 2))
+    assert best_phase(ULX3S, 62.5e6, delays, 16).clock == (15, 15)
+    with pytest.raises(ValueError, match="none of 2 phases"):
+        best_phase(ULX3S, 62.5e6, delays, 2)
+
+
+@given(clock=st.floats(20, 100), spread=st.floats(0, 1), steps=st.integers(1, 16))
+def test_the_best_phase_suits_if_any_does(clock, spread, steps):
+    delays = PinDelays(clock=(2, 2 + spread), output=(2, 2 + spread), input=(1, 2))
+    period = 1000 / clock
+
+    def suits(later):
+        try:
+            return read_edges(ULX3S, clock * 1e6, replace(delays, clock=(2 + later, 2 + spread + later)))
+        except ValueError:
+            return 0
+
+    if any(suits(period * n / steps) for n in range(steps)):
+        assert read_edges(ULX3S, clock * 1e6, best_phase(ULX3S, clock * 1e6, delays, steps))
+    else:
+        with pytest.raises(ValueError, match="suits"):
+            best_phase(ULX3S, clock * 1e6, delays, steps)
