@@ -43,7 +43,8 @@ class BlockIntake(wiring.Component):
     queued : Out(1)
         From then until the block was taken.
     free : In(1)
-        The core is idle and no block runs.
+        The core is idle and no block runs. The core knows of a run that came before the block: its payload takes longer
+        than ``idle`` takes to fall.
     register_addr, register_w_data, register_w_en
         Write port of the core's registers, used while ``queued`` and ``free``.
     block : Out(stream of BLOCK)

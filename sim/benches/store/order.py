@@ -14,7 +14,7 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.streams import StreamSink, pack
 from opzo.spec.shuffle import MAX_SHIFT, SEED_BITS, order, shifts
 
-BLOCKS = 60
+BLOCKS = 40
 COUNTS = (1, 2, 3, 4, 5, 31, 32, 33, 60_000, 65_536, 65_537, (1 << SEED_BITS) - 1)
 """Samples of an epoch."""
 
