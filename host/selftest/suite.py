@@ -21,6 +21,7 @@ from opzo.host.selftest.steps.memory import memory_step
 from opzo.host.selftest.steps.neurons import neurons_step
 from opzo.host.selftest.steps.registers import registers_step
 from opzo.host.selftest.steps.rules import rules_step
+from opzo.host.selftest.steps.store import store_step
 from opzo.host.selftest.steps.training import convolutions_step, events_step, training_step
 from opzo.spec.errors import LinkError, NetworkError
 from opzo.spec.protocol import Identity
@@ -51,6 +52,7 @@ STEPS: dict[str, Callable[[DeviceUnderTest], str]] = {
     "events": events_step,
     "conv": convolutions_step,
     "igl": intermediate_step,
+    "store": store_step,
 }
 """Steps by name: each returns a line of text with its result, or raises MismatchError or LinkError."""
 
