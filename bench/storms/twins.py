@@ -1,5 +1,6 @@
 """Two equal devices, one behind a bad line, that get the same work and must end in the same state."""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -8,7 +9,9 @@ from opzo.host.driver.device import Device
 from opzo.host.driver.line_quality import LineQuality
 from opzo.host.driver.link import Link
 from opzo.host.driver.sample import Result, Sample
+from opzo.host.driver.sample_store import store_image, upload
 from opzo.host.driver.state import State
+from opzo.host.driver.stored_block import StoredBlock
 from opzo.host.driver.transport import Connection
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.model_transport import fast
@@ -22,6 +25,10 @@ LANES = 4
 ARRAYS = ("memory", "gradients", "membrane", "negative", "trace", "history", "input_trace", "input_history")
 SUMS = ("last_outputs", "output_sums", "last_intermediate")
 CYCLES = {Counter.TRAIN_CYCLES, Counter.TEST_CYCLES}
+STORE = 1 << 17
+"""Bytes of the sample stores."""
+MOST_OF_BLOCKS = 1e-3
+"""Largest share of damaged bytes at which samples are also stored: the reply to a block has 240 bytes."""
 MOST_SAMPLES = 40
 """Samples in one piece of work."""
 SETTINGS: dict[int, int] = {Reg.ALPHA: 40, Reg.RATE: 30, Reg.BATCH: 2, Reg.CONVOLUTION_RATE: 300}
@@ -50,7 +57,8 @@ class Twins:
         self, network: Network, clock: Clock, seed: int, kinds: tuple[str, ...], rate: float, unit: str
     ) -> None:
         self.network, self.random, self.samples = network, Random(seed), 0
-        limits = network.limits(LANES)
+        self._blocks = unit != "bytes" or rate <= MOST_OF_BLOCKS
+        limits = replace(network.limits(LANES), store=STORE)
         self.line = StormLine(fast(limits), clock, Random(seed + 1), kinds, rate, unit)
         self.bad = open_line(self.line, reopens=unit == "operations")
         self._clean = fast(limits)
@@ -84,6 +92,8 @@ class Twins:
     def work(self) -> str:
         """Do a random piece of work on both; what differs in the answers, '' if nothing does."""
         choice, count = self.random.random(), self.random.randrange(1, MOST_SAMPLES)
+        if choice < 0.1 and self._blocks:
+            return self._stored(count)
         if choice < 0.75:
             samples = [self.sample() for _ in range(count)]
             train, outputs = self.random.random() < 0.9, self.random.random() < 0.3
@@ -106,6 +116,24 @@ class Twins:
         for device, state in zip((self.bad, self.good), states, strict=True):
             state.write(device)
         return ""
+
+    def _stored(self, count: int) -> str:
+        """Write samples to the stores of both, and train on all of them twice; what differs, '' if nothing does."""
+        image = store_image([("storm", [self.sample() for _ in range(count)], count)], STORE)
+        assert image is not None
+        (place,), seed = image.sets, self.random.randrange(1 << 32)
+        blocks = [
+            StoredBlock(place.table, count, first, 1, seed, train=True, answers=True, registers={Reg.RATE: 20 + first})
+            for first in [*range(count), *range(count)]
+        ]
+        results = []
+        for device in (self.bad, self.good):
+            upload(device, image)
+            results.append([(r.correct, r.loss, r.answers.tolist()) for r in device.run_stored(blocks)])
+            if not device.read_store(0, len(image.data)) == image.data:
+                return "stored samples"
+        self.samples += 2 * count
+        return "" if results[0] == results[1] else "results of stored samples"
 
     def different(self) -> str:
         """First difference between both devices in all that they hold; '' if there is none."""

@@ -26,6 +26,8 @@ from opzo.spec.registers import COUNTER, COUNTER_BITS, Counter, Reg
 
 READ_BYTES = 8192
 """Bytes of a reply to READ_MEMORY on a clean line: about a tenth of a second at 1 Mbaud."""
+WORD = 2
+"""Bytes of a word of the sample store."""
 RESULT = ANSWERS[Command.RUN]
 NO_OUTPUTS = np.zeros(0, np.int32)
 SETTINGS = frozenset(
@@ -73,6 +75,9 @@ class RawDevice:
         self._opened: Link | None = link
         row = ENTRY_BYTES * self.limits.lanes
         self._read_size = BlockSize(max(1, READ_BYTES // row), row)
+        self._store_read_size = BlockSize(READ_BYTES // WORD, WORD)
+        room = self.identity.max_payload - REQUESTS[Command.WRITE_STORE].size
+        self._store_write_size = BlockSize(max(1, room // WORD), WORD)
         self._write_size = BlockSize((self.identity.max_payload - REQUESTS[Command.WRITE_MEMORY].size) // row, row)
 
     def __enter__(self) -> Self:
@@ -216,24 +221,40 @@ class RawDevice:
 
     def read_store(self, address: int, count: int) -> bytes:
         """``count`` bytes of the sample store; address and count are even."""
-        parts = []
-        for begin in range(address, address + count, READ_BYTES):
-            size = min(READ_BYTES, address + count - begin)
-            data = self._link.call(Command.READ_STORE, REQUESTS[Command.READ_STORE].pack(begin, size))
-            parts.append(self._array(data, "u1", size).tobytes())
-        return b"".join(parts)
+        data = b""
+        while len(data) < count:
+            tries = [WORD * words for words in self._store_read_size.tries((count - len(data)) // WORD)]
+            place = address + len(data)
+            reply = self._link.call(
+                Command.READ_STORE, *(REQUESTS[Command.READ_STORE].pack(place, size) for size in tries)
+            )
+            # The reply to a longer try may arrive after a shorter one was sent.
+            size = len(reply) if len(reply) in tries else tries[0]
+            data += self._array(reply, "u1", size).tobytes()
+            self._store_read_size.record(size // WORD, tries[0] // WORD)
+        return data
 
     def write_store(self, address: int, data: bytes) -> None:
         """Write bytes of the sample store; address and number of bytes are even."""
-        size = (self.identity.max_payload - REQUESTS[Command.WRITE_STORE].size) & ~1
-        underway = deque[Request]()
-        for begin in range(0, len(data), size):
-            place = REQUESTS[Command.WRITE_STORE].pack(address + begin)
-            underway.append(self._link.start_write(place + data[begin : begin + size]))
-            if len(underway) == REPLAY:
-                self._link.finish(underway.popleft())
-        for request in underway:
+        parts = deque([(0, len(data))])
+        """Parts of ``data`` to be sent: begin and end."""
+        underway: deque[tuple[int, list[int], Request]] = deque()
+        while parts or underway:
+            while parts and len(underway) < REPLAY:
+                begin, end = parts.popleft()
+                tries = [WORD * words for words in self._store_write_size.tries((end - begin) // WORD)]
+                place = REQUESTS[Command.WRITE_STORE].pack(address + begin)
+                request = self._link.start_write(*(place + data[begin : begin + size] for size in tries))
+                underway.append((begin, tries, request))
+                if begin + tries[0] < end:
+                    parts.appendleft((begin + tries[0], end))
+            begin, tries, request = underway.popleft()
             self._link.finish(request)
+            # At least this much was written, whichever try was answered.
+            size = tries[request.shortened]
+            self._store_write_size.record(size // WORD, tries[0] // WORD)
+            if size < tries[0]:
+                parts.appendleft((begin + size, begin + tries[0]))
 
     def check_store(self, address: int, count: int) -> int:
         """CRC-32 of ``count`` bytes of the sample store; address and count are even."""
