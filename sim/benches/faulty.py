@@ -11,7 +11,7 @@ PACKAGE = "opzo.sim.golden"
 MODULES = (
     *("saturate", "lfsr", "counters", "credit", "error", "feedback", "fire", "integrate", "local_readout"),
     *("feedback_scale", "traces", "update", "hidden", "readouts", "windows", "gradient"),
-    *("learn", "run", "core", "link"),
+    *("learn", "run", "core", "refusal", "intake", "store", "link"),
 )
 """Modules in import order: each imports only earlier ones."""
 

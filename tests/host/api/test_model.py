@@ -86,9 +86,9 @@ def test_convolutions_begin_with_small_steps_whenever_the_step_size_begins_anew(
     one = opzo.Model(network, opzo.connect("golden", network, lanes=4), epochs=1)
     starts = []
 
-    def fit(trainer: Trainer, *arguments: Any, original: Any = Trainer.fit) -> bool:
+    def fit(trainer: Trainer, *arguments: Any, original: Any = Trainer.fit, **options: Any) -> bool:
         starts.append(trainer.device.read_magnitudes().tolist())
-        return bool(original(trainer, *arguments))
+        return bool(original(trainer, *arguments, **options))
 
     monkeypatch.setattr(Trainer, "fit", fit)
     for _ in range(2):
