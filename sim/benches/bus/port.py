@@ -10,7 +10,7 @@ from opzo.sim.benches import bench
 from opzo.sim.benches.bus.masters import Axi, Wishbone
 from opzo.sim.benches.core_port import CorePort
 from opzo.sim.benches.fake_core import FakeCore
-from opzo.sim.benches.traffic import TEST_LIMITS, Traffic
+from opzo.sim.benches.traffic import Traffic
 from opzo.sim.golden.bus import BusError, GoldenBus
 from opzo.sim.golden.link import GoldenLink
 from opzo.spec.bus import (
@@ -28,16 +28,18 @@ from opzo.spec.bus import (
     run_word,
 )
 from opzo.spec.commands import RunFlag
+from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
 
+BUS_LIMITS = Limits(lanes=4, rows=361, inputs=301, words=5, classes=11, steps=7)
+"""Limits that are not powers of two, so that an off-by-one error in a bound is detected; they hold 64-16-10."""
 MASTERS = {"axi": Axi, "wishbone": Wishbone}
 TIMES = {"INTERRUPT_PENDING", "STATUS", "RESULT", "LINK_IN_TAKEN", "LINK_OUT_PUT"}
 """Registers that change by themselves; compared once the chip is idle."""
 READY = 1 << StatusBit.READY
 """Not compared: the fake core takes events when it likes."""
-CLOCK_KHZ = 50_000
 COUNT = 1 << 16
 
 
@@ -48,10 +50,10 @@ class Bench:
         self.dut, self.streams = dut, bus == "axi"
         self.rng = rng = Random(bench.seed())
         self.master: Any = MASTERS[bus](dut, dut.clk, dut.rst, True, Random(rng.random()), stall)
-        self.core = FakeCore(TEST_LIMITS)
+        self.core = FakeCore(BUS_LIMITS)
         self.port = CorePort(dut, self.core, Random(rng.random()), stall, sample_cycles)
-        self.golden_core = FakeCore(TEST_LIMITS)
-        self.golden = GoldenBus(self.golden_core, CLOCK_KHZ, streams=self.streams)
+        self.golden_core = FakeCore(BUS_LIMITS)
+        self.golden = GoldenBus(self.golden_core, streams=self.streams)
 
     async def read(self, address: int) -> int | None:
         """Read a word and compare it with the golden one."""
@@ -99,8 +101,8 @@ class Bench:
         """Words of a sample but the last: mostly such that it is run."""
         rng, core = self.rng, self.golden_core
         kind = Input.of_register(core.read_register(Reg.INPUT))
-        inputs = min(core.read_register(Reg.INPUTS), TEST_LIMITS.inputs)
-        most = min(kind.run_steps, TEST_LIMITS.steps) if kind.events else 0
+        inputs = min(core.read_register(Reg.INPUTS), BUS_LIMITS.inputs)
+        most = min(kind.run_steps, BUS_LIMITS.steps) if kind.events else 0
         words: list[int] = []
         steps = 0
         for _ in range(rng.randint(1, max(1, most))):
@@ -214,15 +216,15 @@ class Bench:
         rng = self.rng
         space = rng.randrange(8)
         await self.write(address_of("MEMORY_SPACE"), space | rng.getrandbits(29) << 3)
-        rows = Space(space).rows(TEST_LIMITS) if space in tuple(Space) else 1
+        rows = Space(space).rows(BUS_LIMITS) if space in tuple(Space) else 1
         for _ in range(3):
             row = rng.choice((0, max(0, rows - 1), rows, rng.randrange(max(1, rows)), rng.getrandbits(32)))
             if rng.random() < 0.5:
-                for word in range(TEST_LIMITS.lanes // 2):
+                for word in range(BUS_LIMITS.lanes // 2):
                     await self.write(ROW + 4 * word, rng.getrandbits(32))
                 await self.write(address_of("MEMORY_WRITE"), row)
             await self.write(address_of("MEMORY_READ"), row)
-            for word in range(TEST_LIMITS.lanes // 2 + 1):
+            for word in range(BUS_LIMITS.lanes // 2 + 1):
                 await self.read(ROW + 4 * word)
 
     async def registers(self) -> None:
@@ -237,10 +239,10 @@ class Bench:
             await self.idle()
             if address < LINK_OUT:
                 await self.read(address)
-        inputs = rng.choice((0, 1, 2, TEST_LIMITS.inputs, TEST_LIMITS.inputs + 1, rng.randint(1, 60)))
+        inputs = rng.choice((0, 1, 2, BUS_LIMITS.inputs, BUS_LIMITS.inputs + 1, rng.randint(1, 60)))
         for register, value in (
             (Reg.INPUTS, inputs),
-            (Reg.CLASSES, rng.randint(1, TEST_LIMITS.classes)),
+            (Reg.CLASSES, rng.randint(1, BUS_LIMITS.classes)),
             (Reg.INPUT, rng.randrange(4)),
         ):
             assert await self.write(4 * register, value)
@@ -265,8 +267,8 @@ class Bench:
         assert await self.read(4 * Reg.RATE) is None
         for address in (4 * Reg.RATE, address_of("MEMORY_READ"), address_of("SAMPLE"), address_of("DISCARD")):
             assert not await self.write(address, 0)
-        traffic = Traffic(Random(rng.random()), TEST_LIMITS)
-        traffic.core, traffic.link = self.golden_core, GoldenLink(self.golden_core, CLOCK_KHZ)
+        traffic = Traffic(Random(rng.random()), BUS_LIMITS)
+        traffic.core, traffic.link = self.golden_core, GoldenLink(self.golden_core)
         exchanges = [*traffic.begin(), *(traffic.ordinary() for _ in range(3))]
         put, taken = self.golden.read(address_of("LINK_IN_PUT")), self.golden.read(address_of("LINK_OUT_TAKEN"))
         for exchange in exchanges:

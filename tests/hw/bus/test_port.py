@@ -4,15 +4,14 @@ from amaranth.lib.wiring import Component
 from opzo.hw.bus.axi import AxiPort
 from opzo.hw.bus.wishbone import WishbonePort
 from opzo.sim.benches.bench import run_bench
-from opzo.sim.benches.bus.port import CLOCK_KHZ
-from opzo.sim.benches.traffic import TEST_LIMITS
+from opzo.sim.benches.bus.port import BUS_LIMITS
 
 PORTS: dict[str, type[Component]] = {"axi": AxiPort, "wishbone": WishbonePort}
 
 
 def run(bus: str, stall: float, rounds: int, seed: int | None = None) -> None:
     run_bench(
-        PORTS[bus](TEST_LIMITS, CLOCK_KHZ),
+        PORTS[bus](BUS_LIMITS),
         name=f"bus-{bus}",
         test_module="opzo.sim.benches.bus.port",
         parameters={"bus": bus, "stall": stall, "rounds": rounds},
