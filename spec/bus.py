@@ -119,6 +119,8 @@ class BusRegister:
         Empty where it is one number.
     count : int
         Registers of an array, one after the other.
+    clears : bool
+        Writing 1 clears a bit.
     """
 
     name: str
@@ -128,6 +130,7 @@ class BusRegister:
     meaning: str
     fields: tuple[BitField, ...] = ()
     count: int = 1
+    clears: bool = False
 
 
 EVENT_FIELDS = (
@@ -234,7 +237,9 @@ def _control() -> Iterator[BusRegister]:
             ),
         )
     ):
-        yield BusRegister(name, CONTROL + WORD_BYTES * offset, bits, access, meaning, tuple(fields))
+        clears = name == "INTERRUPT_PENDING"
+        address = CONTROL + WORD_BYTES * offset
+        yield BusRegister(name, address, bits, access, meaning, tuple(fields), clears=clears)
 
 
 CONTROL_REGISTERS = {register.name: register for register in _control()}

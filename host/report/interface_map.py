@@ -1,10 +1,9 @@
 """What a driver in another language needs: register map and protocol as Markdown, JSON or a C header, from ``spec``."""
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
-from types import ModuleType
 from typing import Any
 
+from opzo.host.report.map_text import header, hexadecimal, page, sections, table
 from opzo.spec import commands, events, frames, memories, protocol, registers, shuffle, store
 from opzo.spec.commands import (
     ANSWERS,
@@ -39,7 +38,7 @@ ACCESS = {"rw": "read, write", "r": "read", "w": "write"}
 
 def registers_page() -> str:
     """``docs/registers.md``."""
-    return _page(
+    return page(
         "# Registers",
         "This page is generated from `spec/registers.py` by `opzo registers --format md`. Change the table there, not "
         "the page. `--format json` and `--format c` give the same map to other programs.",
@@ -48,16 +47,16 @@ def registers_page() -> str:
         "after a reset. Counters are 0 after configuration of the FPGA; a reset does not clear them. The host writes "
         "registers only while the engine is idle.",
         "## Single registers",
-        _table(
+        table(
             ("address", "name", "bits", "access", "meaning"),
-            ((_hex(r.address), f"`{r.name}`", r.bits, ACCESS[r.access], r.meaning) for r in _at(Reg)),
+            ((hexadecimal(r.address), f"`{r.name}`", r.bits, ACCESS[r.access], r.meaning) for r in _at(Reg)),
         ),
         "## Layers",
         f"Each layer of weights has {LAYER_STRIDE} registers, at 0x{LAYER:02x} + {LAYER_STRIDE} x layer + offset. "
         f"Layers 0 to {registers.READOUT_LAYER - 1} lead into the hidden layers, layer {registers.READOUT_LAYER} is "
         "always the readout. All of them can be read and written. A device has those of the readout and of as many "
         "hidden layers as it was built for (`layers` in Identity); registers and counters of other layers read 0.",
-        _table(
+        table(
             ("offset", "name", "bits", "meaning"),
             ((field.value, f"`{field.name}`", field.bits, field.meaning) for field in LayerReg),
         ),
@@ -65,12 +64,12 @@ def registers_page() -> str:
         f"Counter number c of {COUNTER_BITS} bits is read at 0x{COUNTER:02x} + 2 x c (low 32 bits) and "
         f"0x{COUNTER + 1:02x} + 2 x c (high {COUNTER_BITS - 32} bits). Counters wrap, and are read only. "
         f"{_names(registers.TIMING_COUNTERS)} depend on the device, all others are the same on every device.",
-        _table(
+        table(
             ("address", "name", "meaning"),
-            ((_hex(COUNTER + 2 * counter), f"`{counter.name}`", counter.meaning) for counter in Counter),
+            ((hexadecimal(COUNTER + 2 * counter), f"`{counter.name}`", counter.meaning) for counter in Counter),
         ),
         "## Values of RULE and INPUT",
-        _table(
+        table(
             ("register", "value", "name", "meaning"),
             (
                 *(("`RULE`", rule.value, f"`{rule.name}`", rule.entry.meaning) for rule in Rule),
@@ -82,7 +81,7 @@ def registers_page() -> str:
 
 def protocol_page() -> str:
     """``docs/protocol.md``."""
-    return _page(
+    return page(
         "# Link protocol",
         "This page is generated from `spec/frames.py`, `commands.py`, `memories.py`, `events.py`, `store.py`, "
         "`shuffle.py` and `protocol.py` by "
@@ -91,11 +90,11 @@ def protocol_page() -> str:
         f"The host sends frames with commands over a stream of bytes (on boards a UART: 8 data bits, no parity, one "
         f"stop bit), and the device answers each with a frame. This is version {protocol.VERSION}. Numbers are "
         "little-endian. `u8`, `u16` and `u32` are unsigned, `i32` is signed.",
-        *_sections(frames),
-        _table(("bytes", "name", "meaning"), ((f"{where}", f"`{name}`", text) for where, name, text in frames.LAYOUT)),
+        *sections(frames),
+        table(("bytes", "name", "meaning"), ((f"{where}", f"`{name}`", text) for where, name, text in frames.LAYOUT)),
         "For example, SYNC with nonce 1 and seq 0, READ_REGISTERS of STEPS with seq 1, and its reply with content 6:",
         "```\n" + "\n".join(_examples()) + "\n```",
-        *_sections(protocol),
+        *sections(protocol),
         "## Identity",
         f"The reply to SYNC has {IDENTITY.size} bytes after the status. Version is checked first: a host of another "
         "version must not go on.",
@@ -103,11 +102,11 @@ def protocol_page() -> str:
         "## Commands",
         "A command's payload is its fields, then what the column says. The payload of a reply is a status of one byte; "
         "if that is OK, the fields of the last column follow, otherwise nothing.",
-        _table(
+        table(
             ("code", "name", "payload", "reply", "meaning"),
             (
                 (
-                    _hex(command),
+                    hexadecimal(command),
                     f"`{command.name}`",
                     _in_words(REQUESTS[command]),
                     _in_words(ANSWERS[command]),
@@ -118,25 +117,25 @@ def protocol_page() -> str:
         ),
         f"The code of a reply is the command's + 0x{REPLY:02x}. A NAK has code 0x{commands.NAK:02x} and the payload "
         f"{_in_words(NAK_PAYLOAD)}.",
-        *_sections(commands),
+        *sections(commands),
         "Status, in the order in which errors are checked:",
         _members(Status),
         "Reasons of a NAK:",
         _members(NakReason),
         "Flags of RUN; other bits are ignored:",
         _members(RunFlag),
-        *_sections(events),
-        _table(("code", "meaning"), events.CODES),
-        *_sections(store),
+        *sections(events),
+        table(("code", "meaning"), events.CODES),
+        *sections(store),
         "Header of a run in the store:",
         _fields(store.RUN_HEADER),
         "Flags of RUN_STORED; other bits are ignored:",
         _members(StoredFlag),
-        *_sections(shuffle),
+        *sections(shuffle),
         "## Memories",
         f"A row has one entry of {memories.ENTRY_BITS} bits for each lane, lane 0 first. The names are those of "
         "Identity.",
-        _table(
+        table(
             ("number", "name", "rows", "access", "entries"),
             (
                 (space.value, f"`{space.name}`", space.memory.size, space.memory.access, space.memory.entry)
@@ -191,7 +190,7 @@ def protocol_map() -> dict[str, Any]:
 
 def register_header() -> str:
     """Registers as a C header: address, bits and reset value of each."""
-    return _header("registers", (line for register in REGISTERS.values() for line in _defines(register)))
+    return header("registers", (line for register in REGISTERS.values() for line in _defines(register)))
 
 
 def protocol_header() -> str:
@@ -212,7 +211,7 @@ def protocol_header() -> str:
         *((f"REQUEST_{command.name}_BYTES", REQUESTS[command].size) for command in Command),
         ("IDENTITY_BYTES", IDENTITY.size),
     ]
-    return _header("protocol", (f"#define OPZO_{name} 0x{value:x}u" for name, value in constants))
+    return header("protocol", (f"#define OPZO_{name} 0x{value:x}u" for name, value in constants))
 
 
 def _at(kinds: Iterable[Reg]) -> list[Register]:
@@ -236,44 +235,13 @@ def _frame_constants() -> list[tuple[str, int]]:
     ]
 
 
-def _header(part: str, lines: Iterable[str]) -> str:
-    guard = f"OPZO_{part.upper()}_H"
-    return "\n".join(
-        [
-            f"/* opzo, {part} of protocol version {protocol.VERSION}. Generated by opzo registers. */",
-            f"#ifndef {guard}\n#define {guard}\n",
-            *lines,
-            f"\n#endif /* {guard} */\n",
-        ]
-    )
-
-
-def _page(*parts: str) -> str:
-    return "\n\n".join(parts) + "\n"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    names = list(head)
-    cells = [names, ["---"] * len(names), *([str(cell).replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
-
-
-def _sections(module: ModuleType) -> Iterator[str]:
-    """Sections of a module's docstring: lines without an indent, each followed by its text, are titles."""
-    lines = (module.__doc__ or "").splitlines()
-    titles = [n for n, (line, below) in enumerate(pairwise(lines)) if line[:1].strip() and below.startswith("    ")]
-    for start, stop in pairwise([*titles, len(lines)]):
-        yield f"## {lines[start]}"
-        yield "\n".join(line.removeprefix("    ") for line in lines[start + 1 : stop]).strip()
-
-
 def _members(kinds: Iterable[Status | NakReason | RunFlag | StoredFlag]) -> str:
-    return _table(("value", "name", "meaning"), ((item.value, f"`{item.name}`", item.meaning) for item in kinds))
+    return table(("value", "name", "meaning"), ((item.value, f"`{item.name}`", item.meaning) for item in kinds))
 
 
 def _fields(payload: Payload) -> str:
     rows = ((field.type, f"`{field.name}`", field.meaning) for field in payload.fields)
-    return _table(("type", "name", "meaning"), rows)
+    return table(("type", "name", "meaning"), rows)
 
 
 def _listed(payload: Payload) -> list[dict[str, str]]:
@@ -287,10 +255,6 @@ def _in_words(payload: Payload) -> str:
 
 def _names(members: Iterable[Counter]) -> str:
     return " and ".join(f"`{member.name}`" for member in members)
-
-
-def _hex(value: int) -> str:
-    return f"0x{value:02x}"
 
 
 def _examples() -> Iterator[str]:

@@ -21,7 +21,7 @@ from opzo.spec.lfsr import lane_states
 from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
 from opzo.spec.network import Network
-from opzo.spec.registers import COUNTER, REGISTERS, TIMING_COUNTERS, Counter, Reg, network_registers
+from opzo.spec.registers import COUNTER, REGISTERS, TIMING_COUNTERS, Reg, network_registers
 from opzo.spec.rules import Rule
 
 SETTINGS = {

@@ -27,7 +27,6 @@ from opzo.spec.bus import (
     address_of,
     run_word,
 )
-from opzo.spec.commands import RunFlag
 from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
 from opzo.spec.registers import Reg
