@@ -22,6 +22,7 @@ from opzo.spec.bus import (
     PENDING_RESULTS,
     RING_BYTES,
     ROW,
+    ROW_BYTES,
     RUN_FIELDS,
     BitField,
     Interrupt,
@@ -101,7 +102,7 @@ class GoldenBus:
             index = (address - IDENTITY_BASE) // 4
             identity = Identity.of(self.core.limits, self._clock_khz)
             return int(getattr(identity, IDENTITY.fields[index].name)) if index < len(IDENTITY.fields) else 0
-        if ROW <= address < LINK_IN:
+        if ROW <= address < ROW + ROW_BYTES:
             lane = (address - ROW) // 2
             pair = self._window[lane : lane + 2].astype("<u2").tobytes()
             return int.from_bytes(pair, "little") if lane < len(self._window) else 0
@@ -140,7 +141,7 @@ class GoldenBus:
         if address < IDENTITY_BASE:
             self._exclusive()
             self.core.write_register((address - CORE) // 4, value)
-        elif ROW <= address < LINK_IN:
+        elif ROW <= address < ROW + ROW_BYTES:
             lane = (address - ROW) // 2
             if lane < len(self._window):
                 self._window[lane : lane + 2] = value & 0xFFFF, value >> 16

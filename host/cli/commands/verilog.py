@@ -1,4 +1,4 @@
-"""``opzo verilog``: write the core and the top as plain Verilog, and a testbench of the core."""
+"""``opzo verilog``: write the chip as plain Verilog: the core and the top, or the chip behind a bus."""
 
 import argparse
 from pathlib import Path
@@ -6,14 +6,26 @@ from pathlib import Path
 from opzo.host.cli.options import add_clock, add_config, add_verbosity, given_settings
 from opzo.host.cli.output import log
 from opzo.host.training.config import Config
-from opzo.spec.errors import OpzoError
+from opzo.spec.errors import ChoiceError, OpzoError
 from opzo.system.atomic import check_output, write_atomically
+
+BUSES = {
+    "stream": "bytes of the link as AXI4-Stream",
+    "axi": "AXI4-Lite registers, AXI4-Stream samples and results, an interrupt",
+    "wishbone": "Wishbone B4 registers, an interrupt",
+}
+"""Buses of `opzo.hw.export.verilog`, which is not loaded for help, in words."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: .)")
     add_config(parser, ("net", "steps", "local", "intermediate", "block", "lanes", "weight_bits"))
+    parser.add_argument(
+        "--bus",
+        choices=tuple(BUSES),
+        help="write the chip behind a bus instead: " + "; ".join(f"{name}: {text}" for name, text in BUSES.items()),
+    )
     parser.add_argument(
         "--testbench",
         action="store_true",
@@ -25,17 +37,22 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files and print their paths; exit code."""
+    if arguments.bus and arguments.testbench:
+        raise ChoiceError("--testbench is for the core, without --bus; give one of them")
     config = Config.of(given_settings(arguments), "the settings")
     limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
     try:
+        from opzo.hw.export.fusesoc import core_name, core_text
         from opzo.hw.export.testbench import EXPECTED, MODULE, WRITTEN, write_testbench
-        from opzo.hw.export.verilog import CORE, TOP, write_verilog
+        from opzo.hw.export.verilog import CORE, TOP, bus_module, bus_verilog, write_verilog
     except ModuleNotFoundError as error:
         raise OpzoError(
             f"opzo verilog needs the package {error.name}; install it with: pip install 'opzo[sim]'"
         ) from None
-    names = [f"{CORE}.v", f"{TOP}.v", *((f"{MODULE}.v", WRITTEN, EXPECTED) if arguments.testbench else ())]
+    modules = [bus_module(arguments.bus)] if arguments.bus else [CORE, TOP]
+    names = [name for module in modules for name in (f"{module}.v", core_name(module))]
+    names += [f"{MODULE}.v", WRITTEN, EXPECTED] if arguments.testbench else []
     check_output(arguments.out, folder=True)
     for name in names:
         if (arguments.out / name).is_dir():
@@ -44,8 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OpzoError(f"cannot make the folder {arguments.out}: {error.strerror}; give another --out") from None
-    verilog = write_verilog(limits, round(getattr(arguments, "clock", 0) * 1000))
-    texts = {f"{CORE}.v": verilog["core"], f"{TOP}.v": verilog["top"]}
+    clock_khz = round(getattr(arguments, "clock", 0) * 1000)
+    about = f"network {config.network}, {limits.lanes} lanes"
+    texts = {core_name(module): core_text(module, f"opzo for {about}") for module in modules}
+    if arguments.bus:
+        texts[f"{modules[0]}.v"] = bus_verilog(arguments.bus, limits, clock_khz)
+    else:
+        verilog = write_verilog(limits, clock_khz)
+        texts |= {f"{CORE}.v": verilog["core"], f"{TOP}.v": verilog["top"]}
     if arguments.testbench:
         from opzo.host.cli.testbench import training_script
 

@@ -27,7 +27,8 @@ ACK, ERR = 1, 2
 """How a slave of Wishbone ends a cycle, as the kept model counts."""
 
 
-def _stalls(rng: Random, stall: float) -> Iterator[bool]:
+def stalls(rng: Random, stall: float) -> Iterator[bool]:
+    """Whether to pause, cycle by cycle: with probability ``stall``."""
     while True:
         yield rng.random() < stall
 
@@ -63,7 +64,7 @@ class Axi:
         channels = (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel)
         if stall:
             for channel in (*channels, self.source, self._sink):
-                channel.set_pause_generator(_stalls(Random(rng.random()), stall))
+                channel.set_pause_generator(stalls(Random(rng.random()), stall))
         cocotb.start_soon(self._count())
 
     async def _count(self) -> None:
