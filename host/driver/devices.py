@@ -76,9 +76,11 @@ KINDS = {
     ),
     "netlist": DeviceKind("opzo.sim.gates.transport:open_netlist", address="build/BOARD[/routed]", slow=True),
     "serial": DeviceKind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
+    "uio": DeviceKind("opzo.host.driver.uio:open_uio", address="/dev/uio0[@offset]"),
 }
 """``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle; ``netlist``
-is a board whose FPGA is simulated gate by gate through its pins, ``serial`` a board."""
+is a board whose FPGA is simulated gate by gate through its pins, ``serial`` a board, and ``uio`` a chip behind a bus
+that Linux maps into memory."""
 
 RECORDING = DeviceKind("opzo.sim.model_transport:recording")
 """The golden model with a record of what happens in its runs. No device for users, who get `opzo.Recording` of any."""
@@ -144,7 +146,9 @@ def recording(limits: Limits) -> Any:
 def _no_device(text: str) -> ChoiceError:
     """Error for an invalid device string, with a suggestion."""
     hint = did_you_mean(text, simulated_devices())
-    if text.startswith("/dev/"):
+    if text.startswith("/dev/uio"):
+        hint = f" (did you mean 'uio:{printable(text)}'?)"
+    elif text.startswith("/dev/"):
         hint = f" (did you mean 'serial:{printable(text)}'?)"
     elif text.startswith(("tty", "cu.")):
         hint = f" (did you mean 'serial:/dev/{printable(text)}'?)"

@@ -24,7 +24,7 @@ LIMITS = Limits(4, 64, 64, 4, 4)
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("fpga", "'fpga' is not a device; choose fast, golden, rtl, netlist:.* or serial:"),
+        ("fpga", "'fpga' is not a device; choose fast, golden, rtl, netlist:.*, serial:.* or uio:"),
         ("serial:", "is not a device"),
         ("", "is not a device"),
         ("/dev/ttyUSB0", r"did you mean 'serial:/dev/ttyUSB0'\?"),
@@ -74,10 +74,8 @@ class Echo:
 
 def test_new_transport_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "socket", DeviceKind(f"{__name__}:Socket", address="LANES"))
-    assert (
-        device_choices()
-        == "fast, golden, rtl, netlist:build/BOARD[/routed], serial:/dev/ttyUSB0[@baud] or socket:LANES"
-    )
+    boards = "serial:/dev/ttyUSB0[@baud], uio:/dev/uio0[@offset]"
+    assert device_choices() == f"fast, golden, rtl, netlist:build/BOARD[/routed], {boards} or socket:LANES"
     assert not is_simulated("socket:8")
     with open_device("socket:8") as device:
         assert device.limits.lanes == 8
@@ -96,7 +94,10 @@ def test_new_simulated_device_is_one_class_and_one_line(
     monkeypatch.setitem(KINDS, "echo", DeviceKind(f"{__name__}:Echo"))
     monkeypatch.setattr(devices, "SIMULATED_PATIENCE", 0.05)
     monkeypatch.setattr(link, "SYNC_PATIENCE", 0.05)
-    assert device_choices() == "fast, golden, rtl, echo, netlist:build/BOARD[/routed] or serial:/dev/ttyUSB0[@baud]"
+    assert (
+        device_choices()
+        == "fast, golden, rtl, echo, netlist:build/BOARD[/routed], serial:/dev/ttyUSB0[@baud] or uio:/dev/uio0[@offset]"
+    )
     transport = connection("echo", LIMITS).open()
     assert isinstance(transport, Echo)
     assert transport.limits == LIMITS
