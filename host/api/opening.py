@@ -15,7 +15,7 @@ from opzo.spec.network import Network
 def connect(
     device: str = "rtl", network: Network | None = None, *, lanes: int = 16, weight_bits: int = WEIGHT.width
 ) -> Device:
-    """Open a device: ``fast``, ``golden``, ``rtl`` or ``serial:/dev/ttyUSB0[@baud]``.
+    """Open a device: ``fast``, ``golden``, ``rtl``, ``serial:/dev/ttyUSB0[@baud]`` or ``uio:/dev/uio0``.
 
     A simulated device is built for ``network``, with ``lanes`` lanes and ``weight_bits`` (16 or 12) bits per weight. A
     board keeps its own sizes. Raises OpzoError where the device is absent, busy, of another version, or too small.

@@ -1,5 +1,6 @@
 """Testbench of the bus side: random accesses, samples and link traffic, against the golden bus, on a fake core."""
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -27,6 +28,9 @@ from opzo.spec.bus import (
     address_of,
     run_word,
 )
+from opzo.spec.commands import Command, RunFlag
+from opzo.spec.events import encode_events
+from opzo.spec.frames import Frame
 from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
 from opzo.spec.registers import Reg
@@ -40,6 +44,49 @@ TIMES = {"INTERRUPT_PENDING", "STATUS", "RESULT", "LINK_IN_TAKEN", "LINK_OUT_PUT
 READY = 1 << StatusBit.READY
 """Not compared: the fake core takes events when it likes."""
 COUNT = 1 << 16
+
+
+CORNER_CLASSES = 5
+
+
+def corner_samples(kind: Input) -> Iterator[list[int]]:
+    """Words of samples of a kind, for BUS_LIMITS.inputs inputs and CORNER_CLASSES classes."""
+    low, ends = EVENT_FIELDS[1].low, EVENT_FIELDS[2].low
+    inputs, most = BUS_LIMITS.inputs, min(kind.run_steps, BUS_LIMITS.steps) if kind.events else 0
+
+    def events(*addresses: int, value: int = 1) -> list[int]:
+        return [address | value << low for address in addresses]
+
+    step = [1 << ends] if kind.events else []
+    run = run_word(RunFlag.OUTPUTS, 1, 7)
+    for words in (
+        [],
+        events(0, inputs - 1),
+        events(inputs),
+        events(3, 3),
+        events(3, 4, 4),
+        events(4, 3),
+        events(0xFFFF),
+        events(1 << 15),
+        events(2, value=0),
+        [*events(2, value=0), *events(2)],
+        [*events(3, value=0), *events(2)],
+        events(5, value=255),
+        [*events(5), 1 << EVENT_FIELDS[3].low],
+    ):
+        yield [*words, *step, run]
+    for label in (CORNER_CLASSES - 1, CORNER_CLASSES, 255):
+        yield [*events(1), *step, run_word(0, label, label)]
+    # Time steps: none, too many at once or one by one, exactly as many as may be, and events behind the last end.
+    for number in (1, most, most + 1, 15):
+        yield [number << ends, run]
+        yield [*events(1), *[1 << ends] * number, run]
+        yield [*events(1), number << ends, *events(1), run]
+    yield [1 << EVENT_FIELDS[3].low | 1 << ends, run]
+    # Addresses begin again with each step; there is room for so many events, and for none more.
+    for more in (-1, 0, 1):
+        second = events(*range(BUS_LIMITS.events - inputs + more))
+        yield [*events(*range(inputs)), 1 << ends, *second, 1 << ends, run]
 
 
 class Bench:
@@ -146,6 +193,24 @@ class Bench:
             rng.choice((0, max(0, classes - 1), classes, 255)) if rng.random() < 0.2 else rng.randrange(max(1, classes))
         )
         return run_word(rng.getrandbits(8), label, rng.getrandbits(8)) | rng.getrandbits(8) << 24
+
+    async def corners(self) -> None:
+        """Samples at the bounds of what is allowed, and just beyond, for each kind of input."""
+        await self.idle()
+        for register, value in ((Reg.INPUTS, BUS_LIMITS.inputs), (Reg.CLASSES, CORNER_CLASSES)):
+            assert await self.write(4 * register, value)
+        for kind in range(4):
+            assert await self.write(4 * Reg.INPUT, kind)
+            for words in corner_samples(Input.of_register(kind)):
+                assert await self._answer(words) == self.golden.run(words), (
+                    f"{kind}: {[hex(word) for word in words[-8:]]}"
+                )
+            await self.idle()
+
+    async def _answer(self, words: list[int]) -> list[int]:
+        await self.master.send(words)
+        result: list[int] = await self.master.receive()
+        return result
 
     async def samples(self) -> None:
         """Send samples, and take the results when all were sent, or as they come."""
@@ -269,6 +334,9 @@ class Bench:
         traffic = Traffic(Random(rng.random()), BUS_LIMITS)
         traffic.core, traffic.link = self.golden_core, GoldenLink(self.golden_core)
         exchanges = [*traffic.begin(), *(traffic.ordinary() for _ in range(3))]
+        # Events without a run, which are forgotten when the link loses the core.
+        left = Frame(traffic.link.expected, Command.EVENTS, encode_events([(1, 2), (3, 4)]))
+        exchanges.append(traffic.exchange(left.encode()))
         put, taken = self.golden.read(address_of("LINK_IN_PUT")), self.golden.read(address_of("LINK_OUT_TAKEN"))
         for exchange in exchanges:
             sent, answer = exchange.sent, bytearray()
@@ -313,7 +381,8 @@ async def equals_golden(dut: Any) -> None:
     values = bench.parameters()
     host = Bench(dut, values["bus"], values["stall"])
     await bench.start(dut)
-    await host.registers()
+    await host.corners()
+    await host.compare()
     kinds = [host.registers, host.rows, host.samples, host.samples, host.interrupts, host.begun, host.link]
     for _ in range(values["rounds"]):
         host.rng.shuffle(kinds)
