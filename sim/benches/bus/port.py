@@ -275,6 +275,32 @@ class Bench:
             assert await self.master.receive() == expected
         await self.idle()
 
+    async def waits(self) -> None:
+        """A write of a register waits for the run under way, and the next sample waits for the write."""
+        if not self.streams:
+            return
+        for register, value in ((Reg.INPUT, Input.FRAME), (Reg.INPUTS, 10), (Reg.CLASSES, 3)):
+            assert await self.write(4 * register, value)
+        words = [3 | 1 << EVENT_FIELDS[1].low, run_word(RunFlag.TRAIN, 0)]
+        self.port.held = True
+        before = self.master.taken
+        await self.master.send(words)
+        while self.master.taken < before + len(words):
+            await FallingEdge(self.dut.clk)
+        writing = cocotb.start_soon(self.master.write(4 * Reg.RATE, 77))
+        await ClockCycles(self.dut.clk, 100)
+        await self.master.send(words)
+        await ClockCycles(self.dut.clk, 100)
+        assert not writing.done()
+        assert self.master.taken == before + len(words), "a sample begins before the register is written"
+        self.port.held = False
+        assert await writing
+        expected = [self.golden.run(words)]
+        self.golden.write(4 * Reg.RATE, 77)
+        expected.append(self.golden.run(words))
+        assert [await self.master.receive() for _ in range(2)] == expected
+        await self.idle()
+
     async def rows(self) -> None:
         """Move rows, also some that do not exist."""
         rng = self.rng
@@ -383,7 +409,7 @@ async def equals_golden(dut: Any) -> None:
     await bench.start(dut)
     await host.corners()
     await host.compare()
-    kinds = [host.registers, host.rows, host.samples, host.samples, host.interrupts, host.begun, host.link]
+    kinds = [host.registers, host.rows, host.samples, host.samples, host.interrupts, host.begun, host.waits, host.link]
     for _ in range(values["rounds"]):
         host.rng.shuffle(kinds)
         for step in kinds:
