@@ -35,6 +35,7 @@ Link
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from opzo.spec.commands import RunFlag, Status
 from opzo.spec.described import Described
@@ -158,85 +159,84 @@ RESULT_FIELDS = (
 
 def _control() -> Iterator[BusRegister]:
     count = f"Bytes, modulo {1 << COUNT_BITS}, that the "
-    for offset, (name, bits, access, meaning, *fields) in enumerate(
+    table: tuple[tuple[Any, ...], ...] = (
         (
-            (
-                "MAP",
-                17,
-                "r",
-                "What the bus is.",
-                BitField("VERSION", 0, 16, "Version of this map."),
-                BitField("STREAMS", 16, 1, "1: samples and results travel in streams of their own."),
-            ),
-            ("STATUS", len(StatusBit), "r", "What the chip does.", *_bits(tuple(StatusBit))),
-            (
-                "INTERRUPT_PENDING",
-                len(Interrupt),
-                "rw",
-                "What has happened. Writing 1 clears a bit.",
-                *_bits(tuple(Interrupt)),
-            ),
-            (
-                "INTERRUPT_ENABLE",
-                len(Interrupt),
-                "rw",
-                "The interrupt is high while a bit is set here and in INTERRUPT_PENDING.",
-                *_bits(tuple(Interrupt)),
-            ),
-            (
-                "OWNER",
-                1,
-                "rw",
-                "Whom the core belongs to: "
-                + ", ".join(f"{owner.value} {owner.name}" for owner in Owner)
-                + ". Taking it from the link is an error while the link works on a frame or has bytes to put.",
-            ),
-            ("DISCARD", 0, "w", "Writing any value discards the words of a sample that has begun."),
-            (
-                "MEMORY_SPACE",
-                3,
-                "rw",
-                "Memory: " + ", ".join(f"{space.value} {space.name}" for space in Space) + ".",
-            ),
-            ("MEMORY_READ", 32, "w", "Copies the row of this number to ROW. A row that does not exist is an error."),
-            (
-                "MEMORY_WRITE",
-                32,
-                "w",
-                "Copies ROW to the row of this number. A row that does not exist or is read only is an error.",
-            ),
-            (
-                "SAMPLE",
-                32,
-                "w",
-                "A word of a sample but the last; waits while two runs are under way. With STREAMS an error.",
-                *EVENT_FIELDS,
-            ),
-            (
-                "RUN",
-                32,
-                "w",
-                "The last word of a sample. An error without ROOM, and with STREAMS.",
-                *RUN_FIELDS,
-            ),
-            ("RESULT", 32, "r", "The next word of the results; 0 where none waits, and with STREAMS.", *RESULT_FIELDS),
-            (
-                "RESULT_TAKE",
-                0,
-                "w",
-                "Writing any value removes that word. An error where none waits, and with STREAMS.",
-            ),
-            ("LINK_IN_PUT", COUNT_BITS, "rw", count + "host has put into LINK_IN. More than its room is an error."),
-            ("LINK_IN_TAKEN", COUNT_BITS, "r", count + "device has taken from LINK_IN."),
-            ("LINK_OUT_PUT", COUNT_BITS, "r", count + "device has put into LINK_OUT."),
-            (
-                "LINK_OUT_TAKEN",
-                COUNT_BITS,
-                "rw",
-                count + "host has taken from LINK_OUT. Beyond LINK_OUT_PUT it is an error.",
-            ),
-        )
-    ):
+            "MAP",
+            17,
+            "r",
+            "What the bus is.",
+            BitField("VERSION", 0, 16, "Version of this map."),
+            BitField("STREAMS", 16, 1, "1: samples and results travel in streams of their own."),
+        ),
+        ("STATUS", len(StatusBit), "r", "What the chip does.", *_bits(tuple(StatusBit))),
+        (
+            "INTERRUPT_PENDING",
+            len(Interrupt),
+            "rw",
+            "What has happened. Writing 1 clears a bit.",
+            *_bits(tuple(Interrupt)),
+        ),
+        (
+            "INTERRUPT_ENABLE",
+            len(Interrupt),
+            "rw",
+            "The interrupt is high while a bit is set here and in INTERRUPT_PENDING.",
+            *_bits(tuple(Interrupt)),
+        ),
+        (
+            "OWNER",
+            1,
+            "rw",
+            "Whom the core belongs to: "
+            + ", ".join(f"{owner.value} {owner.name}" for owner in Owner)
+            + ". Taking it from the link is an error while the link works on a frame or has bytes to put.",
+        ),
+        ("DISCARD", 0, "w", "Writing any value discards the words of a sample that has begun."),
+        (
+            "MEMORY_SPACE",
+            3,
+            "rw",
+            "Memory: " + ", ".join(f"{space.value} {space.name}" for space in Space) + ".",
+        ),
+        ("MEMORY_READ", 32, "w", "Copies the row of this number to ROW. A row that does not exist is an error."),
+        (
+            "MEMORY_WRITE",
+            32,
+            "w",
+            "Copies ROW to the row of this number. A row that does not exist or is read only is an error.",
+        ),
+        (
+            "SAMPLE",
+            32,
+            "w",
+            "A word of a sample but the last; waits while two runs are under way. With STREAMS an error.",
+            *EVENT_FIELDS,
+        ),
+        (
+            "RUN",
+            32,
+            "w",
+            "The last word of a sample. An error without ROOM, and with STREAMS.",
+            *RUN_FIELDS,
+        ),
+        ("RESULT", 32, "r", "The next word of the results; 0 where none waits, and with STREAMS.", *RESULT_FIELDS),
+        (
+            "RESULT_TAKE",
+            0,
+            "w",
+            "Writing any value removes that word. An error where none waits, and with STREAMS.",
+        ),
+        ("LINK_IN_PUT", COUNT_BITS, "rw", count + "host has put into LINK_IN. More than its room is an error."),
+        ("LINK_IN_TAKEN", COUNT_BITS, "r", count + "device has taken from LINK_IN."),
+        ("LINK_OUT_PUT", COUNT_BITS, "r", count + "device has put into LINK_OUT."),
+        (
+            "LINK_OUT_TAKEN",
+            COUNT_BITS,
+            "rw",
+            count + "host has taken from LINK_OUT. Beyond LINK_OUT_PUT it is an error.",
+        ),
+    )
+    for offset, (name, bits, access, meaning, *fields) in enumerate(table):
         clears = name == "INTERRUPT_PENDING"
         address = CONTROL + WORD_BYTES * offset
         yield BusRegister(name, address, bits, access, meaning, tuple(fields), clears=clears)

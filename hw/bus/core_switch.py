@@ -30,7 +30,8 @@ class CoreSwitch(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         users = (self.first, ~self.second_owns), (self.second, self.second_owns)
-        for path, member, to_core in CoreSignature().flatten(self.core):
+        members: Any = CoreSignature().flatten(self.core)
+        for path, member, to_core in members:
             first, second = (_at(user, path) for user, _ in users)
             if member.flow is In:
                 m.d.comb += to_core.eq(Mux(self.second_owns, second, first))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth import ClockDomain, Module
+from amaranth import ClockDomain, ClockSignal, Module, ResetSignal
 from amaranth.lib.wiring import In, Member, Out
 
 AXI_CLOCK = {"aclk": In(1), "aresetn": In(1)}
@@ -24,8 +24,8 @@ def managed(ports: Mapping[str, Member]) -> dict[str, Member]:
 
 def axi_domain(m: Module, top: Any) -> None:
     """Clock everything in the module by ``aclk``; ``aresetn`` is synchronous."""
-    m.domains.sync = sync = ClockDomain("sync")
-    m.d.comb += [sync.clk.eq(top.aclk), sync.rst.eq(~top.aresetn)]
+    m.domains += ClockDomain("sync")
+    m.d.comb += [ClockSignal().eq(top.aclk), ResetSignal().eq(~top.aresetn)]
 
 
 def join(m: Module, outer: Any, inner: Any, ports: Mapping[str, Member], prefix: str = "") -> None:

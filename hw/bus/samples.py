@@ -115,8 +115,8 @@ class SampleIntake(wiring.Component):
         space = count != limits.events
         total = steps + item["ends"]
         ends_fit = total <= limits.steps
-        most = Mux(graded, Input.GRADED.run_steps, limits.steps)
-        bad_steps = Mux(frame, ended, (steps == 0) | (steps > most) | open_step)
+        most_steps = Mux(graded, Input.GRADED.run_steps, limits.steps)
+        bad_steps = Mux(frame, ended, (steps == 0) | (steps > most_steps) | open_step)
         status = Signal(ANSWER["status"].shape, reset_less=True)
         submitted, refused = Signal(), Signal()
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import ClockDomain, Module, Signal
+from amaranth import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -123,8 +123,8 @@ class WishboneTop(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         top: Any = self
-        m.domains.sync = sync = ClockDomain("sync")
-        m.d.comb += [sync.clk.eq(top.wb_clk_i), sync.rst.eq(top.wb_rst_i)]
+        m.domains += ClockDomain("sync")
+        m.d.comb += [ClockSignal().eq(top.wb_clk_i), ResetSignal().eq(top.wb_rst_i)]
         m.submodules.core = core = Core(self.limits)
         m.submodules.port = port = WishbonePort(self.limits, self.clock_khz)
         connect(m, port.core, core.link)

@@ -149,7 +149,8 @@ class GoldenBus:
             self._in[address - LINK_IN : address - LINK_IN + 4] = value.to_bytes(4, "little")
         else:
             write = getattr(self, f"_write_{name.lower()}", None) if name else None
-            _require(write is not None)
+            if write is None:
+                raise BusError
             write(value)
 
     def _exclusive(self) -> None:

@@ -24,7 +24,7 @@ from opzo.spec.network import Network
 from opzo.spec.registers import COUNTER, REGISTERS, TIMING_COUNTERS, Reg, network_registers
 from opzo.spec.rules import Rule
 
-SETTINGS = {
+SETTINGS: dict[int, int] = {
     Reg.ALPHA: 819,
     Reg.RATE: 84,
     Reg.ACTIVITY: 21,
@@ -67,7 +67,7 @@ class Chip:
 
     async def configure(self, network: Network, rule: Rule) -> None:
         """Write registers, random weights, and the states of the generators."""
-        for address, value in {**network_registers(network, self.limits, rule), **SETTINGS}.items():
+        for address, value in (network_registers(network, self.limits, rule) | SETTINGS).items():
             self.golden.write_register(address, value)
             await self.write(4 * address, value)
         weights = np.zeros((self.limits.rows, self.limits.lanes), np.int64)

@@ -1,6 +1,5 @@
 """Testbench of the bus side: random accesses, samples and link traffic, against the golden bus, on a fake core."""
 
-from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -9,6 +8,7 @@ from cocotb.triggers import ClockCycles, FallingEdge
 
 from opzo.sim.benches import bench
 from opzo.sim.benches.bus.masters import Axi, Wishbone
+from opzo.sim.benches.bus.samples import BUS_LIMITS, CORNER_CLASSES, corner_samples, draw_events, draw_last
 from opzo.sim.benches.core_port import CorePort
 from opzo.sim.benches.fake_core import FakeCore
 from opzo.sim.benches.traffic import Traffic
@@ -31,62 +31,16 @@ from opzo.spec.bus import (
 from opzo.spec.commands import Command, RunFlag
 from opzo.spec.events import encode_events
 from opzo.spec.frames import Frame
-from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
 from opzo.spec.registers import Reg
 from opzo.spec.rules import Input
 
-BUS_LIMITS = Limits(lanes=4, rows=361, inputs=301, words=5, classes=11, steps=7)
-"""Limits that are not powers of two, so that an off-by-one error in a bound is detected; they hold 64-16-10."""
 MASTERS = {"axi": Axi, "wishbone": Wishbone}
 TIMES = {"INTERRUPT_PENDING", "STATUS", "RESULT", "LINK_IN_TAKEN", "LINK_OUT_PUT"}
 """Registers that change by themselves; compared once the chip is idle."""
 READY = 1 << StatusBit.READY
 """Not compared: the fake core takes events when it likes."""
 COUNT = 1 << 16
-
-
-CORNER_CLASSES = 5
-
-
-def corner_samples(kind: Input) -> Iterator[list[int]]:
-    """Words of samples of a kind, for BUS_LIMITS.inputs inputs and CORNER_CLASSES classes."""
-    low, ends = EVENT_FIELDS[1].low, EVENT_FIELDS[2].low
-    inputs, most = BUS_LIMITS.inputs, min(kind.run_steps, BUS_LIMITS.steps) if kind.events else 0
-
-    def events(*addresses: int, value: int = 1) -> list[int]:
-        return [address | value << low for address in addresses]
-
-    step = [1 << ends] if kind.events else []
-    run = run_word(RunFlag.OUTPUTS, 1, 7)
-    for words in (
-        [],
-        events(0, inputs - 1),
-        events(inputs),
-        events(3, 3),
-        events(3, 4, 4),
-        events(4, 3),
-        events(0xFFFF),
-        events(1 << 15),
-        events(2, value=0),
-        [*events(2, value=0), *events(2)],
-        [*events(3, value=0), *events(2)],
-        events(5, value=255),
-        [*events(5), 1 << EVENT_FIELDS[3].low],
-    ):
-        yield [*words, *step, run]
-    for label in (CORNER_CLASSES - 1, CORNER_CLASSES, 255):
-        yield [*events(1), *step, run_word(0, label, label)]
-    # Time steps: none, too many at once or one by one, exactly as many as may be, and events behind the last end.
-    for number in (1, most, most + 1, 15):
-        yield [number << ends, run]
-        yield [*events(1), *[1 << ends] * number, run]
-        yield [*events(1), number << ends, *events(1), run]
-    yield [1 << EVENT_FIELDS[3].low | 1 << ends, run]
-    # Addresses begin again with each step; there is room for so many events, and for none more.
-    for more in (-1, 0, 1):
-        second = events(*range(BUS_LIMITS.events - inputs + more))
-        yield [*events(*range(inputs)), 1 << ends, *second, 1 << ends, run]
 
 
 class Bench:
@@ -103,7 +57,7 @@ class Bench:
 
     async def read(self, address: int) -> int | None:
         """Read a word and compare it with the golden one."""
-        found = await self.master.read(address)
+        found: int | None = await self.master.read(address)
         try:
             expected: int | None = self.golden.read(address)
         except BusError:
@@ -115,7 +69,7 @@ class Bench:
 
     async def write(self, address: int, value: int, size: int = 4) -> bool:
         """Write a word; whether it was done must be as the golden one says."""
-        done = await self.master.write(address, value, size)
+        done: bool = await self.master.write(address, value, size)
         try:
             self.golden.write(address, value, complete=size == 4)
             expected = True
@@ -123,7 +77,7 @@ class Bench:
             expected = False
         text = f"writing 0x{value:x} to 0x{address:03x}, {size} bytes: {done}, golden {expected}"
         assert done is expected, text
-        return expected
+        return done
 
     async def idle(self) -> None:
         """Wait until the chip is idle."""
@@ -142,57 +96,6 @@ class Bench:
         assert bool(level) == self.golden.interrupt
         assert self.core.runs == self.golden_core.runs
         assert self.core.writes == self.golden_core.writes
-
-    def events(self) -> list[int]:
-        """Words of a sample but the last: mostly such that it is run."""
-        rng, core = self.rng, self.golden_core
-        kind = Input.of_register(core.read_register(Reg.INPUT))
-        inputs = min(core.read_register(Reg.INPUTS), BUS_LIMITS.inputs)
-        most = min(kind.run_steps, BUS_LIMITS.steps) if kind.events else 0
-        words: list[int] = []
-        steps = 0
-        for _ in range(rng.randint(1, max(1, most))):
-            share = rng.choice((0, 0.02, 0.3))
-            for address in (address for address in range(inputs) if rng.random() < share):
-                words.append(address | rng.choice((0, 1, 255) if kind is Input.FRAME else (1, 255)) << 16)
-            if kind.events:
-                ends = rng.randint(1, max(1, most - steps)) if rng.random() < 0.3 else 1
-                steps += ends
-                words.append(ends << EVENT_FIELDS[2].low)
-        if rng.random() < 0.3:
-            self._spoil(words, inputs)
-        return words
-
-    def _spoil(self, words: list[int], inputs: int) -> None:
-        """Change words to what is not allowed, or hardly."""
-        rng = self.rng
-        place = rng.randint(0, len(words))
-        bad = (
-            inputs - 1 | 1 << 16,
-            inputs | 1 << 16,
-            0x1FFFF,
-            0x0F << 24,
-            1 << 24,
-            0,
-            1 << 28 | 1 << 16,
-            rng.getrandbits(32),
-        )
-        words.insert(place, rng.choice(bad))
-        if rng.random() < 0.3 and words:
-            words.append(words[rng.randrange(len(words))])
-        if rng.random() < 0.2:
-            # Each step may have all inputs, so that there are more events than fit.
-            for _ in range(2):
-                words += [address | 1 << 16 for address in range(inputs)] + [1 << 24]
-
-    def last(self) -> int:
-        """The last word of a sample."""
-        rng = self.rng
-        classes = self.golden_core.read_register(Reg.CLASSES)
-        label = (
-            rng.choice((0, max(0, classes - 1), classes, 255)) if rng.random() < 0.2 else rng.randrange(max(1, classes))
-        )
-        return run_word(rng.getrandbits(8), label, rng.getrandbits(8)) | rng.getrandbits(8) << 24
 
     async def corners(self) -> None:
         """Samples at the bounds of what is allowed, and just beyond, for each kind of input."""
@@ -223,7 +126,7 @@ class Bench:
 
         task = cocotb.start_soon(take()) if self.streams and taking else None
         for _ in range(count):
-            words = [*self.events(), self.last()]
+            words = [*draw_events(self.rng, self.golden_core), draw_last(self.rng, self.golden_core)]
             if self.streams:
                 await self.master.send(words)
                 expected.append(self.golden.run(words))
@@ -330,12 +233,12 @@ class Bench:
             if address < LINK_OUT:
                 await self.read(address)
         inputs = rng.choice((0, 1, 2, BUS_LIMITS.inputs, BUS_LIMITS.inputs + 1, rng.randint(1, 60)))
-        for register, value in (
+        for setting, value in (
             (Reg.INPUTS, inputs),
             (Reg.CLASSES, rng.randint(1, BUS_LIMITS.classes)),
             (Reg.INPUT, rng.randrange(4)),
         ):
-            assert await self.write(4 * register, value)
+            assert await self.write(4 * setting, value)
 
     @staticmethod
     def _starts(address: int) -> bool:

@@ -4,7 +4,7 @@ from amaranth.lib.wiring import Component
 from opzo.hw.bus.axi import AxiPort
 from opzo.hw.bus.wishbone import WishbonePort
 from opzo.sim.benches.bench import run_bench
-from opzo.sim.benches.bus.port import BUS_LIMITS
+from opzo.sim.benches.bus.samples import BUS_LIMITS
 
 PORTS: dict[str, type[Component]] = {"axi": AxiPort, "wishbone": WishbonePort}
 
@@ -21,7 +21,7 @@ def run(bus: str, stall: float, rounds: int, seed: int | None = None) -> None:
 
 @pytest.mark.parametrize(("bus", "stall"), [("axi", 0.3), ("wishbone", 0.2)])
 def test_bus_equals_golden(bus: str, stall: float) -> None:
-    run(bus, stall, 2)
+    run(bus, stall, 1)
 
 
 @pytest.mark.slow
