@@ -10,6 +10,7 @@ docs/waveforms.md has what it needs.
 import argparse
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -160,8 +161,8 @@ class Soc(SoCCore):
         )
 
 
-def build(out: Path, program: Sequence[int], *, run: bool) -> None:
-    """Generate the SoC with ``program`` in its ROM, and ``soc.h`` with its addresses; with ``run`` simulate it."""
+def build(out: Path, program: Sequence[int], *, compiled: bool) -> None:
+    """Generate the SoC with ``program`` in its ROM, and ``soc.h`` with its addresses; ``compiled`` for simulation."""
     config = SimConfig()
     config.add_clocker("sys_clk", freq_hz=CLOCK_HZ)
     config.add_module("serial2console", "serial")
@@ -172,9 +173,9 @@ def build(out: Path, program: Sequence[int], *, run: bool) -> None:
         output_dir=str(out / "soc"),
         csr_json=str(registers),
         compile_software=False,
-        compile_gateware=run,
+        compile_gateware=compiled,
     )
-    builder.build(sim_config=config, interactive=False, run=run)
+    builder.build(sim_config=config, interactive=False, run=False)
     facts = json.loads(registers.read_text())["csr_registers"]
     names = ("uart_rxtx", "uart_txfull", "sim_finish_finish")
     lines = [f"#define {name.upper()} 0x{facts[name]['addr']:x}u" for name in names]
@@ -202,8 +203,15 @@ def compile_program(out: Path) -> list[int]:
     return words
 
 
-def main() -> None:
-    """Build and run everything."""
+def simulate(out: Path) -> str:
+    """Run the simulation, which the program ends, and return what it prints."""
+    folder = out / "soc" / "gateware"
+    command = [str(folder / "obj_dir" / "Vsim")]
+    return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout
+
+
+def main() -> int:
+    """Build and run everything; 0 where the program found no difference."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--digits", type=int, default=20, help="training samples (default: 20)")
     parser.add_argument("--out", type=Path, default=Path("build/litex"), help="folder (default: build/litex)")
@@ -216,9 +224,12 @@ def main() -> None:
     (out / "opzo_bus.h").write_text(bus_header())
     (out / "experiment.h").write_text(experiment(config, limits, arguments.digits))
     # The program needs the addresses of the SoC, and the SoC the program.
-    build(out, [], run=False)
-    build(out, compile_program(out), run=True)
+    build(out, [], compiled=False)
+    build(out, compile_program(out), compiled=True)
+    printed = simulate(out)
+    print(printed)
+    return 0 if "PASSED" in printed else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,24 +2,23 @@
 
 from typing import Any
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.bus.access import AccessSignature
+from opzo.hw.bus.interrupts import KINDS, Interrupts
+from opzo.hw.bus.place import Place
 from opzo.hw.bus.samples import WORD
 from opzo.hw.timing import REGISTER_CYCLES
 from opzo.spec import bus
-from opzo.spec.bus import CONTROL_REGISTERS, Interrupt, Owner, StatusBit
+from opzo.spec.bus import Owner, StatusBit
 from opzo.spec.limits import Limits
 from opzo.spec.memories import Space
-from opzo.spec.protocol import IDENTITY, Identity
 
 IDLE_LATE = 3
 """Cycles after a change of the core in which ``idle`` may still be high, and one more."""
-STATUS, EVENTS = len(StatusBit), len(Interrupt)
-HALF_PAGE = 5
-"""Bits of the number of a register in the identity, or among the registers of the bus."""
+STATUS = len(StatusBit)
 COUNTS = ("LINK_IN_PUT", "LINK_IN_TAKEN", "LINK_OUT_PUT", "LINK_OUT_TAKEN")
 
 
@@ -98,7 +97,7 @@ class BusRegisters(wiring.Component):
 
     def __init__(self, limits: Limits, clock_khz: int, *, streams: bool) -> None:
         self.limits, self.clock_khz, self.streams = limits, clock_khz, streams
-        inputs = {"register_r_data": 32, "window_r_data": 32, "ring_r_data": 32, "happened": EVENTS}
+        inputs = {"register_r_data": 32, "window_r_data": 32, "ring_r_data": 32, "happened": KINDS}
         inputs |= dict.fromkeys(("in_taken", "out_put"), bus.COUNT_BITS)
         inputs |= dict.fromkeys(("idle", "begun", "working", "room", "ready", "row_exists", "row_busy", "link_busy"), 1)
         outputs = {"register_address": 8, "register_data": 32, "row": 32, "window_address": 6}
@@ -120,14 +119,11 @@ class BusRegisters(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         access, streams = self.access, self.streams
-        enable, pending = Signal(EVENTS), Signal(EVENTS)
         status = Signal(STATUS)
-        was_idle = Signal(init=1)
         # A change of the core shows late, so that it is idle where it was for some cycles.
         quiet = Signal(range(IDLE_LATE + 1))
         value = Signal(32, reset_less=True)
         wait = Signal(range(REGISTER_CYCLES))
-        clear = Signal(EVENTS)
         m.d.comb += [
             status[StatusBit.IDLE].eq(self.idle & (quiet == 0) & ~self.begun & ~self.link_owns),
             status[StatusBit.BEGUN].eq(self.begun),
@@ -144,38 +140,31 @@ class BusRegisters(wiring.Component):
             m.d.sync += quiet.eq(IDLE_LATE)
         with m.Elif(quiet != 0):
             m.d.sync += quiet.eq(quiet - 1)
-        news = Signal(EVENTS)
-        m.d.comb += news.eq(self.happened | (status[StatusBit.IDLE] & ~was_idle) << Interrupt.IDLE)
-        m.d.sync += [
-            was_idle.eq(status[StatusBit.IDLE]),
-            pending.eq(pending & ~clear | news),
-            self.interrupt.eq((pending & enable).any()),
+        m.submodules.interrupts = interrupts = Interrupts()
+        m.d.comb += [
+            interrupts.idle.eq(status[StatusBit.IDLE]),
+            interrupts.happened.eq(self.happened),
+            interrupts.new_enable.eq(access.w_data),
+            self.interrupt.eq(interrupts.interrupt),
         ]
 
-        # What the address means.
-        word = access.address
-        number = word[:HALF_PAGE]
-        page = word[6:]
-        in_core = word[8:] == bus.CORE >> 10
-        in_identity = (page == bus.IDENTITY_BASE >> 8) & ~word[HALF_PAGE]
-        in_control = (page == bus.CONTROL >> 8) & word[HALF_PAGE]
-        in_row = page == bus.ROW >> 8
-        to_ring, from_ring = word[8:] == bus.LINK_IN >> 10, word[8:] == bus.LINK_OUT >> 10
-        at = {name: in_control & (word == register.address >> 2) for name, register in CONTROL_REGISTERS.items()}
-        identity = Identity.of(self.limits, self.clock_khz)
-        constants = _padded([Const(getattr(identity, field.name), 32) for field in IDENTITY.fields])
+        place = Place.of(access.address)
+        at = place.at
         contents = {
             "MAP": Const(bus.MAP_VERSION | streams << 16, 32),
             "STATUS": status,
-            "INTERRUPT_PENDING": pending,
-            "INTERRUPT_ENABLE": enable,
+            "INTERRUPT_PENDING": interrupts.pending,
+            "INTERRUPT_ENABLE": interrupts.enable,
             "OWNER": self.link_owns,
             "MEMORY_SPACE": self.space,
             "RESULT": Mux(self.result.valid & (not streams), self.result.p.data, 0),
             **dict(zip(COUNTS, (self.in_put, self.in_taken, self.out_put, self.out_taken), strict=True)),
         }
-        readable = Signal(32)
-        m.d.comb += readable.eq(Array(_padded([contents.get(name, Const(0)) for name in CONTROL_REGISTERS]))[number])
+        readable, identity = Signal(32), Signal(32)
+        m.d.comb += [
+            readable.eq(place.chosen(contents)),
+            identity.eq(place.identified(self.limits, self.clock_khz)),
+        ]
 
         # What a write does at once: registers of the bus itself.
         in_used, out_left = Signal(bus.COUNT_BITS), Signal(bus.COUNT_BITS)
@@ -188,7 +177,7 @@ class BusRegisters(wiring.Component):
         fits = Signal()
         m.d.comb += fits.eq(
             Cat(
-                at["INTERRUPT_PENDING"] | at["INTERRUPT_ENABLE"] | at["MEMORY_SPACE"] | in_row | to_ring,
+                at["INTERRUPT_PENDING"] | at["INTERRUPT_ENABLE"] | at["MEMORY_SPACE"] | place.row | place.to_ring,
                 at["LINK_IN_PUT"] & (in_used <= bus.RING_BYTES),
                 at["LINK_OUT_TAKEN"] & (out_left <= out_used),
                 at["RESULT_TAKE"] & status[StatusBit.RESULT],
@@ -198,7 +187,7 @@ class BusRegisters(wiring.Component):
         m.d.comb += [access.done.eq(fail | succeed), access.error.eq(fail), access.r_data.eq(value)]
 
         from_link = at["OWNER"] & self.link_owns
-        exclusive = in_core | at["MEMORY_READ"] | at["MEMORY_WRITE"] | at["OWNER"]
+        exclusive = place.core | at["MEMORY_READ"] | at["MEMORY_WRITE"] | at["OWNER"]
         words = (at["SAMPLE"] | (at["RUN"] & self.room)) & (not streams)
         with m.FSM():
             with m.State("WAIT"):
@@ -209,21 +198,21 @@ class BusRegisters(wiring.Component):
                         m.next = "WRITE"
             with m.State("READ"):
                 m.d.sync += wait.eq(wait - 1)
-                with m.If(in_core):
+                with m.If(place.core):
                     with m.If(wait == 0):
                         m.d.sync += value.eq(self.register_r_data)
                         m.next = "ANSWER"
                 with m.Else():
                     m.next = "ANSWER"
-                    with m.If(in_identity):
-                        m.d.sync += value.eq(Array(constants)[number])
-                    with m.If(in_control):
+                    with m.If(place.identity):
+                        m.d.sync += value.eq(identity)
+                    with m.If(place.control):
                         m.d.sync += value.eq(readable)
-                    with m.If(in_row):
+                    with m.If(place.row):
                         m.d.sync += value.eq(self.window_r_data)
-                    with m.If(from_ring):
+                    with m.If(place.from_ring):
                         m.d.sync += value.eq(self.ring_r_data)
-                with m.If(in_core & self.link_owns):
+                with m.If(place.core & self.link_owns):
                     m.next = "FAIL"
             with m.State("WRITE"):
                 m.next = "FAIL"
@@ -244,13 +233,13 @@ class BusRegisters(wiring.Component):
                         m.next = "GRANT"
             with m.State("SET"):
                 m.d.comb += [
-                    clear.eq(Mux(at["INTERRUPT_PENDING"], access.w_data, 0)),
-                    self.window_w_en.eq(in_row),
-                    self.ring_w_en.eq(to_ring),
+                    interrupts.clear.eq(Mux(at["INTERRUPT_PENDING"], access.w_data, 0)),
+                    interrupts.enable_en.eq(at["INTERRUPT_ENABLE"]),
+                    self.window_w_en.eq(place.row),
+                    self.ring_w_en.eq(place.to_ring),
                     self.result.ready.eq(at["RESULT_TAKE"]),
                 ]
                 for name, register in (
-                    ("INTERRUPT_ENABLE", enable),
                     ("MEMORY_SPACE", self.space),
                     ("LINK_IN_PUT", self.in_put),
                     ("LINK_OUT_TAKEN", self.out_taken),
@@ -272,7 +261,7 @@ class BusRegisters(wiring.Component):
                     m.next = "FAIL"
                 with m.Elif(~self.begun & self.idle & (quiet == 0)):
                     m.next = "GIVE"
-                    with m.If(in_core):
+                    with m.If(place.core):
                         m.next = "CORE"
                     with m.Elif(~at["OWNER"]):
                         m.next = "ROW"
@@ -299,8 +288,3 @@ class BusRegisters(wiring.Component):
                 m.d.comb += succeed.eq(1)
                 m.next = "WAIT"
         return m
-
-
-def _padded(values: list[Value]) -> list[Value]:
-    """Values of the registers of half a page, 0 where there is none."""
-    return values + [Const(0)] * ((1 << HALF_PAGE) - len(values))
