@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from opzo.sim.golden.link import Core, GoldenLink
+from opzo.sim.golden.intake import Core
+from opzo.sim.golden.link import GoldenLink
 from opzo.spec.bus import (
     CONTROL,
     CONTROL_REGISTERS,
