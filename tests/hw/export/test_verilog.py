@@ -55,7 +55,7 @@ def test_names_are_plain_and_have_sources(texts: dict[str, str]) -> None:
 def test_texts_say_what_they_are(texts: dict[str, str]) -> None:
     sizes = (
         "4 lanes, 1024 rows, 256 inputs, 8 words, 16 classes, 8 steps, 16 weight_bits, 3 layers, 2 lanes_per_group, "
-        "0 gradients, 0 blocks, 1 block, 0 first_words, 0 places"
+        "0 gradients, 0 blocks, 1 block, 0 first_words, 0 places, 0 store"
     )
     assert texts["core"].splitlines()[0] == f"// opzo_core of opzo {opzo.__version__}: {sizes}"
     assert texts["top"].splitlines()[0] == f"// opzo_top of opzo {opzo.__version__}: {sizes}, clock 25000 kHz"
