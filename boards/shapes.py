@@ -8,7 +8,7 @@ from opzo.hw.input.position_ends import list_entries
 from opzo.hw.input.scanner import entry_bits, fired_layout, group_lanes, groups_of_word, queue_words
 from opzo.hw.input.traces import ENTRY
 from opzo.hw.interface import EVENT
-from opzo.hw.neurons.neuron_state import POTENTIAL, block_sums, code
+from opzo.hw.neurons.neuron_state import block_sums, code, potential
 from opzo.spec.formats import BLOCK_SUM, CREDIT, GRADIENT, MEMBRANE
 from opzo.spec.limits import Limits
 
@@ -27,7 +27,7 @@ def _of_groups(limits: Limits) -> Iterator[tuple[int, Shape]]:
     """State and gradients of the groups of lanes."""
     groups, size, steps = limits.groups, limits.lanes_per_group, limits.steps
     neurons = limits.words * size
-    yield groups, (neurons, POTENTIAL.size)
+    yield groups, (neurons, potential(limits).size)
     yield groups, (limits.stored_currents * size, MEMBRANE.width)
     yield groups, (neurons * steps, code(limits).size)
     yield 2 * groups, (limits.blocks * steps, size * block_sums(limits).size)

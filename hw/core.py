@@ -12,6 +12,7 @@ from opzo.hw.lib.check import check
 from opzo.hw.register_space import RegisterSpace
 from opzo.hw.results import Results
 from opzo.hw.run_control import RunControl
+from opzo.spec.fixed_network import FixedNetwork
 from opzo.spec.limits import Limits
 from opzo.spec.registers import Counter, counters_of
 
@@ -19,7 +20,8 @@ from opzo.spec.registers import Counter, counters_of
 class Core(wiring.Component):
     """Registers, event buffer, run control, engine, error path and results of a device with ``limits``.
 
-    Golden twin: ``opzo.sim.golden.core.GoldenCore``. ``docs/machine.md`` describes the order of events.
+    Golden twin: ``opzo.sim.golden.core.GoldenCore``. ``docs/machine.md`` describes the order of events. A device that
+    only infers is built with a ``fixed`` network for its limits; a run with ``train`` infers like any other.
 
     Members
     -------
@@ -28,17 +30,19 @@ class Core(wiring.Component):
 
     link: Out(CoreSignature())
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, fixed: FixedNetwork | None = None) -> None:
+        if (fixed is None) != limits.learning or (fixed is not None and fixed.limits != limits):
+            raise ValueError("a core that only infers is built with a network for its limits, others without")
+        self.limits, self.fixed = limits, fixed
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         limits, link = self.limits, self.link
-        m.submodules.registers = registers = RegisterSpace(limits)
+        m.submodules.registers = registers = RegisterSpace(limits, self.fixed)
         m.submodules.events = events = EventBuffer(limits)
         m.submodules.control = control = RunControl()
-        m.submodules.engine = engine = Engine(limits)
+        m.submodules.engine = engine = Engine(limits, self.fixed)
         m.submodules.error_path = error_path = ErrorPath(limits)
         m.submodules.results = results = Results()
         run = control.run
@@ -102,6 +106,9 @@ class Core(wiring.Component):
         increments = {Counter.DROPPED: events.dropped}
         for unit in (control, engine, error_path):
             increments |= {Counter[name.upper()]: unit.counted[name] for name, _ in unit.counted.shape()}
+        if not limits.learning:
+            m.d.comb += control.queued.sample.train.eq(0)
+            increments = {counter: amount for counter, amount in increments.items() if counter in counters_of(limits)}
         if set(increments) != set(counters_of(limits)):
             raise AssertionError("every counter is counted by one unit")
         m.d.sync += [registers.increment[counter].eq(amount) for counter, amount in increments.items()]

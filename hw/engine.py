@@ -27,8 +27,9 @@ from opzo.hw.schedule.passes import Kind, tag_layout
 from opzo.hw.schedule.row_order import check_local_rows
 from opzo.hw.schedule.sequencer import Sequencer
 from opzo.hw.timing import ACCUMULATED, GRADIENT, RESULT, ROW, local_stage, word_stage
+from opzo.spec.fixed_network import FixedNetwork
 from opzo.spec.limits import Limits
-from opzo.spec.registers import Counter, layer_counters
+from opzo.spec.registers import LEARNING_COUNTERS, Counter, layer_counters
 
 _COUNTED = (
     *(Counter.INTEGRATE, Counter.FIRE, Counter.FEEDBACK, Counter.LEARN, Counter.EVENTS),
@@ -44,6 +45,8 @@ class Engine(wiring.Component):
     Parameters
     ----------
     limits : Limits
+    fixed : FixedNetwork or None
+        Network of a device that only infers.
 
     Members
     -------
@@ -89,8 +92,8 @@ class Engine(wiring.Component):
     done: Signal
     counted: data.View
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, fixed: FixedNetwork | None = None) -> None:
+        self._limits, self._fixed = limits, fixed
         super().__init__(
             {
                 "run": In(RunSignature()),
@@ -108,7 +111,7 @@ class Engine(wiring.Component):
                 "rows_busy": Out(1),
                 "done": Out(1),
                 "magnitude": Out(MagnitudeSignature(limits)),
-                "counted": Out(counted(*_counted(limits), *layer_counters(limits.layers))),
+                "counted": Out(counted(*_counted(limits), *layer_counters(limits))),
             }
         )
 
@@ -117,9 +120,8 @@ class Engine(wiring.Component):
         limits, run = self._limits, self.run
         m.submodules.sequencer = sequencer = Sequencer(limits)
         m.submodules.issue = issue = Issue(limits)
-        m.submodules.lanes = lanes = Lanes(limits)
+        m.submodules.lanes = lanes = Lanes(limits, self._fixed)
         m.submodules.active_rows = active_rows = ActiveRows(limits)
-        m.submodules.scales = scales = FeedbackScales(limits)
         m.submodules.memory_port = port = MemoryPort(limits)
         # Tags accompany the commands and, after them, the words: tag s belongs to the command that was at stage 0 s
         # cycles before.
@@ -127,30 +129,25 @@ class Engine(wiring.Component):
         tags = [record(tag_layout(limits), f"tag_{s}") for s in range(stages)]
         m.d.sync += [after.eq(before) for after, before in zip(tags, [issue.tag, *tags], strict=False)]
 
-        for unit in (sequencer, issue, active_rows, scales):
+        for unit in (sequencer, issue, active_rows):
             wiring.connect(m, wiring.flipped(self.run), unit.run)
         wiring.connect(m, wiring.flipped(self.event_counts), sequencer.events)
         wiring.connect(m, active_rows.progress, sequencer.rows)
         wiring.connect(m, wiring.flipped(self.error_progress), sequencer.error)
         wiring.connect(m, issue.lists, active_rows.lists)
         wiring.connect(m, issue.errors, wiring.flipped(self.error_read))
-        wiring.connect(m, scales.feedback_shifts, wiring.flipped(self.feedback_shifts))
         wiring.connect(m, wiring.flipped(self.rows), port.rows)
 
         op, command, traces = sequencer.op, issue.command, active_rows.traces
         m.d.comb += [
             sequencer.layers.eq(self.layers),
-            self.done.eq(sequencer.done & scales.done),
             issue.op.eq(op),
             issue.below.eq(sequencer.below),
             issue.event_begin.eq(sequencer.event_begin),
-            issue.measure.eq(scales.measure),
             active_rows.layers.eq(self.layers),
             active_rows.clear.eq(self.clear_traces),
             active_rows.mark.eq(issue.mark),
             self.rows_busy.eq(active_rows.busy),
-            scales.tag.eq(tags[ROW]),
-            scales.row.eq(lanes.lane_0_row),
             lanes.take_credits.eq(issue.load),
             lanes.filter.eq(sequencer.filter),
             lanes.error.eq(self.error),
@@ -165,6 +162,18 @@ class Engine(wiring.Component):
             issue.events.address.eq(self.events.address),
             issue.events.value.eq(self.events.value),
         ]
+        if limits.learning:
+            m.submodules.scales = scales = FeedbackScales(limits)
+            wiring.connect(m, wiring.flipped(self.run), scales.run)
+            wiring.connect(m, scales.feedback_shifts, wiring.flipped(self.feedback_shifts))
+            m.d.comb += [
+                self.done.eq(sequencer.done & scales.done),
+                issue.measure.eq(scales.measure),
+                scales.tag.eq(tags[ROW]),
+                scales.row.eq(lanes.lane_0_row),
+            ]
+        else:
+            m.d.comb += self.done.eq(sequencer.done)
         # The memory port uses lanes and traces while no pass does. Registered, as late as the port's command: the port
         # waits long enough for a trace, and after it nothing runs for some cycles.
         port_asks = Signal()
@@ -183,7 +192,8 @@ class Engine(wiring.Component):
             lanes.shift_chain.input.value.eq(port.chain_in),
         ]
 
-        check_local_rows(m, command, issue.tag)
+        if limits.learning:
+            check_local_rows(m, command, issue.tag)
         check(m, "port", ~port.rows.busy | sequencer.done, "the memory port moves a row while a pass runs")
 
         word, fired = tags[word_stage(limits)], active_rows.fired
@@ -204,12 +214,14 @@ class Engine(wiring.Component):
         shared_saturated = Signal()
         if limits.gradients:
             event = (event & ~op.windows) | active_rows.event
+            self._connect_windows(m, sequencer, active_rows)
+        if limits.gradients and limits.learning:
             m.d.comb += [
                 accumulates.eq(command.accumulate),
                 applies.eq(command.apply),
                 shared_saturated.eq(lanes.shared_saturated),
             ]
-            self._connect_convolutions(m, sequencer, active_rows, lanes, command, tags)
+            self._connect_gradients(m, sequencer, lanes, command, tags)
         increments = {
             Counter.INTEGRATE: command.integrate,
             Counter.FIRE: command.kept & (command.after_word == AfterWord.FIRE),
@@ -221,27 +233,32 @@ class Engine(wiring.Component):
             Counter.WEIGHT_SATURATIONS: lanes.row_saturated & ~is_feedback,
             Counter.FEEDBACK_SATURATIONS: lanes.row_saturated & is_feedback,
         }
-        if limits.gradients:
+        if limits.gradients and limits.learning:
             increments |= {
                 Counter.ACCUMULATE: accumulates,
                 Counter.GRADIENT_SATURATIONS: lanes.gradient_saturated,
             }
-        m.d.comb += [self.counted[counter.name.lower()].eq(amount) for counter, amount in increments.items()]
+        m.d.comb += [self.counted[counter.name.lower()].eq(increments[counter]) for counter in _counted(limits)]
         m.d.comb += [self.counted[name].eq(active_rows.counted[name]) for name, _ in active_rows.counted.shape()]
         return m
 
-    def _connect_convolutions(
-        self,
-        m: Module,
-        sequencer: Sequencer,
-        active_rows: ActiveRows,
-        lanes: Lanes,
-        command: data.View,
-        tags: list[data.View],
-    ) -> None:
-        """Ends of positions, events, losses, and the shift of gradients."""
-        m.submodules.gradient_scale = scale = GradientScale(self._limits)
+    def _connect_windows(self, m: Module, sequencer: Sequencer, active_rows: ActiveRows) -> None:
+        """Ends of positions, and events."""
         wiring.connect(m, sequencer.ends, active_rows.ends)
+        m.d.comb += [
+            active_rows.all_fired.eq(sequencer.all_fired),
+            active_rows.step_events.eq(sequencer.step_events),
+            active_rows.events.address.eq(self.events.address),
+            active_rows.events.value.eq(self.events.value),
+        ]
+        with m.If(~active_rows.progress.events_done):
+            m.d.comb += self.events.index.eq(active_rows.events.index)
+
+    def _connect_gradients(
+        self, m: Module, sequencer: Sequencer, lanes: Lanes, command: data.View, tags: list[data.View]
+    ) -> None:
+        """Losses, and the shift of gradients."""
+        m.submodules.gradient_scale = scale = GradientScale(self._limits)
         losses = record(LOSSES, "losses", reset_less=True)
         with m.If(command.feedback & command.zero_order):
             m.d.sync += losses[command.step].eq(command.operand)
@@ -255,10 +272,6 @@ class Engine(wiring.Component):
         m.d.comb += [
             sequencer.losses.eq(losses),
             sequencer.scale_ready.eq(scale.ready),
-            active_rows.all_fired.eq(sequencer.all_fired),
-            active_rows.step_events.eq(sequencer.step_events),
-            active_rows.events.address.eq(self.events.address),
-            active_rows.events.value.eq(self.events.value),
             scale.start.eq(sequencer.scale_start),
             lanes.gradient_shift.eq(scale.shift),
             scale.gradient.valid.eq(tag.apply),
@@ -267,8 +280,6 @@ class Engine(wiring.Component):
             self.magnitude.layer.eq(layer),
             self.magnitude.value.eq(scale.magnitude_after),
         ]
-        with m.If(~active_rows.progress.events_done):
-            m.d.comb += self.events.index.eq(active_rows.events.index)
         held = record(data.StructLayout({name: LAYER[name].shape for name in ("words", "rows", "magnitude")}), "scaled")
         with m.If(sequencer.scale_start):
             m.d.sync += [held[name].eq(sequencer.settings[name]) for name, _ in held.shape()]
@@ -281,4 +292,5 @@ class Engine(wiring.Component):
 
 def _counted(limits: Limits) -> tuple[Counter, ...]:
     """Counters of the engine, without those by layer."""
-    return (*_COUNTED, *(_COUNTED_BY_CONVOLUTIONS if limits.gradients else ()))
+    counters = (*_COUNTED, *(_COUNTED_BY_CONVOLUTIONS if limits.gradients else ()))
+    return tuple(counter for counter in counters if limits.learning or counter not in LEARNING_COUNTERS)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG, FIELDS, LAYER, fields_layout, layers_layout
+from opzo.spec.fixed_network import FixedNetwork
 from opzo.spec.geometry import CELL_BITS
 from opzo.spec.limits import Limits
 from opzo.spec.registers import LayerReg
@@ -23,6 +24,8 @@ class LayerSizes(wiring.Component):
     Parameters
     ----------
     limits : Limits
+    fixed : FixedNetwork or None
+        Network of a device that only infers: its sizes are constants.
 
     Members
     -------
@@ -42,8 +45,8 @@ class LayerSizes(wiring.Component):
     layers: data.View
     busy: Signal
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, fixed: FixedNetwork | None = None) -> None:
+        self._limits, self._fixed = limits, fixed
         super().__init__(
             {
                 "config": In(CONFIG),
@@ -57,6 +60,9 @@ class LayerSizes(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layers, config = self._limits.layers, self.config
+        if self._limits.gradients and self._fixed is not None:
+            self._fix(m, self._fixed)
+            return m
         for number, (layer, fields) in enumerate(zip(self.layers, self.fields, strict=True)):
             m.d.comb += [layer[name].eq(fields[name]) for name, _ in FIELDS]
             if not self._limits.gradients:
@@ -89,6 +95,28 @@ class LayerSizes(wiring.Component):
         if self._limits.gradients:
             self._multiply(m)
         return m
+
+    def _fix(self, m: Module, fixed: FixedNetwork) -> None:
+        """Sizes of the layers of ``fixed``; the registers of layers that it lacks are 0, and so are their sizes."""
+        base = place_base = 0
+        for layer, fields in zip(self.layers, self.fields, strict=True):
+            m.d.comb += [layer[name].eq(fields[name]) for name, _ in FIELDS]
+        *hidden, readout = fixed.layers
+        for number, layer in (*enumerate(hidden), (self._limits.layers, readout)):
+            sizes = {
+                "positions": layer.positions,
+                "all_words": layer.all_words,
+                "block_row": -(-layer.shape.map.width // layer.block) * layer.words,
+                "block_words": layer.block_words,
+                "block_base": base,
+                "place_base": place_base,
+                "channels": layer.neurons,
+                "seen": layer.shape.seen.channels,
+                "cells": layer.cells,
+            }
+            m.d.comb += [self.layers[number][name].eq(size) for name, size in sizes.items()]
+            base += layer.block_words
+            place_base += layer.places
 
     def _multiply(self, m: Module) -> None:
         """Four products a layer, the second and the fourth of the one before them."""

@@ -40,7 +40,8 @@ class RowPortSignature(Signature):
 class MemoryPort(wiring.Component):
     """Move one row between the host and the lanes through the shift chain, or from the traces to the host.
 
-    A row of gradients is the low or high halves of a row-word.
+    A row of gradients is the low or high halves of a row-word. In a device that only infers there are weights and
+    potentials to read; a command to write is dropped, and no words are taken.
 
     Members
     -------
@@ -89,7 +90,6 @@ class MemoryPort(wiring.Component):
         wait = Signal(range(settled + 1))
         last = lane == self._limits.lanes - 1
         odd = request.address[0]
-        weights = request.space == Space.WEIGHTS
 
         command = Signal.like(self.lane_command)
         m.d.comb += [
@@ -101,15 +101,18 @@ class MemoryPort(wiring.Component):
             command.operand.eq(SPIKE_INPUT),
         ]
         gradients: Value = Const(0)
-        if self._limits.gradients:
+        learning = self._limits.learning
+        moves_gradients = self._limits.gradients > 0 and learning
+        if moves_gradients:
             gradients = request.space == Space.GRADIENTS
             m.d.comb += command.gradient_address.eq(request.address >> 1)
         m.d.sync += self.lane_command.eq(command)
         with m.Switch(request.space):
-            with m.Case(Space.HISTORY):
-                m.d.comb += rows.read.p.eq(self.neuron_trace)
-            with m.Case(Space.INPUT_HISTORY):
-                m.d.comb += rows.read.p.eq(self.input_trace)
+            if learning:
+                with m.Case(Space.HISTORY):
+                    m.d.comb += rows.read.p.eq(self.neuron_trace)
+                with m.Case(Space.INPUT_HISTORY):
+                    m.d.comb += rows.read.p.eq(self.input_trace)
             with m.Case(Space.MEMBRANE):
                 m.d.comb += rows.read.p.eq(Mux(odd, self.chain >> WORD, self.chain))
             with m.Default():
@@ -120,19 +123,21 @@ class MemoryPort(wiring.Component):
                 m.d.comb += rows.command.ready.eq(rows.enable)
                 m.d.sync += [request.eq(rows.command.p), lane.eq(0)]
                 with m.If(rows.command.valid & rows.enable):
-                    with m.If(rows.command.p.write):
-                        m.next = "GATHER"
-                    with m.Else():
+                    with m.If(~rows.command.p.write):
                         m.next = "LOAD"
+                    if learning:
+                        with m.Else():
+                            m.next = "GATHER"
             with m.State("LOAD"):
                 with m.Switch(request.space):
                     with m.Case(Space.WEIGHTS):
                         m.d.comb += [command.integrate.eq(1), command.load_row.eq(1)]
-                    with m.Case(Space.LFSR):
-                        m.d.comb += [command.load_low.eq(~odd), command.load_high.eq(odd)]
+                    if learning:
+                        with m.Case(Space.LFSR):
+                            m.d.comb += [command.load_low.eq(~odd), command.load_high.eq(odd)]
                     with m.Case(Space.MEMBRANE):
                         m.d.comb += command.load_membrane.eq(1)
-                if self._limits.gradients:
+                if moves_gradients:
                     m.d.comb += [
                         command.load_gradient_low.eq(gradients & ~odd),
                         command.load_gradient_high.eq(gradients & odd),
@@ -151,35 +156,43 @@ class MemoryPort(wiring.Component):
                     m.next = "WAIT"
                     with m.If(last):
                         m.next = "IDLE"
-            with m.State("GATHER"):
-                m.d.comb += [rows.write.ready.eq(1), self.shift.eq(rows.write.valid)]
-                with m.If(rows.write.valid):
-                    m.d.sync += [self.chain_in.eq(rows.write.p), lane.eq(lane + 1), wait.eq(1)]
-                    with m.If(last):
-                        m.next = "SETTLE"
-            with m.State("SETTLE"):
-                m.d.sync += wait.eq(wait - 1)
-                with m.If(wait == 0):
-                    m.next = "STORE"
-            with m.State("STORE"):
-                states = ~weights & ~gradients
-                m.d.comb += [
-                    command.store_row.eq(weights),
-                    command.store_low.eq(states & ~odd),
-                    command.store_high.eq(states & odd),
-                ]
-                if self._limits.gradients:
-                    m.d.comb += [
-                        command.store_gradient_low.eq(gradients & ~odd),
-                        command.store_gradient_high.eq(gradients & odd),
-                    ]
-                m.d.sync += wait.eq(PORT_STORE)
-                m.next = "FINISH"
-            with m.State("FINISH"):
-                m.d.sync += wait.eq(wait - 1)
-                with m.If(wait == 0):
-                    m.next = "IDLE"
+            if learning:
+                self._store(m, request, command, lane, wait)
         m.d.comb += rows.busy.eq(~fsm.ongoing("IDLE"))
         for name in ("command", "write", "read"):
             check_stream(m, name, getattr(rows, name))
         return m
+
+    def _store(self, m: Module, request: data.View, command: Any, lane: Signal, wait: Signal) -> None:
+        """States that take a row from the host and store it."""
+        rows, odd = self.rows, request.address[0]
+        weights, gradients = (request.space == space for space in (Space.WEIGHTS, Space.GRADIENTS))
+        last = lane == self._limits.lanes - 1
+        with m.State("GATHER"):
+            m.d.comb += [rows.write.ready.eq(1), self.shift.eq(rows.write.valid)]
+            with m.If(rows.write.valid):
+                m.d.sync += [self.chain_in.eq(rows.write.p), lane.eq(lane + 1), wait.eq(1)]
+                with m.If(last):
+                    m.next = "SETTLE"
+        with m.State("SETTLE"):
+            m.d.sync += wait.eq(wait - 1)
+            with m.If(wait == 0):
+                m.next = "STORE"
+        with m.State("STORE"):
+            states = ~weights & ~gradients
+            m.d.comb += [
+                command.store_row.eq(weights),
+                command.store_low.eq(states & ~odd),
+                command.store_high.eq(states & odd),
+            ]
+            if self._limits.gradients:
+                m.d.comb += [
+                    command.store_gradient_low.eq(gradients & ~odd),
+                    command.store_gradient_high.eq(gradients & odd),
+                ]
+            m.d.sync += wait.eq(PORT_STORE)
+            m.next = "FINISH"
+        with m.State("FINISH"):
+            m.d.sync += wait.eq(wait - 1)
+            with m.If(wait == 0):
+                m.next = "IDLE"

@@ -10,6 +10,7 @@ from opzo.hw.counters import INCREMENTS, Counters
 from opzo.hw.layer_sizes import LayerSizes
 from opzo.hw.registers import CONFIG, FeedbackShiftSignature, MagnitudeSignature, RegisterFile, layers_layout
 from opzo.hw.timing import REGISTER_CYCLES
+from opzo.spec.fixed_network import FixedNetwork
 from opzo.spec.limits import Limits
 from opzo.spec.registers import COUNTER
 
@@ -20,6 +21,8 @@ class RegisterSpace(wiring.Component):
     Parameters
     ----------
     limits : Limits
+    fixed : FixedNetwork or None
+        Network of a device that only infers: its registers and the sizes of its layers are constants.
 
     Members
     -------
@@ -59,8 +62,8 @@ class RegisterSpace(wiring.Component):
     magnitude: Any
     increment: data.View
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, fixed: FixedNetwork | None = None) -> None:
+        self._limits, self._fixed = limits, fixed
         super().__init__(
             {
                 "address": In(8),
@@ -81,8 +84,8 @@ class RegisterSpace(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.file = file = RegisterFile(self._limits)
-        m.submodules.sizes = sizes = LayerSizes(self._limits)
+        m.submodules.file = file = RegisterFile(self._limits, self._fixed)
+        m.submodules.sizes = sizes = LayerSizes(self._limits, self._fixed)
         m.submodules.counters = counters = Counters()
         addresses = [Signal(8, name=f"address_{n}", reset_less=True) for n in range(REGISTER_CYCLES)]
         m.d.sync += [after.eq(before) for after, before in zip(addresses, [self.address, *addresses], strict=False)]

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.lib.check import check
 from opzo.hw.lib.record import record
+from opzo.spec.fixed_network import FixedNetwork
 from opzo.spec.limits import MAX_INPUTS, MAX_WORDS, Limits
 from opzo.spec.registers import LayerReg, Reg, layer_register, layer_slots, stored_bits
 
@@ -84,6 +85,8 @@ class RegisterFile(wiring.Component):
     Parameters
     ----------
     limits : Limits
+    fixed : FixedNetwork or None
+        Network of a device that only infers: its registers are constants, and writing only strobes.
 
     Members
     -------
@@ -118,8 +121,8 @@ class RegisterFile(wiring.Component):
     feedback_shifts: Any
     magnitude: Any
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, fixed: FixedNetwork | None = None) -> None:
+        self._limits, self._fixed = limits, fixed
         super().__init__(
             {
                 "address": In(8),
@@ -142,21 +145,8 @@ class RegisterFile(wiring.Component):
         config = record(CONFIG, "config")
         layers = record(fields_layout(self._limits), "layers")
         m.d.comb += [self.config.eq(config), self.layers.eq(layers)]
-
-        # The host writes only while no run is in progress, so the two sources of a register never meet.
-        with m.If(self.sample_done):
-            m.d.sync += config.samples.eq(config.samples + 1)
-        new = self.feedback_shifts
-        for slot in range(self._limits.layers):
-            with m.If(new.valid & new.mask[slot]):
-                m.d.sync += layers[slot].feedback_shift.eq(new.values[slot])
-        if self._limits.gradients:
-            # A network with convolutions begins with one.
-            with m.If(self.sample_done & (layers[0].kernel != 0)):
-                m.d.sync += config.pending.eq(Mux(batch_full(config), 0, config.pending + 1))
-            for slot in range(self._limits.layers):
-                with m.If(self.magnitude.valid & (self.magnitude.layer == slot)):
-                    m.d.sync += layers[slot].magnitude.eq(self.magnitude.value)
+        if self._fixed is None:
+            self._follow_learning(m, config, layers)
 
         stored = stored_bits(self._limits)
         values = {
@@ -186,8 +176,11 @@ class RegisterFile(wiring.Component):
             for address in (*values, Reg.CLEAR_COUNTERS)
         }
         for address, value in values.items():
-            with m.If(is_written[address]):
-                m.d.sync += value.eq(write_data)
+            if self._fixed is None:
+                with m.If(is_written[address]):
+                    m.d.sync += value.eq(write_data)
+            else:
+                m.d.comb += value.eq(self._fixed.registers[address])
         check(m, "samples", ~(self.sample_done & is_written[Reg.SAMPLES]), "the host writes SAMPLES as a run ends")
         m.d.sync += [
             self.written.eq(writes.any()),
@@ -203,3 +196,22 @@ class RegisterFile(wiring.Component):
             with m.If(chosen == group):
                 m.d.sync += self.read_data.eq(value)
         return m
+
+    def _follow_learning(self, m: Module, config: data.View, layers: data.View) -> None:
+        """Registers that runs with learning change.
+
+        The host writes only while no run is in progress, so the two sources of a register never meet.
+        """
+        with m.If(self.sample_done):
+            m.d.sync += config.samples.eq(config.samples + 1)
+        new = self.feedback_shifts
+        for slot in range(self._limits.layers):
+            with m.If(new.valid & new.mask[slot]):
+                m.d.sync += layers[slot].feedback_shift.eq(new.values[slot])
+        if self._limits.gradients:
+            # A network with convolutions begins with one.
+            with m.If(self.sample_done & (layers[0].kernel != 0)):
+                m.d.sync += config.pending.eq(Mux(batch_full(config), 0, config.pending + 1))
+            for slot in range(self._limits.layers):
+                with m.If(self.magnitude.valid & (self.magnitude.layer == slot)):
+                    m.d.sync += layers[slot].magnitude.eq(self.magnitude.value)

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from opzo.hw.core import Core
 from opzo.hw.link.link import Link, memory_port
+from opzo.spec.fixed_network import FixedNetwork
 from opzo.spec.limits import Limits
 
 
@@ -20,6 +21,8 @@ class Top(wiring.Component):
         Sizes of the device.
     clock_khz : int
         Clock in kHz that the device reports; 0 if unknown.
+    fixed : FixedNetwork or None
+        Network of a device that only infers.
 
     Members
     -------
@@ -44,8 +47,8 @@ class Top(wiring.Component):
     training: Any
     memory: Any
 
-    def __init__(self, limits: Limits, clock_khz: int = 0) -> None:
-        self.limits, self.clock_khz = limits, clock_khz
+    def __init__(self, limits: Limits, clock_khz: int = 0, fixed: FixedNetwork | None = None) -> None:
+        self.limits, self.clock_khz, self.fixed = limits, clock_khz, fixed
         super().__init__(
             {
                 "rx": In(stream.Signature(8)),
@@ -57,7 +60,7 @@ class Top(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.core = core = Core(self.limits)
+        m.submodules.core = core = Core(self.limits, self.fixed)
         m.submodules.link = link = Link(self.limits, self.clock_khz)
         wiring.connect(m, link.core, core.link)
         wiring.connect(m, wiring.flipped(self.rx), link.rx)

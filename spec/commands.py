@@ -88,6 +88,7 @@ class Status(Described):
         "last end of a time step.",
     )
     BAD_LABEL = 5, "RUN: a label at or above the network's classes."
+    NO_LEARNING = 9, "RUN: with TRAIN, to a device that only infers."
 
 
 class RunFlag(IntFlag):

@@ -73,6 +73,10 @@ class Limits:
         a pool follows; 0: as many as ``words``.
     store : int
         Bytes of the sample store, an even number; 0: a device without one.
+    learning : bool
+        Whether the device can learn. One that only infers holds a `FixedNetwork`: it has no feedback entries,
+        gradients, random states, histories, traces or sample store, and its weights and registers cannot be written.
+        Any ``gradients`` but 0 then means that it has convolutions.
     """
 
     lanes: int
@@ -90,6 +94,7 @@ class Limits:
     first_words: int = 0
     places: int = 0
     store: int = 0
+    learning: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lanes", choice("lanes", self.lanes, LANES, "a power of two from 4 to 128"))
@@ -113,6 +118,8 @@ class Limits:
         object.__setattr__(self, "store", whole_number("store", self.store, 0, MAX_STORE, error=NetworkError))
         if self.store % 2:
             raise NetworkError(f"store must be an even number of bytes, not {self.store}")
+        if self.store and not self.learning:
+            raise NetworkError("a device that only infers has no sample store")
         gradients = whole_number("gradients", self.gradients, 0, MAX_ROWS, error=NetworkError)
         object.__setattr__(self, "gradients", gradients)
         self._check_blocks()

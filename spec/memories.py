@@ -31,6 +31,8 @@ class Memory:
         Whether WRITE_MEMORY may write it; it can always be read.
     cleared : bool
         Whether writing register HIDDEN_LAYERS sets it to 0.
+    infers : bool
+        Whether a device that only infers has it, to be read.
     """
 
     rows: Callable[[Limits], int]
@@ -38,6 +40,7 @@ class Memory:
     entry: str
     writable: bool = False
     cleared: bool = False
+    infers: bool = False
 
     @property
     def access(self) -> str:
@@ -59,6 +62,7 @@ class Space(IntEnum):
             "Row-word of weights or feedback entries, two's complement: 12 fraction bits in weights and local "
             "readouts, 1 in feedback matrices. A 12-bit memory keeps bits 2 to 13 and reads bits 0 and 1 as 0.",
             writable=True,
+            infers=True,
         ),
     )
     LFSR = (
@@ -77,6 +81,7 @@ class Space(IntEnum):
             "2 x words",
             "Membrane potentials of word w after the last time step. Row 2 w: low 16 bits. Row 2 w + 1: high 4 bits, "
             "sign-extended.",
+            infers=True,
         ),
     )
     HISTORY = (
@@ -121,14 +126,18 @@ class Space(IntEnum):
         """Whether WRITE_MEMORY may write it."""
         return self.memory.writable
 
+    def writable_in(self, limits: Limits) -> bool:
+        """Whether WRITE_MEMORY may write it in a device with ``limits``."""
+        return self.writable and limits.learning
+
     @property
     def cleared(self) -> bool:
         """Whether writing register HIDDEN_LAYERS sets it to 0."""
         return self.memory.cleared
 
     def rows(self, limits: Limits) -> int:
-        """Rows in a device with ``limits``."""
-        return self.memory.rows(limits)
+        """Rows in a device with ``limits``; 0 of a memory that it lacks."""
+        return self.memory.rows(limits) if limits.learning or self.memory.infers else 0
 
 
 def rows_of(space: int, limits: Limits) -> int:

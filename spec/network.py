@@ -245,7 +245,7 @@ class Network:
 
     def check(self, limits: Limits) -> None:
         """Raise NetworkError, which names the limit, if a device with ``limits`` is too small for the network."""
-        layers = self._place(limits.lanes)
+        layers = self._place(limits.lanes, learning=limits.learning)
         if self.convolutions and not limits.gradients:
             raise NetworkError(f"{self} has convolutions; the device was built without")
         for what, value, limit in (
@@ -262,14 +262,18 @@ class Network:
             (f"words of {limits.lanes} hidden neurons", all_hidden_words(layers), limits.words),
             (f"words of {limits.lanes} neurons in the first layer", layers[0].all_words, limits.stored_currents),
             (f"row-words of {limits.lanes} weights", all_rows(layers), limits.rows),
-            (f"row-words of {limits.lanes} gradients", all_gradients(layers), limits.gradients),
-            # Without convolution a device has no block words of their own.
+            # Without convolution a device has no block words of their own, and without learning no blocks.
             *(
                 (
+                    (f"row-words of {limits.lanes} gradients", all_gradients(layers), limits.gradients),
                     (f"words of {limits.lanes} neurons of feedback blocks", all_block_words(layers), limits.blocks),
                     ("rows and columns of positions in a feedback block", largest_block(layers), limits.block),
-                    ("positions or cells of hidden layers", all_places(layers), limits.stored_places),
                 )
+                if limits.gradients and limits.learning
+                else ()
+            ),
+            *(
+                (("positions or cells of hidden layers", all_places(layers), limits.stored_places),)
                 if limits.gradients
                 else ()
             ),
@@ -284,7 +288,7 @@ class Network:
         Raises NetworkError if it does not fit.
         """
         self.check(limits)
-        return self._place(limits.lanes)
+        return self._place(limits.lanes, learning=limits.learning)
 
     def limits(self, lanes: int, weight_bits: int = WEIGHT.width) -> Limits:
         """Smallest usual device with ``lanes`` lanes that holds the network, sizes rounded up so that builds recur.
@@ -308,7 +312,7 @@ class Network:
         self.check(limits)
         return limits
 
-    def _place(self, lanes: int) -> tuple[Layer, ...]:
+    def _place(self, lanes: int, *, learning: bool = True) -> tuple[Layer, ...]:
         placed: list[Layer] = []
         address = word = gradient = 0
         for index, shape in enumerate(self.layers):
@@ -332,11 +336,11 @@ class Network:
                 leak=Leak.HALF if last else self.leak[index],
                 reset=Reset.SUBTRACT if last else self.reset[index],
             )
-            feedback = 0 if last else self.classes * layer.block_words * len(layer.entry_sets)
+            feedback = 0 if last or not learning else self.classes * layer.block_words * len(layer.entry_sets)
             placed.append(replace(layer, weight_base=address + feedback))
             address += feedback + layer.rows * words
             word += layer.all_words
-            gradient += layer.rows * words if layer.convolution else 0
+            gradient += layer.rows * words if layer.convolution and learning else 0
         return tuple(placed)
 
 

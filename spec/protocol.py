@@ -40,6 +40,12 @@ Runs
     least 2. Samples with more events travel in shorter chunks. Membrane potentials, presynaptic traces, and readouts
     and losses summed for the decision are carried from chunk to chunk until a RUN has the flag FRESH. A frame always
     has it, and so has the first run after register HIDDEN_LAYERS was written.
+
+Inference only
+    A device whose Identity.learning is 0 was built with a trained network, which is there after a reset: its registers
+    and weights can be read, not written. Of the memories it has WEIGHTS and MEMBRANE. WRITE_MEMORY is answered
+    BAD_ADDRESS, and a RUN with TRAIN is answered NO_LEARNING. WRITE_REGISTERS is answered OK and changes no register,
+    but HIDDEN_LAYERS still makes the next run a fresh one, and CLEAR_COUNTERS clears the counters.
 """
 
 import struct
@@ -80,6 +86,7 @@ IDENTITY = Payload(
         Field("first_words", "u16", "words of the first hidden layer; 0: as many as `words`"),
         Field("places", "u16", "positions of all hidden layers, or cells where a pool follows; 0: as many as `words`"),
         Field("store", "u32", "bytes of the sample store; 0: a device without one"),
+        Field("learning", "u16", "1: the device can learn; 0: it only infers, with the network that it was built for"),
         Field("max_payload", "u16", "longest payload towards the device"),
         Field("credits", "u16", "RUN and RUN_STORED frames that may be unanswered"),
         Field(
@@ -113,6 +120,7 @@ class Identity:
     first_words: int
     places: int
     store: int
+    learning: int
     max_payload: int
     credits: int
     clock_khz: int
@@ -137,6 +145,7 @@ class Identity:
             first_words=limits.first_words,
             places=limits.places,
             store=limits.store,
+            learning=int(limits.learning),
             max_payload=MAX_PAYLOAD,
             credits=CREDITS,
             clock_khz=clock_khz,
@@ -170,6 +179,7 @@ class Identity:
             first_words=self.first_words,
             places=self.places,
             store=self.store,
+            learning=self.learning > 0,
         )
 
     def pack(self) -> bytes:

@@ -207,15 +207,26 @@ TIMING_COUNTERS = (Counter.TRAIN_CYCLES, Counter.TEST_CYCLES)
 """Counters of clock cycles."""
 
 
-def layer_counters(layers: int) -> tuple[Counter, ...]:
-    """SPIKES_n and ACTIVE_n of the first ``layers`` hidden layers."""
-    return tuple(Counter(first + layer) for first in (Counter.SPIKES_1, Counter.ACTIVE_1) for layer in range(layers))
+LEARNING_COUNTERS = (
+    *(Counter.TRAIN_RUNS, Counter.TRAIN_CYCLES, Counter.FEEDBACK, Counter.LEARN, Counter.CREDIT_SATURATIONS),
+    *(Counter.WEIGHT_SATURATIONS, Counter.FEEDBACK_SATURATIONS, Counter.ACCUMULATE, Counter.GRADIENT_SATURATIONS),
+)
+"""Counters of what only learning does, but for ACTIVE_n."""
+
+
+def layer_counters(limits: Limits) -> tuple[Counter, ...]:
+    """SPIKES_n and, in a device that learns, ACTIVE_n of its hidden layers."""
+    firsts = (Counter.SPIKES_1, *((Counter.ACTIVE_1,) if limits.learning else ()))
+    return tuple(Counter(first + layer) for first in firsts for layer in range(limits.layers))
 
 
 def counters_of(limits: Limits) -> tuple[Counter, ...]:
-    """Counters of a device with ``limits``; those of hidden layers beyond its limit, and of convolutions, read 0."""
-    missing = set(layer_counters(MAX_HIDDEN)) - set(layer_counters(limits.layers))
+    """Counters of a device with ``limits``; those of hidden layers beyond its limit, of convolutions, and of learning
+    read 0 where it has none."""
+    layers = {Counter(first + n) for first in (Counter.SPIKES_1, Counter.ACTIVE_1) for n in range(MAX_HIDDEN)}
+    missing = layers - set(layer_counters(limits))
     missing |= set() if limits.gradients else {Counter.ACCUMULATE, Counter.GRADIENT_SATURATIONS}
+    missing |= set() if limits.learning else set(LEARNING_COUNTERS)
     return tuple(counter for counter in Counter if counter not in missing)
 
 

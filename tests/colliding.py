@@ -57,7 +57,8 @@ def type_of(shape, bits):
 
 
 class Colliding(Primitives):
-    def row_memory(self, rows, width):
+    def row_memory(self, rows, width, contents=None):
+        assert contents is None
         return CollidingRows(rows, width)
 
 

@@ -187,7 +187,12 @@ EDITS = (
         "require(first + rows <= rows_of(space, self.core.limits), Status.BAD_ADDRESS)\n        return",
         "first %= max(1, rows_of(space, self.core.limits))\n        return",
     ),
-    ("memories that are read-only are written", "link", "require(Space(space).writable,", "require(space < 5,"),
+    (
+        "memories that are read-only are written",
+        "link",
+        "require(Space(space).writable_in(self.core.limits),",
+        "require(space < 5,",
+    ),
     (
         "frames with a wrong crc are taken",
         "link",

@@ -181,6 +181,7 @@ def protocol_map() -> dict[str, Any]:
                 "number": space.value,
                 "rows": space.memory.size,
                 "writable": space.writable,
+                "inference": space.memory.infers,
                 "entries": space.memory.entry,
             }
             for space in Space

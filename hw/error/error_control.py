@@ -1,6 +1,6 @@
 """Control of the error unit: sum the powers of a step's readouts, divide, scale the errors."""
 
-from amaranth import Module, Signal
+from amaranth import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,8 @@ class ErrorControl(wiring.Component):
         From ``divide`` to the start of the walk that uses the quotient.
     loss_cycles : int
         From ``divide`` to the loss, fewer than ``divide_cycles``.
+    learning : bool
+        Whether ``learn`` may ever be set.
 
     Members
     -------
@@ -49,16 +51,17 @@ class ErrorControl(wiring.Component):
     loss_ready: Out(1)
     done: Out(1)
 
-    def __init__(self, divide_cycles: int, loss_cycles: int) -> None:
+    def __init__(self, divide_cycles: int, loss_cycles: int, *, learning: bool = True) -> None:
         if not loss_cycles < divide_cycles:
             raise ValueError(f"loss_cycles must be less than the {divide_cycles} of the division, not {loss_cycles}")
-        self._divide_cycles, self._loss_cycles = divide_cycles, loss_cycles
+        self._divide_cycles, self._loss_cycles, self._learning = divide_cycles, loss_cycles, learning
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         division = Signal(range(self._divide_cycles + 2))
         divided = Signal()
+        learn = self.learn if self._learning else Const(0)
         m.d.comb += divided.eq(division == self._divide_cycles)
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -72,20 +75,22 @@ class ErrorControl(wiring.Component):
                     m.next = "DIVIDE"
             with m.State("DIVIDE"):
                 m.d.sync += division.eq(division + 1)
-                with m.If(divided):
-                    m.d.comb += [self.walk.eq(1), self.loss_ready.eq(1)]
-                    m.next = "SCALE"
-                with m.If(~self.learn & (division == self._loss_cycles)):
+                if self._learning:
+                    with m.If(divided):
+                        m.d.comb += [self.walk.eq(1), self.loss_ready.eq(1)]
+                        m.next = "SCALE"
+                with m.If(~learn & (division == self._loss_cycles)):
                     m.d.comb += [self.loss_ready.eq(1), self.done.eq(1)]
                     m.next = "IDLE"
-            with m.State("SCALE"):
-                with m.If(self.scaled):
-                    m.d.comb += self.done.eq(1)
-                    m.next = "IDLE"
+            if self._learning:
+                with m.State("SCALE"):
+                    with m.If(self.scaled):
+                        m.d.comb += self.done.eq(1)
+                        m.next = "IDLE"
+                m.d.comb += self.scaling.eq(fsm.ongoing("SCALE"))
         m.d.comb += [
             self.idle.eq(fsm.ongoing("IDLE")),
             self.summing.eq(fsm.ongoing("SUM")),
             self.dividing.eq(fsm.ongoing("DIVIDE")),
-            self.scaling.eq(fsm.ongoing("SCALE")),
         ]
         return m

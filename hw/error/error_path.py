@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
@@ -107,7 +107,6 @@ class ErrorPath(wiring.Component):
         m = Module()
         limits, run, tag, local_tag = self._limits, self.run, self.sums.tag, self.sums.local_tag
         m.submodules.error = error = ErrorUnit(self._limits)
-        m.submodules.local = local = LocalReadout(self._limits)
         m.submodules.shifter = shifter = ReadoutShifter(self._limits)
         m.submodules.saturate = saturate = Saturate(len(self.sums.chain), MEMBRANE.width)
         wiring.connect(m, error.progress, wiring.flipped(self.progress))
@@ -118,28 +117,20 @@ class ErrorPath(wiring.Component):
         if limits.gradients:
             # Behind a pool the sum counts quarters.
             total = Mux(readout_layer.pool, self.sums.chain >> CELL_BITS, self.sums.chain)
-            # The readout of a class comes one cycle after its last word.
-            layer = Signal.like(local_tag.layer)
-            m.d.sync += layer.eq(local_tag.layer)
-            m.d.comb += local.block_shift.eq(self.layers[layer].block_shift)
-        local_start = local_tag.local & local_tag.first & local_tag.first_word
+        local_start, local_valid, local_value = self._add_up(m) if limits.learning else (Const(0),) * 3
         m.d.comb += [
             shifter.soon.eq(self.sums.soon),
             shifter.lanes.eq(Mux(tag.last_word, readout_layer.tail, limits.lanes)),
             self.shift.eq(shifter.shift),
             saturate.i.eq(total),
-            local.valid.eq(local_tag.local),
-            local.first.eq(local_tag.first),
-            local.last.eq(local_tag.last),
-            local.sum.eq(self.sums.local_sum),
             error.step.start.eq((shifter.load & tag.first_word) | local_start),
             error.step.source.eq(Mux(local_start, local_tag.layer, limits.layers)),
             error.step.step.eq(Mux(local_start, local_tag.step, tag.step)),
             error.step.last.eq(tag.step + 1 == run.config.steps),
             error.step.odd.eq(error.step.step[0] ^ run.phase),
             error.step.restart.eq(run.decision & (tag.step == 0)),
-            error.readout.valid.eq(shifter.valid | local.o_valid),
-            error.readout.value.eq(Mux(local.o_valid, local.o, saturate.o)),
+            error.readout.valid.eq(shifter.valid | local_valid),
+            error.readout.value.eq(Mux(local_valid, local_value, saturate.o)),
             error.settings.label.eq(run.sample.label),
             error.settings.learn.eq(run.sample.train),
             self.error.valid.eq(error.error.valid),
@@ -156,3 +147,20 @@ class ErrorPath(wiring.Component):
             error.settings.intermediate.eq(run.config.intermediate),
         ]
         return m
+
+    def _add_up(self, m: Module) -> tuple[Value, Value, Value]:
+        """Local readouts: whether one starts, whether one of a class is there, and which."""
+        tag = self.sums.local_tag
+        m.submodules.local = local = LocalReadout(self._limits)
+        m.d.comb += [
+            local.valid.eq(tag.local),
+            local.first.eq(tag.first),
+            local.last.eq(tag.last),
+            local.sum.eq(self.sums.local_sum),
+        ]
+        if self._limits.gradients:
+            # The readout of a class comes one cycle after its last word.
+            layer = Signal.like(tag.layer)
+            m.d.sync += layer.eq(tag.layer)
+            m.d.comb += local.block_shift.eq(self.layers[layer].block_shift)
+        return tag.local & tag.first & tag.first_word, local.o_valid, local.o

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -99,23 +99,23 @@ class ErrorUnit(wiring.Component):
         m.submodules.sums = sums = ReadoutSums(self.limits)
         m.submodules.walk = walk = ClassWalk(bits, _ERROR)
         m.submodules.softmax = softmax = Softmax(self.limits)
-        m.submodules.scaler = scaler = ErrorScaler()
         m.submodules.loss = loss_unit = LossUnit(softmax.total_bits)
         m.submodules.loss_sum = loss_sum = LossSum()
-        m.submodules.errors = errors = ErrorMemory(self.limits)
         # The second walk is in the stage that multiplies with the quotient when the quotient is valid.
-        m.submodules.control = control = ErrorControl(reciprocal.CYCLES - _READOUT - 1, loss.CYCLES)
+        m.submodules.control = control = ErrorControl(
+            reciprocal.CYCLES - _READOUT - 1, loss.CYCLES, learning=self.limits.learning
+        )
         m.submodules.intake_control = intake_control = IntakeControl()
         wiring.connect(m, wiring.flipped(self.readout), intake.readout)
         wiring.connect(m, intake.numbered, readouts.readout, sums.readout)
 
-        settings, read, numbered = self.settings, self.read, intake.numbered
+        settings, numbered = self.settings, intake.numbered
         # The step whose readouts come in, and the one whose errors are computed.
         names = ("source", "step", "last", "odd", "restart")
         entering = {name: Signal.like(getattr(self.step, name), name=f"entering_{name}") for name in names}
         step = {name: Signal.like(entering[name], name=f"at_{name}") for name in names if name != "odd"}
-        enters_network = entering["source"] == self.limits.layers
-        network = step["source"] == self.limits.layers
+        network_source = self.limits.layers
+        enters_network, network = (~self._local(at["source"] != network_source) for at in (entering, step))
         # Complete two cycles after the last readout, needed from stage _READOUT of the first walk on.
         largest = Signal.like(intake.largest, reset_less=True)
         with m.If(~walk.valid[_READOUT]):
@@ -132,9 +132,6 @@ class ErrorUnit(wiring.Component):
             readouts.kept.eq(enters_network),
             readouts.taken.eq(control.taken),
             readouts.index.eq(walk.class_[0]),
-            readouts.difference_index.eq(read.class_),
-            readouts.difference_step.eq(read.step),
-            readouts.difference_intermediate.eq(read.source != self.limits.layers),
             sums.local.eq(~enters_network),
             sums.restart.eq(entering["restart"]),
             sums.sum_class.eq(self.answer.sum_class),
@@ -142,68 +139,33 @@ class ErrorUnit(wiring.Component):
             softmax.is_label.eq(is_label),
             softmax.readout.eq(readouts.stored),
             softmax.largest.eq(largest),
-            # The product is valid PRODUCT_CYCLES later, in time for the scaler.
-            softmax.read_class.eq(walk.class_[_READOUT + error_scale.PROBABILITY_CYCLES - PRODUCT_CYCLES]),
-            scaler.readout.eq(readouts.stored),
-            scaler.is_label.eq(is_label),
-            scaler.probability.eq(softmax.product),
-            scaler.mse_shift.eq(settings.mse_shift),
-            scaler.rate.eq(settings.rate),
-            scaler.aux.factor.eq(
-                Mux(loss_unit.loss >= ERROR.max << ZO_LOSS_SHIFT, ERROR.max, loss_unit.loss >> ZO_LOSS_SHIFT)
-            ),
             loss_unit.exponent.eq(softmax.label_exponent),
             loss_unit.total.eq(softmax.total),
             loss_sum.loss.eq(loss_unit.loss),
             loss_sum.restart.eq(step["restart"]),
             loss_sum.best.eq(sums.best),
-            errors.source.eq(step["source"]),
-            errors.step.eq(step["step"]),
-            errors.write.class_.eq(walk.class_[_ERROR]),
-            errors.write.value.eq(scaler.scaled),
-            errors.write_loss.value.eq(scaler.scaled),
-            errors.read.source.eq(read.source),
-            errors.read.step.eq(read.step),
-            errors.read.class_.eq(read.class_),
-            read.error.eq(errors.read.error),
-            read.loss.eq(errors.read.loss),
-            read.difference.eq(readouts.difference),
-            self.error.class_.eq(walk.class_[_ERROR]),
-            self.error.value.eq(scaler.scaled),
-            self.error.step.eq(step["step"]),
             self.answer.prediction.eq(loss_sum.prediction),
             self.answer.loss.eq(loss_sum.total),
             self.answer.sum.eq(sums.sum_data),
         ]
-        if self.limits.gradients:
-            intermediate = entering["source"] + 1 == settings.intermediate
-            m.d.comb += [
-                readouts.step.eq(entering["step"]),
-                readouts.intermediate.eq(~enters_network),
-                readouts.kept.eq(enters_network | intermediate),
-            ]
         ends = last_class == numbered.class_
         m.d.comb += [
             intake_control.start.eq(self.step.start),
             intake_control.collected.eq(numbered.valid & ends),
             intake_control.taken.eq(control.taken),
-            intake_control.closing.eq(walk.ends[0] & (control.scaling | (control.summing & ~settings.learn))),
+            intake_control.closing.eq(
+                walk.ends[0] & (control.scaling | (control.summing & ~self._local(settings.learn)))
+            ),
             control.complete.eq(intake_control.complete),
-            control.learn.eq(settings.learn),
+            control.learn.eq(self._local(settings.learn)),
             control.summed.eq(walk.ends[_POWER]),
             control.scaled.eq(walk.ends[_ERROR]),
             intake.clear.eq(self.step.start),
             walk.start.eq(control.walk),
             softmax.clear.eq(control.idle),
             softmax.valid.eq(walk.valid[_READOUT] & control.summing),
-            softmax.divide.eq(control.divide),
-            # The multiplier of the errors is free: the loss has passed through it long before the quotient is valid.
-            scaler.aux.enable.eq(control.dividing),
             loss_sum.add.eq(control.loss_ready & network),
             loss_sum.publish.eq(control.done & step["last"] & network),
-            errors.write_loss.valid.eq(control.loss_ready & network),
-            errors.write.valid.eq(walk.valid[_ERROR] & control.scaling),
-            self.error.valid.eq(walk.valid[_ERROR] & control.scaling & network),
             self.progress.room.eq(intake_control.room),
         ]
         m.d.sync += [self.progress.done.eq(control.done), self.progress.source.eq(step["source"])]
@@ -214,4 +176,83 @@ class ErrorUnit(wiring.Component):
             m.d.sync += [held.eq(getattr(self.step, name)) for name, held in entering.items()]
         with m.If(control.idle):
             m.d.sync += [held.eq(entering[name]) for name, held in step.items()]
+        if self.limits.learning:
+            m.submodules.scaler = scaler = ErrorScaler()
+            self._scale(m, scaler, walk, softmax, readouts, is_label, control)
+            m.d.comb += scaler.aux.factor.eq(
+                Mux(loss_unit.loss >= ERROR.max << ZO_LOSS_SHIFT, ERROR.max, loss_unit.loss >> ZO_LOSS_SHIFT)
+            )
+            self._keep(m, scaler, walk, readouts, control, entering, step)
         return m
+
+    def _local(self, condition: Value) -> Value:
+        """``condition`` of readouts that only learning has; 0 in a device that only infers."""
+        return condition if self.limits.learning else Const(0)
+
+    def _scale(
+        self,
+        m: Module,
+        scaler: ErrorScaler,
+        walk: ClassWalk,
+        softmax: Softmax,
+        readouts: ReadoutMemory,
+        is_label: Signal,
+        control: ErrorControl,
+    ) -> None:
+        """Errors, from the probabilities."""
+        m.d.comb += [
+            # The product is valid PRODUCT_CYCLES later, in time for the scaler.
+            softmax.read_class.eq(walk.class_[_READOUT + error_scale.PROBABILITY_CYCLES - PRODUCT_CYCLES]),
+            softmax.divide.eq(control.divide),
+            scaler.readout.eq(readouts.stored),
+            scaler.is_label.eq(is_label),
+            scaler.probability.eq(softmax.product),
+            scaler.mse_shift.eq(self.settings.mse_shift),
+            scaler.rate.eq(self.settings.rate),
+            # The multiplier of the errors is free: the loss has passed through it long before the quotient is valid.
+            scaler.aux.enable.eq(control.dividing),
+        ]
+
+    def _keep(
+        self,
+        m: Module,
+        scaler: ErrorScaler,
+        walk: ClassWalk,
+        readouts: ReadoutMemory,
+        control: ErrorControl,
+        entering: dict[str, Signal],
+        step: dict[str, Signal],
+    ) -> None:
+        """Errors and differences for Feedback and Learn."""
+        m.submodules.errors = errors = ErrorMemory(self.limits)
+        network, read = self.limits.layers, self.read
+        of_network = step["source"] == network
+        m.d.comb += [
+            readouts.difference_index.eq(read.class_),
+            readouts.difference_step.eq(read.step),
+            readouts.difference_intermediate.eq(read.source != network),
+            errors.source.eq(step["source"]),
+            errors.step.eq(step["step"]),
+            errors.write.valid.eq(walk.valid[_ERROR] & control.scaling),
+            errors.write.class_.eq(walk.class_[_ERROR]),
+            errors.write.value.eq(scaler.scaled),
+            errors.write_loss.valid.eq(control.loss_ready & of_network),
+            errors.write_loss.value.eq(scaler.scaled),
+            errors.read.source.eq(read.source),
+            errors.read.step.eq(read.step),
+            errors.read.class_.eq(read.class_),
+            read.error.eq(errors.read.error),
+            read.loss.eq(errors.read.loss),
+            read.difference.eq(readouts.difference),
+            self.error.valid.eq(walk.valid[_ERROR] & control.scaling & of_network),
+            self.error.class_.eq(walk.class_[_ERROR]),
+            self.error.value.eq(scaler.scaled),
+            self.error.step.eq(step["step"]),
+        ]
+        if self.limits.gradients:
+            enters_network = entering["source"] == network
+            m.d.comb += [
+                readouts.step.eq(entering["step"]),
+                readouts.intermediate.eq(~enters_network),
+                readouts.kept.eq(enters_network | (entering["source"] + 1 == self.settings.intermediate)),
+            ]

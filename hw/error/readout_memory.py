@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from opzo.hw.error.ports import DIFFERENCE_BITS
-from opzo.hw.error.readout_intake import ClassReadoutSignature, pipeline
+from opzo.hw.error.readout_intake import ClassReadoutSignature, Stage, pipeline
 from opzo.spec.formats import HISTORY_STEPS, MEMBRANE
 from opzo.spec.limits import Limits
 
@@ -19,7 +19,7 @@ class ReadoutMemory(wiring.Component):
     Three memories. Readouts: word MEMBRANE, address half, class. Last readouts: word MEMBRANE, address class.
     Differences: word in the same unit, address class. With convolutions those two have a half for the network and one
     for the intermediate readout, and differences are kept for each pair of steps: Feedback of a step comes long after
-    the intermediate readout.
+    the intermediate readout. A device that only infers has the first memory and no differences.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class ReadoutMemory(wiring.Component):
 
     def __init__(self, limits: Limits) -> None:
         self.class_bits = limits.class_bits
-        self._convolves = limits.gradients > 0
+        self._convolves, self._learning = limits.gradients > 0, limits.learning
         super().__init__(
             {
                 "readout": In(ClassReadoutSignature(self.class_bits)),
@@ -79,39 +79,47 @@ class ReadoutMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = 1 << self.class_bits
-        convolves = self._convolves
         readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=2 * depth, init=[])
-        last_readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=depth << convolves, init=[])
-        pairs = HISTORY_STEPS // 2 if convolves else 1
-        differences: Memory = Memory(shape=signed(DIFFERENCE_BITS), depth=pairs * depth << convolves, init=[])
-        m.submodules.readouts, m.submodules.last_readouts = readouts, last_readouts
-        m.submodules.differences = differences
+        m.submodules.readouts = readouts
         write = readouts.write_port()
         read = readouts.read_port()
-        last_write = last_readouts.write_port()
-        last_read = last_readouts.read_port()
-        difference_write = differences.write_port()
-        difference_read = differences.read_port()
         new, stored, subtracted = pipeline(m, self.readout.valid, self.readout, 2)
         half = Signal(reset_less=True)
         stored_half = Signal(reset_less=True)
-        last = Signal(signed(MEMBRANE.width), reset_less=True)
         # The last readout may be on its way to the memory when the step is taken.
         m.d.sync += [
             half.eq(half ^ self.taken),
             stored_half.eq(half),
             self.stored.eq(read.data),
-            last.eq(last_read.data),
         ]
-        # Either may be the second step of a pair, but all are of the same parity.
-        none = Const(0, 0)
-        of, pair = (self.intermediate, self.step[1:]) if convolves else (none, none)
-        asked = Cat(self.difference_step[1:], self.difference_intermediate) if convolves else none
         m.d.comb += [
             read.addr.eq(Cat(self.index, ~half)),
             write.addr.eq(Cat(stored.class_, stored_half)),
             write.data.eq(stored.value),
             write.en.eq(stored.valid),
+        ]
+        if self._learning:
+            self._subtract(m, new, stored, subtracted)
+        return m
+
+    def _subtract(self, m: Module, new: Stage, stored: Stage, subtracted: Stage) -> None:
+        """Keep the last readouts, and the differences from them."""
+        depth, convolves = 1 << self.class_bits, self._convolves
+        last_readouts: Memory = Memory(shape=signed(MEMBRANE.width), depth=depth << convolves, init=[])
+        pairs = HISTORY_STEPS // 2 if convolves else 1
+        differences: Memory = Memory(shape=signed(DIFFERENCE_BITS), depth=pairs * depth << convolves, init=[])
+        m.submodules.last_readouts, m.submodules.differences = last_readouts, differences
+        last_write = last_readouts.write_port()
+        last_read = last_readouts.read_port()
+        difference_write = differences.write_port()
+        difference_read = differences.read_port()
+        last = Signal(signed(MEMBRANE.width), reset_less=True)
+        m.d.sync += last.eq(last_read.data)
+        # Either may be the second step of a pair, but all are of the same parity.
+        none = Const(0, 0)
+        of, pair = (self.intermediate, self.step[1:]) if convolves else (none, none)
+        asked = Cat(self.difference_step[1:], self.difference_intermediate) if convolves else none
+        m.d.comb += [
             # The old readout is read one cycle before the new one is stored.
             last_read.addr.eq(Cat(new.class_, of)),
             last_write.addr.eq(Cat(stored.class_, of)),
@@ -123,4 +131,3 @@ class ReadoutMemory(wiring.Component):
             difference_read.addr.eq(Cat(self.difference_index, asked)),
             self.difference.eq(difference_read.data),
         ]
-        return m

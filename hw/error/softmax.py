@@ -1,6 +1,6 @@
 """Softmax over the classes: powers, their sum, and the sum's reciprocal."""
 
-from amaranth import Module, Signal, signed
+from amaranth import Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -19,7 +19,8 @@ PRODUCT_CYCLES = 3
 class Softmax(wiring.Component):
     """Sum the powers of all classes, then divide each by the sum.
 
-    Golden twin: ``opzo.sim.golden.error.error_step``. Memory word: power; address: class.
+    Golden twin: ``opzo.sim.golden.error.error_step``. Memory word: power; address: class. A device that only infers
+    sums them for the loss and divides nothing.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class Softmax(wiring.Component):
     product: Signal
 
     def __init__(self, limits: Limits) -> None:
-        self.class_bits = limits.class_bits
+        self.class_bits, self._learning = limits.class_bits, limits.learning
         self.total_bits = self.class_bits + POWER_BITS
         super().__init__(
             {
@@ -76,12 +77,6 @@ class Softmax(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.exponential = exponential = Exponential()
-        m.submodules.reciprocal = reciprocal = Reciprocal(self.total_bits)
-        m.submodules.multiplier = multiplier = primitives(platform).multiplier()
-        memory: Memory = Memory(shape=POWER_BITS, depth=1 << self.class_bits, init=[])
-        m.submodules.memory = memory
-        write = memory.write_port()
-        read = memory.read_port()
 
         stages = range(1, POWER_CYCLES + 1)
         valid = [self.valid, *(Signal(name=f"valid_{n}") for n in stages)]
@@ -89,12 +84,29 @@ class Softmax(wiring.Component):
         is_label = [self.is_label, *(Signal(name=f"is_label_{n}", reset_less=True) for n in stages)]
         for n in stages:
             m.d.sync += [valid[n].eq(valid[n - 1]), class_[n].eq(class_[n - 1]), is_label[n].eq(is_label[n - 1])]
+        m.d.comb += [exponential.o.eq(self.readout), exponential.top.eq(self.largest)]
+        with m.If(self.clear):
+            m.d.sync += self.total.eq(0)
+        with m.Elif(valid[POWER_CYCLES]):
+            m.d.sync += self.total.eq(self.total + exponential.power)
+        with m.If(valid[EXPONENT_CYCLES] & is_label[EXPONENT_CYCLES]):
+            m.d.sync += self.label_exponent.eq(exponential.exponent)
+        if self._learning:
+            self._divide(m, platform, valid[POWER_CYCLES], class_[POWER_CYCLES], exponential.power)
+        return m
+
+    def _divide(self, m: Module, platform: object, valid: Value, class_: Signal, power: Signal) -> None:
+        """Keep the ``power`` of a class, and multiply it with the reciprocal of the sum."""
+        m.submodules.reciprocal = reciprocal = Reciprocal(self.total_bits)
+        m.submodules.multiplier = multiplier = primitives(platform).multiplier()
+        memory: Memory = Memory(shape=POWER_BITS, depth=1 << self.class_bits, init=[])
+        m.submodules.memory = memory
+        write = memory.write_port()
+        read = memory.read_port()
         m.d.comb += [
-            exponential.o.eq(self.readout),
-            exponential.top.eq(self.largest),
-            write.addr.eq(class_[POWER_CYCLES]),
-            write.data.eq(exponential.power),
-            write.en.eq(valid[POWER_CYCLES]),
+            write.addr.eq(class_),
+            write.data.eq(power),
+            write.en.eq(valid),
             reciprocal.start.eq(self.divide),
             reciprocal.divisor.eq(self.total),
             read.addr.eq(self.read_class),
@@ -102,10 +114,3 @@ class Softmax(wiring.Component):
             multiplier.b.eq(reciprocal.quotient),
             self.product.eq(multiplier.product),
         ]
-        with m.If(self.clear):
-            m.d.sync += self.total.eq(0)
-        with m.Elif(valid[POWER_CYCLES]):
-            m.d.sync += self.total.eq(self.total + exponential.power)
-        with m.If(valid[EXPONENT_CYCLES] & is_label[EXPONENT_CYCLES]):
-            m.d.sync += self.label_exponent.eq(exponential.exponent)
-        return m

@@ -122,6 +122,8 @@ class RowProgressSignature(Signature):
 class ActiveRows(wiring.Component):
     """Spike lists of the hidden layers, traces of their neurons and of the inputs.
 
+    A device that only infers has no traces and no lists of active rows: ``traces`` reads 0, ``mark`` is ignored.
+
     Parameters
     ----------
     limits : Limits
@@ -184,17 +186,49 @@ class ActiveRows(wiring.Component):
                 "traces": In(TraceSignature(limits)),
                 "progress": Out(RowProgressSignature(limits)),
                 "busy": Out(1),
-                "counted": Out(counted(*layer_counters(limits.layers))),
+                "counted": Out(counted(*layer_counters(limits))),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         limits = self._limits
+        m.submodules.encoder = encoder = SpikeEncoder(limits)
+        wiring.connect(m, wiring.flipped(self.fired), encoder.fired)
+        lists, progress, spike = self.lists, self.progress, encoder.spike
+        m.d.comb += [
+            encoder.clear.eq(self.run.start),
+            [encoder.word_base[n].eq(self.layers[n].word_base) for n in range(limits.layers)],
+            encoder.step_list.eq(lists.step_list),
+            encoder.step_index.eq(lists.index),
+            encoder.step_next.eq(lists.next),
+            encoder.step_seek.eq(lists.seek),
+            lists.step_lane.eq(encoder.step_lane),
+            lists.step_row.eq(encoder.step_row),
+            progress.step_counts.eq(encoder.step_counts),
+            progress.finished.eq(encoder.finished),
+        ]
+        check(m, "fired", ~self.fired.valid | self.fired.ready, "a word of spikes finds the queue full")
+        for layer in range(limits.layers):
+            m.d.comb += self.counted[f"spikes_{layer + 1}"].eq(spike.valid & (spike.layer == layer))
+        traces = inputs = None
+        mark = record(event_mark(limits), "event_mark")
+        if limits.learning:
+            traces, inputs = self._trace(m, encoder, mark)
+        else:
+            m.d.comb += [progress.traces_ready.eq(1), progress.inputs_ready.eq(1)]
+            m.d.sync += progress.lists_done.eq(encoder.done)
+        if limits.gradients:
+            self._describe_maps(m, encoder)
+            self._pass_events(m, mark, encoder, traces, inputs)
+        return m
+
+    def _trace(self, m: Module, encoder: SpikeEncoder, mark: data.View) -> tuple[Traces, Traces]:
+        """Traces of the hidden neurons, and of the inputs."""
+        limits, lists, progress, spike = self._limits, self.lists, self.progress, encoder.spike
         lane = limits.lane_bits
         # Room for a row of the memory port, even if there are fewer inputs than lanes.
         input_bits = max(exact_log2(limits.events), lane)
-        m.submodules.encoder = encoder = SpikeEncoder(limits)
         scans = limits.gradients > 0
         neurons, rows = (words << lane if scans else 0 for words in (limits.words, limits.input_words))
         m.submodules.traces = traces = Traces(limits.neuron_bits, limits.layers, rows=neurons, scans=scans)
@@ -205,7 +239,6 @@ class ActiveRows(wiring.Component):
         m.submodules.marks = marks = fifo.SyncFIFOBuffered(
             width=len(inputs.mark.bits) + len(inputs.mark.row), depth=3 if scans else max(limits.events, 3)
         )
-        wiring.connect(m, wiring.flipped(self.fired), encoder.fired)
         for unit in (traces, inputs):
             m.d.comb += [
                 unit.clear.eq(self.clear),
@@ -213,11 +246,8 @@ class ActiveRows(wiring.Component):
                 unit.fresh.eq(self.run.fresh),
                 unit.steps.eq(self.run.last_steps),
             ]
-        mark = record(event_mark(limits), "event_mark")
-        lists, read, progress, spike = self.lists, self.traces, self.progress, encoder.spike
+        read = self.traces
         m.d.comb += [
-            encoder.clear.eq(self.run.start),
-            [encoder.word_base[n].eq(self.layers[n].word_base) for n in range(limits.layers)],
             [traces.base[n].eq(self.layers[n].word_base << lane) for n in range(limits.layers)],
             traces.mark.valid.eq(spike.valid),
             traces.mark.layer.eq(spike.layer),
@@ -228,24 +258,16 @@ class ActiveRows(wiring.Component):
             marks.r_en.eq(~inputs.walking),
             inputs.mark.valid.eq(marks.r_rdy & marks.r_en),
             Cat(inputs.mark.bits, inputs.mark.row).eq(marks.r_data),
-            encoder.step_list.eq(lists.step_list),
-            encoder.step_index.eq(lists.index),
-            encoder.step_next.eq(lists.next),
-            encoder.step_seek.eq(lists.seek),
-            lists.step_lane.eq(encoder.step_lane),
             traces.list_index.eq(lists.index + (lists.below_base << lane)),
             inputs.list_index.eq(lists.index),
-            lists.step_row.eq(encoder.step_row),
             lists.active_neuron.eq(traces.row),
             lists.input_row.eq(inputs.row),
             traces.index.eq(read.neuron),
             inputs.index.eq(read.input),
             read.neuron_entry.eq(traces.entry),
             read.input_entry.eq(inputs.entry),
-            progress.step_counts.eq(encoder.step_counts),
             [progress.active_counts[n].eq(traces.counts[n]) for n in range(limits.layers)],
             progress.input_count.eq(inputs.counts[0]),
-            progress.finished.eq(encoder.finished),
             progress.traces_ready.eq(~traces.walking),
             progress.inputs_ready.eq(~inputs.walking),
             self.busy.eq(traces.busy | inputs.busy),
@@ -267,24 +289,24 @@ class ActiveRows(wiring.Component):
                 neuron_rows.neuron.eq(read.neuron),
                 read.word_row.eq(neuron_rows.row),
             ]
-            self._sort(m, encoder, traces, inputs, lists_done, sorted_)
-            self._pass_events(m, mark, encoder, traces, inputs)
+            self._sort(m, traces, inputs, lists_done, sorted_)
         else:
             m.d.comb += mark.eq(self.mark)
-        check(m, "fired", ~self.fired.valid | self.fired.ready, "a word of spikes finds the queue full")
         check(m, "marks", ~marks.w_en | marks.w_rdy, "an event finds the queue of marks full")
         check(m, "start", ~self.run.start | ~self.busy, "a run starts while traces are busy")
         first = traces.first
         for layer in range(limits.layers):
-            m.d.comb += [
-                self.counted[f"spikes_{layer + 1}"].eq(spike.valid & (spike.layer == layer)),
-                self.counted[f"active_{layer + 1}"].eq(first.valid & (first.layer == layer) & self.run.sample.train),
-            ]
-        return m
+            m.d.comb += self.counted[f"active_{layer + 1}"].eq(
+                first.valid & (first.layer == layer) & self.run.sample.train
+            )
+        return traces, inputs
 
-    def _sort(
-        self, m: Module, encoder: SpikeEncoder, traces: Traces, inputs: Traces, lists_done: Signal, sorted_: Signal
-    ) -> None:
+    def _describe_maps(self, m: Module, encoder: SpikeEncoder) -> None:
+        """Maps of the layers, for the lists of spikes."""
+        for map, layer in zip(encoder.maps, self.layers, strict=False):
+            m.d.comb += [map[name].eq(layer[name]) for name, _ in map.shape()]
+
+    def _sort(self, m: Module, traces: Traces, inputs: Traces, lists_done: Signal, sorted_: Signal) -> None:
         """Scan the maps once all lists are complete, ahead of Learn. Without a scan lists are as they grew."""
         limits, run, layers = self._limits, self.run, self.layers
         depth, readout = run.config.hidden_layers, layers[limits.layers]
@@ -304,9 +326,6 @@ class ActiveRows(wiring.Component):
                 map.positions.eq(layer.positions),
                 map.cells.eq(layer.cells),
                 map.by_parts.eq(layer.cells & (above == 0)),
-                encoder.maps[number].words.eq(layer.words),
-                encoder.maps[number].channels.eq(layer.channels),
-                encoder.maps[number].cells.eq(layer.cells),
             ]
         m.d.comb += [
             inputs.maps[0].is_map.eq(decode_input(run.config.input).events),
@@ -326,7 +345,9 @@ class ActiveRows(wiring.Component):
         with m.Elif(~waits & lists_done):
             m.d.sync += sorted_.eq(1)
 
-    def _pass_events(self, m: Module, mark: data.View, encoder: SpikeEncoder, traces: Traces, inputs: Traces) -> None:
+    def _pass_events(
+        self, m: Module, mark: data.View, encoder: SpikeEncoder, traces: Traces | None, inputs: Traces | None
+    ) -> None:
         """Ends of positions in the events and in the lists; the events of a map are marked as they are passed."""
         limits, layers = self._limits, self.layers
         m.submodules.event_ends = event_ends = EventEnds(limits)
@@ -347,12 +368,15 @@ class ActiveRows(wiring.Component):
             ends.fired.word.eq(self.fired.p),
             [ends.place_base[n].eq(layers[n].place_base) for n in range(limits.layers)],
             ends.maps.eq(encoder.maps),
+            ends.input_ends.eq(event_ends.write),
+        ]
+        if traces is None or inputs is None:
+            return
+        m.d.comb += [
             ends.active_layer.eq(traces.ends_layer),
             *(getattr(ends.active_ends, name).eq(traces.ends[name]) for name in ("en", "place", "count")),
         ]
-        with m.If(event_ends.busy):
-            m.d.comb += ends.input_ends.eq(event_ends.write)
-        with m.Else():
+        with m.If(~event_ends.busy):
             m.d.comb += [getattr(ends.input_ends, name).eq(inputs.ends[name]) for name in ("en", "place", "count")]
         with m.If(self.mark.valid):
             m.d.comb += mark.eq(self.mark)

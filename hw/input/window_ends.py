@@ -80,7 +80,7 @@ class WindowEnds(wiring.Component):
     fired : In({valid 1, ... as fired_layout}), place_base, maps : In(array by hidden layer)
         As those of `PositionEnds`, for the step lists.
     active_layer : In, active_ends : In(ends_write)
-        Ends in the list of the active neurons of a layer.
+        Ends in the list of the active neurons of a layer, which only a device that learns has.
     input_ends : In(ends_write)
         Ends in the events of a step, or in the list of active inputs.
     span : In(RunSpanSignature)
@@ -113,7 +113,6 @@ class WindowEnds(wiring.Component):
         m = Module()
         limits, span = self._limits, self.span
         m.submodules.steps = steps = PositionEnds(limits)
-        m.submodules.active_lists = active = EndsMemory(limits, limits.stored_places)
         # The first layer, a convolution, has the positions of the inputs, and a word or more at each.
         m.submodules.input_list = inputs = EndsMemory(limits, limits.stored_currents)
         kind = Signal(ListKind, reset_less=True)
@@ -123,19 +122,25 @@ class WindowEnds(wiring.Component):
             steps.fired.eq(self.fired),
             steps.place_base.eq(self.place_base),
             steps.maps.eq(self.maps),
-            active.write_base.eq(self.place_base[self.active_layer]),
-            active.write.eq(self.active_ends),
-            active.base.eq(self.place_base[span.layer]),
             inputs.write.eq(self.input_ends),
         ]
-        for unit in (steps, active, inputs):
+        units: dict[ListKind, Any] = {ListKind.STEP: steps, ListKind.INPUT: inputs}
+        if limits.learning:
+            m.submodules.active_lists = active = EndsMemory(limits, limits.stored_places)
+            m.d.comb += [
+                active.write_base.eq(self.place_base[self.active_layer]),
+                active.write.eq(self.active_ends),
+                active.base.eq(self.place_base[span.layer]),
+            ]
+            units[ListKind.ACTIVE] = active
+        for unit in units.values():
             m.d.comb += [
                 getattr(unit.span, name).eq(getattr(span, name))
                 for name in ("kind", "layer", "parity", "begin", "end", "en")
             ]
         for name in ("first", "after", "index"):
             with m.Switch(kind):
-                for number, unit in ((ListKind.STEP, steps), (ListKind.ACTIVE, active), (ListKind.INPUT, inputs)):
+                for number, unit in units.items():
                     with m.Case(number):
                         m.d.comb += getattr(span, name).eq(getattr(unit.span, name))
         return m

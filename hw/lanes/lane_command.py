@@ -105,6 +105,9 @@ def lane_command(limits: Limits) -> data.StructLayout:
     - ``load_gradient_low``, ``load_gradient_high``: the chain takes the low or high halves of gradients. UPDATE.
     - ``store_gradient_low``, ``store_gradient_high``: the halves take the chain. CLEAR.
 
+    A device that only infers uses `integrate`, `first`, the operand and the fields of the neurons that are not for
+    noise, credits or blocks, and reads rows and potentials through the chain; all else is 0.
+
     ``local`` without ``feedback`` reads a row of the local readout, for its sum (`opzo.hw.timing.local_stage`); HISTORY
     too.
     """
@@ -164,8 +167,14 @@ _CONVOLUTION_LANE_FIELDS: dict[int, tuple[str, ...]] = {
     PRODUCT: ("apply",),
     ACCUMULATED: ("accumulate", "quarter"),
 }
+_INFERENCE_LANE_FIELDS: dict[int, tuple[str, ...]] = {
+    HISTORY: ("operand",),
+    PRODUCT: ("integrate", "first"),
+    ACCUMULATED: ("sums", "load_row"),
+}
 _WORD_FIELDS = ("after_word", "word", "step", "kept", "fresh", "neuron", "noise", "odd", "valid_lanes")
 _CONVOLUTION_WORD_FIELDS = ("pool", "block_word", "begins_block")
+_INFERENCE_WORD_FIELDS = ("after_word", "word", "kept", "fresh", "neuron", "valid_lanes")
 SHARED = ("valid_lanes", "difference", "block_shift")
 """Fields whose registers all lanes of a group share. Each lane has a copy of the others: nets from one register to all
 lanes of a group were the slowest of a chip."""
@@ -173,16 +182,22 @@ lanes of a group were the slowest of a chip."""
 
 def lane_fields(limits: Limits) -> dict[int, tuple[str, ...]]:
     """Fields that a lane uses at each stage."""
+    if not limits.learning:
+        return _INFERENCE_LANE_FIELDS
     return _joined(_LANE_FIELDS, _CONVOLUTION_LANE_FIELDS if limits.gradients else {})
 
 
 def word_fields(limits: Limits) -> tuple[str, ...]:
     """Fields that the neurons of a group use."""
+    if not limits.learning:
+        return (*_INFERENCE_WORD_FIELDS, *(("pool",) if limits.gradients else ()))
     return (*_WORD_FIELDS, *(_CONVOLUTION_WORD_FIELDS if limits.gradients else ()))
 
 
 def _group_fields(limits: Limits) -> dict[int, tuple[str, ...]]:
     """Fields that row memory, gradients and neurons of a group use at each stage."""
+    if not limits.learning:
+        return {0: ("address",), ACCUMULATED: ("sums", "load_membrane", *word_fields(limits))}
     fields = {
         0: ("address",),
         ROW - 1: ("block_word" if limits.gradients else "word", "step"),

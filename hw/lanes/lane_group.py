@@ -1,10 +1,14 @@
 """A group of lanes with its share of the row memory and its own copy of the command."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import connect, flipped
 
 from opzo.hw.gradients.accumulators import Change, GradientAccumulators
+from opzo.hw.lanes.inference_lane import InferenceLane
 from opzo.hw.lanes.lane import Lane
 from opzo.hw.lanes.lane_command import (
     SUM,
@@ -41,6 +45,8 @@ class LaneGroup(LanePorts):
     limits : Limits
     size : int
         Lanes of the group.
+    contents : sequence of int, or None
+        Row-words of a device that only infers; its groups differ in them.
 
     Members
     -------
@@ -54,18 +60,19 @@ class LaneGroup(LanePorts):
 
     number: Signal
 
-    def __init__(self, limits: Limits, size: int) -> None:
-        self._limits, self._size = limits, size
+    def __init__(self, limits: Limits, size: int, contents: Sequence[int] | None = None) -> None:
+        self._limits, self._size, self._contents = limits, size, contents
         before = {f"before_{stage}": group_stage(limits, stage) for stage in group_fields(limits)}
         super().__init__(limits, size, {"number": range(limits.lanes // size), **before})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         limits, size = self._limits, self._size
-        m.submodules.memory = memory = primitives(platform).row_memory(limits.rows, size * limits.weight_bits)
+        m.submodules.memory = memory = primitives(platform).row_memory(
+            limits.rows, size * limits.weight_bits, self._contents
+        )
         m.submodules.neurons = neurons = Neurons(limits, size)
-        m.submodules.sums = sums = TableSums(limits, size)
-        lanes = [Lane(limits) for _ in range(size)]
+        lanes: list[Any] = [Lane(limits) if limits.learning else InferenceLane(limits) for _ in range(size)]
         for offset, lane in enumerate(lanes):
             m.submodules[f"lane_{offset}"] = lane
 
@@ -73,8 +80,30 @@ class LaneGroup(LanePorts):
         m.d.sync += [stage.eq(getattr(self, f"before_{n}")) for n, stage in stages.items()]
         self._access_rows(m, memory, stages, lanes)
         self._drive_neurons(m, neurons, stages, lanes[0].shift_chain.output)
-        m.d.comb += sums.filtered.eq(neurons.filtered)
         self._shift(m, neurons, lanes)
+        copies = [Module() for _ in lanes]
+        for offset, (copy, lane) in enumerate(zip(copies, lanes, strict=True)):
+            m.submodules[f"copy_{offset}"] = copy
+            self._copy_command(m, copy, stages, lane)
+        if limits.learning:
+            self._learn(m, neurons, memory, stages, lanes, copies)
+        return m
+
+    def _learn(
+        self,
+        m: Module,
+        neurons: Neurons,
+        memory: RowMemory,
+        stages: dict[int, data.View],
+        lanes: list[Lane],
+        copies: list[Module],
+    ) -> None:
+        """What only learning needs: credits, updates of rows, sums of local readouts."""
+        limits, size = self._limits, self._size
+        m.submodules.sums = sums = TableSums(limits, size)
+        self._update_rows(m, memory, stages, lanes)
+        self._drive_credits(m, neurons, stages)
+        m.d.comb += [sums.filtered.eq(neurons.filtered), self.lane_0_row.eq(lanes[0].row)]
         if limits.gradients:
             self._change_gradients(m, stages, lanes)
             m.d.comb += self.shared_saturated.eq(neurons.shared_saturated)
@@ -88,8 +117,7 @@ class LaneGroup(LanePorts):
             decay.eq(Mux(decay_shift == 0, 0, (1 << DECAY_BITS) >> decay_shift)),
             self.row_saturated.eq(Cat(lane.result_saturated for lane in lanes).any()),
         ]
-        for offset, lane in enumerate(lanes):
-            m.submodules[f"copy_{offset}"] = copy = Module()
+        for offset, (copy, lane) in enumerate(zip(copies, lanes, strict=True)):
             m.d.comb += [
                 lane.index.eq(Cat(instance_index(offset, size), self.number)),
                 lane.decay.eq(decay),
@@ -103,45 +131,51 @@ class LaneGroup(LanePorts):
                     lane.negative.eq(neurons.signs.data.negatives[offset]),
                     lane.spiked.eq(neurons.signs.data.spiked[offset]),
                 ]
-            self._copy_command(m, copy, stages, lane)
             self._write_tables(m, copy, sums, lane, offset)
         m.d.comb += self.local_sum.eq(add_tree(m, [lane.local for lane in lanes], "local"))
-        return m
 
-    def _access_rows(self, m: Module, memory: RowMemory, stages: dict[int, data.View], lanes: list[Lane]) -> None:
-        """Read a row at stage 0, write the one at stage RESULT."""
-        written, bits = stages[RESULT - 1], self._limits.weight_bits
-        m.d.comb += [
-            memory.read_address.eq(stages[0].address),
-            memory.write_address.eq(written.address),
-            memory.write_en.eq(written.update | written.store_row),
-            memory.write_data.eq(Cat(lane.result for lane in lanes)),
-            self.lane_0_row.eq(lanes[0].row),
-        ]
+    def _access_rows(self, m: Module, memory: RowMemory, stages: dict[int, data.View], lanes: list[Any]) -> None:
+        """Read a row at stage 0."""
+        bits = self._limits.weight_bits
+        m.d.comb += memory.read_address.eq(stages[0].address)
         for offset, lane in enumerate(lanes):
             row = memory.read_data.word_select(offset, bits).as_signed()
             m.d.comb += lane.row.eq(row << self._limits.low_bits)
 
+    def _update_rows(self, m: Module, memory: RowMemory, stages: dict[int, data.View], lanes: list[Lane]) -> None:
+        """Write the row at stage RESULT."""
+        written = stages[RESULT - 1]
+        m.d.comb += [
+            memory.write_address.eq(written.address),
+            memory.write_en.eq(written.update | written.store_row),
+            memory.write_data.eq(Cat(lane.result for lane in lanes)),
+        ]
+
     def _drive_neurons(self, m: Module, neurons: Neurons, stages: dict[int, data.View], sum_: data.View) -> None:
-        """Start words at stage ACCUMULATED, with the first lane's sums; read signs at stage ROW - 1."""
+        """Start words at stage ACCUMULATED, with the first lane's sums."""
         summed = stages[ACCUMULATED]
-        settings = record(SETTINGS, "settings", reset_less=True)
-        credit_filter = record(filter_command(self._limits), "filter", reset_less=True)
-        error = record(error_command(self._limits), "error", reset_less=True)
-        m.d.sync += [settings.eq(self.settings), credit_filter.eq(self.filter), error.eq(self.error)]
         m.d.comb += [
             neurons.number.eq(self.number),
             neurons.word.start.eq(summed.sums),
             neurons.word.load.eq(summed.load_membrane),
             *(neurons.word.command[name].eq(summed[name]) for name in word_fields(self._limits)),
             neurons.sum.eq(sum_),
+        ]
+        connect(m, neurons.results, flipped(self.results))
+
+    def _drive_credits(self, m: Module, neurons: Neurons, stages: dict[int, data.View]) -> None:
+        """Settings of learning, errors and filtered credits; read signs at stage ROW - 1."""
+        settings = record(SETTINGS, "settings", reset_less=True)
+        credit_filter = record(filter_command(self._limits), "filter", reset_less=True)
+        error = record(error_command(self._limits), "error", reset_less=True)
+        m.d.sync += [settings.eq(self.settings), credit_filter.eq(self.filter), error.eq(self.error)]
+        m.d.comb += [
             neurons.settings.eq(settings),
             neurons.signs.address.word.eq(stages[ROW - 1]["block_word" if self._limits.gradients else "word"]),
             neurons.signs.address.step.eq(stages[ROW - 1].step),
             neurons.error.eq(error),
             neurons.filter.eq(credit_filter),
         ]
-        connect(m, neurons.results, flipped(self.results))
 
     def _change_gradients(self, m: Module, stages: dict[int, data.View], lanes: list[Lane]) -> None:
         """Read and clear gradients at stage CLEAR, or move halves of them for the host; add to them at stage ADD."""
@@ -172,7 +206,7 @@ class LaneGroup(LanePorts):
             "gradients are applied or stored before the last update is added to them",
         )
 
-    def _shift(self, m: Module, neurons: Neurons, lanes: list[Lane]) -> None:
+    def _shift(self, m: Module, neurons: Neurons, lanes: list[Any]) -> None:
         """Join the lanes' registers of the shift chain. Potentials that are read enter it at the group's end."""
         shift = Signal(reset_less=True)
         m.d.sync += shift.eq(self.shift_chain.shift)
@@ -188,7 +222,7 @@ class LaneGroup(LanePorts):
             ]
         m.d.comb += self.shift_chain.output.eq(lanes[0].shift_chain.output)
 
-    def _copy_command(self, m: Module, copy: Module, stages: dict[int, data.View], lane: Lane) -> None:
+    def _copy_command(self, m: Module, copy: Module, stages: dict[int, data.View], lane: Lane | InferenceLane) -> None:
         """Fields of the command for ``lane``: shared ones from ``stages``, others through registers in ``copy``."""
         for n, names in lane_fields(self._limits).items():
             for name in names:

@@ -71,7 +71,7 @@ class LanePorts(wiring.Component):
     local_sum : Out(signed)
         Sum of the lanes' ``local``, one cycle later for each doubling of the lanes.
 
-    In a build with convolutions, also
+    In a build with convolutions that learns, also
 
     gradient_shift : In
         Right shift of the gradients that ``apply`` applies; constant meanwhile.
@@ -117,6 +117,6 @@ class LanePorts(wiring.Component):
                 "row_saturated": Out(1),
                 "lane_0_row": Out(signed(WEIGHT.width)),
                 "local_sum": Out(signed(local_width(limits) + (lanes - 1).bit_length())),
-                **(of_convolutions if limits.gradients else {}),
+                **(of_convolutions if limits.gradients and limits.learning else {}),
             }
         )

@@ -11,6 +11,7 @@ from opzo.hw.lib.add_tree import add_tree
 from opzo.hw.lib.record import record
 from opzo.hw.neurons.word_credits import error_command
 from opzo.hw.timing import STAGES
+from opzo.spec.fixed_network import FixedNetwork
 from opzo.spec.limits import Limits
 
 
@@ -24,6 +25,8 @@ class Lanes(LanePorts):
     Parameters
     ----------
     limits : Limits
+    fixed : FixedNetwork or None
+        Network of a device that only infers, whose weights are in the row memories.
 
     Members
     -------
@@ -32,32 +35,54 @@ class Lanes(LanePorts):
 
     command: data.View
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, fixed: FixedNetwork | None = None) -> None:
+        self._limits, self._fixed = limits, fixed
         super().__init__(limits, limits.lanes, {"command": lane_command(limits)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         limits = self._limits
-        groups = [LaneGroup(limits, limits.lanes_per_group) for _ in range(limits.groups)]
+        size = limits.lanes_per_group
+        contents = [None if self._fixed is None else self._fixed.row_words(n, size) for n in range(limits.groups)]
+        groups = [LaneGroup(limits, size, each) for each in contents]
         for number, group in enumerate(groups):
             m.submodules[f"group_{number}"] = group
             m.d.comb += group.number.eq(instance_index(number, len(groups)))
         self._distribute(m, groups)
         self._shift(m, groups)
-        m.d.comb += [
-            self.lane_0_row.eq(groups[0].lane_0_row),
-            self.local_sum.eq(add_tree(m, [group.local_sum for group in groups], "local")),
-        ]
+        if limits.learning:
+            self._learn(m, groups)
         results = [group.results for group in groups]
         m.d.sync += [
             self.results.done.eq(results[0].done),
             self.results.spikes.eq(Cat(each.spikes for each in results)),
             self.results.membrane_saturated.eq(Cat(each.membrane_saturated for each in results).any()),
             self.results.credit_saturated.eq(Cat(each.credit_saturated for each in results).any()),
+        ]
+        return m
+
+    def _learn(self, m: Module, groups: list[LaneGroup]) -> None:
+        """Inputs and outputs of all groups that only learning needs."""
+        # Errors leave a multiplier, and groups are further away than a cycle. Settings are constant.
+        error = record(error_command(self._limits), "error")
+        settings = record(self.settings.shape(), "settings", reset_less=True)
+        m.d.sync += [
+            error.eq(self.error),
+            settings.eq(self.settings),
             self.row_saturated.eq(Cat(group.row_saturated for group in groups).any()),
         ]
-        if limits.gradients:
+        m.d.comb += [
+            self.lane_0_row.eq(groups[0].lane_0_row),
+            self.local_sum.eq(add_tree(m, [group.local_sum for group in groups], "local")),
+        ]
+        for group in groups:
+            m.d.comb += [
+                group.filter.eq(self.filter),
+                group.error.eq(error),
+                group.settings.eq(settings),
+                group.take_credits.eq(self.take_credits),
+            ]
+        if self._limits.gradients:
             shift = Signal.like(self.gradient_shift, reset_less=True)
             m.d.sync += [
                 shift.eq(self.gradient_shift),
@@ -68,7 +93,6 @@ class Lanes(LanePorts):
                 self.lane_0_gradient.eq(groups[0].lane_0_gradient),
                 *(group.gradient_shift.eq(shift) for group in groups),
             ]
-        return m
 
     def _distribute(self, m: Module, groups: list[LaneGroup]) -> None:
         """Inputs of all groups. Each group has its own registers of the command, so that no net is long."""
@@ -78,21 +102,12 @@ class Lanes(LanePorts):
         for after, earlier in zip(before[1:], before[:-1], strict=True):
             m.d.sync += [after[name].eq(earlier[name]) for name, _ in after.shape()]
         check_command(m, self.command, limits)
-        check_rows(m, before, limits)
+        if limits.learning:
+            check_rows(m, before, limits)
         stages = {n: record(group_stage(limits, n), f"group_before_{n}") for n in group_fields(limits)}
         m.d.comb += [stage[name].eq(before[n][name]) for n, stage in stages.items() for name, _ in stage.shape()]
-        # Errors leave a multiplier, and groups are further away than a cycle. Settings are constant.
-        error = record(error_command(limits), "error")
-        settings = record(self.settings.shape(), "settings", reset_less=True)
-        m.d.sync += [error.eq(self.error), settings.eq(self.settings)]
         for group in groups:
-            m.d.comb += [
-                *(getattr(group, f"before_{n}").eq(stage) for n, stage in stages.items()),
-                group.filter.eq(self.filter),
-                group.error.eq(error),
-                group.settings.eq(settings),
-                group.take_credits.eq(self.take_credits),
-            ]
+            m.d.comb += [getattr(group, f"before_{n}").eq(stage) for n, stage in stages.items()]
 
     def _shift(self, m: Module, groups: list[LaneGroup]) -> None:
         """Join the groups' shift chains. Its inputs are registered: they come from far away."""

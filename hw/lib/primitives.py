@@ -1,5 +1,7 @@
 """Units that a device family may replace with its own, where synthesis does not map the generic ones well."""
 
+from collections.abc import Sequence
+
 from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -53,9 +55,9 @@ class Primitives:
         """Gated adder of ``width`` bits."""
         return GatedAdder(width)
 
-    def row_memory(self, rows: int, width: int) -> RowMemory:
-        """Row memory of a group of lanes."""
-        return RowMemory(rows, width)
+    def row_memory(self, rows: int, width: int, contents: Sequence[int] | None = None) -> RowMemory:
+        """Row memory of a group of lanes, only read where it has ``contents``."""
+        return RowMemory(rows, width, contents)
 
 
 GENERIC = Primitives()

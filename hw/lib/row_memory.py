@@ -1,6 +1,7 @@
 """Row memory of a group of lanes: weights and feedback entries."""
 
 import math
+from collections.abc import Sequence
 
 from amaranth import Array, Module, Signal
 from amaranth.lib import memory, wiring
@@ -25,6 +26,8 @@ class RowMemory(wiring.Component):
     Parameters
     ----------
     rows, width : int
+    contents : sequence of int, or None
+        Row-words of a memory that is only read, without the members that write.
 
     Members
     -------
@@ -43,47 +46,36 @@ class RowMemory(wiring.Component):
     write_data: Signal
     write_en: Signal
 
-    def __init__(self, rows: int, width: int) -> None:
+    def __init__(self, rows: int, width: int, contents: Sequence[int] | None = None) -> None:
         if rows < 1:
             raise ValueError(f"rows must be 1 or more, not {rows}")
-        self._rows, self._width = rows, width
-        super().__init__(
-            {
-                "read_address": In(range(max(rows, 2))),
-                "read_data": Out(width),
-                "write_address": In(range(max(rows, 2))),
-                "write_data": In(width),
-                "write_en": In(1),
-            }
-        )
+        if contents is not None and len(contents) != rows:
+            raise ValueError(f"contents must have {rows} rows, not {len(contents)}")
+        self._rows, self._width, self._contents = rows, width, contents
+        read = {"read_address": In(range(max(rows, 2))), "read_data": Out(width)}
+        write = {"write_address": In(range(max(rows, 2))), "write_data": In(width), "write_en": In(1)}
+        super().__init__(read | (write if contents is None else {}))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bank_bits = (BANK_ROWS - 1).bit_length()
         banks = []
-        write_bank = self.write_address >> bank_bits
         for index in range(math.ceil(self._rows / BANK_ROWS)):
-            depth = min(BANK_ROWS, self._rows - index * BANK_ROWS)
-            bank: memory.Memory = memory.Memory(shape=self._width, depth=depth, init=[])
+            first = index * BANK_ROWS
+            depth = min(BANK_ROWS, self._rows - first)
+            init = [] if self._contents is None else self._contents[first : first + depth]
+            bank: memory.Memory = memory.Memory(shape=self._width, depth=depth, init=init)
             m.submodules[f"bank_{index}"] = bank
             read = bank.read_port()
-            write = bank.write_port()
             data = Signal(self._width, name=f"data_{index}", reset_less=True)
             m.submodules[f"copy_{index}"] = copy = Module()
             read_address = Signal.like(read.addr, reset_less=True)
-            write_address = Signal.like(write.addr, reset_less=True)
-            write_en = Signal(reset_less=True)
-            copy.d.sync += [
-                read_address.eq(self.read_address),
-                write_address.eq(self.write_address),
-                write_en.eq(self.write_en & (write_bank == index)),
-            ]
-            m.d.comb += [
-                read.addr.eq(read_address),
-                write.addr.eq(write_address),
-                write.data.eq(self.write_data),
-                write.en.eq(write_en),
-            ]
+            copy.d.sync += read_address.eq(self.read_address)
+            m.d.comb += read.addr.eq(read_address)
+            if self._contents is None:
+                # The port has the name of the variable.
+                write = bank.write_port()
+                self._write(m, copy, index, write)
             m.d.sync += data.eq(read.data)
             banks.append(data)
         selected = Signal(self._width, reset_less=True)
@@ -95,3 +87,11 @@ class RowMemory(wiring.Component):
         m.d.sync += selected.eq(Array(banks)[read_bank])
         m.d.comb += self.read_data.eq(selected)
         return m
+
+    def _write(self, m: Module, copy: Module, index: int, write: memory.WritePort) -> None:
+        """Write bank ``index``, with registers of its own in ``copy``."""
+        write_address = Signal.like(write.addr, reset_less=True)
+        write_en = Signal(reset_less=True)
+        bank = self.write_address >> (BANK_ROWS - 1).bit_length()
+        copy.d.sync += [write_address.eq(self.write_address), write_en.eq(self.write_en & (bank == index))]
+        m.d.comb += [write.addr.eq(write_address), write.data.eq(self.write_data), write.en.eq(write_en)]

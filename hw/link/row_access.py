@@ -16,7 +16,7 @@ from opzo.spec.memories import ENTRY_BYTES, Space
 
 
 class RowAccess(wiring.Component):
-    """Execute READ_MEMORY and, as second command, WRITE_MEMORY, row by row.
+    """Execute READ_MEMORY and, as second command, WRITE_MEMORY, row by row. A device that only infers refuses to write.
 
     Rows are sent as they are read: the reply's size is known before the first row.
 
@@ -197,7 +197,7 @@ class RowCheck(wiring.Component):
             bad_space.eq(
                 (space > max(Space))
                 | address[address_bits:].any()
-                | (self.is_write & ~space.matches(*(each for each in Space if each.writable)))
+                | (self.is_write & ~space.matches(*(each for each in Space if each.writable_in(self.limits))))
             ),
             beyond.eq(address[:address_bits] + self.rows),
         ]

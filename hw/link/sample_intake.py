@@ -101,6 +101,8 @@ class SampleIntake(wiring.Component):
             Status.BAD_STEPS: is_run & decoder.bad_steps & ~frame,
             Status.BAD_LABEL: is_run & bad_label,
         }
+        if not self.limits.learning:
+            errors[Status.NO_LEARNING] = is_run & run.flags[RunFlag.TRAIN.bit]
         # The first of several errors is the answer.
         for error, found in reversed(errors.items()):
             with m.If(found):

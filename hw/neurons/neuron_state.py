@@ -12,8 +12,12 @@ from opzo.spec.formats import BLOCK_SUM, CREDIT, HISTORY_STEPS, MEMBRANE, SURROG
 from opzo.spec.limits import Limits
 
 STEP_BITS = (HISTORY_STEPS - 1).bit_length()
-POTENTIAL = data.StructLayout({"v": signed(MEMBRANE.width), "negative": 1})
-"""Membrane potential of a neuron after its last reset, MEMBRANE, and the noise sign of its last even step."""
+
+
+def potential(limits: Limits) -> data.StructLayout:
+    """Layout of the membrane potential of a neuron after its last reset, MEMBRANE; in a device that learns also the
+    noise sign of its last even step."""
+    return data.StructLayout({"v": signed(MEMBRANE.width), **({"negative": 1} if limits.learning else {})})
 
 
 def code(limits: Limits) -> data.StructLayout:
@@ -115,8 +119,10 @@ class StateSignatures:
         # A convolution stores its feedback sums in place of credits.
         stored = signed(BLOCK_SUM.width if limits.gradients else CREDIT.width)
         words = block_words(limits)
-        self.membrane = MemorySignature(neuron, POTENTIAL)
+        self.membrane = MemorySignature(neuron, potential(limits))
         self.current = MemorySignature(neuron, signed(MEMBRANE.width))
+        if not limits.learning:
+            return
         self.code = MemorySignature(step, code(limits))
         self.signs = MemorySignature(word_step_address(words), signs(limits, size))
         self.credit = MemorySignature(step_address(size, words), stored)
@@ -128,6 +134,7 @@ class NeuronState(wiring.Component):
 
     A value that is read in the cycle in which it is written must not be used; synthesis relies on that
     (`opzo.boards.families.flow`). In a build with convolutions the memories have room for ``limits.steps`` time steps.
+    A device that only infers has the potentials and the input currents.
 
     Parameters
     ----------
@@ -138,7 +145,7 @@ class NeuronState(wiring.Component):
     Members
     -------
     membrane : In(MemorySignature)
-        POTENTIAL by ``neuron_address``. Read latency 1 cycle.
+        `potential` by ``neuron_address``. Read latency 1 cycle.
     current : In(MemorySignature)
         Stored input current of a neuron of the first hidden layer, MEMBRANE, by ``neuron_address``. Read latency 1.
     code : In(MemorySignature)
@@ -164,13 +171,14 @@ class NeuronState(wiring.Component):
     def __init__(self, limits: Limits, size: int) -> None:
         signatures = StateSignatures(limits, size)
         ports = {name: In(signature) for name, signature in vars(signatures).items()}
-        self._adds = limits.gradients > 0
+        self._adds = limits.gradients > 0 and limits.learning
         super().__init__(ports | ({"sums": In(signatures.signs.read)} if self._adds else {}))
         by_neuron, words = limits.words * size, block_words(limits)
         self._steps = steps = limits.steps if self._adds else HISTORY_STEPS
-        self._depths = {
-            "membrane": by_neuron,
-            "current": limits.stored_currents * size,
+        self._depths = {"membrane": by_neuron, "current": limits.stored_currents * size}
+        if not limits.learning:
+            return
+        self._depths |= {
             "code": by_neuron * steps,
             "signs": words * steps,
             "credit": words * size * steps,

@@ -45,11 +45,14 @@ class Neurons(wiring.Component):
         In the ``size`` cycles after ``word.start``: sum of lane after lane.
     active : Out(1)
         ``sum`` is used in this cycle.
-    settings : In(SETTINGS)
     loading : Out(1), potential : Out(signed)
         In the ``size`` cycles from the second one after ``word.load`` on: potential of lane after lane, MEMBRANE.
     results : Out(WordResultsSignature)
         Results of a word, NEURON_CYCLES after the sum of its last lane.
+
+    In a device that learns, also
+
+    settings : In(SETTINGS)
     signs : In(ReadSignature)
         Noise signs and spikes of all lanes, in the layout `neuron_state.signs`. Latency 1 cycle.
     error : In(error_command)
@@ -77,23 +80,25 @@ class Neurons(wiring.Component):
 
     def __init__(self, limits: Limits, size: int) -> None:
         self._limits, self._size = limits, size
-        super().__init__(
-            {
-                "number": In(range(limits.lanes // size)),
-                "word": In(WordSignature(limits)),
-                "sum": In(SUM),
-                "active": Out(1),
+        members = {
+            "number": In(range(limits.lanes // size)),
+            "word": In(WordSignature(limits)),
+            "sum": In(SUM),
+            "active": Out(1),
+            "loading": Out(1),
+            "potential": Out(signed(MEMBRANE.width)),
+            "results": Out(WordResultsSignature(size)),
+        }
+        if limits.learning:
+            members |= {
                 "settings": In(SETTINGS),
-                "loading": Out(1),
-                "potential": Out(signed(MEMBRANE.width)),
-                "results": Out(WordResultsSignature(size)),
                 "signs": In(StateSignatures(limits, size).signs.read),
                 "error": In(error_command(limits)),
                 "filter": In(filter_command(limits)),
                 "filtered": Out(filtered_credit(size)),
                 **({"shared_saturated": Out(1)} if limits.gradients else {}),
             }
-        )
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -101,28 +106,13 @@ class Neurons(wiring.Component):
         m.submodules.state = state = NeuronState(limits, size)
         m.submodules.walk = walk = LaneWalk(limits, size)
         m.submodules.time_step = step = TimeStep(limits, size)
-        m.submodules.credits = credits = FeedbackCredits(limits, size)
-        m.submodules.readout_credits = readout_credits = ReadoutCredits(limits, size)
         m.submodules.results = results = WordResults(limits, size)
-        m.submodules.filtered = filtered = FilteredCredits(limits, size)
 
         connect(m, flipped(self.word), walk.word)
-        connect(m, walk.stages, step.stages, credits.stages, results.stages)
+        connect(m, walk.stages, step.stages, results.stages)
         connect(m, step.membrane, state.membrane)
         connect(m, step.current, state.current)
-        connect(m, step.code, state.code.write)
-        connect(m, credits.credit, state.credit.write)
-        connect(m, filtered.credit, state.credit.read)
-        connect(m, readout_credits.credit, state.readout_credit.write)
-        connect(m, filtered.readout_credit, state.readout_credit.read)
-        connect(m, results.signs, state.signs.write)
-        connect(m, flipped(self.signs), state.signs.read)
         connect(m, results.results, flipped(self.results))
-
-        if limits.gradients:
-            self._connect_shared(m, walk, credits, results, filtered, state)
-        else:
-            connect(m, credits.code, state.code.read)
         sum_ = record(SUM, "sum_1", reset_less=True)
         m.d.sync += sum_.eq(self.sum)
         first, second = walk.stages.at[0], walk.stages.at[1]
@@ -130,6 +120,44 @@ class Neurons(wiring.Component):
             walk.number.eq(self.number),
             step.sum.eq(sum_),
             step.exists.eq(walk.exists),
+            results.spike.eq(step.spike),
+            results.membrane_saturated.eq(step.saturated),
+            self.active.eq(first.valid & ~first.load),
+            self.loading.eq(second.valid & second.load),
+            self.potential.eq(state.membrane.read.data.v),
+        ]
+        if limits.learning:
+            self._learn(m, state, walk, step, results, sum_)
+        return m
+
+    def _learn(
+        self,
+        m: Module,
+        state: NeuronState,
+        walk: LaneWalk,
+        step: TimeStep,
+        results: WordResults,
+        sum_: data.View,
+    ) -> None:
+        """Noise, spike codes and credits."""
+        limits, size = self._limits, self._size
+        m.submodules.credits = credits = FeedbackCredits(limits, size)
+        m.submodules.readout_credits = readout_credits = ReadoutCredits(limits, size)
+        m.submodules.filtered = filtered = FilteredCredits(limits, size)
+        connect(m, walk.stages, credits.stages)
+        connect(m, step.code, state.code.write)
+        connect(m, credits.credit, state.credit.write)
+        connect(m, filtered.credit, state.credit.read)
+        connect(m, readout_credits.credit, state.readout_credit.write)
+        connect(m, filtered.readout_credit, state.readout_credit.read)
+        connect(m, results.signs, state.signs.write)
+        connect(m, flipped(self.signs), state.signs.read)
+
+        if limits.gradients:
+            self._connect_shared(m, walk, credits, results, filtered, state)
+        else:
+            connect(m, credits.code, state.code.read)
+        m.d.comb += [
             step.alpha.eq(self.settings.alpha),
             credits.next.eq(walk.next),
             credits.sum.eq(sum_),
@@ -137,15 +165,10 @@ class Neurons(wiring.Component):
             credits.activity.eq(self.settings.activity),
             readout_credits.number.eq(self.number),
             readout_credits.error.eq(self.error),
-            results.spike.eq(step.spike),
             results.negative.eq(step.negative),
-            results.membrane_saturated.eq(step.saturated),
             results.credit_saturated.eq(credits.saturated),
             filtered.command.eq(self.filter),
             self.filtered.eq(filtered.filtered),
-            self.active.eq(first.valid & ~first.load),
-            self.loading.eq(second.valid & second.load),
-            self.potential.eq(state.membrane.read.data.v),
         ]
         for name, ports, reads in (
             ("credit", state.credit, self.filter.valid & ~self.filter.readout),
@@ -153,7 +176,6 @@ class Neurons(wiring.Component):
         ):
             same = ports.read.address.as_value() == ports.write.address.as_value()
             check(m, name, ~(reads & ports.write.en & same), "a credit is read in the cycle in which it is written")
-        return m
 
     def _connect_shared(
         self,

@@ -23,7 +23,8 @@ class TimeStep(wiring.Component):
 
     Stages: 0 state is read; 1 sum and state; 2 input current and potential; 3 potential before the reset; 4 spike. The
     sign of the noise is drawn in even steps and negated in odd ones; without noise the stored sign stays as it is.
-    Behind a pool (``pool``) the sum counts quarters. Golden twin: ``opzo.sim.golden.fire.fire``.
+    Behind a pool (``pool``) the sum counts quarters. A device that only infers has no noise and no spike codes. Golden
+    twin: ``opzo.sim.golden.fire.fire``.
 
     Parameters
     ----------
@@ -59,21 +60,19 @@ class TimeStep(wiring.Component):
 
     def __init__(self, limits: Limits, size: int) -> None:
         state = StateSignatures(limits, size)
-        self._convolutions = limits.gradients > 0
-        super().__init__(
-            {
-                "stages": In(StagesSignature(limits, size)),
-                "sum": In(SUM),
-                "exists": In(1),
-                "alpha": In(ALPHA_BITS),
-                "membrane": Out(state.membrane),
-                "current": Out(state.current),
-                "code": Out(state.code.write),
-                "spike": Out(1),
-                "negative": Out(1),
-                "saturated": Out(1),
-            }
-        )
+        self._convolutions, self._learning = limits.gradients > 0, limits.learning
+        members = {
+            "stages": In(StagesSignature(limits, size)),
+            "sum": In(SUM),
+            "exists": In(1),
+            "membrane": Out(state.membrane),
+            "current": Out(state.current),
+            "spike": Out(1),
+            "saturated": Out(1),
+        }
+        if limits.learning:
+            members |= {"alpha": In(ALPHA_BITS), "code": Out(state.code.write), "negative": Out(1)}
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -83,11 +82,8 @@ class TimeStep(wiring.Component):
         m.submodules.fire = fire = Fire()
         i, v = (Signal(signed(MEMBRANE.width), name=name, reset_less=True) for name in ("i", "v"))
         # Bit n is that of stage n + 2.
-        negatives = Signal(3, reset_less=True)
         saturated = Signal(3, reset_less=True)
-        drawn = commands[1].noise & ~commands[1].odd
         fires = is_use(stages[4], AfterWord.FIRE)
-        negative = Mux(drawn, self.sum.negative, membrane.negative & ~commands[1].fresh)
         m.d.comb += [
             *set_address(self.membrane.read.address, stages[0]),
             *set_address(self.current.read.address, stages[0]),
@@ -96,7 +92,6 @@ class TimeStep(wiring.Component):
         m.d.sync += [
             i.eq(Mux(commands[1].kept, self.current.read.data, current.o)),
             v.eq(Mux(commands[1].fresh, 0, membrane.v)),
-            negatives.eq(Cat(negative, negatives)),
             saturated.eq(Cat(current.saturated & ~commands[1].kept, saturated[0], saturated[1] & self.exists)),
         ]
         m.d.comb += [
@@ -107,26 +102,17 @@ class TimeStep(wiring.Component):
             fire.current.eq(i),
             fire.leak.eq(commands[2].neuron[:LEAK_BITS]),
             fire.to_zero.eq(commands[3].neuron[LEAK_BITS:]),
-            fire.alpha.eq(self.alpha),
-            fire.noise.eq(commands[3].noise),
-            fire.negative.eq(negatives[1] ^ commands[3].odd),
             fire.valid.eq(self.exists),
             self.membrane.write.en.eq(fires),
             *set_address(self.membrane.write.address, stages[4]),
             self.membrane.write.data.v.eq(fire.v_next),
-            self.membrane.write.data.negative.eq(negatives[2]),
-            self.code.en.eq(fires),
-            *set_address(self.code.address, stages[4]),
-            self.code.data.surrogate.eq(fire.surrogate),
-            self.code.data.spike.eq(fire.spike),
             self.spike.eq(fire.spike),
-            self.negative.eq(negatives[2]),
             self.saturated.eq(
                 (fires & (fire.saturated | saturated[2])) | (is_use(stages[4], AfterWord.READOUT) & saturated[2])
             ),
         ]
-        if self._convolutions:
-            m.d.comb += self.code.data.negative.eq(negatives[2])
+        if self._learning:
+            self._learn(m, commands, fire, fires)
         reads, address = is_use(stages[0], AfterWord.FIRE), self.membrane.read.address
         pending = [
             is_use(stage, AfterWord.FIRE) & (stage.lane == address.lane) & (stage.command.word == address.word)
@@ -134,6 +120,27 @@ class TimeStep(wiring.Component):
         ]
         check(m, "membrane", ~(reads & Cat(pending).any()), "a potential is read while a new one is computed")
         return m
+
+    def _learn(self, m: Module, commands: list[Any], fire: Fire, fires: Value) -> None:
+        """Noise of the comparison, and what credits need of a spike."""
+        # Bit n is that of stage n + 2.
+        negatives = Signal(3, reset_less=True)
+        drawn = commands[1].noise & ~commands[1].odd
+        negative = Mux(drawn, self.sum.negative, self.membrane.read.data.negative & ~commands[1].fresh)
+        m.d.sync += negatives.eq(Cat(negative, negatives))
+        m.d.comb += [
+            fire.alpha.eq(self.alpha),
+            fire.noise.eq(commands[3].noise),
+            fire.negative.eq(negatives[1] ^ commands[3].odd),
+            self.membrane.write.data.negative.eq(negatives[2]),
+            self.code.en.eq(fires),
+            *set_address(self.code.address, self.stages.at[4]),
+            self.code.data.surrogate.eq(fire.surrogate),
+            self.code.data.spike.eq(fire.spike),
+            self.negative.eq(negatives[2]),
+        ]
+        if self._convolutions:
+            m.d.comb += self.code.data.negative.eq(negatives[2])
 
     def _average(self, command: Any) -> Value:
         """Sum of the lane, averaged over a cell where the layer is behind a pool."""

@@ -64,7 +64,7 @@ class LaneWalk(wiring.Component):
         Number of the group in the device; constant.
     word : In(WordSignature)
     next : Out(step_address)
-        Place of the neuron that will be in stage 0 in the next cycle.
+        Place of the neuron that will be in stage 0 in the next cycle; only in a device that learns.
     stages : Out(StagesSignature)
         The first lane is in stage 0 one cycle after ``word.start`` or ``word.load``.
     exists : Out(1)
@@ -83,9 +83,9 @@ class LaneWalk(wiring.Component):
             {
                 "number": In(range(limits.lanes // size)),
                 "word": In(WordSignature(limits)),
-                "next": Out(step_address(size, limits.words)),
                 "stages": Out(StagesSignature(limits, size)),
                 "exists": Out(1),
+                **({"next": Out(step_address(size, limits.words))} if limits.learning else {}),
             }
         )
 
@@ -118,11 +118,12 @@ class LaneWalk(wiring.Component):
                 stage.lane.eq(at_lane.lane),
                 stage.command.eq(at_word),
             ]
-        m.d.comb += [
-            self.next.lane.eq(next_lane),
-            self.next.word.eq(Mux(starts, self.word.command.word, word.word)),
-            self.next.step.eq(Mux(starts, self.word.command.step, word.step)),
-        ]
+        if self._limits.learning:
+            m.d.comb += [
+                self.next.lane.eq(next_lane),
+                self.next.word.eq(Mux(starts, self.word.command.word, word.word)),
+                self.next.step.eq(Mux(starts, self.word.command.step, word.step)),
+            ]
         exists = Signal(reset_less=True)
         m.d.sync += exists.eq(Cat(lanes[2].lane, self.number) < words[2].valid_lanes)
         m.d.comb += self.exists.eq(exists)
@@ -148,5 +149,6 @@ def set_block_address(address: data.View, stage: Any) -> list[Any]:
 
 
 def _set_place(address: data.View, stage: Any, word: Any) -> list[Any]:
-    place = {"lane": stage.lane, "word": word, "step": stage.command.step}
-    return [address[name].eq(place[name]) for name, _ in address.shape()]
+    # A device that only infers has no memories by time step.
+    place = {"lane": stage.lane, "word": word}
+    return [address[name].eq(place[name] if name in place else stage.command[name]) for name, _ in address.shape()]

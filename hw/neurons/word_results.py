@@ -47,14 +47,14 @@ class WordResults(wiring.Component):
     Members
     -------
     stages : In(StagesSignature)
-    spike, negative, membrane_saturated, credit_saturated : In(1)
+    spike, membrane_saturated : In(1)
         Results of the lane at stage 4.
     results : Out(WordResultsSignature)
         One cycle after the last lane was at stage 4.
-    signs : Out(WriteSignature)
-        Memory of `NeuronState`.
+    signs : Out(WriteSignature), negative, credit_saturated : In(1)
+        Memory of `NeuronState`; only in a device that learns, as the other results of learning.
 
-    With convolutions, also
+    With convolutions and learning, also
 
     exists : In(1)
         At stage 4: the lane holds a neuron of the word.
@@ -73,40 +73,50 @@ class WordResults(wiring.Component):
     sums: Any
 
     def __init__(self, limits: Limits, size: int) -> None:
-        self._size, self._adds = size, limits.gradients > 0
-        signs = StateSignatures(limits, size).signs
-        super().__init__(
-            {
-                "stages": In(StagesSignature(limits, size)),
-                "spike": In(1),
-                "negative": In(1),
-                "membrane_saturated": In(1),
-                "credit_saturated": In(1),
-                "results": Out(WordResultsSignature(size)),
-                "signs": Out(signs.write),
-                **({"exists": In(1), "sums": Out(signs.read)} if self._adds else {}),
-            }
-        )
+        self._size, self._learning = size, limits.learning
+        self._adds = limits.gradients > 0 and limits.learning
+        members = {
+            "stages": In(StagesSignature(limits, size)),
+            "spike": In(1),
+            "membrane_saturated": In(1),
+            "results": Out(WordResultsSignature(size)),
+        }
+        if limits.learning:
+            signs = StateSignatures(limits, size).signs
+            members |= {"negative": In(1), "credit_saturated": In(1), "signs": Out(signs.write)}
+            members |= {"exists": In(1), "sums": Out(signs.read)} if self._adds else {}
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lane, last = self.stages.at[4], self.stages.at[5]
+        lane = self.stages.at[4]
         fires = lane.command.after_word == AfterWord.FIRE
-        negatives = Signal(self._size, reset_less=True)
         membrane = Signal()
-        credit = Signal()
         first = lane.lane == 0
         results = self.results
         with m.If(lane.valid):
             m.d.sync += [
                 results.spikes.eq(Cat(results.spikes[1:], self.spike & fires)),
-                negatives.eq(Cat(negatives[1:], self.negative)),
                 membrane.eq((membrane & ~first) | self.membrane_saturated),
-                credit.eq((credit & ~first) | self.credit_saturated),
             ]
         m.d.sync += results.done.eq(lane.valid & ~lane.load & (lane.lane == self._size - 1))
+        m.d.comb += results.membrane_saturated.eq(results.done & membrane)
+        if self._learning:
+            self._learn(m)
+        return m
+
+    def _learn(self, m: Module) -> None:
+        """Store spikes and noise signs; saturations of credits."""
+        lane, last = self.stages.at[4], self.stages.at[5]
+        negatives = Signal(self._size, reset_less=True)
+        credit = Signal()
+        results = self.results
+        with m.If(lane.valid):
+            m.d.sync += [
+                negatives.eq(Cat(negatives[1:], self.negative)),
+                credit.eq((credit & ~(lane.lane == 0)) | self.credit_saturated),
+            ]
         m.d.comb += [
-            results.membrane_saturated.eq(results.done & membrane),
             results.credit_saturated.eq(results.done & credit),
             self.signs.en.eq(results.done & (last.command.after_word == AfterWord.FIRE)),
             *set_block_address(self.signs.address, last),
@@ -115,7 +125,6 @@ class WordResults(wiring.Component):
             self._add(m, negatives)
         else:
             m.d.comb += [self.signs.data.negatives.eq(negatives), self.signs.data.spiked.eq(results.spikes)]
-        return m
 
     def _add(self, m: Module, negatives: Signal) -> None:
         """Add the word's spikes and signs to those of its block."""

@@ -15,7 +15,7 @@ from opzo.hw.lanes.lane_command import AfterWord, lane_command
 from opzo.hw.lib.record import record
 from opzo.hw.registers import hidden_layers
 from opzo.hw.run_control import RunSignature
-from opzo.hw.schedule.passes import Kind, is_learn, op_layout, tag_layout
+from opzo.hw.schedule.passes import Kind, is_learn, of_learning, op_layout, tag_layout
 from opzo.spec.formats import BIAS_INPUT, HISTORY_STEPS, SPIKE_INPUT
 from opzo.spec.geometry import CELL_BITS
 from opzo.spec.limits import Limits
@@ -112,8 +112,9 @@ class Issue(wiring.Component):
         waiting_traced = record(_TRACED, "waiting_traced", reset_less=True)
         m.d.sync += [waiting_command.eq(command), waiting_tag.eq(tag), waiting_traced.eq(traced)]
         m.d.comb += [self.command.eq(waiting_command), self.tag.eq(waiting_tag)]
-        self._add_trace(m, waiting_traced)
-        if self._limits.gradients:
+        if self._limits.learning:
+            self._add_trace(m, waiting_traced)
+        if self._limits.gradients and self._limits.learning:
             self._add_word_row(m, op, row, waiting_command)
         return m
 
@@ -142,7 +143,10 @@ class Issue(wiring.Component):
         # One bit for each memory that may have been read, because the memories are slow.
         sources = [Signal(name=f"from_{name}", reset_less=True) for name in ("steps", "active", "inputs", "events")]
         from_steps, from_active, from_inputs, from_events = sources
-        learns_inputs = (op.kind == Kind.LEARN_INPUT) & ~frame
+        learns_inputs, learns_spikes = (
+            of_learning(self._limits, op.kind == kind) for kind in (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
+        )
+        learns_inputs = learns_inputs & ~frame
         bits = self._limits.row_bits if self._limits.gradients else self._limits.input_bits
         listed = Signal(bits, reset_less=True)
         active = lists.active_neuron[: self._limits.lane_bits] if self._limits.gradients else lists.active_neuron
@@ -150,9 +154,9 @@ class Issue(wiring.Component):
         chosen = [Mux(source, row, 0) for source, row in zip(sources, rows, strict=True)]
         m.d.sync += [
             from_steps.eq(op.kind == Kind.SPIKES),
-            from_active.eq(op.kind == Kind.LEARN_SPIKES),
+            from_active.eq(learns_spikes),
             from_inputs.eq(learns_inputs),
-            from_events.eq((op.kind != Kind.SPIKES) & (op.kind != Kind.LEARN_SPIKES) & ~learns_inputs),
+            from_events.eq((op.kind != Kind.SPIKES) & ~learns_spikes & ~learns_inputs),
             listed.eq(chosen[0] | chosen[1] | chosen[2] | chosen[3]),
         ]
         if not self._limits.gradients:
@@ -171,7 +175,8 @@ class Issue(wiring.Component):
             spike = Signal.like(self.lists.step_lane, reset_less=True)
             m.d.sync += spike.eq(Mux(asked.kind == Kind.SPIKES, self.lists.step_lane, 0))
             m.d.comb += lane.eq(encode(spike))
-        m.d.sync += has_row.eq(is_learn(asked.kind) | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES))
+        learn = of_learning(self._limits, is_learn(asked.kind))
+        m.d.sync += has_row.eq(learn | (asked.kind == Kind.INPUT) | (asked.kind == Kind.SPIKES))
         with m.If(op.bias):
             m.d.comb += row.eq(op.bias_row)
         with m.Elif(has_row):
@@ -189,16 +194,19 @@ class Issue(wiring.Component):
         momentum = Signal()
         noisy = Signal()
         m.d.sync += [zero_order.eq(rule.from_loss), momentum.eq(rule.momentum), noisy.eq(rule.noise)]
-        learn, feedback = is_learn(op.kind), op.kind == Kind.FEEDBACK
+        learn, feedback, applies, local = (
+            of_learning(self._limits, kind)
+            for kind in (is_learn(op.kind), *(op.kind == each for each in (Kind.FEEDBACK, Kind.APPLY, Kind.LOCAL)))
+        )
         odd = op.step[0] ^ run.phase
         # The local readout learns in every step, the feedback matrices in the second one of a pair.
-        applies, windows = op.kind == Kind.APPLY, op.windows if self._limits.gradients else Const(0)
+        windows = op.windows if self._limits.gradients else Const(0)
         updates = (learn & ~windows) | applies | (feedback & (op.local | (momentum & odd)))
         no_class = zero_order & ~op.local
-        noise = run.sample.train & noisy
+        noise = of_learning(self._limits, run.sample.train & noisy)
         after_word = self._after_word(m, op, frame)
-        learns_frame = frame & (op.kind == Kind.LEARN_INPUT)
-        learns_listed = ~frame & (op.kind == Kind.LEARN_INPUT)
+        learns_frame = frame & learn & (op.kind == Kind.LEARN_INPUT)
+        learns_listed = ~frame & learn & (op.kind == Kind.LEARN_INPUT)
         learns_bias = learn & ~learns_frame & op.bias
 
         command = Signal.like(self.command)
@@ -211,7 +219,7 @@ class Issue(wiring.Component):
             command.integrate.eq(op.valid & ((op.kind == Kind.INPUT) | (op.kind == Kind.SPIKES))),
             command.feedback.eq(op.valid & feedback),
             command.zero_order.eq(no_class & feedback),
-            command.local.eq(op.local | (op.kind == Kind.LOCAL)),
+            command.local.eq(op.local | local),
             command.learn.eq(op.valid & learn),
             command.first.eq(op.first),
             command.update.eq(op.valid & updates),
@@ -231,7 +239,7 @@ class Issue(wiring.Component):
             command.step.eq(op.step),
             command.valid_lanes.eq(op.valid_lanes),
             command.history.eq(Mux(learns_bias, ~(~0 << config.steps), 0)[:HISTORY_STEPS]),
-            traced.neuron.eq((op.kind == Kind.LEARN_SPIKES) & ~op.bias),
+            traced.neuron.eq(learn & (op.kind == Kind.LEARN_SPIKES) & ~op.bias),
             traced.input.eq(learns_listed & ~op.bias & ~graded),
             traced.value.eq(learns_listed & ~op.bias & graded),
             traced.bias.eq(learns_bias),
@@ -239,7 +247,7 @@ class Issue(wiring.Component):
             *(tag[name].eq(op[name]) for name in ("layer", "step", "word", "first_word", "last_word", "first", "last")),
             tag.measure.eq(op.valid & feedback & self.measure & (op.step == 0) & ~op.local),
             tag.feedback.eq(op.valid & feedback),
-            tag.local.eq(op.valid & (op.kind == Kind.LOCAL)),
+            tag.local.eq(op.valid & local),
             tag.apply.eq(op.valid & applies),
         ]
         if self._limits.gradients:
@@ -268,11 +276,12 @@ class Issue(wiring.Component):
                     m.d.comb += after_word.eq(AfterWord.FIRE)
                 with m.Case(Kind.SPIKES):
                     m.d.comb += after_word.eq(Mux(op.readout, AfterWord.READOUT.value, AfterWord.FIRE.value))
-                with m.Case(Kind.FEEDBACK):
-                    m.d.comb += after_word.eq(AfterWord.CREDIT)
-                    if self._limits.gradients:
-                        with m.If(op.shared):
-                            m.d.comb += after_word.eq(AfterWord.SHARE)
+                if self._limits.learning:
+                    with m.Case(Kind.FEEDBACK):
+                        m.d.comb += after_word.eq(AfterWord.CREDIT)
+                        if self._limits.gradients:
+                            with m.If(op.shared):
+                                m.d.comb += after_word.eq(AfterWord.SHARE)
         return after_word
 
     def _choose_operand(
@@ -303,7 +312,9 @@ class Issue(wiring.Component):
             error.eq(self.errors.error),
             difference.eq(self.errors.difference),
             is_spike.eq((asked.kind == Kind.SPIKES) | ((asked.kind == Kind.INPUT) & ~frame & (asked.bias | ~graded))),
-            is_value.eq((asked.kind == Kind.INPUT) | ((asked.kind == Kind.LEARN_INPUT) & frame)),
+            is_value.eq(
+                (asked.kind == Kind.INPUT) | (of_learning(self._limits, asked.kind == Kind.LEARN_INPUT) & frame)
+            ),
         ]
         with m.If(is_spike):
             m.d.sync += command.operand.eq(SPIKE_INPUT)
@@ -313,8 +324,9 @@ class Issue(wiring.Component):
                     m.d.sync += command.operand.eq(SPIKE_INPUT << CELL_BITS)
         with m.Elif(is_value):
             m.d.sync += command.operand.eq(Mux(op.bias, BIAS_INPUT, value))
-        with m.Else():
-            m.d.sync += command.operand.eq(Mux(no_class, loss, error))
+        if self._limits.learning:
+            with m.Else():
+                m.d.sync += command.operand.eq(Mux(no_class, loss, error))
         m.d.comb += [
             self.mark.valid.eq(op.valid & (op.kind == Kind.INPUT) & op.last_word & ~op.bias & ~frame & ~windows),
             self.mark.row.eq(self.traces.input),

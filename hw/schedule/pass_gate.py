@@ -1,6 +1,6 @@
 """Pass gate: whether the waiting pass may start, and how many ops its words have."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth import Array, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
@@ -13,11 +13,21 @@ from opzo.hw.input.event_ends import step_events
 from opzo.hw.lib.check import check, monitor
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG
-from opzo.hw.schedule.passes import Kind, pass_layout
+from opzo.hw.schedule.passes import Kind, of_learning, pass_layout
 from opzo.hw.schedule.progress import ProgressSignature
 from opzo.hw.schedule.runner import StartSignature
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.limits import Limits
+
+
+class _Permission(NamedTuple):
+    """Permission for the waiting pass and its ops, which are found; counts, and whether the shift is known."""
+
+    may_start: Signal
+    ops: Signal
+    actives: Value
+    inputs: Value
+    scale_found: Signal
 
 
 class PassGate(wiring.Component):
@@ -88,7 +98,6 @@ class PassGate(wiring.Component):
         waiting = record(pass_layout(self._limits), "waiting_pass", reset_less=True)
         settled = Signal()
         local = Signal(reset_less=True)
-        # The layer whose local readout teaches those before it.
         teacher = Signal.like(waiting.below, reset_less=True)
         m.d.sync += [
             teacher.eq(self.config.intermediate - 1),
@@ -102,9 +111,6 @@ class PassGate(wiring.Component):
         # The next step of a neuron needs the last one written; a step of the layer below must be complete.
         fired_last = Array(fired >= step for fired in progress.fired_steps)
         fired_this = Array(fired > step for fired in progress.fired_steps)
-        local_errors = Array(steps > step for steps in progress.local_steps)
-        # Entries that the layer's last step updates must be written before they are read again.
-        entries_written = progress.feedback_quiet.bit_select(layer, 1)
         may_start = Signal()
         ops = Signal.like(start.ops)
         events_found = Signal()
@@ -126,28 +132,9 @@ class PassGate(wiring.Component):
                 ready = Mux(waiting.readout, ~progress.reading_out, fired_last[layer])
                 m.d.comb += may_start.eq(fired_this[below] & ready)
                 m.d.comb += ops.eq(spikes + 1)
-            with m.Case(Kind.FEEDBACK):
-                has_errors = (progress.error_steps > step) & (~local | local_errors[layer])
-                m.d.comb += may_start.eq(has_errors & entries_written)
-                of_matrix = Mux(decode_rule(self.config.rule).from_loss, 1, self.config.classes)
-                m.d.comb += ops.eq(of_matrix + Mux(local, self.config.classes, 0))
-                if self._limits.gradients:
-                    with m.If(waiting.intermediate & ~decode_rule(self.config.rule).from_loss):
-                        m.d.comb += may_start.eq(has_errors & entries_written & local_errors[teacher])
-                        m.d.comb += ops.eq((of_matrix << 1) + Mux(local, self.config.classes, 0))
-            with m.Case(Kind.LOCAL):
-                m.d.comb += may_start.eq(fired_this[layer] & ~progress.reading_out & entries_written)
-                m.d.comb += ops.eq(waiting.settings.block_words)
-            with m.Case(Kind.LEARN_SPIKES):
-                m.d.comb += may_start.eq((progress.error_steps == self.config.steps) & rows.lists_done)
-                m.d.comb += ops.eq(actives + 1)
-            with m.Case(Kind.LEARN_INPUT):
-                m.d.comb += may_start.eq(1)
-                m.d.comb += ops.eq(inputs + 1)
-            with m.Case(Kind.APPLY):
-                # The last updates must have been added to the gradients.
-                m.d.comb += may_start.eq(scale_found & progress.quiet & ~self.running)
-                m.d.comb += ops.eq(waiting.settings.rows)
+            if self._limits.learning:
+                permission = _Permission(may_start, ops, actives, inputs, scale_found)
+                self._learn(m, waiting, permission, local, teacher)
         m.d.sync += [
             start.may_start.eq(may_start & settled & ~start.taken),
             start.ops.eq(ops),
@@ -155,6 +142,41 @@ class PassGate(wiring.Component):
         check(m, "early", ~start.taken | (settled & may_start), "a pass starts before its inputs are complete")
         monitor(m, "permission", self._watch_permission)
         return m
+
+    def _learn(self, m: Module, waiting: data.View, permission: _Permission, local: Signal, teacher: Signal) -> None:
+        """Cases of the passes of learning, in the switch over the kind of the waiting pass.
+
+        ``local``: its layer has a local readout; ``teacher``: the layer whose local readout teaches those before it.
+        """
+        progress, rows, classes = self.progress, self.rows, self.config.classes
+        step, layer = waiting.step, waiting.layer[: len(waiting.below)]
+        may_start, ops = permission.may_start, permission.ops
+        fired_this = Array(fired > step for fired in progress.fired_steps)
+        local_errors = Array(steps > step for steps in progress.local_steps)
+        # Entries that the layer's last step updates must be written before they are read again.
+        entries_written = progress.feedback_quiet.bit_select(layer, 1)
+        with m.Case(Kind.FEEDBACK):
+            has_errors = (progress.error_steps > step) & (~local | local_errors[layer])
+            m.d.comb += may_start.eq(has_errors & entries_written)
+            of_matrix = Mux(decode_rule(self.config.rule).from_loss, 1, classes)
+            m.d.comb += ops.eq(of_matrix + Mux(local, classes, 0))
+            if self._limits.gradients:
+                with m.If(waiting.intermediate & ~decode_rule(self.config.rule).from_loss):
+                    m.d.comb += may_start.eq(has_errors & entries_written & local_errors[teacher])
+                    m.d.comb += ops.eq((of_matrix << 1) + Mux(local, classes, 0))
+        with m.Case(Kind.LOCAL):
+            m.d.comb += may_start.eq(fired_this[layer] & ~progress.reading_out & entries_written)
+            m.d.comb += ops.eq(waiting.settings.block_words)
+        with m.Case(Kind.LEARN_SPIKES):
+            m.d.comb += may_start.eq((progress.error_steps == self.config.steps) & rows.lists_done)
+            m.d.comb += ops.eq(permission.actives + 1)
+        with m.Case(Kind.LEARN_INPUT):
+            m.d.comb += may_start.eq(1)
+            m.d.comb += ops.eq(permission.inputs + 1)
+        with m.Case(Kind.APPLY):
+            # The last updates must have been added to the gradients.
+            m.d.comb += may_start.eq(permission.scale_found & progress.quiet & ~self.running)
+            m.d.comb += ops.eq(waiting.settings.rows)
 
     def _prepare(
         self, m: Module, waiting: data.View, settled: Signal, events_found: Signal, scale_found: Signal
@@ -170,7 +192,7 @@ class PassGate(wiring.Component):
         m.d.sync += free.eq(~(self.running & self.on_inputs))
         finds_events = (waiting.kind == Kind.INPUT) & waiting.windows & self.rows.inputs_ready
         # Gradients that were applied before have been summed up by then.
-        finds_shift = (waiting.kind == Kind.APPLY) & self.progress.quiet
+        finds_shift = of_learning(self._limits, (waiting.kind == Kind.APPLY) & self.progress.quiet)
         asks = settled & ~asked & free & ~self.start.taken & (finds_events | finds_shift)
         # Registered: whether the runner takes a pass is known late.
         m.d.sync += [

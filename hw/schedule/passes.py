@@ -1,6 +1,6 @@
 """Passes of a run, the ops they consist of, and the tags that accompany the commands."""
 
-from amaranth import Value
+from amaranth import Const, Value
 from amaranth.hdl import ValueLike
 from amaranth.lib import data
 from amaranth.lib import enum as hdl_enum
@@ -37,6 +37,11 @@ def is_learn(kind: ValueLike) -> Value:
     """Whether ``kind`` is a kind of Learn, as a value of the gateware."""
     result: Value = (kind == Kind.LEARN_INPUT) | (kind == Kind.LEARN_SPIKES)
     return result
+
+
+def of_learning(limits: Limits, condition: Value) -> Value:
+    """``condition``, which only holds in runs with learning; 0 in a device that only infers."""
+    return condition if limits.learning else Const(0)
 
 
 def pass_layout(limits: Limits) -> data.StructLayout:

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, Signature
 
 from opzo.hw.error.ports import ErrorProgressSignature
 from opzo.hw.input.scanner import finished_layout
-from opzo.hw.schedule.passes import Kind, op_layout, pass_layout
+from opzo.hw.schedule.passes import Kind, of_learning, op_layout, pass_layout
 from opzo.hw.timing import QUIET_CYCLES, credits_written
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.limits import Limits
@@ -100,8 +100,8 @@ class RunProgress(wiring.Component):
             *(progress.local_steps[n].eq(local_steps[n]) for n in range(self._limits.layers)),
         ]
         # The next readout may arrive CLOSING_CYCLES after ``room``, see READOUT_RESTART.
-        reads_out = (self.next_pass.readout & (self.next_pass.kind == Kind.SPIKES)) | (
-            self.next_pass.kind == Kind.LOCAL
+        reads_out = (self.next_pass.readout & (self.next_pass.kind == Kind.SPIKES)) | of_learning(
+            self._limits, self.next_pass.kind == Kind.LOCAL
         )
         with m.If(self.taken & reads_out):
             m.d.sync += progress.reading_out.eq(1)
@@ -116,20 +116,22 @@ class RunProgress(wiring.Component):
             with m.If(self.finished.valid):
                 m.d.sync += fired_steps[self.finished.layer].eq(self.finished.step + 1)
             with m.If(error.done):
-                with m.If(error.source == self._limits.layers):
+                with m.If(~of_learning(self._limits, error.source != self._limits.layers)):
                     m.d.sync += progress.error_steps.eq(progress.error_steps + 1)
                 with m.Else():
                     source = error.source[: len(self.finished.layer)]
                     m.d.sync += local_steps[source].eq(local_steps[source] + 1)
 
-        written, feedback = credits_written(self._limits), self.op.valid & (self.op.kind == Kind.FEEDBACK)
         since_op = _count_since(m, "op", self.op.valid, QUIET_CYCLES)
+        m.d.comb += progress.quiet.eq(since_op == QUIET_CYCLES)
+        if not self._limits.learning:
+            return m
+        written, feedback = credits_written(self._limits), self.op.valid & (self.op.kind == Kind.FEEDBACK)
         since_feedback = [
             _count_since(m, f"feedback_{layer}", feedback & (self.op.layer == layer), written)
             for layer in range(self._limits.layers)
         ]
         m.d.comb += [
-            progress.quiet.eq(since_op == QUIET_CYCLES),
             progress.feedback_quiet.eq(Cat(since >= QUIET_CYCLES for since in since_feedback)),
             progress.credits_written.eq(Cat(since == written for since in since_feedback).all()),
         ]

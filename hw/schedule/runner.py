@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG
 from opzo.hw.schedule.block_walk import BlockWalk
-from opzo.hw.schedule.passes import Kind, index_bits, is_learn, op_layout, pass_layout
+from opzo.hw.schedule.passes import Kind, index_bits, is_learn, of_learning, op_layout, pass_layout
 from opzo.hw.schedule.window_rows import window_row_layout
 from opzo.hw.schedule.window_walk import walk_layout
 from opzo.spec.geometry import CELL
@@ -164,8 +164,9 @@ class PassRunner(wiring.Component):
         ]
         m.d.sync += last_class.eq(self.classes - 1)
         if self._limits.gradients:
-            begins_part = self._find_parts(m, go, load | (go & ends_word), position.index)
-            m.d.comb += waits.eq(plan.parts & begins_part & ~self.quiet)
+            if self._limits.learning:
+                begins_part = self._find_parts(m, go, load | (go & ends_word), position.index)
+                m.d.comb += waits.eq(plan.parts & begins_part & ~self.quiet)
             with m.If(current.windows):
                 begins, ends = row.first & words.learns, row.bias & words.sums
                 m.d.comb += [
@@ -271,17 +272,19 @@ class PassRunner(wiring.Component):
 
     def _load(self, m: Module, load: Value, current: data.View, position: data.View, plan: data.View) -> None:
         """Take the settings of the waiting pass in every cycle until it may start: that it may is known late."""
-        waiting, ops = self.passes.p, self.start.ops
+        limits, waiting, ops = self._limits, self.passes.p, self.start.ops
         waiting_words = Signal(len(plan.words_before_last))
         m.d.comb += waiting_words.eq(waiting.settings.all_words)
-        with m.Switch(waiting.kind):
-            with m.Case(Kind.LOCAL):
-                m.d.comb += waiting_words.eq(self.classes)
-            with m.Case(Kind.FEEDBACK):
-                m.d.comb += waiting_words.eq(waiting.settings.block_words)
-            with m.Case(Kind.APPLY):
-                m.d.comb += waiting_words.eq(waiting.settings.words)
-        waiting_local = waiting.settings.local_shift != 0
+        if limits.learning:
+            with m.Switch(waiting.kind):
+                with m.Case(Kind.LOCAL):
+                    m.d.comb += waiting_words.eq(self.classes)
+                with m.Case(Kind.FEEDBACK):
+                    m.d.comb += waiting_words.eq(waiting.settings.block_words)
+                with m.Case(Kind.APPLY):
+                    m.d.comb += waiting_words.eq(waiting.settings.words)
+        waiting_local = of_learning(limits, waiting.settings.local_shift != 0)
+        learns = of_learning(limits, is_learn(waiting.kind))
         entries = Signal.like(plan.entries)
         first_base = Signal.like(position.base)
         sums = Signal()
@@ -291,7 +294,7 @@ class PassRunner(wiring.Component):
         with m.Switch(waiting.kind):
             with m.Case(Kind.INPUT, Kind.FIRE, Kind.SPIKES, Kind.FEEDBACK):
                 m.d.comb += sums.eq(1)
-        with m.If((waiting.kind == Kind.FEEDBACK) | (waiting.kind == Kind.LOCAL)):
+        with m.If(of_learning(limits, (waiting.kind == Kind.FEEDBACK) | (waiting.kind == Kind.LOCAL))):
             m.d.comb += first_base.eq(waiting.settings.feedback_base)
         with m.Else():
             m.d.comb += first_base.eq(waiting.settings.weight_base)
@@ -302,15 +305,17 @@ class PassRunner(wiring.Component):
                 plan.single.eq(ops == 1),
                 plan.words_before_last.eq(waiting_words - 2),
                 plan.has_local.eq(waiting_local),
-                plan.is_feedback.eq(waiting.kind == Kind.FEEDBACK),
-                plan.is_local.eq(waiting.kind == Kind.LOCAL),
+                plan.is_feedback.eq(of_learning(limits, waiting.kind == Kind.FEEDBACK)),
+                plan.is_local.eq(of_learning(limits, waiting.kind == Kind.LOCAL)),
                 plan.is_fire.eq(waiting.kind == Kind.FIRE),
-                plan.is_apply.eq(waiting.kind == Kind.APPLY),
-                plan.parts.eq((waiting.kind == Kind.LEARN_SPIKES) & ~waiting.windows & waiting.settings.pool),
+                plan.is_apply.eq(of_learning(limits, waiting.kind == Kind.APPLY)),
+                plan.parts.eq(
+                    of_learning(limits, (waiting.kind == Kind.LEARN_SPIKES) & ~waiting.windows & waiting.settings.pool)
+                ),
                 plan.entries.eq(entries),
                 plan.stride.eq(waiting.settings.rows),
                 position.first.eq(1),
-                position.begins_learning.eq(is_learn(waiting.kind)),
+                position.begins_learning.eq(learns),
                 position.ends_word.eq(ops == 1),
                 position.ends_sums.eq((ops == 1) & sums),
                 position.last_word.eq(waiting_words == 1),
@@ -318,18 +323,19 @@ class PassRunner(wiring.Component):
                 position.word.eq(0),
                 position.number.eq(0),
                 position.local.eq(waiting_local),
-                position.source.eq(Mux(waiting_local, waiting.layer, self._limits.layers)),
+                position.source.eq(Mux(waiting_local, waiting.layer, limits.layers)),
                 position.base.eq(first_base),
                 position.begin.eq(first_base),
                 position.gradient.eq(waiting.settings.gradient_base),
                 self.words.sums.eq(sums),
-                self.words.learns.eq(is_learn(waiting.kind)),
+                self.words.learns.eq(learns),
             ]
-            with m.Switch(waiting.kind):
-                with m.Case(Kind.FEEDBACK):
-                    m.d.sync += plan.stride.eq(entries)
-                with m.Case(Kind.LOCAL):
-                    m.d.sync += plan.stride.eq(1)
+            if limits.learning:
+                with m.Switch(waiting.kind):
+                    with m.Case(Kind.FEEDBACK):
+                        m.d.sync += plan.stride.eq(entries)
+                    with m.Case(Kind.LOCAL):
+                        m.d.sync += plan.stride.eq(1)
 
     def _emit(
         self, m: Module, go: Value, current: data.View, position: data.View, plan: data.View, walk: BlockWalk

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from opzo.hw.decode import decode_input, decode_rule
 from opzo.hw.lib.record import record
 from opzo.hw.registers import CONFIG, batch_full, layers_layout
-from opzo.hw.schedule.passes import Kind, pass_layout
+from opzo.hw.schedule.passes import Kind, of_learning, pass_layout
 from opzo.spec.formats import HISTORY_STEPS
 from opzo.spec.limits import Limits
 
@@ -17,9 +17,10 @@ LOCAL_SLOT = 1
 
 def slots(limits: Limits) -> int:
     """Most passes of a macro step: fire layer 1, its local readout, integrate the other hidden layers, read out,
-    feedback of layer 1, local readout and feedback of the other hidden layers.
+    feedback of layer 1, local readout and feedback of the other hidden layers. The readout is the last one in a device
+    that only infers.
     """
-    return 3 * limits.layers + 1
+    return 3 * limits.layers + 1 if limits.learning else readout_slot(limits) + 1
 
 
 def readout_slot(limits: Limits) -> int:
@@ -111,6 +112,7 @@ class Slot(wiring.Component):
         with m.If(number == 0):
             m.d.comb += self.enabled.eq(1)
         with m.Elif(number == LOCAL_SLOT):
+            # Empty in inference.
             m.d.comb += [self.local.eq(1), self.offset.eq(1), self.enabled.eq(self.feedback)]
         with m.Elif(number < readout):
             m.d.comb += [
@@ -215,7 +217,7 @@ class Schedule(wiring.Component):
         m.d.comb += [
             frozen.eq(~decode_rule(self.config.rule).learns_hidden),
             frame.eq(~decode_input(self.config.input).events),
-            feedback.eq(train & ~frozen),
+            feedback.eq(of_learning(limits, train & ~frozen)),
             free.eq(~found),
         ]
         # A pass that was found waits here, so that the search does not depend on when the runner takes one.
@@ -248,7 +250,7 @@ class Schedule(wiring.Component):
         full = Signal()
         applies = Signal()
         applying = Signal()
-        if limits.gradients:
+        if limits.gradients and limits.learning:
             is_map = Array(self.layers[n].kernel != 0 for n in range(readout_layer))
             m.d.sync += full.eq(batch_full(self.config))
             m.d.comb += applies.eq(
@@ -256,7 +258,7 @@ class Schedule(wiring.Component):
             )
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [macro.eq(0), slot.eq(0), train.eq(self.train)]
+                m.d.sync += [macro.eq(0), slot.eq(0), train.eq(of_learning(limits, self.train))]
                 with m.If(self.start):
                     m.next = "STEP"
                     with m.If(frame):
@@ -267,10 +269,13 @@ class Schedule(wiring.Component):
                 with m.If(free):
                     m.next = "STEP"
             with m.State("STEP"):
-                m.d.comb += [candidate.valid.eq(1), candidate.kind.eq(Kind.FEEDBACK)]
+                m.d.comb += [
+                    candidate.valid.eq(1),
+                    candidate.kind.eq(Kind.FEEDBACK if limits.learning else Kind.SPIKES),
+                ]
                 with m.If(slot == 0):
                     m.d.comb += candidate.kind.eq(Mux(frame, Kind.FIRE.value, Kind.INPUT.value))
-                with m.If(place.local):
+                with m.If(of_learning(limits, place.local)):
                     m.d.comb += candidate.kind.eq(Kind.LOCAL)
                 with m.If(place.integrates):
                     m.d.comb += candidate.kind.eq(Kind.SPIKES)
@@ -283,29 +288,31 @@ class Schedule(wiring.Component):
                         m.d.sync += [slot.eq(0), macro.eq(macro + 1)]
                     with m.If(final):
                         m.next = "IDLE"
-                    with m.Elif(train & is_last_macro & (slot == last_slot)):
-                        m.d.sync += [learning.eq(depth), learns_readout.eq(1)]
-                        m.next = "LEARN"
-            with m.State("LEARN"):
-                # ``learning`` counts down: ``depth`` is the readout, below it are the hidden layers.
-                m.d.comb += [
-                    candidate.valid.eq(1),
-                    candidate.enabled.eq(1),
-                    candidate.begun.eq(1),
-                    candidate.local.eq(0),
-                    candidate.layer.eq(Mux(learns_readout, readout_layer, learning)),
-                    candidate.kind.eq(Mux(learning == 0, Kind.LEARN_INPUT.value, Kind.LEARN_SPIKES.value)),
-                    candidate.step.eq(0),
-                    candidate.last.eq((frozen | (learning == 0)) & ~applies),
-                ]
-                with m.If(applying):
-                    m.d.comb += candidate.kind.eq(Kind.APPLY)
-                with m.If(free):
-                    m.d.sync += applying.eq(applies)
-                    with m.If(~applies):
-                        m.d.sync += [learning.eq(learning - 1), learns_readout.eq(0)]
-                    with m.If(candidate.last):
-                        m.next = "IDLE"
+                    if limits.learning:
+                        with m.Elif(train & is_last_macro & (slot == last_slot)):
+                            m.d.sync += [learning.eq(depth), learns_readout.eq(1)]
+                            m.next = "LEARN"
+            if limits.learning:
+                with m.State("LEARN"):
+                    # ``learning`` counts down: ``depth`` is the readout, below it are the hidden layers.
+                    m.d.comb += [
+                        candidate.valid.eq(1),
+                        candidate.enabled.eq(1),
+                        candidate.begun.eq(1),
+                        candidate.local.eq(0),
+                        candidate.layer.eq(Mux(learns_readout, readout_layer, learning)),
+                        candidate.kind.eq(Mux(learning == 0, Kind.LEARN_INPUT.value, Kind.LEARN_SPIKES.value)),
+                        candidate.step.eq(0),
+                        candidate.last.eq((frozen | (learning == 0)) & ~applies),
+                    ]
+                    with m.If(applying):
+                        m.d.comb += candidate.kind.eq(Kind.APPLY)
+                    with m.If(free):
+                        m.d.sync += applying.eq(applies)
+                        with m.If(~applies):
+                            m.d.sync += [learning.eq(learning - 1), learns_readout.eq(0)]
+                        with m.If(candidate.last):
+                            m.next = "IDLE"
 
         # In the next cycle the settings of its layer decide whether there is such a pass.
         chosen = record(pass_layout(limits), "chosen")

@@ -17,7 +17,7 @@ from opzo.hw.registers import LAYER, hidden_layers, layers_layout
 from opzo.hw.run_control import RunSignature
 from opzo.hw.schedule.filler import LOSSES, FilterFiller
 from opzo.hw.schedule.pass_gate import PassGate
-from opzo.hw.schedule.passes import Kind, op_layout
+from opzo.hw.schedule.passes import Kind, of_learning, op_layout
 from opzo.hw.schedule.progress import RunProgress
 from opzo.hw.schedule.runner import PassRunner
 from opzo.hw.schedule.schedule import Schedule
@@ -101,7 +101,6 @@ class Sequencer(wiring.Component):
         limits, run = self._limits, self.run
         m.submodules.schedule = schedule = Schedule(limits)
         m.submodules.runner = runner = PassRunner(limits)
-        m.submodules.filler = filler = FilterFiller(limits)
         m.submodules.progress = progress = RunProgress(limits)
         m.submodules.pass_gate = pass_gate = PassGate(limits)
         m.submodules.word_gate = word_gate = WordGate(limits)
@@ -109,7 +108,6 @@ class Sequencer(wiring.Component):
         check_stream(m, "passes", schedule.passes)
         connect(m, pass_gate.start, runner.start)
         connect(m, word_gate.words, runner.words)
-        connect(m, word_gate.fill, filler.fill)
         connect(m, flipped(self.events), pass_gate.events)
         connect(m, flipped(self.rows), pass_gate.rows)
         connect(m, flipped(self.error), progress.error)
@@ -125,8 +123,6 @@ class Sequencer(wiring.Component):
             schedule.train.eq(run.train),
             runner.classes.eq(run.config.classes),
             runner.intermediate.eq(run.config.intermediate),
-            filler.config.eq(run.config),
-            filler.layers.eq(self.layers),
             progress.next_pass.eq(runner.passes.p),
             progress.finished.eq(self.rows.finished),
             pass_gate.config.eq(run.config),
@@ -134,12 +130,21 @@ class Sequencer(wiring.Component):
             word_gate.train.eq(run.train),
             word_gate.steps.eq(run.config.steps),
             self.op.eq(runner.op),
-            self.filter.eq(filler.command),
             self.below.eq(runner.current.below),
             self.event_begin.eq(pass_gate.event_begin),
         ]
         if limits.gradients:
-            self._scan_windows(m, runner, pass_gate, filler, progress)
+            self._scan_windows(m, runner, pass_gate, progress)
+        if limits.learning:
+            m.submodules.filler = filler = FilterFiller(limits)
+            connect(m, word_gate.fill, filler.fill)
+            m.d.comb += [
+                filler.config.eq(run.config),
+                filler.layers.eq(self.layers),
+                filler.losses.eq(self.losses),
+                filler.phase.eq(run.phase),
+                self.filter.eq(filler.command),
+            ]
         ended = Signal(init=1)
         with m.If(run.start):
             m.d.sync += ended.eq(0)
@@ -149,17 +154,18 @@ class Sequencer(wiring.Component):
         m.d.comb += self.done.eq(ended & ~runner.running & progress.progress.quiet & self.rows.lists_done & errors_done)
         return m
 
-    def _scan_windows(
-        self, m: Module, runner: PassRunner, pass_gate: PassGate, filler: FilterFiller, progress: RunProgress
-    ) -> None:
+    def _scan_windows(self, m: Module, runner: PassRunner, pass_gate: PassGate, progress: RunProgress) -> None:
         """What only passes of convolutions, and of dense layers behind them, need."""
         m.submodules.scan = scan = WindowScan(self._limits)
         connect(m, runner.window, scan.layer)
         connect(m, scan.rows, runner.rows)
         connect(m, scan.ends, flipped(self.ends))
         current, config = runner.current, self.run.config
-        on_inputs = (current.kind == Kind.INPUT) | (current.kind == Kind.LEARN_INPUT)
-        list_kind = Mux(current.kind == Kind.LEARN_SPIKES, ListKind.ACTIVE.value, ListKind.STEP.value)
+        learns_input, learns_spikes = (
+            of_learning(self._limits, current.kind == kind) for kind in (Kind.LEARN_INPUT, Kind.LEARN_SPIKES)
+        )
+        on_inputs = (current.kind == Kind.INPUT) | learns_input
+        list_kind = Mux(learns_spikes, ListKind.ACTIVE.value, ListKind.STEP.value)
         fired = [
             (steps == config.steps) | (layer >= config.hidden_layers)
             for layer, steps in enumerate(progress.progress.fired_steps)
@@ -175,8 +181,6 @@ class Sequencer(wiring.Component):
             self.step_events.eq(pass_gate.step_events),
             self.scale_start.eq(pass_gate.scale_start),
             self.settings.eq(runner.passes.p.settings),
-            filler.losses.eq(self.losses),
-            filler.phase.eq(self.run.phase),
         ]
         # In the cycle of start the counts are still those of the run before.
         m.d.sync += self.all_fired.eq(Cat(fired).all() & ~self.run.start)

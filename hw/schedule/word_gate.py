@@ -63,6 +63,13 @@ class WordGate(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        self._free_chain(m)
+        if self._limits.learning:
+            self._fill(m)
+        return m
+
+    def _fill(self, m: Module) -> None:
+        """Pace of the filler, and the first op of a word of Learn."""
         op, words, fill = self.op, self.words, self.fill
         # The lanes take the word's tables TABLES_TAKEN cycles after this; the filler starts on the next one meanwhile.
         loads = Signal()
@@ -72,7 +79,6 @@ class WordGate(wiring.Component):
         m.d.sync += [loaded.eq(loads), ready.eq(fill.filled & ~loads & ~loaded)]
         m.d.comb += [words.ready.eq(ready), fill.loaded.eq(loaded)]
         check(m, "filled", ~loads | fill.filled, "a word is learned before its filtered credits are complete")
-        self._free_chain(m)
 
         learn_waits = self.waiting & is_learn(self.next_pass.kind)
         complete = Signal()
@@ -84,7 +90,6 @@ class WordGate(wiring.Component):
             fill.start.eq(complete & ~was_complete),
             fill.hidden_ready.eq((learn_waits | words.learns) & self.progress.credits_written),
         ]
-        return m
 
     def _free_chain(self, m: Module) -> None:
         """The sums of a word leave the lanes through the shift chain, to the neurons or as readouts."""

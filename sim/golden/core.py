@@ -10,6 +10,7 @@ from opzo.sim.golden.run import run_chunk
 from opzo.sim.golden.traces import Traces, advance
 from opzo.spec.commands import RunFlag
 from opzo.spec.events import Chunk
+from opzo.spec.fixed_network import FixedNetwork
 from opzo.spec.formats import HISTORY_STEPS, LFSR_BITS, WEIGHT
 from opzo.spec.layers import LayerShape, Map
 from opzo.spec.layout import EntrySet, Layer
@@ -40,6 +41,8 @@ class RunResult(NamedTuple):
 
 class GoldenCore:
     """State of a core with ``limits``; all state that the gateware carries from run to run.
+
+    A core that only infers is built with a ``fixed`` network, which has the same limits.
 
     Attributes
     ----------
@@ -74,7 +77,9 @@ class GoldenCore:
 
     lfsr_type: type[Any] = LaneLFSRs
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, fixed: FixedNetwork | None = None) -> None:
+        if (fixed is None) != limits.learning or (fixed is not None and fixed.limits != limits):
+            raise ValueError("a core that only infers is built with a network for its limits, others without")
         self.limits = limits
         self._bits = stored_bits(limits)
         self.registers = dict.fromkeys(self._bits, 0)
@@ -88,6 +93,9 @@ class GoldenCore:
         self.last_outputs, self.output_sums, self.last_intermediate = np.zeros((3, limits.classes), np.int64)
         self.loss_sum = self.bias_trace = self.phase = self._last_steps = 0
         self.counters = Counters()
+        if fixed is not None:
+            self.registers |= fixed.registers
+            self.memory[...] = fixed.rows
         self.clear_traces()
 
     def __getitem__(self, register: Reg) -> int:
@@ -182,10 +190,13 @@ class GoldenCore:
         return self.counters.word(counter, high) if 0 <= counter < len(self.counters) else 0
 
     def write_register(self, address: int, value: int) -> None:
-        """Write the implemented bits of a register; addresses that are not writable are ignored."""
+        """Write the implemented bits of a register; addresses that are not writable are ignored.
+
+        A core that only infers writes none, but counters and traces are cleared as in others.
+        """
         if address == Reg.CLEAR_COUNTERS:
             self.counters.clear()
-        elif address in self.registers:
+        elif address in self.registers and self.limits.learning:
             self.registers[address] = value & ((1 << self._bits[address]) - 1)
         if address == Reg.HIDDEN_LAYERS:
             self.clear_traces()

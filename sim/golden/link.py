@@ -186,7 +186,7 @@ class GoldenLink:
         require(rows > 0 and rest == 0, Status.BAD_LENGTH)
         # A memory that does not exist has no rows.
         require(first + rows <= rows_of(space, self.core.limits), Status.BAD_ADDRESS)
-        require(Space(space).writable, Status.BAD_ADDRESS)
+        require(Space(space).writable_in(self.core.limits), Status.BAD_ADDRESS)
         block = np.frombuffer(entries, "<u2").astype(np.uint16).reshape(rows, lanes)
         for k, row in enumerate(block):
             self.core.write_row(Space(space), first + k, row)
@@ -199,6 +199,7 @@ class GoldenLink:
     def _run(self, data: bytes) -> bytes:
         (flags, label), events = _split(Command.RUN, data)
         chunk = self._intake.finish(events, label)
+        require(self.core.limits.learning or not flags & RunFlag.TRAIN, Status.NO_LEARNING)
         result = self.core.run(chunk, label, _FLAGS[flags & _RUN_FLAGS])
         reply = ANSWERS[Command.RUN].pack(result.prediction, result.loss)
         if flags & _OUTPUTS:

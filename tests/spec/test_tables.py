@@ -33,7 +33,7 @@ def test_layouts_of_payloads() -> None:
     answers = {command: payload.struct.format for command, payload in ANSWERS.items() if payload.size}
     assert answers == {Command.RUN: "<BI", Command.CHECK_STORE: "<I", Command.RUN_STORED: "<BIIII"}
     assert NAK_PAYLOAD.pack(2, 9) == b"\2\x09"
-    assert IDENTITY.struct.format == "<IHHHHHHIHHIHHHHIHHI"
+    assert IDENTITY.struct.format == "<IHHHHHHIHHIHHHHIHHHI"
     assert [field.name for field in IDENTITY.fields] == [field.name for field in fields(Identity)]
     assert set(ANSWERS) == set(REQUESTS) == set(Command)
 
@@ -41,7 +41,7 @@ def test_layouts_of_payloads() -> None:
 def test_values_on_the_wire() -> None:
     assert [(status.name, status.value) for status in Status] == [
         *(("OK", 0), ("BAD_COMMAND", 1), ("BAD_LENGTH", 2), ("BAD_ADDRESS", 3)),
-        *(("BAD_BLOCK", 8), ("BAD_EVENT", 4), ("FULL", 7), ("BAD_STEPS", 6), ("BAD_LABEL", 5)),
+        *(("BAD_BLOCK", 8), ("BAD_EVENT", 4), ("FULL", 7), ("BAD_STEPS", 6), ("BAD_LABEL", 5), ("NO_LEARNING", 9)),
     ]
     assert [(flag.value, flag.bit) for flag in RunFlag] == [(1, 0), (2, 1), (4, 2), (8, 3)]
     assert RunFlag(5) == RunFlag.TRAIN | RunFlag.FRESH
