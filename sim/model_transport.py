@@ -6,6 +6,7 @@ from opzo.sim.fast.core import FastCore
 from opzo.sim.golden.core import GoldenCore
 from opzo.sim.golden.link import GoldenLink
 from opzo.sim.golden.recorder import RecordingCore
+from opzo.spec.fixed_network import FixedNetwork
 from opzo.spec.limits import Limits
 from opzo.spec.protocol import MODELLED
 
@@ -69,6 +70,11 @@ def golden(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:
 def fast(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:
     """The compiled model built for ``limits``; OpzoError if it must be compiled and no compiler is found."""
     return ModelTransport(FastCore(limits), clock_khz)
+
+
+def inference(network: FixedNetwork, clock_khz: int = MODELLED) -> ModelTransport:
+    """The golden model of a device that only infers, with ``network``."""
+    return ModelTransport(GoldenCore(network.limits, network), clock_khz)
 
 
 def recording(limits: Limits, clock_khz: int = MODELLED) -> ModelTransport:

@@ -20,7 +20,6 @@ from opzo.host.data.images.frames import Frames
 from opzo.host.data.samples import Given, labelled, tested, unlabelled
 from opzo.host.driver.device import Device, open_device
 from opzo.host.driver.input_order import channel_last_shape
-from opzo.host.driver.state import State
 from opzo.host.report.verbosity import messages, verbose
 from opzo.host.stream.stream import Stream
 from opzo.host.training.arguments import HyperparameterArguments
@@ -129,7 +128,7 @@ class Model:
     @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Weights of each layer, (n_in + 1, n_out), read from the device; the last row is the bias."""
-        return [matrix / WEIGHT.one for matrix in State.read(self.device, self._trainer.rule).weights]
+        return [self.device.read_weights(layer) / WEIGHT.one for layer in range(len(self.network.weight_shapes))]
 
     @weights.setter
     def weights(self, matrices: Sequence[ArrayLike]) -> None:

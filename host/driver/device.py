@@ -16,7 +16,7 @@ from opzo.spec.layout import EntrySet, Layer
 from opzo.spec.memories import Space
 from opzo.spec.messages import shown
 from opzo.spec.network import Network
-from opzo.spec.registers import LayerReg, Reg, layer_register, network_registers
+from opzo.spec.registers import REGISTERS, LayerReg, Reg, layer_register, network_registers
 from opzo.spec.rules import Rule
 
 
@@ -37,7 +37,10 @@ class Device(RawDevice):
         return f"<Device {self.name!r}: {self.limits.lanes} lanes, {self.limits.weight_bits}-bit weights, {state}>"
 
     def configure(self, network: Network, rule: Rule) -> None:
-        """Configure the device for ``network``; NetworkError names the limit where it is too small."""
+        """Configure the device for ``network``; NetworkError names the limit where it is too small.
+
+        A device that only infers must hold this network: OpzoError where it holds another one.
+        """
         try:
             self._layers = network.layout(self.limits)
         except NetworkError as error:
@@ -47,8 +50,12 @@ class Device(RawDevice):
                 f"{error}; train a smaller network, or build a chip for this one (opzo build --board BOARD --net "
                 f"{network}) and program the board with it"
             ) from None
+        if not self.limits.learning:
+            self._check_fixed(network, rule)
         self.network = network
         self.writes += 1
+        if not self.limits.learning:
+            return
         self.write_registers(network_registers(network, self.limits, rule))
         for layer, shape in enumerate(network.weight_shapes[: len(network.convolutions)]):
             self.write_gradients(layer, np.zeros(shape, np.int32))
@@ -62,8 +69,19 @@ class Device(RawDevice):
         return self._read_matrix(place.weight_base, place.rows, place)
 
     def write_weights(self, layer: int, weights: NDArray[np.int16]) -> None:
-        """Write what ``read_weights`` reads."""
+        """Write what ``read_weights`` reads.
+
+        A device that only infers must hold these weights: OpzoError where it holds others.
+        """
         place = self._layer(layer)
+        if not self.limits.learning:
+            differ = int((self.read_weights(layer) != weights).sum())
+            if differ:
+                raise OpzoError(
+                    f"{self.name} only infers, and {differ:,} of its {weights.size:,} weights of layer {layer + 1} are "
+                    "not those of this network; build the core again from this run (opzo verilog --inference RUN)"
+                )
+            return
         self._write_matrix(place.weight_base, place.rows, place, weights)
 
     def read_feedback(self, layer: int) -> NDArray[np.int16]:
@@ -172,9 +190,21 @@ class Device(RawDevice):
         return (self._read_traces(layer) >> 8).astype(np.uint8)
 
     def _read_traces(self, layer: int) -> NDArray[np.uint16]:
+        self.require_learning()
         place = self._layer(layer)
         rows = self.read_memory(Space.HISTORY, place.word_base, place.all_words)
         return by_position(rows, place, self.limits.lanes)
+
+    def _check_fixed(self, network: Network, rule: Rule) -> None:
+        """Raise OpzoError where a device that only infers was not built for ``network``."""
+        for address, value in network_registers(network, self.limits, rule).items():
+            held = self.read_registers(address)[0]
+            if held != value:
+                raise OpzoError(
+                    f"{self.name} only infers, and was not built for {network}: its register "
+                    f"{REGISTERS[address].name} holds {held}, this network needs {value}; give the run that it was "
+                    "built from"
+                )
 
     def _read_fields(self, field: LayerReg, layers: int) -> list[int]:
         """A register of each of the first ``layers`` layers; LinkError for a value that it cannot hold."""

@@ -45,6 +45,8 @@ class DeviceKind:
         Whether its replies may take seconds.
     store : int
         Bytes of the sample store of a simulated device that is built for a network.
+    lasts : bool
+        Whether it outlives its transport, so that a fresh transport reaches the same device.
     """
 
     factory: str
@@ -52,6 +54,7 @@ class DeviceKind:
     tools: str = ""
     slow: bool = False
     store: int = 0
+    lasts: bool = True
 
     def make(self, *arguments: Any, **settings: Any) -> Any:
         """Transport to a device of this kind."""
@@ -75,12 +78,18 @@ KINDS = {
         "opzo.sim.rtl.transport:RtlTransport", tools="opzo.sim.rtl.library:find_tools", store=SIMULATED_STORE
     ),
     "netlist": DeviceKind("opzo.sim.gates.transport:open_netlist", address="build/BOARD[/routed]", slow=True),
+    "verilog": DeviceKind(
+        "opzo.sim.rtl.exported:open_exported",
+        address="FOLDER",
+        tools="opzo.sim.compile.verilated:find_toolchain",
+        lasts=False,
+    ),
     "serial": DeviceKind("opzo.host.driver.serial_port:open_serial", address="/dev/ttyUSB0[@baud]"),
     "uio": DeviceKind("opzo.host.driver.uio:open_uio", address="/dev/uio0[@offset]"),
 }
 """``golden`` is the golden model, ``fast`` the same in compiled code, ``rtl`` the gateware cycle for cycle; ``netlist``
-is a board whose FPGA is simulated gate by gate through its pins, ``serial`` a board, and ``uio`` a chip behind a bus
-that Linux maps into memory."""
+is a board whose FPGA is simulated gate by gate through its pins, ``verilog`` the files of ``opzo verilog``, simulated,
+``serial`` a board, and ``uio`` a chip behind a bus that Linux maps into memory."""
 
 RECORDING = DeviceKind("opzo.sim.model_transport:recording")
 """The golden model with a record of what happens in its runs. No device for users, who get `opzo.Recording` of any."""
@@ -117,8 +126,8 @@ def connection(device: str, limits: Limits | None = None) -> Connection:
     if kind is None or bool(kind.address) != bool(colon) or (colon and not address):
         raise _no_device(device)
     if kind.address:
-        patience = SLOW_PATIENCE if kind.slow else PATIENCE
-        return Connection(device, partial(kind.make, address), patience, reopens=True, slow=kind.slow)
+        patience = SLOW_PATIENCE if kind.slow else PATIENCE if kind.lasts else SIMULATED_PATIENCE
+        return Connection(device, partial(kind.make, address), patience, reopens=kind.lasts, slow=kind.slow)
     if limits is None:
         raise OpzoError(
             f"'{device}' is simulated and built for a network; give one: opzo.connect('{device}', network), with "

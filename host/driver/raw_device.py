@@ -24,6 +24,8 @@ from opzo.spec.network import Network
 from opzo.spec.protocol import REPLAY, Identity
 from opzo.spec.registers import COUNTER, COUNTER_BITS, Counter, Reg
 
+STROBES = frozenset({Reg.CLEAR_COUNTERS, Reg.HIDDEN_LAYERS})
+"""Registers whose writing does something in a device that only infers."""
 READ_BYTES = 8192
 """Bytes of a reply to READ_MEMORY on a clean line: about a tenth of a second at 1 Mbaud."""
 WORD = 2
@@ -115,6 +117,14 @@ class RawDevice:
             self._opened.close()
             self._opened = None
 
+    def require_learning(self) -> None:
+        """Raise OpzoError for a device that only infers."""
+        if not self.limits.learning:
+            raise OpzoError(
+                f"{self.name} only infers, with the network that it was built with; to learn, use another device, and "
+                "build the core again from the new run (opzo verilog --inference RUN)"
+            )
+
     def expect_damage(self) -> None:
         """Do not warn of a noisy line from now on: bytes are damaged on purpose."""
         self._link.expect_damage()
@@ -133,7 +143,12 @@ class RawDevice:
         return [int(value) for value in self._array(data, "<u4", count)]
 
     def write_registers(self, values: dict[int, int]) -> None:
-        """Write registers by address; consecutive ones share a frame."""
+        """Write registers by address; consecutive ones share a frame.
+
+        OpzoError for a setting of a device that only infers.
+        """
+        if not values.keys() <= STROBES:
+            self.require_learning()
         self.writes += not values.keys() <= SETTINGS
         block: list[int] = []
         for address in sorted(values):
@@ -158,8 +173,11 @@ class RawDevice:
     def run(self, samples: Iterable[Sample], *, train: bool = False, outputs: bool = False) -> Iterator[Result]:
         """Run samples; yields their results in order, while later samples are already being sent.
 
-        Every sample taken from ``samples`` is run and answered, even if its result is not consumed.
+        Every sample taken from ``samples`` is run and answered, even if its result is not consumed. OpzoError where a
+        device that only infers is to ``train``.
         """
+        if train:
+            self.require_learning()
         self.turns += 1
         flags = (RunFlag.TRAIN if train else RunFlag(0)) | (RunFlag.OUTPUTS if outputs else RunFlag(0))
         underway: deque[tuple[Request, bool]] = deque()
@@ -182,7 +200,12 @@ class RawDevice:
         yield from answers(0)
 
     def start_run(self, payload: bytes, label: int, flags: RunFlag) -> Request:
-        """Start one run of a stream once the device has a free buffer; `finish_run` returns its result."""
+        """Start one run of a stream once the device has a free buffer; `finish_run` returns its result.
+
+        OpzoError for RunFlag.TRAIN to a device that only infers.
+        """
+        if flags & RunFlag.TRAIN:
+            self.require_learning()
         return self._link.start_run(flags, label, payload)
 
     def finish_run(self, run: Request, *, outputs: bool = False) -> Result:
@@ -205,7 +228,8 @@ class RawDevice:
         return np.concatenate(parts).astype(np.uint16).reshape(rows, lanes)
 
     def write_memory(self, space: Space, address: int, rows: NDArray[np.uint16]) -> None:
-        """Write rows of a memory: (rows, lanes)."""
+        """Write rows of a memory: (rows, lanes). OpzoError for a device that only infers."""
+        self.require_learning()
         self.writes += 1
         done = 0
         while done < len(rows):

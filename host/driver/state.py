@@ -93,7 +93,8 @@ class State:
 
     @classmethod
     def read(cls, device: Device, rule: Rule) -> Self:
-        """Read the state of a configured device."""
+        """Read the state of a configured device; OpzoError for one that only infers."""
+        device.require_learning()
         assert device.network is not None
         hidden, before = len(device.network.hidden), len(device.network.intermediate_shapes)
         return cls(
@@ -123,9 +124,14 @@ class State:
                 )
 
     def write(self, device: Device) -> None:
-        """Write the state to a configured device; OpzoError where it differs in lanes or bits per weight."""
+        """Write the state to a configured device; OpzoError where it differs in lanes or bits per weight.
+
+        A device that only infers must hold these weights, which are all that it needs (`Device.write_weights`).
+        """
         self.check(device)
         self.write_weights(device)
+        if not device.limits.learning:
+            return
         for layer, matrix in enumerate(self.feedback):
             device.write_feedback(layer, matrix)
         for layer, matrix in enumerate(self.local):

@@ -23,7 +23,7 @@ from opzo.host.selftest.steps.registers import registers_step
 from opzo.host.selftest.steps.rules import rules_step
 from opzo.host.selftest.steps.store import store_step
 from opzo.host.selftest.steps.training import convolutions_step, events_step, training_step
-from opzo.spec.errors import LinkError, NetworkError
+from opzo.spec.errors import LinkError, NetworkError, OpzoError
 from opzo.spec.protocol import Identity
 
 PATIENCE = 0.25
@@ -85,7 +85,7 @@ class StepReport:
 class SelfTest:
     """Self-test of one device; close it at the end.
 
-    Raises OpzoError if no opzo device of this version answers.
+    Raises OpzoError if no opzo device of this version answers, or one that only infers.
 
     Parameters
     ----------
@@ -98,7 +98,11 @@ class SelfTest:
         lossy = LossyTransport(generator(seed, _FAULT_STREAM))
         patience = connection.patience if connection.slow else PATIENCE
         through = replace(connection, open=lambda: lossy.attach(connection.open()), patience=patience)
-        self._dut = DeviceUnderTest(Device(connection.name, Link(through)), lossy, seed)
+        device = Device(connection.name, Link(through))
+        if not device.limits.learning:
+            device.close()
+            raise OpzoError(f"{connection.name} only infers; the self-test is for devices that learn")
+        self._dut = DeviceUnderTest(device, lossy, seed)
 
     def close(self) -> None:
         """Release the device."""

@@ -23,12 +23,12 @@ BUSES: dict[str, type[StreamTop | AxiTop | WishboneTop]] = {
 
 def core_verilog(limits: Limits) -> str:
     """Verilog of module ``opzo_core``: `Core`, ports ``link__...`` as in `CoreSignature`, ``clk`` and ``rst``."""
-    return _titled(Core(limits), CORE, limits)
+    return titled(Core(limits), CORE, limits)
 
 
 def top_verilog(limits: Limits, clock_khz: int = 0) -> str:
     """Verilog of module ``opzo_top``: `Top`, ports ``rx__...`` and ``tx__...`` (bytes), ``busy``, ``clk``, ``rst``."""
-    return _titled(Top(limits, clock_khz), TOP, limits, _clock(clock_khz))
+    return titled(Top(limits, clock_khz), TOP, limits, _clock(clock_khz))
 
 
 def bus_module(bus: str) -> str:
@@ -38,7 +38,7 @@ def bus_module(bus: str) -> str:
 
 def bus_verilog(bus: str, limits: Limits, clock_khz: int = 0) -> str:
     """Verilog of the chip behind ``bus``, one of BUSES; the component has the ports."""
-    return _titled(BUSES[bus](limits, clock_khz), bus_module(bus), limits, _clock(clock_khz))
+    return titled(BUSES[bus](limits, clock_khz), bus_module(bus), limits, _clock(clock_khz))
 
 
 def write_verilog(limits: Limits, clock_khz: int = 0) -> dict[str, str]:
@@ -50,7 +50,8 @@ def _clock(clock_khz: int) -> str:
     return f", clock {clock_khz} kHz" if clock_khz else ""
 
 
-def _titled(component: Component, name: str, limits: Limits, clock: str = "") -> str:
-    sizes = ", ".join(f"{size} {what}" for what, size in vars(limits).items())
+def titled(component: Component, name: str, limits: Limits, clock: str = "") -> str:
+    """Verilog of ``component`` as module ``name``, with a comment that has the sizes, and ``clock`` after them."""
+    sizes = ", ".join(f"{size} {what}" for what, size in vars(limits).items() if what != "learning")
     # Without assertions: not every synthesis tool takes them in plain Verilog.
     return f"// {name} of opzo {opzo.__version__}: {sizes}{clock}\n{convert_readable(component, name, checks=False)}"

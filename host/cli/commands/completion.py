@@ -20,7 +20,7 @@ SHELLS = ("bash", "zsh")
 FILE_OR = {
     "data": DATA_SETS,
     "source": DATA_SETS,
-    "device": (*simulated_devices(), "netlist:", "serial:", "uio:"),
+    "device": (*simulated_devices(), "netlist:", "verilog:", "serial:", "uio:"),
     "from_run": (),
 }
 """Values of arguments, by name, that may be the name of a file or folder instead."""

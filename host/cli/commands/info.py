@@ -37,6 +37,7 @@ def _device(config: Config) -> dict[str, Any]:
         identity = device.identity
         facts = asdict(identity)
         del facts["magic"], facts["clock_khz"]
+        facts["learning"] = identity.limits.learning
         facts = {"device": config.device, "protocol": facts.pop("version")} | facts
         neurons = identity.limits.lanes * identity.limits.words
         return facts | {"hidden_neurons": neurons, "clock_mhz": identity.clock_mhz, "cycles": cycles_are(identity)}

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     checkpoint, rows, data, config = _network(arguments)
     data.check(config.network)
     with open_device(config.device, config.network, config.lanes, config.weight_bits) as device:
+        device.require_learning()
         config.network.check(device.limits)
         hub, trainer = Hub(), Trainer(device, config.network, config, checkpoint)
         session = LiveSession(trainer, data, hub, rows=rows, train=checkpoint is None)

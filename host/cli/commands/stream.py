@@ -107,10 +107,13 @@ def run(arguments: argparse.Namespace) -> int:
         open_device(config.device, network, config.lanes, config.weight_bits) as device,
         Interrupt(lambda: log(f"opzo: stopping; {ending}")) as interrupt,
     ):
+        if arguments.learn:
+            device.require_learning()
         device.configure(network, rule)
         checkpoint.state.write(device)
-        device.write_registers(stream_registers(config, arguments.rate))
-        device.forget_magnitudes()
+        if device.limits.learning:
+            device.write_registers(stream_registers(config, arguments.rate))
+            device.forget_magnitudes()
         stream = Stream(device, network, window=arguments.window)
         stream.learning, stream.label = arguments.learn, label
         counts = LiveCounts(arguments.max_bad)

@@ -135,9 +135,10 @@ def _restart(arguments: argparse.Namespace, values: dict[str, Any], path: Path) 
 
 
 def _open(config: Config) -> Device:
-    """Device of the configuration; OpzoError where it is too small for the network."""
+    """Device of the configuration; OpzoError where it is too small for the network, or only infers."""
     device = open_device(config.device, config.network, config.lanes, config.weight_bits)
     try:
+        device.require_learning()
         config.network.check(device.limits)
     except OpzoError:
         device.close()

@@ -1,13 +1,15 @@
 """``opzo verilog``: write the chip as plain Verilog: the core and the top, or the chip behind a bus."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
-from opzo.host.cli.options import add_clock, add_config, add_verbosity, given_settings
+from opzo.host.cli.inference import write_core
+from opzo.host.cli.options import add_clock, add_config, add_output, given_settings
 from opzo.host.cli.output import log
+from opzo.host.cli.output_folder import print_files, ready_folder
 from opzo.host.training.config import Config
 from opzo.spec.errors import ChoiceError, OpzoError
-from opzo.system.atomic import check_output, write_atomically
 
 BUSES = {
     "stream": "bytes of the link as AXI4-Stream",
@@ -31,14 +33,23 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write a testbench that trains one sample on the core and compares with the golden model",
     )
+    parser.add_argument(
+        "--inference",
+        type=Path,
+        metavar="RUN",
+        help="write a core that only infers, with the weights of this run or checkpoint in files next to it",
+    )
     add_clock(parser, "clock that the device reports, in MHz (default: none)", "device")
-    add_verbosity(parser)
+    add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files and print their paths; exit code."""
-    if arguments.bus and arguments.testbench:
-        raise ChoiceError("--testbench is for the core, without --bus; give one of them")
+    if arguments.bus and (arguments.testbench or arguments.inference):
+        raise ChoiceError("--testbench and --inference are for the core, without --bus; give one of them")
+    clock_khz = round(getattr(arguments, "clock", 0) * 1000)
+    if arguments.inference is not None:
+        return write_core(arguments, clock_khz)
     config = Config.of(given_settings(arguments), "the settings")
     limits = config.network.limits(config.lanes, config.weight_bits)
     config.network.check(limits)
@@ -53,15 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     modules = [bus_module(arguments.bus)] if arguments.bus else [CORE, TOP]
     names = [name for module in modules for name in (f"{module}.v", core_name(module))]
     names += [f"{MODULE}.v", WRITTEN, EXPECTED] if arguments.testbench else []
-    check_output(arguments.out, folder=True)
-    for name in names:
-        if (arguments.out / name).is_dir():
-            raise OpzoError(f"cannot write {arguments.out / name}: it is a folder; give another --out")
-    try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OpzoError(f"cannot make the folder {arguments.out}: {error.strerror}; give another --out") from None
-    clock_khz = round(getattr(arguments, "clock", 0) * 1000)
+    ready_folder(arguments.out, names)
     about = f"network {config.network}, {limits.lanes} lanes"
     texts = {core_name(module): core_text(module, f"opzo for {about}") for module in modules}
     if arguments.bus:
@@ -74,10 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         about = f"network {config.network}, rule {config.rule}, {limits.lanes} lanes"
         texts |= write_testbench(training_script(config, limits), limits, CORE, about)
-    for name in names:
-        path = arguments.out / name
-        write_atomically(path, texts[name].encode())
-        print(path)
+    facts = {"network": str(config.network), **asdict(limits)}
+    print_files(arguments.out, {name: texts[name] for name in names}, facts, as_json=arguments.json)
     if arguments.testbench and not arguments.quiet:
         log(f"opzo: the head of {arguments.out / MODULE}.v has the commands that run it, in Icarus and in Verilator")
     return 0

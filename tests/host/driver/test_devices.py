@@ -74,8 +74,8 @@ class Echo:
 
 def test_new_transport_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "socket", DeviceKind(f"{__name__}:Socket", address="LANES"))
-    boards = "serial:/dev/ttyUSB0[@baud], uio:/dev/uio0[@offset]"
-    assert device_choices() == f"fast, golden, rtl, netlist:build/BOARD[/routed], {boards} or socket:LANES"
+    others = "netlist:build/BOARD[/routed], verilog:FOLDER, serial:/dev/ttyUSB0[@baud], uio:/dev/uio0[@offset]"
+    assert device_choices() == f"fast, golden, rtl, {others} or socket:LANES"
     assert not is_simulated("socket:8")
     with open_device("socket:8") as device:
         assert device.limits.lanes == 8
@@ -96,7 +96,8 @@ def test_new_simulated_device_is_one_class_and_one_line(
     monkeypatch.setattr(link, "SYNC_PATIENCE", 0.05)
     assert (
         device_choices()
-        == "fast, golden, rtl, echo, netlist:build/BOARD[/routed], serial:/dev/ttyUSB0[@baud] or uio:/dev/uio0[@offset]"
+        == "fast, golden, rtl, echo, netlist:build/BOARD[/routed], verilog:FOLDER, serial:/dev/ttyUSB0[@baud] or "
+        "uio:/dev/uio0[@offset]"
     )
     transport = connection("echo", LIMITS).open()
     assert isinstance(transport, Echo)

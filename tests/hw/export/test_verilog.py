@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -84,3 +85,15 @@ def test_what_cannot_be_is_refused_before_the_work(
     (tmp_path / "taken" / "opzo_top.v").mkdir(parents=True)
     assert main(["verilog", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_json_has_the_files_and_the_sizes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("opzo.hw.export.verilog.write_verilog", lambda *_: {"core": "core\n", "top": "top\n"})
+    assert main(["verilog", "--net", "9-4-3", "--lanes", "4", "--out", "there", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["files"] == ["there/opzo_core.v", "there/opzo_top.v"]
+    assert (facts["network"], facts["lanes"], facts["learning"]) == ("9-4-3", 4, True)
+    assert (tmp_path / "there" / "opzo_top.v").read_text() == "top\n"
