@@ -25,27 +25,27 @@ ROUTED = f"{DESIGN}.routed.json"
 # otherwise adds a comparator to each memory and a bypass for each bit. Row memory: the sequencer never reads a row that
 # is being written. State of the neurons, traces and their lists: checked by the tests of these units and of the core
 # (``tests/colliding.py``). Events: a run is read from one half of the memory while the next is written to the other.
-_NO_BYPASS = ("*.group_*.memory", "*.neurons.state", "*.inputs", "*.traces", "*.events")
+NO_BYPASS = ("*.group_*.memory", "*.neurons.state", "*.inputs", "*.traces", "*.events")
 # The same for memories that only a chip with convolutions has; checked by the tests of these units.
-_NO_BYPASS_OF_CONVOLUTIONS = ("*.group_*.gradients", "*.encoder.groups", "*.neuron_rows")
+NO_BYPASS_OF_CONVOLUTIONS = ("*.group_*.gradients", "*.encoder.groups", "*.neuron_rows")
 # Copies of the command near its users, in each group of lanes and in each lane and bank of row memory; yosys would
 # merge these registers.
-_COPIES = ("*.group_? *.group_?? %u", "*.copy_?")
+COPIES = ("*.group_? *.group_?? %u", "*.copy_?")
 _AFTER_READ = "\n".join(
     (
         *(
             line
-            for memory in _NO_BYPASS
+            for memory in NO_BYPASS
             for line in (
                 f"select -assert-any {memory}/t:$memrd_v2",
                 f"setparam -set COLLISION_X_MASK 1'1 {memory}/t:$memrd_v2",
             )
         ),
-        *(f"setparam -set COLLISION_X_MASK 1'1 {memory}/t:$memrd_v2" for memory in _NO_BYPASS_OF_CONVOLUTIONS),
+        *(f"setparam -set COLLISION_X_MASK 1'1 {memory}/t:$memrd_v2" for memory in NO_BYPASS_OF_CONVOLUTIONS),
         "proc",
         "opt_clean",
-        *(f"select -assert-any {copies} t:$dff %i" for copies in _COPIES),
-        *(f"setattr -set keep 1 {copies} t:$dff %i" for copies in _COPIES),
+        *(f"select -assert-any {copies} t:$dff %i" for copies in COPIES),
+        *(f"setattr -set keep 1 {copies} t:$dff %i" for copies in COPIES),
         # The design as Verilog, before synthesis.
         "design -push-copy",
         "memory_collect",
