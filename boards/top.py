@@ -37,7 +37,7 @@ class BoardTop(Elaboratable):
     """
 
     def __init__(self, board: Board, flow: Flow, limits: Limits, pll: Pll, baud: int) -> None:
-        self._board, self._flow, self._pll = board, flow, pll
+        self._board, self._flow, self._limits, self._pll = board, flow, limits, pll
         self._top = Top(limits, round(pll.mhz * 1000))
         self._uart = UART(pll.mhz * 1e6, baud)
 
@@ -49,8 +49,8 @@ class BoardTop(Elaboratable):
         m.submodules.uart = uart
         wiring.connect(m, uart.rx, top.rx)
         wiring.connect(m, top.tx, uart.tx)
-        if top.limits.store:
-            m.submodules.memory = memory = BlockMemory(top.limits.store_bits)
+        if self._limits.store:
+            m.submodules.memory = memory = BlockMemory(self._limits.store_bits)
             wiring.connect(m, top.memory, memory.port)
         pins = self._uart_pins(platform)
         m.submodules.rx = rx = io.Buffer(io.Direction.Input, pins.rx)

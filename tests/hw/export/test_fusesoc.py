@@ -48,7 +48,7 @@ def test_lint_target_reads_the_verilog_beside_the_core_file(
 
 def test_testbench_is_not_for_a_bus(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verilog", "--bus", "axi", "--testbench"]) == 2
-    assert "--testbench is for the core, without --bus" in capsys.readouterr().err
+    assert "--testbench and --inference are for the core, without --bus" in capsys.readouterr().err
 
 
 PORTS = {

@@ -94,6 +94,6 @@ def test_json_has_the_files_and_the_sizes(
     monkeypatch.setattr("opzo.hw.export.verilog.write_verilog", lambda *_: {"core": "core\n", "top": "top\n"})
     assert main(["verilog", "--net", "9-4-3", "--lanes", "4", "--out", "there", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["files"] == ["there/opzo_core.v", "there/opzo_top.v"]
+    assert facts["files"] == [f"there/opzo_{name}" for name in ("core.v", "core.core", "top.v", "top.core")]
     assert (facts["network"], facts["lanes"], facts["learning"]) == ("9-4-3", 4, True)
     assert (tmp_path / "there" / "opzo_top.v").read_text() == "top\n"
