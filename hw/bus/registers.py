@@ -128,7 +128,7 @@ class BusRegisters(wiring.Component):
             status[StatusBit.IDLE].eq(self.idle & (quiet == 0) & ~self.begun & ~self.link_owns),
             status[StatusBit.BEGUN].eq(self.begun),
             status[StatusBit.RESULT].eq(self.result.valid & (not streams)),
-            status[StatusBit.ROOM].eq(self.room),
+            status[StatusBit.ROOM].eq(self.room & ~self.working),
             status[StatusBit.READY].eq(self.ready & ~self.link_owns),
             self.register_address.eq(access.address),
             self.register_data.eq(access.w_data),
@@ -188,7 +188,7 @@ class BusRegisters(wiring.Component):
 
         from_link = at["OWNER"] & self.link_owns
         exclusive = place.core | at["MEMORY_READ"] | at["MEMORY_WRITE"] | at["OWNER"]
-        words = (at["SAMPLE"] | (at["RUN"] & self.room)) & (not streams)
+        words = (at["SAMPLE"] | at["RUN"]) & (not streams)
         with m.FSM():
             with m.State("WAIT"):
                 m.d.sync += [value.eq(0), wait.eq(REGISTER_CYCLES - 1), self.row_write.eq(at["MEMORY_WRITE"])]
@@ -223,6 +223,8 @@ class BusRegisters(wiring.Component):
                         m.next = "DISCARD"
                     with m.Elif(words & ~self.link_owns):
                         m.next = "SAMPLE"
+                        with m.If(at["RUN"]):
+                            m.next = "ROOM"
                     with m.Elif(from_link):
                         # Writing what it is already changes nothing.
                         with m.If(access.w_data[0]):
@@ -247,6 +249,12 @@ class BusRegisters(wiring.Component):
                     with m.If(at[name]):
                         m.d.sync += register.eq(access.w_data)
                 m.next = "ANSWER"
+            with m.State("ROOM"):
+                # The run before may be about to be refused, and needs room for that.
+                with m.If(~self.working):
+                    m.next = "FAIL"
+                    with m.If(self.room):
+                        m.next = "SAMPLE"
             with m.State("SAMPLE"):
                 m.d.comb += [self.sample.valid.eq(1), self.sample.p.last.eq(at["RUN"])]
                 with m.If(self.sample.ready):

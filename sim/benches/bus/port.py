@@ -180,10 +180,11 @@ class Bench:
 
     async def waits(self) -> None:
         """A write of a register waits for the run under way, and the next sample waits for the write."""
-        if not self.streams:
-            return
         for register, value in ((Reg.INPUT, Input.FRAME), (Reg.INPUTS, 10), (Reg.CLASSES, 3)):
             assert await self.write(4 * register, value)
+        if not self.streams:
+            await self._waits_for_refusal()
+            return
         words = [3 | 1 << EVENT_FIELDS[1].low, run_word(RunFlag.TRAIN, 0)]
         self.port.held = True
         before = self.master.taken
@@ -203,6 +204,26 @@ class Bench:
         expected.append(self.golden.run(words))
         assert [await self.master.receive() for _ in range(2)] == expected
         await self.idle()
+
+    async def _waits_for_refusal(self) -> None:
+        """A run that is about to be refused takes the last room for results, and RUN finds none."""
+        good, bad = run_word(RunFlag.TRAIN, 0), run_word(0, 99)
+        for _ in range(2):
+            assert await self.write(address_of("RUN"), good)
+        await self.idle()
+        self.port.held = True
+        # The refusal waits for the result before it.
+        for word in (good, bad):
+            assert await self.write(address_of("RUN"), word)
+        running = cocotb.start_soon(self.write(address_of("RUN"), good))
+        await ClockCycles(self.dut.clk, 100)
+        assert not running.done()
+        self.port.held = False
+        assert not await running
+        await self.idle()
+        while self.golden.read(address_of("RESULT")):
+            await self.read(address_of("RESULT"))
+            assert await self.write(address_of("RESULT_TAKE"), 0)
 
     async def rows(self) -> None:
         """Move rows, also some that do not exist."""
