@@ -26,7 +26,7 @@ def test_driver_without_opzo_talks_to_the_chip() -> None:
     chip.write(names["sent"])  # type: ignore[arg-type]
     identity, written, read = names["replies"](chip.read(1))  # type: ignore[operator]
     assert identity[:2] == (0, 0x81)
-    assert len(identity[2]) == 49
+    assert len(identity[2]) == 51
     assert identity[2][1:5] == b"OPZO"
     assert written == (1, 0x83, b"\0")
     assert read == (2, 0x82, bytes([0, 6, 0, 0, 0]))

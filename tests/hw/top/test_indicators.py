@@ -17,7 +17,7 @@ STROBES = ("received", "refused", "training")
 SYNC = Frame(0, Command.SYNC, bytes(4))
 CLASSES = bytes((Reg.CLASSES, 2, 0, 0, 0))
 RUN = bytes((RunFlag.TRAIN, 0))
-LONGEST = 150
+LONGEST = 250
 """Cycles in which a frame is received and done."""
 
 

@@ -187,7 +187,8 @@ def check_dual_port_rams(bench, rng):
 
 def check_semi_dual_port_rams(bench, rng):
     """Port A writes, port B reads with another width, never the line that is written."""
-    kinds = [(kind, *sizes, *next(OUTPUTS)) for kind in ("SDPB", "SDPX9B") for sizes in product(widths(kind), repeat=2)]
+    outputs = cycle(OUTPUTS)
+    kinds = [(kind, *sizes, *next(outputs)) for kind in ("SDPB", "SDPX9B") for sizes in product(widths(kind), repeat=2)]
     rams = [BlockRam(rng, SIZES[kind[0]][0]) for kind in kinds]
     cells = []
     for (kind, writes, reads, register, reset), ram in zip(kinds, rams, strict=True):
