@@ -90,14 +90,6 @@ AREAS = {
         block_ram=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
         convolution=(1.9, 1.7, 2),
     ),
-    Family.ICE40: Area(
-        luts=(6_901, 792, 639),
-        flip_flops=(6_229, 956, 565),
-        multipliers=(2, 0, 4),
-        block_rams=(30, 17, 11, 6),
-        block_ram=((2048, 2), (1024, 4), (512, 8), (256, 16)),
-        convolution=(1.9, 1.7, 2),
-    ),
     Family.GOWIN: Area(
         luts=(12_562, 1_320, 927),
         flip_flops=(6_386, 958, 608),

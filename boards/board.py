@@ -12,7 +12,6 @@ class Family(Enum):
     """Device family; the value is its name in reports."""
 
     ECP5 = "ecp5"
-    ICE40 = "ice40"
     GOWIN = "gowin"
     XILINX = "xilinx"
     INTEL = "intel"
@@ -20,12 +19,12 @@ class Family(Enum):
     @property
     def open(self) -> bool:
         """Whether open tools build its bitstreams; for other families `opzo build --prepare` writes a project."""
-        return self in (Family.ECP5, Family.ICE40, Family.GOWIN)
+        return self in (Family.ECP5, Family.GOWIN)
 
     @property
     def suffix(self) -> str:
         """File name extension of its bitstreams."""
-        return {"ecp5": ".bit", "ice40": ".bin", "gowin": ".fs", "xilinx": ".bit", "intel": ".sof"}[self.value]
+        return {"ecp5": ".bit", "gowin": ".fs", "xilinx": ".bit", "intel": ".sof"}[self.value]
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,17 @@ class Resources:
     Parameters
     ----------
     luts : int
-        Look-up tables; on ECP5 all TRELLIS_COMB cells (logic, carry and distributed RAM), on iCE40 logic cells.
+        Look-up tables; on ECP5 all TRELLIS_COMB cells (logic, carry and distributed RAM).
     flip_flops : int
     block_rams : int
         Block RAMs, in units of the device's block RAM.
-    sprams : int
-        Single-port RAMs (iCE40 UltraPlus).
     multipliers : int
-        18 x 18 multipliers; 16 x 16 on iCE40.
+        18 x 18 multipliers.
     """
 
     luts: int
     flip_flops: int
     block_rams: int
-    sprams: int = 0
     multipliers: int = 0
 
 
@@ -71,7 +67,7 @@ class Board:
         Name on the command line, and the maker's product name.
     family : Family
     platform_name : str
-        ``module:class`` in amaranth-boards.
+        ``module:class`` in amaranth-boards, or ``package.module:class`` anywhere else.
     device : Resources
         Resources of its FPGA.
     clock_mhz : float
@@ -92,6 +88,8 @@ class Board:
         Part family for the tools, if the platform names a wrong one.
     boots_from_flash : bool
         Its loader, a USB bootloader, writes flash memory always.
+    row : Light or None
+        Pin that is held high, because without it the status LEDs stay dark.
     """
 
     name: str
@@ -110,6 +108,7 @@ class Board:
     uart_pins: tuple[str, str] | None = None
     part_family: str | None = None
     boots_from_flash: bool = False
+    row: Light | None = None
 
     @property
     def bitstream(self) -> str:
@@ -120,7 +119,7 @@ class Board:
         """Create the board's Amaranth platform; OpzoError if amaranth-boards is missing."""
         module, name = self.platform_name.split(":")
         try:
-            factory = getattr(import_module(f"amaranth_boards.{module}"), name)
+            factory = getattr(import_module(module if "." in module else f"amaranth_boards.{module}"), name)
         except ModuleNotFoundError as error:
             raise OpzoError(f"a build needs the package {error.name}; pip install 'opzo[boards]'") from None
         platform = factory()

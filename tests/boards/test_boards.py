@@ -96,9 +96,9 @@ def test_oscillators_are_those_of_amaranth_boards():
 def test_names_are_unique_and_unknown_ones_list_them():
     names = [board.name for board in BOARDS]
     assert len(set(names)) == len(names)
-    assert find_board("icebreaker").title == "1BitSquared iCEBreaker"
-    with pytest.raises(OpzoError, match=r"no board 'icebraker' \(did you mean 'icebreaker'\?\); choose ulx3s-85f, .*"):
-        find_board("icebraker")
+    assert find_board("icepi-zero").title == "Icepi Zero 1.3"
+    with pytest.raises(OpzoError, match=r"no board 'icepi-zera' \(did you mean 'icepi-zero'\?\); choose ulx3s-85f, .*"):
+        find_board("icepi-zera")
 
 
 @pytest.mark.parametrize(

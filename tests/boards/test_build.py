@@ -10,7 +10,6 @@ from opzo.boards.board import Family, Resources
 from opzo.boards.build import RESULT, critical_path
 from opzo.boards.families.ecp5 import ECP5
 from opzo.boards.families.gowin import Gowin
-from opzo.boards.families.ice40 import ICE40
 from opzo.boards.fit import shortage, tight_limits
 from opzo.boards.registry import BOARDS, find_board
 from opzo.boards.speed import _Work, training_cycles, training_speed
@@ -242,13 +241,6 @@ def test_output_that_cannot_be_written_is_named(tools, tmp_path, capsys):
 
 def test_reports_of_each_family():
     assert ECP5().used(REPORT, CELLS) == Resources(luts=15478, flip_flops=9287, block_rams=5, multipliers=6)
-    report = {
-        name: {"used": used}
-        for name, used in (("ICESTORM_LC", 5000), ("ICESTORM_RAM", 20), ("ICESTORM_SPRAM", 4), ("ICESTORM_DSP", 6))
-    }
-    assert ICE40().used(
-        {"utilization": report}, {"SB_LUT4": 1, "SB_DFF": 5, "SB_DFFESR": 7, "SB_RAM40_4K": 1, "SB_MAC16": 1}
-    ) == (Resources(luts=5000, flip_flops=12, block_rams=20, sprams=4, multipliers=6))
     report = {
         name: {"used": used} for name, used in (("LUT4", 100), ("ALU", 20), ("DFF", 90), ("BSRAM", 5), ("MULT18X18", 6))
     }

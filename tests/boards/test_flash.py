@@ -96,11 +96,11 @@ def test_board_is_programmed_until_it_is_switched_off(folder: Path, capsys: pyte
 def test_flash_memory_and_a_file_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     play(folder)
     (folder / "mine.bin").write_bytes(b"bits")
-    assert main(["flash", "--board", "icebreaker", "mine.bin", "--persist", "--json", "-q"]) == 0
+    assert main(["flash", "--board", "icepi-zero", "mine.bin", "--persist", "--json", "-q"]) == 0
     assert arguments(folder)[-2:] == ["--write-flash", "mine.bin"]
     captured = capsys.readouterr()
     facts = json.loads(captured.out)
-    assert (facts["board"], facts["bitstream"], facts["persistent"]) == ("icebreaker", "mine.bin", True)
+    assert (facts["board"], facts["bitstream"], facts["persistent"]) == ("icepi-zero", "mine.bin", True)
     assert captured.err == ""
 
 
@@ -168,11 +168,11 @@ def test_what_is_missing_is_named(
     assert main(["flash", "--board", "ulx3s-85f"]) == 2
     assert "openFPGALoader is not installed; install it" in error(capsys)
     play(folder)
-    assert main(["flash", "--board", "icebreaker"]) == 2
+    assert main(["flash", "--board", "icepi-zero"]) == 2
     assert error(capsys) == (
-        "there is no build/icebreaker/icebreaker.bin; build it with: opzo build --board icebreaker, or give a file"
+        "there is no build/icepi-zero/icepi-zero.bit; build it with: opzo build --board icepi-zero, or give a file"
     )
-    assert main(["flash", "--board", "icebreaker", "absent.bin"]) == 2
+    assert main(["flash", "--board", "icepi-zero", "absent.bin"]) == 2
     assert "there is no file absent.bin" in error(capsys)
     assert main(["flash", "--board", "abacus"]) == 2
     assert "there is no board 'abacus'; choose ulx3s-85f" in error(capsys)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from opzo.boards.families.ecp5 import ECP5
 from opzo.boards.families.flows import flow_of
-from opzo.boards.families.ice40 import ICE40
+from opzo.boards.families.vendor import Xilinx
 from opzo.boards.registry import BOARDS
 from opzo.spec.errors import OpzoError
 
@@ -48,8 +48,8 @@ def test_default_clock_of_every_board_is_reached_exactly(board):
 def test_known_settings():
     pll = ECP5.pll.nearest(25, 100)
     assert (pll.reference, pll.feedback, pll.post, pll.vco) == (1, 4, 6, 600_000_000)
-    pll = ICE40.pll.nearest(12, 24)
-    assert (pll.reference, pll.feedback, pll.post, pll.vco) == (1, 64, 32, 768_000_000)
+    pll = Xilinx.pll.nearest(100, 60)
+    assert (pll.reference, pll.feedback, pll.post, pll.vco) == (1, 12, 20, 1_200_000_000)
 
 
 def test_errors_name_what_is_reachable():
@@ -57,5 +57,5 @@ def test_errors_name_what_is_reachable():
         OpzoError, match=r"a clock of 500 MHz cannot be generated from the board's 25 MHz; choose 3.125 to 400 MHz"
     ):
         ECP5.pll.nearest(25, 500)
-    with pytest.raises(OpzoError, match=r"choose 16.12 to 275 MHz"):
-        ICE40.pll.nearest(12, 10)
+    with pytest.raises(OpzoError, match=r"choose 6.25 to 450 MHz"):
+        Xilinx.pll.nearest(100, 1)

@@ -131,7 +131,6 @@ def table(result: dict[str, Any]) -> list[str]:
         ("luts", "LUTs"),
         ("flip_flops", "flip-flops"),
         ("block_rams", "block RAMs"),
-        ("sprams", "SPRAMs"),
         ("multipliers", "multipliers"),
     ):
         used, available = result["used"][name], result["available"][name]

@@ -170,9 +170,9 @@ def test_what_cannot_be_simulated_is_refused(copy, tmp_path, capsys):
     (copy / "opzo.routed.json.gz").unlink()
     assert f"there is no routed netlist in {copy}; build it with" in refusal(copy / "routed")
     configuration = json.loads((copy / "configuration.json").read_text())
-    (copy / "configuration.json").write_text(json.dumps(configuration | {"family": "ice40", "board": "icebreaker"}))
+    (copy / "configuration.json").write_text(json.dumps(configuration | {"family": "xilinx", "board": "arty-a7-35"}))
     assert (
-        "the netlist of icebreaker cannot be simulated: there are models of cells of ecp5 and gowin, not of ice40"
+        "the netlist of arty-a7-35 cannot be simulated: there are models of cells of ecp5 and gowin, not of xilinx"
         in refusal(copy)
     )
     with pytest.raises(OpzoError, match="is not a device; choose"):

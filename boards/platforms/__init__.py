@@ -1,0 +1,1 @@
+"""Amaranth platforms of boards that amaranth-boards lacks, or knows without the pins that opzo needs."""
