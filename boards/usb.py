@@ -22,7 +22,7 @@ _NAMES = (
     (r"ECPIX", ("ecpix5-85f", "ecpix5-45f")),
     (r"Digilent", ("arty-a7-35", "arty-a7-100", "nexys4ddr")),
     (r"SIPEED|Sipeed", ("tang-nano-9k", "tang-nano-20k", "tang-primer-20k")),
-    (r"MuseLab|Muse Lab|DAPLink", ("icesugar-pro",)),
+    (r"MuseLab|Muse Lab|DAPLink", ("icesugar-pro", "colorlight-i5", "colorlight-i9")),
 )
 """Patterns of the manufacturer and product strings, and the boards that may have them; the first match counts."""
 

@@ -24,6 +24,7 @@ from opzo.host.selftest.steps.rules import rules_step
 from opzo.host.selftest.steps.store import store_step
 from opzo.host.selftest.steps.training import convolutions_step, events_step, training_step
 from opzo.spec.errors import LinkError, NetworkError, OpzoError
+from opzo.spec.limits import Limits
 from opzo.spec.protocol import Identity
 
 PATIENCE = 0.25
@@ -103,6 +104,11 @@ class SelfTest:
             device.close()
             raise OpzoError(f"{connection.name} only infers; the self-test is for devices that learn")
         self._dut = DeviceUnderTest(device, lossy, seed)
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of the device."""
+        return self._dut.device.limits
 
     def close(self) -> None:
         """Release the device."""

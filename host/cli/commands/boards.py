@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opzo.boards.offers import Offer
 
 WIDTH = 80
-NAME = 15
+NAME = 17
 """Width of the longest name of a board."""
 TITLE = 30
 

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
+from opzo.host.cli.next_step import after_probe
 from opzo.host.cli.options import add_output
 from opzo.host.cli.output import log, print_json
 from opzo.host.cli.serial_ports import Port, find_ports
@@ -23,10 +24,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List the ports; exit code."""
-    found = []
+    found, answering = [], []
     for port in find_ports():
         answer = probe(port.path, port.bauds) if arguments.probe and not port.programming else None
         found.append(_facts(port, answer))
+        if answer is not None and answer.identity is not None:
+            answering.append(port.device(answer.baud))
         if not arguments.json:
             _print(port, answer)
     if arguments.json:
@@ -35,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         log("opzo: there are no serial ports; is the board plugged in, and does the cable carry data?")
     elif not (arguments.probe or arguments.quiet):
         log("opzo: opzo ports --probe asks each of them whether an opzo device answers")
+    if found and arguments.probe and not arguments.quiet:
+        log(f"opzo: {after_probe(answering)}")
     return 0
 
 

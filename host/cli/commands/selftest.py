@@ -8,6 +8,7 @@ from typing import Any
 
 import opzo
 from opzo.host.cli.exit_codes import DONE, FAILED
+from opzo.host.cli.next_step import after_selftest
 from opzo.host.cli.options import add_config, add_output, given_settings
 from opzo.host.cli.output import log, print_json
 from opzo.host.driver.devices import connection, is_simulated, simulated_limits
@@ -31,7 +32,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the steps and report each when it ends; exit code."""
-    config = Config.of({"seed": secrets.randbelow(SEEDS)} | given_settings(arguments), "the settings")
+    given = given_settings(arguments)
+    config = Config.of({"seed": secrets.randbelow(SEEDS)} | given, "the settings")
     limits = None
     if is_simulated(config.device):
         limits = simulated_limits(config.device, config.network, config.lanes, config.weight_bits)
@@ -44,11 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
             reports.append(report)
             if not arguments.json:
                 _print_report(report)
+        tested = test.limits
     passed = len(reports) == len(STEPS) and all(report.passed for report in reports)
     if arguments.json:
         print_json(_facts(config, passed, reports))
     else:
         print(_verdict(passed, reports))
+    if passed and not arguments.quiet:
+        log(f"opzo: {after_selftest(config, given, tested)}")
     return DONE if passed else FAILED
 
 

@@ -59,7 +59,7 @@ class Silent:
 
 def test_ports_are_told_with_their_boards(listed: list[ListPortInfo], capsys: pytest.CaptureFixture[str]) -> None:
     listed += [
-        entry("/dev/ttyUSB1", vid=0x0403, pid=0x6010, product="iCEBreaker V1.0e", location="1-2:1.1"),
+        entry("/dev/ttyUSB1", vid=0x0403, pid=0x6010, product="LambdaConcept ECPIX-5", location="1-2:1.1"),
         entry("/dev/ttyUSB0", serial_number="D00084", description="ULX3S FPGA 85K v3.0.8", **ULX3S),
         entry("/dev/ttyS0"),
     ]
@@ -76,7 +76,7 @@ def test_ports_are_told_with_their_boards(listed: list[ListPortInfo], capsys: py
         "  use: --device serial:/dev/ttyUSB0@3000000",
         "/dev/ttyUSB1",
         "  no description (0403:6010)",
-        "  board: probably icebreaker",
+        "  board: probably ecpix5-45f or ecpix5-85f",
         "  use: --device serial:/dev/ttyUSB1@12000000",
     ]
 
@@ -112,7 +112,7 @@ def test_no_ports_is_said_on_stderr(listed: list[ListPortInfo], capsys: pytest.C
 def test_programming_channel_is_no_device_and_is_not_asked(
     listed: list[ListPortInfo], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed.append(entry("/dev/ttyUSB0", vid=0x0403, pid=0x6010, product="iCEBreaker V1.0e", location="1-2:1.0"))
+    listed.append(entry("/dev/ttyUSB0", vid=0x0403, pid=0x6010, product="LambdaConcept ECPIX-5", location="1-2:1.0"))
     monkeypatch.setattr(probe_module, "SerialTransport", None)
     assert main(["ports", "--probe", "--json"]) == 0
     (port,) = json.loads(capsys.readouterr().out)["ports"]
@@ -126,10 +126,11 @@ def test_programming_channel_is_no_device_and_is_not_asked(
     [
         (0x0403, 0x6015, "FER-RADIONA-EMARD ULX3S FPGA 12K v3.0.3", ["ulx3s-12f"]),
         (0x0403, 0x6015, "ULX3S FPGA 25K v3.0.3", ["ulx3s-25f"]),
-        (0x0403, 0x6015, "FT231X USB UART", ["ulx3s-85f", "ulx3s-25f", "ulx3s-12f"]),
+        (0x0403, 0x6015, "FT231X USB UART", ["ulx3s-85f", "ulx3s-25f", "ulx3s-12f", "icepi-zero"]),
         (0x0403, 0x6010, "Digilent Digilent USB Device", ["arty-a7-35", "arty-a7-100", "nexys4ddr"]),
-        (0x0403, 0x6010, "SIPEED JTAG Debugger", ["tang-nano-9k", "tang-primer-20k"]),
+        (0x0403, 0x6010, "SIPEED JTAG Debugger", ["tang-nano-9k", "tang-nano-20k", "tang-primer-20k"]),
         (0x1D50, 0x602B, "MuseLab DAPLink CMSIS-DAP", ["icesugar-pro"]),
+        (0x0D28, 0x0204, "DAPLink CMSIS-DAP", ["colorlight-i5", "colorlight-i9"]),
         (0x2341, 0x0043, "Arduino Uno", []),
         # A name alone is not enough.
         (0x2341, 0x0043, "ULX3S FPGA 85K", []),
@@ -142,7 +143,9 @@ def test_boards_are_guessed(vid: int | None, pid: int | None, text: str, names: 
 
 def test_every_bridge_is_known() -> None:
     known = {
-        board.name for ids in ((0x0403, 0x6010), (0x0403, 0x6015), (0x1D50, 0x602B)) for board in guess_boards(*ids, "")
+        board.name
+        for ids in ((0x0403, 0x6010), (0x0403, 0x6015), (0x1D50, 0x602B), (0x0D28, 0x0204))
+        for board in guess_boards(*ids, "")
     }
     assert known == {board.name for board in BOARDS if board.bridge}
 
@@ -156,8 +159,13 @@ def test_device_that_answers_is_told_and_can_be_used(
         (port,) = json.loads(capsys.readouterr().out)["ports"]
         assert port["answer"]["baud"] == 3_000_000
         assert port["answer"]["identity"]["lanes"] == 4
+        capsys.readouterr()
         assert main(["ports", "--probe"]) == 0
-        out = capsys.readouterr().out
+        captured = capsys.readouterr()
+        assert captured.err == f"opzo: test it with: opzo selftest --device serial:{served.path}@3000000\n"
+        assert main(["ports", "--probe", "--quiet"]) == 0
+        assert capsys.readouterr().err == ""
+        out = captured.out
         assert "an opzo device answers: 4 lanes, 4,096 weights of 16 bits, protocol 5" in out
         assert f"use: --device {port['device']}" in out
         with open_device(port["device"]) as device:

@@ -106,7 +106,9 @@ def test_intermediate_readouts_are_trained_and_compared() -> None:
 def test_board_behind_a_serial_port_passes(capsys: pytest.CaptureFixture[str]) -> None:
     with PtyDevice(ModelTransport(GoldenCore(NARROW_CHIP))) as port:
         assert main(["selftest", "--device", f"serial:{port.path}"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    captured = capsys.readouterr()
+    assert captured.err == f"opzo: train on it with: opzo train --device serial:{port.path} --net 64-32-10\n"
+    lines = captured.out.splitlines()
     assert [line.split()[:2] for line in lines[1:-1]] == [[name, "passed"] for name in STEPS]
     assert "4,096 weights of 12 bits" in lines[1]
     assert lines[-1].startswith(f"all {len(STEPS)} steps passed")
