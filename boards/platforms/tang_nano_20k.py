@@ -1,7 +1,7 @@
 """Sipeed Tang Nano 20K.
 
-Pins: LiteX-Boards, ``platforms/sipeed_tang_nano_20k.py`` at 0d2cdd6; clock and LEDs are the same in Apicula's
-``examples/himbaechel/tangnano20k.cst``.
+Pins: LiteX-Boards, ``platforms/sipeed_tang_nano_20k.py`` at 0d2cdd6; Apicula's example for the board has the
+same clock and LEDs.
 """
 
 from typing import ClassVar

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 NAME = 17
 """Width of the longest name of a board."""
-TITLE = 30
+TITLE = 28
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -51,7 +51,7 @@ def test_table_says_what_is_short_within_80_columns(capsys: pytest.CaptureFixtur
     assert main(["boards", "--net", "6x32x32-16c3-p2-32c3-p2-64c3-p2-10"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "ulx3s-85f        does not fit: needs 458 block RAMs of 208 usable" in lines
+    assert "ulx3s-85f          does not fit: needs 458 block RAMs of 208 usable" in lines
     assert main(["boards", "--net", NET]) == 0
     (ulx3s,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ulx3s-85f")]
     assert re.fullmatch(r"ulx3s-85f +4 +16 +[\d,]+ +\d+% +\d+ +\d+% +60 +[\d,]+ +[\d,]+", ulx3s)
