@@ -47,6 +47,11 @@ class Wires:
         self.at[site] = port.i if pins.dir == "i" else port.o
         return port
 
+    @property
+    def row(self):
+        """Level of the pin of the ButterStick that is held high."""
+        return self.at["C13"]
+
 
 class NoPll(Flow):
     """The oscillator's pin clocks the chip, and the test says when the PLL is locked."""
@@ -110,6 +115,8 @@ def check_top(board, monkeypatch, *, built=None, baud_factor=1):
             await cycle()
         assert await send(0xA8) == 0xA8
         assert lit() == set()
+        if board.row is not None:
+            assert ctx.get(wires.row), "the pin without which the lights stay dark"
         on = set()
         for name in LIGHTS:
             byte = 0x50 | 1 << BIT_OF[name]
@@ -129,6 +136,13 @@ def check_top(board, monkeypatch, *, built=None, baud_factor=1):
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_top_of_every_board_through_its_pins(board, monkeypatch):
     check_top(board, monkeypatch)
+
+
+def test_lights_that_stay_dark_are_found(monkeypatch):
+    board = find_board("butterstick")
+    # Its first row is C13.
+    with pytest.raises(KeyError, match="C13"):
+        check_top(board, monkeypatch, built=replace(board, row=None))
 
 
 def test_swapped_lights_are_found(monkeypatch):
