@@ -5,7 +5,7 @@ port of the extension board), and Colorlight-FPGA-Projects by wuxx, ``colorlight
 amaranth-boards.
 """
 
-from typing import ClassVar
+from typing import Any
 
 from amaranth.build import Attrs, Clock, Pins, Resource
 from amaranth.vendor import LatticeECP5Platform
@@ -15,13 +15,13 @@ from amaranth_boards.resources import LEDResources, UARTResource
 _IO = Attrs(IO_TYPE="LVCMOS33")
 
 
-class Colorlight5A75B(Colorlight_5A75B_R70Platform):
+class Colorlight5A75B(Colorlight_5A75B_R70Platform):  # type: ignore[misc]
     """5A-75B revision 7.0; its own LED and button are the pins of the serial port, so lights are pins 1 to 3 of J1."""
 
-    resources: ClassVar = [
+    resources: Any = (
         *(given for given in Colorlight_5A75B_R70Platform.resources if given.name not in ("led", "button")),
         *LEDResources(pins="1 2 3", conn=("j", 1), attrs=_IO),
-    ]
+    )
 
 
 class _Module(LatticeECP5Platform):
@@ -29,8 +29,8 @@ class _Module(LatticeECP5Platform):
 
     package = "BG381"
     speed = "6"
-    default_clk = "clk25"
-    connectors: ClassVar = []
+    default_clk: Any = "clk25"
+    connectors: Any = ()
 
 
 def _resources(led: str) -> list[Resource]:
@@ -45,11 +45,11 @@ class ColorlightI5(_Module):
     """i5 revision 7.0."""
 
     device = "LFE5U-25F"
-    resources: ClassVar = _resources("U16")
+    resources: Any = _resources("U16")
 
 
 class ColorlightI9(_Module):
     """i9 revision 7.2."""
 
     device = "LFE5U-45F"
-    resources: ClassVar = _resources("L2")
+    resources: Any = _resources("L2")
